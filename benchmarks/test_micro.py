@@ -17,7 +17,7 @@ import pytest
 from cloudtower_async import models
 from cloudtower_async.api.vm import GET_VMS
 from cloudtower_async.calls.validation import check
-from cloudtower_async.simulator.store.schema import every_resource
+from cloudtower_async.simulator.store.schema import all_resources
 from cloudtower_async.simulator.store.store import Store
 from cloudtower_async.tasks.subscription import TaskSubscription
 
@@ -51,7 +51,7 @@ def test_decode_vms(benchmark: BenchmarkFixture, vms: int) -> None:
 
 
 def test_filter_in_the_simulator(benchmark: BenchmarkFixture) -> None:
-    store = Store(every_resource())
+    store = Store(all_resources())
     store.add("Cluster", {"id": "cl0", "name": "atlas-01"})
     for number in range(DOCUMENTS):
         name = f"{'web' if number % 10 == 0 else 'mail'}-{number}"

@@ -44,8 +44,8 @@ async def test_a_bound_method_is_that_of_the_session() -> None:
         Simulator(vms=3) as sim,
         Cloudtower(sim.url, username=sim.username, password=sim.password) as tower,
     ):
-        operation = registry.operation_of(tower.vm.get_vms)
-        assert operation is registry.operation("vm.get_vms")
+        operation = registry.operation("vm.get_vms")
+        assert registry.operation_of(tower.vm.get_vms) is operation
         executor = tower.vm._executor  # pyright: ignore[reportPrivateUsage]
         method = registry.bound_method(operation, executor)
         assert await method(first=1) == await tower.vm.get_vms(first=1)

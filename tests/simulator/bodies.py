@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any, cast
 
 from cloudtower_async.calls.arg_types import newest_member
-from cloudtower_async.simulator.factory import Maker
+from cloudtower_async.simulator.factory import Factory
 from cloudtower_async.simulator.mutations.generic.default_documents import (
     new_document,
     required_relations,
@@ -39,46 +39,52 @@ _OTHERWISE = {  # ids whose keys do not say whose
 _WITHIN_LIMITS = {"stripe_size": 65_536, "stripe_size_unit": "B", "chap_secret": "a0chapSecret0"}
 
 
-def maker_of(client: Client) -> Maker:
+def factory_of(client: Client) -> Factory:
     """Makes up documents whose ids are none of the simulator's."""
     sim, ids = client.sim, Ids(7, epoch_ms=1_600_000_000_000)
-    return Maker(sim.store, ids, random.Random(7), sim.clock)  # noqa: S311 - made up, not secret
+    return Factory(sim.store, ids, random.Random(7), sim.clock)  # noqa: S311 - made up, not secret
 
 
-def seed(sim: Simulator, maker: Maker, resource: str) -> str:
+def seed(sim: Simulator, factory: Factory, resource: str) -> str:
     """The id of a document of a resource, made up together with what it needs if there is none."""
     for identifier, document in sim.store.table(resource).items():
         if document.get("entityAsyncStatus") is None:
             return identifier
-    return fresh(sim, maker, resource)
+    return fresh(sim, factory, resource)
 
 
-def fresh(sim: Simulator, maker: Maker, resource: str) -> str:
+def fresh(sim: Simulator, factory: Factory, resource: str) -> str:
     """The id of a new document of a resource."""
-    document = new_document(maker, resource)
+    document = new_document(factory, resource)
     for relation in required_relations(resource):
-        document[relation.field] = seed(sim, maker, relation.target)
+        document[relation.field] = seed(sim, factory, relation.target)
     known = {*describe(resource).fields, *(one.field for one in describe(resource).relations)}
     sim.store.add(resource, {name: document[name] for name in document if name in known})
     return str(document["id"])
 
 
-class BodyMaker:
+class BodyFactory:
     """Makes bodies for an operation.
 
     Args:
         sim: Where the ids are.
-        maker: Makes up what is missing.
+        factory: Makes up what is missing.
         mutation: The operation.
         subject: The id of what it is about.
         everything: Whether the optional keys are in it, too.
     """
 
     def __init__(
-        self, sim: Simulator, maker: Maker, mutation: Mutation, subject: str, *, everything: bool
+        self,
+        sim: Simulator,
+        factory: Factory,
+        mutation: Mutation,
+        subject: str,
+        *,
+        everything: bool,
     ) -> None:
         self.sim = sim
-        self.maker = maker
+        self.factory = factory
         self.mutation = mutation
         self.subject = subject
         self.everything = everything
@@ -89,7 +95,7 @@ class BodyMaker:
     def value(self, wanted: ArgType, key: str) -> Any:  # noqa: ANN401
         if (about := wanted.filtered_resource) is not None:
             own = key == "where" and about == self.mutation.resource and self.subject
-            return {"id": own or seed(self.sim, self.maker, about)}
+            return {"id": own or seed(self.sim, self.factory, about)}
         if (record := wanted.record) is not None:
             chosen = record.__annotations__ if self.everything else record.__required_keys__
             resource = self.mutation.resource
@@ -114,7 +120,7 @@ class BodyMaker:
         if key == "id" and self.subject:
             return self.subject
         if key.endswith(("_id", "_ids", "Ids")) and (target := self.target(key)):
-            return seed(self.sim, self.maker, target)
+            return seed(self.sim, self.factory, target)
         if key == "exec_h_m":
             return "10:30"
         if key.endswith(("_at", "_time")):

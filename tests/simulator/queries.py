@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.simulator.store.schema import query
+from cloudtower_async.simulator.store.schema import resource_query
 
-_ASKED = {path.removeprefix("/"): asked for path in OPERATIONS if (asked := query(path))}
+_ASKED = {path.removeprefix("/"): asked for path in OPERATIONS if (asked := resource_query(path))}
 
 # What is counted by more than one name is asked for by the shorter one.
 LISTS = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.simulator.store.schema import query
+from cloudtower_async.simulator.store.schema import resource_query
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator import openapi
 from tests.simulator.client import connected
@@ -39,7 +39,9 @@ async def client() -> AsyncIterator[Client]:
 
 
 async def test_every_resource(client: Client, tell: Callable[[str], None]) -> None:
-    queries = {path.removeprefix("/"): asked for path in OPERATIONS if (asked := query(path))}
+    queries = {
+        path.removeprefix("/"): asked for path in OPERATIONS if (asked := resource_query(path))
+    }
     documents = 0
     for path, asked in queries.items():
         for language in ("en-US",) if asked.counts else ("en-US", "zh-CN", "*"):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 NOBODY = {"id": "nobody"}
 BY_WHERE: dict[str, Any] = {
-    **{path: {"where": NOBODY} for path in power.EFFECTS},
+    **{path: {"where": NOBODY} for path in power.MUTATIONS},
     "delete-vm-snapshot": {"where": NOBODY},
     "delete-vm": {"where": NOBODY},
     "delete-vm-folder": {"where": NOBODY},

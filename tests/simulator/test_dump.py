@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cloudtower_async.simulator.store.dump import save
-from cloudtower_async.simulator.store.schema import asked_resources
+from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.client import connected
 from tests.simulator.machines import create, send
@@ -35,7 +35,7 @@ async def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
             assert await client.ask(query) == before[resource], resource
         assert await client.ask("get-alerts", content_language="zh-CN") == chinese
         # Whatever comes after has an id of its own.
-        known = {one for name in asked_resources() for one in client.sim.store.table(name)}
+        known = {one for name in queried_resources() for one in client.sim.store.table(name)}
         vm = client.sim.add_vm()
         assert vm["id"] not in known
         assert client.sim.add_cluster(hosts=1)["id"] not in known
@@ -83,7 +83,7 @@ async def test_saving_and_loading_again_and_again_loses_nothing(tmp_path: Path) 
 
 
 def ids(sim: Simulator) -> set[str]:
-    return {one for name in asked_resources() for one in sim.store.table(name)}
+    return {one for name in queried_resources() for one in sim.store.table(name)}
 
 
 async def test_nothing_of_a_dump_is_under_way(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async.simulator.http_errors import QueryError
+from cloudtower_async.simulator.http_errors import BadRequestError
 from cloudtower_async.simulator.store.filters import Condition, Sources, compile_where, pinned_ids
 from tests.simulator.reference import Reference
 
@@ -240,7 +240,7 @@ WRONG: list[tuple[object, str]] = [
 
 @pytest.mark.parametrize(("where", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_a_wrong_where_is_refused_and_the_place_named(where: object, message: str) -> None:
-    with pytest.raises(QueryError) as caught:
+    with pytest.raises(BadRequestError) as caught:
         compile_where(where, "Vm", SOURCES)
     assert str(caught.value).startswith(message)
 

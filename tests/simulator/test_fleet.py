@@ -12,9 +12,13 @@ import pytest
 
 from cloudtower_async import models
 from cloudtower_async.simulator.fleet.fleet import build_fleet
-from cloudtower_async.simulator.fleet.plan import VCPUS_PER_CORE
+from cloudtower_async.simulator.fleet.sizing import VCPUS_PER_CORE
 from cloudtower_async.simulator.store.ids import Ids
-from cloudtower_async.simulator.store.schema import asked_resources, every_resource, where_shape
+from cloudtower_async.simulator.store.schema import (
+    all_resources,
+    queried_resources,
+    where_conditions,
+)
 from cloudtower_async.simulator.store.store import Store
 from cloudtower_async.testing import Clock, FleetSize
 
@@ -32,7 +36,7 @@ FLEETS = [(size, seed) for size in SIZES for seed in (1, 2, 99)]
 
 
 def build(size: FleetSize, seed: int = 1) -> Store:
-    store = Store(every_resource())
+    store = Store(all_resources())
     build_fleet(store, Clock(running=False), Ids(seed), size, seed=seed)
     return store
 
@@ -55,7 +59,7 @@ def total(found: list[dict[str, Any]], field: str) -> Any:  # noqa: ANN401
 def test_it_has_the_size_that_was_asked_for() -> None:
     size = FleetSize(clusters=4, hosts_per_cluster=5, vms=60, snapshots=7, alerts=9, tasks=11)
     store = build(size)
-    number = {resource: len(store.table(resource)) for resource in asked_resources()}
+    number = {resource: len(store.table(resource)) for resource in queried_resources()}
     assert (number["Cluster"], number["Host"], number["Vm"]) == (4, 20, 60)
     assert (number["VmSnapshot"], number["Task"]) == (7, 11)
     assert number["Alert"] >= 9
@@ -63,7 +67,7 @@ def test_it_has_the_size_that_was_asked_for() -> None:
 
 def test_the_same_seed_makes_the_same_fleet() -> None:
     first, again, other = (build(FleetSize(), seed) for seed in (7, 7, 8))
-    for resource in asked_resources():
+    for resource in queried_resources():
         assert first.table(resource) == again.table(resource)
     assert first.table("Vm") != other.table("Vm")
 
@@ -104,7 +108,7 @@ def test_a_size_that_is_not_understood_is_refused(text: str) -> None:
 
 
 def test_answers_fit_the_models(fleet: Store) -> None:
-    for resource in asked_resources():
+    for resource in queried_resources():
         model = getattr(models, resource)
         shown = [fleet.render(resource, one, "en-US") for one in documents(fleet, resource)]
         decoder = msgspec.json.Decoder[Any](model)
@@ -127,7 +131,7 @@ def test_relations_lead_somewhere_and_back(fleet: Store) -> None:
 
 
 def test_ids_are_unique_and_in_the_form_of_the_server(fleet: Store) -> None:
-    ids = [one for resource in asked_resources() for one in fleet.table(resource)]
+    ids = [one for resource in queried_resources() for one in fleet.table(resource)]
     assert len(set(ids)) == len(ids)
     assert all(len(one) == 25 and one.startswith("c") and one.isalnum() for one in ids)
 
@@ -258,14 +262,14 @@ def test_no_number_is_negative(fleet: Store) -> None:
             case _:
                 pass
 
-    for resource in asked_resources():
+    for resource in queried_resources():
         walk(documents(fleet, resource))
 
 
 def test_dates_lie_before_the_start(fleet: Store) -> None:
     later = re.compile(r"\w*expire\w*|next_\w+|estimated_\w+")
-    for resource in asked_resources():
-        shape = where_shape(resource)
+    for resource in queried_resources():
+        shape = where_conditions(resource)
         dates = {
             key
             for key, condition in shape.items()

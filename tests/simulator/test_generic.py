@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtower_async.calls.registry import operation_at
-from cloudtower_async.simulator.http_errors import RefusedError
-from cloudtower_async.simulator.mutations.catalogue import EFFECTS as ALL
-from cloudtower_async.simulator.mutations.generic.actions import ACTIONS
-from cloudtower_async.simulator.mutations.generic.generic import EFFECTS
+from cloudtower_async.simulator.http_errors import HttpError
+from cloudtower_async.simulator.mutations.catalogue import MUTATIONS as ALL
+from cloudtower_async.simulator.mutations.context import Context
+from cloudtower_async.simulator.mutations.generic.crud import MUTATIONS
+from cloudtower_async.simulator.mutations.generic.simple_updates import ACTIONS
 from cloudtower_async.simulator.mutations.mutation import GONE, mutation_at, start
-from cloudtower_async.simulator.mutations.world import World
-from cloudtower_async.simulator.store.schema import asked_resources
+from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Clock, FleetSize, Simulator
-from tests.simulator.bodies import BodyMaker, fresh, maker_of
+from tests.simulator.bodies import BodyFactory, factory_of, fresh
 from tests.simulator.client import Client, connected
 from tests.simulator.queries import LISTS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-GENERIC = sorted(path for path in EFFECTS if isinstance(ALL[path], functools.partial))
+GENERIC = sorted(path for path in MUTATIONS if isinstance(ALL[path], functools.partial))
 """Those that no module of its own has taken over."""
 
 
@@ -50,9 +50,9 @@ async def finished(client: Client, answer: list[Any] | dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", GENERIC)
 async def test_every_one_does_what_it_says(client: Client, path: str, everything: bool) -> None:
     mutation = mutation_at(path)
-    maker = maker_of(client)
-    subject = "" if mutation.verb == "create" else fresh(client.sim, maker, mutation.resource)
-    body = BodyMaker(client.sim, maker, mutation, subject, everything=everything).body()
+    factory = factory_of(client)
+    subject = "" if mutation.verb == "create" else fresh(client.sim, factory, mutation.resource)
+    body = BodyFactory(client.sim, factory, mutation, subject, everything=everything).body()
     before = set(client.sim.store.table(mutation.resource))
     answer = await client.send(path, body)
     if answer.status == 304:  # nothing was asked for
@@ -70,16 +70,16 @@ async def test_every_one_does_what_it_says(client: Client, path: str, everything
         assert subject not in after
     if subject in after:
         assert after[subject].get("entityAsyncStatus") is None
-        if mutation.resource in asked_resources():
+        if mutation.resource in queried_resources():
             await shown(client, mutation.resource, subject)
 
 
 @pytest.mark.parametrize("path", [action.path for action in ACTIONS])
 async def test_every_action_is_done_and_shown(client: Client, path: str) -> None:
     mutation = mutation_at(path)
-    maker = maker_of(client)
-    subject = fresh(client.sim, maker, mutation.resource)
-    body = BodyMaker(client.sim, maker, mutation, subject, everything=True).body()
+    factory = factory_of(client)
+    subject = fresh(client.sim, factory, mutation.resource)
+    body = BodyFactory(client.sim, factory, mutation, subject, everything=True).body()
     before = client.sim.store.render(
         mutation.resource, client.sim.store.get(mutation.resource, subject), "en-US"
     )
@@ -107,9 +107,9 @@ async def shown(client: Client, resource: str, identifier: str) -> None:
 
 
 async def test_what_needs_no_task_undoes_itself_when_it_fails(client: Client) -> None:
-    world = World(maker_of(client), client.sim.tasks, "", client.sim.accounts)
+    context = Context(factory_of(client), client.sim.tasks, "", client.sim.accounts)
     done: list[str] = []
     work = Work(lambda: GONE, lambda: done.append("failed"))
-    with pytest.raises(RefusedError, match="does not exist any more"):
-        start(world, mutation_at("create-isolation-policy"), [{"id": "it"}], work)
+    with pytest.raises(HttpError, match="does not exist any more"):
+        start(context, mutation_at("create-isolation-policy"), [{"id": "it"}], work)
     assert done == ["failed"]

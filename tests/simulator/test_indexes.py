@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.simulator.http_errors import QueryError
+from cloudtower_async.simulator.http_errors import BadRequestError
+from cloudtower_async.simulator.store.change_tracker import ChangeTracker
 from cloudtower_async.simulator.store.filters import Sources, compile_where
 from cloudtower_async.simulator.store.indexes import Indexes
-from cloudtower_async.simulator.store.ledger import Ledger
-from cloudtower_async.simulator.store.schema import where_shape
+from cloudtower_async.simulator.store.schema import where_conditions
 from cloudtower_async.testing import FleetSize
 from tests.simulator.test_fleet import build
 
@@ -27,7 +27,7 @@ def store() -> Store:
 
 def everything(store: Store, resource: str, where: object) -> list[str]:
     """The ids of those that match, found by looking at all."""
-    matches = compile_where(where, resource, Sources(where_shape, store.table))
+    matches = compile_where(where, resource, Sources(where_conditions, store.table))
     return sorted(one["id"] for one in store.table(resource).values() if matches(one))
 
 
@@ -86,15 +86,15 @@ def test_what_is_changed_is_found(store: Store) -> None:
 
 def test_mistakes_are_still_told(store: Store) -> None:
     for where in ({"nmae": "x"}, {"name": "x", "vcpu": "2"}, {"name_in": {"x": 1}}, "x"):
-        with pytest.raises(QueryError):
+        with pytest.raises(BadRequestError):
             store.select("Vm", where)
 
 
 def test_it_narrows_what_it_can(store: Store) -> None:
     tables = {resource: store.table(resource) for resource in store.resources}
-    indexes = Indexes(store.resources, tables, Ledger(store.resources, {}))
+    indexes = Indexes(store.resources, tables, ChangeTracker(store.resources, {}))
     narrowed = {
-        index: indexes.narrow(resource, where, where_shape(resource))
+        index: indexes.narrow(resource, where, where_conditions(resource))
         for index, (resource, where) in enumerate(wheres(store))
     }
     assert narrowed[0] == everything(store, "Vm", wheres(store)[0][1])

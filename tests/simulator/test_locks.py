@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtower_async.simulator.mutations.catalogue import EFFECTS
-from cloudtower_async.simulator.mutations.world import World
+from cloudtower_async.simulator.mutations.catalogue import MUTATIONS
+from cloudtower_async.simulator.mutations.context import Context
 from cloudtower_async.testing import Clock, FleetSize, Simulator
-from tests.simulator.bodies import maker_of
+from tests.simulator.bodies import factory_of
 from tests.simulator.client import Client, connected
 from tests.simulator.machines import DURATION, Document, create, ended, parts, send
 
@@ -68,7 +68,7 @@ def locked(client: Client) -> dict[str, str]:
     }
 
 
-MUTATIONS = [
+LOCKING = [
     ("start-vm", {"UPDATING"}),
     ("delete-vm", {"DELETING"}),
     ("export-vm", {"CREATING", "UPDATING"}),
@@ -82,7 +82,7 @@ MUTATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "statuses"), MUTATIONS)
+@pytest.mark.parametrize(("path", "statuses"), LOCKING)
 async def test_what_is_worked_on_is_locked_until_the_task_has_ended(
     client: Client, path: str, statuses: set[str]
 ) -> None:
@@ -94,13 +94,13 @@ async def test_what_is_worked_on_is_locked_until_the_task_has_ended(
     assert locked(client) == {}
 
 
-@pytest.mark.parametrize("path", [path for path, _ in MUTATIONS])
+@pytest.mark.parametrize("path", [path for path, _ in LOCKING])
 async def test_what_cannot_start_locks_nothing(client: Client, path: str) -> None:
     vm = await create(client, vm_nics=[])
     sim, body = client.sim, body_of(client, path, vm)
-    world = World(maker_of(client), sim.tasks, "nobody", sim.accounts)
+    context = Context(factory_of(client), sim.tasks, "nobody", sim.accounts)
     with pytest.raises(KeyError, match="there is no User nobody"):
-        EFFECTS[path](world, body)
+        MUTATIONS[path](context, body)
     assert set(locked(client).values()) <= {"CREATING"}  # what was there before is free
 
 

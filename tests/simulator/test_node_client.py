@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from cloudtower_async.simulator.server.javascript import encode
-from cloudtower_async.simulator.server.series import FAMILIES
-from cloudtower_async.simulator.store.schema import asked_resources
+from cloudtower_async.simulator.server.metric_series import METRIC_FAMILIES
+from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.queries import COUNTS, LISTS
 from tests.simulator.test_javascript import NODE
@@ -64,7 +64,7 @@ async def test_node_reads_every_resource(fractions: bool, tell: Callable[[str], 
     async with Simulator(FleetSize(clusters=4, snapshots=6), fractions=fractions) as sim:
         [vm, *_] = sim.store.select("Vm", {"status": "RUNNING"})
         vm["description"] = ODD_TEXT
-        resources = list(asked_resources())
+        resources = list(queried_resources())
         lists = await ask(sim, [post(LISTS[one], {}) for one in resources])
         counts = await ask(sim, [post(path, {}) for path in COUNTS.values()])
         lengths = [len(sim.store.table(resource)) for resource in resources]
@@ -88,7 +88,7 @@ async def test_node_reads_metrics_changes_tasks_and_errors() -> None:
                     "type": "primary-to-secondary",
                 },
             )
-            for path, family in FAMILIES.items()
+            for path, family in METRIC_FAMILIES.items()
         ]
         top: dict[str, Any] = {"clusters": {}, "metrics": ["host_uptime_seconds"], "range": "24h"}
         good: list[dict[str, Any]] = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtower_async.simulator.http_errors import QueryError
+from cloudtower_async.simulator.http_errors import BadRequestError
 from cloudtower_async.simulator.store.paging import Order, Page, in_order, take_page
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_a_cursor_may_be_a_document_that_does_not_match() -> None:
     ],
 )
 def test_what_prisma_refuses_is_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(QueryError, match=message):
+    with pytest.raises(BadRequestError, match=message):
         Page(**arguments)
 
 

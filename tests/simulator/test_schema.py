@@ -12,12 +12,12 @@ from cloudtower_async import inputs, models
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.simulator.store.schema import (
-    Query,
+    ResourceQuery,
     describe,
     orders,
-    query,
+    resource_query,
     timestamp,
-    where_shape,
+    where_conditions,
 )
 
 WHERES = sorted(name for name in dir(inputs) if name.endswith("WhereInput"))
@@ -26,7 +26,7 @@ ORDERS = sorted(name for name in dir(inputs) if name.endswith("OrderByInput"))
 
 @pytest.mark.parametrize("name", WHERES)
 def test_every_where_of_the_api_is_understood(name: str) -> None:
-    shape = where_shape(name.removesuffix("WhereInput"))
+    shape = where_conditions(name.removesuffix("WhereInput"))
     keys = getattr(inputs, name).__annotations__.keys() - {"AND", "OR", "NOT"}
     assert shape.keys() == keys
     for condition in shape.values():
@@ -42,7 +42,7 @@ def test_every_order_of_the_api_is_understood(name: str) -> None:
 
 
 def test_keys_of_a_where() -> None:
-    shape = where_shape("Vm")
+    shape = where_conditions("Vm")
     assert (shape["name"].field, shape["name"].operator) == ("name", "")
     assert (shape["name_not_in"].field, shape["name_not_in"].operator) == ("name", "not_in")
     assert (shape["host"].operator, shape["host"].target) == ("one", "Host")
@@ -65,7 +65,7 @@ def test_keys_of_a_where() -> None:
     ],
 )
 def test_values_are_checked(key: str, good: object, bad: object) -> None:
-    check = where_shape("Vm")[key].check
+    check = where_conditions("Vm")[key].check
     assert check is not None
     check(good)
     with pytest.raises(ValueError, match=r"."):
@@ -73,7 +73,7 @@ def test_values_are_checked(key: str, good: object, bad: object) -> None:
 
 
 def test_dates_are_brought_into_the_form_of_the_server() -> None:
-    check = where_shape("Vm")["local_created_at_gt"].check
+    check = where_conditions("Vm")["local_created_at_gt"].check
     assert check is not None
     assert check("2026-01-01T01:00:00+01:00") == "2026-01-01T00:00:00.000Z"
     east = timezone(timedelta(hours=8))
@@ -90,10 +90,10 @@ def test_the_fields_of_a_resource_are_those_of_its_model() -> None:
 
 
 def test_queries_are_told_from_other_operations() -> None:
-    assert query("/get-vms") == Query("Vm", counts=False)
-    assert query("/get-vms-connection") == Query("Vm", counts=True)
+    assert resource_query("/get-vms") == ResourceQuery("Vm", counts=False)
+    assert resource_query("/get-vms-connection") == ResourceQuery("Vm", counts=True)
     for path in ("/start-vm", "/get-version", "/get-vm-metrics", "/get-meta-leader"):
-        assert query(path) is None
+        assert resource_query(path) is None
 
 
 def test_every_operation_is_found_by_its_path() -> None:

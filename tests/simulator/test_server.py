@@ -14,7 +14,7 @@ import trustme
 
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.registry import operation_at
-from cloudtower_async.simulator.store.schema import asked_resources
+from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.testing import Clock, FleetSize, Request, Simulator
 from tests.simulator.client import Client, connected
 from tests.simulator.queries import COUNTS, LISTS
@@ -32,11 +32,11 @@ async def client() -> AsyncIterator[Client]:
 
 
 def test_every_resource_is_asked_for() -> None:
-    assert LISTS.keys() == set(asked_resources())
+    assert LISTS.keys() == set(queried_resources())
     assert LISTS.keys() - COUNTS.keys() == {"Ipmi", "PciDevice"}  # as the API has it
 
 
-@pytest.mark.parametrize("resource", asked_resources())
+@pytest.mark.parametrize("resource", queried_resources())
 async def test_every_resource_is_answered_and_counted(client: Client, resource: str) -> None:
     path = LISTS[resource]
     answer = await client.send(path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtower_async.simulator.store.schema import every_resource
+from cloudtower_async.simulator.store.schema import all_resources
 from cloudtower_async.simulator.store.store import Store
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store() -> Store:
-    made = Store(every_resource())
+    made = Store(all_resources())
     for name in ("c1", "c2"):
         made.add("Cluster", {"id": name, "name": name.upper()})
     for name, cluster in (("h1", "c1"), ("h2", "c1"), ("h3", "c2")):

@@ -8,7 +8,7 @@ import pytest
 
 from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.testing import Clock, Failure, Simulator
-from tests.simulator.bodies import fresh, maker_of, seed
+from tests.simulator.bodies import factory_of, fresh, seed
 from tests.simulator.client import Client, connected
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ async def client() -> AsyncIterator[Client]:
 
 
 def a(client: Client, resource: str) -> str:
-    return seed(client.sim, maker_of(client), resource)
+    return seed(client.sim, factory_of(client), resource)
 
 
 def new(client: Client, resource: str, **values: object) -> str:
-    identifier = fresh(client.sim, maker_of(client), resource)
+    identifier = fresh(client.sim, factory_of(client), resource)
     client.sim.store.change(resource, identifier, **values)
     return identifier
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtower_async.simulator.http_errors import MissingError, QueryError, RefusedError
+from cloudtower_async.simulator.http_errors import BadRequestError, DocumentNotFoundError, HttpError
 from cloudtower_async.simulator.store.ids import Ids
 from cloudtower_async.simulator.store.store import Store
 from cloudtower_async.simulator.tasks import TaskEngine, Work
@@ -116,10 +116,10 @@ def test_what_a_task_does_may_fail_it(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (MissingError("Vlan", "v1"), "RESOURCE_NOT_FOUND", "there is no Vlan v1"),
-        (RefusedError(400, "too small"), "INTERNAL_ERROR", "too small"),
-        (RefusedError(400, "busy", code="ResourceLocked"), "ResourceLocked", "busy"),
-        (QueryError("name: required"), "INTERNAL_ERROR", "name: required"),
+        (DocumentNotFoundError("Vlan", "v1"), "RESOURCE_NOT_FOUND", "there is no Vlan v1"),
+        (HttpError(400, "too small"), "INTERNAL_ERROR", "too small"),
+        (HttpError(400, "busy", code="ResourceLocked"), "ResourceLocked", "busy"),
+        (BadRequestError("name: required"), "INTERNAL_ERROR", "name: required"),
     ],
 )
 def test_what_cannot_be_done_fails_its_task(
@@ -147,7 +147,9 @@ def test_a_mistake_fails_its_task_and_is_told_of(
     assert bench.log == ["done", "failed", "settled"]
 
 
-@pytest.mark.parametrize(("error", "told"), [(MissingError("Vm", "v"), 0), (ValueError("no"), 2)])
+@pytest.mark.parametrize(
+    ("error", "told"), [(DocumentNotFoundError("Vm", "v"), 0), (ValueError("no"), 2)]
+)
 def test_cleaning_up_holds_nobody_up(
     bench: Bench, error: Exception, told: int, caplog: pytest.LogCaptureFixture
 ) -> None:

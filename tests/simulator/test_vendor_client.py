@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import pytest
 
-from cloudtower_async.simulator.store.schema import asked_resources
+from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.queries import COUNTS, LISTS
 from tests.simulator.vendor import VERSION, Vendor, cloudtower, knows
@@ -37,7 +37,7 @@ async def run(function: Any, *arguments: Any) -> Any:
 
 
 async def test_it_accepts_every_resource(sim: Simulator, tell: Callable[[str], None]) -> None:
-    known = [resource for resource in asked_resources() if knows(LISTS[resource])]
+    known = [resource for resource in queried_resources() if knows(LISTS[resource])]
 
     def ask() -> dict[str, int]:
         vendor = Vendor(sim)

@@ -14,7 +14,7 @@ from anyio.from_thread import start_blocking_portal
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.simulator.store.schema import asked_resources, describe, where_shape
+from cloudtower_async.simulator.store.schema import describe, queried_resources, where_conditions
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.queries import COUNTS, LISTS
 from tests.simulator.reference import Reference
@@ -69,7 +69,7 @@ class Wheres:
 
     def where(self, resource: str, depth: int = 2) -> dict[str, Any]:
         """One where: up to three conditions, and some that are combined."""
-        shape = where_shape(resource)
+        shape = where_conditions(resource)
         keys = [key for key, one in shape.items() if one.target is None or depth]
         chosen = self.random.sample(keys, min(len(keys), self.random.choice((1, 1, 1, 2, 3))))
         where = {key: self.value(resource, shape[key], depth) for key in chosen}
@@ -106,7 +106,7 @@ def relations(resource: str) -> dict[str, tuple[str, bool]]:
     return {one.field: (one.target, one.many) for one in describe(resource).relations}
 
 
-@pytest.mark.parametrize("resource", asked_resources())
+@pytest.mark.parametrize("resource", queried_resources())
 async def test_all_three_find_the_same(
     resource: str, sim: Simulator, vendor: Vendor, tower: Cloudtower
 ) -> None:

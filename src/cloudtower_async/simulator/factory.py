@@ -18,7 +18,7 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class Factory:
     """What it takes to make up resources.
 
     Args:

@@ -11,18 +11,18 @@ from ..types import CODEC_ERRORS
 T = TypeVar("T")
 
 
-class QueryError(ValueError):
+class BadRequestError(ValueError):
     """What was asked cannot be answered; becomes HTTP 400. The text names the place."""
 
 
-class MissingError(KeyError):
+class DocumentNotFoundError(KeyError):
     """A document that is not there: it may have been removed meanwhile."""
 
     def __init__(self, resource: str, identifier: str) -> None:
         super().__init__(f"there is no {resource} {identifier}")
 
 
-class RefusedError(Exception):
+class HttpError(Exception):
     """The server does not do what it is asked to; becomes an answer with this status."""
 
     def __init__(
@@ -35,7 +35,7 @@ class RefusedError(Exception):
         self.props = props
 
 
-class NothingMatchesError(RefusedError):
+class NoMatchError(HttpError):
     """The filter of a mutation matches nothing; `Behavior.nothing_matches` decides the answer."""
 
     def __init__(self, message: str) -> None:
@@ -45,8 +45,8 @@ class NothingMatchesError(RefusedError):
 def member(body: object, name: str, kind: type[T]) -> T:
     """A required member of a body, of the type that it has to have."""
     if not isinstance(body, dict) or name not in body:
-        raise QueryError(f"{name}: required")
+        raise BadRequestError(f"{name}: required")
     try:
         return msgspec.convert(cast("dict[str, Any]", body)[name], kind)
     except CODEC_ERRORS as exc:
-        raise QueryError(f"{name}: {exc}") from None
+        raise BadRequestError(f"{name}: {exc}") from None

@@ -11,7 +11,7 @@ from ..calls.registry import operation_at
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .server.handlers import Request
+    from .server.request_parser import Request
 
 
 GRAPHQL = "/api"

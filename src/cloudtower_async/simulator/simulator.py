@@ -16,28 +16,27 @@ from ..api.catalogue import OPERATIONS
 from . import request_log
 from .accounts import Accounts
 from .behavior import Behavior, BehaviorOptions
+from .change_feed import ChangeFeed
 from .clock import Clock
 from .copying import read_fleet
 from .faults import Faults
 from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
-from .fleet.loading import load_fleet
-from .http_errors import RefusedError
+from .fleet.load_fleet import load_fleet
+from .http_errors import HttpError
+from .mutations.context import Context
 from .mutations.vm import guests
-from .mutations.world import World
 from .server import javascript
-from .server.feed import ChangeFeed
-from .server.metrics import Metrics
 from .server.nodes import Node
-from .server.routes import find
+from .server.routes import find_handler
 from .server.server import Server
-from .server.state import Services
-from .server.uploads import Uploads
+from .server.state import MetricLimits, ServerState
 from .store import dump
 from .store.ids import Ids
-from .store.schema import every_resource
+from .store.schema import all_resources
 from .store.store import Store
 from .tasks import TaskEngine
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     import ssl
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .copying import Session
-    from .factory import Maker
-    from .server.handlers import Request
+    from .factory import Factory
+    from .server.request_parser import Request
 
 
 class Simulator:
@@ -99,7 +98,7 @@ class Simulator:
     changes: ChangeFeed
     """The change feed: its credential, what is in it, compacting it."""
 
-    metrics: Metrics
+    metrics: MetricLimits
     """How much of the load curves is shown."""
 
     requests: list[Request]
@@ -177,7 +176,7 @@ class Simulator:
         except BaseException:  # the port is taken, or we are no longer wanted
             await self.__aexit__(None, None, None)
             raise
-        self.url = server.services.url = self.nodes[0].url
+        self.url = server.state.url = self.nodes[0].url
         return self
 
     async def __aexit__(
@@ -270,7 +269,7 @@ class Simulator:
 
         Args:
             path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
-                ``"/observability/obs/api/v3/services"``.
+                ``"/observability/obs/api/v3/state"``.
             value: Sent as JSON; structs of ``models`` can be used.
             status: HTTP status of the answer.
             times: How many requests to answer so; None: all, until ``faults.clear()``.
@@ -300,7 +299,7 @@ class Simulator:
             fields: Fields of the cluster that are to be as said, by their wire names.
         """
         with self.store.lock:
-            return builders.build_cluster(self._maker, hosts, fields)
+            return builders.build_cluster(self._factory, hosts, fields)
 
     def add_vm(
         self,
@@ -317,7 +316,7 @@ class Simulator:
             fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:
-            return builders.build_vm(self._maker, status, host, fields)
+            return builders.build_vm(self._factory, status, host, fields)
 
     def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
         """Add an alert.
@@ -327,7 +326,7 @@ class Simulator:
             fields: Fields of the alert that are to be as said: ``severity="INFO"``.
         """
         with self.store.lock:
-            return builders.build_alert(self._maker, about, fields)
+            return builders.build_alert(self._factory, about, fields)
 
     def shut_down_guest(self, vm: str) -> None:
         """Let the guest of a VM shut itself down, as by a command in it.
@@ -343,15 +342,15 @@ class Simulator:
         """
         with self.store.lock:
             try:
-                guests.shut_down(World(self._maker, self.tasks, "", self.accounts), vm)
-            except RefusedError as exc:
+                guests.shut_down(Context(self._factory, self.tasks, "", self.accounts), vm)
+            except HttpError as exc:
                 raise ValueError(exc.message) from None
 
     def unmodelled(self) -> list[str]:
         """The operations that are answered with status 501, as ``"vm.create_vm"``."""
-        return sorted(name for path, name in OPERATIONS.items() if not find(path[1:]))
+        return sorted(name for path, name in OPERATIONS.items() if not find_handler(path[1:]))
 
-    def _make_fleet(self, store: Store) -> Maker:
+    def _make_fleet(self, store: Store) -> Factory:
         if self._fleet is None:
             ids = Ids(self.seed)
             return build_fleet(
@@ -363,29 +362,29 @@ class Simulator:
         return load_fleet(store, self.clock, found, seed=self.seed, root=self.username)
 
     def _build(self) -> Server:
-        self.store = store = Store(every_resource())
+        self.store = store = Store(all_resources())
         with _not_collected():
             made = self._make_fleet(store)
-        self._maker = maker = dataclasses.replace(made, behavior=self._behavior)
-        self.accounts = Accounts(store, maker.ids)
+        self._factory = factory = dataclasses.replace(made, behavior=self._behavior)
+        self.accounts = Accounts(store, factory.ids)
         self.accounts.set_password(self.username, self.password)
         self.tasks = TaskEngine(
             store,
             self.clock,
-            maker.ids,
+            factory.ids,
             duration=self._task_duration,
             settle_delay=self._settle_delay,
         )
-        self.uploads = Uploads(maker, duration=self._task_duration)
+        self.uploads = Uploads(factory, duration=self._task_duration)
         self.changes = ChangeFeed(store, self.clock)
-        self.metrics = Metrics()
-        services = Services(self.uploads, self.changes, self.metrics)
+        self.metrics = MetricLimits()
+        state = ServerState(self.uploads, self.changes, self.metrics)
         return Server(
-            maker,
+            factory,
             self.tasks,
             self.accounts,
             self.faults,
-            services,
+            state,
             keep_requests=self._keep_requests,
         )
 

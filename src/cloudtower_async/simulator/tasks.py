@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .http_errors import MissingError, QueryError, RefusedError
+from .http_errors import BadRequestError, DocumentNotFoundError, HttpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ class Work:
         succeed: Called at the end; a Failure that it returns fails the task after all.
         fail: Called when the task has failed.
         settle: Called after either, later where the server is told to lag behind.
-        ready: Asked when the time is over: as long as it says no the task goes on.
+        ready: RequestContext when the time is over: as long as it says no the task goes on.
     """
 
     succeed: Callable[[], Failure | None] = _succeed
@@ -269,7 +269,7 @@ class TaskEngine:
             self._moment = event.at
             try:
                 event.happen()
-            except MissingError:  # what it is about is gone
+            except DocumentNotFoundError:  # what it is about is gone
                 pass
             except Exception:
                 _log.exception("a mistake of the simulator: an event about %s", event.about)
@@ -311,11 +311,11 @@ class TaskEngine:
         self._moment = running.ends
         try:
             return running.work.succeed()
-        except MissingError as exc:
+        except DocumentNotFoundError as exc:
             return Failure(str(exc.args[0]), "RESOURCE_NOT_FOUND", "NOT_FOUND")
-        except RefusedError as exc:
+        except HttpError as exc:
             return Failure(exc.message, exc.code or _INTERNAL)
-        except QueryError as exc:
+        except BadRequestError as exc:
             return Failure(str(exc))
         except Exception as exc:
             _log.exception("a mistake of the simulator: %s", running.task["description"])
@@ -327,7 +327,7 @@ class TaskEngine:
         """What comes after the work. Of what is gone meanwhile nothing is left to take back."""
         try:
             step()
-        except MissingError:
+        except DocumentNotFoundError:
             pass
         except Exception:
             _log.exception("a mistake of the simulator: %s", running.task["description"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..simulator.clock import Clock
     from ..simulator.fleet.fleet import FleetSize
-    from ..simulator.server.handlers import Request
+    from ..simulator.server.request_parser import Request
     from ..simulator.simulator import Simulator
     from ..simulator.tasks import Failure
 
@@ -23,7 +23,7 @@ _HOMES = {
     "Clock": "cloudtower_async.simulator.clock",
     "Failure": "cloudtower_async.simulator.tasks",
     "FleetSize": "cloudtower_async.simulator.fleet.fleet",
-    "Request": "cloudtower_async.simulator.server.handlers",
+    "Request": "cloudtower_async.simulator.server.request_parser",
     "Simulator": "cloudtower_async.simulator.simulator",
 }
 

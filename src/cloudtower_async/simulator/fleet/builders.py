@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .aggregates import refresh_around
+from .alerts import add_alert, add_cluster_rules
 from .fleet import fill_cluster
-from .guests import activity, add_vm
 from .hardware import add_cluster
-from .incidents import add_alert, add_cluster_rules
-from .plan import GIB, VmPlan
-from .totals import refresh_around
+from .sizing import GIB, VmPlan
+from .vms import activity, add_vm
 
 if TYPE_CHECKING:
-    from ..factory import Maker
+    from ..factory import Factory
     from ..store.filters import Document
 
 _ADDED = 1_000_000  # the number of the first VM that is added: no made-up fleet has as many
 _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
 
 
-def build_cluster(maker: Maker, hosts: int, fields: dict[str, Any]) -> Document:
+def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Document:
     """Add a cluster with hosts, networks and alert rules, without VMs."""
-    number = len(maker.store.table("Cluster"))
-    cluster = add_cluster(maker, number, vmware=False, connected=True)
-    add_cluster_rules(maker, cluster)
-    fill_cluster(maker, cluster, number, [], hosts)
-    return _set(maker, "Cluster", cluster, fields)
+    number = len(factory.store.table("Cluster"))
+    cluster = add_cluster(factory, number, vmware=False, connected=True)
+    add_cluster_rules(factory, cluster)
+    fill_cluster(factory, cluster, number, [], hosts)
+    return _set(factory, "Cluster", cluster, fields)
 
 
-def build_vm(maker: Maker, status: str, host: str | None, fields: dict[str, Any]) -> Document:
+def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, Any]) -> Document:
     """Add a VM with a disk of 40 GiB and a NIC."""
-    store = maker.store
+    store = factory.store
     hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
     if cluster := fields.get("cluster"):
         hosts = [one for one in hosts if one["cluster"] == cluster]
@@ -39,30 +39,30 @@ def build_vm(maker: Maker, status: str, host: str | None, fields: dict[str, Any]
     chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"])
     memory, vcpu = fields.get("memory", 4 * GIB), fields.get("vcpu", 2)
     plan = VmPlan(_ADDED + len(store.table("Vm")), vcpu, memory, (40 * GIB,), (4 * GIB,))
-    vm = add_vm(maker, plan, chosen, store.get("Cluster", chosen["cluster"]))
-    vm.update(activity(maker.random, status))
+    vm = add_vm(factory, plan, chosen, store.get("Cluster", chosen["cluster"]))
+    vm.update(activity(factory.random, status))
     if status != "RUNNING":
         vm.update(ips="", vm_tools_status="NOT_RUNNING")
-    _set(maker, "Vm", vm, fields)
+    _set(factory, "Vm", vm, fields)
     refresh_around(store, vm)
     return vm
 
 
-def build_alert(maker: Maker, about: str | None, fields: dict[str, Any]) -> Document:
+def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> Document:
     """Add an alert about a VM, a host, a disk or a cluster; by default the first cluster."""
-    store = maker.store
+    store = factory.store
     if about is None:
         about = next(iter(store.table("Cluster")))
     for resource in _SUBJECTS:
         if subject := store.table(resource).get(about):
-            alert = add_alert(maker, resource, subject, ended=bool(fields.get("ended")))
-            return _set(maker, "Alert", alert, fields)
+            alert = add_alert(factory, resource, subject, ended=bool(fields.get("ended")))
+            return _set(factory, "Alert", alert, fields)
     raise KeyError(f"{about}: no VM, host, disk or cluster has this id")
 
 
-def _set(maker: Maker, resource: str, document: Document, fields: dict[str, Any]) -> Document:
-    described = maker.store.resources[resource]
+def _set(factory: Factory, resource: str, document: Document, fields: dict[str, Any]) -> Document:
+    described = factory.store.resources[resource]
     known = {*described.fields, *(relation.field for relation in described.relations)}
     if unknown := fields.keys() - known:
         raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
-    return maker.store.change(resource, document["id"], **fields)
+    return factory.store.change(resource, document["id"], **fields)

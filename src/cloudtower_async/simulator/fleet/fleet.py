@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Self
 
-from ..factory import Maker
-from .generic import Generic
-from .guests import add_spare_volumes, add_vm, fill_in_volume_snapshots, freeze, snapshot_fields
+from ..factory import Factory
+from .aggregates import refresh_cluster, refresh_host
+from .alerts import add_alert_rules, add_alerts, add_cluster_rules
+from .content_library import add_templates, fill_in_images
 from .hardware import add_cluster, add_hosts
-from .hints import HINTS
-from .incidents import add_alert_rules, add_alerts, add_cluster_rules, add_old_tasks
-from .library import add_templates, fill_in_images
-from .people import add_people
-from .plan import plan_cluster, plan_vm
-from .totals import refresh_cluster, refresh_host
+from .past_tasks import add_old_tasks
+from .resource_generator import ResourceGenerator
+from .resource_specs import RESOURCE_SPECS
+from .sizing import plan_cluster, plan_vm
+from .snapshots import fill_in_volume_snapshots, freeze, snapshot_fields
+from .users import add_users
+from .vms import add_spare_volumes, add_vm
 
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..store.filters import Document
     from ..store.ids import Ids
     from ..store.store import Store
-    from .plan import VmPlan
+    from .sizing import VmPlan
 
 
 _VMS_PER_SPARE_VOLUME = 20
@@ -97,66 +99,66 @@ _UNITS = {
 
 def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
-) -> Maker:
+) -> Factory:
     """Fill the store. Returns what made it, for whatever is added later."""
-    maker = Maker(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
-    user = add_people(maker, root)
-    add_alert_rules(maker)
+    factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
+    user = add_users(factory, root)
+    add_alert_rules(factory)
     shares: list[list[VmPlan]] = [[] for _ in range(size.clusters)]
     for number in range(size.vms):
-        shares[number % size.clusters].append(plan_vm(number, maker.random))
+        shares[number % size.clusters].append(plan_vm(number, factory.random))
     for number, vms in enumerate(shares):
-        _add_whole_cluster(maker, number, vms, size.hosts_per_cluster)
-    _add_snapshots(maker, size.snapshots)
-    add_templates(maker)
-    generic = Generic(maker)
-    for hint in HINTS:
-        generic.make(hint)
-    fill_in_images(maker)
-    fill_in_volume_snapshots(maker)
-    add_alerts(maker, size.alerts)
-    add_old_tasks(maker, size.tasks, user)
+        _add_whole_cluster(factory, number, vms, size.hosts_per_cluster)
+    _add_snapshots(factory, size.snapshots)
+    add_templates(factory)
+    generic = ResourceGenerator(factory)
+    for spec in RESOURCE_SPECS:
+        generic.make(spec)
+    fill_in_images(factory)
+    fill_in_volume_snapshots(factory)
+    add_alerts(factory, size.alerts)
+    add_old_tasks(factory, size.tasks, user)
     for cluster, vms in zip(store.table("Cluster").values(), shares, strict=True):
         if vms and cluster["connect_state"] == "CONNECTED":
             spare = min(max(1, len(vms) // _VMS_PER_SPARE_VOLUME), _MOST_SPARE_VOLUMES)
-            add_spare_volumes(maker, cluster, spare)
-    return maker
+            add_spare_volumes(factory, cluster, spare)
+    return factory
 
 
-def _add_whole_cluster(maker: Maker, number: int, vms: list[VmPlan], hosts: int) -> None:
+def _add_whole_cluster(factory: Factory, number: int, vms: list[VmPlan], hosts: int) -> None:
     # The VMware cluster is the third, so that small fleets are plain ones.
-    cluster = add_cluster(maker, number, vmware=number == 2, connected=number != 3)
-    add_cluster_rules(maker, cluster)
-    fill_cluster(maker, cluster, number, vms, hosts)
+    cluster = add_cluster(factory, number, vmware=number == 2, connected=number != 3)
+    add_cluster_rules(factory, cluster)
+    fill_cluster(factory, cluster, number, vms, hosts)
 
 
 def fill_cluster(
-    maker: Maker, cluster: Document, number: int, vms: list[VmPlan], hosts: int
+    factory: Factory, cluster: Document, number: int, vms: list[VmPlan], hosts: int
 ) -> None:
     """Give a cluster hosts and VMs, and add them up."""
     if hosts:
         plan = plan_cluster(vms, hosts)
-        added = add_hosts(maker, cluster, number, plan)
+        added = add_hosts(factory, cluster, number, plan)
         for host, planned in zip(added, plan.hosts, strict=True):
             for vm in planned.vms:
-                add_vm(maker, vm, host, cluster)
-            refresh_host(maker.store, host["id"])
-    refresh_cluster(maker.store, cluster["id"])
+                add_vm(factory, vm, host, cluster)
+            refresh_host(factory.store, host["id"])
+    refresh_cluster(factory.store, cluster["id"])
 
 
-def _add_snapshots(maker: Maker, number: int) -> None:
-    vms = list(maker.store.table("Vm").values())
+def _add_snapshots(factory: Factory, number: int) -> None:
+    vms = list(factory.store.table("Vm").values())
     for place in range(number if vms else 0):
         vm = vms[place * 7 % len(vms)]
-        created_at = maker.ago(20, 1)
-        snapshot = maker.store.add(
+        created_at = factory.ago(20, 1)
+        snapshot = factory.store.add(
             "VmSnapshot",
             {
-                "id": maker.ids.cuid(),
-                "local_id": maker.ids.uuid(),
+                "id": factory.ids.cuid(),
+                "local_id": factory.ids.uuid(),
                 **snapshot_fields(
                     vm, f"{vm['name']}-{created_at[:10]}-{place}", "CRASH_CONSISTENT"
                 ),
             },
         )
-        freeze(maker, snapshot, created_at)
+        freeze(factory, snapshot, created_at)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .plan import GIB, TB
+from .sizing import GIB, TB
 from .storage_policies import add_storage_policies
 
 if TYPE_CHECKING:
     from random import Random
 
-    from ..factory import Maker
+    from ..factory import Factory
     from ..store.filters import Document
-    from .plan import ClusterPlan
+    from .sizing import ClusterPlan
 
 _NAMES = ("atlas", "borealis", "cygnus", "draco", "eridanus", "fornax", "gemini", "hydra")
 _CPU_MODELS = ("ivybridge", "haswell", "skylake", "cascadelake")
@@ -20,20 +20,20 @@ _DAY = 86_400
 _HZ = 2_400_000_000
 
 
-def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> Document:
+def add_cluster(factory: Factory, number: int, *, vmware: bool, connected: bool) -> Document:
     """Make up a cluster without hosts, with its switch and its networks."""
     name = f"{_NAMES[number % len(_NAMES)]}-{number // len(_NAMES) + 1:02}"
     address = f"10.{10 + number % 240}.0"
-    store = maker.store
+    store = factory.store
     cluster = store.add(
         "Cluster",
         {
-            "id": maker.ids.cuid(),
-            "local_id": maker.ids.uuid(),
+            "id": factory.ids.cuid(),
+            "local_id": factory.ids.uuid(),
             "name": name,
             "architecture": "X86_64",
             "connect_state": "CONNECTED" if connected else "DISCONNECTED",
-            "disconnected_date": None if connected else maker.ago(3, 1),
+            "disconnected_date": None if connected else factory.ago(3, 1),
             "disconnected_reason": None if connected else "LOAD_CLUSTER_NETWORK_ERROR",
             "dns": ["10.0.0.53"],
             "ntp_servers": ["ntp.example"],
@@ -52,9 +52,9 @@ def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> 
             "recommended_cpu_models": list(_CPU_MODELS[:3]),
             "total_cpu_models": list(_CPU_MODELS),
             "license_type": "PERPETUAL",
-            "license_serial": maker.ids.uuid(),
-            "license_sign_date": maker.ago(700, 400),
-            "license_expire_date": maker.clock.timestamp(3650 * _DAY),
+            "license_serial": factory.ids.uuid(),
+            "license_sign_date": factory.ago(700, 400),
+            "license_expire_date": factory.clock.timestamp(3650 * _DAY),
             "is_all_flash": _is_all_flash(number),
             "max_chunk_num": 255,
             "has_metrox": _is_stretched(number),
@@ -72,13 +72,15 @@ def add_cluster(maker: Maker, number: int, *, vmware: bool, connected: bool) -> 
             "reserved_cpu_cores_for_system_service": 0,
         },
     )
-    _add_networks(maker, cluster)
-    _add_target(maker, cluster)
-    add_storage_policies(maker, cluster)
+    _add_networks(factory, cluster)
+    _add_target(factory, cluster)
+    add_storage_policies(factory, cluster)
     return cluster
 
 
-def add_hosts(maker: Maker, cluster: Document, number: int, plan: ClusterPlan) -> list[Document]:
+def add_hosts(
+    factory: Factory, cluster: Document, number: int, plan: ClusterPlan
+) -> list[Document]:
     """Make up the hosts of a cluster, with their disks."""
     hosts: list[Document] = []
     vmware = cluster["hypervisor"] == "VMWARE"
@@ -89,11 +91,11 @@ def add_hosts(maker: Maker, cluster: Document, number: int, plan: ClusterPlan) -
     for place in range(len(plan.hosts)):
         address = f"10.{10 + number % 240}.{1 + place // 250}.{1 + place % 250}"
         connected = cluster["connect_state"] == "CONNECTED"
-        host = maker.store.add(
+        host = factory.store.add(
             "Host",
             {
-                "id": maker.ids.cuid(),
-                "local_id": maker.ids.uuid(),
+                "id": factory.ids.cuid(),
+                "local_id": factory.ids.uuid(),
                 "name": f"{cluster['name']}-node-{place + 1:02}",
                 "cluster": cluster["id"],
                 "chunk_id": str(place + 1),
@@ -107,9 +109,11 @@ def add_hosts(maker: Maker, cluster: Document, number: int, plan: ClusterPlan) -
                 "cpu_model": _CPU_MODELS[3],
                 "cpu_vendor": "GenuineIntel",
                 "compatible_cpu_models": list(_CPU_MODELS),
-                "cpu_fan_speed": [maker.random.randrange(30, 60) + 0.0 for _ in range(4)],
+                "cpu_fan_speed": [factory.random.randrange(30, 60) + 0.0 for _ in range(4)],
                 "cpu_fan_speed_unit": "PERCENT",
-                "cpu_temperature_celsius": [maker.random.randrange(38, 62) for _ in range(sockets)],
+                "cpu_temperature_celsius": [
+                    factory.random.randrange(38, 62) for _ in range(sockets)
+                ],
                 "cpu_hz_per_core": _HZ,
                 "total_cpu_cores": plan.host_cores,
                 "total_logical_cpu_cores": plan.host_cores,
@@ -136,8 +140,8 @@ def add_hosts(maker: Maker, cluster: Document, number: int, plan: ClusterPlan) -
             },
         )
         hosts.append(host)
-        last = _last_disk(maker.random, number, place)
-        _add_disks(maker, host, plan, last, all_flash=_is_all_flash(number))
+        last = _last_disk(factory.random, number, place)
+        _add_disks(factory, host, plan, last, all_flash=_is_all_flash(number))
     return hosts
 
 
@@ -161,7 +165,7 @@ def _last_disk(random: Random, number: int, place: int) -> tuple[str, bool]:
 
 
 def _add_disks(
-    maker: Maker, host: Document, plan: ClusterPlan, last: tuple[str, bool], *, all_flash: bool
+    factory: Factory, host: Document, plan: ClusterPlan, last: tuple[str, bool], *, all_flash: bool
 ) -> None:
     cache = ("SATA_OR_SAS_SSD", "BOOT", 480 * TB // 1000) if all_flash else ("SSD", "CACHE", 2 * TB)
     data = ("NVMe_SSD" if all_flash else "HDD", "DATA", plan.data_disk_size)
@@ -169,11 +173,11 @@ def _add_disks(
         # At most the last disk of a host fails, so that the others still hold the data.
         health, mounted = last if place == plan.data_disks + 1 else ("HEALTHY", True)
         device = f"sd{chr(ord('a') + place % 26)}{'' if place < 26 else place // 26}"
-        maker.store.add(
+        factory.store.add(
             "Disk",
             {
-                "id": maker.ids.cuid(),
-                "local_id": maker.ids.uuid(),
+                "id": factory.ids.cuid(),
+                "local_id": factory.ids.uuid(),
                 "name": device,
                 "path": f"/dev/{device}",
                 "host": host["id"],
@@ -194,7 +198,7 @@ def _add_disks(
                 "numa_node": place % 2,
                 "remaining_life_percent": None
                 if kind == "HDD"
-                else maker.random.randrange(60, 100),
+                else factory.random.randrange(60, 100),
                 "partitions": _partitions(f"/dev/{device}", function, size, mounted=mounted),
             },
         )
@@ -209,13 +213,13 @@ def _partitions(path: str, function: str, size: int, *, mounted: bool) -> list[d
     ]
 
 
-def _add_networks(maker: Maker, cluster: Document) -> None:
+def _add_networks(factory: Factory, cluster: Document) -> None:
     vlans = (("default", 0), ("production", 100), ("staging", 200))
-    vds = maker.store.add(
+    vds = factory.store.add(
         "Vds",
         {
-            "id": maker.ids.cuid(),
-            "local_id": maker.ids.uuid(),
+            "id": factory.ids.cuid(),
+            "local_id": factory.ids.uuid(),
             "name": f"vds-{cluster['name']}",
             "bond_mode": "active-backup",
             "cluster": cluster["id"],
@@ -227,11 +231,11 @@ def _add_networks(maker: Maker, cluster: Document) -> None:
         },
     )
     for name, number in vlans:
-        maker.store.add(
+        factory.store.add(
             "Vlan",
             {
-                "id": maker.ids.cuid(),
-                "local_id": maker.ids.uuid(),
+                "id": factory.ids.cuid(),
+                "local_id": factory.ids.uuid(),
                 "name": name,
                 "mode_type": "VLAN_ACCESS",
                 "network_ids": [str(number)],
@@ -242,14 +246,14 @@ def _add_networks(maker: Maker, cluster: Document) -> None:
         )
 
 
-def _add_target(maker: Maker, cluster: Document) -> None:
+def _add_target(factory: Factory, cluster: Document) -> None:
     """The iSCSI target that holds the disks of VMs, and with them their snapshots."""
-    name = maker.ids.uuid()
-    target = maker.store.add(
+    name = factory.ids.uuid()
+    target = factory.store.add(
         "IscsiTarget",
         {
-            "id": maker.ids.cuid(),
-            "local_id": maker.ids.uuid(),
+            "id": factory.ids.cuid(),
+            "local_id": factory.ids.uuid(),
             "name": f"zbs-iscsi-datastore-{name}",
             "cluster": cluster["id"],
             "chap_enabled": False,
@@ -265,4 +269,4 @@ def _add_target(maker: Maker, cluster: Document) -> None:
             "thin_provision": True,
         },
     )
-    maker.targets[cluster["id"]] = target["id"]
+    factory.targets[cluster["id"]] = target["id"]

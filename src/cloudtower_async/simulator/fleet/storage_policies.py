@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..factory import Maker
+    from ..factory import Factory
     from ..store.filters import Document
     from ..store.store import Store
 
@@ -25,17 +25,17 @@ def is_thin(policy: str) -> bool:
     return "_THICK_" not in policy
 
 
-def add_storage_policies(maker: Maker, cluster: Document) -> None:
+def add_storage_policies(factory: Factory, cluster: Document) -> None:
     """Add the usual policies of a cluster."""
     for policy in _USUAL:
-        _add(maker, cluster["id"], policy)
+        _add(factory, cluster["id"], policy)
 
 
-def policy_uuid(maker: Maker, cluster: str, policy: str) -> str:
+def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
     """Return the UUID of a policy of a cluster, given its name as volumes have it."""
     name = policy.removeprefix("ELF_CP_")
-    found = maker.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
-    return str((found[0] if found else _add(maker, cluster, name))["local_id"])
+    found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
+    return str((found[0] if found else _add(factory, cluster, name))["local_id"])
 
 
 def policy_name(store: Store, uuid: str) -> str | None:
@@ -44,12 +44,12 @@ def policy_name(store: Store, uuid: str) -> str | None:
     return str(found[0]["name"]) if found else None
 
 
-def _add(maker: Maker, cluster: str, policy: str) -> Document:
-    return maker.store.add(
+def _add(factory: Factory, cluster: str, policy: str) -> Document:
+    return factory.store.add(
         "ElfStoragePolicy",
         {
-            "id": maker.ids.cuid(),
-            "local_id": maker.ids.uuid(),
+            "id": factory.ids.cuid(),
+            "local_id": factory.ids.uuid(),
             "name": policy,
             "cluster": cluster,
             "description": "",

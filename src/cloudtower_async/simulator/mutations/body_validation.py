@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...calls.arg_types import arguments_of, newest_member
 from ...calls.registry import operation_at
-from ..http_errors import QueryError
+from ..http_errors import BadRequestError
 from .body import UNITS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_body(path: str, body: object) -> None:
     Filters are checked when they are used.
 
     Raises:
-        QueryError: A value does not fit the schema; the text names the place.
+        BadRequestError: A value does not fit the schema; the text names the place.
     """
     _check(arguments_of(operation_at(f"/{path}")), body, "body")
 
@@ -45,7 +45,7 @@ def _check(wanted: ArgType, value: object, path: str) -> None:
         expected = f"one of {', '.join(sorted(wanted.choices))}"
     wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
     if wrong or (wanted.choices and value not in wanted.choices):
-        raise QueryError(f"{path}: expected {expected}, got {value!r:.60}")
+        raise BadRequestError(f"{path}: expected {expected}, got {value!r:.60}")
     if wanted.item is not None:
         for place, item in enumerate(cast("list[object]", value)):
             _check(wanted.item, item, f"{path}[{place}]")
@@ -55,11 +55,11 @@ def _check(wanted: ArgType, value: object, path: str) -> None:
 
 def _check_members(record: Any, value: dict[str, object], path: str) -> None:  # noqa: ANN401
     if missing := sorted(record.__required_keys__ - value.keys()):
-        raise QueryError(f"{path}.{missing[0]}: required")
+        raise BadRequestError(f"{path}.{missing[0]}: required")
     for name, part in value.items():
         found = newest_member(record, name)
         if found is None:
-            raise QueryError(f"{path}.{name}: there is no such key")
+            raise BadRequestError(f"{path}.{name}: there is no such key")
         _check(found, part, f"{path}.{name}")
     _check_limits(value, path)
 
@@ -74,7 +74,7 @@ def _check_limits(values: Mapping[str, Any], path: str) -> None:
             value *= UNITS[unit]
         expected, holds = _LIMITS[name]
         if not holds(value):
-            raise QueryError(f"{path}.{name}: expected {expected}")
+            raise BadRequestError(f"{path}.{name}: expected {expected}")
 
 
 _KIB = 1024

@@ -4,48 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import reports
 from .cluster import clusters, maintenance
-from .generic import actions, generic
+from .generic import crud, simple_updates
+from .network import floating_ips
 from .policy import settings
 from .storage import consistency_groups, copies
 from .vm import (
     create_vm,
+    delete_vm,
     disks,
+    edit_vm,
     exports,
     gpu_passthrough,
     imports,
     migration,
     nics,
-    options,
     power,
-    removal,
     rollback,
     snapshots,
     templates,
 )
 
 if TYPE_CHECKING:
-    from .world import Effect
+    from .context import Handler
 
-EFFECTS: dict[str, Effect] = {
-    **generic.EFFECTS,
-    **actions.EFFECTS,
-    **copies.EFFECTS,
-    **consistency_groups.EFFECTS,
-    **settings.EFFECTS,
-    **clusters.EFFECTS,
-    **power.EFFECTS,
-    **snapshots.EFFECTS,
-    **create_vm.EFFECTS,
-    **rollback.EFFECTS,
-    **disks.EFFECTS,
-    **nics.EFFECTS,
-    **gpu_passthrough.EFFECTS,
-    **options.EFFECTS,
-    **removal.EFFECTS,
-    **templates.EFFECTS,
-    **migration.EFFECTS,
-    **maintenance.EFFECTS,
-    **exports.EFFECTS,
-    **imports.EFFECTS,
+MUTATIONS: dict[str, Handler] = {
+    **crud.MUTATIONS,
+    **simple_updates.MUTATIONS,
+    **copies.MUTATIONS,
+    **consistency_groups.MUTATIONS,
+    **floating_ips.MUTATIONS,
+    **reports.MUTATIONS,
+    **settings.MUTATIONS,
+    **clusters.MUTATIONS,
+    **power.MUTATIONS,
+    **snapshots.MUTATIONS,
+    **create_vm.MUTATIONS,
+    **rollback.MUTATIONS,
+    **disks.MUTATIONS,
+    **nics.MUTATIONS,
+    **gpu_passthrough.MUTATIONS,
+    **edit_vm.MUTATIONS,
+    **delete_vm.MUTATIONS,
+    **templates.MUTATIONS,
+    **migration.MUTATIONS,
+    **maintenance.MUTATIONS,
+    **exports.MUTATIONS,
+    **imports.MUTATIONS,
 }

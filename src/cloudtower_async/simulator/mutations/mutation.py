@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 from ...calls.arg_types import arguments_of, newest_member
 from ...calls.registry import operation_at
 from ...types import WithTask
-from ..http_errors import NothingMatchesError, RefusedError
+from ..http_errors import HttpError, NoMatchError
 from ..store.schema import describe
 from ..tasks import Failure, Work
+from .context import PlainResult, Result, reject_locked
 from .generic import schema_overrides
-from .generic.fields import linked
+from .generic.field_rules import linked
 from .resource_names import noun, texts, title
-from .world import Outcome, Shown, refuse_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...calls.arg_types import ArgType
     from ..store.filters import Document
     from .body import Body, Fields
-    from .world import Outcomes, World
+    from .context import Context, Results
 
 GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
 
@@ -65,9 +65,9 @@ class Mutation:
         """The same about another resource: where answer and filter are about different ones."""
         return replace(self, resource=resource)
 
-    def reply(self, found: Sequence[Outcome | Shown]) -> Outcomes:
+    def reply(self, found: Sequence[Result | PlainResult]) -> Results:
         """The answer in the form that the schema gives it."""
-        return cast("Outcomes", list(found) if self.many else found[0])
+        return cast("Results", list(found) if self.many else found[0])
 
 
 @functools.cache
@@ -95,13 +95,13 @@ def _filtered_resource(body: ArgType) -> str | None:
     return None if where is None else where.filtered_resource
 
 
-def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Document]:
+def meant(context: Context, mutation: Mutation, body: Body, data: Body) -> list[Document]:
     """The documents that an operation is about.
 
     Raises:
-        RefusedError: There are none.
+        HttpError: There are none.
     """
-    store, resource = world.maker.store, mutation.resource
+    store, resource = context.store, mutation.resource
     where = body.get("where")
     target = _filtered_resource(mutation.body) if where is not None else resource
     if where is None and "id" in data:
@@ -109,39 +109,39 @@ def meant(world: World, mutation: Mutation, body: Body, data: Body) -> list[Docu
     if target is None or target == resource:
         found = store.select(resource, where)
     else:  # settings are found by their cluster
-        ends = set(linked(world, target, where))
+        ends = set(linked(context, target, where))
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
     if not found:
         message = f"no {noun(resource)} matches the where"
-        raise RefusedError(304, message) if mutation.not_modified else NothingMatchesError(message)
+        raise HttpError(304, message) if mutation.not_modified else NoMatchError(message)
     return found
 
 
-def to_each(
-    world: World,
+def start_for_each(
+    context: Context,
     mutation: Mutation,
     documents: list[Document],
     do: Callable[[Document], Failure | None],
-) -> Outcomes:
+) -> Results:
     """Do something to documents, in a task each or in one; it fails when one of them is gone.
 
     Raises:
-        RefusedError: One of them is a volume that is locked, as VMs are locked.
+        HttpError: One of them is a volume that is locked, as VMs are locked.
     """
     if mutation.resource == "VmVolume":
-        refuse_locked(world, documents, mutation.resource)
+        reject_locked(context, documents, mutation.resource)
     groups = [documents] if mutation.together else [[document] for document in documents]
-    return mutation.reply([_to_group(world, mutation, group, do) for group in groups])
+    return mutation.reply([_to_group(context, mutation, group, do) for group in groups])
 
 
 def _to_group(
-    world: World,
+    context: Context,
     mutation: Mutation,
     documents: list[Document],
     do: Callable[[Document], Failure | None],
-) -> Outcome | Shown:
-    store, resource = world.maker.store, mutation.resource
+) -> Result | PlainResult:
+    store, resource = context.store, mutation.resource
 
     def succeed() -> Failure | None:
         for document in documents:
@@ -151,24 +151,26 @@ def _to_group(
                 return failure
         return None
 
-    return start(world, mutation, documents, Work(succeed))
+    return start(context, mutation, documents, Work(succeed))
 
 
 def start(
-    world: World, mutation: Mutation, documents: list[Document], work: Work
-) -> Outcome | Shown:
+    context: Context, mutation: Mutation, documents: list[Document], work: Work
+) -> Result | PlainResult:
     """Let the work be done by a task, or at once where the schema has none."""
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
     if mutation.at_once:
         _do_at_once(work)
-        return Outcome(shown, first["id"], None) if mutation.tasks else Shown(shown, first["id"])
+        return (
+            Result(shown, first["id"], None) if mutation.tasks else PlainResult(shown, first["id"])
+        )
     locks = documents if has_status(mutation.resource) else ()
     task = start_task(
-        world, mutation.path, mutation.verb, mutation.resource, first, work, locks=locks
+        context, mutation.path, mutation.verb, mutation.resource, first, work, locks=locks
     )
     ids = tuple(document["id"] for document in documents) if mutation.together else first["id"]
-    return Outcome(shown, ids, task)
+    return Result(shown, ids, task)
 
 
 def _do_at_once(work: Work) -> None:
@@ -176,11 +178,11 @@ def _do_at_once(work: Work) -> None:
     failure = work.succeed()
     if failure is not None:
         work.fail()
-        raise RefusedError(400, failure.message, code=failure.code)
+        raise HttpError(400, failure.message, code=failure.code)
 
 
 def start_task(
-    world: World,
+    context: Context,
     path: str,
     verb: str,
     resource: str,
@@ -198,7 +200,7 @@ def start_task(
         "name": title(document),
         "cluster": cluster if isinstance(cluster, str) else None,
     }
-    return world.start(
+    return context.start(
         mutation,
         resource,
         subject,

@@ -25,7 +25,7 @@ class GraphQLSyntaxError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class GraphQLField:
     """A field that is asked for.
 
     Args:
@@ -38,18 +38,18 @@ class Field:
     name: str
     alias: str
     arguments: dict[str, Any]
-    fields: tuple[Field, ...]
+    fields: tuple[GraphQLField, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class GraphQLOperation:
     """What is asked for: a query, or a mutation."""
 
     mutation: bool
-    fields: tuple[Field, ...]
+    fields: tuple[GraphQLField, ...]
 
 
-def parse(text: str, variables: Mapping[str, Any]) -> Operation:
+def parse(text: str, variables: Mapping[str, Any]) -> GraphQLOperation:
     """Read an operation.
 
     Raises:
@@ -63,7 +63,7 @@ class _Parser:
         self._tokens = [*_split(text), ""]
         self._variables = variables
 
-    def operation(self) -> Operation:
+    def operation(self) -> GraphQLOperation:
         kind = "query"
         if self._next() != "{":
             kind = self._take()
@@ -76,11 +76,11 @@ class _Parser:
                     pass
         fields = self._fields()
         self._expect("")
-        return Operation(kind == "mutation", fields)
+        return GraphQLOperation(kind == "mutation", fields)
 
-    def _fields(self) -> tuple[Field, ...]:
+    def _fields(self) -> tuple[GraphQLField, ...]:
         self._expect("{")
-        fields: list[Field] = []
+        fields: list[GraphQLField] = []
         while self._next() != "}":
             fields.append(self._field())
         self._expect("}")
@@ -88,14 +88,14 @@ class _Parser:
             raise GraphQLSyntaxError("expected a field, found '}'")
         return tuple(fields)
 
-    def _field(self) -> Field:
+    def _field(self) -> GraphQLField:
         alias = name = self._word()
         if self._next() == ":":
             self._take()
             name = self._word()
         arguments = self._pairs("(", ")") if self._next() == "(" else {}
         fields = self._fields() if self._next() == "{" else ()
-        return Field(name, alias, arguments, fields)
+        return GraphQLField(name, alias, arguments, fields)
 
     def _pairs(self, start: str, end: str) -> dict[str, Any]:
         self._expect(start)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ..http_errors import QueryError, RefusedError, member
-from ..mutations.vm.options import EFFECTS
-from ..mutations.world import World
-from .pages import page_of
-from .sessions import log_in
+from ..http_errors import BadRequestError, HttpError, member
+from ..mutations.vm.edit_vm import MUTATIONS
+from .login import log_in
+from .mutations import mutation_context
+from .queries import parse_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..store.filters import Document
     from ..store.store import Store
-    from .graphql_parser import Field
-    from .handlers import Asked
+    from .context import RequestContext
+    from .graphql_parser import GraphQLField
 
 _EDITABLE = ("name", "description", "vcpu", "memory", "cpu_cores", "cpu_sockets", "ha")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphQLNode:
     """A document of which a query picks fields, and what it leads to.
 
     Args:
@@ -38,23 +38,25 @@ class Node:
     document: Document
     language: str
 
-    def field(self, field: Field) -> object:
+    def field(self, field: GraphQLField) -> object:
         """Return the value of a field: a plain value, a node, a list of nodes, or None.
 
         Raises:
-            QueryError: The resource has no such field, or the field takes no arguments.
+            BadRequestError: The resource has no such field, or the field takes no arguments.
         """
         described = self.store.resources[self.resource]
         relation = next((one for one in described.relations if one.field == field.name), None)
         if relation is None:
             if field.name not in described.fields or field.name in described.hidden:
-                raise QueryError(f'Cannot query field "{field.name}" on type "{self.resource}".')
+                raise BadRequestError(
+                    f'Cannot query field "{field.name}" on type "{self.resource}".'
+                )
             shown = self.store.render(self.resource, self.document, self.language)
             return shown[field.name]
         ends = self.document.get(field.name) or ()
         table = self.store.table(relation.target)
         nodes = [
-            Node(self.store, relation.target, table[end], self.language)
+            GraphQLNode(self.store, relation.target, table[end], self.language)
             for end in (ends if relation.many else [ends] if ends else [])
             if end in table
         ]
@@ -63,51 +65,50 @@ class Node:
         return nodes[0] if nodes else None
 
 
-def several(resource: str) -> Callable[[Asked, dict[str, Any]], object]:
+def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
     """Answer a query for the resources that match, one page of them."""
 
-    def answer(asked: Asked, arguments: dict[str, Any]) -> object:
-        store = asked.maker.store
-        page = page_of(resource, arguments)
+    def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
+        store = context.store
+        page = parse_page(resource, arguments)
         found = store.select(resource, arguments.get("where"), page)
-        return [Node(store, resource, one, asked.language) for one in found]
+        return [GraphQLNode(store, resource, one, context.language) for one in found]
 
     return answer
 
 
-def single(resource: str) -> Callable[[Asked, dict[str, Any]], object]:
+def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
     """Answer a query for one resource by a unique filter; None where there is none."""
 
-    def answer(asked: Asked, arguments: dict[str, Any]) -> object:
+    def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         where = member(arguments, "where", dict[str, Any])
-        found = asked.maker.store.select(resource, where) if where else []
-        return Node(asked.maker.store, resource, found[0], asked.language) if found else None
+        found = context.store.select(resource, where) if where else []
+        return GraphQLNode(context.store, resource, found[0], context.language) if found else None
 
     return answer
 
 
-def update_vm(asked: Asked, arguments: dict[str, Any]) -> object:
+def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
     """Edit a VM, as the Terraform provider does; the task is found by ``resource_mutation``.
 
     Raises:
-        RefusedError: The VM is not there, or the change is none that the simulator models.
+        HttpError: The VM is not there, or the change is none that the simulator models.
     """
     where = member(arguments, "where", dict[str, Any])
     data = dict(member(arguments, "data", dict[str, Any]))
-    vm = single("Vm")(asked, {"where": where})
+    vm = single("Vm")(context, {"where": where})
     if vm is None:
-        raise RefusedError(404, "there is no such VM")
+        raise HttpError(404, "there is no such VM")
     cpu = data.pop("cpu", None)
     if isinstance(cpu, dict):  # an object here, two fields in the REST API
         data |= {f"cpu_{name}": value for name, value in cast("dict[str, Any]", cpu).items()}
     if unknown := sorted(data.keys() - set(_EDITABLE)):
-        raise RefusedError(501, f"the simulator does not model updateVm of {unknown[0]}")
-    world = World(asked.maker, asked.tasks, asked.user, asked.accounts)
-    with asked.maker.store.together():
-        EFFECTS["update-vm-basic-info"](world, {"where": where, "data": data})
+        raise HttpError(501, f"the simulator does not model updateVm of {unknown[0]}")
+    with context.store.together():
+        MUTATIONS["update-vm-basic-info"](mutation_context(context), {"where": where, "data": data})
     return vm
 
 
-def token(asked: Asked, arguments: dict[str, Any]) -> object:
+def token(context: RequestContext, arguments: dict[str, Any]) -> object:
     """Log in."""
-    return {"token": log_in(asked, arguments.get("data"))}
+    return {"token": log_in(context, arguments.get("data"))}

@@ -8,14 +8,14 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ..http_errors import QueryError, member
-from .curves import curve, unit_of
-from .series import FAMILIES, Family, Series, family_of, within
+from ..http_errors import BadRequestError, member
+from .metric_curves import curve, unit_of
+from .metric_series import METRIC_FAMILIES, LabeledSeries, MetricFamily, family_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .handlers import Answer, Asked
+    from .context import Handler, RequestContext
 
 _RANGE = re.compile(r"([1-9]\d{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -26,14 +26,6 @@ _AVERAGED = 12  # points that an average is taken of, at least
 _CUTS = "get-vm-metrics"  # was seen to cut short 10 VMs over 24 hours
 _MANY = 10
 _LONG = 86_400  # seconds
-
-
-class Metrics:
-    """How much of the load curves is shown."""
-
-    def __init__(self) -> None:
-        self.most_streams = 200
-        """Series in the answer for one metric; what is more is left out, and ``dropped`` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +54,53 @@ class _Stream(NamedTuple):
 _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
-def _metrics(family: Family, *, cuts: bool = False) -> Answer:
+def _metrics(family: MetricFamily, *, cuts: bool = False) -> Handler:
     """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
 
-    def answer(asked: Asked) -> object:
-        span = _span(asked)
-        found = list(family.find(asked.maker.store, asked.request.body))
-        cuts_long = cuts and asked.maker.behavior.long_metrics == "cut"
-        return [_of_metric(asked, family, name, found, span, cuts_long) for name in _names(asked)]
+    def answer(context: RequestContext) -> object:
+        span = _span(context)
+        found = list(family.find(context.store, context.request.body))
+        cuts_long = cuts and context.factory.behavior.long_metrics == "cut"
+        return [
+            _of_metric(context, family, name, found, span, cuts_long) for name in _names(context)
+        ]
 
     return answer
 
 
 def _of_metric(
-    asked: Asked, family: Family, name: str, found: list[Series], span: _Span, cuts_long: bool
+    context: RequestContext,
+    family: MetricFamily,
+    name: str,
+    found: list[LabeledSeries],
+    span: _Span,
+    cuts_long: bool,
 ) -> dict[str, Any]:
     if name in family.names:
-        enough = asked.services.metrics.most_streams + 1  # to see that some are left out
+        enough = context.state.metrics.most_streams + 1  # to see that some are left out
         curves = [*islice(_curves(name, found), enough)]
         if cuts_long and span.is_long and len(curves) >= _MANY:
-            return _streams(asked, name, curves, span.latest_half(), cut=True)
-        return _streams(asked, name, curves, span)
+            return _streams(context, name, curves, span.latest_half(), cut=True)
+        return _streams(context, name, curves, span)
     if family.has_empty_series(name):
         empty = [_Stream(one.labels | {"metric_name": name}, []) for one in found]
         return _metric(name, span, streams=empty if span.times else [])
     return _metric(name, span, streams=None if family_of(name) is None else [])
 
 
-def _top(asked: Asked) -> object:
+def _top(context: RequestContext) -> object:
     """What is highest, or lowest, on average: of one kind of thing in some clusters."""
-    body, store = asked.request.body, asked.maker.store
+    body, store = context.request.body, context.store
     count = member(body, "n", int)
     where = member(body, "clusters", dict[str, Any])
     way = member(body, "type", str)
     if way not in {"top", "bottom"}:
-        raise QueryError("type: top or bottom")
-    span = _span(asked)
+        raise BadRequestError("type: top or bottom")
+    span = _span(context)
     clusters = {cluster["id"] for cluster in store.select("Cluster", where)}
     times = span.times[:: max(1, len(span.times) // _AVERAGED)]
     answers: list[object] = []
-    for name in _names(asked):
+    for name in _names(context):
         family = family_of(name)
         curves = _curves(name, within(store, family, clusters)) if family and times else ()
         averages = [
@@ -117,27 +116,27 @@ def _top(asked: Asked) -> object:
     return answers
 
 
-def _names(asked: Asked) -> list[str]:
-    return member(asked.request.body, "metrics", list[str])
+def _names(context: RequestContext) -> list[str]:
+    return member(context.request.body, "metrics", list[str])
 
 
-def _span(asked: Asked) -> _Span:
-    text = member(asked.request.body, "range", str)
+def _span(context: RequestContext) -> _Span:
+    text = member(context.request.body, "range", str)
     known = _RANGE.fullmatch(text)
     if known is None:
-        raise QueryError(f'range: {text!r} is no range such as "24h" or "7d"')
+        raise BadRequestError(f'range: {text!r} is no range such as "24h" or "7d"')
     number = int(known[1])
     seconds = number * _SECONDS[known[2]]
     step = max(_FINEST, seconds // _POINTS // _FINEST * _FINEST)
-    clock = asked.maker.clock
+    clock = context.factory.clock
     now = int((clock.started_at + timedelta(seconds=clock.now())).timestamp())
     last = now // step * step
-    # The steps lie at the same times whenever it is asked, as Prometheus does it.
+    # The steps lie at the same times whenever it is context, as Prometheus does it.
     first = last if known[2] == "h" and number > _MOST_HOURS else last - seconds
     return _Span(range(first + step, last + 1, step))
 
 
-def _curves(name: str, found: Iterable[Series]) -> Iterator[_Curve]:
+def _curves(name: str, found: Iterable[LabeledSeries]) -> Iterator[_Curve]:
     for one in found:
         value = curve(name, one.key, one.document)
         if value is not None:
@@ -145,9 +144,9 @@ def _curves(name: str, found: Iterable[Series]) -> Iterator[_Curve]:
 
 
 def _streams(
-    asked: Asked, name: str, curves: list[_Curve], span: _Span, *, cut: bool = False
+    context: RequestContext, name: str, curves: list[_Curve], span: _Span, *, cut: bool = False
 ) -> dict[str, Any]:
-    most = asked.services.metrics.most_streams
+    most = context.state.metrics.most_streams
     streams = [
         _Stream(
             labels | {"metric_name": name},
@@ -178,7 +177,7 @@ def _metric(
     return {"task_id": None, "data": data}
 
 
-ANSWERS: dict[str, Answer] = {
-    **{path: _metrics(family, cuts=path == _CUTS) for path, family in FAMILIES.items()},
+HANDLERS: dict[str, Handler] = {
+    **{path: _metrics(family, cuts=path == _CUTS) for path, family in METRIC_FAMILIES.items()},
     "get-top-n-metrics-in-clusters": _top,
 }

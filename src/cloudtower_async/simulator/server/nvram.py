@@ -6,41 +6,41 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from ..http_errors import QueryError, RefusedError, member
-from .consoles import one_vm
+from ..http_errors import BadRequestError, HttpError, member
+from .vnc import find_vm
 
 if TYPE_CHECKING:
     from ..store.filters import Document
-    from .handlers import Answer, Asked
+    from .context import Handler, RequestContext
 
 
-def _vm(asked: Asked) -> Document:
-    body = asked.request.body
-    vm = one_vm(asked, member(body, "vm", dict[str, Any]))
-    clusters = asked.maker.store.select("Cluster", member(body, "cluster", dict[str, Any]))
+def _vm(context: RequestContext) -> Document:
+    body = context.request.body
+    vm = find_vm(context, member(body, "vm", dict[str, Any]))
+    clusters = context.store.select("Cluster", member(body, "cluster", dict[str, Any]))
     if vm["cluster"] not in {cluster["id"] for cluster in clusters}:
-        raise RefusedError(404, f"VM {vm['name']} is not in this cluster")
+        raise HttpError(404, f"VM {vm['name']} is not in this cluster")
     return vm
 
 
-def _upload(asked: Asked) -> object:
-    vm, data = _vm(asked), member(asked.request.body, "data", str)
+def _upload(context: RequestContext) -> object:
+    vm, data = _vm(context), member(context.request.body, "data", str)
     try:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise QueryError("data: not Base64") from None
-    asked.services.nvram[vm["id"]] = data, asked.maker.clock.now()
+        raise BadRequestError("data: not Base64") from None
+    context.state.nvram[vm["id"]] = data, context.factory.clock.now()
     return "EOK"
 
 
-def _download(asked: Asked) -> object:
-    vm = _vm(asked)
-    if vm["id"] not in asked.services.nvram:
-        raise RefusedError(404, f"nothing was uploaded of VM {vm['name']}")
-    data, at = asked.services.nvram[vm["id"]]
-    seconds = asked.maker.clock.started_at.timestamp() + at
+def _download(context: RequestContext) -> object:
+    vm = _vm(context)
+    if vm["id"] not in context.state.nvram:
+        raise HttpError(404, f"nothing was uploaded of VM {vm['name']}")
+    data, at = context.state.nvram[vm["id"]]
+    seconds = context.factory.clock.started_at.timestamp() + at
     times = {"created_time": seconds, "fd_mtime": seconds}
     return {"ec": "EOK", "data": {**times, "data": data, "resource_uuid": vm["local_id"]}}
 
 
-ANSWERS: dict[str, Answer] = {"upload_nvram": _upload, "download_nvram": _download}
+HANDLERS: dict[str, Handler] = {"upload_nvram": _upload, "download_nvram": _download}

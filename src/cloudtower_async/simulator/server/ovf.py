@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from ..http_errors import QueryError, RefusedError, member
+from ..http_errors import BadRequestError, HttpError, member
 from .request_parser import FilePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
-    from .handlers import Answer, Asked
+    from .context import Handler, RequestContext
 
 _CPU, _MEMORY, _IDE, _SCSI, _NIC = "3", "4", "5", "6", "10"
 _CD, _DVD, _DISK, _SATA = "15", "16", "17", "20"
@@ -20,21 +20,21 @@ _NOTHING: dict[str, str] = {}
 _BUSES = {_IDE: "IDE", _SCSI: "SCSI", _SATA: "SCSI"}
 
 
-def _parse(asked: Asked) -> object:
-    body: Any = asked.request.body
+def _parse(context: RequestContext) -> object:
+    body: Any = context.request.body
     part = member(body, "file", object)
     cluster = member(body, "cluster_id", str)
-    if cluster not in asked.maker.store.table("Cluster"):
-        raise RefusedError(404, f"there is no cluster {cluster}")
+    if cluster not in context.store.table("Cluster"):
+        raise HttpError(404, f"there is no cluster {cluster}")
     if not isinstance(part, FilePart):
-        raise QueryError("file: required, in a form")
+        raise BadRequestError("file: required, in a form")
     try:
-        root = ElementTree.fromstring(asked.content)  # noqa: S314 - what a test sends
+        root = ElementTree.fromstring(context.content)  # noqa: S314 - what a test sends
     except ElementTree.ParseError as exc:
-        raise QueryError(f"file: no OVF descriptor: {exc}") from None
+        raise BadRequestError(f"file: no OVF descriptor: {exc}") from None
     system = next(_all(root, "VirtualSystem"), None)
     if system is None:
-        raise QueryError("file: no OVF descriptor: it has no VirtualSystem")
+        raise BadRequestError("file: no OVF descriptor: it has no VirtualSystem")
     return _described(root, system)
 
 
@@ -99,7 +99,7 @@ def _size(disk: Element) -> int:
     capacity = _attribute(disk, "capacity")
     unit = _UNITS.get(_attribute(disk, "capacityAllocationUnits").strip())
     if unit is None or not (capacity.isascii() and capacity.isdigit()):
-        raise QueryError(f"file: a disk's capacity of {capacity!r} is not understood")
+        raise BadRequestError(f"file: a disk's capacity of {capacity!r} is not understood")
     return int(capacity) * unit
 
 
@@ -107,4 +107,4 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-ANSWERS: dict[str, Answer] = {"parse-ovf": _parse}
+HANDLERS: dict[str, Handler] = {"parse-ovf": _parse}

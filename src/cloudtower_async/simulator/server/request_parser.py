@@ -1,4 +1,4 @@
-"""A request as it comes in: JSON, or a form with a file."""
+"""Parse requests: JSON, or a form with a file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from aiohttp import BodyPartReader
 from aiohttp.hdrs import CONTENT_TYPE
 
 from ...types import CODEC_ERRORS
-from .handlers import Request
 from .javascript import decode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
 API_ROOT = "/v2/api/"
 _SHOWN_HEADERS = ("authorization", "content-language", "content-type", "external-cloudtower-id")
 _PIECE = 256 * 1024
-LARGEST_CHUNK = 8 * 1024 * 1024
+MAX_CHUNK = 8 * 1024 * 1024
 
 
 class Digest(Protocol):
@@ -52,15 +53,33 @@ class FilePart:
         return self.digest.hexdigest()
 
 
-async def take_in(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it was received, for tests to look at.
+
+    Args:
+        method: HTTP method, such as ``"POST"``.
+        path: Path of the operation (``"get-vms"``), or the whole path outside the API.
+        headers: Headers that the API uses, in lower case.
+        body: Decoded JSON; the fields of a form, with a `FilePart` for the file; bytes if it is
+            neither; None if there is no body.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+
+async def parse_request(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
     """Read a request to its end.
 
     Args:
-        request: What comes in.
-        most: Of a larger file nothing is kept, in bytes.
+        request: The request of aiohttp.
+        most: Largest file to keep, in bytes.
 
     Returns:
-        What is written down of it, and what is in the file of a form.
+        The parsed request, and the content of the file of a form.
     """
     path = request.path.removeprefix(API_ROOT)
     headers = {name: request.headers[name] for name in _SHOWN_HEADERS if name in request.headers}

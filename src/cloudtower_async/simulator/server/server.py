@@ -15,21 +15,21 @@ from ...calls.operation import Auth
 from ...calls.registry import operation_at
 from ...calls.server_version import is_older
 from .. import request_log
-from ..http_errors import NothingMatchesError, QueryError, RefusedError
+from ..http_errors import BadRequestError, HttpError, NoMatchError
 from ..store import schema
 from ..store.ids import Ids
 from ..store.store import EVERY_LANGUAGE, LANGUAGES
 from . import graphql, routes
-from .handlers import JSON, Asked, Found, Reply, Request
+from .context import JSON, DocumentList, RequestContext, Response
 from .javascript import encode
-from .request_parser import API_ROOT, LARGEST_CHUNK, take_in
+from .request_parser import API_ROOT, MAX_CHUNK, Request, parse_request
 
 if TYPE_CHECKING:
     from ..accounts import Accounts
-    from ..factory import Maker
+    from ..factory import Factory
     from ..faults import Fault, Faults
     from ..tasks import TaskEngine
-    from .state import Services
+    from .state import ServerState
 
 _AT_ONCE = 250  # documents that are rendered before others get their turn
 
@@ -38,34 +38,34 @@ class Server:
     """Answers requests.
 
     Args:
-        maker: Has the store.
+        factory: Has the store.
         tasks: Runs what mutations start.
         accounts: Knows the tokens.
         faults: Says what is to go wrong.
-        services: What has a state of its own.
+        state: What has a state of its own.
         keep_requests: How many requests are written down; None for all.
     """
 
     def __init__(
         self,
-        maker: Maker,
+        factory: Factory,
         tasks: TaskEngine,
         accounts: Accounts,
         faults: Faults,
-        services: Services,
+        state: ServerState,
         *,
         keep_requests: int | None,
     ) -> None:
         self.requests: list[Request] = []
         self.executed: list[Request] = []
-        self._maker = maker
-        self._store = maker.store
+        self._factory = factory
+        self._store = factory.store
         self._tasks = tasks
         self._accounts = accounts
         self._faults = faults
-        self._clock = maker.clock
+        self._clock = factory.clock
         self._keep_requests = keep_requests
-        self.services = services
+        self.state = state
         self._ids = Ids(0)  # of the requests, so that these do not change those of resources
         self._closing = anyio.Event()
 
@@ -75,9 +75,9 @@ class Server:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, properly or as the faults want it."""
-        most = max(self.services.uploads.chunk_size, LARGEST_CHUNK)
+        most = max(self.state.uploads.chunk_size, MAX_CHUNK)
         try:
-            recorded, content = await take_in(request, most)
+            recorded, content = await parse_request(request, most)
         except ConnectionError:  # whoever sent it has hung up meanwhile
             return web.Response(status=400)
         request_log.note(self.requests, recorded, self._keep_requests)
@@ -86,10 +86,10 @@ class Server:
         self._clock.advance(self._clock.per_request)
         with self._store.lock:
             self._tasks.advance()
-            self.services.advance()
+            self.state.uploads.advance()
             self._store.report()
         fault = self._faults.next(operation)
-        answer = Reply(b"")
+        answer = Response(b"")
         if fault is None or fault.executed:
             answer = await self._answer(request, recorded, content)
             if answer.status < 400:
@@ -133,71 +133,73 @@ class Server:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
-    async def _answer(self, request: web.BaseRequest, recorded: Request, content: bytes) -> Reply:
+    async def _answer(
+        self, request: web.BaseRequest, recorded: Request, content: bytes
+    ) -> Response:
         language = request.headers.get("content-language", LANGUAGES[0])
-        asked = Asked(
+        context = RequestContext(
             recorded,
             content,
             request.query,
             language,
             self._accounts.user_of(request.headers.get("authorization", "")) or "",
-            self._maker,
+            self._factory,
             self._tasks,
             self._accounts,
-            self.services,
+            self.state,
         )
         try:
             with self._store.lock:  # what a request does is one step
-                answer = self._dispatch(request.path, asked)
+                answer = self._dispatch(request.path, context)
                 self._store.report()
-        except QueryError as exc:
+        except BadRequestError as exc:
             return _error(request, 400, str(exc))
         except RecursionError:
             return _error(request, 400, "the body is nested too deeply")
-        except NothingMatchesError as exc:
-            empty = self._maker.behavior.nothing_matches == "empty"
+        except NoMatchError as exc:
+            empty = self._factory.behavior.nothing_matches == "empty"
             if empty and schema.answers_list(recorded.path):
-                return Reply(b"[]")
+                return Response(b"[]")
             return _error(request, exc.status, exc.message)
-        except RefusedError as exc:
+        except HttpError as exc:
             return _error(request, exc.status, exc.message, code=exc.code, props=exc.props)
-        if isinstance(answer, Found):
+        if isinstance(answer, DocumentList):
             return await self._rendered(answer, language)
-        return answer if isinstance(answer, Reply) else Reply(encode(answer))
+        return answer if isinstance(answer, Response) else Response(encode(answer))
 
-    def _dispatch(self, path: str, asked: Asked) -> object:
+    def _dispatch(self, path: str, context: RequestContext) -> object:
         if path == "/api/healthz":
-            return Reply(b"ok", content_type="text/plain")
+            return Response(b"ok", content_type="text/plain")
         if path in {"/api", "/api/"}:
-            return graphql.answer(asked)
-        operation = asked.request.path
+            return graphql.answer(context)
+        operation = context.request.path
         if f"/{operation}" not in OPERATIONS or not path.startswith(API_ROOT):
-            raise RefusedError(404, f"no operation has the path {path}")
-        behavior = self._maker.behavior
+            raise HttpError(404, f"no operation has the path {path}")
+        behavior = self._factory.behavior
         if is_older(behavior.version, operation_at(f"/{operation}").since):
-            raise RefusedError(404, f"{behavior.version} has no operation {operation}")
-        if not asked.user and operation_at(f"/{operation}").auth is Auth.TOKEN:
-            raise RefusedError(401, "the token is missing or not valid")
+            raise HttpError(404, f"{behavior.version} has no operation {operation}")
+        if not context.user and operation_at(f"/{operation}").auth is Auth.TOKEN:
+            raise HttpError(401, "the token is missing or not valid")
         languages = (*LANGUAGES, EVERY_LANGUAGE) if behavior.every_language else LANGUAGES
-        if asked.language not in languages:
-            raise RefusedError(400, f"content-language: {asked.language} is none of {languages}")
-        answer = routes.find(operation)
+        if context.language not in languages:
+            raise HttpError(400, f"content-language: {context.language} is none of {languages}")
+        answer = routes.find_handler(operation)
         if answer is None:
-            raise RefusedError(501, f"the simulator does not model {operation}")
-        return answer(asked)
+            raise HttpError(501, f"the simulator does not model {operation}")
+        return answer(context)
 
-    async def _rendered(self, found: Found, language: str) -> Reply:
+    async def _rendered(self, found: DocumentList, language: str) -> Response:
         parts: list[bytes] = []
         for start in range(0, len(found.documents), _AT_ONCE):
             if start:
                 await anyio.lowlevel.checkpoint()
             some = found.documents[start : start + _AT_ONCE]
             shown = [
-                self._maker.behavior.shown(self._store.render(found.resource, document, language))
+                self._factory.behavior.shown(self._store.render(found.resource, document, language))
                 for document in some
             ]
             parts.append(encode(shown)[1:-1])
-        return Reply(b"[" + b",".join(parts) + b"]")
+        return Response(b"[" + b",".join(parts) + b"]")
 
 
 def _error(
@@ -207,18 +209,18 @@ def _error(
     *,
     code: str | None = None,
     props: object = None,
-) -> Reply:
+) -> Response:
     path = f"/{request.path.removeprefix(API_ROOT).removeprefix('/')}"
     body: dict[str, object] = {"message": message, "status": status, "path": path}
     if code is not None:
         body["code"] = code
     if props is not None:
         body["props"] = props
-    return Reply(encode(body), status)
+    return Response(encode(body), status)
 
 
-def _faulty(request: web.BaseRequest, fault: Fault) -> Reply:
+def _faulty(request: web.BaseRequest, fault: Fault) -> Response:
     if fault.body is None:
         answer = _error(request, fault.status, f"the simulator was told to answer {fault.status}")
-        return Reply(answer.body, fault.status, headers=fault.headers)
-    return Reply(fault.body, fault.status, fault.content_type, fault.headers)
+        return Response(answer.body, fault.status, headers=fault.headers)
+    return Response(fault.body, fault.status, fault.content_type, fault.headers)

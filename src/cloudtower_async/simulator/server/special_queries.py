@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ... import models
-from ..fleet.plan import REPLICAS
-from ..fleet.values import fields_of
-from ..http_errors import RefusedError, member
-from .pages import page_of
+from ..fleet.field_values import fields_of
+from ..fleet.sizing import REPLICAS
+from ..http_errors import HttpError, member
+from .queries import parse_page
 
 if TYPE_CHECKING:
     import msgspec
 
     from ..store.filters import Document
-    from .handlers import Answer, Asked
+    from .context import Handler, RequestContext
 
 _LOG_SERVICES = {
     "system": ["kernel", "systemd"],
@@ -24,41 +24,41 @@ _LOG_SERVICES = {
 }
 
 
-def _selected(asked: Asked, resource: str) -> list[Document]:
+def _selected(context: RequestContext, resource: str) -> list[Document]:
     """Documents that the required where of a call asks for."""
-    where = member(asked.request.body, "where", dict[str, Any])
-    return asked.maker.store.select(resource, where)
+    where = member(context.request.body, "where", dict[str, Any])
+    return context.store.select(resource, where)
 
 
-def _one(asked: Asked, resource: str, name: str) -> Document:
+def _one(context: RequestContext, resource: str, name: str) -> Document:
     """The one document that a call is about."""
-    where = member(asked.request.body, name, dict[str, Any])
-    found = asked.maker.store.select(resource, where)
+    where = member(context.request.body, name, dict[str, Any])
+    found = context.store.select(resource, where)
     if len(found) != 1 or not where:
-        raise RefusedError(404, f"{name}: not one {resource}, but {len(found)}")
+        raise HttpError(404, f"{name}: not one {resource}, but {len(found)}")
     return found[0]
 
 
-def _my_info(asked: Asked) -> object:
-    store = asked.maker.store
-    return store.render("User", store.get("User", asked.user), asked.language)
+def _my_info(context: RequestContext) -> object:
+    store = context.store
+    return store.render("User", store.get("User", context.user), context.language)
 
 
-def _ntp_service_url(_: Asked) -> object:
+def _ntp_service_url(_: RequestContext) -> object:
     return {"ntp_service_url": "ntp.example"}
 
 
-def _meta_leader(asked: Asked) -> object:
-    store = asked.maker.store
+def _meta_leader(context: RequestContext) -> object:
+    store = context.store
     return [
         {"cluster_id": cluster["id"], "meta_leader": store.get("Host", hosts[0])["data_ip"]}
-        for cluster in _selected(asked, "Cluster")
+        for cluster in _selected(context, "Cluster")
         if (hosts := cluster.get("hosts"))
     ]
 
 
-def _storage_info(asked: Asked) -> object:
-    effect = member(asked.request.body, "effect", dict[str, Any])
+def _storage_info(context: RequestContext) -> object:
+    effect = member(context.request.body, "effect", dict[str, Any])
     replicas = member(effect, "replica", list[int]) if effect.get("replica") else [REPLICAS]
     ec = member(effect, "ec", list[dict[str, Any]]) if effect.get("ec") else []
     codes = [(member(code, "k", int), member(code, "m", int)) for code in ec]
@@ -81,11 +81,11 @@ def _storage_info(asked: Asked) -> object:
             },
         }
 
-    return [info(cluster) for cluster in _selected(asked, "Cluster")]
+    return [info(cluster) for cluster in _selected(context, "Cluster")]
 
 
-def _pinned(asked: Asked) -> object:
-    store = asked.maker.store
+def _pinned(context: RequestContext) -> object:
+    store = context.store
 
     def host_figures(host: Document) -> dict[str, Any]:
         pools = [store.get("DiskPool", one) for one in host.get("disk_pools") or ()]
@@ -98,7 +98,7 @@ def _pinned(asked: Asked) -> object:
             "pin_in_performance_enabled": False,
             "hosts": [host_figures(store.get("Host", one)) for one in cluster.get("hosts") or ()],
         }
-        for cluster in _selected(asked, "Cluster")
+        for cluster in _selected(context, "Cluster")
     ]
 
 
@@ -107,47 +107,49 @@ def _only(struct: type[msgspec.Struct], document: Document) -> dict[str, Any]:
     return {name: document[name] for name, _ in fields_of(struct) if name in document}
 
 
-def _vm_gpus(asked: Asked) -> object:
+def _vm_gpus(context: RequestContext) -> object:
     """VMs with their GPUs in full."""
     return [
         _only(models.VmGpuInfo, vm)
         | {"gpu_devices": [_only(models.VmGpuDetail, gpu) for gpu in vm["gpu_devices"]]}
-        for vm in _in_full(asked, "Vm", "gpu_devices", "GpuDevice")
+        for vm in _in_full(context, "Vm", "gpu_devices", "GpuDevice")
     ]
 
 
-def _gpu_vms(asked: Asked) -> object:
+def _gpu_vms(context: RequestContext) -> object:
     """GPUs with their VMs in full."""
     return [
         {**gpu, "vms": [_only(models.GpuVmDetail, vm) for vm in gpu["vms"]]}
-        for gpu in _in_full(asked, "GpuDevice", "vms", "Vm")
+        for gpu in _in_full(context, "GpuDevice", "vms", "Vm")
     ]
 
 
-def _in_full(asked: Asked, resource: str, field: str, other: str) -> list[dict[str, Any]]:
+def _in_full(
+    context: RequestContext, resource: str, field: str, other: str
+) -> list[dict[str, Any]]:
     """Documents of a resource with all that there is to know of those that they are tied to."""
-    store = asked.maker.store
-    body: dict[str, Any] = asked.request.body or {}
+    store = context.store
+    body: dict[str, Any] = context.request.body or {}
     shown: list[dict[str, Any]] = []
-    for document in store.select(resource, body.get("where"), page_of(resource, body)):
+    for document in store.select(resource, body.get("where"), parse_page(resource, body)):
         ends = [store.get(other, one) for one in document.get(field) or ()]
-        full = [store.render(other, end, asked.language) for end in ends]
+        full = [store.render(other, end, context.language) for end in ends]
         inner = [{**end, "vgpu_instance_on_vm_num": 1} for end in full]
-        shown.append({**store.render(resource, document, asked.language), field: inner})
+        shown.append({**store.render(resource, document, context.language), field: inner})
     return shown
 
 
-def _log_services(asked: Asked) -> object:
-    wanted = member(asked.request.body, "input", dict[str, Any])
-    if not asked.maker.store.select("Cluster", member(wanted, "cluster", dict[str, Any])):
-        raise RefusedError(404, "input.cluster: there is no such cluster")
+def _log_services(context: RequestContext) -> object:
+    wanted = member(context.request.body, "input", dict[str, Any])
+    if not context.store.select("Cluster", member(wanted, "cluster", dict[str, Any])):
+        raise HttpError(404, "input.cluster: there is no such cluster")
     return [
         {"group_name": group, "service_list": services} for group, services in _LOG_SERVICES.items()
     ]
 
 
-def _witness_services(asked: Asked) -> object:
-    witness = _one(asked, "Witness", "where")
+def _witness_services(context: RequestContext) -> object:
+    witness = _one(context, "Witness", "where")
     return [
         {
             "id": f"{witness['id']}-{name}",
@@ -160,26 +162,26 @@ def _witness_services(asked: Asked) -> object:
     ]
 
 
-def _discovered_hosts(asked: Asked) -> object:
+def _discovered_hosts(context: RequestContext) -> object:
     """None: whatever there is belongs to a cluster already."""
-    _one(asked, "Cluster", "cluster")
+    _one(context, "Cluster", "cluster")
     return []
 
 
-def _download_links(asked: Asked) -> object:
-    exported = _one(asked, "VmExportFile", "where")
+def _download_links(context: RequestContext) -> object:
+    exported = _one(context, "VmExportFile", "where")
     return [
         {"filename": file["fileName"], "link": f"https://tower.example/files/{file['fileName']}"}
         for file in exported["files"]
     ]
 
 
-def _restore_point(asked: Asked) -> object:
+def _restore_point(context: RequestContext) -> object:
     """What a backup knows of its VM."""
-    store = asked.maker.store
-    point = _one(asked, "BackupRestorePoint", "where")
+    store = context.store
+    point = _one(context, "BackupRestorePoint", "where")
     if not point.get("vm"):
-        raise RefusedError(404, "the VM of the restore point is gone")
+        raise HttpError(404, "the VM of the restore point is gone")
     vm = store.get("Vm", point["vm"])
     cluster = store.get("Cluster", vm["cluster"])
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
@@ -219,7 +221,7 @@ def _restore_point(asked: Asked) -> object:
     }
 
 
-ANSWERS: dict[str, Answer] = {
+HANDLERS: dict[str, Handler] = {
     "get-backup-restore-point-metadata": _restore_point,
     "get-cluster-pin-in-performance-info": _pinned,
     "get-cluster-storage-info": _storage_info,

@@ -1,4 +1,4 @@
-"""What the server has besides its store, with a state of its own."""
+"""State of the server outside the store."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .feed import ChangeFeed
-    from .metrics import Metrics
-    from .uploads import Uploads
+    from ..change_feed import ChangeFeed
+    from ..uploads import Uploads
+
+
+class MetricLimits:
+    """Limits of the metrics in a response."""
+
+    def __init__(self) -> None:
+        self.most_streams = 200
+        """Maximum number of series per metric; if there are more, ``dropped`` is set."""
 
 
 @dataclass(slots=True)
-class Services:
-    """What answers need that the store does not have.
+class ServerState:
+    """State of the server outside the store.
 
     Args:
-        uploads: What is on its way.
+        uploads: The uploads, including those that have ended.
         changes: The change feed.
-        metrics: How much of a load curve is shown.
-        url: Where the server listens, as its answers name it.
-        nvram: What was uploaded of each VM, by the VM's id.
+        metrics: Limits of the metrics in a response.
+        url: Address of the server, for links in responses.
+        nvram: Uploaded NVRAM, with the time of the upload, by VM id.
     """
 
     uploads: Uploads
     changes: ChangeFeed
-    metrics: Metrics
+    metrics: MetricLimits
     url: str = ""
     nvram: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
-
-    def advance(self) -> None:
-        """Let everything happen that is due."""
-        self.uploads.advance()

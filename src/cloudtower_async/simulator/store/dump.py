@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from ...api.catalogue import OPERATIONS
-from .schema import query
+from .schema import resource_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,7 @@ def load(
             store.translations |= answer
             continue
         name = re.sub(r"^/", "", path)
-        asked = query(f"/{name}") if f"/{name}" in OPERATIONS else None
+        asked = resource_query(f"/{name}") if f"/{name}" in OPERATIONS else None
         if asked is None or asked.counts or not isinstance(answer, list):
             raise ValueError(f"{path}: not the answer of a query that lists a resource")
         resources.setdefault(asked.resource, []).extend(_list(cast("object", answer)))
@@ -79,7 +79,11 @@ def load(
 def queries() -> dict[str, str]:
     """Return the path of the query that lists each resource, by resource."""
     paths = sorted(OPERATIONS, key=len, reverse=True)
-    found = {asked.resource: path for path in paths if (asked := query(path)) and not asked.counts}
+    found = {
+        asked.resource: path
+        for path in paths
+        if (asked := resource_query(path)) and not asked.counts
+    }
     return {resource: path.removeprefix("/") for resource, path in found.items()}
 
 

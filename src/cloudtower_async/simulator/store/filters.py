@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..http_errors import QueryError
+from ..http_errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,7 +61,7 @@ def compile_where(where: object, resource: str, sources: Sources, path: str = "w
     What it learns about related documents it remembers: compile again when any has changed.
 
     Raises:
-        QueryError: An unknown key or a value of the wrong type.
+        BadRequestError: An unknown key or a value of the wrong type.
     """
     return _compile(where, resource, sources, path, want=True)
 
@@ -85,7 +85,7 @@ def pinned_ids(where: object) -> list[str] | None:
 
 def _compile(where: object, resource: str, sources: Sources, path: str, *, want: bool) -> Predicate:
     if not isinstance(where, dict):
-        raise QueryError(f"{path}: expected an object, got {_name(where)}")
+        raise BadRequestError(f"{path}: expected an object, got {_name(where)}")
     shape = sources.shape(resource)
     tests: list[Predicate] = []
     for key, value in cast("dict[str, object]", where).items():
@@ -96,7 +96,7 @@ def _compile(where: object, resource: str, sources: Sources, path: str, *, want:
             continue
         condition = shape.get(key)
         if condition is None:
-            raise QueryError(f"{here}: {resource} has no such key{_hint(key, shape)}")
+            raise BadRequestError(f"{here}: {resource} has no such key{_hint(key, shape)}")
         if condition.target is None:
             tests.append(_comparison(condition, value, here, want=want))
         else:
@@ -110,7 +110,7 @@ def _combination(
     if isinstance(value, dict):
         value = [cast("object", value)]  # GraphQL servers take one item where a list belongs
     if not isinstance(value, list):
-        raise QueryError(f"{path}: expected a list, got {_name(value)}")
+        raise BadRequestError(f"{path}: expected a list, got {_name(value)}")
     if not value:  # of nothing everything holds; Prisma 1 says so of an empty OR, too
         return _always if want else _never
     # NOT holds when every one of its wheres is false.
@@ -142,7 +142,7 @@ def _comparison(condition: Condition, value: object, path: str, *, want: bool) -
 
 def _membership(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
     if isinstance(value, dict):
-        raise QueryError(f"{path}: expected a list, got {_name(cast('object', value))}")
+        raise BadRequestError(f"{path}: expected a list, got {_name(cast('object', value))}")
     several = cast("list[object]", value) if isinstance(value, list) else [value]
     chosen = frozenset(
         _checked(condition, one, f"{path}[{place}]") for place, one in enumerate(several)
@@ -161,7 +161,7 @@ def _relation(
     field, how = condition.field, condition.operator
     if value is None:
         if how != "one":
-            raise QueryError(f"{path}: a relation to many cannot be compared with null")
+            raise BadRequestError(f"{path}: a relation to many cannot be compared with null")
         return lambda doc: (doc.get(field) is None) is want
     # `every` is "none that certainly does not match": what is unknown does not speak against it.
     inner = _compile(value, target, sources, path, want=how != "every")
@@ -213,7 +213,7 @@ def _checked(condition: Condition, value: object, path: str) -> object:
     try:
         return condition.check(value)
     except ValueError as exc:
-        raise QueryError(f"{path}: expected {exc}, got {_name(value)}") from None
+        raise BadRequestError(f"{path}: expected {exc}, got {_name(value)}") from None
 
 
 def _name(value: object) -> str:

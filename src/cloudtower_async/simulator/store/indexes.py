@@ -15,9 +15,9 @@ from .filters import pinned_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .change_tracker import ChangeTracker
     from .filters import Condition, Document
-    from .ledger import Ledger
-    from .schema import Resource
+    from .schema import ResourceSchema
 
 _FEW = 256  # documents that are looked at faster than an index is asked
 
@@ -33,16 +33,16 @@ class Indexes:
 
     def __init__(
         self,
-        resources: Mapping[str, Resource],
+        resources: Mapping[str, ResourceSchema],
         tables: Mapping[str, Mapping[str, Document]],
-        ledger: Ledger,
+        ledger: ChangeTracker,
     ) -> None:
         self._relations = {
             name: {relation.field: relation for relation in resource.relations}
             for name, resource in resources.items()
         }
         self._tables = tables
-        self._ledger = ledger
+        self._tracker = ledger
         self._made: dict[str, dict[str, Mapping[object, list[str]]]] = {}
 
     def narrow(
@@ -87,7 +87,7 @@ class Indexes:
         if not all(isinstance(value, str) for value in wanted):
             return None
         made = self._made.setdefault(resource, {})
-        touched = self._ledger.follow(resource)
+        touched = self._tracker.follow(resource)
         if len(touched) >= _FEW:
             made.clear()
             touched.clear()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..http_errors import QueryError
+from ..http_errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,9 +42,9 @@ class Page:
     def __post_init__(self) -> None:
         for name in ("first", "last", "skip"):
             if (getattr(self, name) or 0) < 0:
-                raise QueryError(f"{name}: must not be negative")
+                raise BadRequestError(f"{name}: must not be negative")
         if self.first is not None and self.last is not None:
-            raise QueryError("first, last: only one of them can be given")
+            raise BadRequestError("first, last: only one of them can be given")
 
 
 def take_page(

@@ -68,7 +68,7 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class ResourceSchema:
     """A kind of thing that a server keeps.
 
     Args:
@@ -85,7 +85,7 @@ class Resource:
 
 
 @functools.cache
-def where_shape(resource: str) -> Mapping[str, Condition]:
+def where_conditions(resource: str) -> Mapping[str, Condition]:
     """Every key that a where of the resource may have."""
     record = getattr(inputs, f"{resource}WhereInput")
     types = {key: _type(record, key) for key in record.__annotations__}
@@ -115,12 +115,12 @@ def orders(resource: str) -> Mapping[str, Order]:
 
 
 @functools.cache
-def describe(resource: str) -> Resource:
+def describe(resource: str) -> ResourceSchema:
     """The fields and relations of a resource."""
     targets = _relations(resource)
     shown = _shown(resource)
     # A few resources are only ever seen inside of others: what can be asked about them is known.
-    plain = [condition.field for condition in where_shape(resource).values()]
+    plain = [condition.field for condition in where_conditions(resource).values()]
     fields = [name for name in dict.fromkeys([*shown, *plain]) if name not in targets]
     relations: list[Relation] = []
     for name, (target, many) in targets.items():
@@ -132,19 +132,19 @@ def describe(resource: str) -> Resource:
         needed = not many and isinstance(annotation, type)
         relations.append(Relation(resource, name, target, many, nested, back, count, needed))
     hidden = frozenset([*fields, *targets]) - shown.keys()
-    return Resource(resource, tuple(fields), tuple(relations), hidden)
+    return ResourceSchema(resource, tuple(fields), tuple(relations), hidden)
 
 
 @functools.cache
-def asked_resources() -> tuple[str, ...]:
+def queried_resources() -> tuple[str, ...]:
     """All resources that queries ask for."""
-    return tuple(sorted({asked.resource for path in OPERATIONS if (asked := query(path))}))
+    return tuple(sorted({asked.resource for path in OPERATIONS if (asked := resource_query(path))}))
 
 
 @functools.cache
-def every_resource() -> tuple[str, ...]:
+def all_resources() -> tuple[str, ...]:
     """All resources that queries ask for, and those that these lead to."""
-    known = dict.fromkeys(asked_resources())
+    known = dict.fromkeys(queried_resources())
     coming = list(known)
     while coming:
         for target, _ in _relations(coming.pop()).values():
@@ -161,7 +161,7 @@ def answers_list(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ResourceQuery:
     """A query that answers with the resources that match, or with how many they are."""
 
     resource: str
@@ -169,7 +169,7 @@ class Query:
 
 
 @functools.cache
-def query(path: str) -> Query | None:
+def resource_query(path: str) -> ResourceQuery | None:
     """What the query at a path asks for; None when it is not one of the regular ones."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
@@ -184,7 +184,7 @@ def query(path: str) -> Query | None:
     # A query may look for one thing and answer with another: the VMs of a GPU.
     if not counts and get_args(answer) != (getattr(models, resource),):
         return None
-    return Query(resource, counts)
+    return ResourceQuery(resource, counts)
 
 
 def _type(record: Record, key: str) -> ArgType:
@@ -196,7 +196,7 @@ def _type(record: Record, key: str) -> ArgType:
 def _relations(resource: str) -> dict[str, tuple[str, bool]]:
     return {
         condition.field: (condition.target, condition.operator != "one")
-        for condition in where_shape(resource).values()
+        for condition in where_conditions(resource).values()
         if condition.target is not None
     }
 

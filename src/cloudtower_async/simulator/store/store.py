@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from ..http_errors import MissingError
+from ..http_errors import DocumentNotFoundError
+from .change_tracker import ChangeTracker, TrackedDocument
 from .filters import Sources, compile_where
 from .indexes import Indexes
-from .ledger import Ledger, Tracked
 from .paging import Page, take_page
-from .schema import describe, where_shape
+from .schema import describe, where_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping
     from threading import RLock
 
+    from .change_tracker import RowChange
     from .filters import Document
-    from .ledger import RowChange
-    from .schema import Relation, Resource
+    from .schema import Relation, ResourceSchema
 
 LANGUAGES = ("en-US", "zh-CN")
 EVERY_LANGUAGE = "*"
@@ -66,17 +66,17 @@ class Store:
     """
 
     def __init__(self, resources: Iterable[str]) -> None:
-        self.resources: dict[str, Resource] = {name: describe(name) for name in resources}
+        self.resources: dict[str, ResourceSchema] = {name: describe(name) for name in resources}
         self.translations: dict[str, str] = {}
         """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
-        self._tables: dict[str, dict[str, Tracked]] = {name: {} for name in self.resources}
-        self._ledger = Ledger(self.resources, self._tables)
-        self.lock: RLock = self._ledger.lock
+        self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
+        self._tracker = ChangeTracker(self.resources, self._tables)
+        self.lock: RLock = self._tracker.lock
         """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
-        self._indexes = Indexes(self.resources, self._tables, self._ledger)
+        self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
-        self._sources = Sources(where_shape, self.table)
+        self._sources = Sources(where_conditions, self.table)
         self._blank: dict[str, dict[str, Any]] = {
             name: dict.fromkeys(resource.fields) for name, resource in self.resources.items()
         }
@@ -124,20 +124,20 @@ class Store:
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
         """Tell of every change from now on. Documents that are changed in place are seen, too."""
         self._watcher = watcher
-        self._ledger.start()
+        self._tracker.start()
 
     @_alone
     def report(self) -> None:
         """Tell whoever watches what has changed since the last report, each document once."""
         if self._watcher is not None:
-            for change in self._ledger.take():
+            for change in self._tracker.take():
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
         """One document. Change it with ``change``, unless only plain fields are touched.
 
         Raises:
-            MissingError: There is none; it is a KeyError.
+            DocumentNotFoundError: There is none; it is a KeyError.
         """
         return self._one(resource, identifier)
 
@@ -147,20 +147,20 @@ class Store:
 
         Raises:
             KeyError: A field that the resource does not have.
-            MissingError: A relation leads to a document that is not there.
+            DocumentNotFoundError: A relation leads to a document that is not there.
             ValueError: There is a document with this id already.
         """
         if values["id"] in self._tables[resource]:
             raise ValueError(f"there is a {resource} {values['id']} already")
         relations, blank = self._relations[resource], self._blank[resource]
         tied = values.keys() & relations.keys()
-        document = Tracked(blank, resource, self._ledger)
+        document = TrackedDocument(blank, resource, self._tracker)
         document.fill(values)
         if len(document) > len(blank) + len(tied):
             unknown = values.keys() - blank.keys() - tied
             raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
         self._check_ends(resource, values, tied)
-        self._ledger.add(resource, document["id"])
+        self._tracker.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
         for field in values:
             if field in tied:
@@ -172,7 +172,7 @@ class Store:
         """Set fields of a document; relations are followed to the other end.
 
         Raises:
-            MissingError: There is no such document, or a relation leads to none.
+            DocumentNotFoundError: There is no such document, or a relation leads to none.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]
@@ -190,7 +190,7 @@ class Store:
         """Take out a document, and take it from those that are tied to it.
 
         Raises:
-            MissingError: There is no such document.
+            DocumentNotFoundError: There is no such document.
         """
         document = self._one(resource, identifier)
         document.touch()
@@ -220,13 +220,15 @@ class Store:
             without: Ids of documents to pass over.
 
         Raises:
-            QueryError: The where has an unknown key, or a value of the wrong type.
+            BadRequestError: The where has an unknown key, or a value of the wrong type.
         """
         table = self._tables[resource]
         found: Iterable[Document] = table.values()
         if where is not None:
             matches = compile_where(where, resource, self._sources)
-            if (ids := self._indexes.narrow(resource, where, where_shape(resource))) is not None:
+            if (
+                ids := self._indexes.narrow(resource, where, where_conditions(resource))
+            ) is not None:
                 found = [table[one] for one in ids if one in table]
             found = filter(matches, found)
         if without:
@@ -247,6 +249,17 @@ class Store:
         for field in _TRANSLATED.get(resource, ()):
             shown[field] = self.translate(document[field], language)
         return shown
+
+    def add_translation(self, texts: tuple[str, str], name: str) -> str:
+        """Return the English text; the store remembers the Chinese one.
+
+        Args:
+            texts: The text in en-US and zh-CN; ``{name}`` stands for the name.
+            name: What to put in its place.
+        """
+        english, chinese = (text.format(name=name) for text in texts)
+        self.translations[english] = chinese
+        return english
 
     def translate(self, text: str, language: str) -> str:
         """A text of a document in the language that an answer is asked for."""
@@ -275,11 +288,11 @@ class Store:
             return shown
         return shown[0] if shown else None
 
-    def _one(self, resource: str, identifier: str) -> Tracked:
+    def _one(self, resource: str, identifier: str) -> TrackedDocument:
         try:
             return self._tables[resource][identifier]
         except KeyError:
-            raise MissingError(resource, identifier) from None
+            raise DocumentNotFoundError(resource, identifier) from None
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
         """Change nothing when a relation would lead nowhere: that is a mistake."""
@@ -289,7 +302,7 @@ class Store:
             table = self._tables.get(relation.target, {})
             for end in _ends(relation, values):
                 if end not in table:
-                    raise MissingError(relation.target, end)
+                    raise DocumentNotFoundError(relation.target, end)
 
     def _bind(self, relation: Relation, document: Document, ends: object) -> None:
         """Set a relation, and the other ends of it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...fleet.totals import refresh_around, refresh_cluster, refresh_host
-from ...http_errors import RefusedError
+from ...fleet.aggregates import refresh_around, refresh_cluster, refresh_host
+from ...http_errors import HttpError
 from ...tasks import Failure, Work
+from ..context import Result, reject_locked
 from ..vm.guests import stop, switch
 from ..vm.placement import is_usable, memory_needed, move, place
-from ..vm.vms import checked, find, find_one
-from ..world import Outcome, refuse_locked
+from ..vm.vm_mutation import checked, find, get_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ..body import Body
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 
 _PRECHECK = "enterMaintenanceModePrecheck"
@@ -86,7 +86,7 @@ def _named(store: Store, names: Iterable[str]) -> set[str]:
 
 def _refuse_busy(host: Document) -> None:
     if host["entityAsyncStatus"] is not None:
-        raise RefusedError(400, f"host {host['name']} is busy with another task")
+        raise HttpError(400, f"host {host['name']} is busy with another task")
 
 
 def _state(host: Document) -> str:
@@ -96,44 +96,44 @@ def _state(host: Document) -> str:
 
 def _refuse_state(host: Document, wanted: str) -> None:
     if _state(host) != wanted:
-        raise RefusedError(400, f"host {host['name']} is {_state(host)}, not {wanted}")
+        raise HttpError(400, f"host {host['name']} is {_state(host)}, not {wanted}")
 
 
-def _precheck(world: World, body: Body) -> dict[str, Any]:
-    host = _one(world, body)
+def _precheck(context: Context, body: Body) -> dict[str, Any]:
+    host = _one(context, body)
     _refuse_state(host, "IN_USE")
-    return {"task_id": world.start(_PRECHECK, "Host", host, Work())}
+    return {"task_id": context.start(_PRECHECK, "Host", host, Work())}
 
 
-def _one(world: World, body: Body) -> Document:
-    hosts = find(world, "Host", body["where"])
+def _one(context: Context, body: Body) -> Document:
+    hosts = find(context, "Host", body["where"])
     if len(hosts) > 1:
-        raise RefusedError(400, "where: more than one host matches")
+        raise HttpError(400, "where: more than one host matches")
     return hosts[0]
 
 
-def _precheck_result(world: World, body: Body) -> dict[str, Any]:
-    task = find_one(world, "Task", body["where"]["task_id"])
+def _precheck_result(context: Context, body: Body) -> dict[str, Any]:
+    task = get_document(context, "Task", body["where"]["task_id"])
     if task["resource_mutation"] != _PRECHECK:
-        raise RefusedError(400, f"task {task['id']} checks no host")
+        raise HttpError(400, f"task {task['id']} checks no host")
     if task["status"] != "SUCCESSED":
         return {"done": False, "shutdownVms": []}
-    store = world.maker.store
-    plan = _plan(store, find_one(world, "Host", task["resource_id"]), set())
+    store = context.store
+    plan = _plan(store, get_document(context, "Host", task["resource_id"]), set())
     return {"done": True, "shutdownVms": [{"vm_uuid": vm["local_id"]} for vm in plan.stuck]}
 
 
-def _enter(world: World, body: Body) -> Outcome:
-    store = world.maker.store
-    host = find_one(world, "Host", body["where"]["host_id"])
+def _enter(context: Context, body: Body) -> Result:
+    store = context.store
+    host = get_document(context, "Host", body["where"]["host_id"])
     _refuse_busy(host)
     _refuse_state(host, "IN_USE")
     vms = _vms_on(store, host)
-    refuse_locked(world, vms)
+    reject_locked(context, vms)
     stopped = _named(store, body["data"].get("shutdown_vms") or [])
     if stuck := _plan(store, host, stopped).stuck:
         names = ", ".join(vm["name"] for vm in stuck)
-        raise RefusedError(400, f"these VMs can only be shut down: {names}")
+        raise HttpError(400, f"these VMs can only be shut down: {names}")
 
     def succeed() -> Failure | None:
         plan = _plan(store, host, stopped)
@@ -141,7 +141,7 @@ def _enter(world: World, body: Body) -> Outcome:
             return Failure("not enough memory on other hosts", "MAINTENANCE_FAILED", "NO_MEMORY")
         shut = [vm for vm in vms if vm["id"] in stopped]
         for vm in shut:
-            stop(world, vm)
+            stop(context, vm)
         for vm, target in plan.moves:
             move(store, vm, target)
         task = store.get("Task", host["host_state"]["maintenance_job_id"])
@@ -151,7 +151,7 @@ def _enter(world: World, body: Body) -> Outcome:
         }
         host["host_state"] |= {
             "state": "MAINTENANCE_MODE",
-            "enter_maintenance_time": world.maker.clock.timestamp(),
+            "enter_maintenance_time": context.factory.clock.timestamp(),
         }
         return None
 
@@ -159,22 +159,22 @@ def _enter(world: World, body: Body) -> Outcome:
         host["host_state"] = None
 
     work = Work(succeed, fail)
-    task_id = world.start("enterMaintenanceMode", "Host", host, work, locks=[host, *vms])
+    task_id = context.start("enterMaintenanceMode", "Host", host, work, locks=[host, *vms])
     host["host_state"] = {
         "state": "ENTERING_MAINTENANCE_MODE",
-        "enter_maintenance_time": world.maker.clock.timestamp(),
+        "enter_maintenance_time": context.factory.clock.timestamp(),
         "maintenance_job_id": task_id,
     }
-    return Outcome("Host", host["id"], task_id)
+    return Result("Host", host["id"], task_id)
 
 
-def _exit_result(world: World, body: Body) -> dict[str, Any]:
+def _exit_result(context: Context, body: Body) -> dict[str, Any]:
     """What could be brought back: VMs that were moved away, and VMs that were shut down.
 
     The documentation shows the values ``done`` and ``stopped``.
     """
-    store = world.maker.store
-    host = _one(world, body)
+    store = context.store
+    host = _one(context, body)
     _refuse_state(host, "MAINTENANCE_MODE")
     args = store.get("Task", host["host_state"]["maintenance_job_id"])["args"]
     table = store.table("Vm")
@@ -199,9 +199,9 @@ def _info(vm: Document, host: Document) -> dict[str, Any]:
     }
 
 
-def _exit(world: World, body: Body) -> Outcome:
-    store = world.maker.store
-    host = find_one(world, "Host", body["where"]["host_id"])
+def _exit(context: Context, body: Body) -> Result:
+    store = context.store
+    host = get_document(context, "Host", body["where"]["host_id"])
     _refuse_busy(host)
     _refuse_state(host, "MAINTENANCE_MODE")
     data = body["data"]
@@ -214,7 +214,7 @@ def _exit(world: World, body: Body) -> Outcome:
     )
     switched_on = _named(store, data.get("poweron_vms") or ())
     vms = [store.get("Vm", one) for one in sorted(back | switched_on)]
-    refuse_locked(world, vms)
+    reject_locked(context, vms)
 
     def succeed() -> None:
         host["host_state"] = None
@@ -223,22 +223,22 @@ def _exit(world: World, body: Body) -> Outcome:
                 move(store, vm, host)
             starts = vm["id"] in switched_on and vm["status"] == "STOPPED"
             if starts and place(store, vm) is None:
-                switch(world, vm, "RUNNING")
+                switch(context, vm, "RUNNING")
             refresh_around(store, vm)
 
     work = Work(succeed)
-    task_id = world.start("exitMaintenanceMode", "Host", host, work, locks=[host, *vms])
-    return Outcome("Host", host["id"], task_id)
+    task_id = context.start("exitMaintenanceMode", "Host", host, work, locks=[host, *vms])
+    return Result("Host", host["id"], task_id)
 
 
-def _power(world: World, body: Body) -> Outcome:
+def _power(context: Context, body: Body) -> Result:
     """Power a host off, or off and on again. Unless forced, it has to be under maintenance."""
-    store = world.maker.store
-    host = find_one(world, "Host", body["where"]["host_id"])
+    store = context.store
+    host = get_document(context, "Host", body["where"]["host_id"])
     data = body["data"]
     _refuse_busy(host)
     if host["connect_status"] != "CONNECTED":
-        raise RefusedError(400, f"host {host['name']} is not connected")
+        raise HttpError(400, f"host {host['name']} is not connected")
     if not data["force"]:
         _refuse_state(host, "MAINTENANCE_MODE")
 
@@ -246,27 +246,27 @@ def _power(world: World, body: Body) -> Outcome:
         host.update(_DOWN)
         for vm in _vms_on(store, host):
             if vm["status"] in {"RUNNING", "SUSPENDED"}:
-                _lose(world, vm)
+                _lose(context, vm)
         if data["action"] == "reboot":
             host.update(_UP)
         refresh_host(store, host["id"])
         refresh_cluster(store, host["cluster"])
 
     mutation = f"{data['action']}Host"
-    return Outcome(
-        "Host", host["id"], world.start(mutation, "Host", host, Work(succeed), locks=[host])
+    return Result(
+        "Host", host["id"], context.start(mutation, "Host", host, Work(succeed), locks=[host])
     )
 
 
-def _lose(world: World, vm: Document) -> None:
+def _lose(context: Context, vm: Document) -> None:
     """The host is gone under a VM: high availability starts it elsewhere, where there is room."""
     was_running = vm["status"] == "RUNNING"
-    switch(world, vm, "STOPPED")
-    if vm["ha"] and was_running and place(world.maker.store, vm) is None:
-        switch(world, vm, "RUNNING")
+    switch(context, vm, "STOPPED")
+    if vm["ha"] and was_running and place(context.store, vm) is None:
+        switch(context, vm, "RUNNING")
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "enter-maintenance-mode-precheck": _precheck,
         "enter-maintance-mode-precheck-result": _precheck_result,

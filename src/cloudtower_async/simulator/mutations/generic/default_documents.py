@@ -15,7 +15,7 @@ from ...store.schema import describe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...factory import Maker
+    from ...factory import Factory
     from ...store.filters import Document
     from ...store.schema import Relation
 
@@ -46,25 +46,25 @@ _LATER_RELATIONS = frozenset(
 )
 
 
-def new_document(maker: Maker, resource: str) -> Document:
+def new_document(factory: Factory, resource: str) -> Document:
     """The plain fields of a new document, named and dated, and else as empty as may be."""
     document: Document = dict(LATER.get(resource, {}))
     for name, annotation in _fields(resource).items():
         required = type(None) not in get_args(annotation)
         if name == "id":
-            document[name] = maker.ids.cuid()
+            document[name] = factory.ids.cuid()
         elif name == "local_id":
-            document[name] = maker.ids.uuid()
+            document[name] = factory.ids.uuid()
         elif _CREATED.fullmatch(name) or (required and _is_date(name, annotation)):
-            document[name] = maker.clock.timestamp()
+            document[name] = factory.clock.timestamp()
         elif required:
-            document[name] = _blank(maker, annotation)
+            document[name] = _blank(factory, annotation)
     return document
 
 
-def conform(maker: Maker, resource: str, field: str, value: object) -> object:
+def conform(factory: Factory, resource: str, field: str, value: object) -> object:
     """A value from a body as the document keeps it: nested objects with all that they have."""
-    return _conform(maker, _fields(resource)[field], value)
+    return _conform(factory, _fields(resource)[field], value)
 
 
 @functools.cache
@@ -100,37 +100,37 @@ def _is_date(name: str, annotation: object) -> bool:
     return annotation is str and _DATE.fullmatch(name) is not None
 
 
-def _blank(maker: Maker, annotation: Any) -> object:  # noqa: ANN401 - what annotations are
+def _blank(factory: Factory, annotation: Any) -> object:  # noqa: ANN401 - what annotations are
     if type(None) in get_args(annotation):
         return None
     kind: Any = get_origin(annotation) or annotation
     if issubclass(kind, Enum):
         return next(iter(kind)).value
     if issubclass(kind, msgspec.Struct):
-        return _conform(maker, kind, {})
+        return _conform(factory, kind, {})
     return cast("object", kind()) if kind in {str, int, float, bool, list, dict} else {}
 
 
-def _conform(maker: Maker, annotation: Any, value: object) -> object:  # noqa: ANN401
+def _conform(factory: Factory, annotation: Any, value: object) -> object:  # noqa: ANN401
     struct, within_list = _struct_in(annotation)
     if struct is None or value is None:
         return value
     if within_list:
-        return [_filled(maker, struct, part) for part in cast("list[object]", value)]
-    return _filled(maker, struct, value)
+        return [_filled(factory, struct, part) for part in cast("list[object]", value)]
+    return _filled(factory, struct, value)
 
 
-def _filled(maker: Maker, struct: type[msgspec.Struct], value: object) -> object:
+def _filled(factory: Factory, struct: type[msgspec.Struct], value: object) -> object:
     given = cast("dict[str, object]", value)
     document: Document = {}
     for part in msgspec.structs.fields(struct):
         name = part.encode_name
         if name in given:
-            document[name] = _conform(maker, part.type, given[name])
+            document[name] = _conform(factory, part.type, given[name])
         elif name == "id":
-            document[name] = maker.ids.cuid()
+            document[name] = factory.ids.cuid()
         else:
-            document[name] = _blank(maker, part.type)
+            document[name] = _blank(factory, part.type)
     return document
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...fleet.storage_policies import is_thin, replicas_of
-from ...http_errors import QueryError, RefusedError
+from ...http_errors import BadRequestError, HttpError
 from ..policy import security_policies
 from ..resource_names import title
 from ..storage import volume_snapshots
 from .default_documents import new_document
-from .fields import ignored, linked, listed, member_of, renamed, to_fields
+from .field_rules import ignored, linked, listed, member_of, renamed, to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ..body import Body, Fields
-    from ..world import World
-    from .fields import Rule
+    from ..context import Context
+    from .field_rules import Rule
 
 NOT_GENERIC: Mapping[str, str] = {
     "create-host": "a host comes with disks, networks and a password, and joins a cluster",
@@ -38,14 +38,14 @@ AT_ONCE = frozenset({"Task", "UserAuditLog"})
 """Records that others keep here: no task is needed to note that."""
 
 
-def _excluded(world: World, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
     del resource, data
-    return {"exclude_ids": linked(world, "Vm", value)}
+    return {"exclude_ids": linked(context, "Vm", value)}
 
 
-def _policy(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
+def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
     """``REPLICA_2_THIN_PROVISION`` says how many replicas, and whether space is reserved."""
-    del world, data, resource
+    del context, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
 
@@ -61,44 +61,46 @@ def storage_policy(policy: str) -> Fields:
 
 
 def _erasure_coding(
-    world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, Any]
+    context: Context, resource: str, data: Mapping[str, Any], value: Mapping[str, Any]
 ) -> Fields:
-    del world, data, resource
+    del context, data, resource
     figures = {f"elf_storage_policy_{name}": figure for name, figure in value.items()}
     return {"elf_storage_policy": "EC", **figures}
 
 
 def _two_languages(field: str) -> Rule:
     def rule(
-        world: World, resource: str, data: Mapping[str, Any], value: Mapping[str, str]
+        context: Context, resource: str, data: Mapping[str, Any], value: Mapping[str, str]
     ) -> Fields:
         del resource, data
-        world.maker.store.translations[value["en-US"]] = value["zh-CN"]
+        context.store.translations[value["en-US"]] = value["zh-CN"]
         return {field: value["en-US"]}
 
     return rule
 
 
-def _steps(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
+def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
     """What the schema lets a step have when it is sent is more than it shows."""
-    del world, resource, data
+    del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
     return {"steps": shown}
 
 
-def _time_of_day(world: World, resource: str, data: Mapping[str, Any], value: str) -> Fields:
+def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
     """Sent as ``10:30``, shown as an object."""
-    del world, resource, data
+    del context, resource, data
     hour, _, minute = value.partition(":")
     if not (hour.isdecimal() and minute.isdecimal()):
-        raise QueryError(f"exec_h_m: expected a time like 10:30, got {value!r}")
+        raise BadRequestError(f"exec_h_m: expected a time like 10:30, got {value!r}")
     return {"exec_h_m": {"hour": int(hour), "minute": int(minute)}}
 
 
-def _services(world: World, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
+def _services(
+    context: Context, resource: str, data: Mapping[str, Any], value: list[Body]
+) -> Fields:
     """Sent as a list, shown as an object; the names also by themselves."""
-    del world, resource, data
+    del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
     services = [service for group in groups.values() for service in group]
     return {"service_groups": groups, "groups": list(groups), "services": services}
@@ -212,26 +214,26 @@ def _named_after(resource: str, document: Document) -> Fields:
             return {}
 
 
-def follow(world: World, path: str, resource: str, document: Document, data: Body) -> None:
+def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
     """What else is done when the task of an operation has done its part."""
     if path in {"create-user", "update-user"} and "password" in data:
-        world.accounts.set_password(document["username"], data["password"])
+        context.accounts.set_password(document["username"], data["password"])
     if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:
-        store = world.maker.store
+        store = context.store
         for route in list(document.get("routes") or ()):
             store.remove("VirtualPrivateCloudRoute", route)
         for said in data["routes"]:
-            route = new_document(world.maker, "VirtualPrivateCloudRoute") | said
+            route = new_document(context.factory, "VirtualPrivateCloudRoute") | said
             store.add("VirtualPrivateCloudRoute", {**route, "route_table": document["id"]})
     if path == "create-consistency-snapshot-group":
-        volume_snapshots.snapshot_members(world, document)
+        volume_snapshots.snapshot_members(context, document)
     if path in _NETWORKS:
         said = {key: value for key, value in data["vlan"].items() if key != "extra_ip"}
-        network = new_document(world.maker, "Vlan") | to_fields(world, "Vlan", said, RULES)
+        network = new_document(context.factory, "Vlan") | to_fields(context, "Vlan", said, RULES)
         kind = _NETWORKS[path]
         named = {"name": f"{document['name']}-{kind.lower()}", "type": kind, "vds": document["id"]}
-        world.maker.store.add("Vlan", network | named)
-        world.maker.store.change("Vds", document["id"], type=kind)
+        context.store.add("Vlan", network | named)
+        context.store.change("Vds", document["id"], type=kind)
 
 
 _NETWORKS: Mapping[str, str] = {
@@ -241,33 +243,33 @@ _NETWORKS: Mapping[str, str] = {
 """Operations that make a switch together with a network on it."""
 
 
-def refuse(world: World, resource: str, document: Document) -> None:
+def refuse(context: Context, resource: str, document: Document) -> None:
     """What cannot be deleted as things are.
 
     Raises:
-        RefusedError: It cannot; the text says why.
+        HttpError: It cannot; the text says why.
     """
-    reason = _REFUSALS[resource](world, document) if resource in _REFUSALS else None
+    reason = _REFUSALS[resource](context, document) if resource in _REFUSALS else None
     if reason is not None:
-        raise RefusedError(400, f"{title(document)}: {reason}")
+        raise HttpError(400, f"{title(document)}: {reason}")
 
 
-def _mounted(world: World, document: Document) -> str | None:
-    del world
+def _mounted(context: Context, document: Document) -> str | None:
+    del context
     return "the volume is mounted in a VM" if document.get("vm_disks") else None
 
 
-def _oneself(world: World, document: Document) -> str | None:
-    return "users cannot delete themselves" if document["id"] == world.user else None
+def _oneself(context: Context, document: Document) -> str | None:
+    return "users cannot delete themselves" if document["id"] == context.user else None
 
 
-def _role_in_use(world: World, document: Document) -> str | None:
-    users = world.maker.store.table("User").values()
+def _role_in_use(context: Context, document: Document) -> str | None:
+    users = context.store.table("User").values()
     held = any(document["id"] in (user.get("roles") or ()) for user in users)
     return "users have the role" if held else None
 
 
-_REFUSALS: Mapping[str, Callable[[World, Document], str | None]] = {
+_REFUSALS: Mapping[str, Callable[[Context, Document], str | None]] = {
     "User": _oneself,
     "UserRoleNext": _role_in_use,
     "VmVolume": _mounted,

@@ -5,68 +5,68 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..generic.default_documents import conform
-from ..generic.fields import linked
+from ..generic.field_rules import linked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..body import Fields
-    from ..generic.fields import Rule
-    from ..world import World
+    from ..context import Context
+    from ..generic.field_rules import Rule
 
 
-def _targets(world: World, target: Mapping[str, Any]) -> list[Fields]:
+def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
     """One entry for each address, group of labels, or security group."""
-    store = world.maker.store
+    store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):
-        ids = linked(world, "Label", where)
+        ids = linked(context, "Label", where)
         labels = [store.get("Label", one) for one in ids]
         found.append({"type": "SELECTOR", "selector": labels, "selector_ids": ids})
     if (where := target.get("security_groups")) is not None:
-        for one in linked(world, "SecurityGroup", where):
+        for one in linked(context, "SecurityGroup", where):
             group = store.get("SecurityGroup", one)
             said = {"security_group": group, "security_group_id": one}
             found.append({"type": "SECURITY_GROUP", **said})
     return found
 
 
-def _apply_to(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
+def _apply_to(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
     del data
     entries = [
         {"communicable": part.get("communicable", False), **target}
         for part in value
-        for target in _targets(world, part["target"])
+        for target in _targets(context, part["target"])
     ]
-    return {"apply_to": conform(world.maker, resource, "apply_to", entries)}
+    return {"apply_to": conform(context.factory, resource, "apply_to", entries)}
 
 
 def _flows(field: str) -> Rule:
-    def rule(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
+    def rule(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
         del data
         entries: list[Fields] = []
         for part in value:
-            service_ids = linked(world, "NetworkPolicyRuleService", part.get("service_ids"))
-            store = world.maker.store
+            service_ids = linked(context, "NetworkPolicyRuleService", part.get("service_ids"))
+            store = context.store
             services = [store.get("NetworkPolicyRuleService", one) for one in service_ids]
             said = {"ports": part.get("ports"), "service_ids": service_ids, "services": services}
-            targets = _targets(world, part.get("target", {})) or [{"type": "ALL"}]
+            targets = _targets(context, part.get("target", {})) or [{"type": "ALL"}]
             entries += [{**said, **target} for target in targets]
-        return {field: conform(world.maker, resource, field, entries)}
+        return {field: conform(context.factory, resource, field, entries)}
 
     return rule
 
 
-def _label_groups(world: World, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
+def _label_groups(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
     """Either filters, or objects with ids."""
     del data
-    store = world.maker.store
+    store = context.store
     wheres = [part.get("label_ids", part) for part in value]
     groups = [
-        {"labels": [store.get("Label", one) for one in linked(world, "Label", where)]}
+        {"labels": [store.get("Label", one) for one in linked(context, "Label", where)]}
         for where in wheres
     ]
-    return {"label_groups": conform(world.maker, resource, "label_groups", groups)}
+    return {"label_groups": conform(context.factory, resource, "label_groups", groups)}
 
 
 RULES: dict[tuple[str, str], Rule | None] = {

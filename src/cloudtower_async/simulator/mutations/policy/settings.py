@@ -5,56 +5,56 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...http_errors import NothingMatchesError, RefusedError
+from ...http_errors import HttpError, NoMatchError
 from ...tasks import Work
 from ..body_validation import check_body
+from ..context import Result
 from ..generic.default_documents import new_document
-from ..generic.fields import linked
+from ..generic.field_rules import linked
 from ..mutation import start_task
-from ..world import Outcome
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import Effect, Outcomes, World
+    from ..context import Context, Handler, Results
 
 
-def _create_root_user(world: World, body: Body) -> Outcomes:
+def _create_root_user(context: Context, body: Body) -> Results:
     """Possible as long as there is no user at all, which a simulated Tower does not know."""
-    del world
+    del context
     check_body("create-root-user", body)
-    raise RefusedError(400, "there is a root user already")
+    raise HttpError(400, "there is a root user already")
 
 
-def _delete_recycle_bin(world: World, body: Body) -> Outcomes:
+def _delete_recycle_bin(context: Context, body: Body) -> Results:
     path = "delete-cluster-recycle-bin-setting"
     check_body(path, body)
-    store = world.maker.store
-    clusters = set(linked(world, "Cluster", body["where"]))
+    store = context.store
+    clusters = set(linked(context, "Cluster", body["where"]))
     found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
     if not found:
-        raise NothingMatchesError("no cluster matches the where")
+        raise NoMatchError("no cluster matches the where")
 
     def clear(settings: Document) -> None:
         store.change("ClusterSettings", settings["id"], vm_recycle_bin=None)
 
     def start(settings: Document) -> str:
         work = Work(partial(clear, settings))
-        return start_task(world, path, "update", "ClusterSettings", settings, work)
+        return start_task(context, path, "update", "ClusterSettings", settings, work)
 
-    return [Outcome(None, one["id"], start(one)) for one in found]
+    return [Result(None, one["id"], start(one)) for one in found]
 
 
-def _customize_alert_rule(world: World, body: Body) -> Outcomes:
+def _customize_alert_rule(context: Context, body: Body) -> Results:
     """What some clusters are to do otherwise than all the others."""
     path, resource = "update-customize-alert-rule", "GlobalAlertRule"
     check_body(path, body)
-    store = world.maker.store
+    store = context.store
     data = dict(body["data"])
-    clusters = linked(world, "Cluster", data.pop("clusters"))
+    clusters = linked(context, "Cluster", data.pop("clusters"))
     found = store.select(resource, body["where"])
     if not found or not clusters:
-        raise NothingMatchesError("no alert rule or no cluster matches")
+        raise NoMatchError("no alert rule or no cluster matches")
 
     def customize(rule: Document) -> None:
         own = {store.get("AlertRule", one)["cluster"]: one for one in rule["alert_rules"] or ()}
@@ -65,26 +65,26 @@ def _customize_alert_rule(world: World, body: Body) -> Outcomes:
                 continue
             base = {name: rule[name] for name in ("disabled", "thresholds")}
             ties = {"cluster": cluster, "global_alert_rule": rule["id"]}
-            new = new_document(world.maker, "AlertRule")
+            new = new_document(context.factory, "AlertRule")
             store.add("AlertRule", {**new, **base, **fields, **ties})
 
     def start(rule: Document) -> str:
         work = Work(partial(customize, rule))
-        return start_task(world, path, "update", resource, rule, work)
+        return start_task(context, path, "update", resource, rule, work)
 
-    return [Outcome(resource, one["id"], start(one)) for one in found]
+    return [Result(resource, one["id"], start(one)) for one in found]
 
 
-def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
+def _update_esxi_accounts(context: Context, body: Body) -> Results:
     """One task for all of them."""
     path = "update-vsphere-esxi-account"
     check_body(path, body)
-    store = world.maker.store
+    store = context.store
     said: list[Body] = body["data"]
     for part in said:
-        linked(world, "VsphereEsxiAccount", part["esxi_account_id"])
+        linked(context, "VsphereEsxiAccount", part["esxi_account_id"])
     if not said:
-        raise RefusedError(304, "nothing to change")
+        raise HttpError(304, "nothing to change")
     ids = tuple(part["esxi_account_id"] for part in said)
 
     def succeed() -> None:
@@ -93,11 +93,11 @@ def _update_esxi_accounts(world: World, body: Body) -> Outcomes:
             store.change("VsphereEsxiAccount", part["esxi_account_id"], is_valid=True, **shown)
 
     first = store.get("VsphereEsxiAccount", ids[0])
-    task = start_task(world, path, "update", "VsphereEsxiAccount", first, Work(succeed))
-    return [Outcome("VsphereEsxiAccount", ids, task)]
+    task = start_task(context, path, "update", "VsphereEsxiAccount", first, Work(succeed))
+    return [Result("VsphereEsxiAccount", ids, task)]
 
 
-EFFECTS: dict[str, Effect] = {
+MUTATIONS: dict[str, Handler] = {
     "create-root-user": _create_root_user,
     "delete-cluster-recycle-bin-setting": _delete_recycle_bin,
     "update-customize-alert-rule": _customize_alert_rule,

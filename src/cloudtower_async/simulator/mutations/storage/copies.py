@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ...http_errors import RefusedError
+from ...http_errors import HttpError
 from ..body_validation import check_body
 from ..generic import schema_overrides
-from ..generic.fields import linked, to_fields
-from ..generic.generic import add, complete
-from ..mutation import mutation_at, to_each
+from ..generic.crud import add, complete
+from ..generic.field_rules import linked, to_fields
+from ..mutation import mutation_at, start_for_each
 from . import volume_snapshots
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import Effect, Outcomes, World
+    from ..context import Context, Handler, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class Copy:
     key: str
     to: tuple[tuple[str, str], ...] = ()
 
-    def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
+    def __call__(self, context: Context, body: Any) -> Results:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
         check_body(mutation.path, body)
         items = cast("list[Body]", body)
-        made = [self._made(world, mutation.resource, item) for item in items]
-        return mutation.reply([add(world, mutation, one, {}) for one in made])
+        made = [self._made(context, mutation.resource, item) for item in items]
+        return mutation.reply([add(context, mutation, one, {}) for one in made])
 
-    def _made(self, world: World, resource: str, item: Body) -> Document:
-        store = world.maker.store
-        source = _one(world, self.source, item[self.key])
+    def _made(self, context: Context, resource: str, item: Body) -> Document:
+        store = context.store
+        source = _one(context, self.source, item[self.key])
         like = source
         if kind := volume_snapshots.KINDS.get(self.source):
             original = store.table(kind.source).get(source.get(kind.field) or "", {})
@@ -55,9 +55,9 @@ class Copy:
         said = {"name": item.get("name"), **item.get("data", {})}
         said |= {name: item[name] for name in ("description",) if name in item}
         said |= {relation: item[key] for key, relation in self.to if key in item}
-        values = to_fields(world, resource, said, schema_overrides.RULES)
+        values = to_fields(context, resource, said, schema_overrides.RULES)
         return complete(
-            world,
+            context,
             resource,
             {name: kept[name] for name in kept if name not in volume_snapshots.OWN} | values,
         )
@@ -79,31 +79,31 @@ class Rollback:
     key: str
     subject: str | None = None
 
-    def __call__(self, world: World, body: Any) -> Outcomes:  # noqa: ANN401 - any JSON
+    def __call__(self, context: Context, body: Any) -> Results:  # noqa: ANN401 - any JSON
         mutation = mutation_at(self.path)
         check_body(mutation.path, body)
-        store = world.maker.store
+        store = context.store
         kind = volume_snapshots.KINDS[self.snapshot]
         values: dict[str, Fields] = {}
         for item in cast("list[Body]", body):
-            snapshot = _one(world, self.snapshot, item[self.key])
+            snapshot = _one(context, self.snapshot, item[self.key])
             subject = snapshot.get(kind.field)
             if subject is None or item.get(self.subject or "", subject) != subject:
-                raise RefusedError(400, f"snapshot {snapshot['name']} is of something else")
+                raise HttpError(400, f"snapshot {snapshot['name']} is of something else")
             values[subject] = volume_snapshots.former_fields(store, self.snapshot, snapshot)
         documents = [store.get(kind.source, one) for one in values]
 
         def roll_back(document: Document) -> None:
             store.change(kind.source, document["id"], **values[document["id"]])
 
-        return to_each(world, mutation, documents, roll_back)
+        return start_for_each(context, mutation, documents, roll_back)
 
 
-def _one(world: World, resource: str, wanted: object) -> Document:
-    ids = linked(world, resource, wanted)
+def _one(context: Context, resource: str, wanted: object) -> Document:
+    ids = linked(context, resource, wanted)
     if not ids:
-        raise RefusedError(404, f"no {resource} matches the where")
-    return world.maker.store.get(resource, ids[0])
+        raise HttpError(404, f"no {resource} matches the where")
+    return context.store.get(resource, ids[0])
 
 
 _OPERATIONS: tuple[Copy | Rollback, ...] = (
@@ -137,4 +137,4 @@ _OPERATIONS: tuple[Copy | Rollback, ...] = (
     Rollback("rollback-vm-volume", "VmVolumeSnapshot", "volume_snapshot_id"),
 )
 
-EFFECTS: dict[str, Effect] = {one.path: one for one in _OPERATIONS}
+MUTATIONS: dict[str, Handler] = {one.path: one for one in _OPERATIONS}

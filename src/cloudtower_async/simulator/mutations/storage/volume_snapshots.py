@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ..body import Body, Fields
-    from ..world import World
+    from ..context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +123,16 @@ def removed_with(
     return found
 
 
-def snapshot_members(world: World, group_snapshot: Document) -> None:
+def snapshot_members(context: Context, group_snapshot: Document) -> None:
     """A snapshot of a group is one of each of its members."""
-    store = world.maker.store
+    store = context.store
     group = store.get("ConsistencyGroup", group_snapshot["consistency_group"])
     for part in _GROUPED:
         kind = KINDS[part.resource]
         for one in group.get(part.members) or ():
             parent = store.get(kind.source, one)[part.parent]
             ties = {kind.field: one, part.parent: parent}
-            snapshot = new_document(world.maker, kind.resource) | ties
+            snapshot = new_document(context.factory, kind.resource) | ties
             snapshot |= {
                 "name": group_snapshot["name"],
                 **frozen_fields(store, kind.resource, snapshot),

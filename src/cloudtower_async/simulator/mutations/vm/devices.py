@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...fleet.aggregates import add_written
 from ...fleet.storage_policies import is_thin, replicas_of
-from ...fleet.totals import add_written
 
 if TYPE_CHECKING:
-    from ...factory import Maker
+    from ...factory import Factory
     from ...store.filters import Document
     from ...store.store import Store
     from ..body import Fields
@@ -73,16 +73,18 @@ def policy_fields(policy: str) -> Fields:
     }
 
 
-def add_volume(maker: Maker, cluster: str, draft: DiskDraft, *, mounting: bool = True) -> Document:
+def add_volume(
+    factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
+) -> Document:
     """Make a volume, and let the cluster hold what is written on it."""
-    local_id = maker.ids.uuid()
-    add_written(maker.store, cluster, draft.written)
-    return maker.store.add(
+    local_id = factory.ids.uuid()
+    add_written(factory.store, cluster, draft.written)
+    return factory.store.add(
         "VmVolume",
         {
-            "id": maker.ids.cuid(),
+            "id": factory.ids.cuid(),
             "local_id": local_id,
-            "local_created_at": maker.clock.timestamp(),
+            "local_created_at": factory.clock.timestamp(),
             "name": draft.name,
             "cluster": cluster,
             "description": "",
@@ -99,15 +101,15 @@ def add_volume(maker: Maker, cluster: str, draft: DiskDraft, *, mounting: bool =
     )
 
 
-def add_disk(maker: Maker, vm: Document, draft: DiskDraft) -> Document:
+def add_disk(factory: Factory, vm: Document, draft: DiskDraft) -> Document:
     """Give a VM a disk."""
-    store = maker.store
+    store = factory.store
     if draft.volume is None:
-        volume = add_volume(maker, vm["cluster"], draft)
+        volume = add_volume(factory, vm["cluster"], draft)
     else:
         volume = store.change("VmVolume", draft.volume, mounting=True)
     return add_device(
-        maker,
+        factory,
         vm,
         {
             "vm_volume": volume["id"],
@@ -121,16 +123,16 @@ def add_disk(maker: Maker, vm: Document, draft: DiskDraft) -> Document:
     )
 
 
-def add_cd_rom(maker: Maker, vm: Document, draft: CdRomDraft) -> None:
+def add_cd_rom(factory: Factory, vm: Document, draft: CdRomDraft) -> None:
     """Give a VM a CD-ROM."""
     fields = {"boot": draft.boot, "bus": "IDE", "type": "CD_ROM", "key": draft.key}
     if draft.image is not None:
         fields["elf_image"] = draft.image
-    add_device(maker, vm, {**fields, "disabled": draft.disabled})
+    add_device(factory, vm, {**fields, "disabled": draft.disabled})
 
 
-def add_device(maker: Maker, vm: Document, fields: Fields) -> Document:
-    store = maker.store
+def add_device(factory: Factory, vm: Document, fields: Fields) -> Document:
+    store = factory.store
     others = disks_of(store, vm)
     prefix = _DEVICES[fields["bus"]]
     taken = {disk["device"] for disk in others}
@@ -140,7 +142,7 @@ def add_device(maker: Maker, vm: Document, fields: Fields) -> Document:
     return store.add(
         "VmDisk",
         {
-            "id": maker.ids.cuid(),
+            "id": factory.ids.cuid(),
             "vm": vm["id"],
             "disabled": False,
             "device": next((name for name in names if name not in taken), None),
@@ -164,15 +166,15 @@ def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> N
         store.remove("VmVolume", identifier)
 
 
-def add_nic(maker: Maker, vm: Document, draft: NicDraft) -> None:
+def add_nic(factory: Factory, vm: Document, draft: NicDraft) -> None:
     """Give a VM a NIC."""
-    orders = [nic["order"] or 0 for nic in nics_of(maker.store, vm)]
-    digits = maker.ids.uuid()
-    maker.store.add(
+    orders = [nic["order"] or 0 for nic in nics_of(factory.store, vm)]
+    digits = factory.ids.uuid()
+    factory.store.add(
         "VmNic",
         {
-            "id": maker.ids.cuid(),
-            "local_id": maker.ids.uuid(),
+            "id": factory.ids.cuid(),
+            "local_id": factory.ids.uuid(),
             "vm": vm["id"],
             "vlan": draft.vlan,
             "mac_address": f"52:54:00:{digits[:2]}:{digits[2:4]}:{digits[4:6]}",
@@ -229,11 +231,11 @@ def refresh_addresses(store: Store, vm: Document) -> None:
         vm["ips"] = ",".join(reported)
 
 
-def renew_ids(maker: Maker, vm: Document) -> None:
+def renew_ids(factory: Factory, vm: Document) -> None:
     """Give the disks and NICs of a VM new ids, as a synchronization with its cluster can do."""
-    store = maker.store
+    store = factory.store
     for resource, documents in (("VmDisk", disks_of(store, vm)), ("VmNic", nics_of(store, vm))):
         for document in documents:
             values = dict(document)
             store.remove(resource, document["id"])
-            store.add(resource, {**values, "id": maker.ids.cuid()})
+            store.add(resource, {**values, "id": factory.ids.cuid()})

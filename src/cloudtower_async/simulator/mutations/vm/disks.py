@@ -5,72 +5,72 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...http_errors import RefusedError
+from ...http_errors import HttpError
 from ...tasks import Failure
 from ..body import amount, io_limits, part
-from ..world import vms_of
+from ..context import select_vms
 from .devices import DiskDraft, add_cd_rom, add_disk, disks_of, remove_disk
 from .vm_body import cd_rom_drafts, disk_drafts, image_of, mountable
-from .vms import OnParts, OnVms, change_vm, checked, find_one, in_turn
+from .vm_mutation import DeviceMutation, VmMutation, change_vm, checked, get_document, run_in_turn
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import Effect, Outcome, World
-    from .vms import Apply
+    from ..context import Context, Handler, Result
+    from .vm_mutation import Apply
 
 
 _STOPPED = frozenset({"STOPPED"})
 
 
-def _add_disks(world: World, body: Body) -> list[Outcome]:
+def _add_disks(context: Context, body: Body) -> list[Result]:
     """Add disks to VMs. The answer contains them; when the task fails they are gone."""
-    vms, data = vms_of(world, body), body["data"]
-    drafts = [disk_drafts(world, data["vm_disks"], vm["cluster"]) for vm in vms]
+    vms, data = select_vms(context, body), body["data"]
+    drafts = [disk_drafts(context, data["vm_disks"], vm["cluster"]) for vm in vms]
     if not all(drafts):
-        raise RefusedError(400, "vm_disks: at least one")
+        raise HttpError(400, "vm_disks: at least one")
     fields = io_limits(data)
     if "io_policy" in data:
         fields["io_policy"] = data["io_policy"]
-    return [_add(world, vm, some, fields) for vm, some in zip(vms, drafts, strict=True)]
+    return [_add(context, vm, some, fields) for vm, some in zip(vms, drafts, strict=True)]
 
 
-def _add(world: World, vm: Document, drafts: list[DiskDraft], fields: Fields) -> Outcome:
-    added = [(add_disk(world.maker, vm, draft), draft.volume is None) for draft in drafts]
+def _add(context: Context, vm: Document, drafts: list[DiskDraft], fields: Fields) -> Result:
+    added = [(add_disk(context.factory, vm, draft), draft.volume is None) for draft in drafts]
 
     def fail() -> None:
         for disk, new in added:
-            remove_disk(world.maker.store, disk, with_volume=new)
+            remove_disk(context.store, disk, with_volume=new)
 
-    return change_vm(world, "addVmDisk", vm, partial(vm.update, fields), fail)
+    return change_vm(context, "addVmDisk", vm, partial(vm.update, fields), fail)
 
 
-def _add_cd_roms(world: World, vm: Document, data: Body) -> Apply:
-    drafts = cd_rom_drafts(world, data["vm_cd_roms"], vm["cluster"])
+def _add_cd_roms(context: Context, vm: Document, data: Body) -> Apply:
+    drafts = cd_rom_drafts(context, data["vm_cd_roms"], vm["cluster"])
 
     def apply() -> None:
         for draft in drafts:
-            add_cd_rom(world.maker, vm, draft)
+            add_cd_rom(context.factory, vm, draft)
 
     return apply
 
 
-def _own(world: World, vm: Document, identifier: str, kind: str) -> Document:
+def _own(context: Context, vm: Document, identifier: str, kind: str) -> Document:
     """Return a disk of this VM, unless a synchronization has given it another id."""
-    disk = world.maker.store.table("VmDisk").get(identifier)
+    disk = context.store.table("VmDisk").get(identifier)
     if disk is None or disk["vm"] != vm["id"] or disk["type"] != kind:
-        raise RefusedError(404, f"VM {vm['name']} has no {kind} {identifier}")
+        raise HttpError(404, f"VM {vm['name']} has no {kind} {identifier}")
     return disk
 
 
-def _remove(world: World, vm: Document, data: Body, *, key: str, kind: str) -> Apply:
-    disks = [_own(world, vm, one, kind) for one in dict.fromkeys(data[key])]
+def _remove(context: Context, vm: Document, data: Body, *, key: str, kind: str) -> Apply:
+    disks = [_own(context, vm, one, kind) for one in dict.fromkeys(data[key])]
     if kind == "DISK" and any(disk["bus"] == "IDE" for disk in disks) and _is_on(vm):
-        raise RefusedError(400, f"VM {vm['name']} is {vm['status']}: an IDE disk stays on it")
+        raise HttpError(400, f"VM {vm['name']} is {vm['status']}: an IDE disk stays on it")
 
     def apply() -> None:
         for disk in disks:
-            remove_disk(world.maker.store, disk)
+            remove_disk(context.store, disk)
 
     return apply
 
@@ -79,20 +79,20 @@ def _is_on(vm: Document) -> bool:
     return bool(vm["status"] != "STOPPED")
 
 
-def _update_disk(world: World, vm: Document, data: Body) -> Apply:
-    store = world.maker.store
-    disk = find_one(world, "VmDisk", data["vm_disk_id"])
-    _own(world, vm, disk["id"], disk["type"])
+def _update_disk(context: Context, vm: Document, data: Body) -> Apply:
+    store = context.store
+    disk = get_document(context, "VmDisk", data["vm_disk_id"])
+    _own(context, vm, disk["id"], disk["type"])
     changes: Fields = {"bus": data["bus"]} if "bus" in data else {}
     if changes and _is_on(vm):
-        raise RefusedError(400, f"VM {vm['name']} is {vm['status']}: the bus of a disk stays")
+        raise HttpError(400, f"VM {vm['name']} is {vm['status']}: the bus of a disk stays")
     if "vm_volume_id" in data:
         if disk["type"] != "DISK":
-            raise RefusedError(400, "vm_volume_id: a CD-ROM mounts no volume")
-        changes["vm_volume"] = mountable(world, data["vm_volume_id"], vm["cluster"])["id"]
-    if image := image_of(world, data, vm["cluster"]):
+            raise HttpError(400, "vm_volume_id: a CD-ROM mounts no volume")
+        changes["vm_volume"] = mountable(context, data["vm_volume_id"], vm["cluster"])["id"]
+    if image := image_of(context, data, vm["cluster"]):
         if disk["type"] != "CD_ROM":
-            raise RefusedError(400, "elf_image_id: a disk mounts no image")
+            raise HttpError(400, "elf_image_id: a disk mounts no image")
         changes |= {"elf_image": image, "svt_image": None}
 
     def apply() -> None:
@@ -106,15 +106,15 @@ def _update_disk(world: World, vm: Document, data: Body) -> Apply:
     return apply
 
 
-def _expand(world: World, disk: Document, body: Body) -> Apply:
-    store = world.maker.store
+def _expand(context: Context, disk: Document, body: Body) -> Apply:
+    store = context.store
     identifier = disk.get("vm_volume")
     if identifier is None:
-        raise RefusedError(400, "a CD-ROM cannot be expanded")
+        raise HttpError(400, "a CD-ROM cannot be expanded")
     volume = store.get("VmVolume", identifier)
     size = amount(body, "size") or 0
     if size < volume["size"]:
-        raise RefusedError(400, f"size: volume {volume['name']} is larger already")
+        raise HttpError(400, f"size: volume {volume['name']} is larger already")
 
     def apply() -> Failure | None:
         cluster = store.get("Cluster", volume["cluster"])
@@ -127,11 +127,11 @@ def _expand(world: World, disk: Document, body: Body) -> Apply:
     return apply
 
 
-def _set_cached(world: World, disk: Document, body: Body) -> Apply:
+def _set_cached(context: Context, disk: Document, body: Body) -> Apply:
     identifier = disk.get("vm_volume")
     if identifier is None:
-        raise RefusedError(400, "a CD-ROM has no volume")
-    volume = world.maker.store.get("VmVolume", identifier)
+        raise HttpError(400, "a CD-ROM has no volume")
+    volume = context.store.get("VmVolume", identifier)
 
     def apply() -> None:
         volume["resident_in_cache"] = body["resident_in_cache"]
@@ -141,20 +141,20 @@ def _set_cached(world: World, disk: Document, body: Body) -> Apply:
 
 def _cd_rom(disk: Document) -> Document:
     if disk["type"] != "CD_ROM":
-        raise RefusedError(400, f"{disk['device']} is a disk, not a CD-ROM")
+        raise HttpError(400, f"{disk['device']} is a disk, not a CD-ROM")
     return disk
 
 
-def _eject(world: World, disk: Document, body: Body) -> Apply:
+def _eject(context: Context, disk: Document, body: Body) -> Apply:
     _cd_rom(disk)
 
     def apply() -> None:
-        world.maker.store.change("VmDisk", disk["id"], elf_image=None, svt_image=None)
+        context.store.change("VmDisk", disk["id"], elf_image=None, svt_image=None)
 
     return apply
 
 
-def _toggle(world: World, disk: Document, body: Body) -> Apply:
+def _toggle(context: Context, disk: Document, body: Body) -> Apply:
     _cd_rom(disk)
 
     def apply() -> None:
@@ -163,31 +163,31 @@ def _toggle(world: World, disk: Document, body: Body) -> Apply:
     return apply
 
 
-def _io_policy(world: World, vm: Document, data: Body) -> Apply:
-    by_boot = {disk["boot"]: disk for disk in disks_of(world.maker.store, vm)}
+def _io_policy(context: Context, vm: Document, data: Body) -> Apply:
+    by_boot = {disk["boot"]: disk for disk in disks_of(context.store, vm)}
     each = data.get("each_disk") or ()
     if unknown := [one["boot"] for one in each if one["boot"] not in by_boot]:
-        raise RefusedError(400, f"each_disk: VM {vm['name']} has no disk with boot {unknown[0]}")
+        raise HttpError(400, f"each_disk: VM {vm['name']} has no disk with boot {unknown[0]}")
     whole = io_limits(part(data, "whole_vm"))
     if "io_policy" in data:
         whole["io_policy"] = data["io_policy"]
     changes = [partial(by_boot[one["boot"]].update, io_limits(one["data"])) for one in each]
-    return in_turn([partial(vm.update, whole), *changes])
+    return run_in_turn([partial(vm.update, whole), *changes])
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "add-vm-disk": _add_disks,
-        "remove-vm-disk": OnVms("removeVmDisk", partial(_remove, key="disk_ids", kind="DISK")),
-        "update-vm-disk": OnVms("updateVmDisk", _update_disk),
-        "expand-vm-disk": OnParts("VmDisk", "expandVmDisk", _expand),
-        "set-vm-disk-resident-in-cache": OnParts("VmDisk", "updateVmDisk", _set_cached),
-        "update-vm-io-policy": OnVms("updateVm", _io_policy),
-        "add-vm-cd-rom": OnVms("addVmCdRom", _add_cd_roms, _STOPPED),
-        "remove-vm-cd-rom": OnVms(
+        "remove-vm-disk": VmMutation("removeVmDisk", partial(_remove, key="disk_ids", kind="DISK")),
+        "update-vm-disk": VmMutation("updateVmDisk", _update_disk),
+        "expand-vm-disk": DeviceMutation("VmDisk", "expandVmDisk", _expand),
+        "set-vm-disk-resident-in-cache": DeviceMutation("VmDisk", "updateVmDisk", _set_cached),
+        "update-vm-io-policy": VmMutation("updateVm", _io_policy),
+        "add-vm-cd-rom": VmMutation("addVmCdRom", _add_cd_roms, _STOPPED),
+        "remove-vm-cd-rom": VmMutation(
             "removeVmCdRom", partial(_remove, key="cd_rom_ids", kind="CD_ROM"), _STOPPED
         ),
-        "eject-iso-from-vm-cd-rom": OnParts("VmDisk", "ejectIsoFromVmCdRom", _eject),
-        "toggle-vm-cd-rom-disable": OnParts("VmDisk", "toggleVmCdRomDisable", _toggle),
+        "eject-iso-from-vm-cd-rom": DeviceMutation("VmDisk", "ejectIsoFromVmCdRom", _eject),
+        "toggle-vm-cd-rom-disable": DeviceMutation("VmDisk", "toggleVmCdRomDisable", _toggle),
     }
 )

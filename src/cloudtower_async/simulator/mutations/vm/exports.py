@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...tasks import Work
 from ..body import part
-from ..world import Outcome, refuse_locked
+from ..context import Result, reject_locked
 from .devices import volumes_of
-from .vms import checked, find, refuse_status
+from .vm_mutation import checked, find, reject_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
 
@@ -33,25 +33,25 @@ class _Export:
     resource: str
     field: str
 
-    def __call__(self, world: World, body: Body) -> list[Outcome]:
-        sources = find(world, self.resource, body["where"])
-        refuse_locked(world, sources, self.resource)
+    def __call__(self, context: Context, body: Body) -> list[Result]:
+        sources = find(context, self.resource, body["where"])
+        reject_locked(context, sources, self.resource)
         for source in sources:
             if self.resource == "Vm":
-                refuse_status(source, {"STOPPED"}, self.mutation)
+                reject_status(source, {"STOPPED"}, self.mutation)
         kind = part(body, "data").get("type", "OVF")
-        return [self._export(world, source, kind) for source in sources]
+        return [self._export(context, source, kind) for source in sources]
 
-    def _export(self, world: World, source: Document, kind: str) -> Outcome:
-        maker = world.maker
+    def _export(self, context: Context, source: Document, kind: str) -> Result:
+        factory = context.factory
         clusters = source["clusters"] if self.resource != "Vm" and "clusters" in source else ()
-        file = maker.store.add(
+        file = factory.store.add(
             "VmExportFile",
             {
-                "id": maker.ids.cuid(),
-                "createdAt": maker.clock.timestamp(),
+                "id": factory.ids.cuid(),
+                "createdAt": factory.clock.timestamp(),
                 "damaged": False,
-                "data_port_id": maker.ids.uuid(),
+                "data_port_id": factory.ids.uuid(),
                 "entityAsyncStatus": "CREATING",
                 "files": [],
                 "storage_cluster_id": clusters[0] if clusters else source.get("cluster", ""),
@@ -61,21 +61,21 @@ class _Export:
         )
 
         def succeed() -> None:
-            file["files"] = _files(world, self.resource, source, kind)
+            file["files"] = _files(context, self.resource, source, kind)
 
         def fail() -> None:
-            maker.store.remove("VmExportFile", file["id"])
+            factory.store.remove("VmExportFile", file["id"])
 
-        task_id = world.start(
+        task_id = context.start(
             self.mutation, self.resource, source, Work(succeed, fail), locks=[file, source]
         )
-        return Outcome("VmExportFile", file["id"], task_id)
+        return Result("VmExportFile", file["id"], task_id)
 
 
-def _files(world: World, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
+def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
     """One file for each disk, and one that describes them all where the format has such."""
     if resource == "Vm":
-        disks = [(one["name"], one["used_size"]) for one in volumes_of(world.maker.store, source)]
+        disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":
         disks = [(source["name"], source["used_size"])]
     else:
@@ -90,17 +90,17 @@ def _files(world: World, resource: str, source: Document, kind: str) -> list[dic
     return [
         {
             "fileName": name,
-            "fileSecret": world.maker.ids.uuid(),
+            "fileSecret": context.factory.ids.uuid(),
             "fileSize": size,
-            "fileUUID": world.maker.ids.uuid(),
-            "md5": world.maker.ids.uuid().replace("-", ""),
+            "fileUUID": context.factory.ids.uuid(),
+            "md5": context.factory.ids.uuid().replace("-", ""),
             "type": form,
         }
         for name, size, form in files
     ]
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "export-vm": _Export("exportVm", "Vm", "vm"),
         "export-content-library-vm-template": _Export(

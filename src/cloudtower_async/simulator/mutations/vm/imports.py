@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...fleet.totals import add_written
-from ...http_errors import RefusedError
+from ...fleet.aggregates import add_written
+from ...http_errors import HttpError
 from ...tasks import Work
 from ..body import part
-from ..world import Outcome
+from ..context import Result
 from .devices import CdRomDraft, DiskDraft, add_volume
 from .templates import LIBRARY, library_disk, spread
 from .vm_body import cd_rom_drafts, complete, disk_drafts, image_of, nic_drafts, policy, settings
 from .vm_builder import VmDraft, check_drafts, check_hardware, create_vm
-from .vms import checked, find_one
+from .vm_mutation import checked, get_document
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 
-def _uploaded(world: World, identifiers: list[str]) -> list[Document]:
+def _uploaded(context: Context, identifiers: list[str]) -> list[Document]:
     """The uploads that are imported: they have to be complete."""
-    uploads = [find_one(world, "UploadTask", one) for one in identifiers]
+    uploads = [get_document(context, "UploadTask", one) for one in identifiers]
     for upload in uploads:
         if upload["status"] != "SUCCESSED":
-            raise RefusedError(400, f"upload {upload['id']} is {upload['status']}")
+            raise HttpError(400, f"upload {upload['id']} is {upload['status']}")
     return uploads
 
 
@@ -40,7 +40,7 @@ def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]
     changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
     disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
     if len(uploads) != len(disks):
-        raise RefusedError(400, "upload_tasks: one for each disk of the OVF")
+        raise HttpError(400, "upload_tasks: one for each disk of the OVF")
     return [
         DiskDraft(
             bus=change.get("bus", disk["bus"]),
@@ -55,7 +55,7 @@ def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]
     ]
 
 
-def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRomDraft]:
+def _cd_roms(context: Context, ovf: Body, operate: Body, cluster: str) -> list[CdRomDraft]:
     changes: dict[int, Body] = {one["index"]: one for one in operate.get("modify_cd_roms") or ()}
     found = [disk for disk in ovf["disks"] if disk["type"] == "CD_ROM"]
     drafts: list[CdRomDraft] = []
@@ -63,58 +63,58 @@ def _cd_roms(world: World, ovf: Body, operate: Body, cluster: str) -> list[CdRom
         change = changes.get(place, {})
         if not change.get("removed"):
             boot = change.get("boot", len(ovf["disks"]) + place)
-            drafts.append(CdRomDraft(boot=boot, image=image_of(world, change, cluster)))
+            drafts.append(CdRomDraft(boot=boot, image=image_of(context, change, cluster)))
     return drafts
 
 
-def _import_vms(world: World, body: list[Body]) -> list[Outcome]:
-    drafts = [_vm(world, values) for values in body]
-    check_drafts(world, drafts)
-    return [create_vm(world, draft) for draft in drafts]
+def _import_vms(context: Context, body: list[Body]) -> list[Result]:
+    drafts = [_vm(context, values) for values in body]
+    check_drafts(context, drafts)
+    return [create_vm(context, draft) for draft in drafts]
 
 
-def _vm(world: World, values: Body) -> VmDraft:
+def _vm(context: Context, values: Body) -> VmDraft:
     ovf, cluster = values["parsed_ovf"], values["cluster_id"]
     operate = part(values, "disk_operate")
     new = part(operate, "new_disks")
-    uploads = _uploaded(world, values["upload_tasks"])
+    uploads = _uploaded(context, values["upload_tasks"])
     if "owner_id" in values:
-        find_one(world, "User", values["owner_id"])
+        get_document(context, "User", values["owner_id"])
     draft = VmDraft(
         mutation="importVm",
         fields=settings(values, _base(ovf)),
         cluster=cluster,
-        disks=[*_disks(ovf, operate, uploads), *disk_drafts(world, new, cluster)],
+        disks=[*_disks(ovf, operate, uploads), *disk_drafts(context, new, cluster)],
         cd_roms=[
-            *_cd_roms(world, ovf, operate, cluster),
-            *cd_rom_drafts(world, new.get("mount_cd_roms") or (), cluster),
+            *_cd_roms(context, ovf, operate, cluster),
+            *cd_rom_drafts(context, new.get("mount_cd_roms") or (), cluster),
         ],
-        nics=nic_drafts(world, values.get("vm_nics") or (), cluster),
+        nics=nic_drafts(context, values.get("vm_nics") or (), cluster),
     )
-    return complete(world, draft, values)
+    return complete(context, draft, values)
 
 
-def _import_templates(world: World, body: list[Body]) -> list[Outcome]:
-    wanted = [(values, *_template(world, values)) for values in body]
-    return [_add_template(world, *one) for one in wanted]
+def _import_templates(context: Context, body: list[Body]) -> list[Result]:
+    wanted = [(values, *_template(context, values)) for values in body]
+    return [_add_template(context, *one) for one in wanted]
 
 
-def _template(world: World, values: Body) -> tuple[Fields, list[DiskDraft]]:
-    find_one(world, "Cluster", values["cluster_id"])
-    uploads = _uploaded(world, values["upload_tasks"])
+def _template(context: Context, values: Body) -> tuple[Fields, list[DiskDraft]]:
+    get_document(context, "Cluster", values["cluster_id"])
+    uploads = _uploaded(context, values["upload_tasks"])
     fields = settings(values, _base(values["parsed_ovf"]))
     check_hardware(fields)
     return fields, _disks(values["parsed_ovf"], part(values, "disk_operate"), uploads)
 
 
-def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDraft]) -> Outcome:
-    maker = world.maker
-    cluster = maker.store.get("Cluster", values["cluster_id"])
+def _add_template(context: Context, values: Body, fields: Fields, disks: list[DiskDraft]) -> Result:
+    factory = context.factory
+    cluster = factory.store.get("Cluster", values["cluster_id"])
     fields.pop("guest_os_type", None)
-    template = maker.store.add(
+    template = factory.store.add(
         LIBRARY,
         {
-            "id": maker.ids.cuid(),
+            "id": factory.ids.cuid(),
             "ha": True,
             "clock_offset": "UTC",
             "win_opt": False,
@@ -122,7 +122,7 @@ def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDr
             "architecture": cluster["architecture"],
             "cloud_init_supported": False,
             "cpu_model": "cluster_default",
-            "createdAt": maker.clock.timestamp(),
+            "createdAt": factory.clock.timestamp(),
             "entityAsyncStatus": "CREATING",
             "size": 0,
             "vm_disks": [],
@@ -134,14 +134,14 @@ def _add_template(world: World, values: Body, fields: Fields, disks: list[DiskDr
     def succeed() -> None:
         template["vm_disks"] = [_library_disk(place, disk) for place, disk in enumerate(disks)]
         template["size"] = sum(disk.size for disk in disks)
-        spread(world, template, cluster["id"])
+        spread(context, template, cluster["id"])
 
     def fail() -> None:
-        maker.store.remove(LIBRARY, template["id"])
+        factory.store.remove(LIBRARY, template["id"])
 
     work = Work(succeed, fail)
-    task_id = world.start("importVmTemplate", LIBRARY, template, work, locks=[template])
-    return Outcome(LIBRARY, template["id"], task_id)
+    task_id = context.start("importVmTemplate", LIBRARY, template, work, locks=[template])
+    return Result(LIBRARY, template["id"], task_id)
 
 
 def _library_disk(place: int, disk: DiskDraft) -> Fields:
@@ -165,16 +165,16 @@ def _nic(place: int, nic: Body) -> Fields:
     return {"index": place, "type": "VLAN", "vlan": None, "vpc_nic": None, **given}
 
 
-def _import_volumes(world: World, body: list[Body]) -> list[Outcome]:
+def _import_volumes(context: Context, body: list[Body]) -> list[Result]:
     wanted: list[tuple[Body, Document]] = []
     for values in body:
-        find_one(world, "Cluster", values["cluster_id"])
-        wanted.append((values, _uploaded(world, [values["upload_task_id"]])[0]))
-    return [_add_volume(world, values, upload) for values, upload in wanted]
+        get_document(context, "Cluster", values["cluster_id"])
+        wanted.append((values, _uploaded(context, [values["upload_task_id"]])[0]))
+    return [_add_volume(context, values, upload) for values, upload in wanted]
 
 
-def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
-    store = world.maker.store
+def _add_volume(context: Context, values: Body, upload: Document) -> Result:
+    store = context.store
     draft = DiskDraft(
         bus="VIRTIO",
         boot=0,
@@ -183,13 +183,13 @@ def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
         policy=values.get("storage_policy") or policy(values),
         written=upload["size"],
     )
-    volume = add_volume(world.maker, values["cluster_id"], draft, mounting=False)
+    volume = add_volume(context.factory, values["cluster_id"], draft, mounting=False)
 
     def fail() -> None:
         add_written(store, volume["cluster"], -volume["unique_size"])
         store.remove("VmVolume", volume["id"])
 
-    task_id = world.start(
+    task_id = context.start(
         "importVmVolume",
         "VmVolume",
         volume,
@@ -197,10 +197,10 @@ def _add_volume(world: World, values: Body, upload: Document) -> Outcome:
         locks=[volume],
         status="CREATING",
     )
-    return Outcome("VmVolume", volume["id"], task_id)
+    return Result("VmVolume", volume["id"], task_id)
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "import-vm": _import_vms,
         "import-content-library-vm-template": _import_templates,

@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from ...http_errors import NothingMatchesError, RefusedError
+from ...http_errors import HttpError, NoMatchError
 from ...tasks import Failure, Work
 from ..body import part
-from ..unique_names import check_name
-from ..world import Outcome, Shown, start_on_vm, vms_of
+from ..context import PlainResult, Result, select_vms, start_vm_task
+from ..duplicate_names import check_name
+from .clone_sources import cd_roms_of_vm, disks_of_vm, settings_of
 from .devices import NicDraft, nics_of
 from .guests import stop
 from .placement import has_room, memory_needed, move, roomiest, wanted_host
-from .sources import cd_roms_of_vm, disks_of_vm, settings_of
 from .vm_body import policy
 from .vm_builder import VmDraft, check_draft, discard_vm, plan_creation
-from .vms import checked, find, find_one, of_cluster, refuse_status
+from .vm_mutation import check_cluster, checked, find, get_document, reject_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body
-    from ..world import Effect, World
-    from .vms import Apply
+    from ..context import Context, Handler
+    from .vm_mutation import Apply
 
 
 ACROSS = "migrateVmAcrossCluster"
@@ -31,31 +31,33 @@ _ABORTED = Failure("aborted by a user", "VM_MIGRATE_ABORTED", "MIGRATE_ABORTED")
 _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "model", "subnet_mask")
 
 
-def _migrate(world: World, body: Body) -> list[Outcome]:
+def _migrate(context: Context, body: Body) -> list[Result]:
     """Move VMs to a host of their cluster: the one that is named, or the roomiest."""
-    vms = vms_of(world, body)
+    vms = select_vms(context, body)
     wanted = wanted_host(part(body, "data"))
     for vm in vms:
-        refuse_status(vm, {"RUNNING", "STOPPED"}, "migrateVm")
-        refuse_bound(vm)
+        reject_status(vm, {"RUNNING", "STOPPED"}, "migrateVm")
+        reject_bound(vm)
         if wanted is not None:
-            of_cluster(find_one(world, "Host", wanted), vm["cluster"])
+            check_cluster(get_document(context, "Host", wanted), vm["cluster"])
             if wanted == vm["host"]:
-                raise RefusedError(400, f"VM {vm['name']} is on this host already")
+                raise HttpError(400, f"VM {vm['name']} is on this host already")
     return [
-        Outcome("Vm", vm["id"], start_on_vm(world, "migrateVm", vm, _to_host(world, vm, wanted)))
+        Result(
+            "Vm", vm["id"], start_vm_task(context, "migrateVm", vm, _to_host(context, vm, wanted))
+        )
         for vm in vms
     ]
 
 
-def refuse_bound(vm: Document) -> None:
+def reject_bound(vm: Document) -> None:
     """What a VM has of a host for itself binds it to that host."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
-        raise RefusedError(400, f"VM {vm['name']} has devices of its host")
+        raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
 
-def _to_host(world: World, vm: Document, wanted: str | None) -> Apply:
-    store = world.maker.store
+def _to_host(context: Context, vm: Document, wanted: str | None) -> Apply:
+    store = context.store
 
     def apply() -> Failure | None:
         host: Document | None
@@ -71,30 +73,30 @@ def _to_host(world: World, vm: Document, wanted: str | None) -> Apply:
     return apply
 
 
-def _migrate_across(world: World, body: Body) -> list[Outcome]:
+def _migrate_across(context: Context, body: Body) -> list[Result]:
     """Make the VMs anew in another cluster; those here stop, or go."""
-    vms = vms_of(world, body)
+    vms = select_vms(context, body)
     data = body["data"]
     config = data["vm_config"]
     cold = config["migrate_type"] == "COLD_MIGRATE"
     if config.get("new_name") and len(vms) > 1:
-        raise RefusedError(400, "new_name: of one VM only")
+        raise HttpError(400, "new_name: of one VM only")
     for vm in vms:
-        refuse_status(vm, {"STOPPED" if cold else "RUNNING"}, ACROSS)
+        reject_status(vm, {"STOPPED" if cold else "RUNNING"}, ACROSS)
         if not config.get("remove_unmovable_devices"):
-            refuse_bound(vm)
+            reject_bound(vm)
         if vm["cluster"] == data["cluster_id"]:
-            raise RefusedError(400, f"VM {vm['name']} is on this cluster already")
-    drafts = [_draft(world, vm, data) for vm in vms]
+            raise HttpError(400, f"VM {vm['name']} is on this cluster already")
+    drafts = [_draft(context, vm, data) for vm in vms]
     for draft in drafts:
-        check_draft(world, draft)
+        check_draft(context, draft)
         if config.get("new_name"):  # otherwise the copy takes over the name
-            draft.failure = check_name(world, "Vm", draft.fields["name"])
-    return [_across(world, vm, draft, data) for vm, draft in zip(vms, drafts, strict=True)]
+            draft.failure = check_name(context, "Vm", draft.fields["name"])
+    return [_across(context, vm, draft, data) for vm, draft in zip(vms, drafts, strict=True)]
 
 
-def _draft(world: World, vm: Document, data: Body) -> VmDraft:
-    store = world.maker.store
+def _draft(context: Context, vm: Document, data: Body) -> VmDraft:
+    store = context.store
     config, cluster = data["vm_config"], data["cluster_id"]
     vlans = {
         vlan["local_id"]: vlan["id"]
@@ -108,7 +110,7 @@ def _draft(world: World, vm: Document, data: Body) -> VmDraft:
     for nic in nics_of(store, vm):
         vlan = mapped.get(store.get("Vlan", nic["vlan"])["local_id"])
         if vlan is None:
-            raise RefusedError(400, f"network_mapping: not for every NIC of {vm['name']}")
+            raise HttpError(400, f"network_mapping: not for every NIC of {vm['name']}")
         nics.append(NicDraft(vlan=vlan, more={name: nic[name] for name in _NIC_FIELDS}))
     disks = disks_of_vm(store, vm, copied=True)
     if any(name.startswith("elf_") for name in config):
@@ -129,19 +131,19 @@ def _draft(world: World, vm: Document, data: Body) -> VmDraft:
     )
 
 
-def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
+def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Result:
     config = data["vm_config"]
 
     def succeed() -> Failure | None:
-        made, creation = plan_creation(world, draft)
+        made, creation = plan_creation(context, draft)
         if failure := creation.succeed():
             creation.fail()
             return failure
         made["entityAsyncStatus"] = None
         if config.get("delete_src_vm"):
-            discard_vm(world, vm)
+            discard_vm(context, vm)
         else:
-            stop(world, vm)
+            stop(context, vm)
         return None
 
     def ready() -> bool:
@@ -149,47 +151,47 @@ def _across(world: World, vm: Document, draft: VmDraft, data: Body) -> Outcome:
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
     work = Work(succeed, ready=ready)
-    return Outcome("Vm", vm["id"], world.start(ACROSS, "Vm", vm, work, locks=[vm], data=data))
+    return Result("Vm", vm["id"], context.start(ACROSS, "Vm", vm, work, locks=[vm], data=data))
 
 
-def _migrations(world: World, body: Body) -> list[Document]:
+def _migrations(context: Context, body: Body) -> list[Document]:
     """The migrations across clusters, still under way, among the tasks of a body."""
     tasks = [
         task
-        for task in find(world, "Task", body["tasks"], "tasks")
-        if task["resource_mutation"] == ACROSS and world.tasks.runs(task["id"])
+        for task in find(context, "Task", body["tasks"], "tasks")
+        if task["resource_mutation"] == ACROSS and context.tasks.runs(task["id"])
     ]
     if not tasks:
-        raise NothingMatchesError("tasks: none is a migration that is under way")
+        raise NoMatchError("tasks: none is a migration that is under way")
     return tasks
 
 
-def _abort(world: World, body: Body) -> list[Shown]:
-    tasks = _migrations(world, body)
+def _abort(context: Context, body: Body) -> list[PlainResult]:
+    tasks = _migrations(context, body)
     for task in tasks:
-        world.tasks.abort(task["id"], _ABORTED)
-    return [Shown("Task", task["id"]) for task in tasks]
+        context.tasks.abort(task["id"], _ABORTED)
+    return [PlainResult("Task", task["id"]) for task in tasks]
 
 
-def _cut_over(world: World, body: Body) -> list[Outcome]:
+def _cut_over(context: Context, body: Body) -> list[Result]:
     """Stop the VMs whose migration waits for that."""
     vms: list[Document] = []
-    for task in _migrations(world, body):
+    for task in _migrations(context, body):
         if task["args"]["data"]["vm_config"]["migrate_type"] != "CUTOVER_MIGRATE":
-            raise RefusedError(400, f"task {task['id']} does not wait for its VM to stop")
-        vms.append(world.maker.store.get("Vm", task["resource_id"]))
+            raise HttpError(400, f"task {task['id']} does not wait for its VM to stop")
+        vms.append(context.store.get("Vm", task["resource_id"]))
 
     def stopping(vm: Document) -> Work:
-        return Work(lambda: stop(world, vm))
+        return Work(lambda: stop(context, vm))
 
     # The VM is locked, by the very migration: that it is stopped is what it waits for.
     return [
-        Outcome("Vm", vm["id"], world.start("stopVmInCutoverMigration", "Vm", vm, stopping(vm)))
+        Result("Vm", vm["id"], context.start("stopVmInCutoverMigration", "Vm", vm, stopping(vm)))
         for vm in vms
     ]
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "migrate-vm": _migrate,
         "migrate-vm-across-cluster": _migrate_across,

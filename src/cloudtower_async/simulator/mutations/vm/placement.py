@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...fleet.totals import refresh_cluster, refresh_host
+from ...fleet.aggregates import refresh_cluster, refresh_host
 from ...tasks import Failure
 
 if TYPE_CHECKING:

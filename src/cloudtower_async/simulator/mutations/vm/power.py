@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...http_errors import RefusedError, member
-from ..world import Outcome, start_on_vm, vms_of
+from ...http_errors import HttpError, member
+from ..context import Result, select_vms, start_vm_task
 from .guests import switch
 from .placement import place, wanted_host
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...store.filters import Document
     from ...tasks import Failure
     from ..body import Body
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +25,34 @@ class _Power:
     starts_from: frozenset[str]
     leads_to: str
 
-    def __call__(self, world: World, body: Body) -> list[Outcome]:
-        vms = vms_of(world, body)
-        host = _chosen_host(world, body) if self.mutation == "startVm" else None
+    def __call__(self, context: Context, body: Body) -> list[Result]:
+        vms = select_vms(context, body)
+        host = _chosen_host(context, body) if self.mutation == "startVm" else None
         for vm in vms:
             if host is not None and host["cluster"] != vm["cluster"]:
-                raise RefusedError(400, f"host {host['name']} is of another cluster")
+                raise HttpError(400, f"host {host['name']} is of another cluster")
             if vm["status"] not in {*self.starts_from, self.leads_to}:
-                raise RefusedError(
+                raise HttpError(
                     400, f"VM {vm['name']} is {vm['status']}: {self.mutation} is not possible"
                 )
-        return [self._switch(world, vm, host) for vm in vms]
+        return [self._switch(context, vm, host) for vm in vms]
 
-    def _switch(self, world: World, vm: Document, host: Document | None) -> Outcome:
+    def _switch(self, context: Context, vm: Document, host: Document | None) -> Result:
         if vm["status"] not in self.starts_from:  # it is there already
-            return Outcome("Vm", vm["id"], None)
+            return Result("Vm", vm["id"], None)
 
         def succeed() -> Failure | None:
             if self.mutation == "startVm":
                 wanted = None if host is None else host["id"]
-                if failure := place(world.maker.store, vm, wanted):
+                if failure := place(context.store, vm, wanted):
                     return failure
-            switch(world, vm, self.leads_to)
+            switch(context, vm, self.leads_to)
             return None
 
-        return Outcome("Vm", vm["id"], start_on_vm(world, self.mutation, vm, succeed))
+        return Result("Vm", vm["id"], start_vm_task(context, self.mutation, vm, succeed))
 
 
-def _chosen_host(world: World, body: Body) -> Document | None:
+def _chosen_host(context: Context, body: Body) -> Document | None:
     data = body.get("data")
     if data is None:
         return None
@@ -60,13 +60,13 @@ def _chosen_host(world: World, body: Body) -> Document | None:
     identifier = wanted_host(data)
     if identifier is None:
         return None
-    host = world.maker.store.table("Host").get(identifier)
+    host = context.store.table("Host").get(identifier)
     if host is None:
-        raise RefusedError(404, f"there is no host {identifier}")
+        raise HttpError(404, f"there is no host {identifier}")
     return host
 
 
-EFFECTS: dict[str, Effect] = {
+MUTATIONS: dict[str, Handler] = {
     "start-vm": _Power("startVm", frozenset({"STOPPED"}), "RUNNING"),
     "shutdown-vm": _Power("shutDownVm", frozenset({"RUNNING"}), "STOPPED"),
     "poweroff-vm": _Power("poweroffVm", frozenset({"RUNNING", "SUSPENDED"}), "STOPPED"),

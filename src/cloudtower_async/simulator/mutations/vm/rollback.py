@@ -5,28 +5,28 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from ...http_errors import RefusedError
-from ..world import refuse_locked
+from ...http_errors import HttpError
+from ..context import reject_locked
+from .clone_sources import frozen_cd_roms, frozen_disks, frozen_nics, settings_of
 from .devices import DiskDraft, add_cd_rom, add_disk, add_nic, disks_of, nics_of, remove_disk
-from .sources import frozen_cd_roms, frozen_disks, frozen_nics, settings_of
-from .vms import OnVms, check_off, checked, find_one
+from .vm_mutation import VmMutation, check_stopped, checked, get_document
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ...tasks import Failure
     from ..body import Body
-    from ..world import Effect, World
-    from .vms import Apply
+    from ..context import Context, Handler
+    from .vm_mutation import Apply
 
 
-def _rollback(world: World, vm: Document, data: Body) -> Apply:
-    store = world.maker.store
-    snapshot = find_one(world, "VmSnapshot", data["snapshot_id"])
+def _rollback(context: Context, vm: Document, data: Body) -> Apply:
+    store = context.store
+    snapshot = get_document(context, "VmSnapshot", data["snapshot_id"])
     if snapshot.get("vm") != vm["id"]:
-        raise RefusedError(400, f"snapshot {snapshot['name']} is of another VM")
-    refuse_locked(world, [snapshot], owner="vm")
-    failure = check_off(world, vm, "rollbackVm")
+        raise HttpError(400, f"snapshot {snapshot['name']} is of another VM")
+    reject_locked(context, [snapshot], owner="vm")
+    failure = check_stopped(context, vm, "rollbackVm")
 
     def apply() -> Failure | None:
         if failure is not None:
@@ -36,11 +36,11 @@ def _rollback(world: World, vm: Document, data: Body) -> Apply:
         for nic in nics_of(store, vm):
             store.remove("VmNic", nic["id"])
         for draft in _disks(store, snapshot):
-            add_disk(world.maker, vm, draft)
+            add_disk(context.factory, vm, draft)
         for cd_rom in frozen_cd_roms(snapshot):
-            add_cd_rom(world.maker, vm, cd_rom)
+            add_cd_rom(context.factory, vm, cd_rom)
         for nic_draft in frozen_nics(store, snapshot, vm["cluster"], same=True):
-            add_nic(world.maker, vm, nic_draft)
+            add_nic(context.factory, vm, nic_draft)
         vm.update(settings_of(snapshot))
         return None
 
@@ -61,4 +61,4 @@ def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
     return drafts
 
 
-EFFECTS: dict[str, Effect] = checked({"rollback-vm": OnVms("rollbackVm", _rollback)})
+MUTATIONS: dict[str, Handler] = checked({"rollback-vm": VmMutation("rollbackVm", _rollback)})

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...fleet.guests import freeze, lun_snapshots, snapshot_fields
-from ...http_errors import NothingMatchesError, RefusedError, member
+from ...fleet.snapshots import freeze, lun_snapshots, snapshot_fields
+from ...http_errors import HttpError, NoMatchError, member
 from ...tasks import Failure, Work
-from ..world import Outcome, refuse_locked
+from ..context import Result, reject_locked
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ...store.store import Store
     from ..body import Body
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 
 _NO_TOOLS = Failure(
@@ -23,8 +23,8 @@ _NO_TOOLS = Failure(
 )
 
 
-def _create_snapshots(world: World, body: Body) -> list[Outcome]:
-    store = world.maker.store
+def _create_snapshots(context: Context, body: Body) -> list[Result]:
+    store = context.store
     wanted = [
         (
             member(item, "vm_id", str),
@@ -34,22 +34,22 @@ def _create_snapshots(world: World, body: Body) -> list[Outcome]:
         for item in member(body, "data", list[dict[str, Any]])
     ]
     if missing := [vm for vm, _, _ in wanted if vm not in store.table("Vm")]:
-        raise RefusedError(404, f"there is no VM {missing[0]}")
-    refuse_locked(world, [store.get("Vm", vm) for vm, _, _ in wanted])
+        raise HttpError(404, f"there is no VM {missing[0]}")
+    reject_locked(context, [store.get("Vm", vm) for vm, _, _ in wanted])
     return [
-        _create_snapshot(world, store.get("Vm", vm), name, consistent_type)
+        _create_snapshot(context, store.get("Vm", vm), name, consistent_type)
         for vm, name, consistent_type in wanted
     ]
 
 
-def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str) -> Outcome:
-    maker = world.maker
-    identifier = maker.ids.cuid()
-    snapshot = maker.store.add(
+def _create_snapshot(context: Context, vm: Document, name: str, consistent_type: str) -> Result:
+    factory = context.factory
+    identifier = factory.ids.cuid()
+    snapshot = factory.store.add(
         "VmSnapshot",
         {
             "id": identifier,
-            "local_id": f"placeholder-{maker.ids.uuid()}",
+            "local_id": f"placeholder-{factory.ids.uuid()}",
             "entityAsyncStatus": "CREATING",
             **snapshot_fields(vm, name, consistent_type),
         },
@@ -58,27 +58,27 @@ def _create_snapshot(world: World, vm: Document, name: str, consistent_type: str
     def succeed() -> Failure | None:
         if consistent_type == "FILE_SYSTEM_CONSISTENT" and vm["vm_tools_status"] != "RUNNING":
             return _NO_TOOLS
-        snapshot["local_id"] = maker.ids.uuid()
-        freeze(maker, snapshot, maker.clock.timestamp())
+        snapshot["local_id"] = factory.ids.uuid()
+        freeze(factory, snapshot, factory.clock.timestamp())
         return None
 
-    work = Work(succeed, lambda: maker.store.remove("VmSnapshot", identifier))
-    task_id = world.start("createVmSnapshot", "VmSnapshot", snapshot, work, locks=[snapshot, vm])
-    return Outcome("VmSnapshot", identifier, task_id)
+    work = Work(succeed, lambda: factory.store.remove("VmSnapshot", identifier))
+    task_id = context.start("createVmSnapshot", "VmSnapshot", snapshot, work, locks=[snapshot, vm])
+    return Result("VmSnapshot", identifier, task_id)
 
 
-def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
-    store = world.maker.store
+def _delete_snapshots(context: Context, body: Body) -> list[Result]:
+    store = context.store
     snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
     if not snapshots:
-        raise NothingMatchesError("no snapshot matches the where")
-    refuse_locked(world, snapshots, owner="vm")
+        raise NoMatchError("no snapshot matches the where")
+    reject_locked(context, snapshots, owner="vm")
 
     def delete(snapshot: Document) -> str:
         def succeed() -> None:
             remove_snapshot(store, snapshot)
 
-        return world.start(
+        return context.start(
             "deleteVmSnapshot",
             "VmSnapshot",
             snapshot,
@@ -87,17 +87,17 @@ def _delete_snapshots(world: World, body: Body) -> list[Outcome]:
             status="DELETING",
         )
 
-    return [Outcome(None, snapshot["id"], delete(snapshot)) for snapshot in snapshots]
+    return [Result(None, snapshot["id"], delete(snapshot)) for snapshot in snapshots]
 
 
 def remove_snapshot(store: Store, snapshot: Document) -> None:
-    """Take a snapshot out of the world, with those of its disks."""
+    """Remove a snapshot with the snapshots of its disks."""
     for lun_snapshot in lun_snapshots(store, snapshot):
         store.remove("IscsiLunSnapshot", lun_snapshot["id"])
     store.remove("VmSnapshot", snapshot["id"])
 
 
-EFFECTS: dict[str, Effect] = {
+MUTATIONS: dict[str, Handler] = {
     "create-vm-snapshot": _create_snapshots,
     "delete-vm-snapshot": _delete_snapshots,
 }

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...fleet.guests import frozen_disk, frozen_nics
+from ...fleet.snapshots import frozen_disk, frozen_nics
 from ...fleet.storage_policies import policy_name, policy_uuid
-from ...http_errors import RefusedError
+from ...http_errors import HttpError
 from ...tasks import Work
-from ..world import Outcome, refuse_locked
+from ..context import Result, reject_locked
+from .clone_sources import settings_of
 from .devices import disks_of, policy_fields, volumes_of
-from .sources import settings_of
 from .vm_builder import discard_vm
-from .vms import checked, find, find_one, of_cluster, refuse_status
+from .vm_mutation import check_cluster, checked, find, get_document, reject_status
 
 if TYPE_CHECKING:
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import Effect, World
+    from ..context import Context, Handler
 
 
 LOCAL, LIBRARY = "VmTemplate", "ContentLibraryVmTemplate"
@@ -48,47 +48,51 @@ class _FromVm:
     resource: str
     convert: bool
 
-    def __call__(self, world: World, body: list[Body]) -> list[Outcome]:
-        wanted = [(values, self._check(world, values)) for values in body]
-        return [self._make(world, values, vm) for values, vm in wanted]
+    def __call__(self, context: Context, body: list[Body]) -> list[Result]:
+        wanted = [(values, self._check(context, values)) for values in body]
+        return [self._make(context, values, vm) for values, vm in wanted]
 
-    def _check(self, world: World, values: Body) -> Document:
+    def _check(self, context: Context, values: Body) -> Document:
         if not values["name"].strip():
-            raise RefusedError(400, "name: must not be empty")
+            raise HttpError(400, "name: must not be empty")
         if self.resource == LIBRARY:
-            vm = find(world, "Vm", values["vm"], "vm")[0]
-            find(world, "Cluster", values["clusters"], "clusters")
+            vm = find(context, "Vm", values["vm"], "vm")[0]
+            find(context, "Cluster", values["clusters"], "clusters")
         else:
-            vm = find_one(world, "Vm", values["vm_id"])
-            of_cluster(vm, values["cluster_id"] if "cluster_id" in values else vm["cluster"])
-        refuse_locked(world, [vm])
+            vm = get_document(context, "Vm", values["vm_id"])
+            check_cluster(vm, values["cluster_id"] if "cluster_id" in values else vm["cluster"])
+        reject_locked(context, [vm])
         if self.convert:
-            refuse_status(vm, {"STOPPED"}, self.mutation)
+            reject_status(vm, {"STOPPED"}, self.mutation)
         return vm
 
-    def _make(self, world: World, values: Body, vm: Document) -> Outcome:
-        template = _placeholder(world, self.resource, values, vm)
+    def _make(self, context: Context, values: Body, vm: Document) -> Result:
+        template = _placeholder(context, self.resource, values, vm)
         clusters = [vm["cluster"]]
         if self.resource == LIBRARY:
-            clusters = [one["id"] for one in find(world, "Cluster", values["clusters"], "clusters")]
-        store = world.maker.store
+            clusters = [
+                one["id"] for one in find(context, "Cluster", values["clusters"], "clusters")
+            ]
+        store = context.store
 
         def succeed() -> None:
             if self.resource == LIBRARY:
-                template.update(_library_parts(world, vm), size=_size(world, vm))
+                template.update(_library_parts(context, vm), size=_size(context, vm))
                 for cluster in clusters:
-                    spread(world, template, cluster)
+                    spread(context, template, cluster)
             else:
                 template.update(
-                    _local_parts(world, vm), size=_size(world, vm), local_id=world.maker.ids.uuid()
+                    _local_parts(context, vm),
+                    size=_size(context, vm),
+                    local_id=context.factory.ids.uuid(),
                 )
             if self.convert:
-                discard_vm(world, vm)
+                discard_vm(context, vm)
 
         def fail() -> None:
             store.remove(self.resource, template["id"])
 
-        task_id = world.start(
+        task_id = context.start(
             self.mutation,
             self.resource,
             template,
@@ -96,26 +100,26 @@ class _FromVm:
             locks=[template, vm],
             status="DELETING" if self.convert else "UPDATING",
         )
-        return Outcome(self.resource, template["id"], task_id)
+        return Result(self.resource, template["id"], task_id)
 
 
-def _placeholder(world: World, resource: str, values: Body, vm: Document) -> Document:
-    maker = world.maker
-    identifier = maker.ids.cuid()
-    cluster = maker.store.get("Cluster", vm["cluster"])
+def _placeholder(context: Context, resource: str, values: Body, vm: Document) -> Document:
+    factory = context.factory
+    identifier = factory.ids.cuid()
+    cluster = factory.store.get("Cluster", vm["cluster"])
     own: Fields = {
         "architecture": cluster["architecture"],
-        "createdAt": maker.clock.timestamp(),
+        "createdAt": factory.clock.timestamp(),
         "os": vm["os"],
         "vm_template_uuids": [],
     }
     if resource == LOCAL:
         own = {
             "cluster": cluster["id"],
-            "local_id": f"placeholder-{maker.ids.uuid()}",
-            "local_created_at": maker.clock.timestamp(),
+            "local_id": f"placeholder-{factory.ids.uuid()}",
+            "local_created_at": factory.clock.timestamp(),
         }
-    return maker.store.add(
+    return factory.store.add(
         resource,
         {
             "id": identifier,
@@ -132,17 +136,17 @@ def _placeholder(world: World, resource: str, values: Body, vm: Document) -> Doc
     )
 
 
-def _size(world: World, vm: Document) -> int:
-    return sum(volume["size"] for volume in volumes_of(world.maker.store, vm))
+def _size(context: Context, vm: Document) -> int:
+    return sum(volume["size"] for volume in volumes_of(context.store, vm))
 
 
-def _local_parts(world: World, vm: Document) -> Fields:
+def _local_parts(context: Context, vm: Document) -> Fields:
     """Disks and NICs as the template of a cluster keeps them."""
-    store = world.maker.store
-    disks = _disks(world, vm)
+    store = context.store
+    disks = _disks(context, vm)
     for disk in disks:
         if disk["type"] == "DISK":
-            disk["vm_volume_template_uuid"] = world.maker.ids.uuid()
+            disk["vm_volume_template_uuid"] = context.factory.ids.uuid()
     fields = (*_NIC, "ip_address", "mac_address")
     nics = [
         {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in fields}}
@@ -151,17 +155,17 @@ def _local_parts(world: World, vm: Document) -> Fields:
     return {"vm_disks": disks, "vm_nics": nics}
 
 
-def _disks(world: World, vm: Document) -> list[Fields]:
-    disks = enumerate(disks_of(world.maker.store, vm))
-    return [frozen_disk(world.maker, disk, place, None) for place, disk in disks]
+def _disks(context: Context, vm: Document) -> list[Fields]:
+    disks = enumerate(disks_of(context.store, vm))
+    return [frozen_disk(context.factory, disk, place, None) for place, disk in disks]
 
 
-def _library_parts(world: World, vm: Document) -> Fields:
+def _library_parts(context: Context, vm: Document) -> Fields:
     """Disks and NICs as the template of the content library keeps them."""
-    store = world.maker.store
+    store = context.store
     disks = [
         library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
-        for disk in _disks(world, vm)
+        for disk in _disks(context, vm)
     ]
     nics = [
         {"type": "VLAN", "vpc_nic": None, **{name: nic[name] for name in _NIC}}
@@ -186,9 +190,9 @@ def library_disk(disk: Fields, policy: str | None) -> Fields:
     }
 
 
-def _local_disk(world: World, cluster: str, disk: Fields) -> Fields:
+def _local_disk(context: Context, cluster: str, disk: Fields) -> Fields:
     """Return a disk of a template of the content library as its copy in a cluster keeps it."""
-    ids, policy = world.maker.ids, disk["storage_policy"]
+    ids, policy = context.factory.ids, disk["storage_policy"]
     volume = ids.uuid() if disk["type"] == "DISK" else ""
     return {
         **{name: disk.get(name) for name in _DISK},
@@ -199,7 +203,7 @@ def _local_disk(world: World, cluster: str, disk: Fields) -> Fields:
         "path": f"iscsi://{volume}" if volume else "",
         "resident_in_cache": bool(disk["resident_in_cache"]),
         "snapshot_local_id": None,
-        "storage_policy_uuid": policy_uuid(world.maker, cluster, policy) if policy else "",
+        "storage_policy_uuid": policy_uuid(context.factory, cluster, policy) if policy else "",
         "svt_image_local_id": "",
         "vm_volume_local_id": volume,
         "vm_volume_snapshot_uuid": None,
@@ -207,32 +211,34 @@ def _local_disk(world: World, cluster: str, disk: Fields) -> Fields:
     }
 
 
-def spread(world: World, template: Document, cluster: str) -> None:
+def spread(context: Context, template: Document, cluster: str) -> None:
     """Let a cluster have a template of the content library, as one of its own."""
-    maker = world.maker
-    local_id = maker.ids.uuid()
+    factory = context.factory
+    local_id = factory.ids.uuid()
     clusters = [*(template.get("clusters") or ()), cluster]
-    maker.store.change(LIBRARY, template["id"], clusters=clusters)
+    factory.store.change(LIBRARY, template["id"], clusters=clusters)
     template["vm_template_uuids"] = [*template["vm_template_uuids"], local_id]
     same = ("name", "description", "cloud_init_supported", "size", "vm_nics")
-    maker.store.add(
+    factory.store.add(
         LOCAL,
         {
-            "id": maker.ids.cuid(),
+            "id": factory.ids.cuid(),
             "local_id": local_id,
-            "local_created_at": maker.clock.timestamp(),
+            "local_created_at": factory.clock.timestamp(),
             "cluster": cluster,
             "content_library_vm_template": template["id"],
-            "vm_disks": [_local_disk(world, cluster, disk) for disk in template["vm_disks"] or ()],
+            "vm_disks": [
+                _local_disk(context, cluster, disk) for disk in template["vm_disks"] or ()
+            ],
             **{name: template[name] for name in (*same, *_SETTINGS)},
             "vm_nics": [nic for nic in template["vm_nics"] or () if nic["vlan"]],
         },
     )
 
 
-def _withdraw(world: World, template: Document, cluster: str) -> None:
+def _withdraw(context: Context, template: Document, cluster: str) -> None:
     """Take a template of the content library from a cluster."""
-    store = world.maker.store
+    store = context.store
     left = [one for one in template.get("clusters") or () if one != cluster]
     store.change(LIBRARY, template["id"], clusters=left)
     for identifier in list(template.get("vm_templates") or ()):
@@ -243,40 +249,40 @@ def _withdraw(world: World, template: Document, cluster: str) -> None:
             store.remove(LOCAL, identifier)
 
 
-def _change_clusters(world: World, body: Body, *, add: bool) -> list[Outcome]:
-    templates = find(world, LIBRARY, body["where"])
-    refuse_locked(world, templates)
-    wanted = [one["id"] for one in find(world, "Cluster", body["data"]["clusters"], "clusters")]
+def _change_clusters(context: Context, body: Body, *, add: bool) -> list[Result]:
+    templates = find(context, LIBRARY, body["where"])
+    reject_locked(context, templates)
+    wanted = [one["id"] for one in find(context, "Cluster", body["data"]["clusters"], "clusters")]
     for template in templates:
         if not add and set(template.get("clusters") or ()) <= set(wanted):
-            raise RefusedError(400, f"template {template['name']} would be on no cluster")
-    return [_change_one(world, template, wanted, add=add) for template in templates]
+            raise HttpError(400, f"template {template['name']} would be on no cluster")
+    return [_change_one(context, template, wanted, add=add) for template in templates]
 
 
-def _change_one(world: World, template: Document, wanted: list[str], *, add: bool) -> Outcome:
+def _change_one(context: Context, template: Document, wanted: list[str], *, add: bool) -> Result:
     there: set[str] = set(template.get("clusters") or ())
     concerned = [one for one in wanted if (one in there) is not add]
     if not concerned:  # it is so already
-        return Outcome(LIBRARY, template["id"], None)
+        return Result(LIBRARY, template["id"], None)
 
     def succeed() -> None:
         for cluster in concerned:
-            (spread if add else _withdraw)(world, template, cluster)
+            (spread if add else _withdraw)(context, template, cluster)
 
     mutation = "distributeVmTemplate" if add else "removeVmTemplateClusters"
-    task_id = world.start(mutation, LIBRARY, template, Work(succeed), locks=[template])
-    return Outcome(LIBRARY, template["id"], task_id)
+    task_id = context.start(mutation, LIBRARY, template, Work(succeed), locks=[template])
+    return Result(LIBRARY, template["id"], task_id)
 
 
-def _distribute(world: World, body: Body) -> list[Outcome]:
-    return _change_clusters(world, body, add=True)
+def _distribute(context: Context, body: Body) -> list[Result]:
+    return _change_clusters(context, body, add=True)
 
 
-def _remove_clusters(world: World, body: Body) -> list[Outcome]:
-    return _change_clusters(world, body, add=False)
+def _remove_clusters(context: Context, body: Body) -> list[Result]:
+    return _change_clusters(context, body, add=False)
 
 
-EFFECTS: dict[str, Effect] = checked(
+MUTATIONS: dict[str, Handler] = checked(
     {
         "clone-vm-template-from-vm": _FromVm("cloneVmTemplateFromVm", LOCAL, convert=False),
         "convert-vm-template-from-vm": _FromVm("convertVmTemplateFromVm", LOCAL, convert=True),

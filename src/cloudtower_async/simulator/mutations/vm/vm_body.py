@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...http_errors import RefusedError
+from ...http_errors import HttpError
 from ..body import amount, io_limits, part
 from .devices import THIN, CdRomDraft, DiskDraft, NicDraft
 from .gpu_passthrough import attach_gpu, check_gpu, check_pci_nic
 from .placement import wanted_host
-from .vms import find, find_one, of_cluster
+from .vm_mutation import check_cluster, find, get_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...store.filters import Document
     from ..body import Body, Fields
-    from ..world import World
+    from ..context import Context
     from .vm_builder import VmDraft
 
 
@@ -35,7 +35,7 @@ def settings(values: Body, base: Fields) -> Fields:
     if (memory := amount(values, "memory")) is not None:
         fields["memory"] = memory
     if "ha_priority" in values and fields.get("ha") is False:
-        raise RefusedError(400, "ha_priority: high availability of the VM is off")
+        raise HttpError(400, "ha_priority: high availability of the VM is off")
     return {**fields, **cpu(values, base)}
 
 
@@ -54,14 +54,14 @@ def cpu(values: Body, base: Fields) -> Fields:
     return {"cpu": {"cores": cores, "sockets": sockets}, "vcpu": vcpu}
 
 
-def disk_drafts(world: World, values: Body, cluster: str) -> list[DiskDraft]:
+def disk_drafts(context: Context, values: Body, cluster: str) -> list[DiskDraft]:
     """The disks in ``mount_disks`` and ``mount_new_create_disks``."""
-    mounted = [_mounted(world, one, cluster) for one in values.get("mount_disks") or ()]
+    mounted = [_mounted(context, one, cluster) for one in values.get("mount_disks") or ()]
     return mounted + [_new_disk(one) for one in values.get("mount_new_create_disks") or ()]
 
 
-def _mounted(world: World, values: Body, cluster: str) -> DiskDraft:
-    volume = mountable(world, values["vm_volume_id"], cluster)
+def _mounted(context: Context, values: Body, cluster: str) -> DiskDraft:
+    volume = mountable(context, values["vm_volume_id"], cluster)
     return DiskDraft(
         bus=values["bus"],
         boot=values["boot"],
@@ -71,11 +71,11 @@ def _mounted(world: World, values: Body, cluster: str) -> DiskDraft:
     )
 
 
-def mountable(world: World, identifier: str, cluster: str) -> Document:
+def mountable(context: Context, identifier: str, cluster: str) -> Document:
     """A volume that a VM of the cluster may mount."""
-    volume = of_cluster(find_one(world, "VmVolume", identifier), cluster)
+    volume = check_cluster(get_document(context, "VmVolume", identifier), cluster)
     if volume["mounting"] and not volume["sharing"]:
-        raise RefusedError(400, f"volume {volume['name']} is mounted and cannot be shared")
+        raise HttpError(400, f"volume {volume['name']} is mounted and cannot be shared")
     return volume
 
 
@@ -83,7 +83,7 @@ def _new_disk(values: Body) -> DiskDraft:
     volume = values["vm_volume"]
     size = amount(volume, "size") or 0
     if size <= 0:
-        raise RefusedError(400, "vm_volume.size: must be more than 0")
+        raise HttpError(400, "vm_volume.size: must be more than 0")
     return DiskDraft(
         bus=values["bus"],
         boot=values["boot"],
@@ -105,47 +105,47 @@ def policy(values: Body) -> str:
     return chosen
 
 
-def cd_rom_drafts(world: World, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
+def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
     """CD-ROMs, each with its image or empty."""
     return [
-        CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(world, one, cluster))
+        CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(context, one, cluster))
         for one in values
     ]
 
 
-def image_of(world: World, values: Body, cluster: str) -> str | None:
+def image_of(context: Context, values: Body, cluster: str) -> str | None:
     """The ELF image that is asked for, by its own id or by that of the content library's."""
     if identifier := values.get("elf_image_id"):
-        return str(of_cluster(find_one(world, "ElfImage", identifier), cluster)["id"])
+        return str(check_cluster(get_document(context, "ElfImage", identifier), cluster)["id"])
     identifier = values.get("content_library_image_id")
     if not identifier:
         return None
-    image = find_one(world, "ContentLibraryImage", identifier)
+    image = get_document(context, "ContentLibraryImage", identifier)
     for one in image.get("elf_images") or ():
-        if world.maker.store.get("ElfImage", one)["cluster"] == cluster:
+        if context.store.get("ElfImage", one)["cluster"] == cluster:
             return str(one)
-    raise RefusedError(400, f"image {image['name']} is not on this cluster")
+    raise HttpError(400, f"image {image['name']} is not on this cluster")
 
 
-def nic_drafts(world: World, values: Iterable[Body], cluster: str) -> list[NicDraft]:
+def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[NicDraft]:
     """NICs, each in a VLAN of the cluster."""
     return [
         NicDraft(
-            vlan=vlan_of(world, one, cluster)["id"],
+            vlan=vlan_of(context, one, cluster)["id"],
             more={**nic_fields(one), **qos_fields(part(one, "qos"))},
         )
         for one in values
     ]
 
 
-def vlan_of(world: World, values: Body, cluster: str) -> Document:
+def vlan_of(context: Context, values: Body, cluster: str) -> Document:
     """The VLAN that a NIC is to be in."""
     if values.get("type") == "VPC" or values.get("vpc_nic") or values.get("nic_id"):
-        raise RefusedError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
+        raise HttpError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
     if "connect_vlan_id" not in values:
-        raise RefusedError(400, "connect_vlan_id: required")
-    vlan = find_one(world, "Vlan", values["connect_vlan_id"])
-    of_cluster(world.maker.store.get("Vds", vlan["vds"]), cluster)
+        raise HttpError(400, "connect_vlan_id: required")
+    vlan = get_document(context, "Vlan", values["connect_vlan_id"])
+    check_cluster(context.store.get("Vds", vlan["vds"]), cluster)
     return vlan
 
 
@@ -165,51 +165,55 @@ def qos_fields(values: Body) -> Fields:
     return fields
 
 
-def complete(world: World, draft: VmDraft, values: Body) -> VmDraft:
+def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
     """Add what every way of creating a VM takes: host, status, folder, owner, devices."""
     draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
     if values.get("status") not in {None, "RUNNING", "STOPPED"}:
-        raise RefusedError(400, "status: a new VM is RUNNING or STOPPED")
+        raise HttpError(400, "status: a new VM is RUNNING or STOPPED")
     if owner := values.get("owner"):
-        find_owner(world, owner)
+        find_owner(context, owner)
     if "folder_id" in values:
-        folder = of_cluster(find_one(world, "VmFolder", values["folder_id"]), draft.cluster)
-        draft.finish.append(partial(_tied, world, "folder", folder["id"]))
+        folder = check_cluster(
+            get_document(context, "VmFolder", values["folder_id"]), draft.cluster
+        )
+        draft.finish.append(partial(_tied, context, "folder", folder["id"]))
     for wanted in values.get("gpu_devices") or ():
-        check_gpu(world, wanted, draft.cluster)
-        draft.finish.append(partial(_with_gpu, world, wanted))
+        check_gpu(context, wanted, draft.cluster)
+        draft.finish.append(partial(_with_gpu, context, wanted))
     if values.get("gpu_devices"):
         _check_gpu_host(draft, values)
     if "pci_nics" in values:
-        nics = find(world, "Nic", values["pci_nics"], "pci_nics")
-        found = [check_pci_nic(world, nic, draft.cluster)["id"] for nic in nics]
-        draft.finish.append(partial(_tied, world, "pci_nics", found))
+        nics = find(context, "Nic", values["pci_nics"], "pci_nics")
+        found = [check_pci_nic(context, nic, draft.cluster)["id"] for nic in nics]
+        draft.finish.append(partial(_tied, context, "pci_nics", found))
     if "vm_placement_group" in values:
-        groups = find(world, "VmPlacementGroup", values["vm_placement_group"], "vm_placement_group")
-        ids = [of_cluster(group, draft.cluster)["id"] for group in groups]
-        draft.finish.append(partial(_tied, world, "vm_placement_group", ids))
+        groups = find(
+            context, "VmPlacementGroup", values["vm_placement_group"], "vm_placement_group"
+        )
+        ids = [check_cluster(group, draft.cluster)["id"] for group in groups]
+        draft.finish.append(partial(_tied, context, "vm_placement_group", ids))
     return draft
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
     """Refuse a VM with GPUs that the server may start on any host: now, or by HA."""
     if draft.host is None:
-        raise RefusedError(400, "host_id: required for a VM with GPUs")
+        raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
-        raise RefusedError(400, "ha: not possible for a VM with GPUs")
+        raise HttpError(400, "ha: not possible for a VM with GPUs")
     draft.fields["ha"] = False
 
 
-def _with_gpu(world: World, wanted: Body, vm: Document) -> None:
-    attach_gpu(world, vm, wanted)
+def _with_gpu(context: Context, wanted: Body, vm: Document) -> None:
+    attach_gpu(context, vm, wanted)
 
 
-def _tied(world: World, field: str, ends: object, vm: Document) -> None:
-    world.maker.store.change("Vm", vm["id"], **{field: ends})
+def _tied(context: Context, field: str, ends: object, vm: Document) -> None:
+    context.store.change("Vm", vm["id"], **{field: ends})
 
 
-def find_owner(world: World, values: Body) -> Document:
+def find_owner(context: Context, values: Body) -> Document:
     """The user who is to own a VM."""
     field = "id" if values["search_for"] == "id" else "username"
-    return find(world, "User", {field: values["value"]}, "owner")[0]
+    return find(context, "User", {field: values["value"]}, "owner")[0]

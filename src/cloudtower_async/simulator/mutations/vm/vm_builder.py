@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...fleet.totals import refresh_around
-from ...http_errors import RefusedError
+from ...fleet.aggregates import refresh_around
+from ...http_errors import HttpError
 from ...tasks import Failure, Work
-from ..unique_names import check_name
-from ..world import Outcome
+from ..context import Result
+from ..duplicate_names import check_name
 from .devices import (
     CdRomDraft,
     DiskDraft,
@@ -25,14 +25,14 @@ from .devices import (
 )
 from .guests import switch
 from .placement import is_usable, place, roomiest
-from .vms import find_one, of_cluster
+from .vm_mutation import check_cluster, get_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...store.filters import Document
     from ..body import Fields
-    from ..world import World
+    from ..context import Context
 
 _SETTINGS: Fields = {
     "clock_offset": "UTC",
@@ -87,52 +87,52 @@ class VmDraft:
     )
 
 
-def check_drafts(world: World, drafts: Sequence[VmDraft]) -> None:
+def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
     """Refuse what the server sees at once, taken names included."""
     names: set[str] = set()
     for draft in drafts:
-        check_draft(world, draft)
+        check_draft(context, draft)
         name = draft.fields["name"]
-        failure = check_name(world, "Vm", name, others=names)
+        failure = check_name(context, "Vm", name, others=names)
         draft.failure = draft.failure or failure
         names.add(name)
 
 
-def check_draft(world: World, draft: VmDraft) -> None:
+def check_draft(context: Context, draft: VmDraft) -> None:
     """Refuse what the server sees at once. Whatever else is wrong the task finds out."""
     fields = draft.fields
-    cluster = find_one(world, "Cluster", draft.cluster)
+    cluster = get_document(context, "Cluster", draft.cluster)
     if cluster["connect_state"] != "CONNECTED":
-        raise RefusedError(400, f"cluster {cluster['name']} is {cluster['connect_state']}")
+        raise HttpError(400, f"cluster {cluster['name']} is {cluster['connect_state']}")
     if not cluster.get("hosts"):
-        raise RefusedError(400, f"cluster {cluster['name']} has no host")
+        raise HttpError(400, f"cluster {cluster['name']} has no host")
     if draft.host is not None:
-        of_cluster(find_one(world, "Host", draft.host), draft.cluster)
+        check_cluster(get_document(context, "Host", draft.host), draft.cluster)
     check_hardware(fields)
 
 
 def check_hardware(fields: Fields) -> None:
     """Refuse a name, CPUs or memory that cannot be."""
     if not 0 < len(fields["name"].strip()) <= 255:
-        raise RefusedError(400, "name: from 1 to 255 characters")
+        raise HttpError(400, "name: from 1 to 255 characters")
     cpu = fields["cpu"]
     if min(cpu["cores"], cpu["sockets"]) < 1 or cpu["cores"] * cpu["sockets"] != fields["vcpu"]:
-        raise RefusedError(400, "vcpu: must be cpu_cores times cpu_sockets, and at least 1")
+        raise HttpError(400, "vcpu: must be cpu_cores times cpu_sockets, and at least 1")
     if fields["memory"] <= 0:
-        raise RefusedError(400, "memory: must be more than 0")
+        raise HttpError(400, "memory: must be more than 0")
 
 
-def create_vm(world: World, draft: VmDraft) -> Outcome:
+def create_vm(context: Context, draft: VmDraft) -> Result:
     """Put a placeholder in and start the task that makes a VM of it."""
-    vm, work = plan_creation(world, draft)
-    task_id = world.start(draft.mutation, "Vm", vm, work, locks=[vm])
-    return Outcome("Vm", vm["id"], task_id)
+    vm, work = plan_creation(context, draft)
+    task_id = context.start(draft.mutation, "Vm", vm, work, locks=[vm])
+    return Result("Vm", vm["id"], task_id)
 
 
-def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
+def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
     """The placeholder of a VM, and the work that makes a VM of it."""
-    vm = _placeholder(world, draft)
-    store, delay = world.maker.store, world.maker.behavior.late_creates
+    vm = _placeholder(context, draft)
+    store, delay = context.store, context.factory.behavior.late_creates
     attempted = False
 
     def succeed() -> Failure | None:
@@ -142,29 +142,29 @@ def plan_creation(world: World, draft: VmDraft) -> tuple[Document, Work]:
             return draft.failure
         if draft.running and (failure := place(store, vm, draft.host)):
             return failure
-        _build(world, vm, draft)
+        _build(context, vm, draft)
         return None
 
     def fail() -> None:
-        discard_vm(world, vm)
+        discard_vm(context, vm)
         if delay is not None and not attempted:  # the task was made to fail
-            world.tasks.later(delay, vm["id"], partial(_appear, world, draft))
+            context.tasks.later(delay, vm["id"], partial(_appear, context, draft))
 
     return vm, Work(succeed, fail)
 
 
-def _appear(world: World, draft: VmDraft) -> None:
+def _appear(context: Context, draft: VmDraft) -> None:
     """Let a VM appear that the hypervisor has created although the server gave up waiting."""
-    vm, work = plan_creation(world, draft)
+    vm, work = plan_creation(context, draft)
     if work.succeed() is None:
         vm["entityAsyncStatus"] = None
     else:
         work.fail()
 
 
-def discard_vm(world: World, vm: Document) -> None:
-    """Take a VM out of the world, with its disks and NICs and what is on these."""
-    store = world.maker.store
+def discard_vm(context: Context, vm: Document) -> None:
+    """Remove a VM with its disks and NICs and the data on them."""
+    store = context.store
     for disk in disks_of(store, vm):
         remove_disk(store, disk, with_volume=True)
     for nic in nics_of(store, vm):
@@ -183,19 +183,19 @@ def release_gpu(gpu: Document, number: int = 1) -> None:
         gpu["available_vgpus_num"] = (gpu["available_vgpus_num"] or 0) + number
 
 
-def _placeholder(world: World, draft: VmDraft) -> Document:
-    maker = world.maker
-    store = maker.store
+def _placeholder(context: Context, draft: VmDraft) -> Document:
+    factory = context.factory
+    store = factory.store
     hosts = [store.get("Host", one) for one in store.get("Cluster", draft.cluster)["hosts"]]
     chosen = draft.host and store.get("Host", draft.host)
     usable = [host for host in hosts if is_usable(host)]
     host = chosen or roomiest(store, draft.cluster, 0) or (usable or hosts)[0]
-    identifier = maker.ids.cuid()
+    identifier = factory.ids.cuid()
     vm = store.add(
         "Vm",
         {
             "id": identifier,
-            "local_id": f"placeholder-{maker.ids.uuid()}",
+            "local_id": f"placeholder-{factory.ids.uuid()}",
             "entityAsyncStatus": "CREATING",
             **_SETTINGS,
             **draft.fields,
@@ -210,19 +210,19 @@ def _placeholder(world: World, draft: VmDraft) -> Document:
     return vm
 
 
-def _build(world: World, vm: Document, draft: VmDraft) -> None:
-    maker = world.maker
-    vm["local_id"] = maker.ids.uuid()
-    vm["local_created_at"] = maker.clock.timestamp()
+def _build(context: Context, vm: Document, draft: VmDraft) -> None:
+    factory = context.factory
+    vm["local_id"] = factory.ids.uuid()
+    vm["local_created_at"] = factory.clock.timestamp()
     for disk in draft.disks:
-        add_disk(maker, vm, disk)
+        add_disk(factory, vm, disk)
     for cd_rom in draft.cd_roms:
-        add_cd_rom(maker, vm, cd_rom)
+        add_cd_rom(factory, vm, cd_rom)
     for nic in draft.nics:
-        add_nic(maker, vm, nic)
+        add_nic(factory, vm, nic)
     if draft.running:
-        switch(world, vm, "RUNNING")
+        switch(context, vm, "RUNNING")
     for finish in draft.finish:
         finish(vm)
-    refresh_vm(maker.store, vm)
-    refresh_around(maker.store, vm)
+    refresh_vm(factory.store, vm)
+    refresh_around(factory.store, vm)

@@ -1,0 +1,103 @@
+"""The change feed: the changes of the store by revision, as long as they are kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .clock import Clock
+    from .store.change_tracker import RowChange
+    from .store.store import Store
+
+_FIRST = 2**53 + 1  # no float holds it, so that a client notices when it makes one of a revision
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One change, and when it happened."""
+
+    revision: int
+    previous: int
+    row: RowChange
+    at: str
+
+    @property
+    def action(self) -> str:
+        """``INSERT``, ``UPDATE`` or ``DELETE``."""
+        if self.row.before is None:
+            return "INSERT"
+        return "UPDATE" if self.row.after is not None else "DELETE"
+
+
+class ChangeFeed:
+    """Keeps the changes of a store.
+
+    Args:
+        store: Is followed from now on.
+        clock: Dates the changes.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.username = "changes"
+        """The feed has a credential of its own, for HTTP Basic."""
+        self.password = "simulated-changes"  # noqa: S105 - of no server but this one
+        self.available = True
+        """Whether there is a feed; older servers have none and answer 404."""
+        self.inclusive = False
+        """Whether an answer starts with the change that has the ``start_revision`` itself."""
+        self.keep = 10_000
+        """How many changes are kept; older ones are compacted."""
+        self._store = store
+        self._clock = clock
+        self._current = self._compacted = _FIRST
+        self._events: deque[FeedEvent] = deque()
+        store.watch(self._note)
+
+    @property
+    def current_revision(self) -> str:
+        """Of the latest change."""
+        with self._store.lock:
+            self._store.report()
+            return str(self._current)
+
+    @property
+    def compact_revision(self) -> str:
+        """Changes up to this one are no longer kept."""
+        return str(self._compacted)
+
+    def events(self) -> list[FeedEvent]:
+        """The changes that are kept, the oldest first."""
+        with self._store.lock:
+            self._store.report()
+            return list(self._events)
+
+    def compact(self, *, keep: int = 0) -> None:
+        """Forget all but the latest changes."""
+        with self._store.lock:
+            self._store.report()
+            while len(self._events) > keep:
+                self._compacted = self._events.popleft().revision
+
+    def start_over(self) -> None:
+        """Forget everything and count from the beginning, as a server that was set up anew."""
+        with self._store.lock:
+            self._store.report()
+            self._events.clear()
+            self._current = self._compacted = _FIRST
+
+    def after(self, revision: int) -> Iterable[FeedEvent]:
+        """The changes from a revision on."""
+        least = revision if self.inclusive else revision + 1
+        return (event for event in self.events() if event.revision >= least)
+
+    def _note(self, row: RowChange) -> None:
+        # As on a server that also counts what it does not show, revisions are not consecutive.
+        revision = self._current + 1 + len(self._events) % 3
+        self._events.append(FeedEvent(revision, self._current, row, self._clock.timestamp()))
+        self._current = revision
+        if len(self._events) > self.keep:
+            self._compacted = self._events.popleft().revision

@@ -1,0 +1,122 @@
+"""Figures of hosts and clusters that follow from what is on them. One place adds them up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .sizing import REPLICAS
+
+if TYPE_CHECKING:
+    from ..store.filters import Document
+    from ..store.store import Store
+
+_HOST_IDLE = 0.03  # of its CPU, for the host's own services
+
+
+def refresh_host(store: Store, identifier: str) -> None:
+    """Add up the VMs and disks of a host."""
+    host = store.get("Host", identifier)
+    cluster = store.get("Cluster", host["cluster"])
+    every_vm, every_disk = store.table("Vm"), store.table("Disk")
+    vms = [every_vm[one] for one in host.get("vms") or ()]
+    disks = [every_disk[one] for one in host.get("disks") or ()]
+    host.update(_vm_figures(vms))
+    active = sum(vm["memory"] for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"})
+    host["running_pause_vm_memory_bytes"] = active
+    host["commited_memory_bytes"] = active
+    room = host["total_memory_bytes"] - host["os_memory_bytes"] - active
+    host["allocatable_memory_bytes"] = max(0, room)
+    host.update(_disk_figures(disks))
+    if cluster["connect_state"] != "CONNECTED":
+        host["used_cpu_hz"] = host["used_memory_bytes"] = None
+        return
+    running = [vm for vm in vms if vm["status"] == "RUNNING"]
+    cpu = sum(vm["vcpu"] * vm["cpu_usage"] / 100 for vm in running) * host["cpu_hz_per_core"]
+    idle = host["total_cpu_hz"] * _HOST_IDLE
+    host["used_cpu_hz"] = float(int(min(cpu + idle, host["total_cpu_hz"])))
+    memory = sum(vm["memory"] * vm["memory_usage"] / 100 for vm in running)
+    host["used_memory_bytes"] = float(int(host["os_memory_bytes"] + memory))
+
+
+def refresh_cluster(store: Store, identifier: str) -> None:
+    """Add up the hosts of a cluster; once, when many of its VMs change together."""
+    store.follows(_add_up_cluster, identifier)
+
+
+def _add_up_cluster(store: Store, identifier: str) -> None:
+    cluster = store.table("Cluster").get(identifier)
+    if cluster is None:
+        return
+    hosts = [store.get("Host", one) for one in cluster.get("hosts") or ()]
+    cluster["host_num"] = len(hosts)
+    for name in _ADDED_UP:
+        cluster[name] = _sum(host[name] for host in hosts)
+    cluster["valid_data_space"] = cluster["total_data_capacity"] - cluster["failure_data_space"]
+    active = [
+        vm["vcpu"]
+        for vm in (store.get("Vm", one) for one in cluster.get("vms") or ())
+        if vm["status"] == "RUNNING"
+    ]
+    cores = cluster["total_cpu_cores"] or 1
+    cluster["provisioned_cpu_cores_for_active_vm"] = sum(active)
+    cluster["provisioned_for_active_vm_ratio"] = round(sum(active) / cores, 4)
+    cluster["provisioned_ratio"] = round(cluster["provisioned_cpu_cores"] / cores, 4)
+
+
+def refresh_around(store: Store, vm: Document) -> None:
+    """Bring the figures of a VM's host and cluster up to date."""
+    refresh_host(store, vm["host"])
+    refresh_cluster(store, vm["cluster"])
+
+
+def add_written(store: Store, cluster: str, size: int) -> None:
+    """Let the hosts of a cluster hold so much more data, in as many copies as it keeps."""
+    hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
+    sign = 1 if size > 0 else -1  # so that what is taken back is what was put in
+    share, rest = divmod(abs(size) * REPLICAS, len(hosts))
+    for place, host in enumerate(hosts):
+        host["used_data_space"] += sign * (share + (rest if place == 0 else 0))
+    refresh_cluster(store, cluster)
+
+
+_ADDED_UP = (
+    *("total_cpu_cores", "total_cpu_hz", "total_cpu_sockets", "total_memory_bytes"),
+    *("total_data_capacity", "total_cache_capacity", "used_data_space", "failure_data_space"),
+    *("used_cpu_hz", "used_memory_bytes", "commited_memory_bytes"),
+    *("provisioned_cpu_cores", "provisioned_memory_bytes"),
+    *("vm_num", "running_vm_num", "stopped_vm_num", "suspended_vm_num"),
+)
+
+
+def _vm_figures(vms: list[Document]) -> dict[str, Any]:
+    statuses = [vm["status"] for vm in vms]
+    return {
+        "vm_num": len(vms),
+        "running_vm_num": statuses.count("RUNNING"),
+        "stopped_vm_num": statuses.count("STOPPED"),
+        "suspended_vm_num": statuses.count("SUSPENDED"),
+        "provisioned_cpu_cores": sum(vm["vcpu"] for vm in vms),
+        "provisioned_memory_bytes": sum(vm["memory"] for vm in vms),
+    }
+
+
+def _disk_figures(disks: list[Document]) -> dict[str, Any]:
+    data = [disk for disk in disks if disk["function"] == "DATA"]
+    hard = sum(disk["size"] for disk in data if disk["type"] == "HDD")
+    flash = sum(disk["size"] for disk in data if disk["type"] != "HDD")
+    types = [disk["type"] for disk in disks]
+    return {
+        "hdd_disk_count": types.count("HDD"),
+        "ssd_disk_count": len(types) - types.count("HDD"),
+        "hdd_data_capacity": hard,
+        "ssd_data_capacity": flash,
+        "total_data_capacity": hard + flash,
+        "total_cache_capacity": sum(d["size"] for d in disks if d["function"] == "CACHE"),
+        "failure_data_space": sum(d["size"] for d in data if d["health_status"] == "UNHEALTHY"),
+    }
+
+
+def _sum(values: Any) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
+    """The sum; None when any is not known."""
+    known = list(values)
+    return None if None in known else sum(known)

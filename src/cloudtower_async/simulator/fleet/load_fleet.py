@@ -1,0 +1,63 @@
+"""A fleet from a dump, with what it takes to go on from there."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ..factory import Factory
+from ..store.dump import load
+from ..store.ids import Ids
+from ..tasks import Failure
+from .field_values import FieldValues
+from .resource_generator import plain_fields
+from .users import add_users
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..clock import Clock
+    from ..store.store import Store
+
+_STOPPED = Failure("the server was started anew")
+
+
+def load_fleet(
+    store: Store, clock: Clock, dump: Mapping[str, Any], *, seed: int, root: str
+) -> Factory:
+    """Fill the store. Somebody who may log in is added when the dump has nobody of this name.
+
+    Nothing runs any more of what was under way when the dump was made: its open tasks are shown as
+    failed, ``entityAsyncStatus`` is cleared, and a host that was about to enter maintenance mode is
+    in use.
+    """
+    ids = Ids.behind(seed, dump.values())
+    factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
+
+    def make_up(resource: str) -> dict[str, Any]:
+        return plain_fields(resource, FieldValues(factory, resource, len(store.table(resource))))
+
+    load(store, dump, make_up)
+    _come_to_rest(store, clock)
+    for target in store.table("IscsiTarget").values():
+        if target["internal"]:
+            factory.targets.setdefault(target["cluster"], target["id"])
+    if not store.select("User", {"username": root}):
+        add_users(factory, root)
+    return factory
+
+
+def _come_to_rest(store: Store, clock: Clock) -> None:
+    """End what was under way, as nobody carries it on."""
+    for task in store.table("Task").values():
+        if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
+            task["finished_at"] = clock.timestamp()
+            _STOPPED.show_in(task)
+    for resource, described in store.resources.items():
+        if "entityAsyncStatus" in described.fields:
+            for document in store.table(resource).values():
+                document["entityAsyncStatus"] = None
+    for host in store.table("Host").values():
+        state = host["host_state"]
+        if state is not None and state["state"] == "ENTERING_MAINTENANCE_MODE":
+            host["host_state"] = None

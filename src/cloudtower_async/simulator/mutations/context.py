@@ -1,0 +1,163 @@
+"""What every mutation has to do with: the fleet, the tasks, locks, and refusing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..http_errors import HttpError, NoMatchError, member
+from ..tasks import Work
+from .task_descriptions import TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ..accounts import Accounts
+    from ..factory import Factory
+    from ..store.filters import Document
+    from ..store.store import Store
+    from ..tasks import Failure, TaskEngine
+    from .body import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a mutation acts on, and who asks for it."""
+
+    factory: Factory
+    tasks: TaskEngine
+    user: str
+    accounts: Accounts
+
+    @property
+    def store(self) -> Store:
+        """The store that the mutation changes."""
+        return self.factory.store
+
+    def start(
+        self,
+        mutation: str,
+        resource: str,
+        subject: Document,
+        work: Work,
+        *,
+        locks: Sequence[Document] = (),
+        status: str = "UPDATING",
+        texts: tuple[str, str] | None = None,
+        **args: object,
+    ) -> str:
+        """Start a task about a resource.
+
+        Args:
+            mutation: What is done, as the server calls it.
+            resource: To what kind of thing.
+            subject: To which one.
+            work: What happens when the time has come.
+            locks: What is locked until the task has ended.
+            status: What is done to it meanwhile; what is being created says so already.
+            texts: How the task is described, in both languages; by the mutation by default.
+            args: More of what the task shows in its ``args``.
+        """
+        described = texts or TEXTS[mutation]
+
+        def settle() -> None:
+            for document in locks:
+                document["entityAsyncStatus"] = None
+
+        task = self.tasks.start(
+            {
+                "description": self.factory.store.add_translation(described, subject["name"]),
+                "resource_mutation": mutation,
+                "resource_id": subject["id"],
+                "resource_type": resource,
+                "cluster": subject.get("cluster"),
+                "args": {"where": {"id": subject["id"]}, **args},
+                "user": self.user,
+            },
+            replace(work, settle=settle),
+        )
+        # Not before: whatever could fail has not, so that everything locked is let go of.
+        for document in locks:
+            document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
+        return task
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One item of a mutation's answer.
+
+    Args:
+        resource: What it is about; None where the answer holds nothing but the id.
+        id: Which one; several where one task is about all of them.
+        task_id: The task that does it; None when nothing is left to do.
+    """
+
+    resource: str | None
+    id: str | tuple[str, ...]
+    task_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlainResult:
+    """One item of an answer that is a document itself, without a task."""
+
+    resource: str | None
+    id: str
+
+
+Item: TypeAlias = "Result | PlainResult | dict[str, Any]"
+
+Results: TypeAlias = "Item | list[Result] | list[PlainResult] | list[dict[str, Any]]"
+"""What a mutation answers with; a dict is (an item of) the answer as it is."""
+
+Handler: TypeAlias = "Callable[[Context, Any], Results]"
+"""Takes the body: an object, or a list where the operation wants one."""
+
+
+def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
+    """The VMs that a mutation is about. Nothing is done when one of them is busy.
+
+    Args:
+        context: Has the VMs.
+        body: Has the where.
+        recycled: Whether they may be in the recycle bin.
+    """
+    vms = context.store.select("Vm", member(body, "where", dict[str, Any]))
+    if not vms:
+        raise NoMatchError("no VM matches the where")
+    reject_locked(context, vms)
+    for vm in vms:
+        if vm["in_recycle_bin"] and not recycled:
+            raise HttpError(400, f"VM {vm['name']} is in the recycle bin")
+    return vms
+
+
+def start_vm_task(
+    context: Context, mutation: str, vm: Document, succeed: Callable[[], Failure | None]
+) -> str:
+    """Start a task that keeps its VM locked until it has ended."""
+    return context.start(mutation, "Vm", vm, Work(succeed), locks=[vm])
+
+
+def reject_locked(
+    context: Context, documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
+) -> None:
+    """Refuse what another task works on, unless the server is too old for locks.
+
+    Args:
+        context: Says how old the server is.
+        documents: What is to be free.
+        resource: What they are.
+        owner: The field with the id of what is said to be locked.
+    """
+    kind = "VM_VOLUME" if resource == "VmVolume" else "VM"  # a server knows no others
+    busy = [document for document in documents if document["entityAsyncStatus"] is not None]
+    if busy and context.factory.behavior.locks:
+        locked = [{"id": document[owner], "type": kind} for document in busy]
+        names = ", ".join(f"{one['type']}-{one['id']}" for one in locked)
+        raise HttpError(
+            400,
+            f"Resource [{names}] locked",
+            code="ResourceLocked",
+            props={"locked_resources": locked},
+        )

@@ -1,0 +1,62 @@
+"""Names that have to be unique: those of VMs and of placement groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..http_errors import HttpError
+from ..tasks import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .context import Context
+
+_CODES = {
+    "Vm": ("VM_DUPLICATE", "VM_DUPLICATED_NAME"),
+    "VmPlacementGroup": ("PLACEMENT_GROUP_DUPLICATE_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"),
+}
+"""The code of a refused call, and that of a failed task."""
+
+
+def check_name(
+    context: Context,
+    resource: str,
+    name: str,
+    *,
+    own: str | None = None,
+    others: Collection[str] = (),
+) -> Failure | None:
+    """Return how a task fails that uses a name which is taken, or None.
+
+    Args:
+        context: Has what bears the names, and says whether call or task fails.
+        resource: What is to bear the name; only VMs and placement groups are checked.
+        name: The name.
+        own: Id of what is renamed: it may keep its name.
+        others: More names that are taken: those of the same call.
+
+    Raises:
+        HttpError: The name is taken, and the server refuses the call.
+    """
+    failure = taken_name(context, resource, name, own=own, others=others)
+    if failure is not None and context.factory.behavior.taken_names == "refused":
+        raise HttpError(400, failure.message, code=_CODES[resource][0])
+    return failure
+
+
+def taken_name(
+    context: Context,
+    resource: str,
+    name: str,
+    *,
+    own: str | None = None,
+    others: Collection[str] = (),
+) -> Failure | None:
+    """Return how a task fails that uses a name which is taken, or None; never refuse."""
+    if resource not in _CODES:
+        return None
+    found = context.store.select(resource, {"name": name})
+    if name not in others and all(one["id"] == own for one in found):
+        return None
+    return Failure(f"the name {name} is taken", _CODES[resource][1], "DUPLICATE_NAME")

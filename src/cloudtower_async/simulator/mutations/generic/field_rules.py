@@ -1,0 +1,148 @@
+"""From the keys of a body to the fields of a document."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from ...http_errors import HttpError
+from ...store.schema import describe
+from ..body import UNITS
+from .default_documents import conform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ...store.schema import Relation
+    from ..body import Fields
+    from ..context import Context
+
+Rule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
+"""Takes the context, the resource, what the body says of one document, and the value of a key."""
+
+
+def to_fields(
+    context: Context,
+    resource: str,
+    data: Mapping[str, Any],
+    exceptions: Mapping[tuple[str, str], Rule | None],
+) -> Fields:
+    """The fields that a body sets.
+
+    Args:
+        context: Where relations lead.
+        resource: What it is about.
+        data: What the body says of one document.
+        exceptions: Rules by resource and key, where a key is no field; None: not modelled.
+
+    Raises:
+        HttpError: A relation leads nowhere (404), or a key is not modelled (501).
+    """
+    values: Fields = {}
+    for key, value in data.items():
+        rule = exceptions.get((resource, key), automatic(resource, key))
+        if rule is None:
+            raise HttpError(501, f"the simulator does not model {key} of {resource}")
+        for field, said in rule(context, resource, data, value).items():
+            before = values.get(field)
+            both = isinstance(before, dict) and isinstance(said, dict)
+            values[field] = {**cast("Fields", before), **said} if both else said
+    return values
+
+
+@functools.cache
+def automatic(resource: str, key: str) -> Rule | None:
+    """What a key means by its name: a field, a relation, the id or ids of one, a unit."""
+    known = describe(resource)
+    relations = {relation.field: relation for relation in known.relations}
+    if key in known.fields:
+        return functools.partial(_set_field, key)
+    for name in (key, key.removesuffix("_id"), *_without_ids(key)):
+        if relation := relations.get(name):
+            return functools.partial(_set_relation, relation)
+    if key.endswith("_unit") and key.removesuffix("_unit") in known.fields:
+        return ignored  # goes with its amount
+    return None
+
+
+def ignored(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+    """A key that changes nothing that can be seen."""
+    del context, resource, data, value
+    return {}
+
+
+def renamed(field: str) -> Rule:
+    """A key that sets a field of another name."""
+
+    def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+        found = cast("Rule", automatic(resource, field))
+        return found(context, resource, data, value)
+
+    return rule
+
+
+def listed(field: str) -> Rule:
+    """A key for one, where the document has a list."""
+
+    def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+        return renamed(field)(context, resource, data, [value])
+
+    return rule
+
+
+def member_of(field: str, name: str) -> Rule:
+    """A key that sets one member of a field that is an object."""
+
+    def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
+        del context, resource, data
+        return {field: {name: value}}
+
+    return rule
+
+
+def linked(context: Context, target: str, value: object) -> list[str]:
+    """The ids that a filter, an id, or a list of ids stands for.
+
+    Raises:
+        HttpError: There is no such document.
+    """
+    store = context.store
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [document["id"] for document in store.select(target, cast("object", value))]
+    ids = [value] if isinstance(value, str) else cast("list[str]", value)
+    for one in ids:
+        if one not in store.table(target):
+            raise HttpError(404, f"there is no {target} {one}")
+    return list(dict.fromkeys(ids))
+
+
+def _set_field(
+    field: str,
+    context: Context,
+    resource: str,
+    data: Mapping[str, Any],
+    value: Any,  # noqa: ANN401
+) -> Fields:
+    if (unit := data.get(f"{field}_unit")) and value is not None:
+        return {field: value * UNITS[unit]}
+    return {field: conform(context.factory, resource, field, value)}
+
+
+def _set_relation(
+    relation: Relation, context: Context, resource: str, data: Mapping[str, Any], value: object
+) -> Fields:
+    del resource, data
+    ids = linked(context, relation.target, value)
+    if relation.many:
+        return {relation.field: ids}
+    if not ids and value is not None:
+        raise HttpError(404, f"no {relation.target} matches {relation.field}")
+    return {relation.field: ids[0] if ids else None}
+
+
+def _without_ids(key: str) -> tuple[str, ...]:
+    """``vm_ids`` and ``iscsi_luns_ids`` are of ``vms`` and ``iscsi_luns``."""
+    name = key.removesuffix("_ids").removesuffix("Ids")
+    return (name, f"{name}s") if name != key else ()

@@ -1,0 +1,189 @@
+"""What the effects on VMs share: finding what they are about, and how such a mutation runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...fleet.aggregates import refresh_around
+from ...http_errors import HttpError, NoMatchError
+from ...tasks import Failure, Work
+from ..body_validation import check_body
+from ..context import Result, reject_locked, select_vms
+from .devices import refresh_vm, renew_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from ...store.filters import Document
+    from ..body import Body
+    from ..context import Context, Handler, Results
+
+    Apply = Callable[[], Failure | None]
+    Prepare = Callable[[Context, Document, Any], Apply]
+
+
+def checked(effects: Mapping[str, Handler]) -> dict[str, Handler]:
+    """The effects, each behind a check of its body against the schema."""
+    return {path: _checked(path, effect) for path, effect in effects.items()}
+
+
+def _checked(path: str, effect: Handler) -> Handler:
+    def check(context: Context, body: object) -> Results:
+        check_body(path, body)
+        return effect(context, body)
+
+    return check
+
+
+def find(context: Context, resource: str, where: object, path: str = "where") -> list[Document]:
+    """Return what a filter inside a body matches: at least one.
+
+    Raises:
+        NoMatchError: Nothing matches, and it is the filter of the mutation itself.
+        HttpError: Nothing matches a filter at another place.
+    """
+    found = context.store.select(resource, where)
+    if not found:
+        if path == "where":
+            raise NoMatchError(f"no {resource} matches the where")
+        raise HttpError(404, f"{path}: no {resource} matches")
+    return found
+
+
+def get_document(context: Context, resource: str, identifier: str) -> Document:
+    """What an id in a body names."""
+    document = context.store.table(resource).get(identifier)
+    if document is None:
+        raise HttpError(404, f"there is no {resource} {identifier}")
+    return document
+
+
+def check_cluster(document: Document, cluster: str) -> Document:
+    """The document, unless it is of another cluster than what it is meant for."""
+    if document["cluster"] != cluster:
+        raise HttpError(400, f"{document['name']} is of another cluster")
+    return document
+
+
+def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
+    """Statuses allow or refuse."""
+    if vm["status"] not in allowed:
+        wanted = " or ".join(sorted(allowed))
+        raise HttpError(
+            400, f"VM {vm['name']} is {vm['status']}: {what} is possible when it is {wanted}"
+        )
+
+
+def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
+    """Return how a task that wants its VM stopped fails, as far as the server minds at all.
+
+    Raises:
+        HttpError: The server refuses the call.
+    """
+    choice = context.factory.behavior.running_vms
+    if choice == "refused":
+        reject_status(vm, {"STOPPED"}, what)
+    if choice == "accepted" or vm["status"] == "STOPPED":
+        return None
+    return Failure(f"the VM is {vm['status']}", "VM_STATE_NOT_ALLOWED", "VM_NOT_STOPPED")
+
+
+@dataclass(frozen=True, slots=True)
+class VmMutation:
+    """A mutation that does the same to every VM of a where.
+
+    Args:
+        mutation: What the server calls it.
+        prepare: Checks what is asked of one VM, given the ``data`` of the body, and returns what
+            is done when the task's time has come. Nothing starts when one VM is refused.
+        allowed: The statuses that a VM may have; None for any.
+    """
+
+    mutation: str
+    prepare: Prepare
+    allowed: frozenset[str] | None = None
+
+    def __call__(self, context: Context, body: Body) -> list[Result]:
+        vms = select_vms(context, body)
+        for vm in vms:
+            if self.allowed is not None:
+                reject_status(vm, self.allowed, self.mutation)
+        prepared = [(vm, self.prepare(context, vm, body.get("data"))) for vm in vms]
+        return [change_vm(context, self.mutation, vm, apply) for vm, apply in prepared]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMutation:
+    """A mutation of disks or NICs, found by a where of their own; each VM's in one task.
+
+    Args:
+        resource: ``VmDisk`` or ``VmNic``.
+        mutation: What the server calls it.
+        prepare: Like that of ``VmMutation``, for one of the parts, given the whole body.
+    """
+
+    resource: str
+    mutation: str
+    prepare: Prepare
+
+    def __call__(self, context: Context, body: Body) -> list[Result]:
+        parts = find(context, self.resource, body["where"])
+        by_vm: dict[str, list[Document]] = {}
+        for part in parts:
+            by_vm.setdefault(part["vm"], []).append(part)
+        vms = [context.store.get("Vm", one) for one in by_vm]
+        reject_locked(context, vms)
+        prepared = {
+            vm["id"]: [self.prepare(context, part, body) for part in by_vm[vm["id"]]] for vm in vms
+        }
+        return [
+            change_vm(context, self.mutation, vm, run_in_turn(prepared[vm["id"]])) for vm in vms
+        ]
+
+
+def run_in_turn(applies: list[Apply]) -> Apply:
+    """One after the other, until one fails."""
+
+    def apply() -> Failure | None:
+        for one in applies:
+            if failure := one():
+                return failure
+        return None
+
+    return apply
+
+
+def _nothing() -> None:
+    pass
+
+
+def change_vm(
+    context: Context,
+    mutation: str,
+    vm: Document,
+    apply: Apply,
+    fail: Callable[[], None] = _nothing,
+) -> Result:
+    """Start a task that changes a VM; what adds up is added up again afterwards.
+
+    Args:
+        context: Has the VM.
+        mutation: What the server calls the change.
+        vm: The VM.
+        apply: Called when the time of the task has come.
+        fail: Called when the task has failed.
+    """
+    store = context.store
+
+    def succeed() -> Failure | None:
+        if failure := apply():
+            return failure
+        refresh_vm(store, vm)
+        if context.factory.behavior.sync_renews_ids:
+            renew_ids(context.factory, vm)
+        refresh_around(store, vm)
+        return None
+
+    task_id = context.start(mutation, "Vm", vm, Work(succeed, fail), locks=[vm])
+    return Result("Vm", vm["id"], task_id)

@@ -1,0 +1,157 @@
+"""What a complete upload becomes, by the operation that receives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...types import CODEC_ERRORS
+from ..http_errors import BadRequestError, HttpError
+from ..mutations.generic.default_documents import new_document
+from ..uploads import UploadDestination
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..factory import Factory
+    from ..store.filters import Document
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """What the first chunk says.
+
+    Args:
+        factory: Has the store.
+        fields: Of the form.
+        size: Of the whole file, in bytes.
+        as_volumes: Whether clusters keep it as a volume, and not as an ELF image.
+    """
+
+    factory: Factory
+    fields: Mapping[str, str]
+    size: int
+    as_volumes: bool
+
+    @property
+    def name(self) -> str:
+        """What it will be called."""
+        return self.fields["name"]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Plain fields that images have in common."""
+        return {"name": self.name, "size": self.size, "path": f"images/{self.name}"}
+
+    def cluster(self) -> Document:
+        """The cluster that the form names."""
+        identifier = self.fields.get("cluster_id")
+        if not identifier:
+            raise BadRequestError("cluster_id: required with the first chunk")
+        cluster = self.factory.store.table("Cluster").get(identifier)
+        if cluster is None:
+            raise HttpError(404, f"there is no cluster {identifier}")
+        return cluster
+
+    def add(self, resource: str, **values: object) -> Document:
+        """Put something there."""
+        blank = new_document(self.factory, resource)
+        return self.factory.store.add(resource, {**blank, **values})
+
+
+def library_image(request: UploadRequest) -> UploadDestination | None:
+    """An image of the content library, in every cluster that the form's filter matches."""
+    ids = request.factory.ids
+    try:
+        where = msgspec.json.decode(request.fields["clusters"])
+    except (KeyError, *CODEC_ERRORS):
+        raise BadRequestError("clusters: required, a filter as JSON") from None
+    clusters = request.factory.store.select("Cluster", where)
+    if not clusters:
+        return None
+    uuids = {cluster["id"]: ids.uuid() for cluster in clusters}
+
+    def finish() -> None:
+        image = request.add(
+            "ContentLibraryImage",
+            **request.described,
+            description=request.fields.get("description", ""),
+            clusters=list(uuids),
+            elf_image_uuids=[] if request.as_volumes else list(uuids.values()),
+        )
+        copies = [
+            (_volume if request.as_volumes else _elf_image)(request, cluster, uuid)["id"]
+            for cluster, uuid in uuids.items()
+        ]
+        field = "iscsi_luns" if request.as_volumes else "elf_images"
+        request.factory.store.change("ContentLibraryImage", image["id"], **{field: copies})
+
+    made, other = "uploadIscsiLunZbsVolumeIds", "uploadElfImageLocalIds"
+    if not request.as_volumes:
+        made, other = other, made
+    args = {"name": request.name, made: list(uuids.values()), other: []}
+    return UploadDestination("CONTENT_LIBRARY_IMAGE", args, finish)
+
+
+def elf_image(request: UploadRequest) -> UploadDestination:
+    """An image of one cluster."""
+    cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
+    return UploadDestination(
+        "ELF_IMAGE",
+        {"attributes": {"uuid": uuid, "name": request.name}},
+        lambda: _elf_image(request, cluster, uuid),
+    )
+
+
+def svt_image(request: UploadRequest) -> UploadDestination:
+    """An image with the VM tools."""
+    cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
+    version = request.fields.get("version", "")
+    if not (version.isascii() and version.isdigit()):
+        raise BadRequestError("version: required with the first chunk, a whole number")
+    return UploadDestination(
+        "SVT_IMAGE",
+        {"attributes": {"uuid": uuid, "name": request.name}},
+        lambda: request.add(
+            "SvtImage", **request.described, local_id=uuid, cluster=cluster, version=int(version)
+        ),
+    )
+
+
+def package(request: UploadRequest) -> UploadDestination:
+    """A package of an application. What its file says of it is not known: the file is not kept."""
+    return UploadDestination(
+        "CLOUDTOWER_APPLICATION_PACKAGE",
+        {"name": request.name},
+        lambda: request.add("CloudTowerApplicationPackage", name=request.name, version="1.0.0"),
+    )
+
+
+def elf_file(request: UploadRequest) -> UploadDestination:
+    """A file that an import takes later, by the upload task's id: nothing else comes of it."""
+    kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
+    kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")
+    args = {"name": request.name, "cluster_id": request.cluster()["id"]}
+    return UploadDestination(kind, args, lambda: None)
+
+
+def _elf_image(request: UploadRequest, cluster: str, uuid: str) -> Document:
+    description = request.fields.get("description", "")
+    return request.add(
+        "ElfImage", **request.described, local_id=uuid, cluster=cluster, description=description
+    )
+
+
+def _volume(request: UploadRequest, cluster: str, uuid: str) -> Document:
+    targets = request.factory.store.select("IscsiTarget", {"cluster": {"id": cluster}})
+    return request.add(
+        "IscsiLun",
+        name=request.name,
+        assigned_size=request.size,
+        local_id=uuid,
+        zbs_volume_id=uuid,
+        iscsi_target=targets[0]["id"],
+    )

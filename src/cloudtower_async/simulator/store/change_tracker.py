@@ -1,0 +1,216 @@
+"""What changes in the store, for whoever follows it: rows before and after, as a database has them.
+
+A row holds plain fields, and the id at the other end of a relation that leads to one thing. What
+leads to many on both sides is a table of its own (``_LabelToVm``) with rows of two ids.
+
+Documents are changed in place, by anybody. So each one says when it is about to be touched, and the
+ledger keeps how it was then; ``take`` compares. What a step does and undoes leaves no trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .schema import ResourceSchema
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One row that was put in, changed or taken out.
+
+    Args:
+        table: The resource, or the name of a table of relations.
+        id: Of the resource; None for a row of relations.
+        before: The row as JSON; None when it is new.
+        after: The row as JSON; None when it is gone.
+    """
+
+    table: str
+    id: str | None
+    before: bytes | None
+    after: bytes | None
+
+
+class TrackedDocument(dict[str, Any]):
+    """A document that tells the ledger before it is changed.
+
+    A list or an object in it does not: replace it instead of changing it.
+    """
+
+    __slots__ = ("_resource", "_tracker")
+
+    def __init__(self, values: Mapping[str, Any], resource: str, ledger: ChangeTracker) -> None:
+        super().__init__(values)
+        self._resource = resource
+        self._tracker = ledger
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Set fields of a document that is not in the store yet, so that nobody follows it."""
+        super().update(values)
+
+    def touch(self) -> None:
+        """Note how the document is now."""
+        if self._tracker.listening:
+            self._tracker.touch(self._resource, self)
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401
+        with self._tracker.lock:
+            if self._tracker.listening:
+                self._tracker.touch(self._resource, self)
+            super().__setitem__(key, value)
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # noqa: ANN401
+        with self._tracker.lock:
+            self.touch()
+            return super().__ior__(other)
+
+    def update(self, *args: Any, **values: Any) -> None:  # noqa: ANN401
+        """As of a dict."""
+        with self._tracker.lock:
+            self.touch()
+            super().update(*args, **values)
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:  # noqa: ANN401
+        """As of a dict."""
+        with self._tracker.lock:
+            self.touch()
+            return super().setdefault(key, default)
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A relation that is a table of its own."""
+
+    field: str
+    table: str
+    turned: bool  # its first column is the other end
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    columns: tuple[str, ...]
+    links: tuple[_Link, ...]
+
+
+_Row = tuple[bytes, tuple[tuple[str, ...], ...]]
+
+
+class ChangeTracker:
+    """Keeps how documents were before they were touched.
+
+    Args:
+        resources: All there are.
+        tables: Their documents by id.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, ResourceSchema],
+        tables: Mapping[str, Mapping[str, TrackedDocument]],
+    ) -> None:
+        self.lock: RLock = RLock()
+        """Held while documents change, so that no change falls between two reports."""
+        self.active: bool = False
+        """Whether anybody takes the changes. Nothing is kept before."""
+        self.listening: bool = False
+        """Whether anybody wants to know what is touched."""
+        self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
+        self._tables = tables
+        self._before: dict[tuple[str, str], _Row | None] = {}
+        self._followed: dict[str, set[str]] = {}
+
+    def start(self) -> None:
+        """Keep how documents were, from now on."""
+        self.active = self.listening = True
+
+    def follow(self, resource: str) -> set[str]:
+        """Ids of the documents of a resource that are touched, from the first time on."""
+        self.listening = True
+        return self._followed.setdefault(resource, set())
+
+    def touch(self, resource: str, document: TrackedDocument) -> None:
+        """A document is about to change. Those that are no longer in the store do not count."""
+        identifier = document["id"]
+        if (followed := self._followed.get(resource)) is not None:
+            followed.add(identifier)
+        if not self.active:
+            return
+        key = resource, identifier
+        if key not in self._before and self._tables[resource].get(identifier) is document:
+            self._before[key] = _row(self._shapes[resource], document)
+
+    def add(self, resource: str, identifier: str) -> None:
+        """A document is about to be put in."""
+        if (followed := self._followed.get(resource)) is not None:
+            followed.add(identifier)
+        if self.active:
+            self._before.setdefault((resource, identifier), None)
+
+    def take(self) -> Iterator[RowChange]:
+        """What has changed since the last time."""
+        touched, self._before = self._before, {}
+        for (resource, identifier), before in touched.items():
+            shape = self._shapes[resource]
+            document = self._tables[resource].get(identifier)
+            after = None if document is None else _row(shape, document)
+            if before == after:
+                continue
+            old, old_links = before or (None, ((),) * len(shape.links))
+            new, new_links = after or (None, ((),) * len(shape.links))
+            if old != new:
+                yield RowChange(resource, identifier, old, new)
+            for link, was, now in zip(shape.links, old_links, new_links, strict=True):
+                for end in _without(was, now):
+                    yield RowChange(link.table, None, _pair(link, identifier, end), None)
+                for end in _without(now, was):
+                    yield RowChange(link.table, None, None, _pair(link, identifier, end))
+
+
+def _shape(resource: ResourceSchema, resources: Mapping[str, ResourceSchema]) -> _Shape:
+    columns = [*resource.fields]
+    links: list[_Link] = []
+    for relation in resource.relations:
+        if not relation.many:
+            columns.append(relation.field)
+            continue
+        back = next(
+            (
+                other
+                for other in resources[relation.target].relations
+                if other.field == relation.inverse
+            ),
+            None,
+        )
+        # One end is enough to tell of what both ends hold.
+        if back is None or (
+            back.many and (relation.owner, relation.field) < (back.owner, back.field)
+        ):
+            first, second = sorted((relation.owner, relation.target))
+            turned = first != relation.owner
+            links.append(_Link(relation.field, f"_{first}To{second}", turned))
+    return _Shape(tuple(columns), tuple(links))
+
+
+def _row(shape: _Shape, document: Mapping[str, Any]) -> _Row:
+    get = document.get
+    row = _encode({column: get(column) for column in shape.columns})
+    return row, tuple(tuple(get(link.field) or ()) for link in shape.links)
+
+
+def _without(ends: Iterable[str], others: Iterable[str]) -> Iterable[str]:
+    gone = set(others)
+    return [end for end in ends if end not in gone]
+
+
+def _pair(link: _Link, identifier: str, end: str) -> bytes:
+    first, second = (end, identifier) if link.turned else (identifier, end)
+    return _encode({"A": first, "B": second})

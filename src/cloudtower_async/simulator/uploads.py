@@ -1,0 +1,176 @@
+"""Uploads: each chunk is counted and hashed, and the last one completes the upload."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .http_errors import DocumentNotFoundError, HttpError
+from .server.request_parser import MAX_CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .factory import Factory
+    from .server.request_parser import Digest, FilePart
+    from .store.filters import Document
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadDestination:
+    """Where an upload leads.
+
+    Args:
+        resource_type: Of the upload task.
+        args: Of the upload task; they name what will be there at the end.
+        finish: Puts that there.
+    """
+
+    resource_type: str
+    args: dict[str, Any]
+    finish: Callable[[], object]
+
+
+@dataclass(slots=True)
+class ReceivedUpload:
+    """What has come of one file.
+
+    Args:
+        name: Of the file, as the client calls it.
+        size: What the client says that it will be, in bytes.
+        target: What becomes of it.
+        received: How much of it is here.
+        digest: SHA-256 of that much.
+        error: Why nothing has become of it, where no test has asked for that.
+    """
+
+    name: str
+    size: int
+    destination: UploadDestination = field(repr=False)
+    received: int = 0
+    digest: Digest = field(default_factory=hashlib.sha256, repr=False)
+    error: Exception | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been received, in hexadecimal."""
+        return self.digest.hexdigest()
+
+
+class Uploads:
+    """The uploads of a server, those that have ended included.
+
+    Args:
+        factory: Has the store, where the upload tasks are.
+        duration: Seconds from the last chunk to the end of the task.
+    """
+
+    def __init__(self, factory: Factory, *, duration: float) -> None:
+        self.chunk_size = MAX_CHUNK
+        """The largest chunk that is taken. The first may be larger: it is sent without asking."""
+        self.as_volumes = False
+        """Whether clusters keep what the content library gets as volumes, and not as ELF images."""
+        self.duration = duration
+        self._factory = factory
+        self._uploads: dict[str, ReceivedUpload] = {}
+        self._ending: deque[tuple[float, Document, ReceivedUpload]] = deque()
+        self._failures = 0
+
+    def __getitem__(self, identifier: str) -> ReceivedUpload:
+        """What has come of the file of an upload task.
+
+        Raises:
+            KeyError: There is no such upload.
+        """
+        return self._uploads[identifier]
+
+    def fail_next(self, *, times: int = 1) -> None:
+        """The next uploads that are complete will fail all the same."""
+        with self._factory.store.lock:
+            self._failures += times
+
+    def begin(self, upload: ReceivedUpload) -> Document:
+        """Take in that a file comes. Nothing of it is there yet."""
+        factory, now = self._factory, self._factory.clock.timestamp()
+        task = factory.store.add(
+            "UploadTask",
+            {
+                "id": factory.ids.cuid(),
+                "args": upload.destination.args,
+                "chunk_size": self.chunk_size,
+                "current_chunk": 0,
+                "resource_type": upload.destination.resource_type,
+                "size": upload.size,
+                "started_at": now,
+                "updatedAt": now,
+                "status": "INITIALIZING",
+            },
+        )
+        self._uploads[task["id"]] = upload
+        return task
+
+    def receive(self, task: Document, part: FilePart, content: bytes) -> None:
+        """Take in the next chunk."""
+        upload = self._uploads[task["id"]]
+        first = not upload.received
+        if part.size > self.chunk_size and not first:
+            raise HttpError(400, f"a chunk has at most {self.chunk_size} bytes")
+        check_size(part, upload.size - upload.received)
+        if first:
+            upload.digest = part.digest.copy()
+        else:
+            upload.digest.update(content)
+        upload.received += part.size
+        now = self._factory.clock.timestamp()
+        chunk = task["current_chunk"] + 1
+        task |= {"status": "UPLOADING", "current_chunk": chunk, "updatedAt": now}
+        if upload.received == upload.size:
+            self._ending.append((self._factory.clock.now() + self.duration, task, upload))
+
+    def cancel(self, task: Document) -> None:
+        """Give up an upload."""
+        self._end(task, "FAILED")
+
+    def advance(self) -> None:
+        """Let the uploads end that are due."""
+        while self._ending and self._ending[0][0] <= self._factory.clock.now():
+            _, task, upload = self._ending.popleft()
+            if not is_open(task):  # given up meanwhile
+                continue
+            if self._failures:
+                self._failures -= 1
+                self._end(task, "FAILED")
+            else:
+                self._finish(task, upload)
+
+    def _finish(self, task: Document, upload: ReceivedUpload) -> None:
+        # Whoever asks next has nothing to do with what goes wrong here.
+        try:
+            upload.destination.finish()
+        except Exception as exc:
+            if not isinstance(exc, DocumentNotFoundError):  # that its cluster is gone is no mistake
+                _log.exception("a mistake of the simulator: the upload of %s", upload.name)
+            upload.error = exc
+            self._end(task, "FAILED")
+        else:
+            self._end(task, "SUCCESSED")
+
+    def _end(self, task: Document, status: str) -> None:
+        now = self._factory.clock.timestamp()
+        task |= {"status": status, "finished_at": now, "updatedAt": now}
+
+
+def is_open(task: Document) -> bool:
+    """Whether something can still come of an upload."""
+    return task["status"] in {"INITIALIZING", "UPLOADING", "PAUSED"}
+
+
+def check_size(part: FilePart, left: int) -> None:
+    """Refuse a chunk that is empty, or larger than what is left to come."""
+    if not 0 < part.size <= left:
+        raise HttpError(400, f"a chunk of {part.size} bytes where {left} are left to come")
