@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 
+    import pytest
+
+    from cloudtower_async.testing import Simulator
+
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 TOKEN = "t0ken-of-the-tests"
@@ -166,6 +170,21 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def login_variables(sim: Simulator) -> dict[str, str]:
+    """Return the environment variables with which a program logs in to a simulator."""
+    return {
+        "CLOUDTOWER_ENDPOINT": sim.url,
+        "CLOUDTOWER_USERNAME": sim.username,
+        "CLOUDTOWER_PASSWORD": sim.password,
+    }
+
+
+def set_login_variables(monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> None:
+    """Set these variables for a program that runs within this process."""
+    for name, text in login_variables(sim).items():
+        monkeypatch.setenv(name, text)
 
 
 def settings(endpoint: str | Sequence[str] = "tower.example", **options: object) -> Settings:

@@ -20,6 +20,8 @@ import cloudtower_async
 from cloudtower_async import Cloudtower, SessionOptions, errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Simulator
+from tests.cli.command import run as run_command
+from tests.support import set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,9 +71,7 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, obje
     async with Simulator() as simulator:
         for variable in filter(VARIABLES.fullmatch, list(os.environ)):
             monkeypatch.delenv(variable)
-        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", simulator.url)
-        monkeypatch.setenv("CLOUDTOWER_USERNAME", simulator.username)
-        monkeypatch.setenv("CLOUDTOWER_PASSWORD", simulator.password)
+        set_login_variables(monkeypatch, simulator)
         async with Cloudtower.from_env() as tower:
             yield {
                 "__name__": "__main__",
@@ -204,9 +204,7 @@ async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is
             return [client.get("/readyz").status_code for _ in range(2)]
 
     async with Simulator() as simulator:
-        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", simulator.url)
-        monkeypatch.setenv("CLOUDTOWER_USERNAME", simulator.username)
-        monkeypatch.setenv("CLOUDTOWER_PASSWORD", simulator.password)
+        set_login_variables(monkeypatch, simulator)
         simulator.faults.fail("/api/healthz", status=500)
         assert await anyio.to_thread.run_sync(ask) == [503, 200]
         assert simulator.sent("login") == []
@@ -320,8 +318,7 @@ def options(text: str) -> set[str]:
 )
 def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path]) -> None:
     told = options("".join(page.read_text(encoding="utf-8") for page in pages))
-    line = [sys.executable, "-m", "cloudtower_async.cli", *command.split(), "--help"]
-    known = subprocess.run(line, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    known = run_command(*command.split(), "--help").stdout
     assert told
     assert told <= options(known)
 

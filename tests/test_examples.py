@@ -14,6 +14,7 @@ import pytest
 from cloudtower_async import Cloudtower
 from cloudtower_async.recipes import build_dashboard
 from cloudtower_async.testing import Simulator
+from tests.support import login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,12 +55,7 @@ async def simulated() -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, s
             simulator.url, username=simulator.username, password=simulator.password
         ) as tower,
     ):
-        environment = {
-            "CLOUDTOWER_ENDPOINT": simulator.url,
-            "CLOUDTOWER_USERNAME": simulator.username,
-            "CLOUDTOWER_PASSWORD": simulator.password,
-        }
-        yield simulator, tower, environment
+        yield simulator, tower, login_variables(simulator)
 
 
 async def test_start_stopped_vms() -> None:

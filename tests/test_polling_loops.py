@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import os
-import sys
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import cloudtower_async
 from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, RetryPolicy
 from cloudtower_async.recipes import check_maintenance, shut_down_vms
 from cloudtower_async.testing import Clock, Simulator
+from tests.cli.command import COMMAND, environment
 from tests.odd_servers import proxy
 
 if TYPE_CHECKING:
@@ -117,11 +116,9 @@ async def upload(tower: Cloudtower, sim: Simulator) -> None:
 
 
 async def command(tower: Cloudtower, _: Simulator) -> None:
-    environment = {**os.environ, "CLOUDTOWER_TOKEN": await tower.get_token()}
+    given = environment(CLOUDTOWER_TOKEN=await tower.get_token())
     arguments = ["--endpoint", tower.endpoint, "--watch", "--interval", "0.5", "--format", "json"]
-    await anyio.run_process(
-        [sys.executable, "-m", "cloudtower_async.cli", "dashboard", *arguments], env=environment
-    )
+    await anyio.run_process([*COMMAND, "dashboard", *arguments], env=given)
 
 
 CASES: dict[str, Case] = {

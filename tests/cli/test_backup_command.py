@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -12,7 +11,8 @@ import pytest
 from cloudtower_async import Cloudtower
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Clock, Failure, Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.command import Terminal, run_with
+from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,17 +29,8 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     # Two requests and a task is done.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(clusters=1, vms=4, seed=3, clock=clock, task_duration=2.0) as simulator:
-        for name, text in variables(simulator).items():
-            monkeypatch.setenv(name, text)
+        set_login_variables(monkeypatch, simulator)
         yield simulator
-
-
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
 
 
 def snapshots(sim: Simulator, vm_id: str) -> list[str]:
@@ -51,8 +42,7 @@ def snapshots(sim: Simulator, vm_id: str) -> list[str]:
 async def test_in_a_pipe_each_vm_is_a_line(sim: Simulator) -> None:
     one = sim.add_vm(name="web-1", vm_tools_status="RUNNING")
     other = sim.add_vm(name="web-2", vm_tools_status="NOT_RUNNING")
-    command = partial(run, "backup", "web-2", one["id"], "--prefix", "nightly", **variables(sim))
-    ended = await anyio.to_thread.run_sync(command)
+    ended = await run_with(sim, "backup", "web-2", one["id"], "--prefix", "nightly")
     assert ended.returncode == 0
     first, second = ended.stdout.splitlines()
     assert sorted(ended.stderr.splitlines()) == [first, second]  # there as soon as it was done
@@ -67,7 +57,7 @@ async def test_in_a_terminal_a_vm_that_is_worked_on_has_a_bar(sim: Simulator) ->
 
     def watch() -> tuple[int, str]:
         arguments = ("backup", "--where", "name=web-1")
-        with Terminal(*arguments, variables=variables(sim)) as terminal:
+        with Terminal(*arguments, variables=login_variables(sim)) as terminal:
             terminal.read_until("snapshot (0 of 1 VMs done)")
             return terminal.wait(), terminal.shown
 

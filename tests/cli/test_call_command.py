@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -12,7 +11,8 @@ import pytest
 
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Failure, Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment
+from tests.cli.command import Terminal, run_with
+from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,18 +24,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with Simulator(clusters=1, vms=8, seed=3) as simulator:
-        for name, text in variables(simulator).items():
-            monkeypatch.setenv(name, text)
+        set_login_variables(monkeypatch, simulator)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
         yield simulator
-
-
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
 
 
 async def call(*arguments: str) -> int:
@@ -56,19 +47,7 @@ async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) 
     vm = sim.add_vm(name="web", status="STOPPED")
     body = json.dumps({"where": {"id": vm["id"]}})
 
-    def pipe() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [*COMMAND, "call", "start-vm", "-", "--yes", "--wait"],
-            input=body,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=PATIENCE,
-            env=environment(**variables(sim)),
-            check=False,
-        )
-
-    ended = await anyio.to_thread.run_sync(pipe)
+    ended = await run_with(sim, "call", "start-vm", "-", "--yes", "--wait", stdin=body)
     assert (ended.returncode, ended.stderr) == (0, "")
     [answer] = json.loads(ended.stdout)
     assert answer["data"]["id"] == vm["id"]
@@ -85,7 +64,7 @@ async def test_in_a_terminal_it_asks_before_it_changes_something(
     body = json.dumps({"where": {"id": vm["id"]}})
 
     def ask() -> tuple[int, str]:
-        with Terminal("call", "start-vm", body, variables=variables(sim)) as terminal:
+        with Terminal("call", "start-vm", body, variables=login_variables(sim)) as terminal:
             terminal.read_until(f"vm.start_vm changes something on {sim.url}. Go on? [y/N] ")
             assert started(sim) == []
             terminal.enter(f"{answer}\n")

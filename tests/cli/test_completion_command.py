@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.terminal import PATIENCE, Terminal, environment, run
+from tests.cli.command import PATIENCE, Terminal, environment, run
 
 pytestmark = pytest.mark.subprocess
 

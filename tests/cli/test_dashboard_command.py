@@ -10,7 +10,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import anyio.lowlevel
 import anyio.to_thread
@@ -20,8 +19,8 @@ from aiohttp import web
 from cloudtower_async import Cloudtower, __version__
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
-from tests.support import serve, unused_port
+from tests.cli.command import PATIENCE, Terminal, plain, run, run_bytes, start, start_with
+from tests.support import login_variables, serve, set_login_variables, unused_port
 
 ESCAPE = "\x1b"
 CLEARED = (
@@ -36,11 +35,6 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CLEARED:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
-
-
-def plain(text: str) -> str:
-    """What is left of a terminal's text without the codes that steer it."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 # As a process.
@@ -97,36 +91,20 @@ def test_a_request_to_terminate_gives_the_terminal_back() -> None:
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_watching_in_a_pipe_ends_when_nobody_reads_on(output: str) -> None:
     arguments = ["dashboard", "--demo", "--watch", "--interval", "0.01", "--format", output]
-    with subprocess.Popen(  # noqa: S603
-        [*COMMAND, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with start(*arguments) as (process, out, err):
         for _ in range(3):
-            assert process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
+            assert out.readline()
+        out.close()
+        assert err.read() == b""
         assert process.wait(PATIENCE) == 1
 
 
 @pytest.mark.subprocess
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_one_line() -> None:
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(  # noqa: S603
-            [*COMMAND, "dashboard", "--demo"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            timeout=PATIENCE,
-            check=False,
-        )
+    ended = run_bytes("dashboard", "--demo", line='"$@" >/dev/full')
     assert ended.returncode == 1
-    assert re.fullmatch(r"cloudtower-async: .*No space left on device\n", ended.stderr)
+    assert re.fullmatch(rb"cloudtower-async: .*No space left on device\n", ended.stderr)
 
 
 @pytest.mark.subprocess
@@ -268,9 +246,7 @@ async def test_the_environment_says_where_and_as_whom(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
-        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
-        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
-        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        set_login_variables(monkeypatch, sim)
         monkeypatch.setenv("CLOUDTOWER_CONTENT_LANGUAGE", "zh-CN")
         status = await anyio.to_thread.run_sync(main, ["dashboard"])
         assert status == 0
@@ -284,9 +260,7 @@ async def test_a_table_is_in_one_language_also_where_the_environment_says_all(
     output: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
-        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
-        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
-        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        set_login_variables(monkeypatch, sim)
         monkeypatch.setenv("CLOUDTOWER_CONTENT_LANGUAGE", "*")
         assert await anyio.to_thread.run_sync(main, ["dashboard", "--format", output]) == 0
         assert {request.headers["content-language"] for request in sim.requests} == {language}
@@ -350,28 +324,19 @@ async def test_watching_goes_on_when_a_call_fails() -> None:
 @pytest.mark.parametrize("output", ["table", "json"])
 async def test_in_a_pipe_a_call_that_fails_is_one_line_of_errors(output: str) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
-        options = ("--endpoint", sim.url, "--username", sim.username, "--format", output)
+        arguments = ("dashboard", "--watch", "--interval", "0.05", "--format", output)
 
-        def watch() -> str:
-            with subprocess.Popen(  # noqa: S603
-                [*COMMAND, "dashboard", "--watch", "--interval", "0.05", *options],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment(CLOUDTOWER_PASSWORD=sim.password),
-                text=True,
-                encoding="utf-8",
-            ) as process:
-                assert process.stdout is not None
-                assert process.stderr is not None
-                assert process.stdout.readline()
+        def watch() -> bytes:
+            with start(*arguments, **login_variables(sim)) as (process, out, err):
+                assert out.readline()
                 sim.faults.fail("get-hosts", times=1000)
-                line = process.stderr.readline()
+                line = err.readline()
                 process.send_signal(signal.SIGINT)
                 assert process.wait(PATIENCE) == 0
             return line
 
         line = await anyio.to_thread.run_sync(watch)
-    assert line.startswith("cloudtower-async: host.get_hosts: ")
+    assert line.startswith(b"cloudtower-async: host.get_hosts: ")
 
 
 @pytest.mark.subprocess
@@ -379,24 +344,15 @@ async def test_in_a_pipe_a_call_that_fails_is_one_line_of_errors(output: str) ->
 async def test_ctrl_c_while_the_server_takes_its_time_ends_it_quietly() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
         sim.faults.hang("get-hosts")
-        options = ("--endpoint", sim.url, "--username", sim.username)
-
-        def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(  # noqa: S603
-                [*COMMAND, "dashboard", *options],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=environment(CLOUDTOWER_PASSWORD=sim.password),
-            )
-
-        process = await anyio.to_thread.run_sync(start)
-        with process:
-            while not any(request.path == "get-hosts" for request in sim.requests):
+        async with start_with(sim, "dashboard") as process:
+            while not sim.sent("get-hosts"):
                 await anyio.lowlevel.checkpoint()
             process.send_signal(signal.SIGINT)
-            shown, _ = await anyio.to_thread.run_sync(process.communicate)
-        assert shown == b""
-        assert process.returncode == 130
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert [part async for part in process.stdout] == []
+            assert [part async for part in process.stderr] == []
+            assert await process.wait() == 130
 
 
 @pytest.mark.anyio

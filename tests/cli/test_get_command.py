@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-import subprocess
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -26,7 +23,8 @@ from cloudtower_async.cli.resource_names import queries, query_for
 from cloudtower_async.models import Vm
 from cloudtower_async.queries.pages import query_of
 from cloudtower_async.testing import Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
+from tests.cli.command import PATIENCE, Terminal, plain, run, run_with, start
+from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,18 +37,9 @@ ESCAPE = "\x1b"
 @pytest.fixture
 async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with Simulator(clusters=2, vms=30, seed=3) as simulator:
-        for name, text in variables(simulator).items():
-            monkeypatch.setenv(name, text)
+        set_login_variables(monkeypatch, simulator)
         monkeypatch.setenv("COLUMNS", "100")
         yield simulator
-
-
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
 
 
 async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -70,11 +59,6 @@ async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return captured.err
 
 
-def plain(text: str) -> str:
-    """What is left of a terminal's text without the codes that steer it."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
 def read(output: str, text: str) -> list[Any]:
     """What a program makes of it."""
     if output == "jsonl":
@@ -91,8 +75,7 @@ async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> No
     sim.add_vm(name="long-" * 60, description="evil \x1b[2J\nline")
     sim.add_vm(name="虚拟机", description="wide")
     columns = ("--columns", "name,description,cluster.name", "--order-by", "local_created_at_DESC")
-    command = partial(run, "get", "vms", *columns, **variables(sim))
-    ended = await anyio.to_thread.run_sync(command)
+    ended = await run_with(sim, "get", "vms", *columns)
     assert (ended.returncode, ended.stderr) == (0, "")
     head, *lines = ended.stdout.splitlines()
     assert head.split() == ["NAME", "DESCRIPTION", "CLUSTER.NAME"]
@@ -108,7 +91,9 @@ async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> 
     vm = sim.add_vm(name="long-" * 60, status="STOPPED")
 
     def look() -> tuple[int, str]:
-        with Terminal("get", "vm", "--where", f"id={vm['id']}", variables=variables(sim)) as term:
+        with Terminal(
+            "get", "vm", "--where", f"id={vm['id']}", variables=login_variables(sim)
+        ) as term:
             return term.wait(), term.shown
 
     status, text = await anyio.to_thread.run_sync(look)
@@ -124,17 +109,11 @@ async def test_who_reads_slowly_holds_up_the_reading() -> None:
     async with Simulator(clusters=1, vms=2500) as sim:
 
         def look() -> tuple[bytes, int, bytes]:
-            with subprocess.Popen(  # noqa: S603
-                [*COMMAND, "get", "vms", "-o", "jsonl"],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment(**variables(sim)),
-            ) as process:
-                assert process.stdout is not None
-                assert process.stderr is not None
-                line = process.stdout.readline()
-                process.stdout.close()
-                return line, process.wait(PATIENCE), process.stderr.read()
+            arguments = ("get", "vms", "-o", "jsonl")
+            with start(*arguments, **login_variables(sim)) as (process, out, err):
+                line = out.readline()
+                out.close()
+                return line, process.wait(PATIENCE), err.read()
 
         line, status, told = await anyio.to_thread.run_sync(look)
         assert json.loads(line)["id"]
@@ -146,7 +125,7 @@ async def test_who_reads_slowly_holds_up_the_reading() -> None:
 @pytest.mark.subprocess
 async def test_a_warning_of_the_log_is_a_line_of_the_command(sim: Simulator) -> None:
     options = ("--where", "status=RUNING", "--endpoint", "https://127.0.0.1:1", "--no-verify-tls")
-    ended = await anyio.to_thread.run_sync(partial(run, "get", "vm", *options, **variables(sim)))
+    ended = await run_with(sim, "get", "vm", *options)
     assert ended.returncode == 1
     wrong, unsafe, error = ended.stderr.splitlines()
     start = "cloudtower-async: warning: "

@@ -14,7 +14,8 @@ import pytest
 
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Failure, Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.command import Terminal, run
+from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,18 +31,9 @@ NAMED = ("--columns", "name")
 @pytest.fixture
 async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with Simulator(clusters=1, vms=4) as simulator:
-        for name, text in variables(simulator).items():
-            monkeypatch.setenv(name, text)
+        set_login_variables(monkeypatch, simulator)
         monkeypatch.setenv("COLUMNS", "150")
         yield simulator
-
-
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
 
 
 async def shown(
@@ -101,7 +93,9 @@ async def test_get_on_a_terminal(sim: Simulator, output: str) -> None:
     sim.add_vm(name=f"{EVIL}\nforged")
 
     def look() -> str:
-        with Terminal("get", "vms", "-o", output, *NAMED, variables=variables(sim)) as terminal:
+        with Terminal(
+            "get", "vms", "-o", output, *NAMED, variables=login_variables(sim)
+        ) as terminal:
             assert terminal.wait() == 0
             return terminal.shown
 
@@ -141,7 +135,7 @@ async def test_tasks_in_lines_and_bars(sim: Simulator, capsys: pytest.CaptureFix
     assert "evil" in text
 
     def look() -> str:
-        with Terminal("tasks", "wait", task, variables=variables(sim)) as terminal:
+        with Terminal("tasks", "wait", task, variables=login_variables(sim)) as terminal:
             terminal.wait()
             return terminal.shown
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
+from tests.cli.command import Terminal, run, run_bytes
 from tests.support import Proxy, serve_proxy
 
 if TYPE_CHECKING:
@@ -141,14 +140,8 @@ async def test_a_token_is_read_from_the_standard_input(sim: Simulator, tmp_path:
     variables = kept(tmp_path)
 
     def typed(text: bytes, *command: str) -> CompletedProcess[bytes]:
-        return subprocess.run(  # noqa: S603
-            [*COMMAND, *command, "--token-stdin", "--endpoint", sim.url],
-            input=text,
-            capture_output=True,
-            timeout=PATIENCE,
-            env=environment(**variables),
-            check=False,
-        )
+        arguments = (*command, "--token-stdin", "--endpoint", sim.url)
+        return run_bytes(*arguments, stdin=text, **variables)
 
     for end in (b"", b"\n", b"\r\n"):
         done = await anyio.to_thread.run_sync(typed, token.encode() + end, "login")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.to_thread
@@ -17,7 +16,8 @@ from cloudtower_async.cli import main
 from cloudtower_async.cli.metrics_plot import plot
 from cloudtower_async.models import MetricUnit
 from cloudtower_async.testing import Clock, Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.command import Terminal, plain, run_with
+from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,18 +41,9 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with Simulator(clusters=1, vms=12, seed=3, clock=Clock(running=False)) as simulator:
         for name in ("web", "d\x1b[31mb"):
             simulator.add_vm(name=name, cpu_usage=20.0)
-        for name, text in variables(simulator).items():
-            monkeypatch.setenv(name, text)
+        set_login_variables(monkeypatch, simulator)
+        monkeypatch.setenv("TZ", "UTC")
         yield simulator
-
-
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-        "TZ": "UTC",
-    }
 
 
 async def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
@@ -62,15 +53,10 @@ async def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
     return Ended(status, captured.out, captured.err)
 
 
-def plain(text: str) -> str:
-    """What is left of a terminal's text without the codes that steer it."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
 @pytest.mark.subprocess
 async def test_in_a_pipe_there_is_a_line_for_each_value(sim: Simulator) -> None:
     arguments = ("metrics", "vm", "web", "--metric", CPU, "--metric", MEMORY, "--range", "5m")
-    ended = await anyio.to_thread.run_sync(partial(run, *arguments, **variables(sim)))
+    ended = await run_with(sim, *arguments)
     assert (ended.returncode, ended.stderr) == (0, "")
     rows = list(csv.DictReader(ended.stdout.splitlines()))
     assert [(row["metric"], row["subject_name"]) for row in rows] == [
@@ -96,7 +82,7 @@ async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
     arguments = ("metrics", "vm", "web", "d\x1b[31mb", "--metric", CPU, "--metric", MEMORY)
 
     def watch() -> tuple[int, str]:
-        with Terminal(*arguments, variables=variables(sim)) as terminal:
+        with Terminal(*arguments, variables=login_variables(sim)) as terminal:
             return terminal.wait(), terminal.shown
 
     status, shown = await anyio.to_thread.run_sync(watch)

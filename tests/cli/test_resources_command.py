@@ -11,7 +11,7 @@ from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, every_column
 from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.resource_names import queries, query_for, resource_names
-from tests.cli.terminal import run
+from tests.cli.command import run
 
 
 @pytest.mark.subprocess

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,10 +17,11 @@ import trustme
 from cloudtower_async import Cloudtower, NotFound, RetryPolicy, ServerError, TLSFailed
 from cloudtower_async.cli.simulate import simulator_options
 from cloudtower_async.testing import Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment, run
+from tests.cli.command import PATIENCE, Terminal, run, start
 from tests.support import unused_port
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Generator
     from pathlib import Path
 
@@ -31,21 +31,11 @@ pytestmark = pytest.mark.subprocess
 
 
 @contextmanager
-def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The process, and the variables that it says to set."""
-    with subprocess.Popen(  # noqa: S603
-        [*COMMAND, "simulate", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
-        try:
-            assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(4 if "--tls" in arguments else 3)]
-            yield process, dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
-        finally:
-            process.kill()
+def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """Start the command; yields the process, and the variables that it prints."""
+    with start("simulate", *arguments) as (process, out, _):
+        lines = [out.readline().decode() for _ in range(4 if "--tls" in arguments else 3)]
+        yield process, dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
 
 
 def tower_of(variables: dict[str, str]) -> Cloudtower:
@@ -69,9 +59,9 @@ async def test_it_serves_until_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         out, err = await anyio.to_thread.run_sync(process.communicate, None, PATIENCE)
         assert process.returncode == 0
-        assert out == ""
-        assert "(clusters: 3, VMs: 12)" in err
-        assert "Traceback" not in err
+        assert out == b""
+        assert b"(clusters: 3, VMs: 12)" in err
+        assert b"Traceback" not in err
 
 
 @pytest.mark.anyio

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,12 +15,13 @@ import pytest
 from aiohttp import web
 
 from cloudtower_async.testing import Clock, Simulator
-from tests.cli.terminal import COMMAND, PATIENCE, Terminal, environment
-from tests.support import is_login, login_answer, serve
+from tests.cli.command import Terminal, run_bytes, start_with
+from tests.support import is_login, login_answer, login_variables, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+    from subprocess import CompletedProcess
 
 pytestmark = [
     pytest.mark.subprocess,
@@ -37,34 +38,14 @@ async def sim() -> AsyncIterator[Simulator]:
         yield simulator
 
 
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-        "XDG_CONFIG_HOME": "/nowhere",
-    }
-
-
-Given = subprocess.CompletedProcess[bytes]
-
-
 async def shell(
     sim: Simulator, line: str, *arguments: str | bytes, stdin: bytes = b"", unbuffered: str = ""
-) -> Given:
+) -> CompletedProcess[bytes]:
     """Run a line of a shell in which ``"$@"`` is the command with these arguments."""
 
-    def run() -> Given:
-        return subprocess.run(  # noqa: S603
-            ["/bin/bash", "-c", line, "bash", *COMMAND, *arguments],
-            input=stdin,
-            capture_output=True,
-            timeout=PATIENCE,
-            env=environment(**variables(sim), PYTHONUNBUFFERED=unbuffered),
-            check=False,
-        )
-
-    return await anyio.to_thread.run_sync(run)
+    command = partial(run_bytes, *arguments, stdin=stdin, line=line)
+    given = login_variables(sim)
+    return await anyio.to_thread.run_sync(partial(command, PYTHONUNBUFFERED=unbuffered, **given))
 
 
 WRITERS = [
@@ -242,7 +223,7 @@ async def test_a_token_that_is_not_ascii_is_refused(sim: Simulator) -> None:
 
 
 def test_what_is_typed_and_is_not_utf8_is_refused() -> None:
-    given = {"CLOUDTOWER_ENDPOINT": "http://127.0.0.1:9", "XDG_CONFIG_HOME": "/nowhere"}
+    given = {"CLOUDTOWER_ENDPOINT": "http://127.0.0.1:9"}
     for typed in (NOT_UTF8 + b"\n", b"\x04"):  # the latter: the end of the input
         with Terminal("get", "vms", "--username", "root", variables=given) as terminal:
             terminal.read_until("Password of root: ")
@@ -262,20 +243,16 @@ def odd_server(answers: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a handler o
     return answer
 
 
-async def run_against(answers: Mapping[str, Any], *arguments: str) -> Given:
-    def run(url: str) -> Given:
-        given = {"CLOUDTOWER_ENDPOINT": url, "CLOUDTOWER_USERNAME": "u", "CLOUDTOWER_PASSWORD": "p"}
-        return subprocess.run(  # noqa: S603
-            [*COMMAND, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            env=environment(**given, XDG_CONFIG_HOME="/nowhere"),
-            check=False,
-        )
-
+async def run_against(answers: Mapping[str, Any], *arguments: str) -> CompletedProcess[bytes]:
     async with serve(odd_server(answers)) as url:
-        return await anyio.to_thread.run_sync(run, url)
+        command = partial(
+            run_bytes,
+            *arguments,
+            CLOUDTOWER_ENDPOINT=url,
+            CLOUDTOWER_USERNAME="u",
+            CLOUDTOWER_PASSWORD="p",
+        )
+        return await anyio.to_thread.run_sync(command)
 
 
 TASK: dict[str, Any] = {
@@ -335,10 +312,7 @@ async def interrupted(
     async with Simulator(clusters=1, vms=2, clock=Clock(running=False), task_duration=1.0) as sim:
         for name in ("till-1", "till-2", "till-3"):
             sim.add_vm(name=name)
-        process = await anyio.open_process(
-            [*COMMAND, *arguments], env=environment(**variables(sim)), stdin=subprocess.DEVNULL
-        )
-        async with process:
+        async with start_with(sim, *arguments) as process:
             while len(sim.sent("create-vm-snapshot")) < 2:
                 if len(sim.sent("get-tasks")) >= 1 and len(sim.sent("create-vm-snapshot")) == 1:
                     sim.clock.advance(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.from_thread
@@ -13,7 +12,8 @@ import pytest
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Clock, Failure, Simulator
-from tests.cli.terminal import Terminal, run
+from tests.cli.command import Terminal, plain, run, run_with
+from tests.support import login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,14 +32,6 @@ async def sim() -> AsyncIterator[Simulator]:
         yield simulator
 
 
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
-
-
 async def start(sim: Simulator, number: int) -> list[str]:
     """Start VMs that are called vm-0, vm-1, …; returns the tasks."""
     ids = [sim.add_vm(name=f"vm-{n}", status="STOPPED")["id"] for n in range(number)]
@@ -50,13 +42,7 @@ async def start(sim: Simulator, number: int) -> list[str]:
 
 async def wait_for(sim: Simulator, *arguments: str) -> CompletedProcess[str]:
     """Run the command in a pipe."""
-    command = partial(run, "tasks", "wait", *arguments, **variables(sim))
-    return await anyio.to_thread.run_sync(command)
-
-
-def plain(text: str) -> str:
-    """What is left of a terminal's text without the codes that steer it."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    return await run_with(sim, "tasks", "wait", *arguments)
 
 
 async def test_in_a_pipe_each_change_is_a_line(sim: Simulator) -> None:
@@ -107,7 +93,7 @@ async def test_in_a_terminal_each_task_has_a_bar(sim: Simulator) -> None:
     sim.tasks.pause(tasks[0])
 
     def watch() -> tuple[int, str]:
-        with Terminal("tasks", "wait", *tasks, variables=variables(sim)) as terminal:
+        with Terminal("tasks", "wait", *tasks, variables=login_variables(sim)) as terminal:
             terminal.read_until("PAUSED")
             assert "━━━━━" in terminal.shown
             terminal.read_until(f"{tasks[1]} SUCCESSED")
@@ -134,7 +120,7 @@ async def test_a_signal_ends_it_and_gives_the_terminal_back(
     sim.tasks.pause(task)
 
     def interrupt() -> tuple[int, str]:
-        with Terminal("tasks", "wait", task, variables=variables(sim)) as terminal:
+        with Terminal("tasks", "wait", task, variables=login_variables(sim)) as terminal:
             terminal.read_until("PAUSED")
             terminal.process.send_signal(number)
             return terminal.wait(), terminal.shown

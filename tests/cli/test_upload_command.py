@@ -6,16 +6,17 @@ import hashlib
 import random
 import re
 import signal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Clock, Simulator
-from tests.cli.terminal import COMMAND, Terminal, environment, run
+from tests.cli.command import Terminal, run_with, start_with
+from tests.support import login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,22 +47,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def variables(sim: Simulator) -> dict[str, str]:
-    return {
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
-
-
 async def upload(
     sim: Simulator, *arguments: str, state: Path | None = None
 ) -> CompletedProcess[str]:
-    """Run the command in a pipe; it keeps states below `state`."""
-    given = variables(sim)
-    if state is not None:
-        given["XDG_STATE_HOME"] = str(state)
-    return await anyio.to_thread.run_sync(partial(run, "upload", *arguments, **given))
+    """Run the command in a pipe; it stores states below `state`."""
+    given = {} if state is None else {"XDG_STATE_HOME": str(state)}
+    return await run_with(sim, "upload", *arguments, **given)
 
 
 def clusters(sim: Simulator) -> list[dict[str, Any]]:
@@ -161,10 +152,8 @@ async def test_a_killed_upload_is_resumed(sim: Simulator, file: Path, tmp_path: 
     where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
     sim.faults.slow(0.0, "upload-elf-image")
     sim.faults.hang("upload-elf-image", executed=True)
-    given = {**variables(sim), "XDG_STATE_HOME": str(tmp_path)}
-    async with await anyio.open_process(
-        [*COMMAND, "upload", str(file), *where], env=environment(**given), stdin=None
-    ) as process:
+    arguments = ("upload", str(file), *where)
+    async with start_with(sim, *arguments, XDG_STATE_HOME=str(tmp_path)) as process:
         while len(sim.sent("upload-elf-image")) < 2:
             await anyio.wait_all_tasks_blocked()
         process.kill()
@@ -184,11 +173,17 @@ async def test_a_signal_cancels_it_and_gives_the_terminal_back(
     cluster = clusters(sim)[0]["name"]
     sim.clock.per_request = 0.0  # the server is never done
 
+    async def poll() -> None:
+        # Every chunk is sent and noted: nothing else is under way when the signal comes.
+        while sim.requests[-1].path != "get-upload-tasks":
+            await anyio.wait_all_tasks_blocked()
+
     def interrupt() -> tuple[int, str]:
         with Terminal(
-            "upload", str(file), "--cluster", cluster, variables=variables(sim)
+            "upload", str(file), "--cluster", cluster, variables=login_variables(sim)
         ) as terminal:
             terminal.read_until("100%")
+            anyio.from_thread.run(poll)
             terminal.process.send_signal(number)
             return terminal.wait(), terminal.shown
 

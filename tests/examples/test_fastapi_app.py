@@ -12,6 +12,7 @@ import pytest
 from cloudtower_async.testing import Simulator
 from examples.fastapi_app import app
 from tests.examples.serving import serving
+from tests.support import set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,9 +25,7 @@ async def client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncGenerator[tuple[Simulator, aiohttp.ClientSession]]:
     async with Simulator(vms=3) as sim:
-        monkeypatch.setenv("CLOUDTOWER_ENDPOINT", sim.url)
-        monkeypatch.setenv("CLOUDTOWER_USERNAME", sim.username)
-        monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
+        set_login_variables(monkeypatch, sim)
         async with serving(app) as address, aiohttp.ClientSession(address) as session:
             yield sim, session
 

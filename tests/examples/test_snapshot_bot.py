@@ -21,6 +21,7 @@ from cloudtower_async.simulator.faults import Fault
 from cloudtower_async.testing import Clock, Simulator
 from examples.snapshot_bot.bot import Night, run_night
 from examples.snapshot_bot.state import State, open_state
+from tests.support import login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -47,12 +48,7 @@ def command(state: Path, *options: str) -> list[str]:
 
 
 def environment(sim: Simulator) -> dict[str, str]:
-    return {
-        **os.environ,
-        "CLOUDTOWER_ENDPOINT": sim.url,
-        "CLOUDTOWER_USERNAME": sim.username,
-        "CLOUDTOWER_PASSWORD": sim.password,
-    }
+    return {**os.environ, **login_variables(sim)}
 
 
 async def run(sim: Simulator, state: Path, *options: str) -> CompletedProcess[bytes]:
