@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from contextlib import asynccontextmanager
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -20,12 +21,13 @@ from cloudtower_async import (
     models,
     types,
 )
+from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.odd_servers import proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
-    from cloudtower_async.testing import Simulator
+    import pytest
 
 Flow: TypeAlias = "Callable[[Cloudtower, Simulator], Awaitable[object]]"
 
@@ -114,6 +116,29 @@ def _objects(value: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:  #
             yield from _objects(members.get(names[0]), names[1:])
 
 
+def first(sim: Simulator, resource: str) -> Any:  # noqa: ANN401
+    """Return the first document of a type."""
+    return next(iter(sim.store.table(resource).values()))
+
+
+@asynccontextmanager
+async def alike(number: int = 1, **sizes: int) -> AsyncGenerator[list[Simulator]]:
+    """Start simulators that are alike, with an alert, and with tasks that end at once.
+
+    Args:
+        number: Number of simulators.
+        sizes: Of the fleet, as of `FleetSize`.
+    """
+    async with AsyncExitStack() as stack:
+        simulators: list[Simulator] = []
+        for _ in range(number):
+            clock = Clock(running=False, per_request=1.0)
+            simulator = Simulator(FleetSize(**sizes), clock=clock, task_duration=0.0)
+            simulators.append(await stack.enter_async_context(simulator))
+            simulator.add_alert()
+        yield simulators
+
+
 @asynccontextmanager
 async def session(sim: Simulator, nulls: Nulls) -> AsyncGenerator[Cloudtower]:
     """Connect to a server that leaves fields null; logging in is not part of it."""
@@ -128,6 +153,29 @@ async def session(sim: Simulator, nulls: Nulls) -> AsyncGenerator[Cloudtower]:
         ) as odd,
     ):
         yield odd
+
+
+async def expect_no_broken_field(
+    simulators: Sequence[Simulator],
+    flow: Flow,
+    name: str,
+    tell: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Walk a flow, and fail if a null breaks it.
+
+    Args:
+        simulators: See `walk`.
+        flow: See `walk`.
+        name: What it is called in the report.
+        tell: Writes the report.
+        caplog: Silenced, as most nulls are worth a warning.
+    """
+    caplog.set_level(logging.CRITICAL)
+    fields, broken = await walk(simulators, flow)
+    tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
+    assert fields
+    assert broken == {}
 
 
 async def walk(

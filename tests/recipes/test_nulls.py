@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import logging
-from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,8 +24,7 @@ from cloudtower_async.recipes import (
     shut_down_vms,
     start_vms,
 )
-from cloudtower_async.testing import Clock, FleetSize, Simulator
-from tests.nulls import walk
+from tests.nulls import alike, expect_no_broken_field, first
 from tests.recipes.test_imports import files
 
 if TYPE_CHECKING:
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
 
     from cloudtower_async import Cloudtower
     from cloudtower_async.recipes import Backup, PowerOutcome
+    from cloudtower_async.testing import Simulator
     from tests.nulls import Flow
 
 TIMEOUT = 0.3
@@ -50,18 +48,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def simulators() -> AsyncIterator[list[Simulator]]:
-    size = FleetSize(clusters=1, hosts_per_cluster=3, vms=4)
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(
-                Simulator(size, clock=Clock(running=False, per_request=1.0), task_duration=0.0)
-            )
-            for _ in range(SIMULATORS)
-        ]
-
-
-def first(sim: Simulator, resource: str) -> Any:  # noqa: ANN401
-    return next(iter(sim.store.table(resource).values()))
+    async with alike(SIMULATORS, clusters=1, hosts_per_cluster=3, vms=4) as started:
+        yield started
 
 
 async def create_blank(tower: Cloudtower, sim: Simulator) -> None:
@@ -173,12 +161,8 @@ async def test_a_null_in_any_field_is_no_python_error(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    caplog.set_level(logging.CRITICAL)
     flow = importing(tmp_path) if name == "import_template" else RECIPES[name]
-    fields, broken = await walk(simulators, flow)
-    tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
-    assert fields
-    assert broken == {}
+    await expect_no_broken_field(simulators, flow, name, tell, caplog)
 
 
 def test_every_recipe_is_walked() -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from cloudtower_async import Cloudtower, CloudtowerError, ElfImage
 from cloudtower_async.simulator.tasks import Work
-from cloudtower_async.testing import Clock, Failure, FleetSize, Simulator
-from tests.nulls import consumed, walk
+from cloudtower_async.testing import Failure, Simulator
+from tests.nulls import alike, consumed, expect_no_broken_field, first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-
-Flow: TypeAlias = "Callable[[Cloudtower, Simulator], Awaitable[object]]"
+    from tests.nulls import Flow
 
 QUICK = 0.001  # seconds between polls
 SHORT: Any = {"timeout": 0.1, "interval": QUICK}
@@ -32,13 +30,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def sim() -> AsyncIterator[Simulator]:
-    size = FleetSize(clusters=2, hosts_per_cluster=2, vms=6)
-    async with Simulator(
-        size, clock=Clock(running=False, per_request=1.0), task_duration=0.0
-    ) as simulator:
-        simulator.add_alert()
-        yield simulator
+async def simulators() -> AsyncIterator[list[Simulator]]:
+    async with alike(clusters=2, hosts_per_cluster=2, vms=6) as started:
+        yield started
 
 
 async def all_of(rows: AsyncGenerator[Any]) -> None:
@@ -162,7 +156,7 @@ def ids_of(sim: Simulator) -> Any:  # noqa: ANN401
 
 
 def name_of(sim: Simulator) -> str:
-    return str(next(iter(sim.store.table("Vm").values()))["name"])
+    return str(first(sim, "Vm")["name"])
 
 
 FLOWS: dict[str, Flow] = {
@@ -203,13 +197,12 @@ FLOWS: dict[str, Flow] = {
 @pytest.mark.filterwarnings("ignore::cloudtower_async.MetricsWarning")
 @pytest.mark.parametrize("name", FLOWS)
 async def test_a_null_in_any_field_is_no_python_error(
-    sim: Simulator, name: str, tell: Callable[[str], None], caplog: pytest.LogCaptureFixture
+    simulators: list[Simulator],
+    name: str,
+    tell: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.CRITICAL)
-    fields, broken = await walk([sim], FLOWS[name])
-    tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
-    assert fields
-    assert broken == {}
+    await expect_no_broken_field(simulators, FLOWS[name], name, tell, caplog)
 
 
 def test_what_code_reads_is_found() -> None:
