@@ -1,4 +1,4 @@
-"""Servers whose answers are legal yet odd: proxies that change what the simulator says."""
+"""Servers with legal but odd answers: proxies that change the answers of the simulator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Note: TypeAlias = "Callable[[str, Any], None]"
 
 
 def nothing(_: str, __: Any) -> None:  # noqa: ANN401
-    """Take no note of a request."""
+    """Ignore a request."""
 
 
 def as_it_is(_: str, body: Any) -> Any:  # noqa: ANN401
@@ -43,13 +43,13 @@ def unchanged(_: str, __: Any, answer: Any) -> Any:  # noqa: ANN401
 async def proxy(
     url: str, ask: Ask = as_it_is, tell: Tell = unchanged, note: Note = nothing
 ) -> AsyncGenerator[str]:
-    """Serve what another server does, with changes to JSON requests and answers.
+    """Forward requests to another server, and change JSON requests and answers.
 
     Args:
         url: Root address of the other server.
         ask: Changes the body of each request.
         tell: Changes each successful answer.
-        note: Is told of each request.
+        note: Called with each request.
     """
     async with aiohttp.ClientSession(auto_decompress=True) as session:
 
@@ -80,7 +80,7 @@ async def proxy(
 
 
 def capped(most: int) -> Ask:
-    """Return what makes a server that never answers with more rows than these."""
+    """Return a change for a server that never answers with more rows than these."""
 
     def ask(path: str, body: Any) -> Any:  # noqa: ANN401
         if not path.startswith("get-") or path.endswith(("-connection", "-metrics")):
@@ -92,7 +92,7 @@ def capped(most: int) -> Ask:
 
 
 def deaf_to(*names: str) -> Ask:
-    """Return what makes a server that ignores these arguments of queries, conditions too."""
+    """Return a change for a server that ignores these arguments and conditions of queries."""
 
     def without(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, dict):

@@ -51,10 +51,10 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
 
 @asynccontextmanager
 async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]:
-    """Answer each connection with these bytes, then close it, or with ``hang`` keep it open."""
+    """Answer each connection with these bytes, then close it; with ``hang`` keep it open."""
 
     async def answer(stream: anyio.abc.ByteStream) -> None:
-        # Who hangs up first, out of patience, misses nothing.
+        # The client may close the connection first.
         async with stream:
             with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                 await stream.receive()
@@ -74,13 +74,13 @@ async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]
 
 
 class Proxy:
-    """A proxy on loopback that speaks HTTP, with and without CONNECT.
+    """An HTTP proxy on loopback, with and without CONNECT.
 
     Attributes:
-        heads: What it was sent first on each connection, up to the empty line.
-        status: Refuse everything with this status; None: do as asked.
-        credential: The `Proxy-Authorization` that it asks for; None: none.
-        url: Its address.
+        heads: Request line and headers of each connection.
+        status: Refuse every request with this status; None: serve it.
+        credential: The `Proxy-Authorization` to require; None: none.
+        url: Address of the proxy.
     """
 
     def __init__(self, *, status: int | None = None, credential: str | None = None) -> None:
@@ -140,13 +140,13 @@ class Proxy:
 
 
 def _lower(head: str) -> str:
-    """Bring the names of headers into lower case."""
+    """Lowercase the names of headers."""
     return re.sub(r"^[\w-]+:", lambda name: name[0].lower(), head, flags=re.MULTILINE)
 
 
 @asynccontextmanager
 async def serve_proxy(proxy: Proxy) -> AsyncGenerator[Proxy]:
-    """Serve a proxy; its address is in `url`."""
+    """Serve a proxy; `url` is its address."""
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
         anyio.create_task_group() as group,
@@ -159,14 +159,14 @@ async def serve_proxy(proxy: Proxy) -> AsyncGenerator[Proxy]:
 
 
 def tasks_of_clients() -> set[asyncio.Task[Any]]:
-    """The tasks of this event loop, without those of the connections of a server in it."""
+    """Return the tasks of this event loop, except those of a server in it."""
     of_servers = ("RequestHandler", "_accept_connection")
     tasks = asyncio.all_tasks()
     return {task for task in tasks if not any(name in repr(task) for name in of_servers)}
 
 
 def unused_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -188,7 +188,7 @@ def set_login_variables(monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> None
 
 
 def settings(endpoint: str | Sequence[str] = "tower.example", **options: object) -> Settings:
-    """Settings with a token, unless a user name is among the options."""
+    """Return settings with a token, or with a password if a user name is among the options."""
     if "username" in options:
         options.setdefault("password", PASSWORD)
     else:
@@ -202,17 +202,17 @@ def settings_of(**options: object) -> Settings:
 
 
 def is_login(request: web.Request) -> bool:
-    """Tell a login from other calls."""
+    """Return whether a request is a login."""
     return request.path == "/v2/api/login"
 
 
 def login_answer(token: str = TOKEN) -> web.Response:
-    """What a server answers to a login."""
+    """Return the answer to a login."""
     return web.json_response({"task_id": None, "data": {"token": token}})
 
 
 class Countdown:
-    """Cancels when the event loop has come round so many times."""
+    """Calls `cancel` after a number of iterations of the event loop."""
 
     def __init__(self, rounds: int, cancel: Callable[[], object]) -> None:
         self._left = rounds
@@ -229,16 +229,16 @@ class Countdown:
         if self._left > 0:
             self._next()
         else:
-            # A task that has just ended cannot be cancelled any more.
+            # A task that has just ended cannot be cancelled.
             self.fired = self._cancel() is not False
 
     def stop(self) -> None:
-        """Cancel no more."""
+        """Stop without cancelling."""
         self._handle.cancel()
 
 
 async def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> bool:
-    """Run a call and cancel it where it waits for the so-manieth time; False: it never did."""
+    """Run a call and cancel it at its nth wait; return False if it never waited that often."""
     with anyio.CancelScope() as scope:
         await _interrupted(call, number, scope)
     return scope.cancelled_caught

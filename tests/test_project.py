@@ -135,6 +135,17 @@ def test_no_api_schema_is_committed() -> None:
     assert not [path for path in schemas if path.endswith((".json", ".yaml", ".yml"))]
 
 
+def test_the_files_that_contributors_are_sent_to_exist() -> None:
+    section = tracked()["CONTRIBUTING.md"].partition("## Where to look\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[2] for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 16
+    for row in rows:
+        paths = re.findall(r"`(\S+)`", row)
+        assert paths
+        for path in paths:
+            assert path in tracked() or f"src/cloudtower_async/{path}" in tracked(), path
+
+
 def test_the_changelog_opens_with_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(

@@ -1,4 +1,4 @@
-"""The addresses of Towers, in one form."""
+"""Addresses of CloudTower servers and proxies: parsed and normalized."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
 
 
 def normalise_endpoints(given: object) -> tuple[str, ...]:
-    """Bring one address, or those of a pair, into one form; see `normalise_endpoint`.
+    """Normalize one address, or those of a pair; see `normalise_endpoint`.
 
     Raises:
-        InvalidSettings: One is no such address, there is none, or one is there twice.
+        InvalidSettings: An address is invalid or given twice, or the list is empty.
     """
     several: Sequence[object] = (given,)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
@@ -38,22 +38,22 @@ def normalise_endpoints(given: object) -> tuple[str, ...]:
 
 
 def normalise_endpoint(text: object) -> str:
-    """Bring the address of a Tower into one form: ``scheme://host[:port][/prefix]``.
+    """Normalize the address of a CloudTower: ``scheme://host[:port][/prefix]``.
 
-    Without a scheme it is https. A trailing ``/v2/api`` and slashes are dropped; the path prefix
-    of a reverse proxy stays.
+    The default scheme is https. A trailing ``/v2/api`` and slashes are removed; the path prefix of
+    a reverse proxy stays.
 
     Raises:
-        InvalidSettings: It is no such address.
+        InvalidSettings: It is not a valid address.
     """
     if not isinstance(text, str):
-        # Of others only the type: an address object may hold a password.
+        # Name the type only: an address object may hold a password.
         got = None if text is None else type(text).__name__
         raise InvalidSettings(f"endpoint: {_EXPECTED}, got {got}", option="endpoint")
     text = text.strip()
     if re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise _refused("it holds a space, a backslash or a control character")
-    # Ruled out before anything is quoted, as it may hold a password.
+    # Check this before the error quotes the address, because it may hold a password.
     if "@" in text:
         raise _refused("it holds user info: pass username= and password= instead")
     if _is_ipv6(text):
@@ -96,15 +96,15 @@ class Proxy(NamedTuple):
 def parse_proxy(given: object, option: str) -> Proxy | None:
     """Parse the address of an HTTP proxy; None and an empty text mean that there is none.
 
-    Without a scheme it is http. The default port is that of the scheme.
+    The default scheme is http, and the default port that of the scheme.
 
     Args:
-        given: ``http://[user:password@]host[:port]``; the user and password percent-encoded.
-        option: Where the address comes from, for the error.
+        given: ``http://[user:password@]host[:port]``, with user and password percent-encoded.
+        option: Name of the option, for the error.
 
     Raises:
-        InvalidSettings: It is not such an address. The error does not quote it, because it may
-            hold a password.
+        InvalidSettings: It is not a valid address. The error does not quote it, because it may hold
+            a password.
     """
     if given is None or given == "":
         return None
@@ -162,9 +162,9 @@ def _prefix(path: str) -> str:
 def path_fault(path: object) -> str | None:
     """Return why a path cannot be requested below a fixed prefix, or None.
 
-    Servers and proxies decode a path once or more before they look at its segments. So whatever
-    they could take for ``..`` or for another slash is a fault: it could leave the prefix, and the
-    session's token would go to another service.
+    Servers and proxies decode a path one or more times before they split it into segments. A path
+    that could decode to ``..`` or another slash could leave the prefix, and send the token of the
+    session to another service.
     """
     if not isinstance(path, str):
         return f"expected a text, got {type(path).__name__}"

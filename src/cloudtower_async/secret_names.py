@@ -1,4 +1,4 @@
-"""Fields that hold secrets, by their names."""
+"""Recognize and redact fields that hold secrets, by their names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STARS = "***"
-"""Shown in place of a secret."""
+"""Replacement for a secret."""
 
-_DEEPEST = 100  # levels of lists and objects that are shown; Python allows no endless recursion
+_MAX_DEPTH = 100  # levels of lists and objects to keep; Python limits recursion
 _SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
-# A key of JSON, in a text of JSON perhaps, where backslashes stand before the quotes.
+# A key in JSON. Within a JSON text, its quotes are escaped with backslashes.
 _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
 
 
@@ -27,12 +27,12 @@ def is_secret(field: str) -> bool:
     )
 
 
-def redacted(value: object, redact_text: Callable[[str], str], levels: int = _DEEPEST) -> object:
-    """Redact what was decoded from JSON: the fields for secrets, and each text.
+def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MAX_DEPTH) -> object:
+    """Redact a value decoded from JSON: fields that hold secrets, and each text.
 
     Args:
         value: The decoded value.
-        redact_text: Applied to each text that is in no such field.
+        redact_text: Applied to every other text.
         levels: Number of levels of lists and objects to keep; deeper ones are redacted.
     """
     if isinstance(value, str):
@@ -51,11 +51,11 @@ def redacted(value: object, redact_text: Callable[[str], str], levels: int = _DE
 
 
 def without_secret_members(text: str) -> str:
-    """Redact the fields for secrets in JSON that is cut off, or within some other text."""
+    """Redact fields that hold secrets in JSON that is truncated or part of another text."""
     pieces: list[str] = []
     end = 0
     for key in _KEY.finditer(text):
-        # An API key comes as "key"; in the fields of the schema that is a harmless name.
+        # An API key comes as "key", which is a harmless name in the schema.
         if key.start() < end or not (is_secret(key[2]) or key[2] == "key"):
             continue
         value = _value(key[1]).match(text, key.end())
@@ -67,6 +67,6 @@ def without_secret_members(text: str) -> str:
 
 @cache
 def _value(quote: str) -> re.Pattern[str]:
-    # Nothing after a list or an object is shown, because its end is not searched for.
+    # Drop everything after a list or an object, because its end is unknown.
     quote = re.escape(quote)
     return re.compile(rf"{quote}.*?(?:(?<!\\){quote}|\Z)|[\[{{].*|[^\s,\]}}]+", re.DOTALL)

@@ -1,4 +1,4 @@
-"""What somebody may have meant who misspelt a name."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
 
 _FEW = 12
-"""Names that a message lists when none of them is near."""
+"""Maximum number of known names to list in a message if none is similar."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of a message about an unknown name: the nearest names, or nothing.
+    """Return the end of a message about an unknown name: similar names, or an empty text.
 
-    Names that only differ in case are nearest.
+    Names that differ only in case come first.
 
     Args:
         name: The unknown name.
         known: The known names.
-        few: If none is near, list all of them, unless there are many.
+        few: If none is similar, list all known names, unless there are many.
     """
     from difflib import get_close_matches  # only here, as most programs never need it
 
@@ -38,5 +38,5 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """The end of a message that names what may be meant, or nothing."""
+    """Return the end of a message that suggests these names; an empty text if there are none."""
     return f"; did you mean {' or '.join(names)}?" if names else ""
