@@ -83,3 +83,16 @@ def test_help_can_read_what_a_class_is_made_with(module: ModuleType) -> None:
         value = getattr(module, name)
         if isinstance(value, type) and issubclass(value, msgspec.Struct):
             assert inspect.signature(value).parameters
+
+
+def test_no_two_classes_share_a_name() -> None:
+    package, generated = SOURCE.parent, {"api", "models", "inputs"}
+    places: dict[str, list[str]] = {}
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] in generated:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(place))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -7,8 +7,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..addresses import API_PATH
 from ..api.catalogue import OPERATIONS
+from .server.request_parser import API_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,7 +189,7 @@ class Faults:
 def _known(operation: str) -> str:
     """Return the name if a request can have it: a misspelt one would never strike."""
     if operation.startswith("/"):  # outside the API
-        inside = operation.removeprefix(API_PATH)
+        inside = operation.removeprefix(API_ROOT.rstrip("/"))
         if inside != operation or inside in OPERATIONS:
             raise ValueError(
                 f"{operation}: a path that begins with a slash is outside the API; "

@@ -46,7 +46,7 @@ _Expand: TypeAlias = "Callable[[Store, Document, Any], Iterable[LabeledSeries]]"
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFamily:
+class SeriesFamily:
     """The metrics of one operation.
 
     Args:
@@ -74,12 +74,12 @@ class MetricFamily:
                 yield from self.expand(store, document, body)
 
 
-def family_of(name: str) -> MetricFamily | None:
+def family_of(name: str) -> SeriesFamily | None:
     """The metrics that one belongs to; None when there is no such metric."""
     return next((family for family in METRIC_FAMILIES.values() if name in family.names), None)
 
 
-def within(store: Store, family: MetricFamily, clusters: set[str]) -> Iterator[LabeledSeries]:
+def within(store: Store, family: SeriesFamily, clusters: set[str]) -> Iterator[LabeledSeries]:
     """The series of all that is in some clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
     for document in store.select(family.resource):
@@ -254,11 +254,11 @@ _SCVM_NICS = _interfaces("_scvm", "Nic", "nics", ("_device", "name"))
 
 def _family(
     subject: str, resource: str, names: Iterable[str], expand: _Expand, *, echoes: bool = False
-) -> MetricFamily:
-    return MetricFamily(subject, resource, frozenset(names), expand, echoes)
+) -> SeriesFamily:
+    return SeriesFamily(subject, resource, frozenset(names), expand, echoes)
 
 
-METRIC_FAMILIES: dict[str, MetricFamily] = {
+METRIC_FAMILIES: dict[str, SeriesFamily] = {
     "get-vm-metrics": _family("vms", "Vm", _VM, _itself("_vm")),
     "get-vm-network-metrics": _family("vms", "Vm", _network("elf_vm_network", "drop"), _VM_NICS),
     "get-vm-volume-metrics": _family(

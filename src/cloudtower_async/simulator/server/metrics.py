@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..http_errors import BadRequestError, member
 from .metric_curves import curve, unit_of
-from .metric_series import METRIC_FAMILIES, LabeledSeries, MetricFamily, family_of, within
+from .metric_series import METRIC_FAMILIES, LabeledSeries, SeriesFamily, family_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +54,7 @@ class _Stream(NamedTuple):
 _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
-def _metrics(family: MetricFamily, *, cuts: bool = False) -> Handler:
+def _metrics(family: SeriesFamily, *, cuts: bool = False) -> Handler:
     """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
 
     def answer(context: RequestContext) -> object:
@@ -70,7 +70,7 @@ def _metrics(family: MetricFamily, *, cuts: bool = False) -> Handler:
 
 def _of_metric(
     context: RequestContext,
-    family: MetricFamily,
+    family: SeriesFamily,
     name: str,
     found: list[LabeledSeries],
     span: _Span,
