@@ -48,7 +48,7 @@ async def map_concurrently(
             group.start_soon(work, place, item)
     if failures:
         raise failures.pop(0)  # else it and this frame would keep each other
-    return [results[place] for place in sorted(results)]
+    return list(map(results.__getitem__, sorted(results)))
 
 
 async def side_by_side(

@@ -1,4 +1,4 @@
-"""Metrics of many things: what to ask for, and whose each curve is."""
+"""Collect metrics of many resources, and find which resource each curve belongs to."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ _LABELS = [
 ]
 
 
-class MetricFamily(NamedTuple):
-    """What one operation measures.
+class MetricSubjects(NamedTuple):
+    """Which resources one operation measures, and how its curves name them.
 
     Args:
-        argument: Its filter.
-        resource: The type of what that matches.
-        label: Of a curve: says whose it is.
-        field: Of the resource: holds the same.
-        alone: Each is asked for in a request of its own, as the labels name something else.
+        argument: Name of the filter argument.
+        resource: Type of the resources that it matches.
+        label: Label of a curve that tells which resource it belongs to.
+        field: Field of the resource with the same value.
+        alone: Each resource needs a request of its own, because the labels name something else.
     """
 
     argument: str
@@ -69,20 +69,20 @@ class MetricFamily(NamedTuple):
     alone: bool = False
 
 
-_VMS = MetricFamily("vms", "Vm", "_vm", "local_id")
-_HOSTS = MetricFamily("hosts", "Host", "_host", "local_id")
-_SCVMS = MetricFamily("hosts", "Host", "_scvm", "local_id")
-_DISKS = MetricFamily("disks", "Disk", "serial_number", "serial")
-_WITHIN = MetricFamily("clusters", "Cluster", "_cluster", "local_id", alone=True)
+_VMS = MetricSubjects("vms", "Vm", "_vm", "local_id")
+_HOSTS = MetricSubjects("hosts", "Host", "_host", "local_id")
+_SCVMS = MetricSubjects("hosts", "Host", "_scvm", "local_id")
+_DISKS = MetricSubjects("disks", "Disk", "serial_number", "serial")
+_WITHIN = MetricSubjects("clusters", "Cluster", "_cluster", "local_id", alone=True)
 
-FAMILIES: dict[str, MetricFamily] = {
-    "metrics.get_cluster_metrics": MetricFamily("clusters", "Cluster", "_cluster", "local_id"),
+FAMILIES: dict[str, MetricSubjects] = {
+    "metrics.get_cluster_metrics": MetricSubjects("clusters", "Cluster", "_cluster", "local_id"),
     "metrics.get_disk_metrics": _DISKS,
     "metrics.get_host_metrics": _HOSTS,
     "metrics.get_host_network_metrics": _HOSTS,
     "metrics.get_host_servicek_metrics": _HOSTS,
-    "metrics.get_lun_metrics": MetricFamily("luns", "IscsiLun", "_volume", "zbs_volume_id"),
-    "metrics.get_nvmf_namespace_metrics": MetricFamily(
+    "metrics.get_lun_metrics": MetricSubjects("luns", "IscsiLun", "_volume", "zbs_volume_id"),
+    "metrics.get_nvmf_namespace_metrics": MetricSubjects(
         "nvmf_namespaces", "NvmfNamespace", "_volume", "zbs_volume_id"
     ),
     "metrics.get_scvm_disk_metrics": _DISKS,
@@ -91,7 +91,9 @@ FAMILIES: dict[str, MetricFamily] = {
     "metrics.get_scvm_servicek_metrics": _SCVMS,
     "metrics.get_vm_metrics": _VMS,
     "metrics.get_vm_net_work_metrics": _VMS,
-    "metrics.get_vm_volume_metrics": MetricFamily("vm_volumes", "VmVolume", "_volume", "local_id"),
+    "metrics.get_vm_volume_metrics": MetricSubjects(
+        "vm_volumes", "VmVolume", "_volume", "local_id"
+    ),
     "metrics.get_witness_metrics": _WITHIN,
     "metrics.get_zone_metrics": _WITHIN,
 }
@@ -228,14 +230,14 @@ def _subject(resource: Resource) -> Subject:
 
 
 class _Owners:
-    """Tells what a curve belongs to, and nothing where that cannot be told.
+    """Finds the resource that a curve belongs to, if that can be told.
 
     Args:
         family: What is measured.
         keys: Value in the labels of the curves of each resource.
     """
 
-    def __init__(self, family: MetricFamily, keys: Mapping[Subject, object]) -> None:
+    def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:
         self._family = family
         self._keys = keys
         self._owners: dict[object, Subject | None] = {}
@@ -260,7 +262,7 @@ class _Owners:
 
 
 class _Reading:
-    """Puts the answers together.
+    """Collects the answers.
 
     Args:
         operation: Its name, for warnings.

@@ -165,11 +165,11 @@ class PagedQuery(Generic[T]):
             )
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
-    def stretches(self, start: T | None) -> list[KeyRange]:
-        """What to read one after the other, from the one in which this resource is.
+    def key_ranges(self, start: T | None) -> list[KeyRange]:
+        """Return the ranges to read in turn, beginning with the one that holds this resource.
 
-        A server finds what lies behind a resource by comparing, and nothing compares with null:
-        the resources without a value are a stretch of their own. Fields that the schema requires
+        A server finds what follows a resource by comparing, and nothing compares with null: the
+        resources without a value are a range of their own. Fields that the schema requires
         are no exception, as servers send null in these, too.
         """
         order = self._order or "id_ASC"
@@ -186,18 +186,18 @@ class PagedQuery(Generic[T]):
             del parts[0]
         return parts
 
-    def belongs(self, row: T, stretch: KeyRange) -> bool:
-        """Whether a resource is part of a stretch: servers may ignore a comparison with null."""
-        if stretch.without is None or self._sorted_by is None:
+    def belongs(self, row: T, key_range: KeyRange) -> bool:
+        """Whether a resource is part of a range: servers may ignore a comparison with null."""
+        if key_range.without is None or self._sorted_by is None:
             return True
-        return (getattr(row, self._sorted_by[1]) is None) is stretch.without
+        return (getattr(row, self._sorted_by[1]) is None) is key_range.without
 
     async def page(self, where: Filter | None, order_by: str | None, **part: object) -> list[T]:
-        """Ask once.
+        """Send one request.
 
         Args:
-            where: Which ones of those that match.
-            order_by: As it is sent.
+            where: Condition to add to the filter.
+            order_by: Order, as it is sent.
             part: ``first``, ``skip``, ``after``.
         """
         return await self._fetch(where=_both(self.where, where), order_by=order_by, **part)
@@ -211,31 +211,31 @@ class PagedQuery(Generic[T]):
         found = await read_by_ids(self.operation.name, self._fetch, ids, self.where)
         return [found[one] for one in ids if one in found]
 
-    async def following(self, last: Sequence[T], stretch: KeyRange, size: int) -> list[T]:
+    async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
         """Return the page that follows these resources, or the first page; empty: the end.
 
         Raises:
             SetChanged: It cannot be said which of these was the last.
             PagingFailed: Nor do the server's answers make sense.
         """
-        order = stretch.order_by
+        order = key_range.order_by
         if not last:
-            return await self.page(stretch.where, order, first=size)
-        if stretch.by_id:
+            return await self.page(key_range.where, order, first=size)
+        if key_range.by_id:
             beyond: Filter = {"id_gt" if order == "id_ASC" else "id_lt": last[-1].id}
-            return await self.page(_both(stretch.where, beyond), order, first=size)
-        rows = await self.page(stretch.where, order, first=size, after=last[-1].id)
-        return rows or await self._behind_the_rest(last, stretch, size)
+            return await self.page(_both(key_range.where, beyond), order, first=size)
+        rows = await self.page(key_range.where, order, first=size, after=last[-1].id)
+        return rows or await self._behind_the_rest(last, key_range, size)
 
-    async def _behind_the_rest(self, last: Sequence[T], stretch: KeyRange, size: int) -> list[T]:
+    async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
         """Return the page behind these, when the server knows of nothing behind the last one.
 
         That may be the end. Or the server does not find its place, as the last one was deleted, or
         no longer matches.
         """
         these = [row.id for row in last]
-        where = _both(stretch.where, {"id_in": these})
-        rest = await self.page(where, stretch.order_by, last=1)
+        where = _both(key_range.where, {"id_in": these})
+        rest = await self.page(where, key_range.order_by, last=1)
         if not rest:
             raise SetChanged(
                 "all of the last page was deleted or no longer matches, so the place is lost",
@@ -248,7 +248,7 @@ class PagedQuery(Generic[T]):
         place = these.index(rest[-1].id)
         if place == len(these) - 1:
             return []
-        return await self.following(last[: place + 1], stretch, size)
+        return await self.following(last[: place + 1], key_range, size)
 
 
 def query_of(asker: str, method: object) -> Operation[object]:
@@ -295,10 +295,10 @@ def _both(one: Filter | None, other: Filter | None) -> Filter | None:
     return {"AND": [one, other]} if one and other else one or other
 
 
-async def iter_pages(listing: PagedQuery[T], size: int) -> AsyncGenerator[T]:
+async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
     """Yield all resources; one page is fetched while the caller works on the one before."""
     running_loop()
-    pages = _pages(listing, size)
+    pages = _pages(query, size)
     fetching = asyncio.create_task(_next(pages))
     try:
         while page := await fetching:
@@ -322,34 +322,34 @@ async def _next(pages: AsyncGenerator[list[T]]) -> list[T]:
     return []
 
 
-def _pages(listing: PagedQuery[T], size: int) -> AsyncGenerator[list[T]]:
-    if listing.ids is not None:
-        return _batches(listing, listing.ids, size, listing.limit)
-    return _cursor(listing, size, (), listing.limit)
+def _pages(query: PagedQuery[T], size: int) -> AsyncGenerator[list[T]]:
+    if query.ids is not None:
+        return _batches(query, query.ids, size, query.limit)
+    return _cursor(query, size, (), query.limit)
 
 
 async def _batches(
-    listing: PagedQuery[T], ids: Sequence[str], size: int, limit: int | None
+    query: PagedQuery[T], ids: Sequence[str], size: int, limit: int | None
 ) -> AsyncGenerator[list[T]]:
     for part in batches(ids, size if limit is None else max(1, min(size, limit))):
         if limit is not None and limit <= 0:
             return
-        rows = await listing.batch(part)
+        rows = await query.batch(part)
         yield rows[:limit]
         if limit is not None:
             limit -= len(rows)
 
 
 async def _cursor(
-    listing: PagedQuery[T], size: int, last: Sequence[T], limit: int | None = None
+    query: PagedQuery[T], size: int, last: Sequence[T], limit: int | None = None
 ) -> AsyncGenerator[list[T]]:
     """Yield page after page, behind those that were last."""
     last = _with_id(last)
-    for stretch in listing.stretches(last[-1] if last else None):
-        place = _Place(listing, stretch, last)
+    for key_range in query.key_ranges(last[-1] if last else None):
+        place = _Place(query, key_range, last)
         while limit is None or limit > 0:
             wanted = size if limit is None else min(size, limit)
-            rows = await listing.following(place.last, stretch, wanted)
+            rows = await query.following(place.last, key_range, wanted)
             if not rows:
                 break
             new = place.move(rows)
@@ -360,18 +360,18 @@ async def _cursor(
 
 
 class _Place(Generic[T]):
-    """How far a stretch has been read. Finds out when pages do not lead further.
+    """How far a range has been read; detects pages that do not lead further.
 
     Args:
-        listing: What is read.
-        stretch: The part of it.
+        query: What is read.
+        key_range: The part of it.
         last: The page that was read last.
     """
 
-    def __init__(self, listing: PagedQuery[T], stretch: KeyRange, last: Sequence[T]) -> None:
+    def __init__(self, query: PagedQuery[T], key_range: KeyRange, last: Sequence[T]) -> None:
         self.last = last
-        self._listing = listing
-        self._stretch = stretch
+        self._query = query
+        self._key_range = key_range
         self._ends: set[str] = set()
         self._repeats = 0
         self._nameless = 0  # resources without an id at the end of the last page
@@ -380,19 +380,19 @@ class _Place(Generic[T]):
         """Move behind a page.
 
         Returns:
-            Those of its resources that are part of the stretch, and were not on the page before.
+            Those of its resources that are part of the range, and were not on the page before.
 
         Raises:
             PagingFailed: The page does not lead further.
         """
-        mine = [row for row in rows if self._listing.belongs(row, self._stretch)]
-        with_id = _with_id(rows if self._stretch.by_id else mine)
+        mine = [row for row in rows if self._query.belongs(row, self._key_range)]
+        with_id = _with_id(rows if self._key_range.by_id else mine)
         if not with_id:
             raise self._failed("a page has no resource with an id and a value to go on from")
         before = {row.id for row in self.last}
         end = with_id[-1].id
         self._repeats = self._repeats + 1 if end in self._ends else 0
-        if self._repeats > (0 if self._stretch.by_id else _MOST_REPEATS):
+        if self._repeats > (0 if self._key_range.by_id else _MOST_REPEATS):
             raise self._failed("the server repeats pages")
         on_page = {row.id for row in with_id}
         if on_page <= before and self.last[-1].id in on_page:
@@ -404,7 +404,7 @@ class _Place(Generic[T]):
         return [row for row in mine[again:] if row.id not in before]
 
     def _failed(self, what: str) -> PagingFailed:
-        return PagingFailed(what, operation=self._listing.operation.name)
+        return PagingFailed(what, operation=self._query.operation.name)
 
 
 def _with_id(rows: Sequence[T]) -> Sequence[T]:
@@ -418,7 +418,7 @@ def _nameless(rows: Iterable[Resource]) -> int:
 
 
 async def fetch_concurrently(
-    listing: PagedQuery[T],
+    query: PagedQuery[T],
     size: int,
     concurrency: int,
     count: Callable[[], Awaitable[int | None]] | None,
@@ -426,32 +426,32 @@ async def fetch_concurrently(
     """Read the pages concurrently.
 
     Args:
-        listing: What to read.
+        query: What to read.
         size: Resources on a page.
         concurrency: Most requests at a time.
         count: Asks how many match; None, or an answer of None: the server does not tell.
     """
-    limit = listing.limit
-    if listing.ids is not None and (limit is None or limit >= len(listing.ids)):
-        parts = await map_concurrently(listing.batch, batches(listing.ids, size), concurrency)
+    limit = query.limit
+    if query.ids is not None and (limit is None or limit >= len(query.ids)):
+        parts = await map_concurrently(query.batch, batches(query.ids, size), concurrency)
         return Fetched(row for part in parts for row in part)
-    if listing.ids is not None or count is None:
-        return Fetched([row async for page in _pages(listing, size) for row in page])
+    if query.ids is not None or count is None:
+        return Fetched([row async for page in _pages(query, size) for row in page])
     # The first page is one longer, to see whether the server returns that many.
     first = size + 1 if limit is None else min(size + 1, limit)
-    asks: list[Callable[[], Awaitable[Any]]] = [count, partial(listing.whole, 0, first)]
+    asks: list[Callable[[], Awaitable[Any]]] = [count, partial(query.whole, 0, first)]
     expected, start = await map_concurrently(lambda ask: ask(), asks, concurrency)
     if expected is None:
-        return Fetched([row async for page in _pages(listing, size) for row in page])
+        return Fetched([row async for page in _pages(query, size) for row in page])
     if limit is not None:
         expected = min(expected, limit)
     # A first page that is too short shows how many the server returns at most.
     step = len(start) - 1 if len(start) < min(first, expected) else size
-    pages = [start, *await _rest(listing, start, step, expected, concurrency)]
-    found = await _joined(listing, size, pages)
+    pages = [start, *await _rest(query, start, step, expected, concurrency)]
+    found = await _joined(query, size, pages)
     if len(found) != expected or len(pages[-1]) > step:
         left = None if limit is None else max(0, limit - len(found))
-        async for page in _cursor(listing, size, found[-size:], left):
+        async for page in _cursor(query, size, found[-size:], left):
             found.extend(page)
     if limit is not None:
         del found[limit:]
@@ -460,14 +460,14 @@ async def fetch_concurrently(
         found[:] = _distinct(found)  # one whose place changed came twice
         _log.warning(
             "%s: resources came or went while %d pages were read; the others are all there",
-            listing.operation.name,
+            query.operation.name,
             len(pages),
         )
     return found
 
 
 async def _rest(
-    listing: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
+    query: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
 ) -> list[list[T]]:
     """Read the pages that follow the first one, up to one that has nothing new.
 
@@ -484,8 +484,8 @@ async def _rest(
 
     async def ask(place: int) -> list[T]:
         nonlocal over
-        first = step + 1 if listing.limit is None else min(step, listing.limit - place) + 1
-        rows = await listing.whole(place - 1, first)
+        first = step + 1 if query.limit is None else min(step, query.limit - place) + 1
+        rows = await query.whole(place - 1, first)
         ids = {row.id for row in rows}
         over = over or ids <= seen
         seen.update(ids)
@@ -502,7 +502,7 @@ def _distinct(rows: Iterable[T]) -> list[T]:
     return list(seen.values())
 
 
-async def _joined(listing: PagedQuery[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
+async def _joined(query: PagedQuery[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
     """Put the pages together; where two do not meet, what follows the first is asked for."""
     found = Fetched(pages[0])
     for page in pages[1:]:
@@ -512,7 +512,7 @@ async def _joined(listing: PagedQuery[T], size: int, pages: Sequence[Sequence[T]
         place = _place(page, found[-1].id) if found else -1
         found.changed = found.changed or place != 0
         if place is None:
-            between, place = await _until(listing, size, found, page)
+            between, place = await _until(query, size, found, page)
             found.extend(between)
         found.extend(page[place + 1 :])
     return found
@@ -523,7 +523,7 @@ def _place(page: Sequence[T], one: str) -> int | None:
 
 
 async def _until(
-    listing: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
+    query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
     """What follows, up to and with one that is on the page, and the place of that.
 
@@ -531,7 +531,7 @@ async def _until(
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []
-    async with aclosing(_cursor(listing, size, found[-size:])) as following:
+    async with aclosing(_cursor(query, size, found[-size:])) as following:
         async for rows in following:
             for row in rows:
                 between.append(row)

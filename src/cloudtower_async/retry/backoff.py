@@ -50,8 +50,9 @@ def poll_delay(number: int, interval: float) -> float:
 
 
 def poll_delays(interval: float) -> Iterator[float]:
-    """Return the endless series of `poll_delay`; make a new one to start over."""
-    return (poll_delay(number, interval) for number in count(1))
+    """Yield `poll_delay` without end; make a new iterator to start over."""
+    for number in count(1):
+        yield poll_delay(number, interval)
 
 
 class Budget:

@@ -162,9 +162,7 @@ class _Reading:
         self._observed = ObservedTime()
         self._missing: dict[str, float] = {}  # by id: since when, in observed time
         self._seen: set[str] = set()
-        query = registry.reader(kind.__name__)
-        self._operation = query.name
-        self._method = registry.bound_method(query, executor)
+        self._query = registry.reader(kind.__name__)
 
     async def finish(self, interval: float) -> None:
         """Read until all resources have settled."""
@@ -183,9 +181,12 @@ class _Reading:
         began = anyio.current_time()
         errors: list[CloudtowerError] = []
 
+        async def ask(**arguments: object) -> list[Any]:
+            return await self._executor.call(self._query, arguments)
+
         async def read(ids: Sequence[str]) -> None:
             try:
-                found = await read_by_ids(self._operation, self._method, ids)
+                found = await read_by_ids(self._query.name, ask, ids)
             except CloudtowerError as error:
                 errors.append(error)
             else:
@@ -223,7 +224,7 @@ class _Reading:
     def not_found(self) -> NotFound:
         return NotFound(
             f"the {self._kind.__name__} that the mutation was about is not there any more",
-            operation=self._operation,
+            operation=self._query.name,
             endpoint=self._executor.endpoints.latest,
             hint="Something else has deleted it.",
         )
