@@ -283,6 +283,14 @@ def test_an_empty_filter_does_not_hide_in_a_struct_or_raw_json(hidden: object) -
         check(START_VM, msgspec.Raw(b'{"where": {}}'), validate=False)
 
 
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("part", [{"id": None, "name": "x"}, [{"id": None, "name": "x"}]])
+def test_a_lost_value_is_found_with_and_without_validation(part: object, validate: bool) -> None:
+    where = {"name": "y", "AND": part}
+    with pytest.raises(InvalidInput, match=r"^vm\.start_vm: where\.AND\[0\]\.id: got None, but"):
+        check(START_VM, {"where": where}, validate=validate)
+
+
 def test_what_was_judged_is_what_is_sent() -> None:
     where = {"cluster": ClusterFilter(name="c"), "id_in": msgspec.Raw(b'["a"]')}
     sent = {"where": {"cluster": {"name": "c"}, "id_in": ["a"]}}

@@ -1,7 +1,7 @@
-"""Whether arguments may leave: the keys and values that the API has, and no filter too wide.
+"""Validate arguments before they are sent: keys, values, and filters that match too much.
 
-The generated TypedDicts say what may be sent. What checks a value is made at the first use of its
-key, so a filter with two keys costs two keys of the some 16,000.
+The generated TypedDicts say what may be sent. One walk checks everything: the check of a key is
+made at its first use, so a filter with two keys costs two of about 16,000 keys.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from ..errors import InvalidInput
+from ..errors import EmptyFilter, InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
 from ..validators import whole_number
 from .arg_types import ArgType, Record, arguments_of, member, place
-from .empty_filter import COMBINATIONS, LISTS, is_guarded, refuse_wide
+from .empty_filter import COMBINATIONS, LISTS, is_guarded, is_never_null, matches_all
+from .operation import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +37,31 @@ _log = logging.getLogger("cloudtower_async")
 _FILES = (bytes, bytearray, memoryview)
 _MOST_TOLD = 1000  # unknown values of enums: a program that makes them up must not grow for it
 _told: set[tuple[str, str]] = set()
+
+_WIDE = (
+    "this may match everything: it is missing, or empty, or all in it is None or empty; "
+    "say which resources are meant, or pass EVERYTHING"
+)
+_LOST = (
+    "got None, but the field is never null, so its value was probably lost; give it a value, "
+    "or leave the key out"
+)
+
+
+class _Guard(Enum):
+    """Filters of a value that are refused if they match everything."""
+
+    NONE = "none"
+    REQUIRED = "those in keys that must be there"
+    ALL = "all"
+    INSIDE = "the value is part of such a filter: no condition may have lost its value"
+
+
+class _Mode(NamedTuple):
+    """What is checked: filters, and with `strict` also keys and values."""
+
+    guard: _Guard
+    strict: bool
 
 
 def check(operation: Operation[R], arguments: object, *, validate: bool) -> object:
@@ -55,25 +82,48 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
     """
     if operation.body is None:  # some of these are made for one call: nothing may keep them
         return arguments
-    checks = _checks_of(operation, validate)
-    if checks and not validate:
+    check_arguments = _check_of(operation, validate)
+    if check_arguments is None:
+        return arguments
+    if not validate:
         # Structs and the like would hide an empty filter; with `validate` they are refused.
         arguments = _as_sent(operation.name, arguments)
+    error: type[InvalidInput] = InvalidInput
     try:
         try:
-            for one in checks:
-                one(arguments)
+            check_arguments(arguments)
         except _NotAsSent:
             arguments = _normalized(arguments)
-            for one in checks:
-                one(arguments)
+            check_arguments(arguments)
     except _Refused as refused:
-        message = f"{place(''.join(reversed(refused.path)))}: {refused.why}"
+        error = refused.error
+        message = refused.describe()
     except RecursionError:
         message = "the arguments are nested too deeply, or hold themselves"
     else:
         return arguments
-    raise InvalidInput(f"{operation.name}: {message}")
+    raise error(f"{operation.name}: {message}")
+
+
+def refuse_lost_values(asker: str, record: Record, where: object) -> None:
+    """Refuse a filter that compares a field that is never null with None.
+
+    Args:
+        asker: Method that takes the filter as `where`, for the error.
+        record: TypedDict of the filter.
+        where: The filter.
+
+    Raises:
+        InvalidInput: It compares such a field with None; the message names the place.
+    """
+    try:
+        _record(record, _Mode(_Guard.INSIDE, strict=False))(where)
+    except _Refused as refused:
+        refused.path.append(".where")
+        message = refused.describe()
+    else:
+        return
+    raise InvalidInput(f"{asker}: {message}")
 
 
 class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be normalized
@@ -120,36 +170,65 @@ def _plain(value: object) -> object:
 
 
 class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known on the way out
-    def __init__(self, why: str, *path: str) -> None:
+    def __init__(self, why: str, *path: str, error: type[InvalidInput] = InvalidInput) -> None:
         self.why = why
         self.path = [*path]  # innermost first
+        self.error = error
+
+    def describe(self) -> str:
+        return f"{place(''.join(reversed(self.path)))}: {self.why}"
 
 
 @functools.cache
-def _checks_of(operation: Operation[Any], validate: bool) -> tuple[Check, ...]:
-    """What the arguments have to pass. Most queries need no guard, so that none is called."""
-    checks: list[Check] = []
+def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
+    """Make what checks the arguments of an operation; None if there is nothing to check."""
+    guard = _Guard.NONE
     if is_guarded(operation):
-        checks.append(functools.partial(refuse_wide, operation))
-    if validate:
-        checks.append(_compile(arguments_of(operation), operation.name))
-    return tuple(checks)
+        guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL
+    elif not validate:
+        return None
+    return _compile(arguments_of(operation), operation.name, _Mode(guard, validate))
 
 
-def _compile(shape: ArgType, name: str) -> Check:
+def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
     """Make what checks a value. `name` is that of the key, for the log."""
     check: Check
+    guarded = shape.is_filter and mode.guard is _Guard.ALL
     if shape.record is not None:
-        check = _record(shape.record)
+        check = _record(shape.record, mode._replace(guard=_Guard.INSIDE) if guarded else mode)
         if shape.kind is str:
-            check = _as_text(check)
+            check = _as_text(check, strict=mode.strict)
     elif shape.item is not None:
-        check = _list_of(_compile(shape.item, name), of_filters=shape.item.is_filter)
+        item = _compile(shape.item, name, mode)
+        check = _list_of(item, of_filters=shape.item.is_filter, strict=mode.strict)
+    elif not mode.strict:
+        return _check_nothing
     elif shape.choices:
         check = _choice(shape.choices, name)
     else:
         check = _KINDS[shape.kind]
-    return _nullable(check) if shape.nullable else check
+    if shape.nullable:
+        check = _nullable(check)
+    return _not_wide(check, as_text=shape.kind is str) if guarded else check
+
+
+def _not_wide(check: Check, *, as_text: bool) -> Check:
+    """Refuse a filter that may match everything, then check it."""
+
+    def check_filter(where: object) -> None:
+        if type(where) is Everything:
+            return
+        judged = where
+        if as_text and isinstance(where, str):
+            try:
+                judged = msgspec.json.decode(where) if where else None
+            except CODEC_ERRORS:
+                return
+        if matches_all(judged):
+            raise _Refused(_WIDE, error=EmptyFilter)
+        check(where)
+
+    return check_filter
 
 
 def _nullable(check: Check) -> Check:
@@ -160,9 +239,13 @@ def _nullable(check: Check) -> Check:
     return check_nullable
 
 
-def _list_of(check: Check, *, of_filters: bool = False) -> Check:
+def _list_of(check: Check, *, of_filters: bool, strict: bool) -> Check:
     def check_list(value: object) -> None:
         if not isinstance(value, LISTS):
+            if not strict:
+                if of_filters and isinstance(value, dict):  # the server puts it in a list
+                    check_list([cast("object", value)])
+                return
             if of_filters and isinstance(value, dict | Everything):
                 raise _NotAsSent
             raise _wrong("a list", value, "; put it in a list" if _could_be_item(value) else "")
@@ -182,27 +265,36 @@ def _could_be_item(value: object) -> bool:
 
 
 @functools.cache
-def _record(record: Record) -> Check:
+def _record(record: Record, mode: _Mode) -> Check:
     checks: dict[object, Check] = {}
     known: dict[str, object] = record.__annotations__
     required: frozenset[str] = record.__required_keys__
     is_filter = ArgType(dict, record=record).is_filter
+    guard, strict = mode
+    inside = guard is _Guard.INSIDE
 
     def learn(key: object) -> Check:
         shape = member(record, key) if isinstance(key, str) else None
         if shape is None:
+            if not strict:
+                return _check_nothing
             meant = did_you_mean(str(key), known)
             raise _Refused(f"no such field{meant}", f".{key}")
-        check = checks[key] = _compile(shape, f"{record.__name__}.{key}")
+        inner = mode
+        if guard is _Guard.REQUIRED:
+            inner = _Mode(_Guard.ALL if key in required else _Guard.NONE, strict)
+        check = checks[key] = _compile(shape, f"{record.__name__}.{key}", inner)
         return check
 
     def check_record(value: object) -> None:
         if not isinstance(value, dict):
-            if is_filter and type(value) is Everything:
+            if not strict or (is_filter and type(value) is Everything):
                 return
             raise _wrong("an object", value)
         fields = cast("dict[str, object]", value)
         for key, field in fields.items():
+            if inside and field is None and is_never_null(record, key):
+                raise _Refused(_LOST, f".{key}")
             check = checks.get(key) or learn(key)
             try:
                 check(field)
@@ -212,18 +304,27 @@ def _record(record: Record) -> Check:
                 refused.path.append(f".{key}")
                 raise
         if not required <= fields.keys():
-            missing, *others = sorted(required - fields.keys())
-            more = f", and so {'are' if others[1:] else 'is'} {', '.join(others)}" if others else ""
-            raise _Refused(
-                f"missing{more}; the API schema requires it, and a session with validate=False "
-                "sends the call without it",
-                f".{missing}",
-            )
+            refuse_missing(sorted(required - fields.keys()))
+
+    def refuse_missing(missing: list[str]) -> None:
+        if guard in (_Guard.REQUIRED, _Guard.ALL):
+            for key in missing:
+                if cast(ArgType, member(record, key)).is_filter:
+                    raise _Refused(_WIDE, f".{key}", error=EmptyFilter)
+        if not strict:
+            return
+        first, *others = missing
+        more = f", and so {'are' if others[1:] else 'is'} {', '.join(others)}" if others else ""
+        raise _Refused(
+            f"missing{more}; the API schema requires it, and a session with validate=False "
+            "sends the call without it",
+            f".{first}",
+        )
 
     return check_record
 
 
-def _as_text(check: Check) -> Check:
+def _as_text(check: Check, *, strict: bool) -> Check:
     """Check a filter that is sent as JSON in a text. What is no JSON is for the server to judge."""
 
     def check_text(value: object) -> None:
@@ -232,7 +333,7 @@ def _as_text(check: Check) -> Check:
                 value = _normalized(msgspec.json.decode(value))
             except CODEC_ERRORS:
                 return
-        elif type(value) is not Everything:
+        elif strict and type(value) is not Everything:
             raise _wrong("a text with JSON", value)
         check(value)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import validators
-from ..calls.empty_filter import matches_all, refuse_lost_values
+from ..calls.empty_filter import matches_all
+from ..calls.validation import refuse_lost_values
 from ..errors import EmptyFilter, NotFound, OutcomeUnknown, ResponseDecodeError
 from ..types import EVERYTHING
 
@@ -54,7 +55,7 @@ async def chosen_vms(
             f"{recipe}: where: this may match every VM: it is empty, or all in it is None or "
             "empty; say which VMs are meant, or pass EVERYTHING"
         )
-    refuse_lost_values(recipe, VmWhereInput, where, ".where")
+    refuse_lost_values(recipe, VmWhereInput, where)
     vms = await tower.fetch_all(tower.vm.get_vms, where=where)
     if not vms and not missing_ok:
         raise NotFound(

@@ -59,6 +59,7 @@ class Authenticator:
         basic: For operations with a credential of their own: the header, if one was given.
         logins: How many logins there have been.
         tries: How many times a login was tried.
+        can_log_in: There is more to log in with than a token.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -73,14 +74,10 @@ class Authenticator:
             transport.mask.add(self.basic.removeprefix("Basic "))
         self.logins: int = 0
         self.tries: int = 0
+        self.can_log_in: bool = transport.settings.token is None
         self._lock = anyio.Lock()
         self._failures: int = 0
         self._failure: CloudtowerError | None = None
-
-    @property
-    def can_log_in(self) -> bool:
-        """Whether there is more to log in with than a token."""
-        return self._settings.token is None
 
     def forget(self, login: int) -> None:
         """Drop the token of a login, which the server takes no longer: the next call logs in.
@@ -111,7 +108,13 @@ class Authenticator:
             if failure is None or self._failures == failures:
                 self.tries += 1
                 try:
-                    self.token = await self._ask_in_time(endpoint)
+                    seconds = self._settings.timeout
+                    with self._transport.until_closed(seconds, LOGIN) as scope:
+                        self.token = await self._ask(endpoint)
+                    if scope.cancelled_caught:
+                        raise CallTimeout(
+                            f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint
+                        )
                 except CloudtowerError as exc:
                     failure = exc
                 except asyncio.CancelledError as exc:
@@ -128,12 +131,6 @@ class Authenticator:
                 self._failures += 1
                 self._failure = without_frames(failure)
             raise another(failure)
-
-    async def _ask_in_time(self, endpoint: str) -> str:
-        seconds = self._settings.timeout
-        with self._transport.until_closed(seconds, LOGIN):
-            return await self._ask(endpoint)
-        raise CallTimeout(f"no token within {seconds:g} s", operation=LOGIN, endpoint=endpoint)
 
     async def _ask(self, endpoint: str) -> str:
         username, password = self._settings.username, self._settings.password

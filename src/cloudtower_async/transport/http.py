@@ -281,7 +281,8 @@ class Transport(SessionScope):
                 pair=len(self.settings.endpoints) > 1,
                 location=response.headers.get("location"),
             )
-            raise about_proxy(error, self._proxies.get(endpoint))
+            proxy = self._proxies.get(endpoint)
+            raise error if proxy is None else about_proxy(error, proxy)
         if too_large and not looks_like_html(content):
             raise ResponseDecodeError(
                 f"the answer is larger than {limit:,} bytes",

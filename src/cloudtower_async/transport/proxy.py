@@ -87,13 +87,11 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
     )
 
 
-def about_proxy(error: StatusError, proxy: Proxy | None) -> CallError:
+def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
     """Name the proxy in an error status that came through it, which may be its own answer.
 
     A TLS tunnel carries what the server says. Without TLS the proxy can answer in its place.
     """
-    if proxy is None:
-        return error
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):
         return error

@@ -105,7 +105,11 @@ class Mask:
         """Redact a text without reading it as JSON first."""
         for secret in self._secrets:
             text = text.replace(secret, STARS)
-        return _without_echoes(without_secret_members(text))
+        text = without_secret_members(text)
+        # What a text repeats of addresses, headers, forms, query strings and dumps.
+        text = _USER_INFO.sub(_without_user_info, text)
+        text = _LINE.sub(_without_line, text)
+        return _PAIR.sub(_without_value, text)
 
     def within(self, value: object) -> object:
         """Mask every text in what was decoded from JSON."""
@@ -124,13 +128,6 @@ class Mask:
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._secrets)} spellings>"
-
-
-def _without_echoes(text: str) -> str:
-    """Redact what a text repeats of forms, query strings, headers, dumps and addresses."""
-    text = _USER_INFO.sub(_without_user_info, text)
-    text = _LINE.sub(_without_line, text)
-    return _PAIR.sub(_without_value, text)
 
 
 def _without_user_info(found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ all that this package adds to the cost of a call. `TimeLimit` shares one timer b
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -51,6 +52,8 @@ class SessionScope:
         loop: Event loop that the session is bound to; None before the first use.
         scopes: Blocks of `until_closed` that are running.
         limits: Blocks of `TimeLimit` that are running.
+        timer_at: Time at which the timer goes off, by the clock of `timer_loop`.
+        timer_loop: Event loop of the timer.
     """
 
     def __init__(self) -> None:
@@ -59,8 +62,9 @@ class SessionScope:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.scopes: set[anyio.CancelScope] = set()
         self.limits: set[TimeLimit] = set()
+        self.timer_at: float = math.inf
+        self.timer_loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_loop: asyncio.AbstractEventLoop | None = None
 
     def running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the running event loop; the first use binds the session to it.
@@ -142,17 +146,15 @@ class SessionScope:
         self.set_timer(loop, now)
 
     def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        """Let the timer go off at a time, unless it goes off before that anyway."""
+        """Let the timer go off at a time."""
         if self._timer is not None:
-            if self._timer.when() <= when and self._timer_loop is loop:
-                return
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)
-        self._timer_loop = loop
+        self.timer_at, self.timer_loop = when, loop
 
     def _end_due(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         now = max(when, loop.time())  # timers may go off a bit too early
-        self._timer = None
+        self._timer, self.timer_at = None, math.inf
         for limit in [limit for limit in self.limits if limit.deadline <= now]:
             self.limits.discard(limit)
             limit.end()
@@ -180,7 +182,9 @@ class TimeLimit:
         self._task = cast("asyncio.Task[object]", asyncio.current_task(scope.loop))
         self._cancelling = self._task.cancelling()
         scope.limits.add(self)
-        scope.set_timer(scope.loop or self._task.get_loop(), self.deadline)
+        loop = scope.loop or self._task.get_loop()
+        if self.deadline < scope.timer_at or scope.timer_loop is not loop:
+            scope.set_timer(loop, self.deadline)
 
     def __exit__(
         self,
