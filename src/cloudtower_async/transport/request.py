@@ -66,13 +66,13 @@ class BytesBody(aiohttp.Payload):
     """
 
     # Plain attributes, as the properties of the base class would cost a call for each use.
-    size: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]
-    headers: CIMultiDict[str] = _JSON  # pyright: ignore[reportIncompatibleMethodOverride]
+    size: int = 0
+    headers: CIMultiDict[str] = _JSON
 
     def __init__(self, content: bytes, headers: CIMultiDict[str], state: SendState) -> None:
         # The base class would make headers for each body, at a hundredth of the cost of a call.
-        self.size = len(content)
-        self.headers = headers
+        self.size = len(content)  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.headers = headers  # pyright: ignore[reportIncompatibleMethodOverride]
         self._content = content
         self._state = state
 
