@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from . import conflicts, emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
 from .history import History
@@ -15,14 +15,21 @@ from .refusals import SchemaError
 PACKAGE = conflicts.PACKAGE
 
 
-def generate(
-    schema_file: Path, history_file: Path, package: Path, *, allow_removals: bool = False
-) -> History:
-    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`.
+class Generated(NamedTuple):
+    """What is generated from a schema, before it is written."""
 
-    Returns the history with the version of the schema in it.
+    header: str
+    packages: dict[str, dict[str, str]]
+    """The files of each package, by path below it."""
+    modules: dict[str, str]
+    history: History
+    """The history with the version of the schema in it."""
 
-    :raises SchemaError: if the schema cannot be used; nothing was written then.
+
+def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False) -> Generated:
+    """Make the text of `api`, `models`, `inputs` and `secret_fields.py`.
+
+    :raises SchemaError: if the schema cannot be used.
     """
     api = schema.load(schema_file)
     conflicts.check(api)
@@ -35,19 +42,28 @@ def generate(
         "inputs": emit_inputs.files(api, extended),
         "api": emit_api.files(api, extended),
     }
-    secret_fields = emit_secrets.module(api)
-    for name, text in [("secret_fields.py", secret_fields), *_texts(packages)]:
-        _check_syntax(name, text)
-    head = writing.header(api)
-    for name, files in packages.items():
-        writing.write(package / name, files, head)
-    writing.write_module(package / "secret_fields.py", secret_fields, head)
-    return extended
+    modules = {"secret_fields.py": emit_secrets.module(api)}
+    for folder, files in (*packages.items(), (".", modules)):
+        for path, text in files.items():
+            _check_syntax(f"{folder}/{path}", text)
+    return Generated(writing.header(api), packages, modules, extended)
 
 
-def _texts(packages: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    for package, files in packages.items():
-        yield from ((f"{package}/{path}", text) for path, text in files.items())
+def generate(
+    schema_file: Path, history_file: Path, package: Path, *, allow_removals: bool = False
+) -> History:
+    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`.
+
+    Returns the history with the version of the schema in it.
+
+    :raises SchemaError: if the schema cannot be used; nothing was written then.
+    """
+    made = make(schema_file, history_file, allow_removals=allow_removals)
+    for name, files in made.packages.items():
+        writing.write(package / name, files, made.header)
+    for name, text in made.modules.items():
+        writing.write_module(package / name, text, made.header)
+    return made.history
 
 
 def _check_syntax(path: str, text: str) -> None:

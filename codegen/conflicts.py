@@ -47,7 +47,7 @@ def check(api: Api) -> None:
     for rule in _RULES:  # in this order: some rely on what others refuse
         found = list(rule(api))
         if found:
-            raise SchemaError("\n".join(found))
+            raise SchemaError(*found)
 
 
 def _unfit_texts(api: Api) -> Iterator[str]:
@@ -181,12 +181,14 @@ def _types(api: Api) -> Iterator[str]:
 
 
 def _tasks(api: Api) -> Iterator[str]:
-    for operation in api.operations:
-        for name in refs(operation.answer):
+    answered = {name for operation in api.operations for name in refs(operation.answer)}
+    for name in sorted(answered):
+        if name.startswith(layout.WITH_TASK):
             record = api.record(Ref(name))
-            wires = {prop.wire for prop in record.properties} if record else set[str]()
-            if name.startswith(layout.WITH_TASK) and "data" not in wires:
-                yield f"schema `{name}`: it has no `data`, as other schemas named so; {_RENAME}"
+            data = [p.node for p in record.properties if p.wire == "data"] if record else []
+            nested = any(ref.startswith(layout.WITH_TASK) for node in data for ref in refs(node))
+            if nested or not data:
+                yield f"schema `{name}`: it has no `data` that is a resource or a list; {_RENAME}"
 
 
 def _members(api: Api) -> Iterator[str]:

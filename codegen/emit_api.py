@@ -119,9 +119,8 @@ def _listing(api: Api) -> Iterator[tuple[str, str]]:
     paths = {operation.path for operation in api.operations}
     for operation in api.operations:
         answer = operation.answer
-        if f"{operation.path}-connection" in paths:
-            assert isinstance(answer, ListOf)
-            assert isinstance(answer.items, Ref)
+        counted = f"{operation.path}-connection" in paths
+        if counted and isinstance(answer, ListOf) and isinstance(answer.items, Ref):
             yield answer.items.name, _full_name(operation)
 
 

@@ -23,8 +23,13 @@ COMMON = "common"
 
 def is_connection(api: Api, name: str) -> bool:
     """Whether a schema is one of the many that hold nothing but `aggregate.count`."""
-    record = api.record(Ref(name))
-    return record is not None and [p.wire for p in record.properties] == ["aggregate"]
+    node: Node = Ref(name)
+    for wire in ("aggregate", "count"):
+        record = api.record(node)
+        if record is None or [prop.wire for prop in record.properties] != [wire]:
+            return False
+        node = record.properties[0].node
+    return True
 
 
 def task_data(api: Api, name: str) -> Node:

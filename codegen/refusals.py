@@ -27,6 +27,15 @@ _CONTENT = ("application/json", "multipart/form-data")
 class SchemaError(ValueError):
     """The generator cannot use the schema. The text has one line for each reason."""
 
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = tuple(map(_printable, reasons))
+        super().__init__("\n".join(self.reasons))
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for line breaks and other control characters, of a schema's names."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class Described(NamedTuple):
     """An operation as the schema describes it, with references resolved."""

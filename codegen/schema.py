@@ -194,7 +194,7 @@ class _Reader:
             with self._reading(path):
                 self._path(path, item)
         if self._faults:
-            raise SchemaError("\n".join(self._faults))
+            raise SchemaError(*self._faults)
         self.api.operations.sort(key=lambda operation: operation.path)
 
     def _path(self, path: str, item: Raw) -> None:
@@ -210,7 +210,7 @@ class _Reader:
         try:
             yield
         except SchemaError as error:
-            self._faults.append(str(error))
+            self._faults += error.reasons
         except (
             AttributeError,
             KeyError,
@@ -326,8 +326,8 @@ class _Reader:
             name = owner + names.pascal(wire)
             if name in self._schemas or name in self.api.types:
                 raise SchemaError(
-                    f"{owner}.{wire} wants the name of the schema {name}, being written in place;"
-                    " rename that schema in the schema file"
+                    f"{owner}.{wire}: it wants the name of the schema {name}, as it is written in"
+                    " place; rename that schema in the schema file"
                 )
             self._declare(name, raw, within)
             return Ref(name)
@@ -343,7 +343,7 @@ class _Reader:
         described = self._described(method, path, item)
         faults = list(refusals.operation_faults(described))
         if faults:
-            raise SchemaError("\n".join(faults))
+            raise SchemaError(*faults)
         raw = described.raw
         name: str = raw["operationId"]
         arguments, carries = self._arguments(name, described)

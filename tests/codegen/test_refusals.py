@@ -386,6 +386,12 @@ CASES: list[Case] = [
         name="a task without data",
     ),
     Case(
+        lambda d: _schemas(d)["WithTask_Tree_"]["properties"].update(data=ref("WithTask_Tree_")),
+        "schema `WithTask_Tree_`: it has no `data`",
+        FILE,
+        name="a task in a task",
+    ),
+    Case(
         lambda d: _post(d).update(requestBody={"content": {"text/csv": {"schema": TEXT}}}),
         "POST /get-trees: it takes `text/csv`",
         LEFT_OUT,
@@ -416,6 +422,18 @@ CASES: list[Case] = [
         "GET /get-season: it is not as OpenAPI 3 has it (KeyError: 'in')",
         FILE,
         name="not as OpenAPI has it",
+    ),
+    Case(
+        lambda d: _post(d).update(tags=["Tr\nee"]),
+        "POST /get-trees: 'Tr\\nee' holds a quote, a backslash or a control character",
+        FILE,
+        name="a line break in a tag",
+    ),
+    Case(
+        lambda d: d["paths"].update({"/get-\ntrees": 0}),
+        "/get-\\ntrees: it is not as OpenAPI 3 has it",
+        FILE,
+        name="a line break in a path",
     ),
     Case(
         lambda d: d["paths"].update({"/get-trees": 0}),

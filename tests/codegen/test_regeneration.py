@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codegen import extend_history, history
-from codegen.__main__ import PACKAGE, generate
-from tests.api.from_schema import ABSENT, SPECS
+from codegen.__main__ import PACKAGE, generate, make
+from codegen.refusals import SchemaError
+from tests.api.from_schema import ABSENT, SPECS, VERSIONS
 
 from .test_extend_history import without_newest
 
@@ -49,3 +50,19 @@ def test_the_newest_version_can_be_added_to_the_history_again(tmp_path: Path) ->
     made, committed = (json.loads(file.read_bytes()) for file in (known, history.FILE))
     made["sources"] = committed["sources"]  # no schema says where it is from
     assert made == committed
+
+
+# Two operations of this server have one operationId.
+_REFUSED = {"4.0.0": "POST /create-role has the same operationId `CreateRole`"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schema_of_every_version_is_taken_or_refused(version: str) -> None:
+    schema_file = SPECS / f"{version}.json"
+    if version in _REFUSED:
+        with pytest.raises(SchemaError, match=_REFUSED[version]):
+            make(schema_file, history.FILE, allow_removals=True)
+    else:
+        made = make(schema_file, history.FILE, allow_removals=True)
+        assert len(made.packages["api"]) > 90
+        assert made.history.newest == "4.9.0"
