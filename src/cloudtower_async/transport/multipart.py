@@ -44,8 +44,11 @@ class Marks:
     """
 
     def __init__(self, fields: Mapping[str, object]) -> None:
-        files = [cast(BinaryIO, value) for value in fields.values() if hasattr(value, "read")]
-        self._places = [(file, file.tell() if _can_rewind(file) else None) for file in files]
+        self._places: list[tuple[BinaryIO, int | None]] = []
+        for value in fields.values():
+            if hasattr(value, "read"):
+                file = cast(BinaryIO, value)
+                self._places.append((file, file.tell() if _can_rewind(file) else None))
 
     def rewind(self) -> bool:
         """Go back there; False when a file cannot be read again."""

@@ -391,17 +391,17 @@ class UploadSession(Generic[R]):
             CallError: The upload task could not be read.
         """
         self.count.reliable_base()
+        seen: UploadTask | None = None
 
         async def look() -> UploadTask | None:
-            task = await self._read(upload_task_id)
-            return task if task is not None and self._has_the_chunk(task) else None
+            nonlocal seen
+            seen = await self._read(upload_task_id)
+            return seen if seen is not None and self._has_the_chunk(seen) else None
 
-        if (task := await self._until_settled(look, f"upload task {upload_task_id}")) is not None:
-            return task
-        task = await self._read(upload_task_id)
-        if task is None or count_of(task) is None:
+        task = await self._until_settled(look, f"upload task {upload_task_id}")
+        if task is None and (seen is None or count_of(seen) is None):
             raise unknown("the server does not tell how many chunks it has")
-        return task if self._has_the_chunk(task) else None
+        return task
 
     def _has_the_chunk(self, task: UploadTask) -> bool:
         """Return whether the server has the chunk in doubt.
@@ -435,8 +435,7 @@ class UploadSession(Generic[R]):
             # A count of 0 may mean that the chunk itself is still on its way.
             return ours[0] if len(ours) == 1 and count_of(ours[0]) == 1 else None
 
-        what = f"the upload of {self._name!r}"
-        if (task := await self._until_settled(look, what) or await look()) is not None:
+        if task := await self._until_settled(look, f"the upload of {self._name!r}"):
             return task
         if not (found := await new()):
             return None
@@ -469,7 +468,14 @@ class UploadSession(Generic[R]):
     async def _until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]], what: str
     ) -> UploadTask | None:
-        """Poll until the function returns an upload task, or the settling time is over."""
+        """Poll until the function returns an upload task.
+
+        Returns:
+            The upload task; None if the function returned None at the end of the settling time.
+
+        Raises:
+            CallError: It failed, and not only for a moment, or at the end of the settling time.
+        """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "
             "moves, at most %g s",
@@ -477,17 +483,19 @@ class UploadSession(Generic[R]):
             self._settling_time,
         )
         end = anyio.current_time() + self._settling_time
-        for delay in poll_delays(self._interval):
-            if (left := end - anyio.current_time()) <= 0:
-                break
+        delays = poll_delays(self._interval)
+        while True:
+            delay = next(delays)
+            left = max(end - anyio.current_time(), 0.0)
             await self._executor.transport.sleep(min(delay, left))
             try:
-                if (task := await look()) is not None:
-                    return task
+                task = await look()
             except CallError as exc:
-                if not self._executor.is_transient(exc):
+                if delay >= left or not self._executor.is_transient(exc):
                     raise
-        return None
+            else:
+                if task is not None or delay >= left:
+                    return task
 
     async def _read(self, upload_task_id: str) -> UploadTask | None:
         """Return an upload task; None if the server does not list it."""
