@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
+from ..concurrency import map_concurrently
 from ..errors import (
     CallError,
     CallTimeout,
@@ -146,22 +148,17 @@ class Endpoints:
     ) -> dict[str, str]:
         await self._transport.open()
         answers = dict.fromkeys(self._addresses, _SILENT)
-        broken: list[Exception] = []
         with self._transport.until_closed(seconds, operation) as scope:
-            async with anyio.create_task_group() as group:
-                for address in self._addresses:
-                    group.start_soon(self._ask, operation, address, answers, broken, scope)
-        if broken:
-            raise broken[0]
+            ask = partial(self._ask, operation, answers, scope)
+            await map_concurrently(ask, self._addresses)
         return answers
 
     async def _ask(
         self,
         operation: str,
-        address: str,
         answers: dict[str, str],
-        broken: list[Exception],
         scope: anyio.CancelScope,
+        address: str,
     ) -> None:
         exchange = self._transport.exchange
         for attempt in range(1, _ATTEMPTS + 1):
@@ -171,9 +168,6 @@ class Endpoints:
                 )
             except CallError as exc:
                 answers[address] = _said(exc)
-            except Exception as exc:  # raised when all have ended
-                broken.append(exc)
-                return
             else:
                 answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
             if answers[address] == _ACTIVE:
