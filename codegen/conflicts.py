@@ -60,7 +60,7 @@ def _unfit_texts(api: Api) -> Iterator[str]:
     for place, text in texts:
         if _UNFIT.search(text):
             yield (
-                f"{place!a}: {text!a} holds a quote, a backslash or a control character, which no"
+                f"{place}: {text!a} holds a quote, a backslash or a control character, which no"
                 " name of the API does; correct the schema file"
             )
 

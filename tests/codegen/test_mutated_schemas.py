@@ -48,7 +48,7 @@ def _parts(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
     """All objects and lists in a value, itself included."""
     if not isinstance(value, dict | list):
         return []
-    inner = cast("Raw", value).values() if isinstance(value, dict) else cast("list[Any]", value)
+    inner = cast("Raw", value).values() if isinstance(value, dict) else cast("list[object]", value)
     return [value, *(part for one in inner for part in _parts(one))]
 
 

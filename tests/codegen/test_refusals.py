@@ -341,7 +341,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _tree(d, **{'a"b': TEXT}),
-        "Tree.a\"b': 'a\"b' holds a quote",
+        "Tree.a\"b: 'a\"b' holds a quote",
         FILE,
         name="quotes in a name",
     ),
