@@ -205,6 +205,7 @@ _HOMES = {
     "Changes": ".watch.feed",
     "Cloudtower": ".client",
     "Exchange": ".transport.exchange_log",
+    "Loader": ".queries.loader",
     "RetryPolicy": ".retry.policy",
     "SessionOptions": ".options",
     "Upload": ".uploads.upload",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .metrics.results import Measurements, RankedMetric
     from .models import Metric, Task
     from .options import EnvironmentOptions, SessionOptions
+    from .queries.loader import Loader
     from .tasks.waiter import Waitable
     from .types import Everything, Fetched, RawResponse, WithTask
     from .uploads.source import Uploadable
@@ -427,6 +428,37 @@ class Cloudtower(Namespaces):
                 running = await tower.count(tower.vm.get_vms, where={"status": "RUNNING"})
         """
         return await lookups.count(method, args, query)
+
+    def loader(
+        self,
+        method: Callable[..., Awaitable[list[R]]],
+        *,
+        max_age: float | None = None,
+        max_entries: int = 10_000,
+    ) -> Loader[R]:
+        """Return a loader, which combines many reads by id into few requests.
+
+        Keep the loader, for example one per web request or one per application: only reads through
+        the same loader share requests.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            max_age: Maximum age of cached resources in seconds, counted from when their request was
+                sent; None: no cache.
+            max_entries: Maximum number of cached resources.
+
+        Raises:
+            InvalidInput: The method is no query, or an argument is no number.
+
+        Example:
+            ::
+
+                vms = tower.loader(tower.vm.get_vms)
+                mail, web = await asyncio.gather(vms.get(mail_id), vms.get(web_id))  # one request
+        """
+        from .queries.loader import Loader
+
+        return Loader(self._executor, method, max_age, max_entries)
 
     async def server_version(self) -> str:
         """The version of the server: ``"4.9.0"``. Asked once for each connection.

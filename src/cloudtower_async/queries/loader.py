@@ -1,0 +1,214 @@
+"""Loader: combine many reads by id into few requests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..concurrency import map_concurrently
+from ..errors import CloudtowerError, InvalidInput, NotFound
+from ..transport.tracebacks import another, without_frames
+from ..validators import check_seconds, positive_number
+from .batches import IDS_AT_ONCE, Resource, read_by_ids
+from .pages import has_field, query_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from ..calls.executor import Executor
+
+T = TypeVar("T", bound=Resource)
+
+
+class _Batch(Generic[T]):
+    """Ids that share a request, and the result of that request.
+
+    Attributes:
+        readers: Number of callers that want each id.
+        result: Resources by id, or the error of the request; None: not yet known.
+        leading: One of the callers is sending the request.
+        changed: Set when `result` or `leading` changes.
+    """
+
+    def __init__(self) -> None:
+        self.readers: dict[str, int] = {}
+        self.result: dict[str, T] | CloudtowerError | None = None
+        self.leading = False
+        self.changed = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake every caller that waits for the batch."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Loader(Generic[T]):
+    """Read resources by id; all ids requested in one turn of the event loop share a request.
+
+    Made by `Cloudtower.loader`. Meant for web backends and GraphQL resolvers, where many coroutines
+    each need one resource. A request carries at most 500 ids. One of the waiting callers sends it;
+    if that caller is cancelled, another one takes over. Nothing runs in the background.
+
+    An id is never served from a request that was sent before the id was asked for, unless the cache
+    is enabled. So a read that follows a mutation sees its effect.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        method: Callable[..., Awaitable[Sequence[T]]],
+        max_age: float | None,
+        max_entries: int,
+    ) -> None:
+        operation = query_of("loader", method)
+        if not has_field(operation, "id"):
+            raise InvalidInput(f"loader: the rows of {operation.name} have no field id")
+        if max_age is not None:
+            check_seconds("loader", "max_age", max_age)
+        self._executor = executor
+        self._method = method
+        self._name = operation.name
+        self._max_age = max_age or 0.0
+        self._max_entries = positive_number("loader", "max_entries", max_entries)
+        self._cache: dict[str, tuple[float, T]] = {}  # the oldest first
+        self._open: _Batch[T] | None = None  # takes further ids
+
+    async def get(self, id: str) -> T:  # noqa: A002 - the API's name
+        """Return the resource with this id.
+
+        Args:
+            id: Id of the resource.
+
+        Raises:
+            NotFound: The server has no such resource, or the user may not see it.
+            CallError: The request failed. Each caller gets an error of its own.
+            InvalidInput: The id is not a text, or empty.
+            SessionClosed: The session is closed.
+
+        Example:
+            ::
+
+                vms = tower.loader(tower.vm.get_vms)
+                vm = await vms.get(vm_id)
+        """
+        found = await self.get_many([id])
+        if id not in found:
+            raise NotFound(
+                f"nothing has the id {id!r}",
+                operation=self._name,
+                endpoint=self._executor.endpoints.latest,
+                hint="Check the id, and what the user may see.",
+            )
+        return found[id]
+
+    async def get_many(self, ids: Iterable[str]) -> dict[str, T]:
+        """Return the resources with these ids, by id, in the order given.
+
+        Ids that match nothing are left out.
+
+        Args:
+            ids: Ids of the resources; repeated ids count once.
+
+        Raises:
+            CallError: A request failed.
+            InvalidInput: An id is not a text, or empty; or the ids are a text instead of a list.
+            SessionClosed: The session is closed.
+        """
+        wanted = self._checked(ids)
+        now = self._executor.transport.running_loop().time()
+        found = {one: row for one in wanted if (row := self._cached(one, now)) is not None}
+        batches: dict[_Batch[T], list[str]] = {}
+        for one in wanted:
+            if one not in found:
+                batch = self._join(one)
+                batches.setdefault(batch, []).append(one)
+        try:
+            if len(batches) == 1:
+                results = [await self._result(next(iter(batches)))]
+            else:
+                results = await map_concurrently(self._result, batches)
+        finally:
+            for batch, parts in batches.items():
+                self._leave(batch, parts)
+        for parts, rows in zip(batches.values(), results, strict=True):
+            found.update((one, rows[one]) for one in parts if one in rows)
+        return {one: found[one] for one in wanted if one in found}
+
+    def clear(self, ids: Iterable[str] | None = None) -> None:
+        """Forget cached resources, for example after a mutation changed them.
+
+        Args:
+            ids: Ids of these resources; None: all.
+        """
+        if ids is None:
+            self._cache.clear()
+            return
+        for one in self._checked(ids):
+            self._cache.pop(one, None)
+
+    def _checked(self, ids: Iterable[str]) -> list[str]:
+        wanted = [ids] if isinstance(ids, str) else list(dict.fromkeys(ids))
+        for one in wanted:
+            if one is ids or not isinstance(one, str) or not one:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidInput(f"loader of {self._name}: expected ids, got {one!r}")
+        return wanted
+
+    def _cached(self, one: str, now: float) -> T | None:
+        since, row = self._cache.get(one, (0.0, None))
+        if row is None or now - since < self._max_age:
+            return row
+        del self._cache[one]
+        return None
+
+    def _keep(self, since: float, rows: dict[str, T]) -> None:
+        if not self._max_age:
+            return
+        for one, row in rows.items():
+            self._cache.pop(one, None)
+            self._cache[one] = since, row
+        while len(self._cache) > self._max_entries:
+            del self._cache[next(iter(self._cache))]
+
+    def _join(self, one: str) -> _Batch[T]:
+        batch = self._open
+        if batch is None or (one not in batch.readers and len(batch.readers) >= IDS_AT_ONCE):
+            batch = self._open = _Batch()
+        batch.readers[one] = batch.readers.get(one, 0) + 1
+        return batch
+
+    def _leave(self, batch: _Batch[T], ids: Iterable[str]) -> None:
+        for one in ids:
+            batch.readers[one] -= 1
+            if not batch.readers[one]:
+                del batch.readers[one]
+        if batch is self._open and not batch.readers:
+            self._open = None
+
+    async def _result(self, batch: _Batch[T]) -> dict[str, T]:
+        while batch.result is None:
+            if batch.leading:
+                await batch.changed.wait()
+                continue
+            batch.leading = True
+            try:
+                await self._send(batch)
+            finally:
+                batch.leading = False
+                batch.tell()
+        if isinstance(batch.result, CloudtowerError):
+            raise another(batch.result)
+        return batch.result
+
+    async def _send(self, batch: _Batch[T]) -> None:
+        """Let others join that ask in the same turn, then send the request."""
+        await asyncio.sleep(0)
+        if batch is self._open:
+            self._open = None
+        since = asyncio.get_running_loop().time()
+        try:
+            rows = await read_by_ids(self._name, self._method, list(batch.readers))
+        except CloudtowerError as exc:
+            batch.result = without_frames(exc)
+        else:
+            self._keep(since, rows)
+            batch.result = rows
