@@ -26,6 +26,7 @@ PARTS = (
     "installed",
     "task_waiter",
     "reading",
+    "loading",
     "metrics",
     "uploads",
     "late_chunks",

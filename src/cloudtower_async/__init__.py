@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         Subject,
     )
     from .options import SessionOptions
+    from .queries.loader import Loader
     from .retry.policy import RetryPolicy
     from .transport.exchange_log import Exchange, record_exchanges
     from .types import (
@@ -131,6 +132,7 @@ __all__ = [
     "GraphQLError",
     "InvalidInput",
     "InvalidSettings",
+    "Loader",
     "LockTimeout",
     "LockedResource",
     "LoginFailed",

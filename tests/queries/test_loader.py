@@ -211,9 +211,9 @@ async def test_what_is_no_id_is_refused_before_anything_is_sent(
     sim: Simulator, tower: Cloudtower, wrong: str
 ) -> None:
     loader = tower.loader(tower.vm.get_vms)
-    with pytest.raises(InvalidInput, match=r"loader of vm.get_vms: expected ids, got"):
+    with pytest.raises(InvalidInput, match=r"loader of vm.get_vms: expected an id, got"):
         await loader.get(wrong)
-    with pytest.raises(InvalidInput, match=r"expected ids, got 'abc'"):
+    with pytest.raises(InvalidInput, match=r"expected a list of ids, got 'abc'"):
         await loader.get_many("abc")
     assert not sim.sent("get-vms")
 
@@ -222,7 +222,7 @@ async def test_arguments_of_a_loader_are_checked(tower: Cloudtower) -> None:
     with pytest.raises(InvalidInput, match="loader: expected a method of the session"):
         tower.loader(print)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match=r"task\.get_tasks_connection is not a query"):
-        tower.loader(tower.task.get_tasks_connection)  # type: ignore[arg-type,type-var]
+        tower.loader(tower.task.get_tasks_connection)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="loader: max_age"):
         tower.loader(tower.vm.get_vms, max_age=-1.0)
     with pytest.raises(InvalidInput, match="loader: max_entries"):

@@ -91,15 +91,23 @@ class Loader(Generic[T]):
                 vms = tower.loader(tower.vm.get_vms)
                 vm = await vms.get(vm_id)
         """
-        found = await self.get_many([id])
-        if id not in found:
+        self._check(id)
+        now = self._executor.transport.running_loop().time()
+        if self._cache and (cached := self._cached(id, now)) is not None:
+            return cached
+        batch = self._join(id)
+        try:
+            rows = await self._result(batch)
+        finally:
+            self._leave(batch, id)
+        if id not in rows:
             raise NotFound(
                 f"nothing has the id {id!r}",
                 operation=self._name,
                 endpoint=self._executor.endpoints.latest,
                 hint="Check the id, and what the user may see.",
             )
-        return found[id]
+        return rows[id]
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, T]:
         """Return the resources with these ids, by id, in the order given.
@@ -114,7 +122,7 @@ class Loader(Generic[T]):
             InvalidInput: An id is not a text, or empty; or the ids are a text instead of a list.
             SessionClosed: The session is closed.
         """
-        wanted = self._checked(ids)
+        wanted = self._distinct(ids)
         now = self._executor.transport.running_loop().time()
         found = {one: row for one in wanted if (row := self._cached(one, now)) is not None}
         batches: dict[_Batch[T], list[str]] = {}
@@ -123,13 +131,11 @@ class Loader(Generic[T]):
                 batch = self._join(one)
                 batches.setdefault(batch, []).append(one)
         try:
-            if len(batches) == 1:
-                results = [await self._result(next(iter(batches)))]
-            else:
-                results = await map_concurrently(self._result, batches)
+            results = await map_concurrently(self._result, batches)
         finally:
             for batch, parts in batches.items():
-                self._leave(batch, parts)
+                for one in parts:
+                    self._leave(batch, one)
         for parts, rows in zip(batches.values(), results, strict=True):
             found.update((one, rows[one]) for one in parts if one in rows)
         return {one: found[one] for one in wanted if one in found}
@@ -143,14 +149,19 @@ class Loader(Generic[T]):
         if ids is None:
             self._cache.clear()
             return
-        for one in self._checked(ids):
+        for one in self._distinct(ids):
             self._cache.pop(one, None)
 
-    def _checked(self, ids: Iterable[str]) -> list[str]:
-        wanted = [ids] if isinstance(ids, str) else list(dict.fromkeys(ids))
+    def _check(self, one: object) -> None:
+        if not isinstance(one, str) or not one:
+            raise InvalidInput(f"loader of {self._name}: expected an id, got {one!r}")
+
+    def _distinct(self, ids: Iterable[str]) -> list[str]:
+        if isinstance(ids, str):
+            raise InvalidInput(f"loader of {self._name}: expected a list of ids, got {ids!r}")
+        wanted = list(dict.fromkeys(ids))
         for one in wanted:
-            if one is ids or not isinstance(one, str) or not one:  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidInput(f"loader of {self._name}: expected ids, got {one!r}")
+            self._check(one)
         return wanted
 
     def _cached(self, one: str, now: float) -> T | None:
@@ -176,11 +187,10 @@ class Loader(Generic[T]):
         batch.readers[one] = batch.readers.get(one, 0) + 1
         return batch
 
-    def _leave(self, batch: _Batch[T], ids: Iterable[str]) -> None:
-        for one in ids:
-            batch.readers[one] -= 1
-            if not batch.readers[one]:
-                del batch.readers[one]
+    def _leave(self, batch: _Batch[T], one: str) -> None:
+        batch.readers[one] -= 1
+        if not batch.readers[one]:
+            del batch.readers[one]
         if batch is self._open and not batch.readers:
             self._open = None
 
