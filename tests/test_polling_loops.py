@@ -240,7 +240,7 @@ CASES: dict[str, Case] = {
 }
 
 NO_POLLING = {
-    "queries/loader.py Loader._result": "waits for one request; at most one caller at a time sends it",
+    "queries/loader.py Loader._result": "waits for one request, which one caller sends",
     "queries/pages.py iter_pages": "takes page after page; each must lead further",
     "queries/pages.py _cursor": "reads page after page; each must lead further",
     "queries/batches.py read_by_ids": "each answer must bring something that was missing",
