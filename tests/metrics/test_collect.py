@@ -23,7 +23,7 @@ from cloudtower_async import (
 )
 from cloudtower_async.calls.registry import operation_at
 from cloudtower_async.metrics.collect import FAMILIES
-from cloudtower_async.simulator.server.metric_series import METRIC_FAMILIES as SIMULATED
+from cloudtower_async.simulator.server.metric_series import METRIC_GROUPS as SIMULATED
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.support import cancelled_at, serve, tasks_of_clients
 

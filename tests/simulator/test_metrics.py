@@ -11,7 +11,7 @@ import pytest
 
 from cloudtower_async import EVERYTHING, BadRequest, Cloudtower
 from cloudtower_async.calls.registry import operation_at
-from cloudtower_async.simulator.server.metric_series import METRIC_FAMILIES
+from cloudtower_async.simulator.server.metric_series import METRIC_GROUPS
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.client import Client, connected
 from tests.simulator.vendor import Vendor
@@ -51,9 +51,9 @@ def ids(client: Client, resource: str, where: object = None, field: str = "local
 CONNECTED = {"connect_state": "CONNECTED"}
 
 
-@pytest.mark.parametrize("path", METRIC_FAMILIES)
+@pytest.mark.parametrize("path", METRIC_GROUPS)
 async def test_every_metric_of_every_operation_has_its_series(client: Client, path: str) -> None:
-    family = METRIC_FAMILIES[path]
+    family = METRIC_GROUPS[path]
     names = sorted(family.names)
     body: dict[str, Any] = {
         family.subject: {},

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from cloudtower_async.simulator.server.javascript import encode
-from cloudtower_async.simulator.server.metric_series import METRIC_FAMILIES
+from cloudtower_async.simulator.server.metric_series import METRIC_GROUPS
 from cloudtower_async.simulator.store.schema import queried_resources
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.queries import COUNTS, LISTS
@@ -88,7 +88,7 @@ async def test_node_reads_metrics_changes_tasks_and_errors() -> None:
                     "type": "primary-to-secondary",
                 },
             )
-            for path, family in METRIC_FAMILIES.items()
+            for path, family in METRIC_GROUPS.items()
         ]
         top: dict[str, Any] = {"clusters": {}, "metrics": ["host_uptime_seconds"], "range": "24h"}
         good: list[dict[str, Any]] = [

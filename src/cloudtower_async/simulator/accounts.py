@@ -1,4 +1,4 @@
-"""Who may log in, and which tokens are good."""
+"""Passwords, tokens and API keys of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the simulated server behaves where real servers differ, or where nobody published it."""
+"""Options for behavior in which real servers differ or that is not documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time of the simulated server."""
+"""Clock of the simulated server."""
 
 from __future__ import annotations
 

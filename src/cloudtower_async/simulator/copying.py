@@ -1,4 +1,4 @@
-"""Copy the fleet of a real Tower, with what identifies people and places replaced."""
+"""Copy the fleet of a real Tower, with names, addresses and secrets replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it takes to make up resources: handed to everything that adds one."""
+"""What it takes to create documents: the store, ids, random numbers and the clock."""
 
 from __future__ import annotations
 

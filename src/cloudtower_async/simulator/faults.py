@@ -1,4 +1,4 @@
-"""Trouble on demand: what a test can make the server do instead of answering properly."""
+"""Fault injection: errors, delays and broken connections that a test asks for."""
 
 from __future__ import annotations
 

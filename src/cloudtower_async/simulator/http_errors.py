@@ -1,4 +1,4 @@
-"""What the server does not do or cannot make sense of, and reading what a body has to have."""
+"""Errors that become HTTP responses, and reading the required members of a body."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 class BadRequestError(ValueError):
-    """What was asked cannot be answered; becomes HTTP 400. The text names the place."""
+    """The request is malformed (HTTP 400); the text names the place."""
 
 
 class DocumentNotFoundError(KeyError):
-    """A document that is not there: it may have been removed meanwhile."""
+    """There is no such document; it may have been removed meanwhile."""
 
     def __init__(self, resource: str, identifier: str) -> None:
         super().__init__(f"there is no {resource} {identifier}")
 
 
 class HttpError(Exception):
-    """The server does not do what it is asked to; becomes an answer with this status."""
+    """The server rejects the request with this status."""
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, props: object = None
@@ -42,8 +42,12 @@ class NoMatchError(HttpError):
         super().__init__(404, message)
 
 
-def member(body: object, name: str, kind: type[T]) -> T:
-    """A required member of a body, of the type that it has to have."""
+def require_member(body: object, name: str, kind: type[T]) -> T:
+    """Return a required member of a body.
+
+    Raises:
+        BadRequestError: The member is missing or has another type.
+    """
     if not isinstance(body, dict) or name not in body:
         raise BadRequestError(f"{name}: required")
     try:

@@ -1,4 +1,4 @@
-"""What a test asks about the requests that came in."""
+"""Log of the requests that the server received."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ GRAPHQL = "/api"
 T = TypeVar("T")
 
 
-def note(kept: list[T], one: T, most: int | None) -> None:
-    """Write one down, and forget the oldest where there would be more than this."""
+def append_bounded(kept: list[T], one: T, most: int | None) -> None:
+    """Append a value and drop the oldest ones beyond the limit; None for no limit."""
     kept.append(one)
     if most is not None:
         del kept[: max(len(kept) - most, 0)]

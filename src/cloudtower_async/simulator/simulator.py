@@ -1,4 +1,4 @@
-"""The simulator: a server on loopback with a fleet, for as long as a block runs."""
+"""The simulator: an HTTP server on loopback with a generated fleet."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ class Simulator:
 
         Args:
             path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
-                ``"/observability/obs/api/v3/state"``.
+                ``"/observability/obs/api/v3/services"``.
             value: Sent as JSON; structs of ``models`` can be used.
             status: HTTP status of the answer.
             times: How many requests to answer so; None: all, until ``faults.clear()``.

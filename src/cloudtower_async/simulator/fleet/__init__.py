@@ -1,1 +1,1 @@
-"""The made-up fleet."""
+"""The generated fleet."""

@@ -1,4 +1,4 @@
-"""Figures of hosts and clusters that follow from what is on them. One place adds them up."""
+"""Totals of hosts and clusters, added up from their VMs and disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adding to a fleet what a test needs: a cluster, a VM in some state, an alert."""
+"""Add single clusters, VMs and alerts to a fleet."""
 
 from __future__ import annotations
 

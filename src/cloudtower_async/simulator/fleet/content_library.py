@@ -1,4 +1,4 @@
-"""The VM templates of the content library, with their copies in the clusters."""
+"""VM templates of the content library, with their copies in clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plausible values of fields about which nothing is known but their name and type."""
+"""Plausible values of fields, by name and type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up fleet: any size, consistent in itself, the same from the same seed."""
+"""Generate a fleet of any size; the same seed generates the same fleet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters, their networks, hosts and disks."""
+"""Clusters with their networks, hosts and disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fleet from a dump, with what it takes to go on from there."""
+"""Load a fleet from a dump."""
 
 from __future__ import annotations
 

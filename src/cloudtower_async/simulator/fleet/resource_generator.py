@@ -1,4 +1,4 @@
-"""Resources that follow from a table of hints: how many there are, and what they hang on."""
+"""Generate resources from specifications: how many, and what they belong to."""
 
 from __future__ import annotations
 

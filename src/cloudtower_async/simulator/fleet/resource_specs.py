@@ -1,4 +1,4 @@
-"""What is known of resources that are made up generically, in the order in which they are."""
+"""Specifications of generated resources, in the order of their creation."""
 
 from __future__ import annotations
 
@@ -297,4 +297,4 @@ RESOURCE_SPECS: tuple[Spec, ...] = (
     *_PROTECTION,
     *_LABELS,
 )
-"""Every resource that has no factory of its own."""
+"""All resources that are generated from specifications."""

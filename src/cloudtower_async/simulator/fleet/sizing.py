@@ -1,4 +1,4 @@
-"""What a fleet is made of before it is made: which VMs there are, and hosts that they fit on."""
+"""Sizes of VMs, and of hosts that are large enough for them."""
 
 from __future__ import annotations
 

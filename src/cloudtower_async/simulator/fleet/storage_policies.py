@@ -1,4 +1,4 @@
-"""Storage policies of clusters: how the data of volumes is kept."""
+"""Storage policies of clusters."""
 
 from __future__ import annotations
 

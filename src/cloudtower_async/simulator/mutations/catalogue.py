@@ -1,4 +1,4 @@
-"""Every mutation that is modelled, by its path. Each answers before anything has changed."""
+"""All mutations that the simulator models, by path."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What every mutation has to do with: the fleet, the tasks, locks, and refusing."""
+"""Context and results of a mutation, selecting VMs, and resource locks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..http_errors import HttpError, NoMatchError, member
+from ..http_errors import HttpError, NoMatchError, require_member
 from ..tasks import Work
 from .task_descriptions import TEXTS
 
@@ -122,7 +122,7 @@ def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[
         body: Has the where.
         recycled: Whether they may be in the recycle bin.
     """
-    vms = context.store.select("Vm", member(body, "where", dict[str, Any]))
+    vms = context.store.select("Vm", require_member(body, "where", dict[str, Any]))
     if not vms:
         raise NoMatchError("no VM matches the where")
     reject_locked(context, vms)

@@ -1,4 +1,4 @@
-"""Names that have to be unique: those of VMs and of placement groups."""
+"""Reject duplicate names of VMs and placement groups."""
 
 from __future__ import annotations
 

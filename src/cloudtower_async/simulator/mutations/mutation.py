@@ -1,4 +1,4 @@
-"""What an operation is about, and the task that carries it out."""
+"""Read from the schema what a mutation changes, and start its tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..store.schema import describe
 from ..tasks import Failure, Work
 from .context import PlainResult, Result, reject_locked
 from .generic import schema_overrides
-from .generic.field_rules import linked
+from .generic.field_rules import resolve_ids
 from .resource_names import noun, texts, title
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def _filtered_resource(body: ArgType) -> str | None:
     return None if where is None else where.filtered_resource
 
 
-def meant(context: Context, mutation: Mutation, body: Body, data: Body) -> list[Document]:
+def select_documents(
+    context: Context, mutation: Mutation, body: Body, data: Body
+) -> list[Document]:
     """The documents that an operation is about.
 
     Raises:
@@ -109,7 +111,7 @@ def meant(context: Context, mutation: Mutation, body: Body, data: Body) -> list[
     if target is None or target == resource:
         found = store.select(resource, where)
     else:  # settings are found by their cluster
-        ends = set(linked(context, target, where))
+        ends = set(resolve_ids(context, target, where))
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
     if not found:

@@ -1,4 +1,4 @@
-"""Reports from templates."""
+"""Generate reports from templates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .body_validation import check_body
 from .generic.crud import add
 from .generic.default_documents import new_document
-from .mutation import meant, mutation_at
+from .mutation import mutation_at, select_documents
 
 if TYPE_CHECKING:
     from ..store.filters import Document
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def _generate_report(context: Context, body: Body) -> Results:
     mutation = mutation_at("generate-from-report-template")
     check_body(mutation.path, body)
-    templates = meant(context, mutation.about("ReportTemplate"), body, {})
+    templates = select_documents(context, mutation.about("ReportTemplate"), body, {})
     made: list[Document] = []
     for template in templates:
         report = new_document(context.factory, "ReportTask")

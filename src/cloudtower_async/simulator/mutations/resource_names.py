@@ -1,4 +1,4 @@
-"""What resources are called in the descriptions of tasks: in en-US and in zh-CN."""
+"""Names of resources in task descriptions and errors, in en-US and zh-CN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How tasks are described, by what they do: in en-US and in zh-CN."""
+"""Descriptions of tasks by mutation, in en-US and zh-CN."""
 
 from __future__ import annotations
 

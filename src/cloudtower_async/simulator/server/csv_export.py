@@ -1,4 +1,4 @@
-"""Tables of resources as CSV."""
+"""Export resources as CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ...api.catalogue import OPERATIONS
-from ..http_errors import BadRequestError, member
+from ..http_errors import BadRequestError, require_member
 from ..store.schema import resource_query
 from .queries import parse_page
 
@@ -27,9 +27,9 @@ class _Column(msgspec.Struct):
 
 def _export(context: RequestContext) -> object:
     body = context.request.body
-    member(body, "name", str)
-    columns = member(body, "columns", list[_Column])
-    chosen = member(body, "filter", dict[str, dict[str, Any]])
+    require_member(body, "name", str)
+    columns = require_member(body, "columns", list[_Column])
+    chosen = require_member(body, "filter", dict[str, dict[str, Any]])
     if len(chosen) != 1:
         raise BadRequestError("filter: says for one resource which of it to export")
     ((key, arguments),) = chosen.items()

@@ -1,10 +1,10 @@
-"""What clients ask of GraphQL: API keys, console tickets, logins, clusters and VMs."""
+"""Answer GraphQL: API keys, VNC tickets, logins, clusters and VMs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..http_errors import BadRequestError, HttpError, member
+from ..http_errors import BadRequestError, HttpError, require_member
 from .graphql_parser import GraphQLSyntaxError, parse
 from .graphql_resources import GraphQLNode, several, single, token, update_vm
 from .vnc import vnc_ticket
@@ -26,7 +26,7 @@ def answer(context: RequestContext) -> object:
         HttpError: It is no GraphQL, or it asks for what the simulator does not model.
     """
     body: Any = context.request.body
-    text = member(body, "query", str)
+    text = require_member(body, "query", str)
     try:
         operation = parse(text, body.get("variables") or {})
     except GraphQLSyntaxError as exc:
@@ -73,8 +73,8 @@ def _keys(context: RequestContext, arguments: dict[str, Any]) -> object:
 
 
 def _create_key(context: RequestContext, arguments: dict[str, Any]) -> object:
-    data = member(arguments, "data", dict[str, Any])
-    name = member(data, "name", str)
+    data = require_member(arguments, "data", dict[str, Any])
+    name = require_member(data, "name", str)
     store, ids = context.store, context.factory.ids
     if store.select("ApiKey", {"name": name}):
         raise HttpError(400, f"there is an API key {name} already")
@@ -97,7 +97,7 @@ def _create_key(context: RequestContext, arguments: dict[str, Any]) -> object:
 
 
 def _delete_key(context: RequestContext, arguments: dict[str, Any]) -> object:
-    where = member(arguments, "where", dict[str, Any])
+    where = require_member(arguments, "where", dict[str, Any])
     found = context.store.select("ApiKey", where) if where else []
     if len(found) != 1:
         raise HttpError(404, "there is no such API key")
@@ -120,8 +120,8 @@ def _shown(context: RequestContext, key: Document) -> dict[str, object]:
 
 
 def _vnc(context: RequestContext, arguments: dict[str, Any]) -> object:
-    wanted = member(arguments, "input", dict[str, Any])
-    return vnc_ticket(context, member(wanted, "vm", dict[str, Any]))
+    wanted = require_member(arguments, "input", dict[str, Any])
+    return vnc_ticket(context, require_member(wanted, "vm", dict[str, Any]))
 
 
 _QUERIES: Mapping[str, _Resolver] = {

@@ -1,4 +1,4 @@
-"""GraphQL as clients of a Tower write it: one operation with fields and arguments, no fragments."""
+"""Parser of GraphQL: one operation with fields and arguments, without fragments."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The resources that clients read and change over GraphQL: clusters and VMs."""
+"""Read and update clusters and VMs over GraphQL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ..http_errors import BadRequestError, HttpError, member
+from ..http_errors import BadRequestError, HttpError, require_member
 from ..mutations.vm.edit_vm import MUTATIONS
 from .login import log_in
 from .mutations import mutation_context
@@ -81,7 +81,7 @@ def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
     """Answer a query for one resource by a unique filter; None where there is none."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
-        where = member(arguments, "where", dict[str, Any])
+        where = require_member(arguments, "where", dict[str, Any])
         found = context.store.select(resource, where) if where else []
         return GraphQLNode(context.store, resource, found[0], context.language) if found else None
 
@@ -94,8 +94,8 @@ def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
     Raises:
         HttpError: The VM is not there, or the change is none that the simulator models.
     """
-    where = member(arguments, "where", dict[str, Any])
-    data = dict(member(arguments, "data", dict[str, Any]))
+    where = require_member(arguments, "where", dict[str, Any])
+    data = dict(require_member(arguments, "data", dict[str, Any]))
     vm = single("Vm")(context, {"where": where})
     if vm is None:
         raise HttpError(404, "there is no such VM")

@@ -1,4 +1,4 @@
-"""Logging in, and which version answers."""
+"""Answer logins, and the query of the version."""
 
 from __future__ import annotations
 

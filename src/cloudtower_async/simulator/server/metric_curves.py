@@ -1,8 +1,7 @@
-"""Load curves: what a metric of a thing is at a time. The same at each look, however it is context.
+"""Load curves: the value of a metric at a time, the same however often it is queried.
 
-What the fleet says of a thing is the level that its curve swings around: by day and week, as
-people work, with some unrest. What belongs together agrees: reads and writes make up their sum, a
-percentage and the amount move as one.
+A curve oscillates around the figure in the fleet, by day and week as people work, with some noise.
+Related metrics agree: reads and writes add up, a percentage follows its amount.
 """
 
 from __future__ import annotations

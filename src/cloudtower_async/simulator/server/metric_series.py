@@ -1,4 +1,4 @@
-"""Which series there are: the names of metrics, and the things that have them with their labels."""
+"""Series of metrics: names of metrics, the resources that have them, and labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..http_errors import member
+from ..http_errors import require_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +46,7 @@ _Expand: TypeAlias = "Callable[[Store, Document, Any], Iterable[LabeledSeries]]"
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesFamily:
+class MetricGroup:
     """The metrics of one operation.
 
     Args:
@@ -69,24 +69,26 @@ class SeriesFamily:
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:
         """The series that a body asks for."""
-        for document in store.select(self.resource, member(body, self.subject, dict[str, Any])):
+        for document in store.select(
+            self.resource, require_member(body, self.subject, dict[str, Any])
+        ):
             if _measured(store, self.resource, document):
                 yield from self.expand(store, document, body)
 
 
-def family_of(name: str) -> SeriesFamily | None:
+def group_of(name: str) -> MetricGroup | None:
     """The metrics that one belongs to; None when there is no such metric."""
-    return next((family for family in METRIC_FAMILIES.values() if name in family.names), None)
+    return next((group for group in METRIC_GROUPS.values() if name in group.names), None)
 
 
-def within(store: Store, family: SeriesFamily, clusters: set[str]) -> Iterator[LabeledSeries]:
+def within(store: Store, group: MetricGroup, clusters: set[str]) -> Iterator[LabeledSeries]:
     """The series of all that is in some clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
-    for document in store.select(family.resource):
-        if _cluster_of(store, family.resource, document) in clusters and _measured(
-            store, family.resource, document
+    for document in store.select(group.resource):
+        if _cluster_of(store, group.resource, document) in clusters and _measured(
+            store, group.resource, document
         ):
-            yield from family.expand(store, document, body)
+            yield from group.expand(store, document, body)
 
 
 _HOMES = {
@@ -149,7 +151,7 @@ def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]
 
 def _services(label: str) -> _Expand:
     def expand(_: Store, host: Document, body: object) -> Iterator[LabeledSeries]:
-        for service in member(body, "services", list[str]):
+        for service in require_member(body, "services", list[str]):
             if service in _SERVICES:
                 yield LabeledSeries({label: host["local_id"], "_service": service}, host)
 
@@ -252,45 +254,45 @@ _NICS = _interfaces("_host", "Nic", "nics", ("_device", "name"))
 _SCVM_NICS = _interfaces("_scvm", "Nic", "nics", ("_device", "name"))
 
 
-def _family(
+def _group(
     subject: str, resource: str, names: Iterable[str], expand: _Expand, *, echoes: bool = False
-) -> SeriesFamily:
-    return SeriesFamily(subject, resource, frozenset(names), expand, echoes)
+) -> MetricGroup:
+    return MetricGroup(subject, resource, frozenset(names), expand, echoes)
 
 
-METRIC_FAMILIES: dict[str, SeriesFamily] = {
-    "get-vm-metrics": _family("vms", "Vm", _VM, _itself("_vm")),
-    "get-vm-network-metrics": _family("vms", "Vm", _network("elf_vm_network", "drop"), _VM_NICS),
-    "get-vm-volume-metrics": _family(
+METRIC_GROUPS: dict[str, MetricGroup] = {
+    "get-vm-metrics": _group("vms", "Vm", _VM, _itself("_vm")),
+    "get-vm-network-metrics": _group("vms", "Vm", _network("elf_vm_network", "drop"), _VM_NICS),
+    "get-vm-volume-metrics": _group(
         "vmVolumes",
         "VmVolume",
         _io("elf_vm_disk") | {"elf_vm_disk_logical_size_bytes"},
         _itself("_volume"),
     ),
-    "get-host-metrics": _family("hosts", "Host", _HOST, _itself("_host")),
-    "get-host-network-metrics": _family("hosts", "Host", _HOST_NETWORK, _NICS, echoes=True),
-    "get-host-service-metrics": _family(
+    "get-host-metrics": _group("hosts", "Host", _HOST, _itself("_host")),
+    "get-host-network-metrics": _group("hosts", "Host", _HOST_NETWORK, _NICS, echoes=True),
+    "get-host-service-metrics": _group(
         "hosts", "Host", (f"host_service_{name}" for name in _SERVICE), _services("_host")
     ),
-    "get-disk-metrics": _family(
+    "get-disk-metrics": _group(
         "disks",
         "Disk",
         _io("host_disk") | {f"host_disk_{name}" for name in _DISK},
         _disk("_host"),
     ),
-    "get-cluster-metrics": _family("clusters", "Cluster", _CLUSTER, _itself("_cluster")),
-    "get-lun-metrics": _family("luns", "IscsiLun", _LUN, _volume),
-    "get-nvmf-namespace-metrics": _family("nvmfNamespaces", "NvmfNamespace", _LUN, _volume),
-    "get-scvm-metrics": _family("hosts", "Host", _SCVM, _scvm(_itself("_scvm"))),
-    "get-scvm-network-metrics": _family(
+    "get-cluster-metrics": _group("clusters", "Cluster", _CLUSTER, _itself("_cluster")),
+    "get-lun-metrics": _group("luns", "IscsiLun", _LUN, _volume),
+    "get-nvmf-namespace-metrics": _group("nvmfNamespaces", "NvmfNamespace", _LUN, _volume),
+    "get-scvm-metrics": _group("hosts", "Host", _SCVM, _scvm(_itself("_scvm"))),
+    "get-scvm-network-metrics": _group(
         "hosts", "Host", _network("scvm_network", "drop"), _scvm(_SCVM_NICS)
     ),
-    "get-scvm-service-metrics": _family(
+    "get-scvm-service-metrics": _group(
         "hosts", "Host", (f"scvm_service_{name}" for name in _SERVICE), _scvm(_services("_scvm"))
     ),
-    "get-scvm-disk-metrics": _family("disks", "Disk", _io("scvm_disk"), _scvm(_disk("_scvm"))),
-    "get-witness-metrics": _family("clusters", "Cluster", _WITNESS, _witness),
-    "get-zone-metrics": _family(
+    "get-scvm-disk-metrics": _group("disks", "Disk", _io("scvm_disk"), _scvm(_disk("_scvm"))),
+    "get-witness-metrics": _group("clusters", "Cluster", _WITNESS, _witness),
+    "get-zone-metrics": _group(
         "clusters", "Cluster", (f"zbs_zone_cross_zone_{name}_speed_bps" for name in _ZONE), _zones
     ),
 }

@@ -1,4 +1,4 @@
-"""The metrics operations: which series there are, and the part of them that is asked for."""
+"""Answer the operations of metrics with series in the range of a request."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ..http_errors import BadRequestError, member
+from ..http_errors import BadRequestError, require_member
 from .metric_curves import curve, unit_of
-from .metric_series import METRIC_FAMILIES, LabeledSeries, SeriesFamily, family_of, within
+from .metric_series import METRIC_GROUPS, LabeledSeries, MetricGroup, group_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,15 +54,15 @@ class _Stream(NamedTuple):
 _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
-def _metrics(family: SeriesFamily, *, cuts: bool = False) -> Handler:
+def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
     """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
 
     def answer(context: RequestContext) -> object:
         span = _span(context)
-        found = list(family.find(context.store, context.request.body))
+        found = list(group.find(context.store, context.request.body))
         cuts_long = cuts and context.factory.behavior.long_metrics == "cut"
         return [
-            _of_metric(context, family, name, found, span, cuts_long) for name in _names(context)
+            _of_metric(context, group, name, found, span, cuts_long) for name in _names(context)
         ]
 
     return answer
@@ -70,30 +70,30 @@ def _metrics(family: SeriesFamily, *, cuts: bool = False) -> Handler:
 
 def _of_metric(
     context: RequestContext,
-    family: SeriesFamily,
+    group: MetricGroup,
     name: str,
     found: list[LabeledSeries],
     span: _Span,
     cuts_long: bool,
 ) -> dict[str, Any]:
-    if name in family.names:
+    if name in group.names:
         enough = context.state.metrics.most_streams + 1  # to see that some are left out
         curves = [*islice(_curves(name, found), enough)]
         if cuts_long and span.is_long and len(curves) >= _MANY:
             return _streams(context, name, curves, span.latest_half(), cut=True)
         return _streams(context, name, curves, span)
-    if family.has_empty_series(name):
+    if group.has_empty_series(name):
         empty = [_Stream(one.labels | {"metric_name": name}, []) for one in found]
         return _metric(name, span, streams=empty if span.times else [])
-    return _metric(name, span, streams=None if family_of(name) is None else [])
+    return _metric(name, span, streams=None if group_of(name) is None else [])
 
 
 def _top(context: RequestContext) -> object:
     """What is highest, or lowest, on average: of one kind of thing in some clusters."""
     body, store = context.request.body, context.store
-    count = member(body, "n", int)
-    where = member(body, "clusters", dict[str, Any])
-    way = member(body, "type", str)
+    count = require_member(body, "n", int)
+    where = require_member(body, "clusters", dict[str, Any])
+    way = require_member(body, "type", str)
     if way not in {"top", "bottom"}:
         raise BadRequestError("type: top or bottom")
     span = _span(context)
@@ -101,8 +101,8 @@ def _top(context: RequestContext) -> object:
     times = span.times[:: max(1, len(span.times) // _AVERAGED)]
     answers: list[object] = []
     for name in _names(context):
-        family = family_of(name)
-        curves = _curves(name, within(store, family, clusters)) if family and times else ()
+        group = group_of(name)
+        curves = _curves(name, within(store, group, clusters)) if group and times else ()
         averages = [
             (sum(map(value, times)) / len(times), labels | {"metric_name": name})
             for labels, value in curves
@@ -117,11 +117,11 @@ def _top(context: RequestContext) -> object:
 
 
 def _names(context: RequestContext) -> list[str]:
-    return member(context.request.body, "metrics", list[str])
+    return require_member(context.request.body, "metrics", list[str])
 
 
 def _span(context: RequestContext) -> _Span:
-    text = member(context.request.body, "range", str)
+    text = require_member(context.request.body, "range", str)
     known = _RANGE.fullmatch(text)
     if known is None:
         raise BadRequestError(f'range: {text!r} is no range such as "24h" or "7d"')
@@ -131,7 +131,7 @@ def _span(context: RequestContext) -> _Span:
     clock = context.factory.clock
     now = int((clock.started_at + timedelta(seconds=clock.now())).timestamp())
     last = now // step * step
-    # The steps lie at the same times whenever it is context, as Prometheus does it.
+    # The steps lie at the same times whenever a client asks, as in Prometheus.
     first = last if known[2] == "h" and number > _MOST_HOURS else last - seconds
     return _Span(range(first + step, last + 1, step))
 
@@ -178,6 +178,6 @@ def _metric(
 
 
 HANDLERS: dict[str, Handler] = {
-    **{path: _metrics(family, cuts=path == _CUTS) for path, family in METRIC_FAMILIES.items()},
+    **{path: _metrics(group, cuts=path == _CUTS) for path, group in METRIC_GROUPS.items()},
     "get-top-n-metrics-in-clusters": _top,
 }

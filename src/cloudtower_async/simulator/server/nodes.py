@@ -1,4 +1,4 @@
-"""The addresses that one simulator answers at: one Tower, or the two of an active/passive pair."""
+"""Listening addresses: one Tower, or the two nodes of an active/passive pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 from aiohttp import web
 
-from ..request_log import note
+from ..request_log import append_bounded
 
 if TYPE_CHECKING:
     import ssl
@@ -104,7 +104,7 @@ class Node:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.state == "active":
             return await self._handler(request)
-        note(self.turned_away, request.path, self._keep_requests)
+        append_bounded(self.turned_away, request.path, self._keep_requests)
         if self.state == "failing":
             return web.Response(status=503)
         active = [node.url for node in self._nodes if node.state == "active"]

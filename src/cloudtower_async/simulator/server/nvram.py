@@ -1,4 +1,4 @@
-"""The NVRAM of VMs: what was uploaded comes back."""
+"""Answer uploads and downloads of the NVRAM of VMs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from ..http_errors import BadRequestError, HttpError, member
+from ..http_errors import BadRequestError, HttpError, require_member
 from .vnc import find_vm
 
 if TYPE_CHECKING:
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 def _vm(context: RequestContext) -> Document:
     body = context.request.body
-    vm = find_vm(context, member(body, "vm", dict[str, Any]))
-    clusters = context.store.select("Cluster", member(body, "cluster", dict[str, Any]))
+    vm = find_vm(context, require_member(body, "vm", dict[str, Any]))
+    clusters = context.store.select("Cluster", require_member(body, "cluster", dict[str, Any]))
     if vm["cluster"] not in {cluster["id"] for cluster in clusters}:
         raise HttpError(404, f"VM {vm['name']} is not in this cluster")
     return vm
 
 
 def _upload(context: RequestContext) -> object:
-    vm, data = _vm(context), member(context.request.body, "data", str)
+    vm, data = _vm(context), require_member(context.request.body, "data", str)
     try:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):

@@ -1,11 +1,11 @@
-"""What an OVF descriptor says about a VM."""
+"""Parse OVF descriptors of VMs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from ..http_errors import BadRequestError, HttpError, member
+from ..http_errors import BadRequestError, HttpError, require_member
 from .request_parser import FilePart
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ _BUSES = {_IDE: "IDE", _SCSI: "SCSI", _SATA: "SCSI"}
 
 def _parse(context: RequestContext) -> object:
     body: Any = context.request.body
-    part = member(body, "file", object)
-    cluster = member(body, "cluster_id", str)
+    part = require_member(body, "file", object)
+    cluster = require_member(body, "cluster_id", str)
     if cluster not in context.store.table("Cluster"):
         raise HttpError(404, f"there is no cluster {cluster}")
     if not isinstance(part, FilePart):

@@ -1,4 +1,4 @@
-"""The HTTP face: from a request to an answer, proper or as the faults want it."""
+"""The request handler of the HTTP server: answer a request, or inject a fault."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Server:
             recorded, content = await parse_request(request, most)
         except ConnectionError:  # whoever sent it has hung up meanwhile
             return web.Response(status=400)
-        request_log.note(self.requests, recorded, self._keep_requests)
+        request_log.append_bounded(self.requests, recorded, self._keep_requests)
         operation = recorded.path
         await self._hold_up(self._faults.delay_of(operation))
         self._clock.advance(self._clock.per_request)
@@ -93,7 +93,7 @@ class Server:
         if fault is None or fault.executed:
             answer = await self._answer(request, recorded, content)
             if answer.status < 400:
-                request_log.note(self.executed, recorded, self._keep_requests)
+                request_log.append_bounded(self.executed, recorded, self._keep_requests)
         content = b""  # a request that hangs must not keep it
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)

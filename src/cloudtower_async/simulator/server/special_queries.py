@@ -1,4 +1,4 @@
-"""Queries that ask for something else than resources, as far as the fleet has the answer."""
+"""Answer queries that return something other than the resources of a filter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ... import models
 from ..fleet.field_values import fields_of
 from ..fleet.sizing import REPLICAS
-from ..http_errors import HttpError, member
+from ..http_errors import HttpError, require_member
 from .queries import parse_page
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ _LOG_SERVICES = {
 
 def _selected(context: RequestContext, resource: str) -> list[Document]:
     """Documents that the required where of a call asks for."""
-    where = member(context.request.body, "where", dict[str, Any])
+    where = require_member(context.request.body, "where", dict[str, Any])
     return context.store.select(resource, where)
 
 
 def _one(context: RequestContext, resource: str, name: str) -> Document:
     """The one document that a call is about."""
-    where = member(context.request.body, name, dict[str, Any])
+    where = require_member(context.request.body, name, dict[str, Any])
     found = context.store.select(resource, where)
     if len(found) != 1 or not where:
         raise HttpError(404, f"{name}: not one {resource}, but {len(found)}")
@@ -58,10 +58,10 @@ def _meta_leader(context: RequestContext) -> object:
 
 
 def _storage_info(context: RequestContext) -> object:
-    effect = member(context.request.body, "effect", dict[str, Any])
-    replicas = member(effect, "replica", list[int]) if effect.get("replica") else [REPLICAS]
-    ec = member(effect, "ec", list[dict[str, Any]]) if effect.get("ec") else []
-    codes = [(member(code, "k", int), member(code, "m", int)) for code in ec]
+    effect = require_member(context.request.body, "effect", dict[str, Any])
+    replicas = require_member(effect, "replica", list[int]) if effect.get("replica") else [REPLICAS]
+    ec = require_member(effect, "ec", list[dict[str, Any]]) if effect.get("ec") else []
+    codes = [(require_member(code, "k", int), require_member(code, "m", int)) for code in ec]
 
     def info(cluster: Document) -> dict[str, Any]:
         free = max(0, cluster["valid_data_space"] - cluster["used_data_space"])
@@ -140,8 +140,8 @@ def _in_full(
 
 
 def _log_services(context: RequestContext) -> object:
-    wanted = member(context.request.body, "input", dict[str, Any])
-    if not context.store.select("Cluster", member(wanted, "cluster", dict[str, Any])):
+    wanted = require_member(context.request.body, "input", dict[str, Any])
+    if not context.store.select("Cluster", require_member(wanted, "cluster", dict[str, Any])):
         raise HttpError(404, "input.cluster: there is no such cluster")
     return [
         {"group_name": group, "service_list": services} for group, services in _LOG_SERVICES.items()

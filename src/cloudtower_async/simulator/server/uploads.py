@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from ..http_errors import BadRequestError, HttpError, member
+from ..http_errors import BadRequestError, HttpError, require_member
 from ..mutations.body import amount
 from ..uploads import ReceivedUpload, check_size, is_open
 from . import upload_destinations
@@ -23,7 +23,7 @@ def _upload(
     context: RequestContext, aim: Callable[[UploadRequest], UploadDestination | None]
 ) -> Document:
     body = cast("dict[str, Any]", context.request.body)
-    part = member(body, "file", object)
+    part = require_member(body, "file", object)
     if not isinstance(part, FilePart):
         raise BadRequestError("file: required, in a form")
     uploads = context.state.uploads
@@ -62,7 +62,7 @@ def _several(aim: Callable[[UploadRequest], UploadDestination | None]) -> Handle
 
 
 def _cancel(context: RequestContext) -> object:
-    where = member(context.request.body, "where", dict[str, Any])
+    where = require_member(context.request.body, "where", dict[str, Any])
     tasks = [one for one in context.store.select("UploadTask", where) if is_open(one)]
     if not tasks:
         raise HttpError(304, "nothing to cancel")

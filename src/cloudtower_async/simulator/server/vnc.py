@@ -1,4 +1,4 @@
-"""Tickets for the screens of VMs."""
+"""Tickets for VNC consoles of VMs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from ..http_errors import HttpError, member
+from ..http_errors import HttpError, require_member
 
 if TYPE_CHECKING:
     from ..store.filters import Document
@@ -40,7 +40,7 @@ def vnc_ticket(context: RequestContext, where: dict[str, Any]) -> dict[str, str]
 
 
 def _info(context: RequestContext) -> object:
-    where = member(context.request.body, "vm", dict[str, Any])
+    where = require_member(context.request.body, "vm", dict[str, Any])
     made = vnc_ticket(context, where)
     vm = find_vm(context, where)
     tower = urlsplit(context.state.url).netloc

@@ -1,1 +1,1 @@
-"""What the simulated server knows, and how it is looked up."""
+"""The store: documents, filters, pagination and the schema of resources."""

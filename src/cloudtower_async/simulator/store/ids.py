@@ -1,4 +1,4 @@
-"""Ids in the form of the server's, the same ones from the same seed."""
+"""Reproducible ids in the format of the server's."""
 
 from __future__ import annotations
 

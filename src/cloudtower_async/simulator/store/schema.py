@@ -1,4 +1,4 @@
-"""What resources there are and what fields and keys they have, read off the generated code."""
+"""Schema of resources: their fields, relations and filters, read from the generated code."""
 
 from __future__ import annotations
 

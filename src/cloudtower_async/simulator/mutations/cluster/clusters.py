@@ -1,4 +1,4 @@
-"""Connecting clusters."""
+"""Connect clusters."""
 
 from __future__ import annotations
 

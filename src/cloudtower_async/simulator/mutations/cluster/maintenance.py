@@ -1,4 +1,4 @@
-"""Maintenance mode of hosts, and their power."""
+"""Maintenance mode and power of hosts."""
 
 from __future__ import annotations
 

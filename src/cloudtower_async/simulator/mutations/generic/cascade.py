@@ -1,4 +1,4 @@
-"""What hangs on a document: deleted with it, or a reason not to delete it."""
+"""Cascading deletes: what is deleted with a document, or prevents its deletion."""
 
 from __future__ import annotations
 

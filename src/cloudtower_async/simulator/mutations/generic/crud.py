@@ -1,8 +1,7 @@
-"""Creating, updating and deleting by the schema's own shapes.
+"""Create, update and delete resources as the schema describes it.
 
-What an operation is about and what its body sets is read off the generated code: the answer names
-the resource, keys of the body are fields, relations, or ids of these. Where the schema cannot be
-read so, ``exceptions`` says how, and why.
+The answer of an operation names the resource; the keys of its body are fields, relations, or ids of
+relations. `schema_overrides` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -16,7 +15,16 @@ from ...http_errors import HttpError
 from ...tasks import Failure, Work
 from ..body_validation import check_body
 from ..duplicate_names import check_name
-from ..mutation import GONE, differs, has_status, meant, merged, mutation_at, start, start_for_each
+from ..mutation import (
+    GONE,
+    differs,
+    has_status,
+    merged,
+    mutation_at,
+    select_documents,
+    start,
+    start_for_each,
+)
 from ..resource_names import noun, title
 from ..storage.volume_snapshots import removed_with
 from . import schema_overrides
@@ -128,7 +136,7 @@ def add(
 def _update(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa: ANN401
     store, resource = context.store, mutation.resource
     said: Body = body.get("data") or {} if mutation.has_key("data") else body
-    documents = meant(context, mutation, body, said)
+    documents = select_documents(context, mutation, body, said)
     # A few have no data apart from these.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}
     values = to_fields(context, resource, data, schema_overrides.RULES)
@@ -155,7 +163,7 @@ def _update(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 
 def _delete(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa: ANN401
     store, resource = context.store, mutation.resource
-    documents = meant(context, mutation, body, {})
+    documents = select_documents(context, mutation, body, {})
     for document in documents:
         schema_overrides.refuse(context, resource, document)
         if resource not in schema_overrides.REFUSED_BY_TASK:

@@ -1,4 +1,4 @@
-"""Documents as the schema wants them: what it requires and nobody has said is filled in."""
+"""New documents with every field that the schema requires."""
 
 from __future__ import annotations
 

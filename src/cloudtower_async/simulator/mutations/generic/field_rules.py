@@ -1,4 +1,4 @@
-"""From the keys of a body to the fields of a document."""
+"""Rules that turn the keys of a body into the fields of a document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..body import Fields
     from ..context import Context
 
-Rule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
+FieldRule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
 """Takes the context, the resource, what the body says of one document, and the value of a key."""
 
 
@@ -25,7 +25,7 @@ def to_fields(
     context: Context,
     resource: str,
     data: Mapping[str, Any],
-    exceptions: Mapping[tuple[str, str], Rule | None],
+    exceptions: Mapping[tuple[str, str], FieldRule | None],
 ) -> Fields:
     """The fields that a body sets.
 
@@ -40,7 +40,7 @@ def to_fields(
     """
     values: Fields = {}
     for key, value in data.items():
-        rule = exceptions.get((resource, key), automatic(resource, key))
+        rule = exceptions.get((resource, key), rule_by_name(resource, key))
         if rule is None:
             raise HttpError(501, f"the simulator does not model {key} of {resource}")
         for field, said in rule(context, resource, data, value).items():
@@ -51,7 +51,7 @@ def to_fields(
 
 
 @functools.cache
-def automatic(resource: str, key: str) -> Rule | None:
+def rule_by_name(resource: str, key: str) -> FieldRule | None:
     """What a key means by its name: a field, a relation, the id or ids of one, a unit."""
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
@@ -71,17 +71,17 @@ def ignored(context: Context, resource: str, data: Mapping[str, Any], value: obj
     return {}
 
 
-def renamed(field: str) -> Rule:
+def renamed(field: str) -> FieldRule:
     """A key that sets a field of another name."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
-        found = cast("Rule", automatic(resource, field))
+        found = cast("FieldRule", rule_by_name(resource, field))
         return found(context, resource, data, value)
 
     return rule
 
 
-def listed(field: str) -> Rule:
+def listed(field: str) -> FieldRule:
     """A key for one, where the document has a list."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -90,7 +90,7 @@ def listed(field: str) -> Rule:
     return rule
 
 
-def member_of(field: str, name: str) -> Rule:
+def member_of(field: str, name: str) -> FieldRule:
     """A key that sets one member of a field that is an object."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -100,7 +100,7 @@ def member_of(field: str, name: str) -> Rule:
     return rule
 
 
-def linked(context: Context, target: str, value: object) -> list[str]:
+def resolve_ids(context: Context, target: str, value: object) -> list[str]:
     """The ids that a filter, an id, or a list of ids stands for.
 
     Raises:
@@ -134,7 +134,7 @@ def _set_relation(
     relation: Relation, context: Context, resource: str, data: Mapping[str, Any], value: object
 ) -> Fields:
     del resource, data
-    ids = linked(context, relation.target, value)
+    ids = resolve_ids(context, relation.target, value)
     if relation.many:
         return {relation.field: ids}
     if not ids and value is not None:

@@ -1,4 +1,4 @@
-"""Where the names in the schema do not say what an operation does: in tables, with the reasons."""
+"""Corrections of what the schema's names say about mutations: tables, with reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..policy import security_policies
 from ..resource_names import title
 from ..storage import volume_snapshots
 from .default_documents import new_document
-from .field_rules import ignored, linked, listed, member_of, renamed, to_fields
+from .field_rules import ignored, listed, member_of, renamed, resolve_ids, to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...store.store import Store
     from ..body import Body, Fields
     from ..context import Context
-    from .field_rules import Rule
+    from .field_rules import FieldRule
 
 NOT_GENERIC: Mapping[str, str] = {
     "create-host": "a host comes with disks, networks and a password, and joins a cluster",
@@ -40,7 +40,7 @@ AT_ONCE = frozenset({"Task", "UserAuditLog"})
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
     del resource, data
-    return {"exclude_ids": linked(context, "Vm", value)}
+    return {"exclude_ids": resolve_ids(context, "Vm", value)}
 
 
 def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
@@ -68,7 +68,7 @@ def _erasure_coding(
     return {"elf_storage_policy": "EC", **figures}
 
 
-def _two_languages(field: str) -> Rule:
+def _two_languages(field: str) -> FieldRule:
     def rule(
         context: Context, resource: str, data: Mapping[str, Any], value: Mapping[str, str]
     ) -> Fields:
@@ -106,7 +106,7 @@ def _services(
     return {"service_groups": groups, "groups": list(groups), "services": services}
 
 
-RULES: Mapping[tuple[str, str], Rule | None] = {
+RULES: Mapping[tuple[str, str], FieldRule | None] = {
     **security_policies.RULES,
     ("AlertNotifier", "smtp_server_id"): renamed("smtp_server_config"),
     ("BackupPlan", "disconnect_strategy"): ignored,  # what becomes of backups is not shown

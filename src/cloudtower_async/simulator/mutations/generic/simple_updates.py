@@ -1,4 +1,4 @@
-"""Operations that set something of what their filter matches, and are called after what they do."""
+"""Mutations that set fields of the documents that a filter matches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...http_errors import HttpError
 from ..body_validation import check_body
-from ..mutation import differs, meant, mutation_at, start_for_each
+from ..mutation import differs, mutation_at, select_documents, start_for_each
 from . import schema_overrides
 from .default_documents import conform
-from .field_rules import linked, to_fields
+from .field_rules import resolve_ids, to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Action:
     def _act(self, context: Context, mutation: Mutation, part: Body) -> list[Result]:
         store, resource = context.store, mutation.resource
         data: Body = part.get("data") or {}
-        documents = meant(context, mutation, part, {})
+        documents = select_documents(context, mutation, part, {})
         planned = {one["id"]: self.values(context, one, data) for one in documents}
         if mutation.not_modified:
             documents = [one for one in documents if differs(one, planned[one["id"]])]
@@ -115,7 +115,7 @@ def _mount(context: Context, document: Document, data: Body) -> Fields:
 def _attach(context: Context, document: Document, data: Body) -> Fields:
     """To the VMs that are named, one way or the other."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
-    ids = linked(context, "Vm", asked)
+    ids = resolve_ids(context, "Vm", asked)
     if not ids:
         raise HttpError(404, "no VM matches")
     vm = conform(context.factory, "UsbDevice", "vm", context.store.get("Vm", ids[0]))
@@ -126,7 +126,7 @@ def _attach(context: Context, document: Document, data: Body) -> Fields:
 def _detach(context: Context, document: Document, data: Body) -> Fields:
     """From the VMs that are named, or from all."""
     attached: list[str] = document.get("vms") or []
-    gone = linked(context, "Vm", data["vms"]) if "vms" in data else attached
+    gone = resolve_ids(context, "Vm", data["vms"]) if "vms" in data else attached
     left = [one for one in attached if one not in gone]
     vm = None
     if left:
@@ -144,7 +144,7 @@ def _copy_images(context: Context, document: Document, data: Body) -> None:
     store = context.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
     there = {image["cluster"] for image in images}
-    for cluster in linked(context, "Cluster", data["clusters"]):
+    for cluster in resolve_ids(context, "Cluster", data["clusters"]):
         if cluster not in there:
             said = {name: document[name] for name in ("name", "description", "size", "path")}
             ids = {"id": context.factory.ids.cuid(), "local_id": context.factory.ids.uuid()}
@@ -155,7 +155,7 @@ def _copy_images(context: Context, document: Document, data: Body) -> None:
 
 def _remove_images(context: Context, document: Document, data: Body) -> None:
     store = context.store
-    clusters = set(linked(context, "Cluster", data["clusters"]))
+    clusters = set(resolve_ids(context, "Cluster", data["clusters"]))
     for one in list(document.get("elf_images") or ()):
         if store.get("ElfImage", one)["cluster"] in clusters:
             store.remove("ElfImage", one)

@@ -1,4 +1,4 @@
-"""Floating IPs, by number or by address."""
+"""Create floating IPs, by number or by address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from ...http_errors import HttpError
 from ..body_validation import check_body
 from ..generic.crud import add, complete
-from ..generic.field_rules import linked
+from ..generic.field_rules import resolve_ids
 from ..mutation import mutation_at
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _floating_ips(context: Context, body: Body) -> Results:
     check_body(mutation.path, body)
     resource = "VirtualPrivateCloudFloatingIp"
     ties = {
-        field: linked(context, target, body[f"{field}_id"])[0]
+        field: resolve_ids(context, target, body[f"{field}_id"])[0]
         for field, target in (
             ("vpc", "VirtualPrivateCloud"),
             ("external_subnet", "VirtualPrivateCloudExternalSubnet"),

@@ -1,18 +1,18 @@
-"""Whom security rules are about: filters go in, what they found is kept."""
+"""Targets of security policies: filters in a body become lists of what they match."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..generic.default_documents import conform
-from ..generic.field_rules import linked
+from ..generic.field_rules import resolve_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..body import Fields
     from ..context import Context
-    from ..generic.field_rules import Rule
+    from ..generic.field_rules import FieldRule
 
 
 def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
@@ -20,11 +20,11 @@ def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
     store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):
-        ids = linked(context, "Label", where)
+        ids = resolve_ids(context, "Label", where)
         labels = [store.get("Label", one) for one in ids]
         found.append({"type": "SELECTOR", "selector": labels, "selector_ids": ids})
     if (where := target.get("security_groups")) is not None:
-        for one in linked(context, "SecurityGroup", where):
+        for one in resolve_ids(context, "SecurityGroup", where):
             group = store.get("SecurityGroup", one)
             said = {"security_group": group, "security_group_id": one}
             found.append({"type": "SECURITY_GROUP", **said})
@@ -41,12 +41,12 @@ def _apply_to(context: Context, resource: str, data: Mapping[str, Any], value: A
     return {"apply_to": conform(context.factory, resource, "apply_to", entries)}
 
 
-def _flows(field: str) -> Rule:
+def _flows(field: str) -> FieldRule:
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
         del data
         entries: list[Fields] = []
         for part in value:
-            service_ids = linked(context, "NetworkPolicyRuleService", part.get("service_ids"))
+            service_ids = resolve_ids(context, "NetworkPolicyRuleService", part.get("service_ids"))
             store = context.store
             services = [store.get("NetworkPolicyRuleService", one) for one in service_ids]
             said = {"ports": part.get("ports"), "service_ids": service_ids, "services": services}
@@ -63,13 +63,13 @@ def _label_groups(context: Context, resource: str, data: Mapping[str, Any], valu
     store = context.store
     wheres = [part.get("label_ids", part) for part in value]
     groups = [
-        {"labels": [store.get("Label", one) for one in linked(context, "Label", where)]}
+        {"labels": [store.get("Label", one) for one in resolve_ids(context, "Label", where)]}
         for where in wheres
     ]
     return {"label_groups": conform(context.factory, resource, "label_groups", groups)}
 
 
-RULES: dict[tuple[str, str], Rule | None] = {
+RULES: dict[tuple[str, str], FieldRule | None] = {
     ("SecurityPolicy", "apply_to"): _apply_to,
     ("SecurityPolicy", "egress"): _flows("egress"),
     ("SecurityPolicy", "ingress"): _flows("ingress"),

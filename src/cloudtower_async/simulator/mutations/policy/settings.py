@@ -1,4 +1,4 @@
-"""Settings, alert rules and accounts whose operations are of no regular shape."""
+"""Settings, alert rules and accounts with irregular operations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...tasks import Work
 from ..body_validation import check_body
 from ..context import Result
 from ..generic.default_documents import new_document
-from ..generic.field_rules import linked
+from ..generic.field_rules import resolve_ids
 from ..mutation import start_task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _delete_recycle_bin(context: Context, body: Body) -> Results:
     path = "delete-cluster-recycle-bin-setting"
     check_body(path, body)
     store = context.store
-    clusters = set(linked(context, "Cluster", body["where"]))
+    clusters = set(resolve_ids(context, "Cluster", body["where"]))
     found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
     if not found:
         raise NoMatchError("no cluster matches the where")
@@ -51,7 +51,7 @@ def _customize_alert_rule(context: Context, body: Body) -> Results:
     check_body(path, body)
     store = context.store
     data = dict(body["data"])
-    clusters = linked(context, "Cluster", data.pop("clusters"))
+    clusters = resolve_ids(context, "Cluster", data.pop("clusters"))
     found = store.select(resource, body["where"])
     if not found or not clusters:
         raise NoMatchError("no alert rule or no cluster matches")
@@ -82,7 +82,7 @@ def _update_esxi_accounts(context: Context, body: Body) -> Results:
     store = context.store
     said: list[Body] = body["data"]
     for part in said:
-        linked(context, "VsphereEsxiAccount", part["esxi_account_id"])
+        resolve_ids(context, "VsphereEsxiAccount", part["esxi_account_id"])
     if not said:
         raise HttpError(304, "nothing to change")
     ids = tuple(part["esxi_account_id"] for part in said)

@@ -1,4 +1,4 @@
-"""Roll-back of consistency groups to their snapshots."""
+"""Roll consistency groups back to their snapshots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..body_validation import check_body
-from ..mutation import meant, mutation_at, start_for_each
+from ..mutation import mutation_at, select_documents, start_for_each
 from .volume_snapshots import roll_back_members
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def _roll_back_group(context: Context, body: Body) -> Results:
     """Everything in the group becomes what it was."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
     check_body(mutation.path, body)
-    documents = meant(context, mutation, body, {})
+    documents = select_documents(context, mutation, body, {})
     return start_for_each(context, mutation, documents, partial(roll_back_members, context.store))
 
 

@@ -1,4 +1,4 @@
-"""Clones, copies and roll-backs of volumes, LUNs and namespaces."""
+"""Clone, copy and roll back volumes, LUNs and namespaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...http_errors import HttpError
 from ..body_validation import check_body
 from ..generic import schema_overrides
 from ..generic.crud import add, complete
-from ..generic.field_rules import linked, to_fields
+from ..generic.field_rules import resolve_ids, to_fields
 from ..mutation import mutation_at, start_for_each
 from . import volume_snapshots
 
@@ -100,7 +100,7 @@ class Rollback:
 
 
 def _one(context: Context, resource: str, wanted: object) -> Document:
-    ids = linked(context, resource, wanted)
+    ids = resolve_ids(context, resource, wanted)
     if not ids:
         raise HttpError(404, f"no {resource} matches the where")
     return context.store.get(resource, ids[0])

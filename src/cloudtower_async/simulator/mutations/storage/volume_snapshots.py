@@ -1,4 +1,4 @@
-"""Snapshots of volumes, LUNs and namespaces: what each kind is taken of, and what it has of it."""
+"""Snapshots of volumes, LUNs and namespaces: their sources and shared fields."""
 
 from __future__ import annotations
 

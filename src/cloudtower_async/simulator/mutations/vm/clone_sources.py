@@ -1,4 +1,4 @@
-"""What a new VM can be made from: another VM, a snapshot, a template."""
+"""Drafts of a new VM from its source: a VM, a snapshot or a template."""
 
 from __future__ import annotations
 

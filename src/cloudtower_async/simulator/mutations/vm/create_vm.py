@@ -1,4 +1,4 @@
-"""Creating VMs: anew, from a template, as a clone, from a snapshot."""
+"""Create VMs: blank, from a template, as a clone, from a snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recycle bin, and deleting VMs."""
+"""Move VMs to the recycle bin, recover and delete them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The disks, CD-ROMs and NICs of a VM: drafts of them, and the documents that come of these."""
+"""Disks, CD-ROMs and NICs of a VM: drafts, and the documents made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks and CD-ROMs of VMs: adding, changing, removing them."""
+"""Add, update and remove disks and CD-ROMs of VMs."""
 
 from __future__ import annotations
 

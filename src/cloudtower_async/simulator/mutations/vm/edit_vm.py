@@ -1,4 +1,4 @@
-"""Editing VMs, what is in their guests, and where they belong."""
+"""Edit VMs: settings, guest options, owner and folder."""
 
 from __future__ import annotations
 

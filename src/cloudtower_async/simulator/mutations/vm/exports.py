@@ -1,4 +1,4 @@
-"""Exporting VMs, templates and volumes to files."""
+"""Export VMs, templates and volumes to files."""
 
 from __future__ import annotations
 

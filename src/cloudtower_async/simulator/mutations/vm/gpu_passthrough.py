@@ -1,4 +1,4 @@
-"""GPUs and NICs of hosts that VMs get for themselves."""
+"""Pass GPUs and NICs of hosts through to VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importing VMs, templates and volumes from what was uploaded before."""
+"""Import VMs, templates and volumes from uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving VMs: to another host, and to another cluster."""
+"""Migrate VMs to another host or another cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NICs of VMs: adding, changing, removing them."""
+"""Add, update and remove NICs of VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which host a VM runs on."""
+"""Placement of VMs on hosts."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...http_errors import HttpError, member
+from ...http_errors import HttpError, require_member
 from ..context import Result, select_vms, start_vm_task
 from .guests import switch
 from .placement import place, wanted_host
@@ -56,7 +56,7 @@ def _chosen_host(context: Context, body: Body) -> Document | None:
     data = body.get("data")
     if data is None:
         return None
-    member(data, "host_id", str)
+    require_member(data, "host_id", str)
     identifier = wanted_host(data)
     if identifier is None:
         return None

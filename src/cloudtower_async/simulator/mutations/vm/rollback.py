@@ -1,4 +1,4 @@
-"""Rolling a VM back to what it was when a snapshot was taken."""
+"""Roll a VM back to a snapshot."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Snapshots of VMs, with those of their disks."""
+"""Create and delete snapshots of VMs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ...fleet.snapshots import freeze, lun_snapshots, snapshot_fields
-from ...http_errors import HttpError, NoMatchError, member
+from ...http_errors import HttpError, NoMatchError, require_member
 from ...tasks import Failure, Work
 from ..context import Result, reject_locked
 
@@ -27,11 +27,11 @@ def _create_snapshots(context: Context, body: Body) -> list[Result]:
     store = context.store
     wanted = [
         (
-            member(item, "vm_id", str),
-            member(item, "name", str),
+            require_member(item, "vm_id", str),
+            require_member(item, "name", str),
             item.get("consistent_type") or "CRASH_CONSISTENT",
         )
-        for item in member(body, "data", list[dict[str, Any]])
+        for item in require_member(body, "data", list[dict[str, Any]])
     ]
     if missing := [vm for vm, _, _ in wanted if vm not in store.table("Vm")]:
         raise HttpError(404, f"there is no VM {missing[0]}")
@@ -69,7 +69,7 @@ def _create_snapshot(context: Context, vm: Document, name: str, consistent_type:
 
 def _delete_snapshots(context: Context, body: Body) -> list[Result]:
     store = context.store
-    snapshots = store.select("VmSnapshot", member(body, "where", dict[str, Any]))
+    snapshots = store.select("VmSnapshot", require_member(body, "where", dict[str, Any]))
     if not snapshots:
         raise NoMatchError("no snapshot matches the where")
     reject_locked(context, snapshots, owner="vm")

@@ -1,4 +1,4 @@
-"""Templates made from VMs: those of a cluster, and those of the content library."""
+"""Create templates from VMs, in a cluster or in the content library."""
 
 from __future__ import annotations
 

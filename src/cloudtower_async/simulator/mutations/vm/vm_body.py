@@ -1,4 +1,4 @@
-"""From the body of a mutation to drafts: of disks, CD-ROMs, NICs and settings of a VM."""
+"""Read disks, CD-ROMs, NICs and settings of a VM from the body of a mutation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VMs to be: what each way of creating one comes down to, and how it is carried out."""
+"""Build VMs from drafts, whichever way they are created."""
 
 from __future__ import annotations
 

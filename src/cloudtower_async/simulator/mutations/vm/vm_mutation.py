@@ -1,4 +1,4 @@
-"""What the effects on VMs share: finding what they are about, and how such a mutation runs."""
+"""Mutations of VMs and their devices: find them, check them, start a task for each VM."""
 
 from __future__ import annotations
 
