@@ -62,8 +62,8 @@ def _succeed() -> Failure | None:
     return None
 
 
-def _nothing() -> None:
-    pass
+def do_nothing() -> None:
+    """Do nothing: the default of a step of a task."""
 
 
 def _ready() -> bool:
@@ -82,8 +82,8 @@ class Work:
     """
 
     succeed: Callable[[], Failure | None] = _succeed
-    fail: Callable[[], None] = _nothing
-    settle: Callable[[], None] = _nothing
+    fail: Callable[[], None] = do_nothing
+    settle: Callable[[], None] = do_nothing
     ready: Callable[[], bool] = _ready
 
 

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 from ...calls.arg_types import arguments_of, newest_member
 from ...calls.registry import operation_at
 from ..http_errors import BadRequestError
+from ..store.schema import JSON_TYPES
 from .body import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...calls.arg_types import ArgType
-
-_EXPECTED: Mapping[type, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    dict: ("an object", (dict,)),
-    float: ("a number", (int, float)),
-    int: ("a whole number", (int,)),
-    list: ("a list", (list,)),
-    str: ("a text", (str,)),
-}
-"""What the error calls each type, and its JSON types. Anything else may hold anything."""
 
 
 def check_body(path: str, body: object) -> None:
@@ -38,13 +29,12 @@ def check_body(path: str, body: object) -> None:
 
 
 def _check(wanted: ArgType, value: object, path: str) -> None:
-    if wanted.kind not in _EXPECTED or (value is None and wanted.nullable):
+    if wanted.kind not in JSON_TYPES or (value is None and wanted.nullable):
         return
-    expected, types = _EXPECTED[wanted.kind]
+    expected, types = JSON_TYPES[wanted.kind]
     if wanted.choices:
         expected = f"one of {', '.join(sorted(wanted.choices))}"
-    wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-    if wrong or (wanted.choices and value not in wanted.choices):
+    if type(value) not in types or (wanted.choices and value not in wanted.choices):
         raise BadRequestError(f"{path}: expected {expected}, got {value!r:.60}")
     if wanted.item is not None:
         for place, item in enumerate(cast("list[object]", value)):

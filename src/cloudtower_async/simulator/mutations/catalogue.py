@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import reports
 from .cluster import clusters, maintenance
 from .generic import crud, simple_updates
 from .network import floating_ips
@@ -35,7 +34,6 @@ MUTATIONS: dict[str, Handler] = {
     **copies.MUTATIONS,
     **consistency_groups.MUTATIONS,
     **floating_ips.MUTATIONS,
-    **reports.MUTATIONS,
     **settings.MUTATIONS,
     **clusters.MUTATIONS,
     **power.MUTATIONS,

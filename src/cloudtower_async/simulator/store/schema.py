@@ -27,6 +27,16 @@ _SUFFIXES = (
     *("not_in", "not_contains", "not_starts_with", "not_ends_with", "not", "in"),
     *("lte", "lt", "gte", "gt", "contains", "starts_with", "ends_with"),
 )
+JSON_TYPES: Mapping[type, tuple[str, tuple[type, ...]]] = {
+    bool: ("true or false", (bool,)),
+    dict: ("an object", (dict,)),
+    float: ("a number", (int, float)),
+    int: ("a whole number", (int,)),
+    list: ("a list", (list,)),
+    str: ("a text", (str,)),
+}
+"""What errors call each type of an argument, and the types of decoded JSON that fit it."""
+
 _COUNTS = {
     ("IscsiTarget", "luns"): "iscsi_luns_num",
     ("NvmfSubsystem", "namespaces"): "nvmf_namespaces_num",
@@ -239,9 +249,7 @@ def _split(key: str, known: Mapping[str, Any]) -> tuple[str, str]:
 def _check(found: ArgType, *, is_date: bool) -> Callable[[object], object]:
     if found.choices:
         return functools.partial(_one_of, found.choices)
-    if found.kind is str:
-        return _date if is_date else _string
-    return {bool: _boolean, int: _whole, float: _number}[found.kind]
+    return _date if is_date and found.kind is str else functools.partial(_of_type, found.kind)
 
 
 def _one_of(values: frozenset[str], value: object) -> object:
@@ -250,28 +258,11 @@ def _one_of(values: frozenset[str], value: object) -> object:
     raise ValueError(f"one of {', '.join(sorted(values))}")
 
 
-def _boolean(value: object) -> object:
-    if isinstance(value, bool):
+def _of_type(kind: type, value: object) -> object:
+    expected, types = JSON_TYPES[kind]
+    if type(value) in types:
         return value
-    raise ValueError("true or false")
-
-
-def _whole(value: object) -> object:
-    if type(value) is int:
-        return value
-    raise ValueError("a whole number")
-
-
-def _number(value: object) -> object:
-    if type(value) in {int, float}:
-        return value
-    raise ValueError("a number")
-
-
-def _string(value: object) -> object:
-    if isinstance(value, str):
-        return value
-    raise ValueError("a text")
+    raise ValueError(expected)
 
 
 def _date(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Settings, alert rules and accounts with irregular operations."""
+"""Settings, alert rules, accounts and reports with irregular operations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ...http_errors import HttpError, NoMatchError
 from ...tasks import Work
 from ..body_validation import check_body
 from ..context import Result
+from ..generic.crud import add
 from ..generic.default_documents import new_document
 from ..generic.field_rules import resolve_ids
-from ..mutation import start_task
+from ..mutation import mutation_at, select_documents, start_task
 
 if TYPE_CHECKING:
     from ...store.filters import Document
@@ -97,9 +98,22 @@ def _update_esxi_accounts(context: Context, body: Body) -> Results:
     return [Result("VsphereEsxiAccount", ids, task)]
 
 
+def _generate_report(context: Context, body: Body) -> Results:
+    mutation = mutation_at("generate-from-report-template")
+    check_body(mutation.path, body)
+    templates = select_documents(context, mutation.about("ReportTemplate"), body, {})
+    made: list[Document] = []
+    for template in templates:
+        report = new_document(context.factory, "ReportTask")
+        said: Fields = {"name": template["name"], "status": "SUCCESSED"}
+        made.append({**report, **said, "template": template["id"]})
+    return mutation.reply([add(context, mutation, one, {}) for one in made])
+
+
 MUTATIONS: dict[str, Handler] = {
     "create-root-user": _create_root_user,
     "delete-cluster-recycle-bin-setting": _delete_recycle_bin,
+    "generate-from-report-template": _generate_report,
     "update-customize-alert-rule": _customize_alert_rule,
     "update-vsphere-esxi-account": _update_esxi_accounts,
 }

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...http_errors import HttpError
-from ...tasks import Failure
+from ...tasks import Failure, do_nothing
 from ..duplicate_names import check_name, taken_name
 from .devices import disks_of
 from .vm_body import find_owner, settings
@@ -77,16 +77,12 @@ def _reset_password(context: Context, vm: Document, data: Body) -> Apply:
     _in_guest(context, vm, data)
     if not data["password"]:
         raise HttpError(400, "password: must not be empty")
-    return _nothing  # to be seen: passwords can be set, never read
+    return do_nothing  # to be seen: passwords can be set, never read
 
 
 def _owner(context: Context, vm: Document, data: Body) -> Apply:
     find_owner(context, data)
-    return _nothing  # to be seen: the API does not tell whose a VM is
-
-
-def _nothing() -> None:
-    pass
+    return do_nothing  # to be seen: the API does not tell whose a VM is
 
 
 def _add_to_folder(context: Context, vm: Document, data: Body) -> Apply:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...fleet.aggregates import refresh_around
 from ...http_errors import HttpError, NoMatchError
-from ...tasks import Failure, Work
+from ...tasks import Failure, Work, do_nothing
 from ..body_validation import check_body
 from ..context import Result, reject_locked, select_vms
 from .devices import refresh_vm, renew_ids
@@ -154,16 +154,12 @@ def run_in_turn(applies: list[Apply]) -> Apply:
     return apply
 
 
-def _nothing() -> None:
-    pass
-
-
 def change_vm(
     context: Context,
     mutation: str,
     vm: Document,
     apply: Apply,
-    fail: Callable[[], None] = _nothing,
+    fail: Callable[[], None] = do_nothing,
 ) -> Result:
     """Start a task that changes a VM; what adds up is added up again afterwards.
 
