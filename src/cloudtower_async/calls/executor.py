@@ -270,18 +270,19 @@ class Executor:
             headers["x-bypass-whitelist"] = "true"
         if not checked:
             arguments = check(operation, arguments, validate=self.validate)
-        deadline = self.transport.running_loop().time() + timeout
-        login_tries = self.authenticator.tries
-        call = Call(operation, headers, timeout, deadline, login_tries, polling=polling)
-        if operation.carries is not Carries.JSON:
-            _prepare(call, arguments)
-        elif arguments is not None:
+        content: dict[str, Any] = {}
+        if operation.carries is Carries.JSON and arguments is not None:
             try:
-                call.content = {"body": _encode(arguments)}
+                content = {"body": _encode(arguments)}
             except (TypeError, *CODEC_ERRORS) as exc:
                 raise InvalidInput(
                     f"{operation.name}: the arguments cannot be written as JSON: {exc}"
                 ) from exc
+        deadline = self.transport.running_loop().time() + timeout
+        login_tries = self.authenticator.tries
+        call = Call(operation, headers, timeout, deadline, login_tries, content, polling=polling)
+        if operation.carries is not Carries.JSON:
+            _prepare(call, arguments)
         failure: CloudtowerError
         try:
             result = await self.attempt(call)
