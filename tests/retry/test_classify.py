@@ -133,3 +133,9 @@ def test_a_poll_goes_on_after_401_only_where_the_session_can_log_in() -> None:
     assert is_transient(error, can_log_in=True)
     assert not is_transient(error, can_log_in=False)
     assert not is_transient(errors.SessionClosed(), can_log_in=True)
+
+
+def test_a_query_that_polls_outlasts_what_a_background_poll_does() -> None:
+    assert decide(of_status(500), mutation=False) is RetryAction.RAISE
+    assert decide(of_status(500), mutation=False, polling=True) is RetryAction.RETRY
+    assert decide(of_status(403), mutation=False, polling=True) is RetryAction.RAISE

@@ -605,6 +605,16 @@ async def test_trouble_while_waiting_for_the_end_is_waited_out(sim: Simulator) -
         assert steps.result.name == "x.iso"
 
 
+async def test_reads_of_an_upload_are_retried_after_every_transient_failure(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    # A query of a user raises both at once.
+    sim.faults.fail("get-upload-tasks", status=500)
+    sim.faults.fail("get-upload-tasks", status=200, body=b'[{"id":')
+    await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+    arrived_once(sim)
+
+
 async def test_what_will_not_pass_ends_the_waiting(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-elf-images", status=403)
     with pytest.raises(UploadInterrupted, match="403") as info:
