@@ -12,7 +12,7 @@ import pytest
 import cloudtower_async
 from cloudtower_async import TaskTimeout, Unauthorized
 from cloudtower_async.cli.errors import UsageError
-from cloudtower_async.cli.messages import error_line, for_the_command
+from cloudtower_async.cli.messages import PHRASES, error_line, for_the_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,28 +34,35 @@ OF_PROGRAMS = (
 """What comes of nothing that a command does."""
 
 
-def texts() -> Iterator[str]:
-    """What the package says of its arguments, other than in docstrings."""
+def texts(*apart: str) -> Iterator[str]:
+    """Yield the texts in the package's code, except docstrings and these folders and files."""
     root = Path(cloudtower_async.__file__).parent
-    apart = ("api", "cli", "inputs", "models", "recipes", "simulator", "testing")
-    for package in sorted(path for path in root.iterdir() if path.is_dir()):
-        if package.name in apart:
+    for file in sorted(root.rglob("*.py")):
+        if file.relative_to(root).parts[0] in ("api", "cli", "inputs", "models", *apart):
             continue
-        for file in sorted(package.rglob("*.py")):
-            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-            docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
-            for node in nodes:
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    text = node.value
-                    said = len(text) > SHORTEST and node not in docstrings
-                    if said and ARGUMENT.search(text) and text not in OF_PROGRAMS:
-                        yield text
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and node not in docstrings:
+                yield text
 
 
 def test_no_argument_of_python_is_left_in_what_is_said() -> None:
-    found = list(texts())
+    root = Path(cloudtower_async.__file__).parent
+    apart = ("recipes", "simulator", "testing", *(file.name for file in root.glob("*.py")))
+    found = [
+        text
+        for text in texts(*apart)
+        if len(text) > SHORTEST and ARGUMENT.search(text) and text not in OF_PROGRAMS
+    ]
     assert len(found) > 12
     assert [text for text in found if ARGUMENT.search(for_the_command(text))] == []
+
+
+def test_every_phrase_is_one_of_the_package() -> None:
+    known = list(texts("simulator", "testing"))
+    assert [phrase for phrase in PHRASES if not any(phrase in text for text in known)] == []
 
 
 @pytest.mark.parametrize(

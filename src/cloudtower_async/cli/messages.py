@@ -40,7 +40,7 @@ PHRASES = {
     # A verb that does not fit a variable, or an option of some commands only.
     "pass token=": "set CLOUDTOWER_TOKEN",
     "pass a new token=": "set a new CLOUDTOWER_TOKEN",
-    "pass the same kind=": "pass the same --kind",
+    "pass the same target": "pass the same --kind",
     "resume=error.state to wait on, and a longer timeout=": (
         "--resume to wait on, and a longer --timeout"
     ),
