@@ -1,4 +1,8 @@
-"""Writes `models`: what the server answers with, as msgspec structs and open enums."""
+"""Write `models`: answers of the server, as msgspec structs and open enums.
+
+A field is optional (`X | None = None`) unless every server version sends it and never null:
+`History.always_sent` decides that.
+"""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from .open_enum import OpenEnum as OpenEnum
 from .secret_names import STARS, is_secret, redacted, without_secret_members
 
 if TYPE_CHECKING:
@@ -56,24 +56,6 @@ EVERYTHING: Any = Everything()
 
 To type checkers it is anything, as it goes where any of the filters does.
 """
-
-
-class OpenEnum(StrEnum):
-    """An enum that newer servers may extend.
-
-    A value this version does not know becomes a member that is equal to its text, so an answer of
-    a newer server decodes and ``if vm.status == "NEW_STATE"`` works.
-    """
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
-            return None
-        # Not registered with the class: what a server sends must not make the process grow.
-        member = str.__new__(cls, value)
-        member._name_ = value
-        member._value_ = value
-        return member
 
 
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):

@@ -1,8 +1,11 @@
-"""Keeping the callers of this process from working on the same resource at a time.
+"""Locks on resources for the callers of this process: `Cloudtower.lock`.
 
-Every id has a line of those who want it. Who wants several joins all of their lines at once, and
-has them when it is the first in each; as nobody joins one line after the other, no two of them can
-wait for each other.
+Each id has a queue of callers. A caller that wants several ids joins all of their queues at once,
+and holds the lock when it is first in each. No caller joins one queue after another, so no two
+callers can wait for each other.
+
+Waiting for a resource that the server has locked (`ResourceLocked`) is a retry of the call: see
+`calls.executor`, and `retry.classify` for the decision.
 """
 
 from __future__ import annotations
