@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     )
     from .options import SessionOptions
     from .queries.loader import Loader
+    from .queries.projection import select_fields
     from .retry.policy import RetryPolicy
     from .transport.exchange_log import Exchange, record_exchanges
     from .types import (
@@ -192,6 +193,7 @@ __all__ = [
     "WithTask",
     "__version__",
     "record_exchanges",
+    "select_fields",
 ]
 
 _TYPES = (
@@ -216,6 +218,7 @@ _HOMES = {
     "WatchEvent": ".watch.view",
     **dict.fromkeys(_MEASURED.split(), ".metrics.results"),
     "record_exchanges": ".transport.exchange_log",
+    "select_fields": ".queries.projection",
     **dict.fromkeys(_TARGETS.split(), ".uploads.targets"),
     **dict.fromkeys(_TYPES.split(), ".types"),
 }

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, assert_type
 
-from cloudtower_async import models
+import msgspec
+
+from cloudtower_async import Watch, models, select_fields
 from cloudtower_async.types import Fetched
 
 if TYPE_CHECKING:
@@ -47,6 +49,39 @@ async def answers(tower: Cloudtower) -> None:
     assert_type(await tower.resolve(tower.cluster.get_clusters, "prod"), models.Cluster)
     assert_type(await tower.count(tower.disk.get_disks, where={"type": "HDD"}), int)
     assert_type(await tower.server_version(), str)
+
+
+class MyVm(msgspec.Struct, kw_only=True):
+    """Some fields of a VM."""
+
+    id: str
+    memory: int
+
+
+class Size(msgspec.Struct):
+    """A row without an id."""
+
+    memory: int
+
+
+async def selected(tower: Cloudtower) -> None:
+    """A query of selected fields takes the same arguments, and returns the struct."""
+    mine = select_fields(tower.vm.get_vms, MyVm)
+    assert_type(await mine(where={"name": "web"}, first=3), list[MyVm])
+    assert_type(await tower.fetch_all(mine, where={"ha": True}), Fetched[MyVm])
+    assert_type(tower.iterate(mine, order_by="name_ASC"), AsyncGenerator[MyVm, None])
+    assert_type(await tower.get_one(mine, where={"name": "web-1"}), MyVm)
+    assert_type(await tower.resolve(mine, "web-1"), MyVm)
+    assert_type(tower.watch(mine, where={"ha": True}), Watch[MyVm])
+    assert_type(await tower.count(mine), int)
+    sizes = select_fields(tower.vm.get_vms, Size)
+    assert_type(await sizes(), list[Size])
+
+    tower.iterate(sizes)  # type: ignore[type-var]
+    await mine(where={"nmae": "web"})  # type: ignore[arg-type]
+    await mine({"name": "web"})  # type: ignore[arg-type,call-arg,misc,unused-ignore]
+    select_fields(tower.vm.get_vms_connection, MyVm)  # type: ignore[arg-type]
+    select_fields(tower.vm.get_vms, dict)  # type: ignore[type-var]
 
 
 async def mistakes(tower: Cloudtower) -> None:

@@ -121,6 +121,8 @@ class Repair:
         """Convert what is right as a whole; else return WRONG."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
+        if wanted is msgspec.Raw:
+            return msgspec.Raw(msgspec.json.encode(value))
         try:
             return msgspec.convert(value, wanted)
         except CODEC_ERRORS:

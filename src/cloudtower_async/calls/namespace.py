@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -13,3 +13,9 @@ class Namespace:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+
+
+def executor_of(method: object) -> Executor:
+    """Return the executor by which a method of a namespace calls."""
+    namespace: object = getattr(method, "__self__", None)
+    return cast("Executor", vars(namespace)["_executor"])

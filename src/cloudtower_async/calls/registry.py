@@ -10,6 +10,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InvalidInput
+from ..validators import no_method
 from .namespace import Namespace
 from .operation import Operation
 
@@ -63,6 +65,25 @@ def operation_of(method: object) -> Operation[object] | None:
         return None
     name: str = getattr(method, "__name__", "")
     return getattr(sys.modules[type(namespace).__module__], name.upper(), None)
+
+
+def require_operation(asker: str, method: object) -> Operation[object]:
+    """Return the operation that a bound method calls.
+
+    Args:
+        asker: Function to which the user passed the method, for the error.
+        method: What was passed.
+
+    Raises:
+        InvalidInput: It is no method of a namespace.
+    """
+    found = operation_of(method)
+    if found is None:
+        raise InvalidInput(
+            f"{asker}: expected a method of the session, such as tower.vm.get_vms; got "
+            + no_method(method)
+        )
+    return found
 
 
 def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: ANN401 - a method

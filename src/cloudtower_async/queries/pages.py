@@ -29,13 +29,14 @@ import anyio
 import msgspec
 
 from ..calls.operation import Kind
-from ..calls.registry import operation_of
+from ..calls.registry import require_operation
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput, PagingFailed, SetChanged
 from ..transport.timeouts import running_loop
 from ..types import Everything, Fetched
-from ..validators import no_method, whole_number
+from ..validators import whole_number
 from .batches import IDS_AT_ONCE, Resource, batches, read_by_ids
+from .projection import row_struct
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
+
+    from msgspec.structs import FieldInfo
 
     from ..calls.operation import Operation
 
@@ -106,6 +109,7 @@ class PagedQuery(Generic[T]):
         arguments: Mapping[str, Any],
     ) -> None:
         self.operation: Operation[object] = query_of(asker, method)
+        self._row_struct = row_struct(self.operation, method)
         self._asker = asker
         given = {name: value for name, value in arguments.items() if value is not None}
         for name in ("after", "before", "last", "skip"):
@@ -157,13 +161,29 @@ class PagedQuery(Generic[T]):
             return None
         for candidate in msgspec.structs.fields(_element(self.operation)):
             if candidate.encode_name == field and _sortable(candidate.type):
-                return field, candidate.name
+                return field, self._attribute(candidate)
         if not field:
             raise self._refused(
                 f"order_by: expected a field and a direction, such as {self._order}_ASC, "
                 f"got {self._order!r}"
             )
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
+
+    def _attribute(self, field: FieldInfo) -> str:
+        """Return the attribute of the rows that holds a field to sort by."""
+        if self._row_struct is _element(self.operation):
+            return field.name
+        for one in msgspec.structs.fields(self._row_struct):
+            if one.encode_name == field.encode_name:
+                if _sortable(one.type) and (one.required or one.default is None):
+                    return one.name
+                break
+        from .struct_check import declaration  # see `select_fields`
+
+        raise self._refused(
+            f"order_by: to continue after a page, the rows need the field to sort by; declare "
+            f"`{declaration(field)}` in {self._row_struct.__name__}"
+        )
 
     def key_ranges(self, start: T | None) -> list[KeyRange]:
         """Return the ranges to read in turn, beginning with the one that holds this resource.
@@ -255,18 +275,20 @@ def query_of(asker: str, method: object) -> Operation[object]:
     """The operation of a method that looks for many resources.
 
     Raises:
-        InvalidInput: It is no such method.
+        InvalidInput: It is no such method, or its rows were selected without their ids.
     """
-    operation = operation_of(method)
-    if operation is None:
-        raise InvalidInput(
-            f"{asker}: expected a method of the session, such as tower.vm.get_vms; got "
-            + no_method(method)
-        )
+    operation = require_operation(asker, method)
     body = operation.body and operation.body()
     pages = "first" in getattr(body, "__annotations__", ())
     if operation.kind is not Kind.QUERY or not pages or not get_args(operation.answer()):
         raise InvalidInput(f"{asker}: {operation.name} is not a query of many resources")
+    struct = row_struct(operation, method)
+    names = zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
+    if struct is not _element(operation) and ("id", "id") not in names:
+        raise InvalidInput(
+            f"{asker}: {operation.name}: the rows need their id; declare `id: str` in "
+            f"{struct.__name__}"
+        )
     return operation
 
 

@@ -1,0 +1,131 @@
+"""Queries that decode only the fields that a caller selects."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, get_args
+
+import msgspec
+
+from ..calls.executor import Executor
+from ..calls.namespace import executor_of
+from ..calls.operation import Kind
+from ..calls.registry import bound_method, require_operation
+from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+    from ..calls.operation import Operation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound=msgspec.Struct)
+
+MAX_CACHED = 256
+"""Maximum number of pairs of a query and a struct whose decoders are kept."""
+
+
+def select_fields(
+    method: Callable[P, Awaitable[list[Any]]], struct: type[S]
+) -> Callable[P, Awaitable[list[S]]]:
+    """Return a query that decodes only the fields of your own struct.
+
+    The result takes the same arguments as the method, and works wherever the method does: call it,
+    or pass it to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`, which
+    then tells only of changes of these fields. All but a direct call need the field ``id``.
+
+    The server still sends all fields; the time and the memory to decode the others are saved. A
+    broken value in a field that is not selected is not noticed, also with ``strict=True``.
+
+    Args:
+        method: A query: ``tower.vm.get_vms``.
+        struct: A `msgspec.Struct` whose fields are named as in the API, with types that hold every
+            value of the API: its own type, a wider one, or `msgspec.Raw` for the undecoded JSON. A
+            nested struct selects fields of a nested object. A field that may be None needs a
+            default.
+
+    Raises:
+        InvalidInput: The method is no query of resources, the API has no such field, or the struct
+            cannot hold what the API may send.
+
+    Example:
+        ::
+
+            class MyVm(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+                id: str
+                name: str
+                memory: int
+                cpu_usage: float | None = None
+
+            get_my_vms = select_fields(tower.vm.get_vms, MyVm)
+            async for vm in tower.iterate(get_my_vms, where={"status": "RUNNING"}):
+                print(vm.name, vm.memory)
+    """
+    operation = require_operation("select_fields", method)
+    if not isinstance(struct, type) or not issubclass(struct, msgspec.Struct):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"select_fields: expected a subclass of msgspec.Struct, got {struct!r}")
+    selecting = _SelectingExecutor(
+        executor_of(method), operation, selected_operation(operation, struct)
+    )
+    return cast("Callable[P, Awaitable[list[S]]]", bound_method(operation, selecting))
+
+
+def row_struct(operation: Operation[object], method: object) -> type[msgspec.Struct]:
+    """Return the struct that a query decodes rows into.
+
+    Args:
+        operation: Operation of the method.
+        method: Method of a namespace, or what `select_fields` made of one.
+    """
+    executor = executor_of(method)
+    if isinstance(executor, _SelectingExecutor):
+        operation = executor.selected
+    struct: type[msgspec.Struct] = get_args(operation.answer())[0]
+    return struct
+
+
+class _SelectingExecutor(Executor):
+    """Executor that decodes the answers of one operation into another struct.
+
+    Args:
+        executor: Executor of the session.
+        operation: The operation.
+        selected: The same operation with the other type of answer.
+    """
+
+    def __init__(
+        self, executor: Executor, operation: Operation[object], selected: Operation[Any]
+    ) -> None:
+        vars(self).update(vars(executor))  # the same connections, limits and defaults
+        self._operation = operation
+        self.selected = selected
+
+    def call(
+        self,
+        operation: Operation[R],
+        arguments: Mapping[str, object] | Sequence[object] | None = None,
+        content_language: str | None = None,
+        external_cloudtower_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, R]:
+        if operation is self._operation:
+            operation = self.selected
+        return super().call(operation, arguments, content_language, external_cloudtower_id, timeout)
+
+
+@functools.lru_cache(MAX_CACHED)
+def selected_operation(operation: Operation[object], struct: type[S]) -> Operation[list[S]]:
+    """Return an operation that answers with rows of a struct, after checking the struct."""
+    # It loads `msgspec.inspect`, which programs that select no fields do not need.
+    from .struct_check import check_struct
+
+    rows: object = (get_args(operation.answer()) or (None,))[0]
+    if (
+        operation.kind is not Kind.QUERY
+        or not isinstance(rows, type)
+        or not issubclass(rows, msgspec.Struct)
+    ):
+        raise InvalidInput(f"select_fields: {operation.name} is not a query of many resources")
+    check_struct(f"select_fields: {operation.name}", rows, struct)
+    return operation.answering(lambda: list[struct])  # type: ignore[valid-type]
