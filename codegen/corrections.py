@@ -13,6 +13,12 @@ NAMES = {
 # An enum value with no letters in it -> the member's name.
 MEMBERS = {"*": "ANY"}
 
+# Enum -> the beginning of its values that the vendor's names of members leave out.
+MEMBER_PREFIXES = {
+    # All values began with it until 4.0.0 added others; the vendor kept the short names.
+    "VmVolumeElfStoragePolicyType": "REPLICA_",
+}
+
 # (schema, property) -> the scalar to read it as.
 SCALARS = {
     # Milliseconds, an integer for some servers and a number for others.

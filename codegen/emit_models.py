@@ -95,6 +95,8 @@ def _enum(history: History, enum: Enum) -> Iterator[str]:
     for value in enum.values:
         since = history.value_since(enum.name, value)
         yield f"    {names.member(value)} = {value!r}{_since(since, oldest)}"
+    for alias, member in names.aliases(enum.name, enum.values).items():
+        yield f"    {alias} = {member}"
 
 
 def _struct(history: History, record: Record) -> Iterator[str]:

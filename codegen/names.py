@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
+import os.path
 import re
+from collections.abc import Sequence
 
 from . import corrections
 
@@ -44,6 +46,25 @@ def member(value: str) -> str:
     if not plain:
         raise ValueError(f"the enum value {value!r} needs a name in corrections.MEMBERS")
     return f"VALUE_{plain}" if plain[0].isdigit() else plain
+
+
+def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
+    """The vendor's names of members that `member` names differently, with those members' names.
+
+    The vendor's SDK writes names in capitals, without the words that all values begin with.
+    """
+    common = os.path.commonprefix(values) if len(values) > 1 else ""  # noqa: RUF071 - of letters
+    prefix = corrections.MEMBER_PREFIXES.get(enum, common[: common.rfind("_") + 1])
+    taken = {member(value) for value in values}
+    found: dict[str, str] = {}
+    for value in values:
+        short = value.removeprefix(prefix)
+        plain = _NOT_IN_IDENTIFIERS.sub("_", short).strip("_").upper()
+        name = f"_{plain}" if plain[:1].isdigit() else plain
+        if name.isidentifier() and name not in taken:
+            found[name] = member(value)
+            taken.add(name)
+    return found
 
 
 def is_key(name: str) -> bool:

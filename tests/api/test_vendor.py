@@ -8,13 +8,14 @@ import json
 import keyword
 import re
 import warnings
+from enum import EnumType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.to_thread
 import pytest
 from aiohttp import BodyPartReader, web
 
-from cloudtower_async import Cloudtower
+from cloudtower_async import Cloudtower, models
 from cloudtower_async.api import Namespaces
 from cloudtower_async.api.catalogue import OPERATIONS
 
@@ -28,6 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the vendor's, at import
     vendor = pytest.importorskip("cloudtower")
     vendor_api = pytest.importorskip("cloudtower.api")
+    vendor_models = pytest.importorskip("cloudtower.models")
 
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +219,26 @@ def test_names_are_the_vendors() -> None:
     assert ours == {tuple(name.split(".")) for name in OPERATIONS.values()}
     assert ours - theirs == set()
     assert theirs - ours == DUPLICATES
+
+
+def _vendors_enums() -> dict[str, dict[str, str]]:
+    """Name and value of each member of the vendor's enums that answers hold."""
+    return {
+        name: {key: value for key, value in vars(kind).items() if value in kind.allowable_values}
+        for name, kind in inspect.getmembers(vendor_models, inspect.isclass)
+        if hasattr(kind, "allowable_values") and hasattr(models, name)
+    }
+
+
+def test_every_member_of_the_vendors_enums_has_its_name_and_value_here() -> None:
+    theirs = _vendors_enums()
+    ours: dict[str, Any] = {name: getattr(models, name) for name in theirs}
+    assert {
+        name: {key: ours[name].__members__.get(key) for key in members}
+        for name, members in theirs.items()
+    } == theirs
+    enums = {name for name in dir(models) if isinstance(getattr(models, name), EnumType)}
+    assert set(ours) == enums
 
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)

@@ -56,6 +56,25 @@ def test_an_enum_member_is_named_like_its_value_where_that_is_possible(
     assert name.isidentifier()
 
 
+@pytest.mark.parametrize(
+    ("values", "aliases"),
+    [
+        (["FIR_RED", "FIR_BLUE"], {"RED": "FIR_RED", "BLUE": "FIR_BLUE"}),
+        (["FIR_1_RED", "FIR_2_RED"], {"_1_RED": "FIR_1_RED", "_2_RED": "FIR_2_RED"}),
+        (["mixedCase", "OTHER"], {"MIXEDCASE": "mixedCase"}),
+        (["10 PCT", "B"], {"_10_PCT": "VALUE_10_PCT"}),
+        (["FIR_RED"], {}),
+        (["FIR_RED", "FIRM"], {}),
+        (["*", "ALL"], {}),
+        (["red", "RED"], {}),
+    ],
+)
+def test_members_have_the_vendors_short_names_as_aliases(
+    values: list[str], aliases: dict[str, str]
+) -> None:
+    assert names.aliases("Fir", values) == aliases
+
+
 def test_an_enum_value_without_letters_asks_for_a_correction() -> None:
     with pytest.raises(ValueError, match=r"'\+-' needs a name in corrections.MEMBERS"):
         names.member("+-")

@@ -15,6 +15,10 @@ class EcpEdition(OpenEnum):
     ECP_ESSENTIAL = "ECP_ESSENTIAL"
     ECP_STANDARD = "ECP_STANDARD"
     ECP_VDI_ESSENTIAL = "ECP_VDI_ESSENTIAL"
+    ADVANCED = ECP_ADVANCED
+    ESSENTIAL = ECP_ESSENTIAL
+    STANDARD = ECP_STANDARD
+    VDI_ESSENTIAL = ECP_VDI_ESSENTIAL
 
 
 class EcpLicense(Struct, kw_only=True, frozen=True, gc=False):

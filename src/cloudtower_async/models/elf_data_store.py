@@ -16,6 +16,7 @@ class ElfDataStoreType(OpenEnum):
     ISCSI = "ISCSI"
     NFS = "NFS"
     NVMe = "NVMe"
+    NVME = NVMe
 
 
 class ElfDataStore(Struct, kw_only=True, frozen=True, gc=False):

@@ -64,6 +64,13 @@ class EverouteClusterPhase(OpenEnum):
     Terminating = "Terminating"
     Updating = "Updating"
     Upgrading = "Upgrading"
+    ASSOCIATED = Associated
+    FAILED = Failed
+    INIT = Init
+    RUNNING = Running
+    TERMINATING = Terminating
+    UPDATING = Updating
+    UPGRADING = Upgrading
 
 
 class NestedEverouteAgentStatus(

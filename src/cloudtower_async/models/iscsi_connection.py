@@ -22,6 +22,7 @@ class StoreConnectionType(OpenEnum):
 
     ISCSI = "ISCSI"
     NVMe = "NVMe"
+    NVME = NVMe
 
 
 class IscsiConnection(Struct, kw_only=True, frozen=True, gc=False):

@@ -23,6 +23,8 @@ class VmVolumeType(OpenEnum):
 
     KVM_VOLUME = "KVM_VOLUME"
     KVM_VOLUME_ISCSI = "KVM_VOLUME_ISCSI"
+    VOLUME = KVM_VOLUME
+    VOLUME_ISCSI = KVM_VOLUME_ISCSI
 
 
 class VmVolume(

@@ -12,3 +12,5 @@ class DiskType(OpenEnum):
     PMem = "PMem"
     SATA_OR_SAS_SSD = "SATA_OR_SAS_SSD"  # since 4.4.0
     SSD = "SSD"
+    NVME_SSD = NVMe_SSD
+    PMEM = PMem

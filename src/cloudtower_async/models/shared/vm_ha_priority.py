@@ -10,3 +10,6 @@ class VmHaPriority(OpenEnum):
     LEVEL_1_LOW = "LEVEL_1_LOW"
     LEVEL_2_MEDIUM = "LEVEL_2_MEDIUM"
     LEVEL_3_HIGH = "LEVEL_3_HIGH"
+    _1_LOW = LEVEL_1_LOW
+    _2_MEDIUM = LEVEL_2_MEDIUM
+    _3_HIGH = LEVEL_3_HIGH
