@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from cloudtower_async.api.catalogue import OPERATIONS
-from cloudtower_async.calls.decoding import LenientAnswer, decode
+from cloudtower_async.calls.decoding import SlicedAnswer, decode
 from cloudtower_async.errors import ResponseDecodeError
 from cloudtower_async.transport.responses import Answer
 
@@ -120,7 +120,7 @@ async def _fuzz(bodies: int, seed: int) -> Counter[str]:
         try:
             strict = chance.random() < 0.3
             found = decode(operation, answer, "https://tower.example", strict=strict)
-            if isinstance(found, LenientAnswer):
+            if isinstance(found, SlicedAnswer):
                 await found.read()
         except ResponseDecodeError as exc:
             counted["refused"] += 1

@@ -56,6 +56,8 @@ def replace_lone_surrogates(content: bytes) -> bytes:
     JavaScript writes them when a text was cut within an emoji. They are valid JSON, but no valid
     text, so decoders refuse them.
     """
+    if b"\\" not in content:  # found many times as fast as what follows
+        return content
     if b"\\ud" not in content and b"\\uD" not in content:
         return content
     return _ESCAPE.sub(_as_replacement, content)

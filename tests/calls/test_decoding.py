@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtower_async import CallTimeout, Cloudtower, MutationTimeout
-from cloudtower_async.calls.decoding import LenientAnswer, decode
+from cloudtower_async.calls.decoding import SlicedAnswer, decode
 from cloudtower_async.calls.operation import Auth, Kind, Operation
 from cloudtower_async.errors import ResponseDecodeError
 from cloudtower_async.transport.responses import Answer
@@ -61,16 +62,23 @@ SECRET = Operation("user.login", "/login", Kind.MUTATION, lambda: WithTask[Ref],
 def decoded(operation: Operation[Any], body: object, *, strict: bool = False) -> Any:  # noqa: ANN401
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     found: Any = decode(operation, Answer(200, raw, "r-1"), "https://t", strict=strict)
-    return run(cast("Any", found).read()) if isinstance(found, LenientAnswer) else found
+    return run(cast("Any", found).read()) if isinstance(found, SlicedAnswer) else found
 
 
 def run(reading: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
     """Run it to its end without an event loop; it only lets others have their turn."""
-    try:
-        while True:
+    return run_in_turns(reading)[0]
+
+
+def run_in_turns(reading: Coroutine[Any, Any, Any]) -> tuple[Any, int]:
+    """Run it to its end; return its result, and how often it let others have their turn."""
+    turns = 0
+    while True:
+        try:
             reading.send(None)
-    except StopIteration as stop:
-        return stop.value
+        except StopIteration as stop:
+            return stop.value, turns
+        turns += 1
 
 
 def refused(
@@ -211,7 +219,7 @@ def test_taking_a_large_answer_apart_lets_other_tasks_run(
     operation: Operation[Any], body: bytes
 ) -> None:
     found = decode(operation, Answer(200, body, None), "https://t", strict=False)
-    assert isinstance(found, LenientAnswer)
+    assert isinstance(found, SlicedAnswer)
     turns = 0
     reading = cast("Any", found).read()
     with contextlib.suppress(StopIteration, ResponseDecodeError):
@@ -219,6 +227,45 @@ def test_taking_a_large_answer_apart_lets_other_tasks_run(
             reading.send(None)
             turns += 1
     assert turns > 3
+
+
+def large(*rows: bytes) -> bytes:
+    """Return a list of more than 4 MB: right VMs, and among them these rows."""
+    right = b'{"id":"v","vcpu":1,"labels":{"a":1}},' * 70_000
+    return b"[" + right + b"".join(row + b"," for row in rows) + right[:-1] + b"]"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_large_answer_is_decoded_in_slices(
+    strict: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = large(rb'{"id":"\ud83d","vcpu":2.0}')
+    found = decode(VMS, Answer(200, body, None), "https://t", strict=strict)
+    assert isinstance(found, SlicedAnswer)
+    rows, turns = run_in_turns(cast("Any", found).read())
+    assert turns > 1
+    vm = Vm(id="v", vcpu=1, labels={"a": 1})
+    assert rows == [vm] * 70_000 + [Vm(id="\ufffd", vcpu=2)] + [vm] * 70_000
+    assert not caplog.records
+
+
+def test_a_slice_ends_when_the_call_is_cancelled() -> None:
+    found = decode(VMS, Answer(200, large(), None), "https://t", strict=False)
+    assert isinstance(found, SlicedAnswer)
+    reading = cast("Any", found).read()
+    reading.send(None)
+    with pytest.raises(asyncio.CancelledError):
+        reading.throw(asyncio.CancelledError())
+
+
+def test_faults_in_a_large_answer_have_the_same_places(caplog: pytest.LogCaptureFixture) -> None:
+    found = decoded(VMS, large(b'{"id":"w","vcpu":null}', b"5"))
+    assert len(found) == 140_001
+    assert found[70_000] == Vm(id="w", vcpu=None)  # type: ignore[arg-type]
+    assert "at $[70000].vcpu, $[70001];" in caplog.messages[0]
+    assert refused(VMS, large(b'{"id":"w","vcpu":null}'), strict=True).place == "$[70000].vcpu"
+    assert "not JSON" in str(refused(VMS, large(b'{"id":"\xff","vcpu":1}')))
+    assert "not JSON" in str(refused(VMS, large(b"nul")))
 
 
 @pytest.mark.anyio

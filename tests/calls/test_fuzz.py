@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import json
 
 from benchmarks.fuzz import fuzz, operations, right_answer
-from cloudtower_async.calls.decoding import LenientAnswer, decode
+from cloudtower_async.calls.decoding import SlicedAnswer, decode
 from cloudtower_async.transport.responses import Answer
 
 
@@ -13,7 +13,7 @@ def test_right_answers_of_all_operations_decode_strictly() -> None:
     for operation in operations():
         answer = Answer(200, json.encode(right_answer(operation)), "r-1")
         found = decode(operation, answer, "https://tower.example", strict=True)
-        assert not isinstance(found, LenientAnswer)
+        assert not isinstance(found, SlicedAnswer)
 
 
 def test_broken_answers_are_repaired_or_refused() -> None:

@@ -1,8 +1,9 @@
-"""Decode answers, also when the server breaks its own schema.
+"""Decode answers, also large ones and those that break the API schema.
 
-Strict decoding comes first and is all that happens to a right answer. Only if it fails, the items
-of a list are decoded one by one, and those that fail again are taken apart: what is right is kept,
-what is wrong becomes None, and one warning says where.
+Most answers are decoded at once, and strictly. A large list is decoded in slices, between which
+other tasks run. If strict decoding fails, the items of a list are decoded one by one, and those
+that fail again are taken apart: what is right is kept, what is wrong becomes None, and one warning
+says where.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .lenient import ROOT, WRONG, Repair, Slices
 from .operation import Auth, Carries, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..transport.responses import Answer
     from .lenient import Mismatch, Mismatches
@@ -36,6 +37,8 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
 _FIELDS_ONLY = Mask()
+_LARGE = 2**22  # bytes of an answer that takes longer than others should wait
+_SLICE = 2**16  # bytes of rows that are decoded at once
 _LARGEST_SHOWN = 2**16  # bytes of an answer that are read for an excerpt
 _NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
 
@@ -50,7 +53,7 @@ def decode(
     *,
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
-) -> R | LenientAnswer[R]:
+) -> R | SlicedAnswer[R]:
     """Decode an answer. With status 304, where the operation declares it, it is an empty list.
 
     Args:
@@ -61,7 +64,8 @@ def decode(
         mask: Redacts what errors quote.
 
     Returns:
-        The decoded answer; or, if it is not exactly as declared, a `LenientAnswer` to be read.
+        The decoded answer; or, if it is a large list or not exactly as declared, a `SlicedAnswer`
+        to be read.
 
     Raises:
         ResponseDecodeError: The declared type is text or a file, and the answer has neither.
@@ -71,6 +75,8 @@ def decode(
         return cast(R, response)
     if answer.status == 304:
         return cast(R, [])
+    if len(answer.body) > _LARGE and get_origin(operation.answer()) is list:
+        return SlicedAnswer(operation, answer, endpoint, strict=strict, mask=mask)
     try:
         return operation.decoder.decode(answer.body)
     except CODEC_ERRORS:
@@ -82,11 +88,11 @@ def decode(
     if body != answer.body:
         answer = msgspec.structs.replace(answer, body=body)
         return decode(operation, answer, endpoint, strict=strict, mask=mask)
-    return LenientAnswer(operation, answer, endpoint, strict=strict, mask=mask)
+    return SlicedAnswer(operation, answer, endpoint, strict=strict, mask=mask)
 
 
-class LenientAnswer(Generic[R]):
-    """An answer that is not exactly as declared.
+class SlicedAnswer(Generic[R]):
+    """An answer that is decoded in slices: a large list, or one that is not exactly as declared.
 
     Args:
         operation: Operation that was called.
@@ -124,7 +130,7 @@ class LenientAnswer(Generic[R]):
         rows = self._rows(wanted)
         repaired: object = await self._read_rows(rows, get_args(wanted)[0]) if rows else WRONG
         if repaired is WRONG:
-            value = _parse(self._answer.body, self._error)
+            value = _parse(replace_lone_surrogates(self._answer.body), self._error)
             self._repair = Repair(self._slices, strict=self._strict)
             repaired = await self._repair.convert(value, wanted, ROOT)
         if rows and repaired == []:
@@ -143,6 +149,10 @@ class LenientAnswer(Generic[R]):
         try:
             return _SPLIT(self._answer.body)
         except CODEC_ERRORS:
+            pass
+        try:
+            return _SPLIT(replace_lone_surrogates(self._answer.body))
+        except CODEC_ERRORS:
             return []
 
     async def _read_rows(self, rows: Sequence[msgspec.Raw], wanted: Any) -> object:  # noqa: ANN401
@@ -152,18 +162,53 @@ class LenientAnswer(Generic[R]):
             The list, or WRONG if an item is not JSON.
         """
         decode_row = msgspec.json.Decoder(wanted).decode
+        at_once = max(1, len(rows) * _SLICE // len(self._answer.body))
         kept: list[object] = []
-        for index, row in enumerate(rows):
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
             try:
-                found: object = decode_row(row)
+                kept += list(map(decode_row, some))
             except CODEC_ERRORS:
-                found = WRONG
-            if found is WRONG:
-                try:
-                    value = msgspec.json.decode(row)
-                except CODEC_ERRORS:
+                found = await self._repair_rows(some, start, wanted, decode_row)
+                if found is None:
                     return WRONG
-                found = await self._repair.convert(value, wanted, (ROOT, f"[{index}]"))
+                kept += found
+            if self._strict and self._repair.mismatches.count:
+                break
+            if self._slices.over():
+                await self._slices.rest()
+        return kept
+
+    async def _repair_rows(
+        self,
+        rows: Sequence[msgspec.Raw],
+        start: int,
+        wanted: Any,  # noqa: ANN401
+        decode_row: Callable[[msgspec.Raw], object],
+    ) -> list[object] | None:
+        """Decode items one by one, and repair those that fail.
+
+        Args:
+            rows: The items.
+            start: Place of the first of them in the list.
+            wanted: Their declared type.
+            decode_row: Decodes one strictly.
+
+        Returns:
+            What could be kept, or None if an item is not JSON.
+        """
+        kept: list[object] = []
+        for index, row in enumerate(rows, start):
+            try:
+                kept.append(decode_row(row))
+                continue
+            except CODEC_ERRORS:
+                pass
+            try:
+                value = msgspec.json.decode(row)
+            except CODEC_ERRORS:
+                return None
+            found = await self._repair.convert(value, wanted, (ROOT, f"[{index}]"))
             if found is not WRONG:
                 kept.append(found)
             if self._strict and self._repair.mismatches.count:

@@ -38,7 +38,7 @@ from ..transport.tracebacks import frames_of_hook, without_frames
 from ..transport.tracing import traced
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import check_argument, choice_fault, header_fault, seconds_fault
-from .decoding import LenientAnswer, decode
+from .decoding import SlicedAnswer, decode
 from .final_errors import (
     FOLLOW_BY_HAND,
     LOGIN_IN_VAIN,
@@ -349,7 +349,7 @@ class Executor:
                         mask=transport.mask,
                     )
                     # Repairing an answer takes long: the time-out and other tasks interrupt it.
-                    if isinstance(decoded, LenientAnswer):
+                    if isinstance(decoded, SlicedAnswer):
                         return await decoded.read()  # pyright: ignore[reportUnknownVariableType]
                     return decoded
                 finally:

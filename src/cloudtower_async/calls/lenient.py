@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
+import re
 import types
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
@@ -29,6 +30,8 @@ Place: TypeAlias = "tuple[Place | None, str]"
 ROOT: Place = (None, "$")
 
 _SLICE = 0.01  # seconds of work until other tasks get their turn
+_MOST_ATTEMPTS = 8  # at the members of a struct, each without one that is wrong
+_FIRST_STEP = re.compile(r" - at `\$\.(\w+)")  # in messages of msgspec
 _MOST_KEPT = 5  # mismatches that are kept; of the others only their number
 
 
@@ -121,10 +124,10 @@ class Repair:
         """Convert what is right as a whole; else return WRONG."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
-        if wanted is msgspec.Raw:
+        if wanted is msgspec.Raw:  # `convert` does not make it
             return msgspec.Raw(msgspec.json.encode(value))
         try:
-            return msgspec.convert(value, wanted)
+            return msgspec.convert({"value": value}, _box(wanted)).value
         except CODEC_ERRORS:
             return WRONG
 
@@ -151,8 +154,11 @@ class Repair:
             # Something else altogether, an error message for example.
             self.mismatches.add(place, members, "it has none of the declared members")
             return WRONG
-        fields: dict[str, object] = {}
+        fields, fitting = _fit_members(members, wanted)
         for key, field in declared.items():
+            if key in fitting:
+                continue
+            fields.pop(field.name, None)
             if key in members:
                 value = members[key]
                 fitted = self._fit(value, field.type)
@@ -213,10 +219,58 @@ def repair_at_once(value: object, wanted: Any) -> Any:
     raise AssertionError("conversion in one slice never rests")
 
 
-@functools.lru_cache(maxsize=4096)
+def _fit_members(
+    members: dict[str, object], wanted: Any
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Convert the members of a struct that are right, all at once.
+
+    msgspec names the first member that is wrong, and the next attempt goes without it.
+
+    Returns:
+        The fields by their names, UNSET where no member is right, and the members that are. If too
+        many are wrong, both are empty.
+    """
+    twin, rest = _twin(wanted), members
+    for _ in range(_MOST_ATTEMPTS):
+        try:
+            return msgspec.structs.asdict(msgspec.convert(rest, twin)), rest
+        except CODEC_ERRORS as exc:
+            step = _FIRST_STEP.search(str(exc))
+        if step is None or step[1] not in rest:
+            break
+        rest = rest.copy()
+        del rest[step[1]]
+    return {}, {}
+
+
+# What takes long is found once for each type. The limits keep types that a program makes at run
+# time, such as those of projections, from adding up.
+
+
+@functools.lru_cache(maxsize=1024)
 def _declared(wanted: Any) -> dict[str, msgspec.structs.FieldInfo]:
-    """The fields of a struct, by their names in JSON. Finding them takes long."""
+    """Return the fields of a struct, by their names in JSON."""
     return {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+
+
+@functools.lru_cache(maxsize=1024)
+def _twin(wanted: Any) -> Any:
+    """Return a struct with the same fields, each of which may be left out and is then UNSET."""
+    fields = [
+        (field.name, field.type, msgspec.field(default=msgspec.UNSET, name=key))
+        for key, field in _declared(wanted).items()
+    ]
+    return msgspec.defstruct("Twin", fields, kw_only=True, gc=False)
+
+
+@functools.lru_cache(maxsize=1024)
+def _box(wanted: Any) -> Any:
+    """Return a struct with one field of this type.
+
+    msgspec remembers how to convert to a struct. Other types it would look into each time, which
+    takes ten times as long as the conversion.
+    """
+    return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 
 
 def _items(value: object) -> list[object] | None:
