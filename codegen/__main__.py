@@ -11,6 +11,7 @@ from typing import NamedTuple
 from . import conflicts, emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
 from .history import History
 from .refusals import SchemaError
+from .texts import Texts
 
 PACKAGE = conflicts.PACKAGE
 
@@ -29,18 +30,22 @@ class Generated(NamedTuple):
 def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False) -> Generated:
     """Make the text of `api`, `models`, `inputs` and `secret_fields.py`.
 
+    Documentation comes from the folder `texts` beside the history file.
+
     :raises SchemaError: if the schema cannot be used.
     """
     api = schema.load(schema_file)
     conflicts.check(api)
     known = History.load(history_file)
+    # An older schema may lack what the texts describe.
+    texts = Texts.load(history_file.parent / "texts", None if allow_removals else api)
     if not allow_removals:
         known.check_removals(api)
     extended = known.extended(api)
     packages = {
-        "models": emit_models.files(api, extended),
-        "inputs": emit_inputs.files(api, extended),
-        "api": emit_api.files(api, extended),
+        "models": emit_models.files(api, extended, texts),
+        "inputs": emit_inputs.files(api, extended, texts),
+        "api": emit_api.files(api, extended, texts),
     }
     modules = {"secret_fields.py": emit_secrets.module(api)}
     for folder, files in (*packages.items(), (".", modules)):
@@ -82,7 +87,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--schema", type=Path, required=True, help="an API schema (JSON)")
     parser.add_argument(
-        "--history", type=Path, default=history.FILE, help="since when each part exists"
+        "--history",
+        type=Path,
+        default=history.FILE,
+        help="since when each part exists; `texts` beside it has documentation",
     )
     parser.add_argument("--package", type=Path, default=PACKAGE, help="where to write")
     parser.add_argument(

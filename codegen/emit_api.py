@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from . import corrections, emit_inputs, emit_models, layout, names, wording, writing
 from .history import History, newer
-from .schema import Api, ListOf, Node, Operation, Property, Ref, refs
+from .schema import Api, ListOf, Node, Operation, Property, Record, Ref, refs
+from .texts import Texts
 
 # What every method takes besides its own arguments.
 COMMON = (
@@ -17,13 +18,13 @@ COMMON = (
 )
 
 
-def files(api: Api, history: History) -> dict[str, str]:
+def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     """The files of the package, by path below it."""
     namespaces: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in api.operations:
         namespaces[layout.namespace(operation)].append(operation)
     made = {
-        f"{namespace}.py": _module(api, history, namespace, operations)
+        f"{namespace}.py": _module(api, history, texts, namespace, operations)
         for namespace, operations in namespaces.items()
     }
     made["__init__.py"] = _package([(name, ops[0].tag) for name, ops in sorted(namespaces.items())])
@@ -128,10 +129,12 @@ def _full_name(operation: Operation) -> str:
     return f"{layout.namespace(operation)}.{names.snake(operation.id)}"
 
 
-def _module(api: Api, history: History, namespace: str, operations: list[Operation]) -> str:
+def _module(
+    api: Api, history: History, texts: Texts, namespace: str, operations: list[Operation]
+) -> str:
     constants = "\n".join(_constant(api, history, operation) for operation in operations)
     methods = "\n".join(
-        line for operation in operations for line in _method(api, history, operation)
+        line for operation in operations for line in _method(api, history, texts, operation)
     )
     answers = {_answer(api, operation.answer) for operation in operations}
     imports: set[tuple[str, str]] = {
@@ -186,34 +189,46 @@ def _constant(api: Api, history: History, operation: Operation) -> str:
     return f"{names.snake(operation.id).upper()} = Operation({', '.join(given)})"
 
 
-def _method(api: Api, history: History, operation: Operation) -> Iterator[str]:
+def _method(api: Api, history: History, texts: Texts, operation: Operation) -> Iterator[str]:
     name = names.snake(operation.id)
     signature, passed = _arguments(api, operation)
     signature += [f"{common}: {kind} | None = None" for common, kind in COMMON]
     answer = _answer(api, operation.answer)
     yield f"    async def {name}(self, {', '.join(signature)}) -> {answer}:"
-    for line in _docstring(api, history, operation):
+    for line in _docstring(api, history, texts, operation):
         yield f"        {line}" if line else ""
     yield f"        return await self._executor.call({name.upper()}, {passed},"
     yield f"            {', '.join(common for common, _ in COMMON)})"
     yield ""
 
 
-def _docstring(api: Api, history: History, operation: Operation) -> list[str]:
-    record = api.record(operation.arguments)
+def _docstring(api: Api, history: History, texts: Texts, operation: Operation) -> list[str]:
     since = history.operation_since(operation.id)
-    arguments: dict[str, str] = {}
-    for prop in record.properties if record else ():
-        later = history.property_since(record, prop) if record else since
-        arguments[names.snake(prop.wire)] = wording.argument(
-            prop.wire,
-            kind(operation),
-            later if newer(later, since) else None,
-            names.snake(operation.id),
+    record = api.record(operation.arguments)
+    if record is not None:
+        arguments = dict(_described(history, texts, operation, record))
+    elif operation.arguments is not None:
+        arguments = {"items": "One entry for each resource to create or change."}
+    else:
+        arguments = {}
+    text, subject = texts.operation(operation), _subject(api, operation)
+    return wording.docstring(operation, text, kind(operation), since, arguments, subject)
+
+
+def _described(
+    history: History, texts: Texts, operation: Operation, record: Record
+) -> Iterator[tuple[str, str]]:
+    """Each argument and what is known of it."""
+    method, since = names.snake(operation.id), history.operation_since(operation.id)
+    for prop in record.properties:
+        text = (
+            texts.own(record, prop)
+            or wording.argument(prop.wire, kind(operation), method)
+            or texts.field(record, prop)
         )
-    if operation.arguments is not None and record is None:
-        arguments["items"] = "what to make or change, one entry for each"
-    return wording.docstring(operation, kind(operation), since, arguments, _subject(api, operation))
+        later = history.property_since(record, prop)
+        added = f"Since CloudTower {later}." if newer(later, since) else ""
+        yield names.snake(prop.wire), f"{text} {added}".strip()
 
 
 def _subject(api: Api, operation: Operation) -> str:

@@ -14,13 +14,13 @@ What a method takes apart into arguments is there for run time only: nobody pass
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from . import corrections, layout, names, writing
+from . import corrections, layout, names, wording, writing
 from .history import History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
+from .texts import Texts
 
 # A filter inside a filter, by how deep it stands: what a to-one relation and a `_some`, `_every`
 # or `_none` below it is annotated with.
@@ -39,11 +39,10 @@ _MAYBE = {
     "Mapping[str, object]": "MaybeMapping",
     "Sequence[Mapping[str, object]]": "MaybeMappings",
 }
-_WORDS = re.compile(r"\w+")
 _ANYTHING = "Mapping[str, object]"
 
 
-def files(api: Api, history: History) -> dict[str, str]:
+def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     """The files of the package, by path below it."""
     modules = layout.inputs(api)
     members: defaultdict[str, list[str]] = defaultdict(list)
@@ -51,7 +50,7 @@ def files(api: Api, history: History) -> dict[str, str]:
         members[module].append(name)
     answered = layout.models(api)
     made = {
-        f"{module}.py": _module(api, history, modules, answered, module, wanted)
+        f"{module}.py": _module(api, history, texts, modules, answered, module, wanted)
         for module, wanted in members.items()
     }
     made |= writing.lazy_package(
@@ -128,7 +127,7 @@ def annotation(node: Node, inside: str = "", listed: str = "Sequence") -> str:
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
     """The (module, name) pairs that annotations in `text` need besides the inputs themselves."""
-    words = set(_WORDS.findall(text))
+    words = writing.words(text)
     for module, name in (
         ("collections.abc", "Mapping"),
         ("collections.abc", "Sequence"),
@@ -148,6 +147,7 @@ def scaffolding(text: str) -> Iterator[tuple[str, str]]:
 def _module(
     api: Api,
     history: History,
+    texts: Texts,
     modules: dict[str, str],
     answered: dict[str, str],
     module: str,
@@ -159,18 +159,18 @@ def _module(
     whole = _taken_apart(api)
     for record in records:
         if record.name not in whole:
-            lines += ["", *_record(history, record), ""]
+            lines += ["", *_record(history, texts, record), ""]
     hidden = [
         line
         for record in records
         if record.name in whole
-        for line in (*_record(history, record), "")
+        for line in (*_record(history, Texts({}), record), "")
     ]
     opaque = [
         f'{record.name}: TypeAlias = "{_ANYTHING}"' for record in records if record.name in whole
     ]
     text = "\n".join(lines)
-    static = set(_others(records, modules, module, set(_WORDS.findall("\n".join(lines + hidden)))))
+    static = set(_others(records, modules, module, writing.words("\n".join(lines + hidden))))
     # Each by its name: what imports the package leads to the session, and so back to here.
     static |= {
         ("..models", f"{enum.name} as {enum.name}Member") for enum in enums if enum.name in answered
@@ -235,7 +235,7 @@ def _enum(enum: Enum, answered: bool) -> str:
     return f"{enum.name}: TypeAlias = {literal}"
 
 
-def _record(history: History, record: Record) -> Iterator[str]:
+def _record(history: History, texts: Texts, record: Record) -> Iterator[str]:
     keys = _keys(history, record)
     docstring = f'"""Since CloudTower {history.schema_since(record.within)}."""'
     if is_filter(record.name) or not _fits_a_class(record):
@@ -247,7 +247,9 @@ def _record(history: History, record: Record) -> Iterator[str]:
         yield f"class {record.name}(TypedDict, total=False):"
         yield f"    {docstring}"
         yield ""
-        yield from (f"    {wire}: {kind}{note}" for wire, kind, note in keys)
+        for prop, (wire, kind, note) in zip(record.properties, keys, strict=True):
+            yield f"    {wire}: {kind}{note}"
+            yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
 
 
 def _keys(history: History, record: Record) -> Iterator[tuple[str, str, str]]:
@@ -271,7 +273,7 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
     text = "\n".join(lines)
     imports = set(scaffolding(text))
     imports.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
-    words = set(_WORDS.findall(text))
+    words = writing.words(text)
     imports |= {(f".{module}", name) for name, module in modules.items() if name in words}
     return "\n".join(
         [

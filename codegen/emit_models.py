@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from . import emit_secrets, layout, names, writing
+from . import emit_secrets, layout, names, wording, writing
 from .history import FIRST, History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
+from .texts import Texts
 
 
-def files(api: Api, history: History) -> dict[str, str]:
+def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     """The files of the package, by path below it."""
     modules = layout.models(api)
     members: defaultdict[str, set[str]] = defaultdict(set)
     for name, module in modules.items():
         members[module].add(name)
     made = {
-        f"{module.replace('.', '/')}.py": _module(api, history, modules, module, wanted)
+        f"{module.replace('.', '/')}.py": _module(api, history, texts, modules, module, wanted)
         for module, wanted in members.items()
     }
     made["shared/__init__.py"] = '"""Answers that several namespaces share, one to a module."""\n'
@@ -49,12 +50,17 @@ def annotation(node: Node) -> str:
 
 
 def _module(
-    api: Api, history: History, modules: dict[str, str], module: str, wanted: set[str]
+    api: Api,
+    history: History,
+    texts: Texts,
+    modules: dict[str, str],
+    module: str,
+    wanted: set[str],
 ) -> str:
-    bodies = [_type(api, history, name) for name in layout.in_order(api, wanted)]
+    bodies = [_type(api, history, texts, name) for name in layout.in_order(api, wanted)]
     text = "\n\n".join(bodies)
     imports = set(_imports(api, modules, module, wanted))
-    if "Any" in text:
+    if "Any" in writing.words(text):
         imports.add(("typing", "Any"))
     subject = f"`tower.{module}`" if "." not in module else "several namespaces"
     return "\n".join(
@@ -81,9 +87,9 @@ def _imports(
                     yield f".{up}{modules[ref]}", ref
 
 
-def _type(api: Api, history: History, name: str) -> str:
+def _type(api: Api, history: History, texts: Texts, name: str) -> str:
     kind = api.types[name]
-    lines = _enum(history, kind) if isinstance(kind, Enum) else _struct(history, kind)
+    lines = _enum(history, kind) if isinstance(kind, Enum) else _struct(history, texts, kind)
     return "\n".join(lines) + "\n"
 
 
@@ -99,7 +105,7 @@ def _enum(history: History, enum: Enum) -> Iterator[str]:
         yield f"    {alias} = {member}"
 
 
-def _struct(history: History, record: Record) -> Iterator[str]:
+def _struct(history: History, texts: Texts, record: Record) -> Iterator[str]:
     renamed = {
         names.snake(prop.wire): prop.wire
         for prop in record.properties
@@ -116,6 +122,7 @@ def _struct(history: History, record: Record) -> Iterator[str]:
     for prop in record.properties:
         field = f"{names.snake(prop.wire)}: {_field(history, record, prop)}"
         yield f"    {field}{_since(history.property_since(record, prop), oldest)}"
+        yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
 
 
 def _field(history: History, record: Record, prop: Property) -> str:

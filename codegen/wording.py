@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from . import names
@@ -58,20 +59,23 @@ _TERMS = {
     "vsphere": "vSphere",
 }
 
+# Without the indentation of a method.
+_WIDTH = 92
+
 _ARGUMENTS = {
-    "where": "which ones; all when left out",
-    "orderBy": "the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it",
-    "first": "at most so many, from the start",
-    "last": "at most so many, from the end",
-    "skip": "leave out so many before counting",
-    "after": "the id of the resource to start behind",
-    "before": "the id of the resource to end before",
-    "effect": "what else to do along with it",
-    "metrics": "names of metrics",
-    "range": 'how far back from now, such as "24h" or "7d"',
-    "file": "the content, or this chunk of it",
-    "size": "of the whole file, in bytes, as text",
-    "upload_task_id": "the task of the first chunk, for each that follows",
+    "where": "Filter of the resources; without it, all match.",
+    "orderBy": "Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.",
+    "first": "Maximum number of resources, counted from the start.",
+    "last": "Maximum number of resources, counted from the end.",
+    "skip": "Number of resources to skip.",
+    "after": "Id of the resource to start after.",
+    "before": "Id of the resource to end before.",
+    "effect": "Side effects of the operation.",
+    "metrics": "Names of the metrics.",
+    "range": 'Period that ends now, such as "24h" or "7d".',
+    "file": "Content of the file, or of this chunk of it.",
+    "size": "Size of the whole file in bytes, as text.",
+    "upload_task_id": "Id of the upload task, for each chunk but the first.",
 }
 
 
@@ -93,28 +97,34 @@ def namespace(tag: str) -> list[str]:
     ]
 
 
-def argument(wire: str, kind: str, since: str | None, method: str = "") -> str:
+def below(text: str) -> list[str]:
+    """The lines of the docstring below an attribute with this text, if it has one."""
+    return [f'"""{text}"""'] if text else []
+
+
+def argument(wire: str, kind: str, method: str = "") -> str:
     """What an argument means, as far as its name and the kind and name of the method tell."""
     if wire == "where" and kind != "QUERY":
-        said = "which ones to act on"
-    elif wire == "data" and method.startswith("update_"):
-        said = "what to set"
-    else:
-        said = _ARGUMENTS.get(wire, "")
-    if since is None:
-        return said
-    return f"{said}; since CloudTower {since}" if said else f"since CloudTower {since}"
+        return "Filter of the resources to act on."
+    if wire == "data" and method.startswith("update_"):
+        return "Fields to set."
+    return _ARGUMENTS.get(wire, "")
 
 
 def docstring(
-    operation: Operation, kind: str, since: str, arguments: Mapping[str, str], subject: str
+    operation: Operation,
+    text: str,
+    kind: str,
+    since: str,
+    arguments: Mapping[str, str],
+    subject: str,
 ) -> list[str]:
-    """The lines of a method's docstring."""
-    head = f"{_headline(operation, subject)}"
+    """The lines of a method's docstring; `text` is its first paragraph."""
+    head = textwrap.wrap(f'"""{text or _headline(operation, subject)}', _WIDTH)
     facts = f"`{operation.method} {operation.path}`, since CloudTower {since}."
     if kind != "QUERY":
         facts += " Changes the server's state."
-    lines = [f'"""{head}', "", facts]
+    lines = [*head, "", facts]
     if operation.auth == "BASIC":
         lines.append("It wants HTTP Basic with a credential of its own; no token is sent.")
     if operation.not_modified:
@@ -123,7 +133,11 @@ def docstring(
         lines.append("Deprecated by the server.")
     said = {name: text for name, text in arguments.items() if text}
     if said:
-        lines += ["", "Args:", *(f"    {name}: {text}." for name, text in said.items())]
+        lines += ["", "Args:"]
+        for name, text in said.items():
+            lines += textwrap.wrap(
+                f"{name}: {text}", _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8
+            )
     return [*lines, '"""']
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from .schema import Api
 
+_DOCSTRINGS = re.compile(r'"""[\s\S]*?"""')
+_WORDS = re.compile(r"\w+")
 _SETTINGS = Path(__file__).parent.parent / "pyproject.toml"
 
 
@@ -52,6 +55,11 @@ def __dir__() -> list[str]:
     return sorted(MODULES)
 '''
     return {"__init__.py": package, "__init__.pyi": imports + "\n"}
+
+
+def words(code: str) -> set[str]:
+    """The words of the code, those of docstrings left out: what it may need an import for."""
+    return set(_WORDS.findall(_DOCSTRINGS.sub("", code)))
 
 
 def import_lines(wanted: Iterable[tuple[str, str]]) -> list[str]:

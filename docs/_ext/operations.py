@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(cloudtower_async.__file__).parent
 FOLDER = Path("reference", "operations")
 COMMON = "common"
+TEXT_WIDTH = 84
 INTRODUCTION = """\
 Each of these also takes `content_language`, `external_cloudtower_id` and `timeout`.
 [All namespaces](../namespaces.md) · [Types of several namespaces](common.md)."""
@@ -53,6 +55,7 @@ class Field(NamedTuple):
     name: str
     kind: str
     note: str = ""
+    text: str = ""
 
 
 class Shape(NamedTuple):
@@ -83,8 +86,7 @@ class Module:
                 case ast.Assign(
                     [ast.Name(name)], ast.Call(ast.Name("TypedDict"), [_, ast.Dict() as table])
                 ):
-                    since = _text(below.value) if isinstance(below, ast.Expr) else ""
-                    found[name] = Shape(since, self._keys(table), [])
+                    found[name] = Shape(_docstring(below), self._keys(table), [])
                 case ast.AnnAssign(target) if choices := _choices(node):
                     found[ast.unparse(target)] = Shape("", [], choices)
                 case _:
@@ -98,8 +100,8 @@ class Module:
 
     def _fields(self, node: ast.ClassDef) -> list[Field]:
         return [
-            self._field(ast.unparse(line.target), line.annotation)
-            for line in node.body
+            self._field(ast.unparse(line.target), line.annotation)._replace(text=_docstring(below))
+            for line, below in zip(node.body, [*node.body[1:], None], strict=True)
             if isinstance(line, ast.AnnAssign)
         ]
 
@@ -117,6 +119,11 @@ class Module:
 
 def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
     return node.body if isinstance(node, ast.If) else [node]
+
+
+def _docstring(below: ast.stmt | None) -> str:
+    """The text of a docstring below a definition, if there is one."""
+    return _text(below.value) if isinstance(below, ast.Expr) else ""
 
 
 def _text(node: ast.expr) -> str:
@@ -199,6 +206,8 @@ class ShapeBody(SphinxDirective):
             block += nodes.Text(f"{field.name}: ")
             block += list(self._linked(field.kind, package))
             block += nodes.Text(f"  # {field.note}\n" if field.note else "\n")
+            for line in textwrap.wrap(field.text, TEXT_WIDTH):
+                block += nodes.Text(f"    {line}\n")
         if shape.choices:
             block += nodes.Text("  ".join(shape.choices))
         return [block]

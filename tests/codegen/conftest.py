@@ -67,11 +67,13 @@ def history() -> History:
 
 @pytest.fixture(scope="session")
 def made_up_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The made-up schema and its history as files."""
+    """The made-up schema and its history as files, with documentation texts beside these."""
     folder = tmp_path_factory.mktemp("schema")
     schema_file, history_file = folder / "schema.json", folder / "history.json"
     schema_file.write_text(json.dumps(made_up.document()))
     history_file.write_text(json.dumps(made_up.history()))
+    (folder / "texts").mkdir()
+    (folder / "texts" / "trees.toml").write_text(made_up.TEXTS)
     return schema_file, history_file
 
 

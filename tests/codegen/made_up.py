@@ -234,6 +234,27 @@ _PATHS: Raw = {
     },
 }
 
+# Some hold names that annotations are made of, which must not be taken for them.
+TEXTS = """
+[fields]
+name = "Name that gardeners use."
+id = "Identifier. Any letters."
+
+[Tree]
+id = "Identifier of the tree."
+kind = 'What people say, such as "old".'
+
+[PlantTreeParams]
+depth = "Depth of the roots in centimeters."
+
+[MoveTreeParams]
+data = "Place to move the tree to."
+
+[operations]
+move-tree = "Move a tree to another place. Its task ends when the tree has taken root there, \
+which may take a Mapping of seasons."
+"""
+
 
 def document() -> Raw:
     """The schema file, as parsed."""

@@ -233,9 +233,22 @@ def test_docstrings_say_path_answer_version_and_arguments(load: Load) -> None:
     said = inspect.getdoc(tree.get_trees)
     assert said is not None
     assert said.startswith("Get what matches, as a list of `Tree`.\n\n`POST /get-trees`, since")
-    assert "    order_by: the field to sort by" in said
-    assert "first: at most so many, from the start; since CloudTower 3.1.0." in said
+    assert "    order_by: Field to sort by" in said
+    counted = "first: Maximum number of resources, counted from the start."
+    assert f"{counted} Since CloudTower 3.1.0." in said
     assert "Changes the server's state" not in said
+
+
+def test_docstrings_begin_with_the_text_of_the_operation(load: Load) -> None:
+    said = inspect.getdoc(load("api.tree").TreeNamespace.move_tree)
+    assert said is not None
+    text, facts, arguments = said.split("\n\n")
+    assert text.replace("\n", " ") == (
+        "Move a tree to another place. Its task ends when the tree has taken root there, which may"
+        " take a Mapping of seasons."
+    )
+    assert facts.startswith("`POST /move-tree`, since")
+    assert "    data: Place to move the tree to.\n" in arguments
 
 
 def test_a_module_imports_only_what_it_mentions(package: Path) -> None:
@@ -245,3 +258,6 @@ def test_a_module_imports_only_what_it_mentions(package: Path) -> None:
     assert "Auth, Carries, Kind, Operation" in season
     stand = (package / "api" / "fruit_stand.py").read_text()
     assert "Auth" not in stand
+    tree = (package / "api" / "tree.py").read_text()
+    assert "Mapping" in tree
+    assert "import Mapping" not in tree  # as only a docstring mentions it

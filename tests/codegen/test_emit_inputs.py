@@ -87,6 +87,17 @@ def test_limits_versions_and_deprecation_are_noted(package: Path) -> None:
     assert '"name_in": MaybeTexts,  # since 3.1.0\n' in text
 
 
+def test_texts_stand_below_the_keys_that_users_write(package: Path) -> None:
+    text = (package / "inputs" / "tree.py").read_text()
+    assert (
+        "    depth: Required[float]  # at least 0\n"
+        '    """Depth of the roots in centimeters."""\n' in text
+    )
+    assert '    """Name that gardeners use."""\n' in text
+    # Keys that become arguments are described in the docstring of the method.
+    assert "Place to move the tree to." not in text
+
+
 def _keys(package: Path) -> dict[str, Keys]:
     """The annotation of each key by TypedDict, those for checkers too."""
     found: dict[str, Keys] = {}

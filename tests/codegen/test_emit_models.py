@@ -160,6 +160,15 @@ def test_texts_and_binary_content_are_answers_too(load: Load) -> None:
     assert load("api.fruit_stand").GET_PICTURE.decoder.decode(b'"AQID"') == b"\x01\x02\x03"
 
 
+def test_texts_stand_below_the_fields(package: Path) -> None:
+    tree = (package / "models" / "tree.py").read_text()
+    assert '    id: str\n    """Identifier of the tree."""\n' in tree
+    assert '''    """What people say, such as "old"."""\n''' in tree
+    stand = (package / "models" / "fruit_stand.py").read_text()
+    assert '    id: str\n    """Identifier. Any letters."""\n' in stand
+    assert "import Any" not in stand
+
+
 def test_versions_are_noted_where_they_are_not_the_first(package: Path) -> None:
     text = (package / "models" / "tree.py").read_text()
     assert "new_in_two: str | None = None  # since 3.1.0\n" in text

@@ -30,19 +30,16 @@ def test_a_number_takes_the_plural(number: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wire", "kind", "since", "said"),
+    ("wire", "kind", "said"),
     [
-        ("where", "QUERY", None, "which ones; all when left out"),
-        ("where", "MUTATION", None, "which ones to act on"),
-        ("skip", "QUERY", "4.1.0", "leave out so many before counting; since CloudTower 4.1.0"),
-        ("colour", "QUERY", "4.1.0", "since CloudTower 4.1.0"),
-        ("colour", "QUERY", None, ""),
+        ("where", "QUERY", "Filter of the resources; without it, all match."),
+        ("where", "MUTATION", "Filter of the resources to act on."),
+        ("skip", "QUERY", "Number of resources to skip."),
+        ("colour", "QUERY", ""),
     ],
 )
-def test_an_argument_is_explained_as_far_as_its_name_tells(
-    wire: str, kind: str, since: str | None, said: str
-) -> None:
-    assert wording.argument(wire, kind, since) == said
+def test_an_argument_is_explained_as_far_as_its_name_tells(wire: str, kind: str, said: str) -> None:
+    assert wording.argument(wire, kind) == said
 
 
 @pytest.mark.parametrize(
@@ -58,7 +55,7 @@ def test_an_argument_is_explained_as_far_as_its_name_tells(
 def test_the_first_line_says_what_it_does(
     operation: Operation, subject: str, headline: str
 ) -> None:
-    assert wording.docstring(operation, "QUERY", "3.0.0", {}, subject) == [
+    assert wording.docstring(operation, "", "QUERY", "3.0.0", {}, subject) == [
         f'"""{headline}',
         "",
         f"`POST {operation.path}`, since CloudTower 3.0.0.",
@@ -68,7 +65,7 @@ def test_the_first_line_says_what_it_does(
 
 def test_side_effects_304_and_deprecation_are_told() -> None:
     operation = dataclasses.replace(_CUT, not_modified=True, deprecated=True)
-    lines = wording.docstring(operation, "MUTATION", "4.0.0", {}, "")
+    lines = wording.docstring(operation, "", "MUTATION", "4.0.0", {}, "")
     assert lines[2:5] == [
         "`POST /cut-vm-nic-hair`, since CloudTower 4.0.0. Changes the server's state.",
         "When there is nothing to change (status 304) the list is empty.",
@@ -77,8 +74,16 @@ def test_side_effects_304_and_deprecation_are_told() -> None:
 
 
 def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
-    lines = wording.docstring(_CUT, "QUERY", "3.0.0", {"first": "so many", "colour": ""}, "")
-    assert lines[3:] == ["", "Args:", "    first: so many.", '"""']
+    lines = wording.docstring(
+        _CUT, "", "QUERY", "3.0.0", {"first": "So many. " * 12, "colour": ""}, ""
+    )
+    assert lines[3:] == [
+        "",
+        "Args:",
+        f"    first: {'So many. ' * 9}".rstrip(),
+        f"        {'So many. ' * 3}".rstrip(),
+        '"""',
+    ]
 
 
 def test_a_namespace_is_introduced_by_its_tag_and_what_its_methods_share() -> None:
@@ -89,11 +94,12 @@ def test_a_namespace_is_introduced_by_its_tag_and_what_its_methods_share() -> No
         assert f"`{name}`" in shared
 
 
-@pytest.mark.parametrize(("method", "said"), [("update_hair", "what to set"), ("cut_hair", "")])
+@pytest.mark.parametrize(("method", "said"), [("update_hair", "Fields to set."), ("cut_hair", "")])
 def test_data_is_what_to_set_only_of_updates(method: str, said: str) -> None:
-    assert wording.argument("data", "MUTATION", None, method) == said
+    assert wording.argument("data", "MUTATION", method) == said
 
 
 def test_a_credential_of_its_own_is_told() -> None:
     operation = dataclasses.replace(_GET, auth="BASIC")
-    assert any("HTTP Basic" in line for line in wording.docstring(operation, "QUERY", "3", {}, ""))
+    lines = wording.docstring(operation, "", "QUERY", "3", {}, "")
+    assert any("HTTP Basic" in line for line in lines)

@@ -1,0 +1,93 @@
+"""Documentation of fields and operations: `codegen/texts/*.toml`, written for this project.
+
+- A table named after a schema, such as `[Vm]`, holds the text of each field.
+- `[fields]` holds texts for fields of that name that have none of their own, in any schema.
+- `[operations]` holds the text of each operation, by its path without the first slash.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .refusals import SchemaError
+from .schema import Api, Operation, Property, Record
+
+_COMMON, _OPERATIONS = "fields", "operations"
+# A text stands between triple quotes on one line, and is followed by other sentences.
+_SENTENCES = re.compile(r'(?:(?!""")[^\\\x00-\x1f\x7f])*[.)]')
+
+
+class Texts:
+    """The documentation texts, by the schema and field or the operation that they describe."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, str]]) -> None:
+        self._tables = tables
+
+    @classmethod
+    def load(cls, folder: Path, api: Api | None) -> Texts:
+        """Read the files in `folder`, and check that `api`, unless it is None, has what they name.
+
+        :raises SchemaError: with a line for each wrong key; it names the file and the key.
+        """
+        tables: dict[str, dict[str, str]] = {}
+        faults: list[str] = []
+        for file in sorted(folder.glob("*.toml")):
+            place = f"{folder.name}/{file.name}"
+            try:
+                document = tomllib.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise SchemaError(f"{place}: it cannot be read as TOML: {error}") from error
+            for name, table in document.items():
+                known = tables.setdefault(name, {})
+                faults += (f"{place}: {fault}" for fault in _faults(name, table, known, api))
+                known |= table if isinstance(table, dict) else {}
+        if faults:
+            raise SchemaError(*faults)
+        return cls(tables)
+
+    def own(self, record: Record, prop: Property) -> str:
+        """The text that was written for this field of this record, or nothing."""
+        return self._tables.get(record.name, {}).get(prop.wire, "")
+
+    def field(self, record: Record, prop: Property) -> str:
+        """The text of a field: its own or the common one for its name, or nothing."""
+        return self.own(record, prop) or self._tables.get(_COMMON, {}).get(prop.wire, "")
+
+    def operation(self, operation: Operation) -> str:
+        """The text of an operation, or nothing."""
+        return self._tables.get(_OPERATIONS, {}).get(operation.path[1:], "")
+
+
+def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) -> Iterator[str]:  # noqa: ANN401 - TOML
+    if not isinstance(table, dict):
+        yield f"`{name}` is in no table; put it below the name of its schema"
+        return
+    allowed = None if api is None else _keys(name, api)
+    if not allowed and allowed is not None:
+        yield f"[{name}]: the API has no schema of this name with fields; correct or remove it"
+        return
+    for key, text in table.items():
+        if allowed is not None and key not in allowed:
+            what = "operation" if name == _OPERATIONS else "field"
+            yield f"[{name}] {key}: the API has no such {what}; correct or remove it"
+        elif key in known:
+            yield f"[{name}] {key}: another file has a text for it, too; remove one"
+        elif not isinstance(text, str) or not _SENTENCES.fullmatch(text):
+            yield (
+                f"[{name}] {key}: write whole sentences on one line, without backslashes and"
+                " triple quotes"
+            )
+
+
+def _keys(table: str, api: Api) -> set[str]:
+    """The keys that a table may have."""
+    if table == _OPERATIONS:
+        return {operation.path[1:] for operation in api.operations}
+    records = [kind for kind in api.types.values() if isinstance(kind, Record)]
+    if table != _COMMON:
+        records = [record for record in records if record.name == table]
+    return {prop.wire for record in records for prop in record.properties}
