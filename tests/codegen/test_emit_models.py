@@ -164,7 +164,7 @@ def test_texts_stand_below_the_fields(package: Path) -> None:
     tree = (package / "models" / "tree.py").read_text()
     assert '    id: str\n    """Identifier of the tree."""\n' in tree
     assert '''    """What people say, such as "old"."""\n''' in tree
-    stand = (package / "models" / "fruit_stand.py").read_text()
+    stand = (package / "models" / "shared" / "stand.py").read_text()
     assert '    id: str\n    """Identifier. Any letters."""\n' in stand
     assert "import Any" not in stand
 

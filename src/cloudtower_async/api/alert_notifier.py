@@ -83,12 +83,13 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
-        """Create alert notifier.
+        """Create notifiers, one per item, that e-mail alerts of chosen severities and clusters
+        through an SMTP server; each has a task that ends when it exists.
 
         `POST /create-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ALERT_NOTIFIER, items, content_language, external_cloudtower_id, timeout
@@ -102,12 +103,13 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteAlertNotifier]]:
-        """Delete alert notifier.
+        """Delete every alert notifier that matches `where`, for good; each task ends when it is
+        gone. Its recipients get no more e-mails from it.
 
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
@@ -131,18 +133,19 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.AlertNotifier]:
-        """Get what matches, as a list of `AlertNotifier`.
+        """Return the alert notifiers that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A notifier e-mails alerts of chosen severities to its recipients.
 
         `POST /get-alert-notifiers`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ALERT_NOTIFIERS,
@@ -174,18 +177,18 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the alert notifiers that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ALERT_NOTIFIERS_CONNECTION,
@@ -219,15 +222,22 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.AlertNotifier]:
-        """Update alert notifier.
+        """Change the one alert notifier whose `id` is given: recipients, severities, clusters,
+        language or whether it is disabled. The task ends when the change is made.
 
         `POST /update-alert-notifier`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            clusters: since CloudTower 3.1.0.
-            id: since CloudTower 3.1.0.
-            name: since CloudTower 3.1.0.
-            smtp_server_id: since CloudTower 3.1.0.
+            clusters: Clusters concerned. Since CloudTower 3.1.0.
+            disabled: True if the feature or device is switched off.
+            email_from: Sender address of notifications.
+            email_tos: Recipient addresses of notifications.
+            id: Identifier in CloudTower; use it in filters and as the `*_id` of other calls. Since
+                CloudTower 3.1.0.
+            language_code: Language of the notifications: `EN_US` or `ZH_CN`.
+            name: Name shown in the CloudTower UI. Since CloudTower 3.1.0.
+            notice_severities: Severities that trigger a notification.
+            smtp_server_id: Id of the SMTP server that sends notifications. Since CloudTower 3.1.0.
         """
         return await self._executor.call(
             UPDATE_ALERT_NOTIFIER,
@@ -262,12 +272,20 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
-        """Update many alert notifiers.
+        """Make the same change (recipients, severities, language, disabled …) to every alert
+        notifier that matches `where`; each has a task that ends when the change is made.
 
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            disabled: True if the feature or device is switched off.
+            email_from: Sender address of notifications.
+            email_tos: Recipient addresses of notifications.
+            language_code: Language of the notifications: `EN_US` or `ZH_CN`.
+            name: Name shown in the CloudTower UI.
+            notice_severities: Severities that trigger a notification.
+            smtp_server_id: Id of the SMTP server that sends notifications.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,

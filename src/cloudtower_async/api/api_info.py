@@ -39,7 +39,8 @@ class ApiInfoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Get API version.
+        """Return the version of the server's API as a text. Needs no login, so it also shows
+        whether a server answers.
 
         `GET /get-version`, since CloudTower 3.0.0.
         """

@@ -139,12 +139,16 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
-        """Backup rebuild VM.
+        """Build a new VM from the restore point that matches `where`, on the given cluster, host
+        and networks; the backed-up VM stays as it is. The task ends when the VM is restored; it is
+        started only with `startup_after_restore`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             BACKUP_REBUILD_VM,
@@ -163,12 +167,16 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
-        """Backup restore VM in place.
+        """Restore the original VM from the restore point that matches `where`. Destructive: what
+        was written to the VM since then is lost. The task ends when the VM is restored; it is
+        started only with `startup_after_restore`.
 
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             BACKUP_RESTORE_VM_IN_PLACE,
@@ -186,12 +194,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Create backup plan.
+        """Create backup plans with schedule, repository and retention, one per item; each has a
+        task that ends when it exists. A weekly schedule needs weekdays.
 
         `POST /create-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_BACKUP_PLAN, items, content_language, external_cloudtower_id, timeout
@@ -206,12 +215,15 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBackupPlan]]:
-        """Delete backup plan.
+        """Delete every backup plan that matches `where`, for good. `delete_strategy` decides
+        whether its restore points are kept or deleted, too. Each task ends when the plan is gone.
 
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_BACKUP_PLAN,
@@ -229,12 +241,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.DeleteBackupRestorePoint]]]:
-        """Delete backup restore point.
+        """Delete every restore point that matches `where`, for good: its VM cannot be restored to
+        that moment any more. Each task ends when the restore point is gone.
 
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
@@ -253,12 +266,15 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlanExecution]]:
-        """Execute backup plan.
+        """Start a run of every backup plan that matches `where` now, outside its schedule. `type`
+        chooses a full or an incremental backup; progress is in the run and its task.
 
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
@@ -282,18 +298,20 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
-        """Get what matches, as a list of `BackupPlan`.
+        """Return the backup plans that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. Each comes with its runs; `get_backup_plan_without_executions` leaves
+        them out.
 
         `POST /get-backup-plans`, since CloudTower 4.4.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS,
@@ -325,18 +343,18 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the backup plans that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS_CONNECTION,
@@ -368,18 +386,20 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
-        """Get what matches, as a list of `BackupPlan`.
+        """Return the backup plans that match `where`, without the record of their past runs: a
+        smaller answer than that of `get_backup_plans`. `order_by` sorts, `first`, `skip` and
+        `after` select a page.
 
         `POST /get-backup-plans-without-executions`, since CloudTower 4.7.2.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BACKUP_PLAN_WITHOUT_EXECUTIONS,
@@ -405,12 +425,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.VmMetaData:
-        """Get backup restore point metadata.
+        """Return the configuration (CPUs, memory, disks, NICs …) that the VM of one restore point
+        had when it was backed up.
 
         `POST /get-backup-restore-point-metadata`, since CloudTower 4.5.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BACKUP_RESTORE_POINT_METADATA,
@@ -428,12 +449,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Resume backup plan.
+        """Resume every suspended backup plan that matches `where`, so that its scheduled backups
+        run again; each task ends when the plan is active.
 
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -447,12 +469,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Suspend backup plan.
+        """Pause every backup plan that matches `where`: no scheduled backup starts until
+        `resume_backup_plan`. Restore points stay; each task ends when the plan is paused.
 
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -467,13 +490,15 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Update backup plan.
+        """Change schedule, retention, protected VMs or other settings of every backup plan that
+        matches `where`; each has a task that ends when the change is made. For VMs that leave the
+        plan, `disconnect_strategy` decides about their restore points.
 
         `POST /update-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_BACKUP_PLAN,

@@ -82,12 +82,13 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Create brick topo.
+        """Create chassis ("bricks") in the rack topology, one per item; each has a task that ends
+        when it exists. This describes where hosts stand; it moves no data.
 
         `POST /create-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_BRICK_TOPO, items, content_language, external_cloudtower_id, timeout
@@ -101,12 +102,13 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBrickTopo]]:
-        """Delete brick topo.
+        """Delete every chassis that matches `where`, for good; each task ends when it is gone. Only
+        the rack topology changes; hosts go on running.
 
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -126,18 +128,19 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BrickTopo]:
-        """Get what matches, as a list of `BrickTopo`.
+        """Return the chassis ("bricks") of the rack topology that match `where`; `order_by` sorts
+        them, `first`, `skip` and `after` select a page. A chassis holds nodes and stands in a rack.
 
         `POST /get-brick-topoes`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BRICK_TOPOES,
@@ -169,18 +172,19 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the chassis ("bricks") of the rack topology that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_BRICK_TOPOES_CONNECTION,
@@ -207,12 +211,15 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Move brick topo.
+        """Move every chassis that matches `where` to a position in a rack of the topology; each has
+        a task that ends when the topology is changed.
 
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MOVE_BRICK_TOPO,
@@ -231,13 +238,14 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Update brick topo.
+        """Change name, height, position, capacity or nodes of every chassis that matches `where`;
+        each has a task that ends when the change is made.
 
         `POST /update-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_BRICK_TOPO,

@@ -89,12 +89,13 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DeleteCloudTowerApplicationPackage]:
-        """Delete cloud tower application package.
+        """Delete every application package that matches `where`, for good. The answer lists the ids
+        at once; there is no task.
 
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
@@ -114,9 +115,16 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
-        """Deploy cloud tower application.
+        """Deploy an application from an uploaded package into a new VM of the given size and
+        network. The answer is the application, without a task: read it again until its state says
+        that it runs.
 
         `POST /deploy-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            name: Name shown in the CloudTower UI.
+            target_package: Id of the installation package to deploy or upgrade to.
+            vm_spec: VMs that the application runs on.
         """
         return await self._executor.call(
             DEPLOY_CLOUD_TOWER_APPLICATION,
@@ -140,18 +148,19 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the applications deployed on CloudTower that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS_CONNECTION,
@@ -183,18 +192,19 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
-        """Get what matches, as a list of `CloudTowerApplication`.
+        """Return the applications deployed on CloudTower that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-cloudtower-applications`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS,
@@ -220,12 +230,13 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
-        """Uninstall cloud tower application.
+        """Uninstall every application that matches `where`. Destructive: it stops serving. The
+        answer lists the applications, without a task: read them again to see when they are gone.
 
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,
@@ -244,12 +255,15 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
-        """Upgrade cloud tower application.
+        """Upgrade the one application that `where` identifies to the package `targetPackage`. The
+        answer is the application, without a task: read it again until its version has changed.
 
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPGRADE_CLOUD_TOWER_APPLICATION,
@@ -271,14 +285,17 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Upload cloud tower application package.
+        """Send one chunk of an application package; the first call creates the upload task, later
+        calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
 
         `POST /upload-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: the content, or this chunk of it.
-            size: of the whole file, in bytes, as text.
-            upload_task_id: the task of the first chunk, for each that follows.
+            file: Content of the file, or of this chunk of it.
+            name: Name shown in the CloudTower UI.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            upload_task_id: Id of the upload task, for each chunk but the first.
         """
         return await self._executor.call(
             UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE,

@@ -154,12 +154,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Connect cluster.
+        """Connect existing clusters to CloudTower, one per item, by address and credentials; each
+        has a task that ends when the cluster is connected. Their resources appear in listings as
+        they are synchronized.
 
         `POST /connect-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CONNECT_CLUSTER, items, content_language, external_cloudtower_id, timeout
@@ -174,13 +176,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
-        """Delete cluster.
+        """Remove every cluster that matches `where` from CloudTower, with its records of VMs, hosts
+        and storage; each task ends when it is gone. What `force` overrides is not documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            force: since CloudTower 4.7.0.
-            where: which ones to act on.
+            force: True to proceed although checks object. Since CloudTower 4.7.0.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_CLUSTER,
@@ -198,12 +201,13 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
-        """Update cluster disable pin in performance.
+        """Turn off pinning of volumes to the cache tier for every cluster that matches `where`;
+        each task ends when it is off.
 
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_DISABLE_PIN_IN_PERFORMANCE,
@@ -222,13 +226,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
-        """Update cluster enable pin in performance.
+        """Turn on pinning of volumes to the cache tier for every cluster that matches `where` and
+        reserve a share of each host's cache for it; each task ends when it is on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_PIN_IN_PERFORMANCE,
@@ -246,12 +251,13 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterPinInPerformanceInfo]:
-        """Get what matches, as a list of `ClusterPinInPerformanceInfo`.
+        """Return, for each cluster that matches `where`, whether volumes can be pinned to the cache
+        tier, how much cache is reserved for that and how much of it is used.
 
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLUSTER_PIN_IN_PERFORMANCE_INFO,
@@ -270,13 +276,15 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterStorageInfo]:
-        """Get what matches, as a list of `ClusterStorageInfo`.
+        """Return the storage capacity in bytes (total, used, free, failed) of each cluster that
+        matches `where`, and what can still be allocated with the replicas or erasure coding in
+        `effect`.
 
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 
         Args:
-            effect: what else to do along with it.
-            where: which ones; all when left out.
+            effect: Side effects of the operation.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLUSTER_STORAGE_INFO,
@@ -300,18 +308,19 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Cluster]:
-        """Get what matches, as a list of `Cluster`.
+        """Return the clusters that CloudTower manages that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-clusters`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLUSTERS,
@@ -343,18 +352,19 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the clusters that CloudTower manages that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CLUSTERS_CONNECTION,
@@ -380,12 +390,13 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.MetaLeader]:
-        """Get what matches, as a list of `MetaLeader`.
+        """Return, for each cluster that matches `where`, which host is the leader of its storage
+        metadata service.
 
         `POST /get-meta-leader`, since CloudTower 3.0.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_META_LEADER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -400,13 +411,15 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Update cluster.
+        """Change address, credentials, datacenter or zones of every cluster that matches `where`;
+        each has a task that ends when the change is made. This changes how CloudTower reaches the
+        cluster, not the cluster itself.
 
         `POST /update-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER,
@@ -425,12 +438,13 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Update cluster enable iSCSI setting.
+        """Turn the block storage service of every cluster that matches `where` on or off; each task
+        ends when it is switched. Turned off, storage clients may lose access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_ISCSI_SETTING,
@@ -449,12 +463,15 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Update cluster HA setting.
+        """Turn high availability on or off for every cluster that matches `where`; each task ends
+        when it is switched. With it, VMs of a failed host are started on other hosts.
 
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            ha: True if high availability is on: the VM is restarted on another host when its host
+                fails. Not possible with GPU or vGPU devices.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_HA_SETTING,
@@ -473,13 +490,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Update cluster license.
+        """Install a license text on every cluster that matches `where`; each task ends when the
+        cluster has accepted it.
 
         `POST /update-cluster-license`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_LICENSE,
@@ -498,13 +516,15 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Update cluster network setting.
+        """Change DNS and NTP servers, virtual IPs or the management network of every cluster that
+        matches `where`; each task ends when the change is made. A wrong management address cuts the
+        cluster off.
 
         `POST /update-cluster-network-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_NETWORK_SETTING,
@@ -523,13 +543,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Update cluster virtualization setting.
+        """Set the CPU compatibility model of VMs and auto-converge of live migrations for every
+        cluster that matches `where`; each task ends when the change is made.
 
         `POST /update-cluster-virtualization-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_VIRTUALIZATION_SETTING,

@@ -74,12 +74,13 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
-        """Create consistency group.
+        """Create groups of iSCSI LUNs and NVMe-oF namespaces that are snapshotted at the same
+        moment, one per item; each has a task that ends when it exists.
 
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP, items, content_language, external_cloudtower_id, timeout
@@ -94,12 +95,15 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroup]]:
-        """Delete consistency group.
+        """Delete every consistency group that matches `where`, for good; each task ends when it is
+        gone. Its LUNs and namespaces stay; `remain_volume_snapshot` decides whether snapshots of
+        them stay, too.
 
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: What to do with the volume snapshots.
+            where: Filter for the groups to delete.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP,
@@ -123,18 +127,20 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroup]:
-        """Get what matches, as a list of `ConsistencyGroup`.
+        """Return the consistency groups that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. A group holds iSCSI LUNs and NVMe-oF namespaces that are
+        snapshotted together.
 
         `POST /get-consistency-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONSISTENCY_GROUPS,
@@ -166,18 +172,18 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the consistency groups that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONSISTENCY_GROUPS_CONNECTION,
@@ -204,13 +210,15 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
-        """Update consistency group.
+        """Change name, description or members of every consistency group that matches `where`; each
+        has a task that ends when the change is made. `remain_volume_snapshot` decides whether
+        snapshots of members that leave are kept.
 
         `POST /update-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the groups to change.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP,

@@ -74,12 +74,13 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
-        """Create consistency group snapshot.
+        """Snapshot consistency groups, one per item: all members are frozen at the same moment.
+        Each task ends when the snapshots of all members exist.
 
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP_SNAPSHOT,
@@ -98,12 +99,14 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroupSnapshot]]:
-        """Delete consistency group snapshot.
+        """Delete every consistency group snapshot that matches `where`, for good; each task ends
+        when it is gone. `remain_volume_snapshot` keeps the snapshots of the single members.
 
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: What to do with the volume snapshots.
+            where: Filter for the group snapshots to delete.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP_SNAPSHOT,
@@ -127,18 +130,20 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroupSnapshot]:
-        """Get what matches, as a list of `ConsistencyGroupSnapshot`.
+        """Return the snapshots of consistency groups that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. Such a snapshot freezes all members of its group
+        at one moment.
 
         `POST /get-consistency-group-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONSISTENCY_GROUP_SNAPSHOTS,
@@ -170,18 +175,19 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the snapshots of consistency groups that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONSISTENCY_GROUP_SNAPSHOTS_CONNECTION,
@@ -207,12 +213,14 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
-        """Update consistency group snapshot.
+        """Roll every member of the group back to each snapshot that matches `where`. Destructive:
+        what was written to the LUNs and namespaces since then is lost. Each task ends when all
+        members are rolled back.
 
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the group snapshots to change.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP_SNAPSHOT,

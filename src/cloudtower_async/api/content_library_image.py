@@ -98,12 +98,14 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Delete content library image.
+        """Delete every ISO image of the content library that matches `where`, for good; each task
+        ends when it is gone. To drop it from some clusters only, use
+        `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the images to delete from the content library.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_IMAGE,
@@ -122,12 +124,14 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Distribute content library image clusters.
+        """Copy every content library image that matches `where` to further clusters; each task ends
+        when all of these have it.
 
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: Clusters to add or remove.
+            where: Filter for the images to distribute or withdraw.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -151,18 +155,19 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryImage]:
-        """Get what matches, as a list of `ContentLibraryImage`.
+        """Return the ISO images of the content library that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-images`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONTENT_LIBRARY_IMAGES,
@@ -194,18 +199,19 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the ISO images of the content library that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONTENT_LIBRARY_IMAGES_CONNECTION,
@@ -231,9 +237,13 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.UploadTask:
-        """Import content library image.
+        """Have the server download an ISO image from a URL into the content library. The answer is
+        an upload task, not a task: poll it with `get_upload_tasks`.
 
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
+
+        Args:
+            data: Where to import from and to; one item per image.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_IMAGE,
@@ -252,12 +262,14 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Remove content library image clusters.
+        """Remove the copies of every content library image that matches `where` from the given
+        clusters; other clusters keep theirs. Each task ends when the copies are gone.
 
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: Clusters to add or remove.
+            where: Filter for the images to distribute or withdraw.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -276,13 +288,14 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Update content library image.
+        """Change name or description of every content library image that matches `where`; each has
+        a task that ends when the change is made. Servers before 4.0.0 fail without a name.
 
         `POST /update-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the images to change.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_IMAGE,
@@ -306,15 +319,21 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Create content library image.
+        """Send one chunk of an ISO image for the content library; the first call creates the upload
+        task, later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all
+        of it.
 
         `POST /upload-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            file: the content, or this chunk of it.
-            size: of the whole file, in bytes, as text.
-            upload_task_id: the task of the first chunk, for each that follows.
+            clusters: Clusters concerned.
+            description: Free text for people; an empty text means no description.
+            file: Content of the file, or of this chunk of it.
+            name: Name shown in the CloudTower UI.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            upload_task_id: Id of the upload task, for each chunk but the first.
         """
         return await self._executor.call(
             CREATE_CONTENT_LIBRARY_IMAGE,

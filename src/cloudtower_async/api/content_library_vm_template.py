@@ -114,12 +114,13 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Clone content library VM template from VM.
+        """Copy VMs into new content library templates, one per item; the VMs stay. Each task ends
+        when the template exists in all its clusters.
 
         `POST /clone-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -137,12 +138,13 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Convert content library VM template from VM.
+        """Turn stopped VMs into content library templates, one per item. Destructive: the VM ceases
+        to exist. Each task ends when the template exists.
 
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CONVERT_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -160,12 +162,14 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
-        """Delete content library VM template.
+        """Delete every VM template of the content library that matches `where`, for good; each task
+        ends when it is gone. To drop it from some clusters only, use
+        `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the templates to delete from the content library.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -184,12 +188,14 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Distribute content library VM template clusters.
+        """Copy every content library template that matches `where` to further clusters; each task
+        ends when all of these have it.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: Clusters to add or remove.
+            where: Filter for the templates to distribute or withdraw.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_VMTEMPLATE_CLUSTERS,
@@ -207,12 +213,13 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export content library VM template.
+        """Export every content library template that matches `where` to files; each task ends when
+        the files can be downloaded. Their links are at `ovf.get_export_file_download_links`.
 
         `POST /export-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the templates to export.
         """
         return await self._executor.call(
             EXPORT_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -236,18 +243,19 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryVmTemplate]:
-        """Get what matches, as a list of `ContentLibraryVmTemplate`.
+        """Return the VM templates of the content library that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-vm-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONTENT_LIBRARY_VM_TEMPLATES,
@@ -279,18 +287,19 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the VM templates of the content library that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_CONTENT_LIBRARY_VM_TEMPLATES_CONNECTION,
@@ -316,12 +325,13 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Import content library VM template.
+        """Create content library templates from a parsed OVF and its uploaded disk files, one per
+        item; each task ends when the template exists.
 
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -340,12 +350,14 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Remove content library VM template clusters.
+        """Remove the copies of every content library template that matches `where` from the given
+        clusters; other clusters keep theirs. Each task ends when the copies are gone.
 
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: Clusters to add or remove.
+            where: Filter for the templates to distribute or withdraw.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_VM_TEMPLATE_CLUSTERS,
@@ -364,13 +376,15 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Update content library VM template.
+        """Change name, description or cloud-init support of every content library template that
+        matches `where`; each has a task that ends when the change is made. VMs made from it do not
+        change.
 
         `POST /update-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the templates to change.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_VM_TEMPLATE,

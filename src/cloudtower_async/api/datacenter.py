@@ -90,12 +90,13 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Add clusters to datacenter.
+        """Put clusters into a datacenter, one datacenter per item; `data.clusters` is a filter that
+        decides which. Each task ends when they belong to it.
 
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             ADD_CLUSTERS_TO_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -109,12 +110,13 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Create datacenter.
+        """Create datacenters in an organization, optionally with clusters, one per item; each has a
+        task that ends when it exists.
 
         `POST /create-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -128,12 +130,13 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteDatacenter]]:
-        """Delete datacenter.
+        """Delete every datacenter that matches `where`, for good; each task ends when it is gone. A
+        datacenter only groups clusters.
 
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_DATACENTER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -153,18 +156,19 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Datacenter]:
-        """Get what matches, as a list of `Datacenter`.
+        """Return the datacenters that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A datacenter groups clusters within an organization.
 
         `POST /get-datacenters`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_DATACENTERS,
@@ -196,18 +200,18 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the datacenters that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_DATACENTERS_CONNECTION,
@@ -233,12 +237,13 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Remove clusters from datacenter.
+        """Take clusters out of a datacenter, one datacenter per item; `data.clusters` is a filter
+        that decides which. The clusters stay connected. Each task ends when they have left.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             REMOVE_CLUSTERS_FROM_DATACENTER,
@@ -257,13 +262,14 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Update datacenter.
+        """Change name or clusters of every datacenter that matches `where`; each has a task that
+        ends when the change is made. `clusters` is a filter.
 
         `POST /update-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_DATACENTER,

@@ -40,9 +40,13 @@ class DiscoveredHostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DiscoveredHost]:
-        """Get what matches, as a list of `DiscoveredHost`.
+        """Look for hosts that could join the given cluster, in its network or at `host_address`,
+        and return their hardware. Nothing is changed; `create_host` adds them.
 
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
+
+        Args:
+            cluster: Cluster that holds the resource.
         """
         return await self._executor.call(
             GET_DISCOVER_HOSTS,

@@ -70,18 +70,19 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Disk]:
-        """Get what matches, as a list of `Disk`.
+        """Return the physical disks of hosts that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page. Disks of VMs are at `vm_disk.get_vm_disks`.
 
         `POST /get-disks`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_DISKS,
@@ -113,18 +114,19 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the physical disks of hosts that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_DISKS_CONNECTION,
@@ -151,12 +153,16 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
-        """Mount disk.
+        """Mount every physical disk that matches `where` for storage, as cache, data or system disk
+        (`function`); each task ends when it is mounted. Destructive: what is on the disk may be
+        erased.
 
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MOUNT_DISK,
@@ -174,12 +180,13 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
-        """Unmount disk.
+        """Take every physical disk that matches `where` out of storage use, so that it can be
+        pulled; each task ends when it is unmounted. The cluster loses its capacity.
 
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UNMOUNT_DISK, {"where": where}, content_language, external_cloudtower_id, timeout

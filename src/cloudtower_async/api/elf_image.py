@@ -73,12 +73,13 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Delete ELF image.
+        """Delete every ISO image of a single cluster that matches `where`, for good; each task ends
+        when it is gone.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the ISO images to delete.
         """
         return await self._executor.call(
             DELETE_ELF_IMAGE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -98,18 +99,20 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfImage]:
-        """Get what matches, as a list of `ElfImage`.
+        """Return the ISO images stored in single clusters that match `where`; `order_by` sorts
+        them, `first`, `skip` and `after` select a page. Images of the content library are at
+        `content_library_image.get_content_library_images`.
 
         `POST /get-elf-images`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ELF_IMAGES,
@@ -141,18 +144,19 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the ISO images stored in single clusters that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ELF_IMAGES_CONNECTION,
@@ -179,13 +183,14 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ElfImage]]:
-        """Update ELF image.
+        """Change name or description of every ISO image of a single cluster that matches `where`;
+        each has a task that ends when the change is made.
 
         `POST /update-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the ISO images to change.
         """
         return await self._executor.call(
             UPDATE_ELF_IMAGE,
@@ -209,14 +214,19 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Create ELF image.
+        """Send one chunk of an ISO image for one cluster; the first call creates the upload task,
+        later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
 
         `POST /upload-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: the content, or this chunk of it.
-            size: of the whole file, in bytes, as text.
-            upload_task_id: the task of the first chunk, for each that follows.
+            cluster_id: Id of the cluster.
+            description: Free text for people; an empty text means no description.
+            file: Content of the file, or of this chunk of it.
+            name: Name shown in the CloudTower UI.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            upload_task_id: Id of the upload task, for each chunk but the first.
         """
         return await self._executor.call(
             CREATE_ELF_IMAGE,

@@ -74,12 +74,13 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
-        """Create entity filter.
+        """Create resource optimization rules, which find wasteful or short-changed VMs, one per
+        item; each has a task that ends when it exists. Rules only report; they change no VM.
 
         `POST /create-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ENTITY_FILTER, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteEntityFilter]]:
-        """Delete entity filter.
+        """Delete every resource optimization rule that matches `where`, for good; each task ends
+        when it is gone. Its results go with it; VMs do not change.
 
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_ENTITY_FILTER,
@@ -122,18 +124,19 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EntityFilter]:
-        """Get what matches, as a list of `EntityFilter`.
+        """Return the resource optimization rules that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. A rule finds VMs that waste or lack resources.
 
         `POST /get-entity-filters`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ENTITY_FILTERS,
@@ -165,18 +168,19 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the resource optimization rules that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ENTITY_FILTERS_CONNECTION,
@@ -203,13 +207,14 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
-        """Update entity filter.
+        """Change conditions, clusters or excluded VMs of every resource optimization rule that
+        matches `where`; each has a task that ends when the change is made.
 
         `POST /update-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_ENTITY_FILTER,

@@ -70,18 +70,20 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalAlertRule]:
-        """Get what matches, as a list of `GlobalAlertRule`.
+        """Return the global alert rules that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. Each has default thresholds for all clusters and may have
+        exceptions for some.
 
         `POST /get-global-alert-rules`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GLOBAL_ALERT_RULES,
@@ -113,18 +115,18 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the global alert rules that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GLOBAL_ALERT_RULES_CONNECTION,
@@ -151,13 +153,14 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
-        """Update customize alert rule.
+        """Give clusters thresholds of their own, or turn the alert off for them, under every global
+        alert rule that matches `where`; each has a task that ends when the change is made.
 
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -176,13 +179,14 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
-        """Update global alert rule.
+        """Change the thresholds of every global alert rule that matches `where`, or turn it off for
+        all clusters; each has a task that ends when the change is made.
 
         `POST /update-global-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,

@@ -105,12 +105,15 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Create cluster recycle bin setting.
+        """Give every cluster that matches `where` a recycle bin setting of its own (on or off, days
+        to keep) that overrides the global one; each task ends when it applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -128,12 +131,13 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteClusterRecycleBin]]:
-        """Delete cluster recycle bin setting.
+        """Remove the recycle bin setting of every cluster that matches `where`, so that the global
+        one applies again; each task ends when it does.
 
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -157,18 +161,20 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalSettings]:
-        """Get what matches, as a list of `GlobalSettings`.
+        """Return the settings of CloudTower itself that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. They cover access restriction, sessions,
+        passwords, the recycle bin and the like.
 
         `POST /get-global-settingses`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GLOBAL_SETTINGSES,
@@ -200,18 +206,19 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the settings of CloudTower itself that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GLOBAL_SETTINGSES_CONNECTION,
@@ -238,9 +245,15 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Update access restriction.
+        """Replace the list of client addresses that may, or may not, reach CloudTower. A wrong list
+        can lock you out. The task ends when it applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            access_list: IP addresses or ranges that `access_mode` allows or denies.
+            access_mode: Who may connect: only `access_list` (`ALLOW`), all others (`DENY`), or
+                everybody (`NONE`).
         """
         return await self._executor.call(
             UPDATE_ACCESS_RESTRICTION,
@@ -259,13 +272,14 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Update cluster recycle bin setting.
+        """Change whether deleted VMs go to the recycle bin, and for how many days, for every
+        cluster that matches `where` and has a setting of its own; each task ends when it applies.
 
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -284,9 +298,14 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Update global recycle bin setting.
+        """Change whether deleted VMs go to the recycle bin, and for how many days, where a cluster
+        has no setting of its own. The task ends when it applies.
 
         `POST /update-global-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            enabled: True if the feature or device is switched on.
+            retain: Retention. Unit not documented.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_RECYCLE_BIN_SETTING,
@@ -307,9 +326,18 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Update password security.
+        """Set password complexity and expiry, and how many failed logins are allowed within which
+        time; 0 turns a limit off. The task ends when the rules apply.
 
         `POST /update-password-security`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            login_miss_num_threshold: Number of failed logins allowed within
+                `login_miss_time_threshold`; 0 in both means unlimited.
+            login_miss_time_threshold: Period in milliseconds in which failed logins are counted; 0
+                in both thresholds means unlimited.
+            password_complexity: Required strength of passwords: `LOW`, `MIDDLE` or `HIGH`.
+            password_expire_days: Days until a password expires; 0 means never.
         """
         return await self._executor.call(
             UPDATE_PASSWORD_SECURITY,
@@ -332,9 +360,13 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Update session timeout.
+        """Set how long an unused login stays valid, in milliseconds; 0 means forever. The task ends
+        when it applies.
 
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            session_max_age: Milliseconds after which a session ends; 0 means never.
         """
         return await self._executor.call(
             UPDATE_SESSION_TIMEOUT,

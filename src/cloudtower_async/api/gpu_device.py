@@ -90,19 +90,20 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GpuVmInfo]:
-        """Get what matches, as a list of `GpuVmInfo`.
+        """Return the GPU devices that match `where`, each with the VMs that use it and its assigned
+        and available vGPUs. `order_by` sorts, `first`, `skip` and `after` select a page.
 
         `POST /get-detail-vm-info-by-gpu-devices`, since CloudTower 4.0.0.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_DETAIL_VM_INFO_BY_GPU_DEVICES,
@@ -134,18 +135,19 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GpuDevice]:
-        """Get what matches, as a list of `GpuDevice`.
+        """Return the GPU devices of hosts that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page.
 
         `POST /get-gpu-devices`, since CloudTower 3.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GPU_DEVICES,
@@ -177,18 +179,18 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the GPU devices of hosts that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_GPU_DEVICES_CONNECTION,
@@ -215,13 +217,16 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Switch GPU device SR-IOV.
+        """Turn SR-IOV of every GPU device that matches `where` on or off; each task ends when it is
+        switched. Virtual functions that VMs use may be lost.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SWITCH_GPU_DEVICE_SRIOV,
@@ -240,14 +245,15 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Update GPU device description.
+        """Replace the description of every GPU device that matches `where`; each task ends when it
+        is stored. The device itself is not touched.
 
         `POST /update-gpu-device-description`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_DESCRIPTION,
@@ -266,14 +272,15 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Update GPU device usage.
+        """Set every GPU device that matches `where` to passthrough or to vGPUs of one
+        specification; each task ends when the device is ready for that use.
 
         `POST /update-gpu-device-usage`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_USAGE,

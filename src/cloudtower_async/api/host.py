@@ -122,12 +122,13 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchHosts]]:
-        """Create host.
+        """Add discovered hosts to clusters, one cluster per item; each task ends when the hosts are
+        part of the cluster, which takes long. The answer names the task, not the hosts.
 
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_HOST, items, content_language, external_cloudtower_id, timeout
@@ -142,12 +143,16 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Enter maintenance mode.
+        """Put the host with id `host_id` into maintenance mode: its VMs are migrated, those in
+        `shutdown_vms` shut down. The task ends when the host is empty and in maintenance mode; run
+        the precheck first.
 
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE,
@@ -165,12 +170,14 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeResult:
-        """Enter maintenance mode precheck result.
+        """Return the result of an `enter_maintenance_mode_pre_check` task: whether it is `done`,
+        and the VMs that cannot be migrated and would have to be shut down. Poll until `done` is
+        true.
 
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -188,12 +195,13 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeCheckResult:
-        """Enter maintenance mode pre check.
+        """Start a check whether the host that matches `where` can enter maintenance mode. Nothing
+        is changed; the answer is a task id for `enter_maintenance_mode_precheck_result`.
 
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRE_CHECK,
@@ -212,12 +220,15 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Exit maintenance mode.
+        """Take the host with id `host_id` out of maintenance mode; VMs named in `data` by their
+        UUID are brought back or started. The task ends when the host is in use again.
 
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE,
@@ -235,12 +246,13 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ExitMaintenanceModeResult:
-        """Exit maintenance mode precheck result.
+        """Return the VMs that could be brought back to, or started on, the host that matches
+        `where` when it leaves maintenance mode. Nothing is changed.
 
         `POST /exit-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -264,18 +276,19 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Host]:
-        """Get what matches, as a list of `Host`.
+        """Return the hosts of clusters that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page.
 
         `POST /get-hosts`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_HOSTS,
@@ -307,18 +320,18 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the hosts of clusters that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_HOSTS_CONNECTION,
@@ -345,12 +358,16 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Power off host.
+        """Power off or, with `action` `reboot`, restart the host with id `host_id`. Destructive:
+        with `force`, VMs still on it can lose power and unsaved data. The task ends when the host
+        has obeyed.
 
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             POWER_OFF_HOST,
@@ -368,12 +385,13 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Trigger disk blink.
+        """Switch the locator light of physical disks on or off, one disk per item, to find them in
+        the rack. Data is not touched; each task ends when the light is switched.
 
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             TRIGGER_DISK_BLINK, items, content_language, external_cloudtower_id, timeout
@@ -388,13 +406,14 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Update host.
+        """Change name, SCVM name or IPMI access of every host that matches `where`; each has a task
+        that ends when the change is made.
 
         `POST /update-host`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_HOST,

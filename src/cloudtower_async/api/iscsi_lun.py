@@ -98,12 +98,13 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Clone iSCSI LUN from snapshot.
+        """Create iSCSI LUNs from LUN snapshots, one per item, in the given target; the source is
+        untouched. Each task ends when the LUN exists.
 
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_ISCSI_LUN_FROM_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -117,12 +118,13 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Copy iSCSI LUN.
+        """Copy iSCSI LUNs with their data, one per item, into the same or another target. Each task
+        ends when the copy exists.
 
         `POST /copy-iscsi-lun`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             COPY_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -136,12 +138,13 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Create iSCSI LUN.
+        """Create iSCSI LUNs in a target, one per item; each has a task that ends when it exists.
+        Size is in bytes unless `assigned_size_unit` says otherwise.
 
         `POST /create-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -156,12 +159,14 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLun]]:
-        """Delete iSCSI LUN.
+        """Delete every iSCSI LUN with all its data that matches `where`, for good; each task ends
+        when it is gone. `remove_snapshot` decides whether its snapshots go, too.
 
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: What to do with the snapshots.
+            where: Filter for the LUNs to delete.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN,
@@ -185,18 +190,19 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiLun]:
-        """Get what matches, as a list of `IscsiLun`.
+        """Return the iSCSI LUNs that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page.
 
         `POST /get-iscsi-luns`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_LUNS,
@@ -228,18 +234,18 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the iSCSI LUNs that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_LUNS_CONNECTION,
@@ -265,12 +271,13 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Rollback iSCSI LUN from snapshot.
+        """Roll iSCSI LUNs back to a snapshot, one per item. Destructive: what was written since
+        then is lost. Each task ends when the LUN holds the old data.
 
         `POST /rollback-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             ROLLBACK_ISCSI_LUN_FROM_SNAPSHOT,
@@ -289,13 +296,15 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Update iSCSI LUN.
+        """Change name, size, redundancy, initiators or I/O limits of every iSCSI LUN that matches
+        `where`; each has a task that ends when the change is made. Initiators that are left out
+        lose access.
 
         `POST /update-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the LUNs to change.
         """
         return await self._executor.call(
             UPDATE_ISCSI_LUN,

@@ -66,12 +66,12 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLunSnapshot]]:
-        """Create iSCSI LUN snapshot.
+        """Create snapshots of iSCSI LUNs, one per item; each has a task that ends when it exists.
 
         `POST /create-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -85,12 +85,13 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLunSnapshot]]:
-        """Delete iSCSI LUN snapshot.
+        """Delete every iSCSI LUN snapshot that matches `where`, for good; each task ends when it is
+        gone. The LUN itself stays.
 
         `POST /delete-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the LUN snapshots to delete.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN_SNAPSHOT,
@@ -114,18 +115,19 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiLunSnapshot]:
-        """Get what matches, as a list of `IscsiLunSnapshot`.
+        """Return the iSCSI LUN snapshots that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page.
 
         `POST /get-iscsi-lun-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_LUN_SNAPSHOTS,
@@ -157,18 +159,18 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the iSCSI LUN snapshots that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_LUN_SNAPSHOTS_CONNECTION,

@@ -74,12 +74,13 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiTarget]]:
-        """Create iSCSI target.
+        """Create iSCSI targets, which hold LUNs, one per item; each has a task that ends when it
+        exists.
 
         `POST /create-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ISCSI_TARGET, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiTarget]]:
-        """Delete iSCSI target.
+        """Delete every iSCSI target that matches `where`, for good; each task ends when it is gone.
+        Delete its LUNs first; clients lose access.
 
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the targets to delete.
         """
         return await self._executor.call(
             DELETE_ISCSI_TARGET, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -118,18 +120,19 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiTarget]:
-        """Get what matches, as a list of `IscsiTarget`.
+        """Return the iSCSI targets that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A target holds LUNs.
 
         `POST /get-iscsi-targets`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_TARGETS,
@@ -161,18 +164,18 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the iSCSI targets that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-iscsi-targets-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISCSI_TARGETS_CONNECTION,
@@ -199,13 +202,15 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiTarget]]:
-        """Update iSCSI target.
+        """Change redundancy, access lists, CHAP or I/O limits of every iSCSI target that matches
+        `where`; each has a task that ends when the change is made. A narrower access list cuts
+        clients off.
 
         `POST /update-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the targets to change.
         """
         return await self._executor.call(
             UPDATE_ISCSI_TARGET,

@@ -78,9 +78,17 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.IsolationPolicy:
-        """Create isolation policy.
+        """Isolate one VM from the network, in full or (mode `PARTIAL`) except for allowed traffic.
+        The answer is the policy itself, without a task.
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
+
+        Args:
+            egress: Rules for outgoing traffic.
+            everoute_cluster_id: Id of the Everoute service.
+            ingress: Rules for incoming traffic.
+            mode: Operating mode; the enum lists the values.
+            vm_id: Id of the VM.
         """
         return await self._executor.call(
             CREATE_ISOLATION_POLICY,
@@ -104,12 +112,13 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DeleteIsolationPolicy]:
-        """Delete isolation policy.
+        """Delete every isolation policy that matches `where`: its VM gets its network back. The
+        answer lists the ids, without a task.
 
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_ISOLATION_POLICY,
@@ -133,18 +142,20 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IsolationPolicy]:
-        """Get what matches, as a list of `IsolationPolicy`.
+        """Return the isolation policies that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. Such a policy cuts one VM off from the network, in full or in
+        part.
 
         `POST /get-isolation-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISOLATION_POLICIES,
@@ -176,18 +187,18 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the isolation policies that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_ISOLATION_POLICIES_CONNECTION,
@@ -214,13 +225,14 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IsolationPolicy]:
-        """Update isolation policy.
+        """Change mode or allowed traffic of every isolation policy that matches `where`. The answer
+        lists the policies, without a task.
 
         `POST /update-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_ISOLATION_POLICY,

@@ -94,13 +94,17 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Add labels to resources.
+        """Attach every label that matches `where` to all resources that match the filters in
+        `data`; resources without a filter are left alone. Each task ends when the label is
+        attached.
 
         `POST /add-labels-to-resources`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_LABELS_TO_RESOURCES,
@@ -118,12 +122,13 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Create label.
+        """Create labels, each a key with an optional value, one per item; each has a task that ends
+        when it exists.
 
         `POST /create-label`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_LABEL, items, content_language, external_cloudtower_id, timeout
@@ -137,12 +142,13 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
-        """Delete label.
+        """Delete every label that matches `where`, for good; each task ends when it is gone. It is
+        detached from all resources; these stay.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_LABEL, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -162,18 +168,19 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Label]:
-        """Get what matches, as a list of `Label`.
+        """Return the labels that match `where`; `order_by` sorts them, `first`, `skip` and `after`
+        select a page. A label is a key with an optional value, attached to resources.
 
         `POST /get-labels`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LABELS,
@@ -205,18 +212,18 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the labels that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LABELS_CONNECTION,
@@ -243,13 +250,16 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Remove labels from resources.
+        """Detach every label that matches `where` from all resources that match the filters in
+        `data`; label and resources stay. Each task ends when the label is detached.
 
         `POST /remove-labels-from-resources`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_LABELS_FROM_RESOURCES,
@@ -268,14 +278,15 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Update label.
+        """Change key or value of every label that matches `where`; each has a task that ends when
+        the change is made. Resources keep the label under its new text.
 
         `POST /update-label`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_LABEL,

@@ -62,18 +62,19 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.License]:
-        """Get what matches, as a list of `License`.
+        """Return the CloudTower licenses that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page.
 
         `POST /get-licenses`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LICENSES,
@@ -105,18 +106,18 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the CloudTower licenses that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-licenses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LICENSES_CONNECTION,
@@ -142,12 +143,13 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.License]:
-        """Update deploy.
+        """Install a new license text on CloudTower itself. The task ends when the license is
+        accepted; clusters have licenses of their own (`update_cluster_license`).
 
         `POST /update-license`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
+            data: Fields to set.
         """
         return await self._executor.call(
             UPDATE_DEPLOY, {"data": data}, content_language, external_cloudtower_id, timeout

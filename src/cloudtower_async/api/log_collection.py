@@ -74,12 +74,13 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Create log collection.
+        """Start collecting logs of hosts over a time range, one collection per item; each task ends
+        when the archive is ready.
 
         `POST /create-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_LOG_COLLECTION, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLogCollection]]:
-        """Delete log collection.
+        """Delete every log collection with its archive that matches `where`, for good; each task
+        ends when it is gone.
 
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_LOG_COLLECTION,
@@ -116,12 +118,13 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Force stop log collection.
+        """Stop every log collection that matches `where` without waiting for it to finish; each
+        task ends when it has stopped.
 
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,
@@ -145,18 +148,19 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.LogCollection]:
-        """Get what matches, as a list of `LogCollection`.
+        """Return the log collections that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A collection is an archive of host logs from one period.
 
         `POST /get-log-collections`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LOG_COLLECTIONS,
@@ -188,18 +192,18 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the log collections that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_LOG_COLLECTIONS_CONNECTION,

@@ -39,7 +39,8 @@ class LogServiceConfigNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.LogServiceConfig]:
-        """Get what matches, as a list of `LogServiceConfig`.
+        """Return the groups of services whose logs can be collected in a cluster. Use them in
+        `create_log_collection`.
 
         `POST /get-log-service-configs`, since CloudTower 3.0.0.
         """

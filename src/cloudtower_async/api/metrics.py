@@ -172,13 +172,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the clusters that match, over `range` (such as `1h`
+        or `7d`). An unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            clusters: Clusters concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_CLUSTER_METRICS,
@@ -198,13 +200,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the physical disks that match, over `range`. An
+        unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            disks: Physical disks concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_DISK_METRICS,
@@ -224,13 +228,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` (CPU, memory …) for the hosts that match, over `range`.
+        An unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_HOST_METRICS,
@@ -251,13 +257,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of network `metrics` for the hosts that match, one stream per network
+        device, over `range`. Only points prove that a metric exists.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            nics: NICs concerned.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_HOST_NETWORK_METRICS,
@@ -278,13 +287,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the named `services` on the hosts that match, over
+        `range`. An unknown metric yields empty data, not an error.
 
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            services: Services concerned.
         """
         return await self._executor.call(
             GET_HOST_SERVICEK_METRICS,
@@ -305,13 +317,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the iSCSI LUNs that match, over `range`. An unknown
+        metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            luns: iSCSI LUNs concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_LUN_METRICS,
@@ -332,13 +347,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the NVMe-oF namespaces that match, over `range`. An
+        unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACE_METRICS,
@@ -358,13 +375,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for physical disks as seen by the storage controller VMs
+        (SCVMs), over `range`. An unknown metric yields empty data, not an error.
 
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            disks: Physical disks concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_SCVM_DISK_METRICS,
@@ -384,13 +403,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the storage controller VMs (SCVMs) of the hosts that
+        match, over `range`. An unknown metric yields empty data, not an error.
 
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_SCVM_METRICS,
@@ -411,13 +432,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
+        hosts that match, over `range`. Only points prove that a metric exists.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            nics: NICs concerned.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_SCVM_NETWORK_METRICS,
@@ -438,13 +462,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the named `services` in the storage controller VMs
+        (SCVMs) of the hosts that match, over `range`.
 
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            hosts: Hosts concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            services: Services concerned.
         """
         return await self._executor.call(
             GET_SCVM_SERVICEK_METRICS,
@@ -466,13 +493,17 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return the `n` resources with the highest (`type` `top`) or lowest (`bottom`) values in
+        the clusters that match: one aggregated point each in `samples`. `dropped` is common here
+        and no fault.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            clusters: Clusters concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            type: Kind of the resource; the enum lists the values.
         """
         return await self._executor.call(
             GET_TOP_NVM_VOLUME_METRICS,
@@ -492,13 +523,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` (CPU, memory, disks) for the VMs that match, over
+        `range`. When `dropped` says that data was cut, ask for a shorter range.
 
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            vms: VMs concerned.
         """
         return await self._executor.call(
             GET_VM_METRICS,
@@ -519,13 +552,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of network `metrics` for the VMs that match, optionally only for some
+        NICs, over `range`. An unknown metric yields empty data, not an error.
 
         `POST /get-vm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            metrics: Names of the metrics.
+            nics: NICs concerned.
+            range: Period that ends now, such as "24h" or "7d".
+            vms: VMs concerned.
         """
         return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
@@ -545,13 +581,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the virtual volumes that match, over `range`. An
+        unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            vm_volumes: Virtual volumes concerned.
         """
         return await self._executor.call(
             GET_VM_VOLUME_METRICS,
@@ -571,13 +609,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the witness nodes of the clusters that match, over
+        `range`. An unknown metric yields empty data, not an error.
 
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            clusters: Clusters concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
         """
         return await self._executor.call(
             GET_WITNESS_METRICS,
@@ -598,13 +638,17 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Get what matches, as a list of `Metric`.
+        """Return time series of `metrics` for the traffic between the zones of the clusters that
+        match, in the direction `type`, over `range`. An unknown metric yields empty data, not an
+        error.
 
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: names of metrics.
-            range: how far back from now, such as "24h" or "7d".
+            clusters: Clusters concerned.
+            metrics: Names of the metrics.
+            range: Period that ends now, such as "24h" or "7d".
+            type: Kind of the resource; the enum lists the values.
         """
         return await self._executor.call(
             GET_ZONE_METRICS,

@@ -74,12 +74,13 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Create namespace group.
+        """Create groups of NVMe-oF namespaces in a subsystem, one per item; each has a task that
+        ends when it exists.
 
         `POST /create-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NAMESPACE_GROUP, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNamespaceGroup]]:
-        """Delete namespace group.
+        """Delete every group of NVMe-oF namespaces that matches `where`, for good; each task ends
+        when it is gone.
 
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_NAMESPACE_GROUP,
@@ -122,18 +124,19 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NamespaceGroup]:
-        """Get what matches, as a list of `NamespaceGroup`.
+        """Return the groups of NVMe-oF namespaces that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. A group belongs to one subsystem.
 
         `POST /get-namespace-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NAMESPACE_GROUPS,
@@ -165,18 +168,19 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the groups of NVMe-oF namespaces that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-namespace-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NAMESPACE_GROUPS_CONNECTION,
@@ -203,13 +207,14 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Update namespace group.
+        """Change the name of every group of NVMe-oF namespaces that matches `where`; each has a
+        task that ends when the change is made.
 
         `POST /update-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_NAMESPACE_GROUP,

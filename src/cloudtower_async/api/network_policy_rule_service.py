@@ -74,12 +74,13 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
-        """Create network policy rule service.
+        """Create network services (protocols with ports) that security rules can refer to, one per
+        item; each has a task that ends when it exists.
 
         `POST /create-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NETWORK_POLICY_RULE_SERVICE,
@@ -97,12 +98,13 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Delete network policy rule service.
+        """Delete every network service for security rules that matches `where`, for good; each task
+        ends when it is gone.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
@@ -126,18 +128,20 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NetworkPolicyRuleService]:
-        """Get what matches, as a list of `NetworkPolicyRuleService`.
+        """Return the network services for security rules that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. A service names protocols and ports that rules
+        refer to.
 
         `POST /get-network-policy-rule-services`, since CloudTower 4.6.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES,
@@ -169,18 +173,19 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the network services for security rules that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES_CONNECTION,
@@ -207,13 +212,14 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
-        """Update network policy rule service.
+        """Change name, description or ports of every network service that matches `where`; each has
+        a task that ends when the change is made. Rules that refer to it are affected.
 
         `POST /update-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,

@@ -74,12 +74,13 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsExport]]:
-        """Create NFS export.
+        """Create NFS exports with their redundancy and address whitelist, one per item; each has a
+        task that ends when it exists.
 
         `POST /create-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NFS_EXPORT, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNfsExport]]:
-        """Delete NFS export.
+        """Delete every NFS export with all files in it that matches `where`, for good; each task
+        ends when it is gone. Clients lose access.
 
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the exports to delete.
         """
         return await self._executor.call(
             DELETE_NFS_EXPORT, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -118,18 +120,19 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NfsExport]:
-        """Get what matches, as a list of `NfsExport`.
+        """Return the NFS exports that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page.
 
         `POST /get-nfs-exports`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NFS_EXPORTS,
@@ -161,18 +164,18 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the NFS exports that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-nfs-exports-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NFS_EXPORTS_CONNECTION,
@@ -199,13 +202,14 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsExport]]:
-        """Update NFS export.
+        """Change name, redundancy or address whitelist of every NFS export that matches `where`;
+        each has a task that ends when the change is made. A narrower whitelist cuts clients off.
 
         `POST /update-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the exports to change.
         """
         return await self._executor.call(
             UPDATE_NFS_EXPORT,

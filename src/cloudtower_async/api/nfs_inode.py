@@ -62,18 +62,19 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NfsInode]:
-        """Get what matches, as a list of `NfsInode`.
+        """Return the files and directories in NFS exports that match `where`; `order_by` sorts
+        them, `first`, `skip` and `after` select a page.
 
         `POST /get-nfs-inodes`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NFS_INODES,
@@ -105,18 +106,19 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the files and directories in NFS exports that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-nfs-inodes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NFS_INODES_CONNECTION,
@@ -143,13 +145,14 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsInode]]:
-        """Update NFS inode.
+        """Change whether its data is pinned to the cache tier (nothing else) of every NFS file that
+        matches `where`; each has a task that ends when the change is made.
 
         `POST /update-nfs-inode`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values.
+            where: Filter for the inodes to change.
         """
         return await self._executor.call(
             UPDATE_NFS_INODE,

@@ -64,18 +64,19 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NodeTopo]:
-        """Get what matches, as a list of `NodeTopo`.
+        """Return the places of hosts in the rack topology that match `where`; `order_by` sorts
+        them, `first`, `skip` and `after` select a page.
 
         `POST /get-node-topoes`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NODE_TOPOES,
@@ -107,18 +108,19 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the places of hosts in the rack topology that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-node-topoes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NODE_TOPOES_CONNECTION,
@@ -144,12 +146,13 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NodeTopo]]:
-        """Update node topo.
+        """Move hosts within the rack topology: each item places a node in a chassis at a position.
+        Each has a task that ends when the topology is changed.
 
         `POST /move-node-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             UPDATE_NODE_TOPO, items, content_language, external_cloudtower_id, timeout

@@ -38,7 +38,8 @@ class NtpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NtpServiceUrl:
-        """Get NTP service URL.
+        """Return the address of the NTP service that CloudTower itself offers. Takes no filter;
+        changes nothing.
 
         `POST /get-ntp-service-url`, since CloudTower 4.5.0.
         """

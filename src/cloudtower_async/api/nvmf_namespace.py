@@ -90,12 +90,13 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Clone NVMe-oF namespace from snapshot.
+        """Create NVMe-oF namespaces from snapshots, one per item, in the given subsystem; the
+        source is untouched. Each task ends when the namespace exists.
 
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_NVMF_NAMESPACE_FROM_SNAPSHOT,
@@ -113,12 +114,13 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Create NVMe-oF namespace.
+        """Create NVMe-oF namespaces in a subsystem, one per item; each has a task that ends when it
+        exists. Size is in bytes unless `assigned_size_unit` says otherwise.
 
         `POST /create-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NVMF_NAMESPACE, items, content_language, external_cloudtower_id, timeout
@@ -133,12 +135,14 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespace]]:
-        """Delete NVMe-oF namespace.
+        """Delete every NVMe-oF namespace with all its data that matches `where`, for good; each
+        task ends when it is gone. `remove_snapshot` decides whether its snapshots go, too.
 
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: What to do with the snapshots.
+            where: Filter for the namespaces to delete.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE,
@@ -162,18 +166,19 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfNamespace]:
-        """Get what matches, as a list of `NvmfNamespace`.
+        """Return the NVMe-oF namespaces that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page.
 
         `POST /get-nvmf-namespaces`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACES,
@@ -205,18 +210,18 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the NVMe-oF namespaces that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACES_CONNECTION,
@@ -242,12 +247,13 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Rollback NVMe-oF namespace from snapshot.
+        """Roll NVMe-oF namespaces back to a snapshot, one per item. Destructive: what was written
+        since then is lost. Each task ends when the namespace holds the old data.
 
         `POST /rollback-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             ROLLBACK_NVMF_NAMESPACE_FROM_SNAPSHOT,
@@ -266,13 +272,15 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Update NVMe-oF namespace.
+        """Change name, size, redundancy, access or I/O limits of every NVMe-oF namespace that
+        matches `where`; each has a task that ends when the change is made. Hosts that are left out
+        lose access.
 
         `POST /update-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the namespaces to change.
         """
         return await self._executor.call(
             UPDATE_NVMF_NAMESPACE,

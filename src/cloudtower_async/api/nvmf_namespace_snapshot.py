@@ -66,12 +66,13 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespaceSnapshot]]:
-        """Create NVMe-oF namespace snapshot.
+        """Create snapshots of NVMe-oF namespaces, one per item; each has a task that ends when it
+        exists.
 
         `POST /create-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NVMF_NAMESPACE_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -85,12 +86,13 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespaceSnapshot]]:
-        """Delete NVMe-oF namespace snapshot.
+        """Delete every NVMe-oF namespace snapshot that matches `where`, for good; each task ends
+        when it is gone. The namespace itself stays.
 
         `POST /delete-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the namespace snapshots to delete.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE_SNAPSHOT,
@@ -114,18 +116,19 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfNamespaceSnapshot]:
-        """Get what matches, as a list of `NvmfNamespaceSnapshot`.
+        """Return the NVMe-oF namespace snapshots that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-nvmf-namespace-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACE_SNAPSHOTS,
@@ -157,18 +160,19 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the NVMe-oF namespace snapshots that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-nvmf-namespace-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACE_SNAPSHOTS_CONNECTION,

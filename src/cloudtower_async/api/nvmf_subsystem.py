@@ -74,12 +74,13 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfSubsystem]]:
-        """Create NVMe-oF subsystem.
+        """Create NVMe-oF subsystems, which hold namespaces, one per item; each has a task that ends
+        when it exists.
 
         `POST /create-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_NVMF_SUBSYSTEM, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfSubsystem]]:
-        """Delete NVMe-oF subsystem.
+        """Delete every NVMe-oF subsystem that matches `where`, for good; each task ends when it is
+        gone. Delete its namespaces first; clients lose access.
 
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter for the subsystems to delete.
         """
         return await self._executor.call(
             DELETE_NVMF_SUBSYSTEM,
@@ -122,18 +124,19 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfSubsystem]:
-        """Get what matches, as a list of `NvmfSubsystem`.
+        """Return the NVMe-oF subsystems that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. A subsystem holds namespaces.
 
         `POST /get-nvmf-subsystems`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_SUBSYSTEMS,
@@ -165,18 +168,18 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the NVMe-oF subsystems that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_NVMF_SUBSYSTEMS_CONNECTION,
@@ -203,13 +206,15 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfSubsystem]]:
-        """Update NVMe-oF subsystem.
+        """Change redundancy, access lists or I/O limits of every NVMe-oF subsystem that matches
+        `where`; each has a task that ends when the change is made. A narrower access list cuts
+        clients off.
 
         `POST /update-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: New values; omitted fields stay as they are.
+            where: Filter for the subsystems to change.
         """
         return await self._executor.call(
             UPDATE_NVMF_SUBSYSTEM,

@@ -49,7 +49,8 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Clear system service alert notification config.
+        """Clear the alert notifications (e-mail, SNMP traps, webhooks) of one system service in the
+        observability service. The service stays connected; the task ends when they are gone.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
         """
@@ -70,7 +71,8 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Disassociate system service from obs service.
+        """Remove one system service from the observability service, which then stops watching it.
+        The system service itself goes on; the task ends when it is removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
         """

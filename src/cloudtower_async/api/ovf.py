@@ -57,12 +57,13 @@ class OvfNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ExportFileDownloadLinks]:
-        """Get what matches, as a list of `ExportFileDownloadLinks`.
+        """Return file names and download links of one finished export of a VM, template or volume.
+        Whoever has a link can fetch the file.
 
         `POST /get-export-file-download-links`, since CloudTower 3.0.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_EXPORT_FILE_DOWNLOAD_LINKS,
@@ -81,12 +82,14 @@ class OvfNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ParsedOVF:
-        """Parse OVF.
+        """Read an OVF file and return the VM that it describes, for `import_vm` and
+        `import_content_library_vm_template`. Creates nothing.
 
         `POST /parse-ovf`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: the content, or this chunk of it.
+            cluster_id: Id of the cluster.
+            file: Content of the file, or of this chunk of it.
         """
         return await self._executor.call(
             PARSE_OVF,
@@ -109,14 +112,18 @@ class OvfNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.UploadTask:
-        """Upload ELF file.
+        """Send one chunk of a VMDK file for an import; the first call creates the upload task,
+        later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
 
         `POST /upload-elf-file`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: the content, or this chunk of it.
-            size: of the whole file, in bytes, as text.
-            upload_task_id: the task of the first chunk, for each that follows.
+            cluster_id: Id of the cluster.
+            file: Content of the file, or of this chunk of it.
+            name: Name shown in the CloudTower UI.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            upload_task_id: Id of the upload task, for each chunk but the first.
         """
         return await self._executor.call(
             UPLOAD_ELF_FILE,

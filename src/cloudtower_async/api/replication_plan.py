@@ -62,18 +62,20 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
-        """Get what matches, as a list of `ReplicationPlan`.
+        """Return the replication plans that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. Each comes with its runs;
+        `get_replication_plan_without_executions` leaves them out.
 
         `POST /get-replication-plans`, since CloudTower 4.6.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_REPLICATION_PLANS,
@@ -105,18 +107,18 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the replication plans that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-replication-plans-connection`, since CloudTower 4.6.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_REPLICATION_PLANS_CONNECTION,
@@ -148,18 +150,20 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
-        """Get what matches, as a list of `ReplicationPlan`.
+        """Return the replication plans that match `where`, without the record of their past runs: a
+        smaller answer than that of `get_replication_plans`. `order_by` sorts, `first`, `skip` and
+        `after` select a page.
 
         `POST /get-replication-plans-without-executions`, since CloudTower 4.7.2.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_REPLICATION_PLAN_WITHOUT_EXECUTIONS,

@@ -82,12 +82,13 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
-        """Create report template.
+        """Create report templates: what a report contains and when it is generated, one per item;
+        each has a task that ends when it exists.
 
         `POST /create-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_REPORT_TEMPLATE, items, content_language, external_cloudtower_id, timeout
@@ -101,12 +102,13 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteReportTemplate]]:
-        """Delete report template.
+        """Delete every report template that matches `where`, for good; each task ends when it is
+        gone. No more reports are generated from it.
 
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
@@ -124,12 +126,13 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTask]]:
-        """Generate from report template.
+        """Generate a report now from every report template that matches `where`; each task ends
+        when the report is ready.
 
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
@@ -153,18 +156,19 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReportTemplate]:
-        """Get what matches, as a list of `ReportTemplate`.
+        """Return the report templates that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. A template says what a report contains and when it is generated.
 
         `POST /get-report-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_REPORT_TEMPLATES,
@@ -196,18 +200,18 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the report templates that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_REPORT_TEMPLATES_CONNECTION,
@@ -234,13 +238,14 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
-        """Update report template.
+        """Change name, contents or schedule of every report template that matches `where`; each has
+        a task that ends when the change is made. Finished reports do not change.
 
         `POST /update-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,

@@ -46,10 +46,17 @@ class ResourceChangeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ResourceChangeResponse:
-        """Get resource changes.
+        """Return changes of resources since `start_revision`, oldest first, at most `limit` (1 to
+        1000). Needs its own HTTP Basic credential. When the start is older than `compact_revision`,
+        list again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
         It wants HTTP Basic with a credential of its own; no token is sent.
+
+        Args:
+            action: Action to perform or performed.
+            resource_type: Type of the resource concerned, such as `Vm`.
+            resource_id: Id of the resource concerned; None if it concerns none.
         """
         return await self._executor.call(
             GET_RESOURCE_CHANGES,

@@ -78,9 +78,17 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityGroup]:
-        """Create security group.
+        """Create one security group of VMs, chosen one by one or by labels, in an Everoute service;
+        the task ends when it exists. Traffic changes only once a policy uses it.
 
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            description: Free text for people; an empty text means no description.
+            everoute_cluster_id: Id of the Everoute service.
+            label_groups: Groups of labels; a resource matches a group if it has all its labels.
+            name: Name shown in the CloudTower UI.
+            vms: VMs concerned.
         """
         return await self._executor.call(
             CREATE_SECURITY_GROUP,
@@ -104,12 +112,13 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityGroup]]:
-        """Delete security group.
+        """Delete every security group that matches `where`, for good; each task ends when it is
+        gone. Its VMs stay; policies lose it.
 
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SECURITY_GROUP,
@@ -133,18 +142,19 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityGroup]:
-        """Get what matches, as a list of `SecurityGroup`.
+        """Return the security groups that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A group names VMs, one by one or by labels, for security policies.
 
         `POST /get-security-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SECURITY_GROUPS,
@@ -176,18 +186,18 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the security groups that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SECURITY_GROUPS_CONNECTION,
@@ -214,13 +224,14 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityGroup]]:
-        """Update security group.
+        """Change name, description, VMs or labels of every security group that matches `where`;
+        each has a task that ends when the change is made. Policies apply to the new members.
 
         `POST /update-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_SECURITY_GROUP,

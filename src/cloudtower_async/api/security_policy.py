@@ -81,12 +81,21 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityPolicy]:
-        """Create security policy.
+        """Create one security policy: which traffic the VMs it applies to may send and receive; the
+        task ends when it exists. It can cut VMs off.
 
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            is_blocklist: since CloudTower 4.6.0.
+            apply_to: Targets that the policy protects.
+            description: Free text for people; an empty text means no description.
+            egress: Rules for outgoing traffic.
+            everoute_cluster_id: Id of the Everoute service.
+            ingress: Rules for incoming traffic.
+            is_blocklist: True if the rules list denied traffic, false if they list allowed traffic.
+                Since CloudTower 4.6.0.
+            name: Name shown in the CloudTower UI.
+            policy_mode: `WORK` enforces the policy; `MONITOR` does not enforce it yet.
         """
         return await self._executor.call(
             CREATE_SECURITY_POLICY,
@@ -113,12 +122,13 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityPolicy]]:
-        """Delete security policy.
+        """Delete every security policy that matches `where`, for good; each task ends when it is
+        gone. Traffic that it blocked or allowed is no longer controlled by it.
 
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SECURITY_POLICY,
@@ -142,18 +152,19 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityPolicy]:
-        """Get what matches, as a list of `SecurityPolicy`.
+        """Return the security policies that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. A policy allows or blocks traffic of the VMs that it applies to.
 
         `POST /get-security-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SECURITY_POLICIES,
@@ -185,18 +196,18 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the security policies that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SECURITY_POLICIES_CONNECTION,
@@ -223,13 +234,14 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityPolicy]]:
-        """Update security policy.
+        """Change rules, targets or mode of every security policy that matches `where`; each has a
+        task that ends when the change is made. It can cut VMs off.
 
         `POST /update-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_SECURITY_POLICY,

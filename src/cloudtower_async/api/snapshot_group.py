@@ -82,12 +82,13 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Clone snapshot group.
+        """Create VMs from the VM snapshots in snapshot groups, one group per item, under the given
+        names; the source VMs are untouched. Each task ends when the VMs exist.
 
         `POST /clone-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_SNAPSHOT_GROUP, items, content_language, external_cloudtower_id, timeout
@@ -101,12 +102,13 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotGroup]]:
-        """Delete snapshot group.
+        """Delete every snapshot group with the VM snapshots in it that matches `where`, for good;
+        each task ends when it is gone. The VMs stay.
 
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
@@ -130,18 +132,19 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotGroup]:
-        """Get what matches, as a list of `SnapshotGroup`.
+        """Return the snapshot groups that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A group holds the VM snapshots that one run of a snapshot plan took.
 
         `POST /get-snapshot-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_GROUPS,
@@ -173,18 +176,18 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the snapshot groups that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_GROUPS_CONNECTION,
@@ -210,12 +213,13 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Keep snapshot group.
+        """Keep every snapshot group that matches `where` for good: its plan no longer removes it
+        when it expires. Each task ends when it is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -229,12 +233,14 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Rollback snapshot group.
+        """Roll all VMs of every snapshot group that matches `where` back to its snapshots.
+        Destructive: what was written to these VMs since then is lost. Each task ends when they are
+        rolled back.
 
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,

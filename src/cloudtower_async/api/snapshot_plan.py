@@ -98,12 +98,13 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Create snapshot plan.
+        """Create plans that snapshot VMs on a schedule, one per item; each has a task that ends
+        when it exists. `remain_snapshot_num` limits how many are kept.
 
         `POST /create-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_SNAPSHOT_PLAN, items, content_language, external_cloudtower_id, timeout
@@ -117,12 +118,13 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotPlan]]:
-        """Delete snapshot plan.
+        """Delete every snapshot plan that matches `where`, for good; each task ends when it is
+        gone. No further snapshots are taken by it.
 
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_PLAN,
@@ -141,12 +143,15 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Execute snapshot plan.
+        """Run every snapshot plan that matches `where` now, outside its schedule, under the name
+        `task_name`; each task ends when the snapshots are taken.
 
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXECUTE_SNAPSHOT_PLAN,
@@ -170,18 +175,19 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotPlan]:
-        """Get what matches, as a list of `SnapshotPlan`.
+        """Return the snapshot plans that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A plan snapshots its VMs on a schedule.
 
         `POST /get-snapshot-plans`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_PLANS,
@@ -213,18 +219,18 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the snapshot plans that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_PLANS_CONNECTION,
@@ -250,12 +256,13 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Resume snapshot plan.
+        """Resume every suspended snapshot plan that matches `where`, so that its schedule runs
+        again; each task ends when the plan is active.
 
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RESUME_SNAPSHOT_PLAN,
@@ -273,12 +280,13 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Suspend snapshot plan.
+        """Pause every snapshot plan that matches `where`: no scheduled snapshot is taken until
+        `resume_snapshot_plan`. Existing snapshots stay; each task ends when the plan is paused.
 
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SUSPEND_SNAPSHOT_PLAN,
@@ -297,13 +305,15 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Update snapshot plan.
+        """Change name, schedule, VMs or number of snapshots kept of every snapshot plan that
+        matches `where`; each has a task that ends when the change is made. Fewer kept snapshots can
+        mean that old ones are deleted.
 
         `POST /update-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_SNAPSHOT_PLAN,

@@ -74,12 +74,13 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTransport]]:
-        """Create SNMP transport.
+        """Create SNMP transports, through which monitoring systems query a cluster, one per item;
+        each has a task that ends when it exists.
 
         `POST /create-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_SNMP_TRANSPORT, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTransport]]:
-        """Delete SNMP transport.
+        """Delete every SNMP transport that matches `where`, for good; each task ends when it is
+        gone. Monitoring systems that use it get no more answers.
 
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SNMP_TRANSPORT,
@@ -122,18 +124,19 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnmpTransport]:
-        """Get what matches, as a list of `SnmpTransport`.
+        """Return the SNMP transports that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. Monitoring systems query a cluster through its transport.
 
         `POST /get-snmp-transports`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNMP_TRANSPORTS,
@@ -165,18 +168,18 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the SNMP transports that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNMP_TRANSPORTS_CONNECTION,
@@ -203,13 +206,14 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTransport]]:
-        """Update SNMP transport.
+        """Change protocol, port, credentials or whether it is disabled of every SNMP transport that
+        matches `where`; each has a task that ends when the change is made.
 
         `POST /update-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRANSPORT,

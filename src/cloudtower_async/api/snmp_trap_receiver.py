@@ -74,12 +74,13 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTrapReceiver]]:
-        """Create SNMP trap receiver.
+        """Create SNMP trap receivers, to which a cluster sends its alerts, one per item; each has a
+        task that ends when it exists.
 
         `POST /create-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_SNMP_TRAP_RECEIVER, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTrapReceiver]]:
-        """Delete SNMP trap receiver.
+        """Delete every SNMP trap receiver that matches `where`, for good; each task ends when it is
+        gone. It gets no more alerts.
 
         `POST /delete-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_SNMP_TRAP_RECEIVER,
@@ -122,18 +124,19 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnmpTrapReceiver]:
-        """Get what matches, as a list of `SnmpTrapReceiver`.
+        """Return the SNMP trap receivers that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. Alerts of a cluster are sent to its receivers as traps.
 
         `POST /get-snmp-trap-receivers`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNMP_TRAP_RECEIVERS,
@@ -165,18 +168,18 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the SNMP trap receivers that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-snmp-trap-receivers-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SNMP_TRAP_RECEIVERS_CONNECTION,
@@ -203,13 +206,14 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTrapReceiver]]:
-        """Update SNMP trap receiver.
+        """Change address, credentials, language or whether it is disabled of every SNMP trap
+        receiver that matches `where`; each has a task that ends when the change is made.
 
         `POST /update-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRAP_RECEIVER,

@@ -63,18 +63,19 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SvtImage]:
-        """Get what matches, as a list of `SvtImage`.
+        """Return the VM tools ISO images that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page.
 
         `POST /get-svt-images`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SVT_IMAGES,
@@ -106,18 +107,18 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the VM tools ISO images that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-svt-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_SVT_IMAGES_CONNECTION,
@@ -149,14 +150,20 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Upload SVT image.
+        """Send one chunk of a VM tools ISO image with its `version`; the first call creates the
+        upload task, later calls name it in `upload_task_id`. Chunks go in order. `tower.upload`
+        does all of it.
 
         `POST /upload-svt-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: the content, or this chunk of it.
-            size: of the whole file, in bytes, as text.
-            upload_task_id: the task of the first chunk, for each that follows.
+            cluster_id: Id of the cluster.
+            file: Content of the file, or of this chunk of it.
+            name: Name shown in the CloudTower UI.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            upload_task_id: Id of the upload task, for each chunk but the first.
+            version: Version text.
         """
         return await self._executor.call(
             UPLOAD_SVT_IMAGE,

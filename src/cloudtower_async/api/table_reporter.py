@@ -43,9 +43,14 @@ class TableReporterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> bytes:
-        """Export CSV.
+        """Return a CSV file of resources: `columns` chooses what is in it, and the one filter in
+        `filter` chooses the kind of resource and which of them. Changes nothing.
 
         `POST /export-csv`, since CloudTower 3.0.0.
+
+        Args:
+            filter: Filter of the resources.
+            name: Name shown in the CloudTower UI.
         """
         return await self._executor.call(
             EXPORT_CSV,

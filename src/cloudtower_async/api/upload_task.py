@@ -57,13 +57,14 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[str]:
-        """Cancel upload task.
+        """Cancel every upload that matches `where` and drop what was sent. The answer lists the ids
+        of the upload tasks, without a task. An empty filter would cancel the uploads of all users.
 
         `POST /cancel-upload-task`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             CANCEL_UPLOAD_TASK, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -83,18 +84,19 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Get what matches, as a list of `UploadTask`.
+        """Return the uploads and their progress that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page.
 
         `POST /get-upload-tasks`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_UPLOAD_TASKS,
@@ -126,18 +128,19 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the uploads and their progress that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_UPLOAD_TASKS_CONNECTION,

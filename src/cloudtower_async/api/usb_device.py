@@ -70,18 +70,19 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UsbDevice]:
-        """Get what matches, as a list of `UsbDevice`.
+        """Return the USB devices of hosts that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page.
 
         `POST /get-usb-devices`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USB_DEVICES,
@@ -113,18 +114,18 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the USB devices of hosts that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USB_DEVICES_CONNECTION,
@@ -151,12 +152,15 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
-        """Mount USB device.
+        """Attach every USB device that matches `where` to a VM (`vm_id`) or to the VMs that match
+        `vms`; each task ends when it is attached.
 
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MOUNT_USB_DEVICE,
@@ -175,12 +179,15 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
-        """Unmount USB device.
+        """Detach every USB device that matches `where` from the VMs that match `data.vms`, or from
+        all; each task ends when it is detached. A guest that uses it loses it at once.
 
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UNMOUNT_USB_DEVICE,

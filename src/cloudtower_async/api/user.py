@@ -100,9 +100,13 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.User]:
-        """Create root user.
+        """Create the first user of a new CloudTower: `root`, with the root role and the given
+        password. Needs no login; the task ends when the user exists.
 
         `POST /create-root-user`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            password: Password of the account. Treat it as a secret.
         """
         return await self._executor.call(
             CREATE_ROOT_USER,
@@ -120,12 +124,13 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
-        """Create user.
+        """Create users with a role, local or from a directory (LDAP), one per item; each has a task
+        that ends when it exists.
 
         `POST /create-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_USER, items, content_language, external_cloudtower_id, timeout
@@ -139,12 +144,13 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteUser]]:
-        """Delete user.
+        """Delete every user that matches `where`, for good; each task ends when it is gone. Tokens
+        of the user end with it.
 
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_USER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -157,7 +163,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.User:
-        """Get my info.
+        """Return the user that this session is logged in as, with its role. Also shows whether the
+        token is valid.
 
         `POST /get-my-info`, since CloudTower 3.0.0.
         """
@@ -179,18 +186,19 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.User]:
-        """Get what matches, as a list of `User`.
+        """Return the users that match `where`; `order_by` sorts them, `first`, `skip` and `after`
+        select a page.
 
         `POST /get-users`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USERS,
@@ -222,18 +230,18 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the users that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USERS_CONNECTION,
@@ -263,9 +271,17 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.LoginResponse]:
-        """Login.
+        """Log in and return a token in `data.token`. The session does this by itself, and again
+        when a token has expired; with two-factor authentication a password alone gives none.
 
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            auth_config_id: Id of the authentication configuration, needed for accounts of a
+                directory or single sign-on.
+            password: Password of the account. Treat it as a secret.
+            source: Source of the user account or data; the enum lists the values.
+            username: User name of the account.
         """
         return await self._executor.call(
             LOGIN,
@@ -290,13 +306,15 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
-        """Update user.
+        """Change name, password, role or contact data of every user that matches `where`; each has
+        a task that ends when the change is made. A filter that matches several users changes them
+        all.
 
         `POST /update-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_USER,

@@ -58,12 +58,13 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserAuditLog]]:
-        """Create user audit log.
+        """Write entries into the audit log of user actions, one per item. Open to system users
+        only; the API has no operation to delete them.
 
         `POST /create-user-audit-log`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_USER_AUDIT_LOG, items, content_language, external_cloudtower_id, timeout
@@ -83,18 +84,19 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UserAuditLog]:
-        """Get what matches, as a list of `UserAuditLog`.
+        """Return the audit log entries of user actions that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-user-audit-logs`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USER_AUDIT_LOGS,
@@ -126,18 +128,19 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the audit log entries of user actions that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-user-audit-logs-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USER_AUDIT_LOGS_CONNECTION,

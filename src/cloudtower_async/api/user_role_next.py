@@ -74,12 +74,13 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserRoleNext]]:
-        """Create role.
+        """Create roles, each a set of permitted actions, one per item; each has a task that ends
+        when it exists.
 
         `POST /create-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_ROLE, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,12 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRole]]:
-        """Delete role.
+        """Delete every role that matches `where`, for good; each task ends when it is gone.
 
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_ROLE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -118,18 +119,19 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UserRoleNext]:
-        """Get what matches, as a list of `UserRoleNext`.
+        """Return the roles that match `where`; `order_by` sorts them, `first`, `skip` and `after`
+        select a page. A role is a set of permitted actions.
 
         `POST /get-user-role-nexts`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USER_ROLE_NEXTS,
@@ -161,18 +163,18 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the roles that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-user-role-nexts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_USER_ROLE_NEXTS_CONNECTION,
@@ -199,13 +201,14 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserRoleNext]]:
-        """Update role.
+        """Change name or permitted actions of every role that matches `where`; each has a task that
+        ends when the change is made. The permissions of all its users change with it.
 
         `POST /update-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_ROLE,

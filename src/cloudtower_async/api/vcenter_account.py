@@ -64,9 +64,14 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
-        """Create vCenter account.
+        """Store the vCenter account (address, user, password) through which CloudTower manages a
+        cluster; the task ends when it is stored.
 
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
         """
         return await self._executor.call(
             CREATE_VCENTER_ACCOUNT,
@@ -90,18 +95,19 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VcenterAccount]:
-        """Get what matches, as a list of `VcenterAccount`.
+        """Return the vCenter accounts of clusters that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. CloudTower uses them to reach VMware vCenter.
 
         `POST /get-vcenter-accounts`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VCENTER_ACCOUNTS,
@@ -133,18 +139,19 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the vCenter accounts of clusters that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-vcenter-accounts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VCENTER_ACCOUNTS_CONNECTION,
@@ -171,13 +178,14 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
-        """Update vCenter account.
+        """Change address or credentials of the one vCenter account that `where` identifies; the
+        task ends when they are stored. vCenter itself is not touched.
 
         `POST /update-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VCENTER_ACCOUNT,

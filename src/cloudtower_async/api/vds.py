@@ -90,12 +90,13 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create VDS.
+        """Create virtual distributed switches (VDS) on physical ports of a cluster, one per item;
+        each has a task that ends when it exists.
 
         `POST /create-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VDS, items, content_language, external_cloudtower_id, timeout
@@ -109,12 +110,13 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create VDS with access VLAN.
+        """Create virtual distributed switches together with the VLAN of an access network, one per
+        item; each task ends when both exist.
 
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_ACCESS_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -128,12 +130,13 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create VDS with migrate VLAN.
+        """Create virtual distributed switches together with the VLAN of a network for live
+        migration, one per item; each task ends when both exist.
 
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_MIGRATE_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -147,12 +150,13 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVds]]:
-        """Delete VDS.
+        """Delete every virtual distributed switch that matches `where`, for good; each task ends
+        when it is gone. Delete its networks first.
 
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VDS, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -172,18 +176,19 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vds]:
-        """Get what matches, as a list of `Vds`.
+        """Return the virtual distributed switches (VDS) that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-vdses`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VDSES,
@@ -215,18 +220,19 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the virtual distributed switches (VDS) that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VDSES_CONNECTION,
@@ -253,13 +259,14 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Update VDS.
+        """Change name, bond mode or physical ports of every virtual distributed switch that matches
+        `where`; each has a task that ends when the change is made. Traffic can be interrupted.
 
         `POST /update-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VDS,

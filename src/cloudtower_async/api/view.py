@@ -74,12 +74,13 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.View]]:
-        """Create view.
+        """Create monitoring views, which hold charts over one time span, one per item; each has a
+        task that ends when it exists.
 
         `POST /create-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIEW, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,13 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteView]]:
-        """Delete view.
+        """Delete every monitoring view that matches `where`, for good; each task ends when it is
+        gone. Its charts go with it; the recorded metrics stay.
 
         `POST /delete-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIEW, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -118,18 +120,19 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.View]:
-        """Get what matches, as a list of `View`.
+        """Return the monitoring views that match `where`; `order_by` sorts them, `first`, `skip`
+        and `after` select a page. A view is a set of charts over one time span.
 
         `POST /get-views`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIEWS,
@@ -161,18 +164,18 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the monitoring views that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-views-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIEWS_CONNECTION,
@@ -199,13 +202,14 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.View]]:
-        """Update view.
+        """Change name or time span of every monitoring view that matches `where`; each has a task
+        that ends when the change is made.
 
         `POST /update-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VIEW,

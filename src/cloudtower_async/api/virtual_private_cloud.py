@@ -74,12 +74,13 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
-        """Create virtual private cloud.
+        """Create virtual private clouds (VPCs), isolated networks for VMs, one per item; each has a
+        task that ends when it exists.
 
         `POST /create-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD, items, content_language, external_cloudtower_id, timeout
@@ -93,12 +94,12 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloud]]:
-        """Delete virtual private cloud.
+        """Delete every VPC that matches `where`, for good; each task ends when it is gone.
 
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD,
@@ -122,18 +123,19 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloud]:
-        """Get what matches, as a list of `VirtualPrivateCloud`.
+        """Return the virtual private clouds (VPCs) that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-virtual-private-clouds`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUDS,
@@ -165,18 +167,19 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the virtual private clouds (VPCs) that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUDS_CONNECTION,
@@ -203,13 +206,14 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
-        """Update virtual private cloud.
+        """Change name, description or MTU of every VPC that matches `where`; each has a task that
+        ends when the change is made. A wrong MTU breaks connections of its VMs.
 
         `POST /update-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD,

@@ -80,9 +80,16 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchCreateVirtualPrivateCloudFloatingIp]]:
-        """Batch create virtual private cloud floating IPs.
+        """Allocate several floating IPs for one VPC with a single task: the given addresses, or
+        `auto_allocate_number` free ones. The task ends when all exist.
 
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
+
+        Args:
+            external_subnet_group_id: Id of the external subnet group.
+            external_subnet_id: Id of the external subnet.
+            ip_addresses: IP addresses as a list of texts.
+            vpc_id: Id of the virtual private cloud.
         """
         return await self._executor.call(
             BATCH_CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
@@ -107,13 +114,14 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudFloatingIp]]:
-        """Create virtual private cloud floating IP.
+        """Allocate floating IPs from external subnets, one per item; `external_ip` asks for a
+        certain address. Each has a task that ends when it exists.
 
         `POST /create-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
         Deprecated by the server.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -131,12 +139,13 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Delete virtual private cloud floating IP.
+        """Release every floating IP that matches `where`; each task ends when it is gone. VMs
+        reached through it are no longer reachable, and the address can go to someone else.
 
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -160,18 +169,19 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudFloatingIp]:
-        """Get what matches, as a list of `VirtualPrivateCloudFloatingIp`.
+        """Return the floating IPs of VPCs that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page. A floating IP makes a VM in a VPC reachable from outside.
 
         `POST /get-virtual-private-cloud-floating-ips`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
@@ -203,18 +213,18 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the floating IPs of VPCs that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION,

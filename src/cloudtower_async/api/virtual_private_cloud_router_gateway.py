@@ -74,12 +74,13 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
-        """Create virtual private cloud router gateway.
+        """Create routing gateways, which route subnets of a VPC to external networks without NAT,
+        one per item; each has a task that ends when it exists.
 
         `POST /create-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -97,12 +98,13 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouterGateway]]:
-        """Delete virtual private cloud router gateway.
+        """Delete every routing gateway that matches `where`, for good; each task ends when it is
+        gone. Its subnets lose their route to the outside.
 
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -126,18 +128,19 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouterGateway]:
-        """Get what matches, as a list of `VirtualPrivateCloudRouterGateway`.
+        """Return the routing gateways of VPCs that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page. They route subnets to external networks without NAT.
 
         `POST /get-virtual-private-cloud-router-gateways`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS,
@@ -169,18 +172,19 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the routing gateways of VPCs that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS_CONNECTION,
@@ -207,13 +211,14 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
-        """Update virtual private cloud router gateway.
+        """Change name, subnets, addresses or rules of every routing gateway that matches `where`;
+        each has a task that ends when the change is made. Open connections can break.
 
         `POST /update-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

@@ -74,12 +74,13 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityGroup]]:
-        """Create virtual private cloud security group.
+        """Create security groups of VMs in a VPC, chosen one by one or by labels, one per item;
+        each has a task that ends when it exists.
 
         `POST /create-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,
@@ -97,12 +98,13 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityGroup]]:
-        """Delete virtual private cloud security group.
+        """Delete every VPC security group that matches `where`, for good; each task ends when it is
+        gone. Its VMs stay; policies lose it.
 
         `POST /delete-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,
@@ -126,18 +128,19 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityGroup]:
-        """Get what matches, as a list of `VirtualPrivateCloudSecurityGroup`.
+        """Return the security groups of VPCs that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-security-groups`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUPS,
@@ -169,18 +172,19 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the security groups of VPCs that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-security-groups-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUPS_CONNECTION,
@@ -207,13 +211,14 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityGroup]]:
-        """Update virtual private cloud security group.
+        """Change name, description, VMs or labels of every VPC security group that matches `where`;
+        each has a task that ends when the change is made. Policies apply to the new members.
 
         `POST /update-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,

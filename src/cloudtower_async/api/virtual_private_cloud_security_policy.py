@@ -74,12 +74,13 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
-        """Create virtual private cloud security policy.
+        """Create security policies of a VPC: which traffic its VMs may send and receive, one per
+        item; each has a task that ends when it exists. They can cut VMs off.
 
         `POST /create-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
@@ -97,12 +98,13 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityPolicy]]:
-        """Delete virtual private cloud security policy.
+        """Delete every VPC security policy that matches `where`, for good; each task ends when it
+        is gone. Traffic that it blocked or allowed is no longer controlled by it.
 
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
@@ -126,18 +128,19 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityPolicy]:
-        """Get what matches, as a list of `VirtualPrivateCloudSecurityPolicy`.
+        """Return the security policies of VPCs that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-security-policies`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICIES,
@@ -169,18 +172,19 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the security policies of VPCs that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICIES_CONNECTION,
@@ -207,13 +211,14 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
-        """Update virtual private cloud security policy.
+        """Change rules, targets or mode of every VPC security policy that matches `where`; each has
+        a task that ends when the change is made. It can cut VMs off.
 
         `POST /update-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,

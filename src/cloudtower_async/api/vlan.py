@@ -90,12 +90,13 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Create VM VLAN.
+        """Create networks (VLANs) for VMs on a virtual distributed switch, one per item; each has a
+        task that ends when it exists. `vlan_id` is 0 to 4095.
 
         `POST /create-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -109,12 +110,13 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVlan]]:
-        """Delete VLAN.
+        """Delete every VM network that matches `where`, for good; each task ends when it is gone.
+        Move NICs to other networks first.
 
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -134,18 +136,19 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vlan]:
-        """Get what matches, as a list of `Vlan`.
+        """Return the networks (VLANs) for VMs, management, storage and migration that match
+        `where`; `order_by` sorts them, `first`, `skip` and `after` select a page.
 
         `POST /get-vlans`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VLANS,
@@ -177,18 +180,19 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the networks (VLANs) for VMs, management, storage and migration that match `where`;
+        the number is at `.aggregate.count`.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VLANS_CONNECTION,
@@ -215,13 +219,15 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Update management VLAN.
+        """Change VLAN id, gateway, subnet mask or host addresses of every management network that
+        matches `where`; each has a task that ends when the change is made. A wrong value cuts the
+        hosts off.
 
         `POST /update-management-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_MANAGEMENT_VLAN,
@@ -240,13 +246,15 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Update migration VLAN.
+        """Change VLAN id, gateway, subnet mask or host addresses of every migration network that
+        matches `where`; each has a task that ends when the change is made. Live migrations can fail
+        meanwhile.
 
         `POST /update-migration-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_MIGRATION_VLAN,
@@ -265,13 +273,14 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Update VLAN.
+        """Change name, VLAN ids, mode or bandwidth limits of every VM network that matches `where`;
+        each has a task that ends when the change is made. Connected VMs are affected at once.
 
         `POST /update-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VLAN,

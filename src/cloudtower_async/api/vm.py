@@ -528,9 +528,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Task]:
-        """Abort migrate VM across cluster.
+        """Abort every running migration between clusters whose task matches `tasks`; the source VMs
+        stay. The answer lists the migration tasks. An empty filter would abort the migrations of
+        all users.
 
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            tasks: Tasks concerned.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -549,13 +554,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM CD ROM.
+        """Add CD-ROM drives, with or without an ISO image, to every VM that matches `where`; each
+        task ends when the VM has them. The VM may have to be stopped.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_CD_ROM,
@@ -574,12 +582,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM disk.
+        """Add disks to every VM that matches `where`: new ones, or existing virtual volumes. Each
+        task ends when the VM has them; the guest has to partition new disks.
 
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_DISK,
@@ -598,12 +609,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM GPU device.
+        """Attach GPU devices or vGPUs to every VM that matches `where`; each task ends when the VM
+        has them. High availability cannot be on with a GPU or vGPU.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_GPU_DEVICE,
@@ -622,12 +636,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM NIC.
+        """Add NICs to every VM that matches `where`; each task ends when the VM has them. On a
+        running VM this needs VM tools.
 
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_NIC,
@@ -646,13 +663,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM PCI NIC.
+        """Pass physical network ports that match `pci_nics` through to every VM that matches
+        `where`; each task ends when the VM has them. This ties the VM to its host.
 
         `POST /add-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_PCI_NIC,
@@ -671,12 +691,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add VM to folder.
+        """Move every VM that matches `where` into the folder with id `folder_id`; each task ends
+        when it is there. The VM itself is not touched.
 
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ADD_VM_TO_FOLDER,
@@ -694,12 +717,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Clone VM.
+        """Clone VMs, one clone per item, with the changes given in the item; the sources are
+        untouched. Each task ends when the clone exists. A retried call makes a second clone.
 
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_VM, items, content_language, external_cloudtower_id, timeout
@@ -713,12 +737,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Convert VM template to VM.
+        """Turn VM templates of single clusters into VMs, one per item. Destructive: the template
+        ceases to exist. Each task ends when the VM exists.
 
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CONVERT_VM_TEMPLATE_TO_VM, items, content_language, external_cloudtower_id, timeout
@@ -732,12 +757,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VM.
+        """Create VMs with disks, CD-ROMs and NICs, one per item; each task ends when the VM exists
+        and, if `status` asks for it, runs. Names have to be free; a retried call can make a second
+        VM.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM, items, content_language, external_cloudtower_id, timeout
@@ -751,12 +778,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VM from content library template.
+        """Create VMs from content library templates, one per item, with the given changes and
+        cloud-init settings; each task ends when the VM exists. Without `status` it stays off.
 
         `POST /create-vm-from-content-library-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE,
@@ -775,9 +803,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[list[models.Vm]]:
-        """Create VM from content library template batch.
+        """Create several VMs from one content library template with a single task, which ends when
+        all exist. Needs CloudTower 3.4.4 or later.
 
         `POST /create-vm-from-content-library-template-batch`, since CloudTower 4.4.0. Changes the server's state.
+
+        Args:
+            template_id: Id of the template.
+            vms: VMs concerned.
         """
         return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE_BATCH,
@@ -795,12 +828,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VM from template.
+        """Create VMs from templates of single clusters, one per item; each task ends when the VM
+        exists. Prefer content library templates (`create_vm_from_content_library_template`).
 
         `POST /create-vm-from-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM_FROM_TEMPLATE, items, content_language, external_cloudtower_id, timeout
@@ -815,13 +849,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Delete VM.
+        """Delete every VM that matches `where` with its disks, for good and past the recycle bin;
+        each task ends when it is gone. Stop VMs first. `include_snapshots` deletes their snapshots,
+        too.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: what else to do along with it.
-            where: which ones to act on.
+            effect: Side effects of the operation.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VM,
@@ -841,9 +877,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NvramDownloadResponse:
-        """Download NVRAM.
+        """Return the content of the UEFI variable store (NVRAM) of one VM. Changes nothing.
 
         `POST /download_nvram`, since CloudTower 4.9.0.
+
+        Args:
+            cluster: Cluster that holds the resource.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            vm: VM that the resource belongs to.
         """
         return await self._executor.call(
             DOWNLOAD_NVRAM,
@@ -861,12 +903,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Eject ISO from VM CD ROM.
+        """Eject the ISO image from every CD-ROM drive that matches `where` (a filter of VM disks);
+        each task ends when the drive is empty. The image itself stays.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EJECT_ISO_FROM_VM_CD_ROM,
@@ -886,13 +929,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Expand VM disk.
+        """Grow every VM disk that matches `where` to `size` (bytes unless `size_unit` says
+        otherwise); disks cannot shrink. Each task ends when the disk is larger; the guest has to
+        extend its file system.
 
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            size: of the whole file, in bytes, as text.
-            where: which ones to act on.
+            size: Size of the whole file in bytes, as text.
+            size_unit: Unit of `size`; bytes if omitted.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXPAND_VM_DISK,
@@ -911,13 +957,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export VM.
+        """Export every VM that matches `where` to files (`type`); each task ends when they can be
+        downloaded through `ovf.get_export_file_download_links`. The VM has to be stopped.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXPORT_VM,
@@ -935,12 +984,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Force restart VM.
+        """Reset every VM that matches `where`, as with a reset button: the guest is not asked, and
+        unsaved data is lost. Each task ends when the VM runs again; its guest may still be booting.
 
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             FORCE_RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -960,18 +1010,19 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmGpuInfo]:
-        """Get what matches, as a list of `VmGpuInfo`.
+        """Return the VMs that match `where`, each with the GPU devices and vGPUs that it uses.
+        `order_by` sorts, `first`, `skip` and `after` select a page.
 
         `POST /get-vm-gpu-device-info`, since CloudTower 4.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_GPU_DEVICE_INFO,
@@ -997,9 +1048,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.VmVncInfo:
-        """Get VM VNC info.
+        """Return the addresses of the console (VNC) of one VM: direct to its cluster, through
+        CloudTower, and as a page for a browser. Treat them as secrets.
 
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
+
+        Args:
+            vm: VM that the resource belongs to.
         """
         return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
@@ -1019,18 +1074,19 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vm]:
-        """Get what matches, as a list of `Vm`.
+        """Return the VMs, those in the recycle bin included, that match `where`; `order_by` sorts
+        them, `first`, `skip` and `after` select a page.
 
         `POST /get-vms`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VMS,
@@ -1062,18 +1118,19 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the VMs, those in the recycle bin included, that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VMS_CONNECTION,
@@ -1099,12 +1156,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Import VM.
+        """Create VMs from a parsed OVF and its uploaded disk files, one per item; each task ends
+        when the VM exists.
 
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             IMPORT_VM, items, content_language, external_cloudtower_id, timeout
@@ -1119,12 +1177,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Install VM Tools.
+        """Insert the VM tools image `svt_image_id` into a CD-ROM drive of every VM that matches
+        `where`; each task ends when that is done. Whether the guest installs them by itself is not
+        documented.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             INSTALL_VMTOOLS,
@@ -1143,12 +1205,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Migrate VM.
+        """Move every VM that matches `where` to another host of its cluster: the given `host_id` or
+        one that the server chooses. Running VMs stay up. Each task ends when the VM is on the new
+        host.
 
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MIGRATE_VM,
@@ -1167,13 +1233,17 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Migrate VM across cluster.
+        """Move every VM that matches `where` to another cluster, live, cold or with a cut-over;
+        each task ends when the VM is there. A cut-over waits for `stop_vm_in_cutover_migration`.
+        `delete_src_vm` decides about the source.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MIGRATE_VM_ACROSS_CLUSTER,
@@ -1191,12 +1261,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Move VM to recycle bin.
+        """Move every VM that matches `where` to the recycle bin; each task ends when it is there.
+        Stop VMs first; `recover_vm_from_recycle_bin` brings them back until the retention ends.
 
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             MOVE_VM_TO_RECYCLE_BIN,
@@ -1214,12 +1285,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Poweroff VM.
+        """Cut the power of every VM that matches `where`: the guest is not asked, and unsaved data
+        is lost. Each task ends when the VM is stopped. To ask the guest, use `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             POWEROFF_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1233,12 +1305,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Rebuild VM.
+        """Create new VMs from VM snapshots, one per item; the snapshotted VM is untouched. Each
+        task ends when the new VM exists.
 
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             REBUILD_VM, items, content_language, external_cloudtower_id, timeout
@@ -1252,12 +1325,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Recover VM from recycle bin.
+        """Take every VM that matches `where` out of the recycle bin; each task ends when it is
+        back. To delete it for good instead, use `delete_vm`.
 
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RECOVER_VM_FROM_RECYCLE_BIN,
@@ -1276,12 +1350,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM CD ROM.
+        """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`; ISO
+        images stay. Each task ends when they are gone. The VM may have to be stopped.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_CD_ROM,
@@ -1300,12 +1377,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM disk.
+        """Remove the disks with the ids `disk_ids` from the VMs that match `where`; each task ends
+        when they are gone. Whether the volumes stay is not documented: treat it as destructive.
 
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_DISK,
@@ -1323,12 +1403,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM to folder.
+        """Take every VM that matches `where` out of its folder; each task ends when it is in none.
+        The VM itself is not touched.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_TO_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1343,12 +1424,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM GPU device.
+        """Detach GPU devices or vGPUs from every VM that matches `where`; each task ends when they
+        are free for other VMs.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_GPU_DEVICE,
@@ -1367,13 +1451,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM NIC.
+        """Remove NICs by their index from every VM that matches `where`; each task ends when they
+        are gone. Indexes are unstable: prefer `remove_vm_nic_by_where`.
 
         `POST /remove-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
         Deprecated by the server.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_NIC,
@@ -1392,13 +1479,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM NIC by where.
+        """Remove every VM NIC that matches `where`, only of the VMs in `effect.vm_ids` if given; an
+        empty `where` needs these. Each task ends when the NICs are gone and the VM loses these
+        connections.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            effect: what else to do along with it.
-            where: which ones to act on.
+            effect: Side effects of the operation.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_NIC_BY_WHERE,
@@ -1417,13 +1506,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove VM PCI NIC.
+        """Take passed-through network ports that match `pci_nics` away from every VM that matches
+        `where`; each task ends when they are free. The VM loses these connections.
 
         `POST /remove-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             REMOVE_VM_PCI_NIC,
@@ -1442,13 +1534,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Reset VM guest OS password.
+        """Set a new password for a user of the guest operating system in every VM that matches
+        `where`, by way of the VM tools in the running guest; each task ends when it is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RESET_VM_GUEST_OS_PASSWORD,
@@ -1466,12 +1561,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Restart VM.
+        """Ask the guest operating system of every VM that matches `where` to restart; if it does
+        not react, use `force_restart_vm`. The task can end before the guest is up again.
 
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1485,12 +1581,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Resume VM.
+        """Let every suspended VM that matches `where` run on from where it was; each task ends when
+        it runs.
 
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             RESUME_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1505,12 +1602,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Rollback VM.
+        """Roll the VM that matches `where` back to one of its snapshots. Destructive: what was
+        written and changed since then is lost. Stop the VM first. The task ends when the old state
+        is back; ids of disks and NICs may change.
 
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             ROLLBACK_VM,
@@ -1529,12 +1630,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set VM disk resident in cache.
+        """Pin the data of every VM disk that matches `where` to the cache tier of its cluster, or
+        release it; each task ends when the setting is stored.
 
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            resident_in_cache: True to keep the volume in the fast tier (pinned to cache).
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
@@ -1552,12 +1655,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Shut down VM.
+        """Ask the guest operating system of every VM that matches `where` to shut down. A guest
+        that does not react makes its task time out and fail; `poweroff_vm` cuts the power. Wait for
+        `STOPPED` to be sure.
 
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SHUT_DOWN_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1572,12 +1677,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Start VM.
+        """Start every VM that matches `where`, on `data.host_id` or a host that the server chooses;
+        each task ends when it runs. The guest is still booting then: its addresses appear 1 to 3
+        minutes later.
 
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             START_VM,
@@ -1596,9 +1705,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Stop VM in cutover migration.
+        """Shut down the source VM of every staged migration whose task matches `tasks`, so that the
+        rest of its data is moved. `force` cuts the power: unsaved data is lost. Each task ends when
+        the VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            force: True to proceed although checks object.
+            tasks: Tasks concerned.
         """
         return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
@@ -1616,12 +1731,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Suspend VM.
+        """Suspend every running VM that matches `where`: its guest stands still until `resume_vm`.
+        Each task ends when it is suspended.
 
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             SUSPEND_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1636,12 +1752,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Toggle VM CD ROM disable.
+        """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`; each task
+        ends when it is switched. Its image stays inserted.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            disabled: True if the feature or device is switched off.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
@@ -1660,14 +1778,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM advanced options.
+        """Change clock, CPU model, video card or Windows optimization of every VM that matches
+        `where`; each has a task that ends when the change is made.
 
         `POST /update-vm-advanced-options`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_ADVANCED_OPTIONS,
@@ -1686,13 +1805,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM.
+        """Change name, description, CPUs, memory or high availability of every VM that matches
+        `where`; each has a task that ends when the change is made. Memory is in bytes unless
+        `memory_unit` says otherwise.
 
         `POST /update-vm-basic-info`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM,
@@ -1711,13 +1832,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM disk.
+        """Change the bus, image or volume of one disk or CD-ROM (`vm_disk_id`) of the VMs that
+        match `where`; each task ends when the change is made.
 
         `POST /update-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_DISK,
@@ -1736,14 +1858,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM host options.
+        """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`;
+        needs running VM tools. Each task ends when they are set.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_HOST_OPTIONS,
@@ -1762,14 +1885,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM I/O policy.
+        """Limit IOPS and bandwidth of every VM that matches `where`, for the whole VM or for each
+        disk; each task ends when the limits apply.
 
         `POST /update-vm-io-policy`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_IO_POLICY,
@@ -1788,13 +1912,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM NIC.
+        """Change one NIC, found by its `nic_index`, of every VM that matches `where`: network,
+        addresses, model or whether it is enabled. Each task ends when the change is made; indexes
+        are unstable.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_NIC,
@@ -1813,14 +1939,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM NIC advance info.
+        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`;
+        `nic_id` only for SR-IOV, the model not at all. Each task ends when the change is made.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_ADVANCE_INFO,
@@ -1839,14 +1966,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM NIC basic info.
+        """Set IP address, subnet mask and gateway of every VM NIC that matches `where` inside its
+        guest; needs running VM tools. Each task ends when they are set.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_BASIC_INFO,
@@ -1865,14 +1993,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM NIC QoS option.
+        """Set bandwidth limits and priority of every VM NIC that matches `where`; each task ends
+        when they apply.
 
         `POST /update-vm-nic-qos-option`, since CloudTower 3.2.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_QOS_OPTION,
@@ -1891,14 +2020,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM owner.
+        """Give every VM that matches `where` to another user, found by user name or id
+        (`search_for`, `value`); each task ends when the owner has changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_OWNER,
@@ -1917,14 +2047,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Update VM NIC VPC info.
+        """Change VPC, subnet, floating IP or address of every VM NIC in a VPC that matches `where`;
+        each task ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_VPC_INFO,
@@ -1944,9 +2075,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Upload NVRAM.
+        """Replace the UEFI variable store (NVRAM) of one VM by `data`. Destructive: the old boot
+        entries and secure boot keys are lost. The answer is a text, without a task.
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
+
+        Args:
+            cluster: Cluster that holds the resource.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            vm: VM that the resource belongs to.
         """
         return await self._executor.call(
             UPLOAD_NVRAM,

@@ -66,9 +66,15 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmSnapshot]]:
-        """Create VM snapshot.
+        """Create VM snapshots, one per entry of `data`; each task ends when the snapshot is
+        complete. They are crash-consistent unless `consistent_type` asks for file system
+        consistency, which needs running VM tools.
 
         `POST /create-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
+
+        Args:
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
         """
         return await self._executor.call(
             CREATE_VM_SNAPSHOT, {"data": data}, content_language, external_cloudtower_id, timeout
@@ -82,12 +88,13 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmSnapshot]]:
-        """Delete VM snapshot.
+        """Delete every VM snapshot that matches `where`, for good; each task ends when it is gone.
+        The VM and its other snapshots stay.
 
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VM_SNAPSHOT, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -107,18 +114,19 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmSnapshot]:
-        """Get what matches, as a list of `VmSnapshot`.
+        """Return the VM snapshots that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page.
 
         `POST /get-vm-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_SNAPSHOTS,
@@ -150,18 +158,18 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the VM snapshots that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-vm-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_SNAPSHOTS_CONNECTION,

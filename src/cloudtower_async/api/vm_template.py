@@ -82,12 +82,13 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Clone VM template from VM.
+        """Copy VMs into new VM templates of their clusters, one per item; the VMs stay. Each task
+        ends when the template exists. Prefer content library templates.
 
         `POST /clone-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout
@@ -101,12 +102,13 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Convert VM template from VM.
+        """Turn stopped VMs into VM templates of their clusters, one per item. Destructive: the VM
+        ceases to exist. Each task ends when the template exists. Prefer content library templates.
 
         `POST /convert-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CONVERT_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout
@@ -120,12 +122,13 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
-        """Delete VM template.
+        """Delete every VM template of a single cluster that matches `where`, for good; each task
+        ends when it is gone.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VM_TEMPLATE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -145,18 +148,20 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmTemplate]:
-        """Get what matches, as a list of `VmTemplate`.
+        """Return the VM templates of single clusters that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. Templates of the content library are at
+        `content_library_vm_template`.
 
         `POST /get-vm-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_TEMPLATES,
@@ -188,18 +193,19 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the VM templates of single clusters that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_TEMPLATES_CONNECTION,
@@ -226,13 +232,15 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Update VM template.
+        """Change name, description or cloud-init support of every VM template of a single cluster
+        that matches `where`; each has a task that ends when the change is made. VMs made from it do
+        not change.
 
         `POST /update-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_TEMPLATE,

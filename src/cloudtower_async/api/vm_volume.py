@@ -117,12 +117,13 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Clone VM volume.
+        """Copy virtual volumes with their data, one per item, under a new name; the source is
+        untouched. Each task ends when the copy exists.
 
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CLONE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -136,12 +137,13 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create VM volume.
+        """Create virtual volumes, attached to no VM, one per item; each has a task that ends when
+        it exists. Size is in bytes unless `size_unit` says otherwise.
 
         `POST /create-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -156,13 +158,14 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolume]]:
-        """Delete VM volume from VM.
+        """Delete every virtual volume with all its data that matches `where`, for good; each task
+        ends when it is gone. `include_snapshots` deletes its snapshots, too.
 
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: what else to do along with it; since CloudTower 3.3.0.
-            where: which ones to act on.
+            effect: Side effects of the operation. Since CloudTower 3.3.0.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_FROM_VM,
@@ -181,12 +184,15 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export VM volume.
+        """Export every virtual volume that matches `where` to a file (`type`); each task ends when
+        it can be downloaded through `ovf.get_export_file_download_links`.
 
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            data: In a call: the values to apply. In an answer: the resource; only its `id` is
+                reliable before the task has ended.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             EXPORT_VM_VOLUME,
@@ -210,18 +216,19 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolume]:
-        """Get what matches, as a list of `VmVolume`.
+        """Return the virtual volumes that match `where`; `order_by` sorts them, `first`, `skip` and
+        `after` select a page. A virtual volume is the storage behind a disk of a VM.
 
         `POST /get-vm-volumes`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_VOLUMES,
@@ -253,18 +260,18 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the virtual volumes that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_VOLUMES_CONNECTION,
@@ -290,12 +297,13 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Import VM volume.
+        """Create virtual volumes from uploaded disk files (`upload_task_id`), one per item; each
+        task ends when the volume exists.
 
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             IMPORT_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -309,13 +317,14 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Rebuild VM volume.
+        """Create new virtual volumes from volume snapshots, one per item; the snapshotted volume is
+        untouched. Each task ends when the new volume exists.
 
         `POST /rebuild-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             REBUILD_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -329,13 +338,14 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Rollback VM volume.
+        """Roll virtual volumes back to a snapshot, one per item. Destructive: what was written
+        since then is lost. Each task ends when the volume holds the old data.
 
         `POST /rollback-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             ROLLBACK_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -350,14 +360,16 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Update VM volume.
+        """Change name, description or size of every virtual volume that matches `where`; each has a
+        task that ends when the change is made. It can only grow; `size` is in bytes unless
+        `size_unit` says otherwise.
 
         `POST /update-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
-            where: which ones to act on.
+            data: Fields to set.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             UPDATE_VM_VOLUME,

@@ -66,12 +66,13 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolumeSnapshot]]:
-        """Create VM volume snapshot.
+        """Create snapshots of virtual volumes, one per item; each has a task that ends when it
+        exists.
 
         `POST /create-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: what to make or change, one entry for each.
+            items: One entry for each resource to create or change.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -85,12 +86,13 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolumeSnapshot]]:
-        """Delete VM volume snapshot.
+        """Delete every virtual volume snapshot that matches `where`, for good; each task ends when
+        it is gone. The volume itself stays.
 
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: which ones to act on.
+            where: Filter of the resources to act on.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_SNAPSHOT,
@@ -114,18 +116,19 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolumeSnapshot]:
-        """Get what matches, as a list of `VmVolumeSnapshot`.
+        """Return the snapshots of virtual volumes that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page.
 
         `POST /get-vm-volume-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_VOLUME_SNAPSHOTS,
@@ -157,18 +160,19 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the snapshots of virtual volumes that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VM_VOLUME_SNAPSHOTS_CONNECTION,

@@ -65,18 +65,19 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VsphereEsxiAccount]:
-        """Get what matches, as a list of `VsphereEsxiAccount`.
+        """Return the ESXi accounts of hosts that match `where`; `order_by` sorts them, `first`,
+        `skip` and `after` select a page. CloudTower uses them to reach VMware ESXi.
 
         `POST /get-vsphere-esxi-accounts`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VSPHERE_ESXI_ACCOUNTS,
@@ -108,18 +109,18 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count what matches: the number is at `.aggregate.count`.
+        """Count the ESXi accounts of hosts that match `where`; the number is at `.aggregate.count`.
 
         `POST /get-vsphere-esxi-accounts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: the id of the resource to start behind.
-            before: the id of the resource to end before.
-            first: at most so many, from the start.
-            last: at most so many, from the end.
-            order_by: the field to sort by, with `_ASC` or `_DESC`; pages are stable only with it.
-            skip: leave out so many before counting.
-            where: which ones; all when left out.
+            after: Id of the resource to start after.
+            before: Id of the resource to end before.
+            first: Maximum number of resources, counted from the start.
+            last: Maximum number of resources, counted from the end.
+            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
+            skip: Number of resources to skip.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_VSPHERE_ESXI_ACCOUNTS_CONNECTION,
@@ -145,13 +146,14 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
-        """Update vSphere ESXi account.
+        """Change the ESXi credentials that CloudTower uses for hosts, one host per entry of `data`;
+        the task ends when they are stored. The hosts themselves are not touched.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: what to set.
+            data: Fields to set.
         """
         return await self._executor.call(
             UPDATE_VSPHERE_ESXI_ACCOUNT,

@@ -39,12 +39,12 @@ class WitnessServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.WitnessService]:
-        """Get what matches, as a list of `WitnessService`.
+        """Return the services that run on one witness node and their state. Changes nothing.
 
         `POST /get-witness-services`, since CloudTower 3.0.0.
 
         Args:
-            where: which ones; all when left out.
+            where: Filter of the resources; without it, all match.
         """
         return await self._executor.call(
             GET_WITNESS_SERVICES,

@@ -44,13 +44,21 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     """Since CloudTower 3.1.0."""
 
     clusters: Required["ClusterWhereInput2"]
+    """Clusters concerned."""
     disabled: Required[bool]
+    """True if the feature or device is switched off."""
     email_from: Required[str]
+    """Sender address of notifications."""
     email_tos: Required[Texts]
+    """Recipient addresses of notifications."""
     language_code: Required["NotifierLanguageCode"]
+    """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     notice_severities: Required[Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]]
+    """Severities that trigger a notification."""
     smtp_server_id: Required[str]
+    """Id of the SMTP server that sends notifications."""
 
 
 AlertNotifierWhereInput = TypedDict(

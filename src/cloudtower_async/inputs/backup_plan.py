@@ -136,71 +136,117 @@ class BackupPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
+    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_service_id: Required[str]
+    """Id of the backup service that runs the plan."""
     backup_store_repository_id: Required[str]
+    """Id of the repository that stores the backups."""
     compression: Required[bool]
+    """Whether to compress backups."""
     description: str
+    """Free text for people; an empty text means no description."""
     enable_window: Required[bool]
+    """Whether to run backups only within the time window."""
     full_interval: Required[int]
+    """Number of `full_period` units between full backups."""
     full_period: Required["BackupPlanPeriod"]
+    """Unit of the interval between full backups, such as `WEEKLY`."""
     full_time_point: Required["BackupPlanTimePoint"]
+    """Time at which full backups start."""
     incremental_interval: Required[int]
+    """Number of `incremental_period` units between incremental backups."""
     incremental_period: Required["BackupPlanPeriod"]
+    """Unit of the interval between incremental backups, such as `DAILY`."""
     incremental_time_points: "Sequence[BackupPlanTimePoint]"
+    """Times at which incremental backups start."""
     incremental_weekdays: "Sequence[WeekdayTypeEnum]"
+    """Days of the week for incremental backups when `incremental_period` is `WEEKLY`."""
     keep_policy: Required["BackupPlanKeepPolicy"]
+    """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: Required[int]
+    """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     snapshot_consistent_type: Required["ConsistentType"]
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     vms: Required["VmWhereInput2"]
+    """Filter for the VMs to back up."""
     window_end: str
+    """End of the time window."""
     window_start: str
+    """Start of the time window."""
 
 
 class BackupPlanDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     delete_strategy: Required["BackupPlanDeleteStrategy"]
+    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
 
 
 class BackupPlanExecuteParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     type: Required["BackupExecutionType"]
+    """Kind of backup to run: `FULL` or `INCREMENTAL`."""
 
 
 class BackupPlanTimePoint(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     date: MaybeInt
+    """Day of the month."""
     date_position: MaybeInts
+    """Which such weekday of the month: `[1]` is the first, `[-1]` the last."""
     hour: Required[int]
+    """Hour of the day from 0 to 23. Time zone not documented."""
     minute: Required[int]
+    """Minute of the hour from 0 to 59."""
     weekday: "WeekdayTypeEnum | None"
+    """Day of the week; None if the period does not depend on it."""
 
 
 class BackupPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
+    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     compression: bool
+    """True if data is compressed in transit."""
     description: str
+    """Free text for people; an empty text means no description."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
+    """What happens to restore points of VMs that leave the plan: delete them or keep them."""
     enable_window: bool
+    """True if execution is limited to a time window."""
     full_interval: int
+    """Number of `full_period` units between full backups."""
     full_period: "BackupPlanPeriod"
+    """Unit of the interval between full backups, such as `WEEKLY`."""
     full_time_point: "BackupPlanTimePoint"
+    """Time at which full backups start."""
     incremental_interval: int
+    """Number of `incremental_period` units between incremental backups."""
     incremental_period: "BackupPlanPeriod"
+    """Unit of the interval between incremental backups, such as `DAILY`."""
     incremental_time_points: "Sequence[BackupPlanTimePoint]"
+    """Times at which incremental backups start."""
     incremental_weekdays: "Sequence[WeekdayTypeEnum]"
+    """Days of the week for incremental backups when `incremental_period` is `WEEKLY`."""
     keep_policy: "BackupPlanKeepPolicy"
+    """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int
+    """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: str
+    """Name shown in the CloudTower UI."""
     snapshot_consistent_type: "ConsistentType"
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     vms: "VmWhereInput2"
+    """Filter for the VMs to back up."""
     window_end: str
+    """End of the time window."""
     window_start: str
+    """Start of the time window."""
 
 
 BackupPlanWhereInput = TypedDict(
@@ -548,23 +594,31 @@ class BackupRestorePointRebuildParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     rebuild_name: Required[str]
+    """Name of the VM that is rebuilt from the restore point."""
     rebuild_network_mapping: Required["Sequence[BackupRestoreExecutionNetworkMapping]"]
+    """Which network of the target cluster replaces each original network."""
     rebuild_target_cluster_id: Required[str]
+    """Id of the cluster on which to rebuild the VM."""
     rebuild_target_host_id: Required[str]
+    """Id of the host on which to rebuild the VM."""
     startup_after_restore: Required[bool]
+    """Whether to start the VM after it has been restored."""
 
 
 class BackupRestorePointRestoreInPlaceParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     startup_after_restore: Required[bool]
+    """Whether to start the VM after it has been restored."""
 
 
 class BackupRestorePointWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 if TYPE_CHECKING:

@@ -48,31 +48,47 @@ class BrickTopoCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     capacity: "NestedCapacity"
+    """Number of rows and columns of node slots in the chassis."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     height: Required[int]
+    """Height of the chassis in rack units (U)."""
     name: Required[str]
+    """Name of the chassis."""
     node_topoes: "NodeTopoWhereInput2"
+    """Filter for the nodes in the chassis."""
     position: Required[int]
+    """Rack unit at which the chassis starts."""
     rack_topo_id: str
+    """Id of the rack that holds the chassis."""
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
+    """Where each node sits in the chassis."""
 
 
 class BrickTopoMoveParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     position: Required[int]
+    """Rack unit at which the chassis starts after the move."""
     rack_topo_id: str
+    """Id of the rack to move the chassis to."""
 
 
 class BrickTopoUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     capacity: "NestedCapacity"
+    """Number of rows and columns of node slots in the chassis."""
     height: int
+    """Height in rack units (U)."""
     name: str
+    """Name shown in the CloudTower UI."""
     node_topoes: "NodeTopoWhereInput2"
+    """Filter for the nodes in the chassis."""
     position: int
+    """Rack unit at which the chassis starts."""
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
+    """Where each node sits in the chassis."""
 
 
 BrickTopoWhereInput = TypedDict(
@@ -177,15 +193,20 @@ class NestedCapacity(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     column: MaybeInt
+    """Number of columns of node slots."""
     row: MaybeInt
+    """Number of rows of node slots."""
 
 
 class NestedTagPosition(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     column: Required[int]
+    """Column of the node slot."""
     row: Required[int]
+    """Row of the node slot."""
     tag: Required[str]
+    """Label of the node slot, as printed on the chassis."""
 
 
 if TYPE_CHECKING:

@@ -64,76 +64,112 @@ class ApplicationVmSpec(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloudInitUserData: str
+    """cloud-init user data for the VM."""
     cluster: str
+    """Id of the cluster on which the VM runs."""
     cpu: int
+    """Number of virtual CPUs."""
     env: "Sequence[ApplicationVmSpecEnv]"
+    """Environment variables of the instance."""
     host: str
+    """Id of the host on which the VM runs; an empty text lets the server choose."""
     image: str
+    """Id of the image from which the VM boots."""
     internal: bool
+    """Whether the VM is marked as one of the system's own."""
     memory: int
+    """Memory in bytes, or in `memory_unit`."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: str
+    """Name of the VM."""
     network: "ApplicationVmSpecNetwork"
+    """Network settings of the VM."""
     publicKeys: Texts
+    """SSH public keys that may log in to the VM."""
     status: "ApplicationVmSpecStatus"
+    """State of the VM."""
     storages: "Sequence[ApplicationVmSpecStorage]"
+    """Disks in addition to the 30 GB system disk."""
     vmUsage: "VmUsage"
+    """Purpose of the system VM, such as `BUNDLE_APPLICATION`."""
 
 
 class ApplicationVmSpecDefinition(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     group: str
+    """Name of the group of VMs."""
     instances: "Sequence[ApplicationVmSpec]"
+    """Settings of single VMs; they override `template`."""
     name: str
+    """Name of the application."""
     placement: "ApplicationVmSpecPlacement"
+    """Whether the VMs run on the same host or on different hosts."""
     template: "ApplicationVmSpec"
+    """Settings common to all VMs."""
     vmAffinity: "ApplicationVmSpecAffinityPolicy"
+    """Whether the chosen hosts are required (`MUST`) or preferred (`PREFER`)."""
 
 
 class ApplicationVmSpecEnv(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
+    """Name of the environment variable."""
     value: str
+    """Value of the environment variable."""
 
 
 class ApplicationVmSpecNetwork(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dns: Texts
+    """IP addresses of the DNS servers."""
     nics: "Sequence[ApplicationVmSpecNic]"
+    """NICs of the VM."""
 
 
 class ApplicationVmSpecNic(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dhcp: bool
+    """Whether the NIC gets its address by DHCP."""
     gateway: str
+    """IP address of the default gateway."""
     ip: str
+    """IP address of the NIC."""
     mask: str
+    """Subnet mask of the NIC."""
     vlanId: str
+    """Id of the VM network to connect to."""
 
 
 class ApplicationVmSpecPlacement(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     situation: Required["ApplicationVmSpecPlacementSituation"]
+    """Whether the VMs run on the same host (`SAME`) or on different hosts (`DIFFERENT`)."""
     verb: Required["ApplicationVmSpecPlacementVerb"]
+    """Whether the placement is required (`MUST`) or preferred (`PREFER`)."""
 
 
 class ApplicationVmSpecStatus(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     message: "VmStatus"
+    """Power state of the VM."""
     vmIps: Texts
+    """IP addresses of the VM."""
 
 
 class ApplicationVmSpecStorage(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     size: int
+    """Size of the disk in bytes, or in `size_unit`."""
     size_unit: "ByteUnit"
+    """Unit of `size`; bytes if omitted."""
 
 
 CloudTowerApplicationWhereInput = TypedDict(
@@ -240,12 +276,14 @@ class CloudTowerApplicationWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     targetPackage: Required[str]
+    """Id of the installation package to deploy or upgrade to."""
 
 
 if TYPE_CHECKING:

@@ -252,10 +252,13 @@ class ClusterCreationParams(TypedDict, total=False):
 
     datacenter_id: str
     ip: Required[str]
+    """IP address."""
     password: Required[str]
+    """Password of the account. Treat it as a secret."""
     primary_zone_datacenter_id: str
     secondary_zone_datacenter_id: str
     username: Required[str]
+    """User name of the account."""
 
 
 class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
@@ -263,14 +266,17 @@ class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
 
     percentage: Required[float]
     where: Required["DiskPoolWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     disk_pools: "Sequence[ClusterEnablePinInPerformanceDiskPoolType]"
+    """Storage pools of physical disks."""
     percentage: Required[float]
     where: Required["HostWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
@@ -278,18 +284,21 @@ class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
 
     cluster_default_prio_percentage: Required[float]
     hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
+    """Hosts concerned."""
 
 
 class ClusterLicenseUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     license: Required[str]
+    """License text; in answers, the license."""
 
 
 class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dns: Texts
+    """IP addresses of DNS servers."""
     iscsi_vip: str
     management_vip: str
     mgt_gateway: str
@@ -297,6 +306,7 @@ class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
     mgt_netmask: str
     ntp_mode: "NtpMode"
     ntp_servers: Texts
+    """Addresses of NTP servers."""
 
 
 class ClusterStorageInfoEcConfig(TypedDict, total=False):
@@ -311,12 +321,15 @@ class ClusterUpdationParamsData(TypedDict, total=False):
 
     datacenter_id: str
     ip: str
+    """IP address."""
     password: str
+    """Password of the account. Treat it as a secret."""
     primary_zone_datacenter_id: str
     primary_zone_id: str
     secondary_zone_datacenter_id: str
     secondary_zone_id: str
     username: str
+    """User name of the account."""
 
 
 class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
@@ -1081,20 +1094,25 @@ class ClusterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 class DiskPoolWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 class GetClusterStorageInfoEffect(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     ec: "Sequence[ClusterStorageInfoEcConfig]"
+    """Error code of the answer."""
     replica: Sequence[int]
 
 
@@ -1102,12 +1120,19 @@ class GetClustersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ClusterOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "ClusterWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class HostWhereUniqueInput(TypedDict, total=False):
@@ -1115,7 +1140,9 @@ class HostWhereUniqueInput(TypedDict, total=False):
 
     chunk_id: MaybeStr
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     node_topo_local_id: MaybeStr
 
 
@@ -1123,7 +1150,9 @@ class MgtIpMapper(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
     ip: Required[str]
+    """IP address."""
 
 
 if TYPE_CHECKING:

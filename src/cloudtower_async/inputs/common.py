@@ -615,7 +615,9 @@ class IPSecurityPolicy(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     except_ip_block: Texts
+    """IP addresses or subnets excluded from `ip_block`."""
     ip_block: Required[str]
+    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
 
 
 LoadBalancerInstanceGroupWhereInput = TypedDict(
@@ -866,21 +868,32 @@ class NetworkPolicyRulePortInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     alg_protocol: "NetworkPolicyRuleAlgProtocol"  # since 4.4.0
+    """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
+    """Port number."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
+    """Network protocol."""
 
 
 class ParsedOVF(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cpu: Required["OvfCpu"]
+    """CPU layout: sockets and cores per socket."""
     description: str
+    """Free text for people; an empty text means no description."""
     disks: Required["Sequence[OvfDisk]"]
+    """Physical disks concerned."""
     firmware: Required["VmFirmware"]
+    """Boot firmware: `BIOS` or `UEFI`."""
     memory: Required[int]
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     nics: Required["Sequence[OvfNic]"]
+    """NICs concerned."""
     vcpu: Required[int]
+    """Number of vCPUs, cores times sockets."""
 
 
 PermanentFailoverExecutionWhereInput = TypedDict(

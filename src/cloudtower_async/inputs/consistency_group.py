@@ -39,26 +39,37 @@ class ConsistencyGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster of the group's volumes."""
     description: str
+    """Free text about the group."""
     iscsi_luns_ids: Required[Texts]
+    """Ids of the LUNs that belong to the consistency group."""
     name: Required[str]
+    """Display name of the new group."""
     namespaces_ids: Required[Texts]
+    """Ids of the NVMe over Fabrics namespaces that belong to the consistency group."""
 
 
 class ConsistencyGroupDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: bool
+    """Whether to keep the volume snapshots of the group's snapshots."""
 
 
 class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """New free text."""
     iscsi_luns_ids: Texts
+    """Ids of the LUNs that the group should contain."""
     name: str
+    """New display name."""
     namespaces_ids: Texts
+    """Ids of the NVMe over Fabrics namespaces that the group should contain."""
     remain_volume_snapshot: bool
+    """Whether to keep the snapshots of volumes that leave the group."""
 
 
 ConsistencyGroupWhereInput = TypedDict(
@@ -166,12 +177,19 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ConsistencyGroupOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "ConsistencyGroupWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 if TYPE_CHECKING:

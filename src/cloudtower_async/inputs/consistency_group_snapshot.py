@@ -36,13 +36,16 @@ class ConsistencyGroupSnapshotCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     consistency_group_id: Required[str]
+    """Id of the group to take a snapshot of."""
     name: Required[str]
+    """Display name of the new group snapshot."""
 
 
 class ConsistencyGroupSnapshotDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: Required[bool]
+    """Whether to keep the snapshots of the single volumes."""
 
 
 ConsistencyGroupSnapshotWhereInput = TypedDict(

@@ -41,23 +41,31 @@ class ContentLibraryImageImportData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     cluster: Required["ClusterWhereInput2"]
+    """Filter for the cluster that imports the image."""
     description: str
+    """Free text about the image."""
     name: Required[str]
+    """Display name of the new image."""
     url: Required[str]
+    """URL from which the server downloads the image."""
 
 
 class ContentLibraryImageUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["ClusterWhereInput2"]
+    """Filter for the clusters to distribute the image to, or to remove it from."""
 
 
 class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Filter for the clusters that keep a copy of the image."""
     description: str
+    """New free text."""
     name: str
+    """New display name. Servers before 4.0.0 fail without it."""
 
 
 ContentLibraryImageWhereInput = TypedDict(
@@ -173,12 +181,19 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ContentLibraryImageOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "ContentLibraryImageWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 if TYPE_CHECKING:

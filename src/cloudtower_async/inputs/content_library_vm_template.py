@@ -86,59 +86,88 @@ class ContentLibraryImportVmNic(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     enabled: bool
+    """Whether the NIC is connected."""
     mirror: bool
+    """Whether the NIC receives mirrored traffic."""
     model: Required["VmNicModel"]
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
 
 
 class ContentLibraryVmTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: bool
+    """Whether cloud-init is installed in the guest; false if omitted."""
     clusters: Required["ClusterWhereInput2"]
+    """Filter for the clusters that get a copy of the template."""
     description: str
+    """Free text about the template."""
     name: Required[str]
+    """Display name of the new template."""
     vm: Required["VmWhereUniqueInput"]
+    """VM to copy into the template, identified by its id."""
 
 
 class ContentLibraryVmTemplateImportParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster to import the template to."""
     cpu_cores: int
+    """Cores per virtual CPU socket; optional."""
     cpu_sockets: int
+    """Number of virtual CPU sockets; optional."""
     description: str
+    """Free text about the template."""
     disk_operate: "ContentLibraryVmTemplateOvfDiskOperate"
+    """Changes to the disks and CD-ROM drives of the OVF."""
     ha: bool
+    """Whether high availability is on for VMs from the template."""
     memory: int
+    """Memory in bytes, or in `memory_unit`; optional."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Display name of the new template."""
     parsed_ovf: Required["ParsedOVF"]
+    """Content of the OVF package as returned by `parse_ovf`."""
     upload_tasks: Required[Texts]
+    """Ids of the upload tasks that carried the files of the OVF package."""
     vcpu: int
+    """Number of virtual CPUs; optional."""
     vm_nics: "Sequence[ContentLibraryImportVmNic]"
+    """NICs of VMs from the template."""
 
 
 class ContentLibraryVmTemplateOvfDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     modify_cd_roms: "Sequence[ContentLibraryVmdkCdromModify]"
+    """Changes to CD-ROM drives that the OVF describes."""
     modify_vmdk_disks: "Sequence[VmdkDiskModify]"
+    """Changes to disks that the OVF describes."""
     mount_new_cd_roms: "Sequence[ContentLibraryVmdkCdromMount]"
+    """CD-ROM drives to add."""
 
 
 class ContentLibraryVmTemplateUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["ClusterWhereInput2"]
+    """Filter for the clusters to distribute the template to, or to remove it from."""
 
 
 class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: bool
+    """Whether cloud-init is installed in the guest."""
     clusters: "ClusterWhereInput2"
+    """Filter for the clusters that keep a copy of the template."""
     description: str
+    """New free text."""
     name: str
+    """New display name."""
 
 
 ContentLibraryVmTemplateWhereInput = TypedDict(
@@ -336,28 +365,41 @@ class ContentLibraryVmdkCdromModify(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     boot: int
+    """New position in the boot order; the final order sorts by this number."""
     enabled: bool
+    """Whether the CD-ROM drive is enabled."""
     index: Required[int]
+    """Position of the CD-ROM drive in the OVF; selects the drive to change."""
     removed: bool
+    """Whether to leave this CD-ROM drive out."""
 
 
 class ContentLibraryVmdkCdromMount(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     boot: int
+    """Position in the boot order; smaller numbers boot first."""
     enabled: bool
+    """Whether the CD-ROM drive is enabled."""
 
 
 class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ContentLibraryVmTemplateOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "ContentLibraryVmTemplateWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 if TYPE_CHECKING:

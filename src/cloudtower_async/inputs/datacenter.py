@@ -46,20 +46,25 @@ class AddClustersToDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["AddClustersToDatacenterParamsData"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["DatacenterWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class AddClustersToDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
 
 
 class DatacenterCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     organization_id: Required[str]
 
 
@@ -67,7 +72,9 @@ class DatacenterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 DatacenterWhereInput = TypedDict(
@@ -201,31 +208,42 @@ class DatacenterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class GetDatacentersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "DatacenterOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "DatacenterWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class RemoveClustersFromDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["RemoveClustersFromDatacenterParamsData"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["DatacenterWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
 
 
 if TYPE_CHECKING:

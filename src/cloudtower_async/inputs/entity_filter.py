@@ -47,20 +47,30 @@ class EntityFilterCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     apply_to_all_clusters: bool
+    """Whether the rule applies to all clusters."""
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     exclude_vms: "VmWhereInput2"
+    """Filter for VMs that the rule ignores."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     rules: Required["Sequence[FilterRuleInput]"]
+    """Rules that apply."""
 
 
 class EntityFilterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     apply_to_all_clusters: bool
+    """Whether the rule applies to all clusters."""
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     exclude_vms: "VmWhereInput2"
+    """Filter for VMs that the rule ignores."""
     name: str
+    """Name shown in the CloudTower UI."""
     rules: "Sequence[FilterRuleInput]"
+    """Rules that apply."""
 
 
 EntityFilterWhereInput = TypedDict(
@@ -145,23 +155,36 @@ class FilterRuleInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     aggregation: Required["FilterRuleAggregationEnum"]
+    """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: Required[int]
+    """Elapsed time. Unit not documented."""
     metric: Required["FilterRuleMetricEnum"]
+    """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: Required["FilterRuleOpEnum"]
+    """Comparison with the threshold: `GT`, `GTE`, `LT` or `LTE`."""
     quantile: Required[int]
+    """Percentile that applies when samples are combined by quantile, 0 to 100."""
     threshold: Required[float]
+    """Threshold at which the alert fires; its unit depends on the rule."""
 
 
 class GetEntityFiltersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "EntityFilterOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "EntityFilterWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 if TYPE_CHECKING:

@@ -48,34 +48,48 @@ class AlertRuleThresholds(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     severity: Required["SeverityEnum"]
+    """Severity of an alert that this threshold raises."""
     value: Required[int]
+    """Threshold in the unit of the rule."""
 
 
 class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["ClusterWhereInput2"]
+    """Filter for the clusters that get the changed rule."""
     disabled: bool
+    """Whether the rule raises no alerts."""
     thresholds: "Sequence[AlertRuleThresholds]"
+    """Thresholds per severity."""
 
 
 class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "GlobalAlertRuleOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "GlobalAlertRuleWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disabled: bool
+    """True if the feature or device is switched off."""
     thresholds: "Sequence[AlertRuleThresholds]"
+    """Thresholds per severity."""
 
 
 GlobalAlertRuleWhereInput = TypedDict(

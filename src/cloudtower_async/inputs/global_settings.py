@@ -30,14 +30,18 @@ class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     enabled: Required[bool]
+    """True if the feature or device is switched on."""
     retain: Required[int]
+    """Retention. Unit not documented."""
 
 
 class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     enabled: Required[bool]
+    """True if the feature or device is switched on."""
     retain: Required[int]
+    """Retention. Unit not documented."""
 
 
 GlobalSettingsWhereInput = TypedDict(

@@ -66,6 +66,7 @@ class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     description: Required[str]
+    """Free text for people; an empty text means no description."""
 
 
 class GpuDeviceSriovSwitchParamsData(TypedDict, total=False):

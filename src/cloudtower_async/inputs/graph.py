@@ -58,16 +58,24 @@ class GraphCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     connect_id: Required[Texts]
+    """Ids of the resources that the graph shows."""
     instance_ids: Texts
+    """Ids of the LUNs or namespaces that the graph shows."""
     metric_count: int
+    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
     metric_name: Required[str]
+    """Name of the metric."""
     metric_type: "MetricType"
+    """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     network: "NetworkType"
     resource_type: Required[str]
+    """Type of the resource concerned, such as `Vm`."""
     service: str
     title: Required[str]
     type: Required["GraphType"]
+    """Kind of the resource; the enum lists the values."""
     view_id: Required[str]
 
 
@@ -75,23 +83,37 @@ class GraphUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: "ClusterWhereInput2"
+    """Cluster that holds the resource."""
     connect_id: Texts
+    """Ids of the resources that the graph shows."""
     disks: "DiskWhereInput2"
+    """Physical disks concerned."""
     hosts: "HostWhereInput2"
+    """Hosts concerned."""
     instance_ids: Texts
+    """Ids of the LUNs or namespaces that the graph shows."""
     luns: "IscsiLunWhereInput2"
+    """iSCSI LUNs concerned."""
     metric_count: int
+    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
     metric_name: str
+    """Name of the metric."""
     metric_type: "MetricType"
+    """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     network: "NetworkType"
     nics: "NicWhereInput2"
+    """NICs concerned."""
     resource_type: str
+    """Type of the resource concerned, such as `Vm`."""
     service: str
     title: str
     type: "GraphType"
+    """Kind of the resource; the enum lists the values."""
     vmNics: "VmNicWhereInput2"
     vmVolumes: "VmVolumeWhereInput2"
+    """Virtual volumes concerned."""
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 GraphWhereInput = TypedDict(

@@ -231,12 +231,14 @@ class EnterMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
 
 
 class EnterMaintenanceModeResultParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     task_id: Required[str]
+    """Id of the task that carries out the change; None if the change is already complete."""
 
 
 class ExitMaintenanceModeInput(TypedDict, total=False):
@@ -251,24 +253,33 @@ class ExitMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
 
 
 class GetHostsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "HostOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "HostWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class HostAuthInfo(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     default_user_password: str
+    """Password of the default user in the guest. Treat it as a secret."""
     root_user_password: str
 
 
@@ -277,9 +288,12 @@ class HostBatchCreateDiskInput(TypedDict, total=False):
 
     chunk_ins_id: MaybeInt  # since 4.7.0
     drive: Required[str]
+    """Device name of the disk on the host, such as `sda`."""
     function: "DiskFunction | None"
     size: MaybeFloat  # since 4.4.0
+    """Size in bytes."""
     type: "DiskType | None"
+    """Kind of the resource; the enum lists the values."""
 
 
 class HostBatchCreateIfaceInput(TypedDict, total=False):
@@ -287,17 +301,24 @@ class HostBatchCreateIfaceInput(TypedDict, total=False):
 
     function: Required["HostBatchCreateIfaceFunction"]
     gateway_ip: Required[str]
+    """IPv4 address of the gateway."""
     ip: Required[str]
+    """IP address."""
     name: Required[Texts]
+    """Name shown in the CloudTower UI."""
     netmask: Required[str]
+    """Subnet mask, such as `255.255.255.0`."""
 
 
 class HostBatchCreateIpmiInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip: Required[str]
+    """IP address."""
     password: Required[str]
+    """Password of the account. Treat it as a secret."""
     username: Required[str]
+    """User name of the account."""
 
 
 class HostCreationParams(TypedDict, total=False):
@@ -305,22 +326,29 @@ class HostCreationParams(TypedDict, total=False):
 
     auth_info: "HostAuthInfo"  # since 4.4.0
     cluster_id: Required[str]
+    """Id of the cluster."""
     data: Required["Sequence[HostCreationParamsData]"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
 
 
 class HostCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disks: Required["Sequence[HostBatchCreateDiskInput]"]
+    """Physical disks concerned."""
     host_ip: Required[str]
+    """IP address of the host."""
     host_uuid: Required[str]
+    """Local id of the host."""
     hostname: Required[str]
+    """Host name of the machine."""
     ifaces: Required["Sequence[HostBatchCreateIfaceInput]"]
     ipmi: "HostBatchCreateIpmiInput"
     platform_ip: str
     platform_password: str
     platform_username: str
     vdses: "Sequence[HostVdsConfig]"  # since 4.2.0
+    """Virtual distributed switches concerned."""
     zbs_spec: "ZbsSpec"  # since 4.2.0
 
 
@@ -329,6 +357,7 @@ class HostUpdationParamsData(TypedDict, total=False):
 
     ipmi: "HostBatchCreateIpmiInput"
     name: str
+    """Name shown in the CloudTower UI."""
     scvm_name: str
 
 
@@ -336,7 +365,9 @@ class HostVdsConfig(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     nics: Required[Texts]
+    """NICs concerned."""
 
 
 HostWhereInput = TypedDict(
@@ -1049,21 +1080,27 @@ class OperateHostPowerData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     action: Required["OperateActionEnum"]
+    """Action to perform or performed."""
     force: Required[bool]
+    """True to proceed although checks object."""
     reason: str
+    """Reason as text."""
 
 
 class OperateHostPowerParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
 
 
 class TriggerDiskBlinkParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disk_name: Required[str]
+    """Name of the disk."""
     host_id: Required[str]
+    """Id of the host."""
     led_status: Literal["on", "off"]
 
 

@@ -43,27 +43,39 @@ class GetIscsiLunSnapshotsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "IscsiLunSnapshotOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "IscsiLunSnapshotWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class IscsiLunSnapshotCreationEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     sync: bool
+    """Whether to create the snapshot synchronously."""
 
 
 class IscsiLunSnapshotCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     effect: "IscsiLunSnapshotCreationEffect"
+    """Options of the operation."""
     iscsi_lun_id: Required[str]
+    """Id of the LUN to take a snapshot of."""
     iscsi_target_id: Required[str]
+    """Id of the target of that LUN."""
     name: Required[str]
+    """Display name of the new snapshot."""
 
 
 IscsiLunSnapshotWhereInput = TypedDict(

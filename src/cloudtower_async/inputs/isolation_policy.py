@@ -33,8 +33,11 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     egress: "Sequence[SecurityPolicyIngressEgressInput]"
+    """Rules for outgoing traffic."""
     ingress: "Sequence[SecurityPolicyIngressEgressInput]"
+    """Rules for incoming traffic."""
     mode: "IsolationMode"
+    """Operating mode; the enum lists the values."""
 
 
 IsolationPolicyWhereInput = TypedDict(

@@ -118,34 +118,63 @@ class AddLabelsToResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     consistency_group_snapshots: "ConsistencyGroupSnapshotWhereInput2"
+    """Snapshots of consistency groups."""
     consistency_groups: "ConsistencyGroupWhereInput2"
+    """Consistency groups concerned."""
     content_library_images: "ContentLibraryImageWhereInput2"
+    """ISO images in the content library."""
     content_library_vm_templates: "ContentLibraryVmTemplateWhereInput2"
+    """VM templates in the content library."""
     datacenters: "DatacenterWhereInput2"
+    """Datacenters concerned."""
     disks: "DiskWhereInput2"
+    """Physical disks concerned."""
     elf_images: "ElfImageWhereInput2"
+    """ISO images on clusters."""
     gpu_devices: "GpuDeviceWhereInput2"  # since 3.3.0
+    """GPU devices concerned."""
     hosts: "HostWhereInput2"
+    """Hosts concerned."""
     iscsi_lun_snapshots: "IscsiLunSnapshotWhereInput2"
+    """Snapshots of iSCSI LUNs."""
     iscsi_luns: "IscsiLunWhereInput2"
+    """iSCSI LUNs concerned."""
     iscsi_targets: "IscsiTargetWhereInput2"
+    """iSCSI targets concerned."""
     isolation_policies: "IsolationPolicyWhereInput2"
+    """Isolation policies concerned."""
     namespace_groups: "NamespaceGroupWhereInput2"
+    """NVMe-oF namespace groups concerned."""
     nfs_exports: "NfsExportWhereInput2"
+    """NFS exports concerned."""
     nfs_inodes: "NfsInodeWhereInput2"
+    """Files and folders of NFS exports."""
     nics: "NicWhereInput2"
+    """NICs concerned."""
     nvmf_namespace_snapshots: "NvmfNamespaceSnapshotWhereInput2"
+    """Snapshots of NVMe-oF namespaces."""
     nvmf_namespaces: "NvmfNamespaceWhereInput2"
+    """NVMe-oF namespaces concerned."""
     nvmf_subsystems: "NvmfSubsystemWhereInput2"
+    """NVMe-oF subsystems concerned."""
     security_policies: "SecurityPolicyWhereInput2"
+    """Security policies concerned."""
     vdses: "VdsWhereInput2"
+    """Virtual distributed switches concerned."""
     vlans: "VlanWhereInput2"
+    """Virtual networks concerned."""
     vm_snapshots: "VmSnapshotWhereInput2"
+    """VM snapshots concerned."""
     vm_templates: "VmTemplateWhereInput2"
+    """VM templates concerned."""
     vm_volume_snapshots: "VmVolumeSnapshotWhereInput2"  # since 3.3.0
+    """Snapshots of virtual volumes concerned."""
     vm_volumes: "VmVolumeWhereInput2"
+    """Virtual volumes concerned."""
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 class LabelCreationParams(TypedDict, total=False):
@@ -153,6 +182,7 @@ class LabelCreationParams(TypedDict, total=False):
 
     key: Required[str]
     value: str
+    """Value that belongs to the name or key."""
 
 
 class LabelUpdationParamsData(TypedDict, total=False):
@@ -160,6 +190,7 @@ class LabelUpdationParamsData(TypedDict, total=False):
 
     key: str
     value: str
+    """Value that belongs to the name or key."""
 
 
 LabelWhereInput = TypedDict(
@@ -563,34 +594,63 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
+    """Clusters concerned."""
     consistency_group_snapshots: "ConsistencyGroupSnapshotWhereInput2"
+    """Snapshots of consistency groups."""
     consistency_groups: "ConsistencyGroupWhereInput2"
+    """Consistency groups concerned."""
     content_library_images: "ContentLibraryImageWhereInput2"
+    """ISO images in the content library."""
     content_library_vm_templates: "ContentLibraryVmTemplateWhereInput2"
+    """VM templates in the content library."""
     datacenters: "DatacenterWhereInput2"
+    """Datacenters concerned."""
     disks: "DiskWhereInput2"
+    """Physical disks concerned."""
     elf_images: "ElfImageWhereInput2"
+    """ISO images on clusters."""
     gpu_devices: "GpuDeviceWhereInput2"  # since 3.3.0
+    """GPU devices concerned."""
     hosts: "HostWhereInput2"
+    """Hosts concerned."""
     iscsi_lun_snapshots: "IscsiLunSnapshotWhereInput2"
+    """Snapshots of iSCSI LUNs."""
     iscsi_luns: "IscsiLunWhereInput2"
+    """iSCSI LUNs concerned."""
     iscsi_targets: "IscsiTargetWhereInput2"
+    """iSCSI targets concerned."""
     isolation_policies: "IsolationPolicyWhereInput2"
+    """Isolation policies concerned."""
     namespace_groups: "NamespaceGroupWhereInput2"
+    """NVMe-oF namespace groups concerned."""
     nfs_exports: "NfsExportWhereInput2"
+    """NFS exports concerned."""
     nfs_inodes: "NfsInodeWhereInput2"
+    """Files and folders of NFS exports."""
     nics: "NicWhereInput2"
+    """NICs concerned."""
     nvmf_namespace_snapshots: "NvmfNamespaceSnapshotWhereInput2"
+    """Snapshots of NVMe-oF namespaces."""
     nvmf_namespaces: "NvmfNamespaceWhereInput2"
+    """NVMe-oF namespaces concerned."""
     nvmf_subsystems: "NvmfSubsystemWhereInput2"
+    """NVMe-oF subsystems concerned."""
     security_policies: "SecurityPolicyWhereInput2"
+    """Security policies concerned."""
     vdses: "VdsWhereInput2"
+    """Virtual distributed switches concerned."""
     vlans: "VlanWhereInput2"
+    """Virtual networks concerned."""
     vm_snapshots: "VmSnapshotWhereInput2"
+    """VM snapshots concerned."""
     vm_templates: "VmTemplateWhereInput2"
+    """VM templates concerned."""
     vm_volume_snapshots: "VmVolumeSnapshotWhereInput2"  # since 3.3.0
+    """Snapshots of virtual volumes concerned."""
     vm_volumes: "VmVolumeWhereInput2"
+    """Virtual volumes concerned."""
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 if TYPE_CHECKING:

@@ -48,10 +48,15 @@ class LogCollectionCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     hosts: Required["HostWhereInput2"]
+    """Hosts concerned."""
     log_ended_at: Required[str]
+    """End of the period whose logs are collected, as ISO 8601 UTC text."""
     log_started_at: Required[str]
+    """Start of the period whose logs are collected, as ISO 8601 UTC text."""
     service_groups: "Sequence[LogCollectionServiceGroupParams]"
+    """Groups of services whose logs are collected."""
     witness_id: str
 
 
@@ -59,7 +64,9 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     group_name: Required[str]
+    """Name of the group of services."""
     services: Texts
+    """Services concerned."""
 
 
 LogCollectionWhereInput = TypedDict(

@@ -12,6 +12,7 @@ class LogServiceConfigsInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: Required["ClusterWhereUniqueInput"]
+    """Cluster that holds the resource."""
 
 
 if TYPE_CHECKING:

@@ -28,24 +28,33 @@ class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     members: Required["Sequence[NetworkPolicyRuleServiceMemberParams]"]
+    """Protocols and ports that make up the service."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     alg_protocol: "NetworkPolicyRuleAlgProtocol"
+    """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
+    """Port number."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
+    """Network protocol."""
 
 
 class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     members: "Sequence[NetworkPolicyRuleServiceMemberParams]"
+    """Protocols and ports that make up the service."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 NetworkPolicyRuleServiceWhereInput = TypedDict(

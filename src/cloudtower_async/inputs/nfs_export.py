@@ -53,37 +53,59 @@ class GetNfsExportsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "NfsExportOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "NfsExportWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class NfsExportCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster that serves the export."""
     ec_k: float  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: "EncryptMethod"  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     ip_whitelist: str
+    """IP addresses or subnets that may connect, separated by commas."""
     name: Required[str]
+    """Display name of the new export."""
     replica_num: Required[int]
+    """Default number of copies for inodes of the export."""
     resiliency_type: "ResiliencyType"  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: Required[bool]
+    """True for thin provisioning, False for thick."""
 
 
 class NfsExportUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ec_k: float  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     ip_whitelist: str
+    """IP addresses or subnets that may connect, separated by commas."""
     name: str
+    """New display name."""
     replica_num: float  # since 4.7.0
+    """New default number of copies for inodes; inodes that exist keep theirs."""
     resiliency_type: "ResiliencyType"  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
 NfsExportWhereInput = TypedDict(

@@ -54,6 +54,7 @@ class NfsInodeUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     prioritized: Required[bool]
+    """Whether to pin the data of the inode in the performance tier (cache)."""
 
 
 NfsInodeWhereInput = TypedDict(

@@ -31,15 +31,20 @@ class NodeTopUpdationParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["NodeTopoUpdationParamsData"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["NodeTopoWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class NodeTopoUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     brick_topo_id: str
+    """Id of the chassis that holds the node."""
     cluster_topo_id: str
+    """Id of the topology of the node's cluster."""
     position: "Position"
+    """Slot of the node in its chassis."""
 
 
 NodeTopoWhereInput = TypedDict(
@@ -104,7 +109,9 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 Position = TypedDict(

@@ -124,123 +124,216 @@ class GetNvmfNamespacesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "NvmfNamespaceOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "NvmfNamespaceWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class NvmfNamespaceCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
+    """Display name of the new namespace."""
     namespace_group_id: str
+    """Id of the namespace group for the new namespace; optional."""
     nvmf_subsystem_id: Required[str]
+    """Id of the subsystem that offers the new namespace."""
     snapshot_id: Required[str]
+    """Id of the namespace snapshot to clone."""
 
 
 class NvmfNamespaceCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     assigned_size: Required[int]
+    """Capacity of the namespace in bytes, or in `assigned_size_unit`."""
     assigned_size_unit: "ByteUnit"
+    """Unit of `assigned_size`; bytes if omitted."""
     ec_k: float  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     group_id: str
+    """Id of the namespace group to put the namespace into; optional."""
     is_shared: bool
+    """Whether several hosts may attach the namespace at the same time."""
     name: Required[str]
+    """Display name of the new namespace."""
     namespace_id: int
+    """Number of the namespace within its subsystem; optional."""
     nvmf_subsystem_id: Required[str]
+    """Id of the subsystem that offers the namespace."""
     replica_num: Required[int]
+    """Number of copies that the storage keeps of the namespace's data."""
     resiliency_type: "ResiliencyType"  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool  # since 4.7.0
+    """True for thin provisioning, False for thick."""
     bps: int
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "BPSUnit"
+    """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "BPSUnit"
+    """Unit of `bps_rd_max`; bytes per second if omitted."""
     bps_rd_unit: "BPSUnit"
+    """Unit of `bps_rd`; bytes per second if omitted."""
     bps_unit: "BPSUnit"
+    """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
+    """Unit of `bps_wr_max`; bytes per second if omitted."""
     bps_wr_unit: "BPSUnit"
+    """Unit of `bps_wr`; bytes per second if omitted."""
     business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
+    """True if the business hosts are those of the target or subsystem."""
     business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    """Business hosts that may access the storage object."""
     configuration_method: "ConfigurationMethod"  # since 4.7.0
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     encrypt_method: "EncryptMethod"  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     nqn_whitelist: str
+    """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
 
 
 class NvmfNamespaceDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remove_snapshot: Required[bool]
+    """Whether to delete the snapshots of the namespace too."""
 
 
 class NvmfNamespaceRollbackParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     namespace_id: Required[str]
+    """Id of the namespace to restore; not its number within the subsystem."""
     snapshot_id: Required[str]
+    """Id of the namespace snapshot to restore from."""
 
 
 class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     assigned_size: int
+    """New capacity in bytes, or in `assigned_size_unit`."""
     assigned_size_unit: "ByteUnit"
+    """Unit of `assigned_size`; bytes if omitted."""
     name: str
+    """New display name."""
     replica_num: int  # since 4.7.0
+    """New number of copies that the storage keeps of the namespace's data."""
     thin_provision: bool  # since 4.7.0
+    """True for thin provisioning, False for thick."""
     bps: int
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "BPSUnit"
+    """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "BPSUnit"
+    """Unit of `bps_rd_max`; bytes per second if omitted."""
     bps_rd_unit: "BPSUnit"
+    """Unit of `bps_rd`; bytes per second if omitted."""
     bps_unit: "BPSUnit"
+    """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
+    """Unit of `bps_wr_max`; bytes per second if omitted."""
     bps_wr_unit: "BPSUnit"
+    """Unit of `bps_wr`; bytes per second if omitted."""
     business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
+    """True if the business hosts are those of the target or subsystem."""
     business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    """Business hosts that may access the storage object."""
     configuration_method: "ConfigurationMethod"  # since 4.7.0
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     encrypt_method: "EncryptMethod"  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     nqn_whitelist: str
+    """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
 
 
 NvmfNamespaceWhereInput = TypedDict(

@@ -122,104 +122,193 @@ class GetNvmfSubsystemsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "NvmfSubsystemOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "NvmfSubsystemWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class NvmfSubsystemCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster that serves the subsystem."""
     name: Required[str]
+    """Display name of the new subsystem."""
     policy: Required["NvmfSubsystemPolicyType"]
+    """How access points are assigned to namespaces: `BALANCE` spreads them over nodes, `INHERIT` keeps the parent's."""
     replica_num: Required[int]
+    """Default number of copies for namespaces of the subsystem."""
     stripe_num: Required[int]
+    """Number of stripes."""
     stripe_size: Required[int]
+    """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     stripe_size_unit: "ByteUnit"
+    """Unit of `stripe_size`; bytes if omitted."""
     thin_provision: Required[bool]
+    """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "BPSUnit"
+    """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "BPSUnit"
+    """Unit of `bps_rd_max`; bytes per second if omitted."""
     bps_rd_unit: "BPSUnit"
+    """Unit of `bps_rd`; bytes per second if omitted."""
     bps_unit: "BPSUnit"
+    """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
+    """Unit of `bps_wr_max`; bytes per second if omitted."""
     bps_wr_unit: "BPSUnit"
+    """Unit of `bps_wr`; bytes per second if omitted."""
     business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    """Business host groups that may access the storage object."""
     business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    """Business hosts that may access the storage object."""
     configuration_adaptive: bool  # since 4.7.0
+    """True if the allowlist adapts to its configuration automatically."""
     configuration_method: "ConfigurationMethod"  # since 4.7.0
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     description: str
+    """Free text about the subsystem."""
     ec_k: float  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: "EncryptMethod"  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
+    """IP addresses or subnets that may connect, separated by commas."""
     nqn_whitelist: str
+    """NQNs of hosts that may connect, separated by commas."""
     prioritized: bool  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
     resiliency_type: "ResiliencyType"  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
 class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     replica_num: int
+    """New default number of copies for namespaces of the subsystem."""
     thin_provision: bool
+    """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "BPSUnit"
+    """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "BPSUnit"
+    """Unit of `bps_rd_max`; bytes per second if omitted."""
     bps_rd_unit: "BPSUnit"
+    """Unit of `bps_rd`; bytes per second if omitted."""
     bps_unit: "BPSUnit"
+    """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
+    """Unit of `bps_wr_max`; bytes per second if omitted."""
     bps_wr_unit: "BPSUnit"
+    """Unit of `bps_wr`; bytes per second if omitted."""
     business_host_groups: "BusinessHostGroupWhereInput2"
+    """Business host groups that may access the storage object."""
     business_hosts: "BusinessHostWhereInput2"
+    """Business hosts that may access the storage object."""
     configuration_adaptive: bool
+    """True if the allowlist adapts to its configuration automatically."""
     configuration_method: "ConfigurationMethod"
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     description: str
+    """New free text."""
     ec_k: float
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: float
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: "EncryptMethod"
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
+    """IP addresses or subnets that may connect, separated by commas."""
     nqn_whitelist: str
+    """NQNs of hosts that may connect, separated by commas."""
     prioritized: bool
+    """True to keep the data in the fast tier (pinned to cache)."""
     resiliency_type: "ResiliencyType"
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
 NvmfSubsystemWhereInput = TypedDict(

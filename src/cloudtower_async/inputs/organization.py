@@ -16,12 +16,14 @@ class OrganizationCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 class OrganizationUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 OrganizationWhereInput = TypedDict(

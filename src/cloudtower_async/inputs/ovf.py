@@ -15,16 +15,22 @@ class OvfCpu(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cores: Required[int]
+    """Number of CPU cores per socket."""
     sockets: Required[int]
+    """Number of CPU sockets."""
 
 
 class OvfDisk(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: Required["Bus"]
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     size: Required[int]
+    """Size in bytes."""
     type: Required["VmDiskType"]
+    """Kind of the resource; the enum lists the values."""
 
 
 class OvfNic(TypedDict, total=False):
@@ -38,6 +44,7 @@ class VmExportFileWhereUniqueInput(TypedDict, total=False):
 
     data_port_id: MaybeStr
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 if TYPE_CHECKING:

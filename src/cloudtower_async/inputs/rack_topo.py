@@ -30,20 +30,30 @@ class RackTopoCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     brick_topoes: "BrickTopoWhereInput2"
+    """Filter for the chassis in the rack."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     height: Required[int]
+    """Height in rack units (U)."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     zone_topo_id: Required[str]
+    """Id of the availability zone in the hardware topology."""
 
 
 class RackTopoUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     brick_topoes: "BrickTopoWhereInput2"
+    """Filter for the chassis in the rack."""
     cluster_id: str
+    """Id of the cluster."""
     height: int
+    """Height in rack units (U)."""
     name: str
+    """Name shown in the CloudTower UI."""
     zone_topo_id: str
+    """Id of the availability zone in the hardware topology."""
 
 
 RackTopoWhereInput = TypedDict(

@@ -67,18 +67,26 @@ class ReportTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     execute_plan: Required["Sequence[ExecutePlan]"]
+    """Schedules on which reports are generated."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     resource_meta: Required["Sequence[ResourceMeta]"]
+    """Resources and fields that the report contains."""
 
 
 class ReportTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     execute_plan: "Sequence[ExecutePlan]"
+    """Schedules on which reports are generated."""
     name: str
+    """Name shown in the CloudTower UI."""
     resource_meta: "Sequence[ResourceMeta]"
+    """Resources and fields that the report contains."""
 
 
 ReportTemplateWhereInput = TypedDict(

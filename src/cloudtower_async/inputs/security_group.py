@@ -33,9 +33,13 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     label_groups: "Sequence[LabelWhereInput2]"
+    """Groups of labels; a resource matches a group if it has all its labels."""
     name: str
+    """Name shown in the CloudTower UI."""
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 SecurityGroupWhereInput = TypedDict(

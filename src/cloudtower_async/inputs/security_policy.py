@@ -41,31 +41,42 @@ class SecurityPolicyApplyToInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     communicable: bool
+    """Whether the protected VMs may communicate with each other."""
     target: Required["SecurityPolicyApplyToInputTarget"]
+    """Target side of the mapping."""
 
 
 class SecurityPolicyApplyToInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     label_groups: "Sequence[LabelWhereInput2]"
+    """Groups of labels; a resource matches a group if it has all its labels."""
     security_groups: "SecurityGroupWhereInput2"
+    """Security groups concerned."""
 
 
 class SecurityPolicyIngressEgressInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ports: "Sequence[NetworkPolicyRulePortInput]"
+    """Protocols and ports that the rule matches."""
     service_ids: Texts  # since 4.6.0
+    """Ids of the predefined or custom network services that the rule matches."""
     target: "SecurityPolicyIngressEgressInputTarget"
+    """Target side of the mapping."""
     type: "SecurityPolicyFlowControlType"  # since 4.4.0
+    """Kind of the resource; the enum lists the values."""
 
 
 class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ips: "Sequence[IPSecurityPolicy]"
+    """IP addresses, as text or as a list."""
     label_groups: "Sequence[LabelWhereInput2]"
+    """Groups of labels; a resource matches a group if it has all its labels."""
     security_groups: "SecurityGroupWhereInput2"
+    """Security groups concerned."""
 
 
 SecurityPolicyStatisticsWhereInput = TypedDict(
@@ -176,10 +187,15 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     apply_to: "Sequence[SecurityPolicyApplyToInput]"
+    """Targets that the policy protects."""
     egress: "Sequence[SecurityPolicyIngressEgressInput]"
+    """Rules for outgoing traffic."""
     ingress: "Sequence[SecurityPolicyIngressEgressInput]"
+    """Rules for incoming traffic."""
     is_blocklist: bool  # since 4.6.0
+    """True if the rules list denied traffic, false if they list allowed traffic."""
     policy_mode: "PolicyMode"
+    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
 
 
 SecurityPolicyWhereInput = TypedDict(

@@ -55,6 +55,7 @@ class SnapshotGroupCloneParams(TypedDict, total=False):
 
     clone: Required["Sequence[SnapshotGroupCloneParam]"]
     id: Required[str]
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 SnapshotGroupWhereInput = TypedDict(

@@ -86,26 +86,38 @@ class GetSnapshotPlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "SnapshotPlanOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "SnapshotPlanWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     end_time: str
+    """End time as ISO 8601 UTC text."""
     exec_h_m: str
     execute_intervals: Required[Sequence[int]]
     execute_plan_type: Required["SnapshotPlanExecuteType"]
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     remain_snapshot_num: Required[int]
     start_time: Required[str]
+    """Start time as ISO 8601 UTC text."""
     vm_ids: Required[Texts]
+    """Ids of the VMs."""
 
 
 class SnapshotPlanExecutionParamsData(TypedDict, total=False):
@@ -118,12 +130,15 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     end_time: str
+    """End time as ISO 8601 UTC text."""
     exec_h_m: str
     execute_intervals: Sequence[int]
     execute_plan_type: "SnapshotPlanExecuteType"
     name: str
+    """Name shown in the CloudTower UI."""
     remain_snapshot_num: int
     vm_ids: Texts
+    """Ids of the VMs."""
 
 
 SnapshotPlanWhereInput = TypedDict(

@@ -52,33 +52,56 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: "SnmpAuthProtocol"
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     community: str
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     port: Required[int]
+    """Port number."""
     privacy_pass_phrase: str
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["SnmpProtocol"]
+    """Network protocol."""
     username: str
+    """User name of the account."""
     version: Required["SnmpVersion"]
+    """Version text."""
 
 
 class SnmpTransportUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: "SnmpAuthProtocol"
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     community: str
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     name: str
+    """Name shown in the CloudTower UI."""
     port: int
+    """Port number."""
     privacy_pass_phrase: str
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "SnmpProtocol"
+    """Network protocol."""
     username: str
+    """User name of the account."""
     version: "SnmpVersion"
+    """Version text."""
 
 
 SnmpTransportWhereInput = TypedDict(

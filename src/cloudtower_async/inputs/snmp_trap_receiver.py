@@ -62,41 +62,72 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: "SnmpAuthProtocol"
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     community: str
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     engine_id: str
+    """SNMP engine id of the receiver; used with v3."""
     host: Required[str]
+    """Host that the resource belongs to or runs on."""
     inform: bool
+    """True to send acknowledged informs, false to send plain traps."""
     language_code: Required["SnmpLanguageCode"]
+    """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     port: Required[int]
+    """Port number."""
     privacy_pass_phrase: str
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["SnmpProtocol"]
+    """Network protocol."""
     username: str
+    """User name of the account."""
     version: Required["SnmpVersion"]
+    """Version text."""
 
 
 class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: "SnmpAuthProtocol"
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     community: str
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     engine_id: str
+    """SNMP engine id of the receiver; used with v3."""
     host: str
+    """Host that the resource belongs to or runs on."""
     inform: bool
+    """True to send acknowledged informs, false to send plain traps."""
     language_code: "SnmpLanguageCode"
+    """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str
+    """Name shown in the CloudTower UI."""
     port: int
+    """Port number."""
     privacy_pass_phrase: str
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "SnmpProtocol"
+    """Network protocol."""
     username: str
+    """User name of the account."""
     version: "SnmpVersion"
+    """Version text."""
 
 
 SnmpTrapReceiverWhereInput = TypedDict(

@@ -45,7 +45,9 @@ class ColumnConfig(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     path: Required[str]
+    """Path of the resource."""
 
 
 class TableReporterParamsFilter(TypedDict, total=False):
@@ -53,15 +55,19 @@ class TableReporterParamsFilter(TypedDict, total=False):
 
     alerts: "GetAlertsRequestBody"
     clusters: "GetClustersRequestBody"
+    """Clusters concerned."""
     consistencyGroups: "GetConsistencyGroupsRequestBody"
     contentLibraryImages: "GetContentLibraryImagesRequestBody"
     contentLibraryVmTemplates: "GetContentLibraryVmTemplatesRequestBody"
     datacenters: "GetDatacentersRequestBody"
+    """Datacenters concerned."""
     disks: "GetDisksRequestBody"
+    """Physical disks concerned."""
     elfDataStores: "GetElfDataStoresRequestBody"  # deprecated
     elfImages: "GetElfImagesRequestBody"
     globalAlertRules: "GetGlobalAlertRulesRequestBody"
     hosts: "GetHostsRequestBody"
+    """Hosts concerned."""
     iscsiConnections: "GetIscsiConnectionsRequestBody"
     iscsiLunSnapshots: "GetIscsiLunSnapshotsRequestBody"
     iscsiLuns: "GetIscsiLunsRequestBody"
@@ -69,22 +75,28 @@ class TableReporterParamsFilter(TypedDict, total=False):
     namespaceGroups: "GetNamespaceGroupsRequestBody"
     nfsExports: "GetNfsExportsRequestBody"
     nics: "GetNicsRequestBody"
+    """NICs concerned."""
     nvmfNamespaceSnapshots: "GetNvmfNamespaceSnapshotsRequestBody"
     nvmfNamespaces: "GetNvmfNamespacesRequestBody"
     nvmfSubsystems: "GetNvmfSubsystemsRequestBody"
     snapshotPlans: "GetSnapshotPlansRequestBody"
     systemAuditLogs: "GetSystemAuditLogsRequestBody"
     tasks: "GetTasksRequestBody"
+    """Tasks concerned."""
     usbDevices: "GetUsbDevicesRequestBody"
     userAuditLogs: "GetUserAuditLogsRequestBody"
     users: "GetUsersRequestBody"
     vdses: "GetVdsesRequestBody"
+    """Virtual distributed switches concerned."""
     vlans: "GetVlansRequestBody"
+    """Virtual networks concerned."""
     vmEntityFilters: "GetEntityFiltersRequestBody"
     vmPlacementGroups: "GetVmPlacementGroupsRequestBody"
     vmTemplates: "GetVmTemplatesRequestBody"
     vmVolumes: "GetVmVolumesRequestBody"
+    """Virtual volumes concerned."""
     vms: "GetVmsRequestBody"
+    """VMs concerned."""
 
 
 if TYPE_CHECKING:

@@ -68,12 +68,19 @@ class GetTasksRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "TaskOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "TaskWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class TaskCreationParams(TypedDict, total=False):
@@ -81,21 +88,36 @@ class TaskCreationParams(TypedDict, total=False):
 
     api_key_name: str  # since 4.6.0
     args: Mapping[str, object]
+    """Parameters of the operation, as the server recorded them."""
     cluster_id: str
+    """Id of the cluster."""
     description: Required["TaskDescription"]
+    """Free text for people; an empty text means no description."""
     finished_at: str  # since 4.5.0
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str  # since 4.6.0
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     key: str
     resource_id: str
+    """Id of the resource concerned; None if it concerns none."""
     resource_mutation: Required[str]  # not empty
+    """Name of the internal mutation that the task runs."""
     resource_type: Required[str]  # not empty
+    """Type of the resource concerned, such as `Vm`."""
     snapshot: str  # since 4.6.0
+    """Internal record of the state, as text."""
     started_at: str  # since 4.5.0
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"  # since 4.6.0
+    """Current status; the enum lists the values."""
     steps: "Sequence[TaskStepCreationParams]"
+    """Steps of the task with their progress."""
     type: "TaskType"
+    """Kind of the resource; the enum lists the values."""
     user_id: Required[str]
+    """Id of the user."""
 
 
 TaskDescription = TypedDict(
@@ -113,6 +135,7 @@ class TaskStepCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     finished: Required[bool]
     key: Required[str]  # not empty
 
@@ -121,25 +144,41 @@ class TaskUpdateParamsData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     args: Mapping[str, object]
+    """Parameters of the operation, as the server recorded them."""
     cluster_id: str
+    """Id of the cluster."""
     description: "TaskDescription"
+    """Free text for people; an empty text means no description."""
     error_code: str
+    """Code of the error; None or empty without an error."""
     error_message: str
+    """Message of the error; None or empty without an error."""
     finished_at: str  # since 4.5.0
+    """End time as ISO 8601 UTC text; None while it is still running."""
     key: str
     progress: float
+    """Progress as a ratio from 0 to 1."""
     resource_id: str
+    """Id of the resource concerned; None if it concerns none."""
     resource_mutation: str
+    """Name of the internal mutation that the task runs."""
     resource_rollback_error: str
     resource_rollback_retry_count: int
     resource_rollbacked: bool
     resource_type: str
+    """Type of the resource concerned, such as `Vm`."""
     snapshot: str
+    """Internal record of the state, as text."""
     started_at: str  # since 4.5.0
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"
+    """Current status; the enum lists the values."""
     steps: "Sequence[TaskStepCreationParams]"
+    """Steps of the task with their progress."""
     type: "TaskType"
+    """Kind of the resource; the enum lists the values."""
     user_id: str
+    """Id of the user."""
 
 
 TaskWhereInput = TypedDict(

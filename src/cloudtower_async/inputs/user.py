@@ -66,39 +66,60 @@ class GetUsersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "UserOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "UserWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class UserCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str
+    """Id of the authentication configuration, needed for accounts of a directory or single sign-on."""
     email_address: str
+    """E-mail address of the account."""
     internal: bool
+    """True if the system created it for its own use."""
     ldap_dn: str
     mobile_phone: str
+    """Mobile phone number."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     password: str
+    """Password of the account. Treat it as a secret."""
     role_id: Required[str]
     source: "UserSource"
+    """Source of the user account or data; the enum lists the values."""
     username: Required[str]
+    """User name of the account."""
 
 
 class UserUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     email_address: MaybeStr
+    """E-mail address of the account."""
     internal: bool
+    """True if the system created it for its own use."""
     mobile_phone: MaybeStr
+    """Mobile phone number."""
     name: str
+    """Name shown in the CloudTower UI."""
     password: str
+    """Password of the account. Treat it as a secret."""
     role_id: str
     username: str
+    """User name of the account."""
 
 
 UserWhereInput = TypedDict(

@@ -43,30 +43,48 @@ class GetUserAuditLogsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "UserAuditLogOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "UserAuditLogWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class UserAuditLogCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     action: Required[str]  # not empty
+    """Action to perform or performed."""
     api_key_name: str  # since 4.6.0
     cluster_id: str
+    """Id of the cluster."""
     finished_at: str
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str  # since 4.6.0
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_address: str
+    """IPv4 address."""
     key: str  # since 4.6.0
     message: Required["UserAuditLogMessage"]
+    """Text for people; its language follows the `content-language` header."""
     resource_id: str
+    """Id of the resource concerned; None if it concerns none."""
     resource_type: Required[str]  # not empty
+    """Type of the resource concerned, such as `Vm`."""
     started_at: str
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: Required["UserAuditLogStatus"]
+    """Current status; the enum lists the values."""
     user_id: Required[str]
+    """Id of the user."""
 
 
 UserAuditLogMessage = TypedDict(

@@ -209,14 +209,18 @@ class RoleCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     actions: Required["Sequence[ROLE_ACTION]"]
+    """Permissions of the role; `*` stands for all."""
     name: Required[str]  # not empty
+    """Name shown in the CloudTower UI."""
 
 
 class RoleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     actions: "Sequence[ROLE_ACTION]"
+    """Permissions of the role; `*` stands for all."""
     name: str  # not empty
+    """Name shown in the CloudTower UI."""
 
 
 UserRoleNextWhereInput = TypedDict(

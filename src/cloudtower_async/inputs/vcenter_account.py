@@ -29,19 +29,28 @@ class CreateVcenterAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     ip: Required[str]
+    """IP address."""
     password: Required[str]
+    """Password of the account. Treat it as a secret."""
     port: Required[int]
+    """Port number."""
     username: Required[str]
+    """User name of the account."""
 
 
 class UpdateVcenterAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip: Required[str]
+    """IP address."""
     password: Required[str]
+    """Password of the account. Treat it as a secret."""
     port: Required[int]
+    """Port number."""
     username: Required[str]
+    """User name of the account."""
 
 
 VcenterAccountWhereInput = TypedDict(
@@ -127,7 +136,9 @@ class VcenterAccountWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 if TYPE_CHECKING:

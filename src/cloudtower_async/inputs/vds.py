@@ -45,12 +45,19 @@ class GetVdsesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VdsOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VdsWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class VdsCreationParams(TypedDict, total=False):
@@ -58,8 +65,11 @@ class VdsCreationParams(TypedDict, total=False):
 
     bond_mode: str
     cluster_id: Required[str]
+    """Id of the cluster."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     nic_ids: Required[Texts]
+    """Ids of the physical NICs."""
     work_mode: str
 
 
@@ -68,10 +78,14 @@ class VdsCreationWithMAccessVlanParams(TypedDict, total=False):
 
     bond_mode: str
     cluster_id: Required[str]
+    """Id of the cluster."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     nic_ids: Required[Texts]
+    """Ids of the physical NICs."""
     work_mode: str
     vlan: Required["VdsCreationWithMAccessVlanParamsVlan"]
+    """VM network that the NIC is connected to."""
 
 
 class VdsCreationWithMAccessVlanParamsVlan(TypedDict, total=False):
@@ -79,16 +93,22 @@ class VdsCreationWithMAccessVlanParamsVlan(TypedDict, total=False):
 
     extra_ip: Required["Sequence[VdsCreationWithMAccessVlanParamsVlanExtraIp]"]
     gateway_ip: str
+    """IPv4 address of the gateway."""
     gateway_subnetmask: str
+    """Subnet mask of the gateway's network, such as `255.255.255.0`."""
     subnetmask: Required[str]
+    """Subnet mask, such as `255.255.255.0`."""
     vlan_id: Required[int]
+    """VLAN ID from 0 to 4095."""
 
 
 class VdsCreationWithMAccessVlanParamsVlanExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
     management_ip: Required[str]
+    """IP address in the management network."""
 
 
 class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
@@ -96,10 +116,14 @@ class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
 
     bond_mode: str
     cluster_id: Required[str]
+    """Id of the cluster."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     nic_ids: Required[Texts]
+    """Ids of the physical NICs."""
     work_mode: str
     vlan: Required["VdsCreationWithMigrateVlanParamsVlan"]
+    """VM network that the NIC is connected to."""
 
 
 class VdsCreationWithMigrateVlanParamsVlan(TypedDict, total=False):
@@ -107,16 +131,22 @@ class VdsCreationWithMigrateVlanParamsVlan(TypedDict, total=False):
 
     extra_ip: Required["Sequence[VdsCreationWithMigrateVlanParamsVlanExtraIp]"]
     gateway_ip: str
+    """IPv4 address of the gateway."""
     gateway_subnetmask: str
+    """Subnet mask of the gateway's network, such as `255.255.255.0`."""
     subnetmask: Required[str]
+    """Subnet mask, such as `255.255.255.0`."""
     vlan_id: Required[int]
+    """VLAN ID from 0 to 4095."""
 
 
 class VdsCreationWithMigrateVlanParamsVlanExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
     management_ip: Required[str]
+    """IP address in the management network."""
 
 
 class VdsUpdationParamsData(TypedDict, total=False):
@@ -124,6 +154,7 @@ class VdsUpdationParamsData(TypedDict, total=False):
 
     bond_mode: str
     name: str
+    """Name shown in the CloudTower UI."""
     nicIds: Texts
     work_mode: str
 

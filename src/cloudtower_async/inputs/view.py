@@ -30,17 +30,24 @@ class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     time_span: Required[int]
+    """Length of the displayed time range, in `time_unit`."""
     time_unit: Required["TimeUnit"]
+    """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
 
 class ViewUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: str
+    """Name shown in the CloudTower UI."""
     time_span: int
+    """Length of the displayed time range, in `time_unit`."""
     time_unit: "TimeUnit"
+    """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
 
 ViewWhereInput = TypedDict(

@@ -63,8 +63,11 @@ class VirtualPrivateCloudCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     mtu: int
+    """Maximum transmission unit in bytes."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     vpc_service_id: Required[str]
 
 
@@ -72,7 +75,9 @@ class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: Required[str]
+    """Id of the edge gateway."""
     external_ip: Required[str]
+    """External IP address."""
 
 
 VirtualPrivateCloudIsolationPolicyWhereInput = TypedDict(
@@ -462,8 +467,11 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     mtu: int
+    """Maximum transmission unit in bytes."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 VirtualPrivateCloudWhereInput = TypedDict(

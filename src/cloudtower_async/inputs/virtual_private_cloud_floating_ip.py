@@ -34,8 +34,11 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     external_ip: str
+    """External IP address."""
     external_subnet_id: Required[str]
+    """Id of the external subnet."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 VirtualPrivateCloudFloatingIpWhereInput = TypedDict(

@@ -42,33 +42,51 @@ class VirtualPrivateCloudDnatRuleParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     port: Required[int]
+    """Port number."""
     target_ip: Required[str]
+    """Internal IP address that traffic is forwarded to."""
     target_port: Required[int]
+    """Internal port that traffic is forwarded to."""
 
 
 class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"
+    """Rules that forward external ports to internal addresses (DNAT)."""
     enable_dnat: Required[bool]
+    """Whether external ports are forwarded to internal addresses (DNAT)."""
     enable_snat: Required[bool]
+    """Whether internal addresses are translated for outgoing traffic (SNAT)."""
     external_ip: str
+    """External IP address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    """External IP addresses."""
     external_subnet_group_id: str  # since 4.6.0
+    """Id of the external subnet group."""
     external_subnet_id: str
+    """Id of the external subnet."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"
+    """Rules that forward external ports to internal addresses (DNAT)."""
     enable_dnat: bool
+    """Whether external ports are forwarded to internal addresses (DNAT)."""
     enable_snat: bool
+    """Whether internal addresses are translated for outgoing traffic (SNAT)."""
     external_ip: str
+    """External IP address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    """External IP addresses."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 VirtualPrivateCloudNatGatewayWhereInput = TypedDict(

@@ -36,25 +36,35 @@ class VirtualPrivateCloudRouteParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     destination: Required[str]
+    """Destination subnet that the route matches, in CIDR notation."""
     next_hop_local_id: Required[str]
+    """Local id of the gateway that traffic is sent to."""
     next_hop_type: Required["VirtualPrivateCloudRouteNextHopType"]
+    """Kind of gateway that traffic is sent to, such as `NAT_GATEWAY` or `ROUTER_GATEWAY`."""
 
 
 class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
+    """Routes of the table."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     name: str
+    """Name shown in the CloudTower UI."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
+    """Routes of the table."""
 
 
 VirtualPrivateCloudRouteTableWhereInput = TypedDict(

@@ -41,38 +41,56 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Required[Texts]
+    """Ids of the VPC subnets that use the router gateway."""
     external_ip: str
+    """External IP address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    """External IP addresses."""
     external_subnet_group_id: str  # since 4.6.0
+    """Id of the external subnet group."""
     external_subnet_id: str
+    """Id of the external subnet."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     rules: Required["Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"]
+    """Rules that apply."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudRouterGatewayNexthopInputType(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: Required[str]
+    """Id of the edge gateway."""
     nexthop: str
+    """IP address of the next hop."""
 
 
 class VirtualPrivateCloudRouterGatewayRuleInputType(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dst: Required[str]
+    """Destination subnet that the rule matches, in CIDR notation."""
     nexthop: str
+    """IP address of the next hop."""
     nexthops: "Sequence[VirtualPrivateCloudRouterGatewayNexthopInputType]"  # since 4.6.0
+    """Next hops per edge gateway, for a primary and a secondary gateway."""
 
 
 class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Texts
+    """Ids of the VPC subnets that use the router gateway."""
     external_ip: str
+    """External IP address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    """External IP addresses."""
     name: str
+    """Name shown in the CloudTower UI."""
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
+    """Rules that apply."""
 
 
 VirtualPrivateCloudRouterGatewayWhereInput = TypedDict(

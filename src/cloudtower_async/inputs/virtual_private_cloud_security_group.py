@@ -42,19 +42,28 @@ class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     label_groups: "Sequence[LabelGroup]"
+    """Groups of labels; a resource matches a group if it has all its labels."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     vm_ids: Texts
+    """Ids of the VMs."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     label_groups: "Sequence[LabelGroup]"
+    """Groups of labels; a resource matches a group if it has all its labels."""
     name: str
+    """Name shown in the CloudTower UI."""
     vm_ids: Texts
+    """Ids of the VMs."""
 
 
 VirtualPrivateCloudSecurityGroupWhereInput = TypedDict(

@@ -55,48 +55,71 @@ class VirtualPrivateCloudNetworkPolicyRuleInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     except_ip_block: MaybeTexts
+    """IP addresses or subnets excluded from `ip_block`."""
     ip_block: MaybeStr
+    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
     ports: "Sequence[VirtualPrivateCloudNetworkPolicyRulePortInput] | None"
+    """Protocols and ports that the rule matches."""
     security_group_id: MaybeStr
+    """Id of the security group."""
     selector_ids: MaybeTexts
+    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     type: Required["VirtualPrivateCloudNetworkPolicyRuleType"]
+    """Kind of the resource; the enum lists the values."""
 
 
 class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     port: MaybeStr
+    """Port number."""
     protocol: Required["VirtualPrivateCloudNetworkPolicyRulePortProtocol"]
+    """Network protocol."""
 
 
 class VirtualPrivateCloudSecurityPolicyApplyInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     communicable: Required[bool]
+    """Whether the protected VMs may communicate with each other."""
     security_group_id: Required[str]
+    """Id of the security group."""
 
 
 class VirtualPrivateCloudSecurityPolicyCreateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     apply_to: Required["Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"]  # not empty
+    """Targets that the policy protects."""
     description: str
+    """Free text for people; an empty text means no description."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
+    """Rules for outgoing traffic."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
+    """Rules for incoming traffic."""
     name: Required[str]  # not empty
+    """Name shown in the CloudTower UI."""
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
+    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     apply_to: "Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"
+    """Targets that the policy protects."""
     description: str
+    """Free text for people; an empty text means no description."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
+    """Rules for outgoing traffic."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
+    """Rules for incoming traffic."""
     name: str
+    """Name shown in the CloudTower UI."""
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
+    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
 
 
 VirtualPrivateCloudSecurityPolicyWhereInput = TypedDict(

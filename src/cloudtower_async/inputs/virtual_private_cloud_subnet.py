@@ -42,30 +42,45 @@ class VirtualPrivateCloudSubnetCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     cidr: Required[str]
+    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
+    """Free text for people; an empty text means no description."""
     gateway: Required[str]
+    """IPv4 address of the gateway."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
+    """Ranges of IP addresses in the subnet that VMs can get."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     route_table_id: Required[str]
+    """Id of the route table that the subnet uses."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
 
 
 class VirtualPrivateCloudSubnetIpPoolParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     end: Required[str]
+    """Last IP address of the range."""
     start: Required[str]
+    """First IP address of the range."""
 
 
 class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     cidr: str
+    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
+    """Free text for people; an empty text means no description."""
     gateway: str
+    """IPv4 address of the gateway."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
+    """Ranges of IP addresses in the subnet that VMs can get."""
     name: str
+    """Name shown in the CloudTower UI."""
     route_table_id: str
+    """Id of the route table that the subnet uses."""
 
 
 VirtualPrivateCloudSubnetWhereInput = TypedDict(

@@ -50,19 +50,28 @@ class ExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
     management_ip: Required[str]
+    """IP address in the management network."""
 
 
 class GetVlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VlanOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VlanWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class ManagementVlanUpdationParamsData(TypedDict, total=False):
@@ -70,8 +79,11 @@ class ManagementVlanUpdationParamsData(TypedDict, total=False):
 
     extra_ip: "Sequence[ExtraIp]"
     gateway_ip: str
+    """IPv4 address of the gateway."""
     subnetmask: str
+    """Subnet mask, such as `255.255.255.0`."""
     vlan_id: int  # 0 to 4095
+    """VLAN ID from 0 to 4095."""
 
 
 class MigrationVlanUpdationParamsData(TypedDict, total=False):
@@ -79,8 +91,11 @@ class MigrationVlanUpdationParamsData(TypedDict, total=False):
 
     extra_ip: "Sequence[ExtraIp]"
     gateway_ip: str
+    """IPv4 address of the gateway."""
     subnetmask: str
+    """Subnet mask, such as `255.255.255.0`."""
     vlan_id: int  # 0 to 4095
+    """VLAN ID from 0 to 4095."""
 
 
 VlanWhereInput = TypedDict(
@@ -243,7 +258,9 @@ class VmVlanCreationParams(TypedDict, total=False):
 
     mode_type: "VlanModeType"
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     network_ids: Texts
+    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     qos_burst: MaybeInt
     qos_burst_unit: "ByteUnit"
     qos_max_bandwidth: MaybeInt
@@ -253,6 +270,7 @@ class VmVlanCreationParams(TypedDict, total=False):
     qos_priority: float  # at least 0
     vds_id: Required[str]
     vlan_id: int  # 0 to 4095
+    """VLAN ID from 0 to 4095."""
 
 
 class VmVlanUpdationParamsData(TypedDict, total=False):
@@ -260,7 +278,9 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 
     mode_type: "VlanModeType"
     name: str
+    """Name shown in the CloudTower UI."""
     network_ids: Texts
+    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     qos_burst: MaybeInt
     qos_burst_unit: "ByteUnit"
     qos_max_bandwidth: MaybeInt
@@ -269,6 +289,7 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     qos_min_bandwidth_unit: "BPSUnit"
     qos_priority: float  # at least 0
     vlan_id: int  # 0 to 4095
+    """VLAN ID from 0 to 4095."""
 
 
 if TYPE_CHECKING:

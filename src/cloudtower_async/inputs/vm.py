@@ -213,17 +213,24 @@ class CloudInitNetWork(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip_address: str
+    """IPv4 address."""
     netmask: str
+    """Subnet mask, such as `255.255.255.0`."""
     nic_index: Required[int]
+    """Position of the NIC in the VM's list of NICs, counted from 0."""
     routes: "Sequence[CloudInitNetWorkRoute]"
+    """Routes of the table."""
     type: Required["CloudInitNetworkTypeEnum"]
+    """Kind of the resource; the enum lists the values."""
 
 
 class CloudInitNetWorkRoute(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     gateway: Required[str]
+    """IPv4 address of the gateway."""
     netmask: Required[str]
+    """Subnet mask, such as `255.255.255.0`."""
     network: Required[str]
 
 
@@ -232,26 +239,36 @@ class ConvertVmTemplateToVmParams(TypedDict, total=False):
 
     converted_from_template_id: Required[str]
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 class DiskOperateModifyDisk(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: "Bus"
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disk_index: Required[int]
     vm_volume_id: str
+    """Id of the virtual volume."""
 
 
 class GetVmsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VmWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class InstallVmtoolsParamsData(TypedDict, total=False):
@@ -266,10 +283,14 @@ class MigrateVmConfig(TypedDict, total=False):
 
     delete_src_vm: bool
     elf_ec_storage_policy: "MigrateVmConfigElfEcStoragePolicy"  # since 4.7.0
+    """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     migrate_type: Required["MigrateType"]
     network_mapping: Required["Sequence[VlanMapping]"]
+    """Which network of the target replaces each network of the source."""
     new_name: str
     remove_unmovable_devices: bool
 
@@ -278,74 +299,111 @@ class MigrateVmConfigElfEcStoragePolicy(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     ec_k: int
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int
+    """Number of parity blocks per stripe of the erasure code."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
 
 
 class MountDisksParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: Required["Bus"]
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
+    """Position in the list. Internal field of the server."""
     key: int
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
+    """Id of the virtual volume."""
 
 
 class MountNewCreateDisksParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: Required["Bus"]
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
+    """Position in the list. Internal field of the server."""
     key: int
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
+    """Virtual volume concerned."""
 
 
 class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     elf_ec_storage_policy: "MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy"  # since 4.7.0
+    """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     path: str
+    """Path of the resource."""
     resident_in_cache: bool  # since 4.7.0
+    """True to keep the volume in the fast tier (pinned to cache)."""
     size: Required[int]
+    """Size in bytes."""
     size_unit: "ByteUnit"
+    """Unit of `size`; bytes if omitted."""
 
 
 class MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     ec_k: int
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int
+    """Number of parity blocks per stripe of the erasure code."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
 
 
 class OvfDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     modify_cd_roms: "Sequence[VmdkCdromModify]"
+    """Changes to CD-ROM drives that the OVF describes."""
     modify_vmdk_disks: "Sequence[VmdkDiskModify]"
+    """Changes to disks that the OVF describes."""
     new_disks: "VmDiskParams"
+    """Disks and CD-ROM drives to add."""
 
 
 class TemplateCloudInit(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     default_user_password: str
+    """Password of the default user in the guest. Treat it as a secret."""
     hostname: str
+    """Host name of the machine."""
     nameservers: Texts
     networks: "Sequence[CloudInitNetWork]"
     public_keys: Texts
@@ -356,8 +414,11 @@ class UpdateVpcNicPayloads(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: MaybeStr
+    """Id of the floating IP."""
     ip_addresses: Texts
+    """IP addresses as a list of texts."""
     vpc_subnet_id: str
+    """Id of the VPC subnet."""
 
 
 class VlanMapping(TypedDict, total=False):
@@ -377,12 +438,19 @@ class VmAddDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     io_policy: "VmDiskIoPolicy"
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
+    """Virtual disks and CD-ROM drives of the VM."""
 
 
 class VmAddDiskParamsDataVmDisks(TypedDict, total=False):
@@ -396,21 +464,27 @@ class VmAddFolderParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     folder_id: Required[str]
+    """Id of the VM folder."""
 
 
 class VmAddNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vm_nics: Required["Sequence[VmNicParams]"]
+    """Virtual NICs of the VM."""
 
 
 class VmCdRomParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     content_library_image_id: str
+    """Id of the ISO image in the content library."""
     elf_image_id: str
+    """Id of the ISO image on the cluster."""
     index: int
+    """Position in the list. Internal field of the server."""
     key: int
 
 
@@ -418,175 +492,319 @@ class VmCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     firmware: "VmFirmware"
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"  # deprecated
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     is_full_copy: bool
+    """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.0.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     src_vm_id: Required[str]
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_disks: "VmDiskParams"
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: "Sequence[VmNicParams]"
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    """Placement groups of the VM."""
 
 
 class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     """Since CloudTower 3.4.4."""
 
     cloud_init: "TemplateCloudInit"
+    """Settings that cloud-init applies in the guest."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
+    """Changes to the disks of the template: add, modify or remove."""
     firmware: "VmFirmware"
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     is_full_copy: Required[bool]
+    """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.4.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"
+    """Placement groups of the VM."""
 
 
 class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init: "TemplateCloudInit"
+    """Settings that cloud-init applies in the guest."""
     cluster_id: Required[str]
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
+    """Changes to the disks of the template: add, modify or remove."""
     firmware: "VmFirmware"
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"  # deprecated
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     is_full_copy: Required[bool]
+    """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.0.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     template_id: Required[str]
+    """Id of the template."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    """Placement groups of the VM."""
 
 
 class VmCreateVmFromTemplateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init: "TemplateCloudInit"
+    """Settings that cloud-init applies in the guest."""
     cluster_id: str  # deprecated
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
+    """Changes to the disks of the template: add, modify or remove."""
     firmware: "VmFirmware"
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"  # deprecated
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     is_full_copy: Required[bool]
+    """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.0.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     template_id: Required[str]
+    """Id of the template."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    """Placement groups of the VM."""
 
 
 class VmCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     cpu_cores: Required[int]
+    """Number of CPU cores per socket."""
     cpu_sockets: Required[int]
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     firmware: Required["VmFirmware"]
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: Required[bool]
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.0.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     status: Required["VmStatus"]
+    """Current status; the enum lists the values."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_disks: Required["VmDiskParams"]
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: Required["Sequence[VmNicParams]"]
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    """Placement groups of the VM."""
 
 
 class VmDeleteParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     include_snapshots: bool
+    """Whether to delete the snapshots of the volume too."""
 
 
 class VmDiskOperate(TypedDict, total=False):
@@ -594,6 +812,7 @@ class VmDiskOperate(TypedDict, total=False):
 
     modify_disks: "Sequence[DiskOperateModifyDisk]"
     new_disks: "VmDiskParams"
+    """Disks and CD-ROM drives to add."""
     remove_disks: "VmDiskOperateRemoveDisks"
 
 
@@ -616,6 +835,7 @@ class VmExportParamsData(TypedDict, total=False):
 
     keep_mac: bool
     type: Required["VmExportFileType"]
+    """Kind of the resource; the enum lists the values."""
 
 
 class VmGpuOperationParams(TypedDict, total=False):
@@ -629,51 +849,86 @@ class VmImportNicParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     connect_vlan_id: Required[str]
+    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
+    """True if the feature or device is switched on."""
     gateway: str
+    """IPv4 address of the gateway."""
     ip_address: str
+    """IPv4 address."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str
+    """MAC address of the NIC."""
     mirror: bool
+    """True if the NIC receives mirrored traffic."""
     model: "VmNicModel"
+    """Model name of the hardware."""
     nic_id: str
+    """Id of the physical NIC."""
     subnet_mask: str
+    """Subnet mask, such as `255.255.255.0`."""
 
 
 class VmImportParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     disk_operate: "OvfDiskOperate"
+    """Changes to the disks of the template: add, modify or remove."""
     folder_id: str
+    """Id of the VM folder."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner_id: str
     parsed_ovf: Required["ParsedOVF"]
+    """Content of the OVF package as returned by `parse_ovf`."""
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     upload_tasks: Required[Texts]
+    """Ids of the upload tasks that carried the files of the package."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmImportNicParams]"
+    """Virtual NICs of the VM."""
 
 
 class VmMigrateAcrossClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     host_id: str
+    """Id of the host."""
     vm_config: Required["MigrateVmConfig"]
 
 
@@ -681,31 +936,46 @@ class VmMigrateParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
 
 
 class VmNicParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
+    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
+    """True if the feature or device is switched on."""
     gateway: str
+    """IPv4 address of the gateway."""
     ip_address: str
+    """IPv4 address."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str
+    """MAC address of the NIC."""
     mirror: bool
+    """True if the NIC receives mirrored traffic."""
     model: "VmNicModel"
+    """Model name of the hardware."""
     nic_id: str
+    """Id of the physical NIC."""
     qos: "VmNicQosOption"  # since 3.2.0
     subnet_mask: str
+    """Subnet mask, such as `255.255.255.0`."""
     type: "VmNicType"  # since 4.3.0
+    """Kind of the resource; the enum lists the values."""
     vpc_nic: "VpcNicParams"  # since 4.3.0
+    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
 
 
 class VmNicQosOption(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     egress: "VmNicQosTraffic"
+    """Rules for outgoing traffic."""
     ingress: "VmNicQosTraffic"
+    """Rules for incoming traffic."""
 
 
 class VmNicQosTraffic(TypedDict, total=False):
@@ -714,6 +984,7 @@ class VmNicQosTraffic(TypedDict, total=False):
     burst: MaybeInt
     burst_unit: "BitUnit"
     enabled: Required[bool]
+    """True if the feature or device is switched on."""
     rate_limit: MaybeInt
     rate_limit_unit: "BitPSUnit"
 
@@ -722,6 +993,7 @@ class VmOperatePciNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     pci_nics: "NicWhereInput2"
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
 
 
 class VmOwnerParams(TypedDict, total=False):
@@ -729,40 +1001,69 @@ class VmOwnerParams(TypedDict, total=False):
 
     search_for: Literal["username", "id"]
     value: Required[str]
+    """Value that belongs to the name or key."""
 
 
 class VmRebuildParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
+    """Id of the cluster."""
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     firmware: "VmFirmware"
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
+    """Id of the VM folder."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
+    """GPU devices concerned."""
     guest_os_type: "VmGuestsOperationSystem"
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
+    """Id of the host."""
     io_policy: "VmDiskIoPolicy"  # deprecated
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     is_full_copy: bool
+    """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     owner: "VmOwnerParams"  # since 4.0.0
+    """User who owns the resource."""
     pci_nics: "NicWhereInput2"  # since 4.0.0
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     rebuild_from_snapshot_id: Required[str]
     status: "VmStatus"
+    """Current status; the enum lists the values."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vm_disks: "VmDiskParams"
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: "Sequence[VmNicParams]"
+    """Virtual NICs of the VM."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    """Placement groups of the VM."""
 
 
 class VmRemoveCdRomParamsData(TypedDict, total=False):
@@ -781,49 +1082,63 @@ class VmRemoveNicByWhereParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     vm_ids: Texts  # not empty
+    """Ids of the VMs."""
 
 
 class VmRemoveNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     nic_index: Required[Sequence[int]]
+    """Position of the NIC in the VM's list of NICs, counted from 0."""
 
 
 class VmResetGuestOsPasswordParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     password: Required[str]
+    """Password of the account. Treat it as a secret."""
     username: Required[str]
+    """User name of the account."""
 
 
 class VmRestrictIoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     max_bandwidth: int
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
+    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
 
 
 class VmRollbackParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     snapshot_id: Required[str]
+    """Id of the snapshot."""
 
 
 class VmStartParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
+    """Id of the host."""
 
 
 class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clock_offset: "VmClockOffset"
+    """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cpu_model: str
+    """CPU model that the guest sees."""
     video_type: "VmVideoType"
+    """Type of the virtual graphics card."""
     windows_optimize: bool
 
 
@@ -831,25 +1146,34 @@ class VmUpdateDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: "Bus"
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     content_library_image_id: MaybeStr
+    """Id of the ISO image in the content library."""
     elf_image_id: MaybeStr
+    """Id of the ISO image on the cluster."""
     vm_disk_id: Required[str]
     vm_volume_id: str
+    """Id of the virtual volume."""
 
 
 class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     data: Required["VmRestrictIoParamsData"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
 
 
 class VmUpdateHostOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dns_servers: Texts
+    """IP addresses of DNS servers."""
     hostname: str
+    """Host name of the machine."""
     ntp_servers: Texts
+    """Addresses of NTP servers."""
 
 
 class VmUpdateIoPolicyParamsData(TypedDict, total=False):
@@ -857,6 +1181,7 @@ class VmUpdateIoPolicyParamsData(TypedDict, total=False):
 
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
     io_policy: "VmDiskIoPolicy | None"
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     whole_vm: "VmRestrictIoParamsData"
 
 
@@ -864,34 +1189,53 @@ class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
+    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
+    """True if the feature or device is switched on."""
     mac_address: str
+    """MAC address of the NIC."""
     mirror: bool
+    """True if the NIC receives mirrored traffic."""
     nic_id: str
+    """Id of the physical NIC."""
 
 
 class VmUpdateNicBasicInfoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     gateway: str
+    """IPv4 address of the gateway."""
     ip_address: str
+    """IPv4 address."""
     subnet_mask: str
+    """Subnet mask, such as `255.255.255.0`."""
 
 
 class VmUpdateNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
+    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
+    """True if the feature or device is switched on."""
     gateway: str
+    """IPv4 address of the gateway."""
     ip_address: str
+    """IPv4 address."""
     mac_address: str
+    """MAC address of the NIC."""
     mirror: bool
+    """True if the NIC receives mirrored traffic."""
     model: "VmNicModel"
+    """Model name of the hardware."""
     nic_id: str
+    """Id of the physical NIC."""
     nic_index: Required[int]
+    """Position of the NIC in the VM's list of NICs, counted from 0."""
     subnet_mask: str
+    """Subnet mask, such as `255.255.255.0`."""
     vpc_nic: "UpdateVpcNicPayloads"  # since 4.3.0
+    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
 
 
 class VmUpdateNicQosOptionsParamsData(TypedDict, total=False):
@@ -905,26 +1249,37 @@ class VmUpdateOwnerParamsData(TypedDict, total=False):
 
     search_for: Required[Literal["username", "id"]]
     value: Required[str]
+    """Value that belongs to the name or key."""
 
 
 class VmUpdateParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cpu_cores: int
+    """Number of CPU cores per socket."""
     cpu_sockets: int
+    """Number of CPU sockets."""
     description: str
+    """Free text for people; an empty text means no description."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_unit: "ByteUnit"
+    """Unit of `memory`; bytes if omitted."""
     name: str
+    """Name shown in the CloudTower UI."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
 
 
 class VmUpdateVpcNicParamsData(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     vpc_nic: Required["UpdateVpcNicPayloads"]
+    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
 
 
 VmWhereInput = TypedDict(
@@ -1426,27 +1781,39 @@ class VmWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 class VmdkCdromModify(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     content_library_image_id: str
+    """Id of the ISO image in the content library."""
     elf_image_id: str
+    """Id of the ISO image on the cluster."""
     index: Required[int]
+    """Position in the list. Internal field of the server."""
     removed: bool
+    """Whether to leave the drive out."""
 
 
 class VmdkDiskModify(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: "Bus"
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     elf_ec_storage_policy: "VmdkDiskModifyElfEcStoragePolicy"  # since 4.7.0
+    """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     vmdk_name: Required[str]
     volume_name: str
 
@@ -1455,17 +1822,24 @@ class VmdkDiskModifyElfEcStoragePolicy(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     ec_k: int
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int
+    """Number of parity blocks per stripe of the erasure code."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
 
 
 class VpcNicParams(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: str
+    """Id of the floating IP."""
     ip_addresses: Texts
+    """IP addresses as a list of texts."""
     vpc_id: Required[str]
+    """Id of the virtual private cloud."""
     vpc_subnet_id: Required[str]
+    """Id of the VPC subnet."""
 
 
 if TYPE_CHECKING:

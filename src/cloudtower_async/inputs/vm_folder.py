@@ -25,13 +25,16 @@ class VmFolderCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 class VmFolderUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 VmFolderWhereInput = TypedDict(

@@ -56,22 +56,33 @@ class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmPlacementGroupOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VmPlacementGroupWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     description: str
+    """Free text for people; an empty text means no description."""
     enabled: Required[bool]
+    """True if the feature or device is switched on."""
     must_hosts: "HostWhereInput2"
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     prefer_hosts: "HostWhereInput2"
     vm_host_must_enabled: bool
     vm_host_must_policy: bool
@@ -80,15 +91,19 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     vm_vm_policy: "VmVmPolicy"
     vm_vm_policy_enabled: bool
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     enabled: bool
+    """True if the feature or device is switched on."""
     must_hosts: "HostWhereInput2"
     name: str
+    """Name shown in the CloudTower UI."""
     prefer_hosts: "HostWhereInput2"
     vm_host_must_enabled: bool
     vm_host_must_policy: bool
@@ -97,6 +112,7 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     vm_vm_policy: "VmVmPolicy"
     vm_vm_policy_enabled: bool
     vms: "VmWhereInput2"
+    """VMs concerned."""
 
 
 VmPlacementGroupWhereInput = TypedDict(

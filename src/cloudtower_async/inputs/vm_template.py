@@ -73,30 +73,45 @@ class GetVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmTemplateOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VmTemplateWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class VmTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: Required[bool]
+    """True if the guest supports cloud-init."""
     cluster_id: str
+    """Id of the cluster."""
     description: str
+    """Free text for people; an empty text means no description."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     vm_id: Required[str]
+    """Id of the VM."""
 
 
 class VmTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: bool
+    """True if the guest supports cloud-init."""
     description: str
+    """Free text for people; an empty text means no description."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 VmTemplateWhereInput = TypedDict(

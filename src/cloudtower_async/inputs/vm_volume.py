@@ -92,102 +92,144 @@ class CloneVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["CloneVmVolumeParamsData"]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["VmVolumeWhereUniqueInput"]
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class CloneVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
 
 
 class ExportVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     type: Required["VmVolumeExportFileType"]
+    """Kind of the resource; the enum lists the values."""
 
 
 class GetVmVolumesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
+    """Id of a resource: return only those that come after it in the order."""
     before: MaybeStr
+    """Id of a resource: return only those that come before it in the order."""
     first: MaybeInt
+    """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
+    """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmVolumeOrderByInput | None"
+    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
+    """Number of matching resources to skip before the first one returned."""
     where: "VmVolumeWhereInput2 | None"
+    """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
 class ImportVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     elf_ec_storage_policy: "ImportVmVolumeParamsElfEcStoragePolicy"  # since 4.7.0
+    """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    """Storage policy: replicas and provisioning, or erasure coding."""
     upload_task_id: Required[str]
+    """Id of the upload task; send it with every chunk after the first."""
 
 
 class ImportVmVolumeParamsElfEcStoragePolicy(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     ec_k: int
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int
+    """Number of parity blocks per stripe of the erasure code."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
 
 
 class UpdateVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
+    """Free text for people; an empty text means no description."""
     name: str
+    """Name shown in the CloudTower UI."""
     size: int
+    """Size in bytes."""
     size_unit: "ByteUnit"
+    """Unit of `size`; bytes if omitted."""
 
 
 class VmVolumeCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
+    """Id of the cluster."""
     elf_ec_storage_policy: "VmVolumeCreationParamsElfEcStoragePolicy"  # since 4.7.0
+    """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     resident_in_cache: bool  # since 4.7.0
+    """True to keep the volume in the fast tier (pinned to cache)."""
     sharing: Required[bool]
+    """Whether several VMs may attach the volume at the same time."""
     size: Required[int]
+    """Size in bytes."""
     size_unit: "ByteUnit"
+    """Unit of `size`; bytes if omitted."""
 
 
 class VmVolumeCreationParamsElfEcStoragePolicy(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     ec_k: int
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int
+    """Number of parity blocks per stripe of the erasure code."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
 
 
 class VmVolumeDeletionParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     include_snapshots: bool
+    """Whether to delete the snapshots of the volume too."""
 
 
 class VmVolumeRebuildParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: Required[str]
+    """Free text for people; an empty text means no description."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     volume_snapshot_id: Required[str]
+    """Id of the virtual volume snapshot to restore from."""
 
 
 class VmVolumeRollbackParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     volume_snapshot_id: Required[str]
+    """Id of the virtual volume snapshot to restore from."""
 
 
 VmVolumeWhereInput = TypedDict(
@@ -400,7 +442,9 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 if TYPE_CHECKING:

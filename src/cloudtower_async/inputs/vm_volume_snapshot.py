@@ -70,7 +70,9 @@ class VmVolumeSnapshotCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: Required[str]
+    """Free text for people; an empty text means no description."""
     name: Required[str]
+    """Name shown in the CloudTower UI."""
     volume_id: Required[str]
 
 

@@ -30,9 +30,13 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
 
     esxi_account_id: Required[str]
     ip: Required[str]
+    """IP address."""
     password: str
+    """Password of the account. Treat it as a secret."""
     port: int
+    """Port number."""
     username: Required[str]
+    """User name of the account."""
 
 
 VsphereEsxiAccountWhereInput = TypedDict(

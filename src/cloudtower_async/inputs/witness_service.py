@@ -11,7 +11,9 @@ class WitnessWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 if TYPE_CHECKING:

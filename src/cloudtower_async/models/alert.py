@@ -17,21 +17,33 @@ class Alert(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     alert_rule: NestedAlertRule | None = None
     cause: str
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     create_time: str | None = None
     disk: NestedDisk | None = None
     ended: bool
     host: NestedHost | None = None
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     impact: str
     labels: dict[str, Any]
+    """Labels attached to the resource."""
     local_create_time: str
+    """Creation time as ISO 8601 UTC text."""
     local_end_time: str
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     local_start_time: str
     local_update_time: str
+    """Time of the last update as ISO 8601 UTC text."""
     message: str
+    """Text for people; its language follows the `content-language` header."""
     severity: str
+    """Severity of the alert: `CRITICAL`, `NOTICE` or `INFO`."""
     solution: str
     threshold: float
+    """Threshold at which the alert fires; its unit depends on the rule."""
     value: float
+    """Value that belongs to the name or key."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

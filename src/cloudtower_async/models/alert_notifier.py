@@ -27,7 +27,9 @@ class NestedSmtpServer(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class AlertNotifier(
@@ -36,22 +38,37 @@ class AlertNotifier(
     """Since CloudTower 3.0.0."""
 
     clusters: list[NestedCluster] | None = None
+    """Clusters whose alerts are reported."""
     disabled: bool
+    """Whether the notification is switched off."""
     email_from: str | None = None
+    """Sender address of the e-mails; None if not set."""
     email_tos: list[str]
+    """Addresses that receive the e-mails."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     language_code: NotifierLanguageCode | None = None
+    """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str | None = None
+    """Display name of the notification."""
     notice_severities: list[str]
+    """Severities of the alerts that are reported."""
     security_mode: NotifierSecurityMode | None = None
+    """Encryption of the connection to the mail server: `SSL`, `STARTTLS` or `UNSPECIFIED`."""
     smtp_server_config: NestedSmtpServer | None = None  # since 3.1.0
+    """Mail server that sends the e-mails; None if not set."""
     smtp_server_host: str | None = None
+    """Host name or IP address of the mail server; None if not set."""
     smtp_server_port: int | None = None
+    """TCP port of the mail server; None if not set."""
     username: str | None = None
+    """User name at the mail server; None if it needs no login."""
 
 
 class DeleteAlertNotifier(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

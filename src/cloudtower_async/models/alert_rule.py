@@ -11,16 +11,25 @@ class NestedGlobalAlertRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class AlertRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
+    """Cluster to which the rule applies; None if it applies to no particular cluster."""
     customized: bool
+    """Whether the rule overrides the global rule for some clusters."""
     disabled: bool
+    """Whether the rule raises no alerts."""
     global_alert_rule: NestedGlobalAlertRule
+    """Global rule on which this one is based."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     thresholds: list[NestedThresholds]
+    """Thresholds per severity."""

@@ -32,16 +32,30 @@ class Application(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster on which the application runs."""
     error_message: str | None = None
+    """Message of the last error; None or empty if there was none."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     image_name: str | None = None
+    """Name of the image from which the application was deployed."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     memory: int
+    """Memory of the application's VM in bytes."""
     state: ApplicationState
+    """State of the application, such as `DEPLOYED` or `DEPLOY_ERROR`."""
     storage_ip: str
+    """IP address of the application's VM in the storage network."""
     type: ApplicationType
+    """Kind of application; `MONITOR` is the advanced monitoring service."""
     update_time: str | None = None
+    """Time of the last change, as ISO 8601 UTC text."""
     vcpu: int
+    """Number of virtual CPUs of the application's VM."""
     version: str
+    """Version of the application."""
     vm: NestedVm | None = None
+    """VM on which the application runs; None if it is not deployed."""
     volume_size: int
+    """Size of the data volume in bytes."""

@@ -62,51 +62,97 @@ class BackupPlan(
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: BackupPlanDelayOption | None = None  # since 4.5.0
+    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_plan_executions: list[NestedBackupPlanExecution] | None = None  # since 4.5.0
+    """Runs of the plan."""
     backup_restore_point_count: int | None = None  # since 4.5.0
+    """Number of restore points of the plan; None if not reported."""
     backup_restore_points: list[NestedBackupRestorePoint] | None = None  # since 4.5.0
+    """Restore points of the backup plan or repository."""
     backup_service: NestedBackupService
+    """Backup service that runs the plan or uses the repository."""
     backup_store_repository: NestedBackupStoreRepository
+    """Repository that stores the backups."""
     backup_total_size: int | None = None  # since 4.5.0
+    """Size of all backup files of the plan, in bytes."""
     compression: bool | None = None
+    """Whether backups are compressed."""
     compression_ratio: float | None = None
+    """Compression ratio of the stored data. Scale not documented."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     delete_strategy: BackupPlanDeleteStrategy | None = None  # since 4.5.0
+    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     enable_window: bool
+    """Whether backups run only within the time window."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     full_interval: int
+    """Number of `full_period` units between full backups."""
     full_period: BackupPlanPeriod
+    """Unit of the interval between full backups, such as `WEEKLY`."""
     full_time_point: NestedBackupPlanTimePoint
+    """Time at which full backups start."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     incremental_interval: int | None = None
+    """Number of `incremental_period` units between incremental backups."""
     incremental_period: BackupPlanPeriod
+    """Unit of the interval between incremental backups, such as `DAILY`."""
     incremental_time_points: list[NestedBackupPlanTimePoint]
+    """Times at which incremental backups start."""
     incremental_weekdays: list[WeekdayTypeEnum] | None = None
+    """Days of the week for incremental backups when `incremental_period` is `WEEKLY`."""
     keep_policy: BackupPlanKeepPolicy | None = None
+    """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
     last_execute_status: BackupPlanExecutionStatus
+    """Result of the last execution."""
     last_execute_status_message: str | None = None  # since 4.5.0
+    """Message about the last scheduled run; None or empty if there is nothing to report."""
     last_execute_success_job_count: int | None = None
+    """Number of jobs that succeeded in the last scheduled run."""
     last_execute_total_job_count: int | None = None
+    """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
+    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
     last_manual_execute_status: BackupPlanExecutionStatus
+    """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None  # since 4.5.0
+    """Message about the last run started by hand; None or empty if there is nothing to report."""
     last_manual_execute_success_job_count: int | None = None
+    """Number of jobs that succeeded in the last run started by hand."""
     last_manual_execute_total_job_count: int | None = None
+    """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
+    """Time of the last run started by hand, as ISO 8601 UTC text; None if there was no such run."""
     logical_size: int | None = None  # since 4.5.0
+    """Size of the data before compression and deduplication, in bytes."""
     name: str
+    """Display name of the backup plan."""
     next_execute_time: str | None = None
+    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
     phase: BackupPlanPhase | None = None  # since 4.5.0
+    """Scheduling phase of the plan, such as `SCHEDULING` or `PAUSED`; None if not reported."""
     physical_size: int | None = None
+    """Size of the backup files on the storage, in bytes."""
     snapshot_consistent_type: ConsistentType | None = None
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     status: BackupPlanStatus
+    """Whether the plan is active: `WORKING`, `PAUSED` or `STOPPED`."""
     valid_size_of_backup_object: int | None = None
+    """Size of the data to back up, in bytes."""
     valid_size_of_restore_point: int | None = None  # since 4.5.0
+    """Size of the data in the restore points, in bytes."""
     vms: list[NestedVm] | None = None  # since 4.5.0
+    """VMs that the plan backs up."""
     window_end: str | None = None
+    """End of the time window."""
     window_start: str | None = None
+    """Start of the time window."""
 
 
 class DeleteBackupPlan(
@@ -115,7 +161,9 @@ class DeleteBackupPlan(
     """Since CloudTower 4.4.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class DeleteBackupRestorePoint(
@@ -124,20 +172,30 @@ class DeleteBackupRestorePoint(
     """Since CloudTower 4.4.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     boot: int | None = None
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: Bus | None = None
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disabled: bool | None = None
+    """True if the feature or device is switched off."""
     max_bandwidth: float | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     type: VmDiskType | None = None
+    """Kind of the resource; the enum lists the values."""
     vm_volume_elf_storage_policy: VmVolumeElfStoragePolicyType | None = None
     vm_volume_lun_zbs_volume_id: str | None = None
     vm_volume_mounting: bool | None = None
@@ -151,19 +209,33 @@ class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     egress_rate_limit_burst_in_bit: float | None = None
+    """Burst allowance of outgoing traffic in bits."""
     egress_rate_limit_enabled: bool | None = None
+    """True if outgoing traffic is limited."""
     egress_rate_limit_max_rate_in_bitps: float | None = None
+    """Limit of outgoing traffic in bits per second."""
     enabled: bool | None = None
+    """True if the feature or device is switched on."""
     ingress_rate_limit_burst_in_bit: float | None = None
+    """Burst allowance of incoming traffic in bits."""
     ingress_rate_limit_enabled: bool | None = None
+    """True if incoming traffic is limited."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None
+    """Limit of incoming traffic in bits per second."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str | None = None
+    """MAC address of the NIC."""
     mirror: bool | None = None
+    """True if the NIC receives mirrored traffic."""
     model: str | None = None
+    """Model name of the hardware."""
     vlan_local_id: str | None = None
+    """Local id of the virtual network."""
     vlan_mode_type: VlanModeType | None = None
+    """Mode of the VM network: `VLAN_ACCESS`, `VLAN_TRUNK`, `VXLAN` or `GENEVE`."""
     vlan_name: str | None = None
+    """Name of the VM network."""
 
 
 class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
@@ -171,36 +243,63 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
 
     boot_with_host: bool | None = None
     clock_offset: VmClockOffset | None = None
+    """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cluster_architecture: Architecture | None = None
     cluster_local_id: str | None = None
+    """Local id of the cluster."""
     cluster_type: ClusterType | None = None
     cluster_version: str | None = None
     cluster_vhost_enabled: bool | None = None
     cpu_cores: int | None = None
+    """Number of CPU cores per socket."""
     cpu_exclusive_expected_enabled: bool | None = None
     cpu_model: str | None = None
+    """CPU model that the guest sees."""
     cpu_sockets: int | None = None
+    """Number of CPU sockets."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     firmware: VmFirmware | None = None
+    """Boot firmware: `BIOS` or `UEFI`."""
     guest_os_type: VmGuestsOperationSystem | None = None
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool | None = None
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: VmHaPriority | None = None
+    """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_local_id: str | None = None
     internal: bool | None = None
+    """True if the system created it for its own use."""
     io_policy: VmDiskIoPolicy | None = None
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     max_bandwidth: float | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: float | None = None
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     name: str | None = None
+    """Name shown in the CloudTower UI."""
     nested_virtualization: bool | None = None
+    """True if VMs can run inside the guest."""
     protected: bool | None = None
+    """True if a snapshot plan covers the VM."""
     sync_vm_time_on_resume: bool | None = None
     vcpu: int | None = None
+    """Number of vCPUs, cores times sockets."""
     video_type: VmVideoType | None = None
+    """Type of the virtual graphics card."""
     vm_disks: list[VmDiskMetaData] | None = None
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: list[VmNicMetaData] | None = None
+    """Virtual NICs of the VM."""
     vm_tools_status: VmToolsStatus | None = None
+    """Status of VM tools in the guest: `RUNNING`, `NOT_RUNNING`, `NOT_INSTALLED` or `RESTRICTION`."""
     win_opt: bool | None = None
+    """True if optimizations for Windows guests are on."""

@@ -14,12 +14,14 @@ class NestedBackupRestoreExecution(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedBackupTargetExecution(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class BackupRestorePointCreation(OpenEnum):
@@ -49,25 +51,48 @@ class BackupRestorePoint(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan
+    """Backup plan that it belongs to."""
     backup_restore_executions: list[NestedBackupRestoreExecution] | None = None
+    """Restores from this point."""
     backup_target_execution: NestedBackupTargetExecution
+    """Backup run that made the restore point."""
     cluster_local_id: str | None = None
+    """Local id of the cluster."""
     compressed: bool | None = None
+    """Whether the backup files are compressed; None if not reported."""
     compression_ratio: float | None = None
+    """Compression ratio of the stored data. Scale not documented."""
     creation: BackupRestorePointCreation | None = None
+    """What made the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str | None = None
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size: int | None = None
+    """Size of the data before compression and deduplication, in bytes."""
     parent_restore_point: str | None = None
+    """Restore point on which an incremental one builds; None for a full backup."""
     physical_size: int | None = None
+    """Size of the backup files on the storage, in bytes."""
     size: int | None = None
+    """Capacity of the restore point in bytes."""
     slice: str
+    """Internal field of the server."""
     snapshot_consistent_type: ConsistentType | None = None
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     type: BackupRestorePointType | None = None
+    """Kind of backup: `FULL` or `INCREMENTAL`; None if not reported."""
     valid_capacity: int | None = None
+    """Amount of valid data in the backup, in bytes."""
     valid_size: int | None = None
+    """Physical size of the restore point in bytes."""
     vm: NestedVm | None = None
+    """VM that was backed up; can be None."""
     vm_local_id: str | None = None
+    """Local id of the VM."""
     vm_name: str | None = None
+    """Name of the VM."""

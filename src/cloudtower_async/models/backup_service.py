@@ -24,7 +24,9 @@ class NestedBackupServiceNetworkStatus(Struct, kw_only=True, frozen=True, gc=Fal
     """Since CloudTower 4.4.0."""
 
     cluster: str
+    """Cluster to which the connection leads."""
     status: BackupServiceNetworkStatusEnum
+    """Whether the service reaches the cluster: `CONNECTED` or `DISCONNECTED`."""
 
 
 class BackupServiceStatus(OpenEnum):
@@ -47,36 +49,70 @@ class BackupService(
     """Since CloudTower 4.4.0."""
 
     application: NestedCloudTowerApplication | None = None
+    """Application that runs the backup service; None if not reported."""
     backup_clusters: list[NestedCluster] | None = None
+    """Clusters whose VMs the service backs up."""
     backup_network_gateway: str | None = None
+    """Gateway of the service in the backup network."""
     backup_network_ip: str | None = None
+    """IP address of the service in the backup network."""
     backup_network_subnet_mask: str | None = None
+    """Subnet mask of the service in the backup network."""
     backup_network_type: BackupServiceNetworkType | None = None
+    """Network used for backups: the `MANAGEMENT` network, the `STORAGE` network or a `NEW_NIC`."""
     backup_network_vlan: str | None = None
+    """VM network used for backups."""
     backup_plans: list[NestedBackupPlan] | None = None
+    """Backup plans that the service runs."""
     backup_rd_iops_max: int | None = None
+    """Limit on read operations per second during backups; None if not set."""
     backup_store_repositories: list[NestedBackupStoreRepository] | None = None
+    """Repositories that the service uses."""
     backup_wr_iops_max: int | None = None
+    """Limit on write operations per second during backups; None if not set."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     kube_config: str
+    """Internal configuration of the service. Treat it as a secret."""
     management_network_gateway: str | None = None
+    """Gateway of the service in the management network."""
     management_network_ip: str | None = None
+    """IP address of the service in the management network."""
     management_network_subnet_mask: str | None = None
+    """Subnet mask of the service in the management network."""
     management_network_vlan: str | None = None
+    """VM network used for management."""
     max_job_retry_times: int | None = None
+    """Maximum number of retries of a failed job."""
     max_parallel_backup_jobs: int | None = None
+    """Maximum number of backup jobs that run at the same time."""
     max_parallel_restore_jobs: int | None = None
+    """Maximum number of restore jobs that run at the same time."""
     name: str
+    """Display name of the backup service."""
     network_status: list[NestedBackupServiceNetworkStatus] | None = None
+    """Connection state of the service per cluster."""
     restore_rd_iops_max: int | None = None
+    """Limit on read operations per second during restores; None if not set."""
     restore_wr_iops_max: int | None = None
+    """Limit on write operations per second during restores; None if not set."""
     retry_interval: int | None = None
+    """Time between retries. Unit not documented."""
     running_vm: NestedVm | None = None
+    """VM on which the service runs; None if it is not installed."""
     status: BackupServiceStatus | None = None
+    """State of the service, such as `RUNNING` or `INSTALL_FAILED`."""
     storage_network_gateway: str | None = None
+    """Gateway of the service in the storage network."""
     storage_network_ip: str | None = None
+    """IP address of the service in the storage network."""
     storage_network_subnet_mask: str | None = None
+    """Subnet mask of the service in the storage network."""
     storage_network_type: BackupServiceNetworkType | None = None
+    """Network used to reach the storage: `MANAGEMENT`, `STORAGE` or a `NEW_NIC`."""
     storage_network_vlan: str | None = None
+    """VM network used to reach the storage."""

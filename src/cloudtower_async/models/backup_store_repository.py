@@ -38,26 +38,50 @@ class BackupStoreRepository(
     """Since CloudTower 4.4.0."""
 
     backup_plans: list[NestedBackupPlan] | None = None
+    """Backup plans that store their backups in the repository."""
     backup_restore_points: list[NestedBackupRestorePoint] | None = None
+    """Restore points of the backup plan or repository."""
     backup_service: NestedBackupService | None = None
+    """Backup service that runs the plan or uses the repository."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     error_code: str | None = None
+    """Code of the error that makes the repository unusable; None or empty if there is none."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_chap_name: str | None = None
+    """User name for CHAP; None if the repository is not iSCSI or uses no CHAP."""
     iscsi_chap_secret: str | None = None
+    """Secret for CHAP; None if the repository is not iSCSI or uses no CHAP. Treat it as a password."""
     iscsi_ip: str | None = None
+    """IP address of the iSCSI server; None for other types."""
     iscsi_lun_id: str | None = None
+    """Id of the LUN that stores the backups; None for other types."""
     iscsi_port: int | None = None
+    """TCP port of the iSCSI server; None for other types."""
     iscsi_target_iqn: str | None = None
+    """IQN of the iSCSI target; None for other types."""
     name: str
+    """Display name of the repository."""
     nfs_path: str | None = None
+    """Directory on the NFS server; None for other types."""
     nfs_server: str | None = None
+    """Address of the NFS server; None for other types."""
     status: BackupStoreStatus
+    """State of the repository, such as `CONNECTED` or `ERROR`."""
     total_capacity: int
+    """Total capacity in bytes."""
     type: BackupStoreType
+    """Kind of storage: `ISCSI`, `NFS3`, `NFS4` or `BOOSTFS`."""
     update_timestamp: str | None = None
+    """Time when the figures were updated, as ISO 8601 UTC text; None if not reported."""
     used_data_space: int
+    """Space in use in bytes."""
     used_data_space_usage: float | None = None
+    """Share of the capacity in use. Unit not documented."""
     valid_data_space: int | None = None
+    """Usable space in bytes; None if not reported."""

@@ -17,20 +17,38 @@ class BackupTargetExecution(
     """Since CloudTower 4.4.0."""
 
     backup_group: str
+    """Group of backups to which this one belongs; internal to the service."""
     backup_plan_execution: NestedBackupPlanExecution | None = None
+    """Run of the plan that includes this backup."""
     backup_restore_point: NestedBackupRestorePoint | None = None
+    """Restore point that was created or used; None if there is none."""
     cluster_local_id: str | None = None
+    """Local id of the cluster."""
     duration: int | None = None
+    """How long the backup took. Unit not documented."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str
+    """Execution time as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     parent_backup: str
+    """Backup on which an incremental one builds; internal to the service."""
     read_bytes: int | None = None
+    """Amount of data read so far, in bytes."""
     retry_times: int | None = None
+    """Number of retries."""
     status: BackupExecutionStatus | None = None
+    """State of the backup, such as `RUNNING` or `SUCCESS`; None if not reported."""
     total_bytes: int | None = None
+    """Amount of data to process in total, in bytes."""
     type: BackupExecutionType
+    """Kind of backup: `FULL` or `INCREMENTAL`."""
     vm: NestedVm | None = None
+    """VM that is backed up; can be None."""
     vm_local_id: str | None = None
+    """Local id of the VM."""
     vm_name: str | None = None
+    """Name of the VM."""

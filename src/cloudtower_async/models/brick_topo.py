@@ -21,7 +21,9 @@ class NestedCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     column: int | None = None
+    """Number of columns of node slots."""
     row: int | None = None
+    """Number of rows of node slots."""
 
 
 class Direction(OpenEnum):
@@ -35,9 +37,13 @@ class NestedBrickDiskLayout(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     column: int
+    """Number of columns of disk slots."""
     direction: Direction
+    """How disks are inserted: `HORIZONTAL` or `VERTICAL`."""
     phase: BrickPhaseEnum
+    """Side of the chassis with the disks: front (`FORWARD`) or back (`BACKWARD`)."""
     row: int
+    """Number of rows of disk slots."""
 
 
 class PowerPosition(OpenEnum):
@@ -52,38 +58,59 @@ class NestedBrickPower(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedTagPosition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     column: int
+    """Column of the node slot."""
     row: int
+    """Row of the node slot."""
     tag: str
+    """Label of the node slot, as printed on the chassis."""
 
 
 class BrickTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     capacity: NestedCapacity
+    """Number of rows and columns of node slots in the chassis."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     cluster_topo: NestedClusterTopo | None = None
+    """Topology of the cluster that the chassis belongs to."""
     disk_layout: NestedBrickDiskLayout | None = None
+    """Arrangement of the disk slots in the chassis; None if unknown."""
     height: int
+    """Height of the chassis in rack units (U)."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     model: str | None = None
+    """Hardware model of the chassis; None if unknown."""
     name: str
+    """Name of the chassis."""
     node_topoes: list[NestedNodeTopo] | None = None
+    """Nodes in the chassis."""
     position: int
+    """Rack unit at which the chassis starts."""
     power_layout: Direction | None = None
+    """Arrangement of the power supplies; None if unknown."""
     power_position: PowerPosition | None = None
+    """Where the power supplies are: `LEFT`, `MIDDLE` or `RIGHT`; None if unknown."""
     powers: list[NestedBrickPower] | None = None
+    """Power supplies of the chassis."""
     rack_topo: NestedRackTopo | None = None
+    """Rack that holds the chassis; None if it is in no rack."""
     tag_position_in_brick: list[NestedTagPosition] | None = None
+    """Where each node sits in the chassis."""
 
 
 class DeleteBrickTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

@@ -18,10 +18,15 @@ class NestedInitiator(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     chap_name: str | None = None
+    """User name of the initiator for CHAP; None if CHAP is off."""
     chap_secret: str | None = None
+    """Secret of the initiator for CHAP; None if CHAP is off. Treat it as a password."""
     enable_chap: bool | None = None
+    """Whether the initiator authenticates with CHAP; None if not reported."""
     identifier: str | None = None
+    """IQN or NQN of the initiator; None if not set."""
     ips: str | None = None
+    """IP addresses of the initiator; None if not set."""
 
 
 class BusinessHost(
@@ -30,15 +35,28 @@ class BusinessHost(
     """Since CloudTower 4.7.0."""
 
     business_host_group: NestedBusinessHostGroup | None = None
+    """Group that the business host belongs to; None if it is in no group."""
     cluster: NestedCluster
+    """Storage cluster that serves the business host."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     initiators: list[NestedInitiator]
+    """Initiators through which the host connects, with their credentials."""
     iscsi_luns: list[NestedIscsiLun] | None = None
+    """LUNs that the business host may use."""
     iscsi_targets: list[NestedIscsiTarget] | None = None
+    """iSCSI targets that the business host may use."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Display name of the business host (a registered storage client)."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
+    """NVMe over Fabrics namespaces that the business host may use."""
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
+    """NVMe over Fabrics subsystems that the business host may use."""

@@ -18,13 +18,24 @@ class BusinessHostGroup(
     """Since CloudTower 4.7.0."""
 
     business_hosts: list[NestedBusinessHost] | None = None
+    """Business hosts in the group."""
     cluster: NestedCluster
+    """Storage cluster that serves the group."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None
+    """LUNs that the group may use."""
     iscsi_targets: list[NestedIscsiTarget] | None = None
+    """iSCSI targets that the group may use."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Display name of the group of business hosts."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
+    """NVMe over Fabrics namespaces that the group may use."""
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
+    """NVMe over Fabrics subsystems that the group may use."""

@@ -14,7 +14,9 @@ class NestedCloudTowerApplicationPackage(Struct, kw_only=True, frozen=True, gc=F
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class CloudTowerApplicationState(OpenEnum):
@@ -52,20 +54,33 @@ class CloudTowerApplication(
     """Since CloudTower 3.0.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     instance_statuses: dict[str, Any]
+    """State of each VM of the application."""
     name: str
+    """Name shown in the CloudTower UI."""
     package: NestedCloudTowerApplicationPackage | None = None
+    """Installed package; None if not reported."""
     placement_situation: str | None = None
+    """Whether the VMs run on the same host or on different hosts; None if not set."""
     placement_verb: str | None = None
+    """Whether the placement is required or preferred; None if not set."""
     resource_version: int
+    """Version counter of the record, used internally."""
     state: CloudTowerApplicationState | None = None
+    """State of the application, such as `RUNNING` or `INSTALL_FAILED`."""
     target_package: str
+    """Id of the installation package to deploy or upgrade to."""
     user: NestedUser | None = None
+    """User who owns the application; None if it has no owner."""
     vm_spec: dict[str, Any]
+    """VMs that the application runs on."""
 
 
 class DeleteCloudTowerApplicationPackage(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

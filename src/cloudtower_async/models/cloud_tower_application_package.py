@@ -14,10 +14,18 @@ class CloudTowerApplicationPackage(
     """Since CloudTower 3.0.0."""
 
     applications: list[NestedCloudTowerApplication] | None = None
+    """Applications that were installed from the package."""
     architecture: Architecture
+    """CPU architecture: `X86_64` or `AARCH64`."""
     containers: dict[str, Any]
+    """Containers that the package runs."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     images: dict[str, Any]
+    """Container images in the package."""
     name: str
+    """Name shown in the CloudTower UI."""
     scos_version: str
+    """Version of the operating system image on which the package runs."""
     version: str
+    """Version of the package."""

@@ -28,6 +28,7 @@ class AllocatableEcStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     capacity: float
+    """Capacity in bytes."""
     k: int
     m: int
 
@@ -36,13 +37,16 @@ class AllocatableReplicaStorageCapacity(Struct, kw_only=True, frozen=True, gc=Fa
     """Since CloudTower 4.5.0."""
 
     capacity: float
+    """Capacity in bytes."""
     replica_num: int
+    """Number of replicas of the data."""
 
 
 class AllocatableStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ec: list[AllocatableEcStorageCapacity] | None = None
+    """Error code of the answer."""
     replica: list[AllocatableReplicaStorageCapacity] | None = None
 
 
@@ -50,6 +54,7 @@ class NestedApplication(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class ConnectState(OpenEnum):
@@ -81,6 +86,7 @@ class NestedEcpLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class Hypervisor(OpenEnum):
@@ -105,21 +111,30 @@ class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     critical: list[str]
+    """Critical findings."""
     info: list[str]
+    """Informational findings."""
     key: str
     labels: dict[str, Any]
+    """Labels attached to the resource."""
     notice: list[str]
+    """Findings that deserve attention."""
     status: MetroCheckStatusEnum
+    """Current status; the enum lists the values."""
 
 
 class NestedMetroCheckResult(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     critical: int
+    """Critical findings."""
     info: int
+    """Informational findings."""
     items: list[NestedMetroCheckItem]
     notice: int
+    """Findings that deserve attention."""
     status: MetroCheckStatusEnum
+    """Current status; the enum lists the values."""
 
 
 class NestedMetroAvailabilityChecklist(
@@ -142,6 +157,7 @@ class NestedMetroAvailabilityChecklist(
     secondary_zone: NestedMetroCheckResult
     secondary_zone_and_witness: NestedMetroCheckResult
     witness: NestedMetroCheckResult
+    """Witness node of an active-active cluster."""
     zone_and_zone: NestedMetroCheckResult
 
 
@@ -156,12 +172,14 @@ class NestedClusterSettings(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVcenterAccount(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class Cluster(
@@ -175,49 +193,73 @@ class Cluster(
 
     access_write_compress_enabled: bool | None = None  # since 4.7.0
     allocated_prioritized_space: int | None = None  # since 4.7.0
+    """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
+    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     application_highest_version: str | None = None
+    """Highest version of an application on the cluster."""
     applications: list[NestedApplication] | None = None
+    """Applications concerned."""
     architecture: Architecture
+    """CPU architecture: `X86_64` or `AARCH64`."""
     auto_converge: bool | None = None
     cap_snapshot_unique_size: int | None = None  # since 4.9.0
     cap_volume_unique_size: int | None = None  # since 4.9.0
     commited_memory_bytes: int | None = None  # since 4.7.0
     connect_state: ConnectState
     consistency_groups: list[NestedConsistencyGroup] | None = None
+    """Consistency groups concerned."""
     current_cpu_model: str | None = None
     data_reduction_ratio: float | None = None  # since 4.7.0
     data_reduction_saving: float | None = None  # since 4.7.0
     datacenters: list[NestedDatacenter] | None = None
+    """Datacenters concerned."""
     dirty_cache_space: int | None = None  # since 4.7.2
+    """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
+    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disconnected_date: str | None = None
     disconnected_reason: ClusterConnectorErrorCode | None = None
     dns: list[str]
+    """IP addresses of DNS servers."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
+    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ecp_license: NestedEcpLicense | None = None  # since 4.7.0
     enable_tiering: bool | None = None  # since 4.7.0
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
+    """Everoute service concerned."""
     failure_cache_space: int | None = None  # since 4.7.2
+    """Cache space lost to failures, in bytes."""
     failure_data_space: int | None = None
+    """Storage space lost to failures, in bytes."""
     has_metrox: bool | None = None
     host_num: int | None = None
+    """Number of hosts."""
     hosts: list[NestedHost] | None = None
+    """Hosts concerned."""
     hypervisor: Hypervisor | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip: str
+    """IP address."""
     is_all_flash: bool | None = None
     iscsi_vip: str | None = None
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     license_expire_date: str | None = None
     license_serial: str | None = None
     license_sign_date: str | None = None
     license_type: LicenseType | None = None
+    """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_used_data_space: int | None = None  # since 4.7.0
     maintenance_end_date: str | None = None
+    """End of the support period, as ISO 8601 UTC text; None if there is none."""
     maintenance_start_date: str | None = None
+    """Start of the support period, as ISO 8601 UTC text; None if there is none."""
     management_vip: str | None = None
     max_chunk_num: int | None = None
     max_physical_data_capacity: int | None = None
@@ -228,26 +270,38 @@ class Cluster(
     migration_data_size: int | None = None
     migration_speed: int | None = None
     name: str
+    """Name shown in the CloudTower UI."""
     no_performance_layer: bool | None = None  # since 4.7.0
     ntp_mode: NtpMode | None = None
     ntp_servers: list[str]
+    """Addresses of NTP servers."""
     nvme_over_rdma_enabled: bool | None = None
     nvme_over_tcp_enabled: bool | None = None
     nvmf_enabled: bool | None = None
     overall_efficiency: float | None = None  # since 4.7.0
     overprovision_ratio: float | None = None  # since 4.7.2
     perf_allocated_data_space: int | None = None  # since 4.7.0
+    """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
+    """Space of the write cache (performance tier) lost to failures, in bytes."""
     perf_total_data_capacity: int | None = None  # since 4.7.0
+    """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int | None = None  # since 4.7.0
+    """Space in use in the write cache (performance tier), in bytes."""
     perf_valid_data_space: int | None = None  # since 4.7.0
+    """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int | None = None  # since 4.7.0
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     pmem_enabled: bool | None = None
     prio_space_percentage: float | None = None  # since 4.7.0
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     provisioned_cpu_cores: int | None = None
+    """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
+    """Number of virtual CPUs of running VMs."""
     provisioned_for_active_vm_ratio: float | None = None
     provisioned_memory_bytes: int | None = None
+    """Memory provisioned to VMs in bytes."""
     provisioned_ratio: float | None = None
     rdma_enabled: bool | None = None
     recommended_cpu_models: list[str]
@@ -256,59 +310,96 @@ class Cluster(
     replica_capacity_only: bool | None = None  # since 4.7.0
     reserved_cpu_cores_for_system_service: int | None = None
     running_vm_num: int | None = None
+    """Number of VMs in the status `RUNNING`."""
     settings: NestedClusterSettings | None = None
     software_edition: SoftwareEdition | None = None
+    """Edition of the software license."""
     stopped_vm_num: int | None = None
+    """Number of VMs in the status `STOPPED`."""
     stretch: bool | None = None
     suspended_vm_num: int | None = None
+    """Number of VMs in the status `SUSPENDED`."""
     total_cache_capacity: int | None = None
+    """Total cache capacity in bytes."""
     total_cpu_cores: int | None = None
+    """Number of physical CPU cores."""
     total_cpu_hz: int | None = None
+    """Sum of the CPU frequencies of all cores in Hz."""
     total_cpu_models: list[str]
     total_cpu_sockets: int | None = None
+    """Number of CPU sockets."""
     total_data_capacity: int | None = None
+    """Total storage capacity in bytes."""
     total_memory_bytes: int | None = None
+    """Total memory in bytes."""
     total_prio_volume_size: int | None = None  # since 4.7.0
+    """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None  # since 4.7.0
+    """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
     type: ClusterType
+    """Kind of the resource; the enum lists the values."""
     upgrade_for_tiering: bool | None = None  # since 4.7.0
     upgrade_tool_version: str | None = None
     used_cache_space: int | None = None  # since 4.7.0
+    """Cache space in use in bytes."""
     used_cpu_hz: float | None = None
+    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
     used_data_space: int | None = None
+    """Storage space in use in bytes."""
     used_memory_bytes: float | None = None
+    """Memory in use in bytes. Can be fractional; None if unknown."""
     valid_cache_space: int | None = None  # since 4.7.0
+    """Usable cache space in bytes."""
     valid_data_space: int | None = None
+    """Usable storage space in bytes."""
     vcenter_account: NestedVcenterAccount | None = None
     vdses: list[NestedVds] | None = None
+    """Virtual distributed switches concerned."""
     version: str
+    """Version text."""
     vhost_enabled: bool | None = None
     vm_folders: list[NestedVmFolder] | None = None
+    """VM folders concerned."""
     vm_num: int | None = None
+    """Number of VMs."""
     vm_templates: list[NestedVmTemplate] | None = None
+    """VM templates concerned."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""
     witness: NestedWitness | None = None
+    """Witness node of an active-active cluster."""
     zones: list[NestedZone] | None = None
+    """Availability zones of an active-active cluster."""
 
 
 class DiskPoolPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     planned_prioritized_space: int | None = None
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
 
 
 class HostPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
+    """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None
+    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     disk_pools: list[DiskPoolPinInPerformanceInfo] | None = None
+    """Storage pools of physical disks."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     planned_prioritized_space: int | None = None
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     with_faster_ssd_as_cache: bool | None = None
 
 
@@ -316,16 +407,26 @@ class ClusterPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
+    """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None
+    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     downgraded_prioritized_space: int | None = None
+    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     hosts: list[HostPinInPerformanceInfo] | None = None
+    """Hosts concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     pin_in_performance_enabled: bool | None = None
     planned_prioritized_space: int | None = None
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     total_prio_volume_size: int | None = None
+    """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None
+    """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
 
 
 class ClusterStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
@@ -333,24 +434,32 @@ class ClusterStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
 
     allocable_storage_capacity: AllocatableStorageCapacity | None = None
     failure_data_space: int | None = None
+    """Storage space lost to failures, in bytes."""
     free_data_space: int | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     storage_cluster: "list[ClusterStorageInfo] | None" = None
     stretch: bool | None = None
     total_data_capacity: int | None = None
+    """Total storage capacity in bytes."""
     type: ClusterType
+    """Kind of the resource; the enum lists the values."""
     used_data_space: int | None = None
+    """Storage space in use in bytes."""
 
 
 class DeleteCluster(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class MetaLeader(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
+    """Id of the cluster."""
     meta_leader: str

@@ -13,14 +13,21 @@ class ClusterImage(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     meta_name: str
     meta_size: int
     name: str
+    """Name shown in the CloudTower UI."""
     size: int
+    """Size in bytes."""
     upgrade_from: list[str]
     upgrade_tool_version: str | None = None
     version: str
+    """Version text."""
     zbs_version: str | None = None

@@ -13,9 +13,16 @@ class ClusterTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     brick_topoes: list[NestedBrickTopo] | None = None
+    """Chassis of the cluster."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     node_topoes: list[NestedNodeTopo] | None = None
+    """Nodes of the cluster."""
     zone_topoes: list[NestedZoneTopo] | None = None
+    """Availability zones of the cluster."""

@@ -11,10 +11,16 @@ class ClusterUpgradeHistory(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     date: str
+    """Day of the month."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     progress: dict[str, Any]
+    """Progress as a ratio from 0 to 1."""
     result: str
     task_uuid: str
     version: str
+    """Version text."""

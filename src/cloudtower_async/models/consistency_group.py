@@ -17,20 +17,33 @@ class ConsistencyGroup(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster of the group's volumes."""
     consistency_group_snapshots: list[NestedConsistencyGroupSnapshot] | None = None
+    """Snapshots of the whole group."""
     description: str
+    """Free text about the group; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None
+    """LUNs in the group; snapshots include all of them at the same moment."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Time when the group was created, as ISO 8601 UTC text."""
     local_id: str
+    """Id of the group on its cluster."""
     name: str
+    """Display name of the consistency group."""
     namespaces: list[NestedNvmfNamespace] | None = None
+    """NVMe over Fabrics namespaces in the group; snapshots include all of them at the same moment."""
     unique_size: int
+    """Physical space in bytes that the group's volumes use alone."""
 
 
 class DeleteConsistencyGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the consistency group that is being deleted."""

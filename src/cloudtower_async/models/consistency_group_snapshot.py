@@ -23,18 +23,29 @@ class ConsistencyGroupSnapshot(
     """Since CloudTower 3.0.0."""
 
     iscsi_lun_snapshots: list[NestedIscsiLunSnapshot] | None = None
+    """Snapshots of the group's LUNs."""
     consistency_group: NestedConsistencyGroup | None = None
+    """Group of which the snapshot was taken; can be None."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Time when the group snapshot was taken, as ISO 8601 UTC text."""
     local_id: str
+    """Id of the group snapshot on its cluster."""
     name: str
+    """Display name of the group snapshot."""
     nvmf_namespace_snapshots: list[NestedNvmfNamespaceSnapshot] | None = None
+    """Snapshots of the group's NVMe over Fabrics namespaces."""
     unique_size: int
+    """Physical space in bytes that the group snapshot uses alone."""
 
 
 class DeleteConsistencyGroupSnapshot(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the group snapshot that is being deleted."""

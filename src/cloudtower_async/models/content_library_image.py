@@ -23,23 +23,39 @@ class ContentLibraryImage(
     """Since CloudTower 3.0.0."""
 
     clusters: list[NestedCluster] | None = None
+    """Clusters that have a copy of the image."""
     created_at: str
+    """Time when the image was added to the content library, as ISO 8601 UTC text."""
     description: str
+    """Free text about the image; empty if none was given."""
     elf_image_uuids: list[str]
+    """Local ids of the copies on single clusters."""
     elf_images: list[NestedElfImage] | None = None
+    """Copies of the image on single clusters."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None  # since 4.3.0
+    """LUNs that hold the image on storage clusters."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     name: str
+    """Display name of the content library image."""
     path: str
+    """Path of the image file in the storage."""
     size: int
+    """Size of the image file in bytes."""
     vm_disks: list[NestedVmDisk] | None = None
+    """CD-ROM drives in which the image is mounted."""
     vm_snapshots: list[NestedVmSnapshot] | None = None
+    """VM snapshots that refer to the image."""
     vm_templates: list[NestedVmTemplate] | None = None
+    """VM templates that refer to the image."""
 
 
 class DeleteContentLibraryImage(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the content library image that is being deleted."""

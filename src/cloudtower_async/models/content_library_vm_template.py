@@ -28,9 +28,13 @@ class NestedTemplateConfig(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     cpu_exclusive_expected_enabled: bool | None = None
+    """Whether VMs from the template should get CPUs of their own."""
     guest_os_type: str | None = None
+    """Kind of guest operating system as text; None if unknown."""
     minimum_replica: bool | None = None
+    """Internal flag of the server; no documented meaning."""
     sync_vm_time_on_resume: bool | None = None
+    """Whether the guest's clock is synchronized when the VM resumes."""
 
 
 class ContentLibraryVmTemplateUsage(OpenEnum):
@@ -43,61 +47,101 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     """Since CloudTower 4.5.0."""
 
     boot: int
+    """Position in the boot order; smaller numbers boot first."""
     bus: Bus
+    """Bus to which the disk is attached."""
     content_library_image_id: str | None = None
+    """Id of the content library image in the CD-ROM drive; None for disks and empty drives."""
     disabled: bool | None = None
+    """Whether the CD-ROM drive is disabled."""
     disk_name: str | None = None
+    """Name of the virtual disk; None if not reported."""
     elf_storage_policy_ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe; None without erasure coding."""
     elf_storage_policy_ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe; None without erasure coding."""
     elf_storage_policy_replica_num: int | None = None  # since 4.7.0
+    """Number of replicas; None with erasure coding."""
     elf_storage_policy_thin_provision: bool | None = None  # since 4.7.0
+    """True for thin provisioning, False for thick."""
     index: int
+    """Position of the disk in the template, assigned by the server."""
     max_bandwidth: int | None = None
+    """Limit on throughput of the disk in bytes per second; None if unlimited."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit on I/O operations per second of the disk; None if unlimited."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str | None = None
+    """Path of the disk's volume in the storage; None if not reported."""
     resident_in_cache: bool | None = None
+    """True to keep the volume in the fast tier (pinned to cache)."""
     size: int | None = None
+    """Capacity of the disk in bytes; None if not reported."""
     storage_encrypted: bool | None = None
+    """True if the data is encrypted at rest."""
     storage_policy: VmVolumeElfStoragePolicyType | None = None
+    """Storage policy of the disk's volume, such as the number of replicas and thick or thin provisioning."""
     type: VmDiskType
+    """Whether this is a hard disk (`DISK`) or a CD-ROM drive (`CD_ROM`)."""
 
 
 class NestedContentLibraryVmTemplateNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     egress_rate_limit_burst_in_bit: float | None = None
+    """Burst allowance of outgoing traffic in bits."""
     egress_rate_limit_enabled: bool | None = None
+    """True if outgoing traffic is limited."""
     egress_rate_limit_max_rate_in_bitps: float | None = None
+    """Limit of outgoing traffic in bits per second."""
     enabled: bool | None = None
+    """Whether the NIC is connected."""
     index: int
+    """Position of the NIC in the template, assigned by the server."""
     ingress_rate_limit_burst_in_bit: float | None = None
+    """Burst allowance of incoming traffic in bits."""
     ingress_rate_limit_enabled: bool | None = None
+    """True if incoming traffic is limited."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None
+    """Limit of incoming traffic in bits per second."""
     mirror: bool | None = None
+    """Whether the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     type: VmNicType | None = None
+    """Network of the NIC: a VM network (`VLAN`) or a virtual private cloud (`VPC`)."""
     vlan: NestedFrozenVlan | None = None
+    """VM network of the NIC when the template was made; None for a VPC NIC."""
     vpc_nic: NestedTemplateVpcNic | None = None
+    """VPC settings of the NIC; None for a VLAN NIC."""
 
 
 class NestedStoragePolicyConfig(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     replica_num: int | None = None
+    """Number of replicas of the data."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool | None = None
+    """True for thin provisioning, False for thick."""
 
 
 class NestedSnapshotInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     index: int
+    """Position in the list. Internal field of the server."""
     iscsi_lun_snapshot_uuid: str
     storage_encrypted: bool | None = None
+    """True if the data is encrypted at rest."""
     storage_policy_config: NestedStoragePolicyConfig | None = None
 
 
@@ -105,7 +149,9 @@ class NestedZbsStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     cluster_id: str
+    """Id of the storage cluster."""
     snapshot_info: list[NestedSnapshotInfo] | None = None
+    """LUN snapshots on the storage cluster that hold the disks."""
 
 
 class ContentLibraryVmTemplate(
@@ -118,40 +164,73 @@ class ContentLibraryVmTemplate(
     """Since CloudTower 3.0.0."""
 
     architecture: Architecture
+    """CPU architecture that VMs from the template need: `X86_64` or `AARCH64`."""
     clock_offset: VmClockOffset | None = None  # since 4.5.0
+    """Time that the guest's hardware clock shows: `UTC` or `LOCALTIME`."""
     cloud_init_supported: bool
+    """Whether cloud-init is installed in the guest, so that VMs can be initialized with it."""
     clusters: list[NestedCluster] | None = None
+    """Clusters that have a copy of the template."""
     cpu: NestedCpu | None = None  # since 4.5.0
+    """CPU topology (cores and sockets) of VMs from the template."""
     cpu_model: str | None = None  # since 4.5.0
+    """CPU model that the guest sees; None if not reported."""
     created_at: str
+    """Time when the template was added to the content library, as ISO 8601 UTC text."""
     description: str
+    """Free text about the template; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     firmware: VmFirmware | None = None  # since 4.5.0
+    """Boot firmware of VMs from the template: `BIOS` or `UEFI`."""
     ha: bool | None = None  # since 4.5.0
+    """Whether high availability is on for VMs from the template."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     io_policy: VmDiskIoPolicy | None = None  # since 4.5.0
+    """Scope of the I/O limits: the whole VM (`RESTRICT_WHOLE_VM`) or each disk (`RESTRICT_EACH_DISK`)."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     max_bandwidth: int | None = None  # since 4.5.0
+    """Limit on disk throughput of the whole VM in bytes per second; None if unlimited."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
+    """How the throughput limit applies: `DYNAMIC` or `FORCED`."""
     max_iops: int | None = None  # since 4.5.0
+    """Limit on disk I/O operations per second of the whole VM; None if unlimited."""
     max_iops_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
+    """How the limit on I/O operations applies: `DYNAMIC` or `FORCED`."""
     memory: int
+    """Memory of VMs from the template, in bytes."""
     name: str
+    """Display name of the content library template."""
     os: str | None = None
+    """Operating system of the guest as text; None if unknown."""
     size: int
+    """Space that the template occupies, in bytes."""
     template_config: NestedTemplateConfig | None = None  # since 4.5.0
+    """Further settings of VMs from the template; None if not reported."""
     usage: ContentLibraryVmTemplateUsage | None = None  # since 4.8.0
+    """Purpose of the template: `SVM` marks one for the system's own VMs; None for ordinary templates."""
     vcpu: int
+    """Number of virtual CPUs of VMs from the template."""
     video_type: str | None = None  # since 4.5.0
+    """Model of the virtual video card; None if not reported."""
     vm_disks: list[NestedContentLibraryVmTemplateDisk] | None = None  # since 4.5.0
+    """Disks and CD-ROM drives of VMs from the template."""
     vm_nics: list[NestedContentLibraryVmTemplateNic] | None = None  # since 4.5.0
+    """NICs of VMs from the template."""
     vm_template_uuids: list[str]
+    """Local ids of the copies on single clusters."""
     vm_templates: list[NestedVmTemplate] | None = None
+    """Copies of the template on single clusters."""
     win_opt: bool | None = None  # since 4.5.0
+    """Whether optimizations for Windows guests are on."""
     zbs_storage_info: list[NestedZbsStorageInfo] | None = None  # since 4.5.0
+    """Storage clusters (ZBS) that hold the disks of the template."""
 
 
 class DeleteContentLibraryVmTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the content library template that is being deleted."""

@@ -11,7 +11,9 @@ class NestedOrganization(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class Datacenter(Struct, kw_only=True, frozen=True, gc=False):
@@ -19,22 +21,36 @@ class Datacenter(Struct, kw_only=True, frozen=True, gc=False):
 
     cluster_num: int | None = None
     clusters: list[NestedCluster] | None = None
+    """Clusters concerned."""
     failure_data_space: int | None = None
+    """Storage space lost to failures, in bytes."""
     host_num: int | None = None
+    """Number of hosts."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     name: str
+    """Name shown in the CloudTower UI."""
     organization: NestedOrganization
     total_cpu_hz: int | None = None
+    """Sum of the CPU frequencies of all cores in Hz."""
     total_data_capacity: int | None = None
+    """Total storage capacity in bytes."""
     total_memory_bytes: int | None = None
+    """Total memory in bytes."""
     used_cpu_hz: float | None = None
+    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
     used_data_space: int | None = None
+    """Storage space in use in bytes."""
     used_memory_bytes: float | None = None
+    """Memory in use in bytes. Can be fractional; None if unknown."""
     vm_num: int | None = None
+    """Number of VMs."""
 
 
 class DeleteDatacenter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

@@ -13,6 +13,7 @@ class NestedDiscoveredHostDimms(Struct, kw_only=True, frozen=True, gc=False):
     dimm_id: str
     fw_version: str
     health_status: str
+    """Health of the device; the enum lists the values."""
     socket_id: str
 
 
@@ -21,13 +22,19 @@ class NestedDiscoveredHostDisk(Struct, kw_only=True, frozen=True, gc=False):
 
     dimm_ids: list[str] | None = None
     drive: str
+    """Device name of the disk on the host, such as `sda`."""
     function: DiskFunction | None = None
     model: str
+    """Model name of the hardware."""
     numa_node: int | None = None
+    """NUMA node that the device is attached to."""
     persistent_memory_type: str | None = None
     serial: str
+    """Serial number."""
     size: int
+    """Size in bytes."""
     type: DiskType
+    """Kind of the resource; the enum lists the values."""
 
 
 class NestedDiscoveredHostIface(Struct, kw_only=True, frozen=True, gc=False):
@@ -36,8 +43,11 @@ class NestedDiscoveredHostIface(Struct, kw_only=True, frozen=True, gc=False):
     ipv4: str | None = None
     ipv6: str | None = None
     mac_address: str
+    """MAC address of the NIC."""
     mtu: int
+    """Maximum transmission unit in bytes."""
     name: str
+    """Name shown in the CloudTower UI."""
     pci_slot_name: str | None = None
     rdma_enabled: bool | None = None
     speed: float | None = None
@@ -51,14 +61,21 @@ class DiscoveredHost(Struct, kw_only=True, frozen=True, gc=False):
     deployed: bool | None = None
     dimms: list[NestedDiscoveredHostDimms] | None = None
     disks: list[NestedDiscoveredHostDisk]
+    """Physical disks concerned."""
     host_ip: str
+    """IP address of the host."""
     host_uuid: str
+    """Local id of the host."""
     hostname: str
+    """Host name of the machine."""
     ifaces: list[NestedDiscoveredHostIface]
     ipmi_ip: str | None = None
     is_os_in_raid1: bool | None = None
     product: str | None = None
     serial: str
+    """Serial number."""
     sockets: int
+    """Number of CPU sockets."""
     version: str
+    """Version text."""
     zbs_spec: str | None = None  # since 4.2.0

@@ -45,10 +45,14 @@ class NestedPartition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str | None = None
+    """Name shown in the CloudTower UI."""
     path: str | None = None
+    """Path of the resource."""
     size: int
+    """Size in bytes."""
     usage: PartitionUsage
     used_size: int
+    """Space in use in bytes."""
 
 
 class DiskUsage(OpenEnum):
@@ -78,29 +82,43 @@ class Disk(
     """Since CloudTower 3.0.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     failure_information: NestedDiskFailureInformation | None = None
     firmware: str
+    """Boot firmware: `BIOS` or `UEFI`."""
     function: DiskFunction | None = None
     health_status: DiskHealthStatus | None = None
+    """Health of the device; the enum lists the values."""
     healthy: bool
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     model: str
+    """Model name of the hardware."""
     mounted: bool
     name: str
+    """Name shown in the CloudTower UI."""
     numa_node: int | None = None
+    """NUMA node that the device is attached to."""
     offline: bool
     partitions: list[NestedPartition]
     path: str
+    """Path of the resource."""
     persistent_memory_type: str | None = None
     physical_slot_on_brick: int | None = None
     pmem_dimms: list[NestedPmemDimm] | None = None
     recommended_usage: DiskUsage | None = None
     remaining_life_percent: int | None = None
     serial: str
+    """Serial number."""
     size: int
+    """Size in bytes."""
     type: DiskType
+    """Kind of the resource; the enum lists the values."""
     usage: DiskUsage
     usage_status: DiskUsageStatus | None = None

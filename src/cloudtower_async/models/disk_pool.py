@@ -33,30 +33,54 @@ class DiskPool(Struct, kw_only=True, frozen=True, gc=False):
     chunk_ins_id: int
     data_space_usage: float
     dirty_cache_space: int
+    """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float
+    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disks: list[NestedDisk] | None = None
+    """Physical disks concerned."""
     failure_cache_space: int
+    """Cache space lost to failures, in bytes."""
     failure_data_space: int
+    """Storage space lost to failures, in bytes."""
     hdd_disk_count: int
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     numa_node: str
+    """NUMA node that the device is attached to."""
     nvme_ssd_disk_count: int
     perf_allocated_data_space: int
+    """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int
+    """Space of the write cache (performance tier) lost to failures, in bytes."""
     perf_total_data_capacity: int
+    """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int
+    """Space in use in the write cache (performance tier), in bytes."""
     perf_valid_data_space: int
+    """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     sata_or_sas_ssd_disk_count: int
     status: DiskPoolStatus
+    """Current status; the enum lists the values."""
     total_cache_capacity: int
+    """Total cache capacity in bytes."""
     total_data_capacity: int
+    """Total storage capacity in bytes."""
     use_state: DiskPoolUseState
     used_cache_space: int
+    """Cache space in use in bytes."""
     used_data_space: int
+    """Storage space in use in bytes."""
     valid_cache_space: int
+    """Usable cache space in bytes."""
     valid_free_cache_space: int
+    """Usable cache space that is free, in bytes."""

@@ -25,20 +25,28 @@ class EcpLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     cluster_local_id: str
+    """Local id of the cluster."""
     ecp_edition: EcpEdition
     expire_date: str | None = None
+    """Date on which the license expires, as ISO 8601 UTC text."""
     has_metrox: bool | None = None
     has_remote_backup: bool | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     license_type: LicenseType | None = None
+    """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     max_core_num: int
     max_physical_data_capacity: float | None = None
     original_code: str | None = None
     product_name: str
     serial: str
+    """Serial number."""
     sign_date: str
+    """Date on which the license was issued, as ISO 8601 UTC text."""
     subscription_expire_date: str | None = None
     subscription_start_date: str | None = None
     vendor: str | None = None
     version: int
+    """Version text."""

@@ -16,6 +16,7 @@ class DeleteElfImage(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the ISO image that is being deleted."""
 
 
 class ElfImage(
@@ -24,16 +25,30 @@ class ElfImage(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
+    """Cluster that stores the image; None if the server reports no cluster."""
     content_library_image: NestedContentLibraryImage | None = None
+    """Content library image of which this is the copy on one cluster; None if it is not from the content library."""
     description: str
+    """Free text about the image; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """Id of the image on its cluster."""
     name: str
+    """Display name of the ISO image."""
     path: str
+    """Path of the image file in the cluster's storage."""
     size: int
+    """Size of the image file in bytes."""
     vm_disks: list[NestedVmDisk] | None = None
+    """CD-ROM drives in which the image is mounted."""
     vm_snapshots: list[NestedVmSnapshot] | None = None
+    """VM snapshots that refer to the image."""
     vm_templates: list[NestedVmTemplate] | None = None
+    """VM templates that refer to the image."""

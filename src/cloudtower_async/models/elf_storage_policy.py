@@ -13,12 +13,22 @@ class ElfStoragePolicy(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     description: str
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     replica_num: int
+    """Number of replicas of the data."""
     stripe_num: int
+    """Number of stripes."""
     stripe_size: int
+    """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""

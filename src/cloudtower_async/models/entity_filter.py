@@ -11,6 +11,7 @@ class DeleteEntityFilter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class EntityType(OpenEnum):
@@ -67,26 +68,39 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     aggregation: FilterRuleAggregationEnum
+    """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: int
+    """Elapsed time. Unit not documented."""
     metric: FilterRuleMetricEnum
+    """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: FilterRuleOpEnum
+    """Comparison with the threshold: `GT`, `GTE`, `LT` or `LTE`."""
     quantile: int
+    """Percentile that applies when samples are combined by quantile, 0 to 100."""
     threshold: float
+    """Threshold at which the alert fires; its unit depends on the rule."""
 
 
 class EntityFilter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     apply_to_all_clusters: bool | None = None
+    """Whether the rule applies to all clusters."""
     clusters: list[NestedCluster] | None = None
+    """Clusters concerned."""
     entity_type: EntityType
     exclude_ids: list[str]
     exec_failed_cluster: list[NestedCluster] | None = None
     filter_error: list[str]
     filter_status: FilterStatus
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ids: list[str]
     last_executed_at: str | None = None
+    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
     name: str
+    """Name shown in the CloudTower UI."""
     preset: str | None = None
+    """True if it ships with the system and was not created by a user."""
     rules: list[NestedFilterRule]
+    """Rules that apply."""

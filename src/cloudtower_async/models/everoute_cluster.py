@@ -19,18 +19,26 @@ class NestedEverouteControllerInstance(
     """Since CloudTower 3.0.0."""
 
     ip_addr: str | None = None
+    """IP address."""
     vlan: str | None = None
+    """VM network that the NIC is connected to."""
 
 
 class NestedEverouteControllerTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: str
+    """Cluster that holds the resource."""
     gateway: str
+    """IPv4 address of the gateway."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     netmask: str
+    """Subnet mask, such as `255.255.255.0`."""
     size: int
+    """Size in bytes."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
 
 
 class GlobalPolicyAction(OpenEnum):
@@ -44,14 +52,17 @@ class NestedEverouteClusterWhitelist(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 3.0.0."""
 
     egress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for outgoing traffic."""
     enable: bool
     ingress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for incoming traffic."""
 
 
 class NestedLoadBalancerService(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class EverouteClusterPhase(OpenEnum):
@@ -83,12 +94,18 @@ class NestedEverouteAgentStatus(
     """Since CloudTower 3.0.0."""
 
     host: NestedHost | None = None
+    """Host that the resource belongs to or runs on."""
     host_id: str | None = None
     ip_addr: str | None = None
+    """IP address."""
     is_health: bool
+    """Whether the instance is healthy."""
     message: str | None = None
+    """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
+    """Phase of the life cycle; the enum lists the values."""
     reason: str | None = None
+    """Reason as text."""
 
 
 class NestedEverouteManageVDSStatus(
@@ -101,10 +118,15 @@ class NestedEverouteManageVDSStatus(
     """Since CloudTower 3.0.0."""
 
     message: str | None = None
+    """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
+    """Phase of the life cycle; the enum lists the values."""
     reason: str | None = None
+    """Reason as text."""
     retry_count: int | None = None
+    """Number of retries so far."""
     vds: NestedVds | None = None
+    """Virtual distributed switch."""
     vds_id: str
 
 
@@ -123,10 +145,14 @@ class NestedEverouteClusterAgentStatus(
     """Since CloudTower 3.0.0."""
 
     current_number: int | None = None
+    """Number of instances that run now."""
     expect_number: int | None = None
+    """Number of instances that should run."""
     instances: list[NestedEverouteAgentStatus] | None = None
+    """Instances of the service."""
     manage_vdses: list[NestedEverouteManageVDSStatus] | None = None
     number_health: int | None = None
+    """Number of healthy instances."""
 
 
 class NestedEverouteClusterCondition(
@@ -136,6 +162,7 @@ class NestedEverouteClusterCondition(
 
     last_probe_time: str | None = None
     type: str
+    """Kind of the resource; the enum lists the values."""
 
 
 class NestedEverouteClusterVMMetrics(
@@ -168,12 +195,19 @@ class NestedEverouteControllerStatus(
     """Since CloudTower 3.0.0."""
 
     ip_addr: str | None = None
+    """IP address."""
     is_health: bool
+    """Whether the instance is healthy."""
     message: str | None = None
+    """Text for people; its language follows the `content-language` header."""
     metrics: NestedEverouteClusterVMMetrics | None = None
+    """Names of the metrics; see the metrics catalogue."""
     phase: EverouteClusterPhase | None = None
+    """Phase of the life cycle; the enum lists the values."""
     reason: str | None = None
+    """Reason as text."""
     vm: NestedVm | None = None
+    """VM that the resource belongs to."""
     vm_id: str | None = None
 
 
@@ -191,9 +225,13 @@ class NestedEverouteClusterControllerStatus(
     """Since CloudTower 3.0.0."""
 
     current_number: int | None = None
+    """Number of instances that run now."""
     expect_number: int | None = None
+    """Number of instances that should run."""
     instances: list[NestedEverouteControllerStatus] | None = None
+    """Instances of the service."""
     number_health: int | None = None
+    """Number of healthy instances."""
 
 
 class NestedEverouteClusterStatus(
@@ -205,10 +243,15 @@ class NestedEverouteClusterStatus(
     conditions: list[NestedEverouteClusterCondition] | None = None
     controllers: NestedEverouteClusterControllerStatus | None = None
     message: str | None = None
+    """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
+    """Phase of the life cycle; the enum lists the values."""
     reason: str | None = None
+    """Reason as text."""
     retry_count: int | None = None
+    """Number of retries so far."""
     version: str | None = None
+    """Version text."""
 
 
 class EverouteCluster(
@@ -221,13 +264,20 @@ class EverouteCluster(
     controller_instances: list[NestedEverouteControllerInstance]
     controller_template: NestedEverouteControllerTemplate | None = None
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     global_default_action: GlobalPolicyAction
     global_whitelist: NestedEverouteClusterWhitelist | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     installed: bool | None = None
     load_balancer_service: NestedLoadBalancerService | None = None  # since 4.4.0
     name: str
+    """Name shown in the CloudTower UI."""
     phase: EverouteClusterPhase | None = None
+    """Phase of the life cycle; the enum lists the values."""
     status: NestedEverouteClusterStatus | None = None
+    """Current status; the enum lists the values."""
     version: str
+    """Version text."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.4.0
+    """VPC service concerned."""

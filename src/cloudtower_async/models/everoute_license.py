@@ -11,11 +11,20 @@ class EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     code: str
+    """Error code."""
     expire_date: str
+    """Date on which the license expires, as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     max_socket_num: int
+    """Maximum number of licensed CPU sockets."""
     serial: str
+    """Serial number."""
     sign_date: str
+    """Date on which the license was issued, as ISO 8601 UTC text."""
     software_edition: SoftwareEdition
+    """Edition of the software license."""
     type: LicenseType
+    """Kind of the resource; the enum lists the values."""
     uid: str
+    """Unique id of the license."""

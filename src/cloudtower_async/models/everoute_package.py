@@ -19,10 +19,17 @@ class EveroutePackage(
 
     arch: Architecture
     description: str
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     name: str
+    """Name shown in the CloudTower UI."""
     package_info: dict[str, Any]
     size: int
+    """Size in bytes."""
     version: str
+    """Version text."""

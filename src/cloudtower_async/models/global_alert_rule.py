@@ -60,16 +60,30 @@ class GlobalAlertRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     alert_rules: list[NestedAlertRule] | None = None
+    """Rules for single clusters that are based on this one."""
     boolean: bool
+    """Whether the rule checks a yes/no state and has no numeric threshold."""
     cause: str
+    """Likely cause of the alert, in the language of the request."""
     default_thresholds: list[NestedThresholds]
+    """Thresholds as delivered, before any change."""
     disabled: bool
+    """Whether the rule raises no alerts."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     impact: str
+    """Consequences of the problem, in the language of the request."""
     message: str
+    """Description of the alert, in the language of the request."""
     name: str
+    """Internal name of the rule."""
     object: AlertRuleObject | None = None
+    """Kind of object that the rule watches, such as `HOST` or `DISK`; None if not reported."""
     operator: str
+    """Comparison with the threshold: `EQ`, `NE`, `LE`, `LT`, `GE` or `GT`."""
     solution: str
+    """What to do about the alert, in the language of the request."""
     thresholds: list[NestedThresholds]
+    """Thresholds per severity."""
     unit: AlertRuleUnit
+    """Unit of the thresholds, such as `PERCENT`, `BYTE` or `MILLISECOND`."""

@@ -20,6 +20,7 @@ class DeleteClusterRecycleBin(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class PasswordComplexity(OpenEnum):
@@ -34,13 +35,20 @@ class NestedAuthSettings(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     access_list: list[str] | None = None
+    """IP addresses or ranges that `access_mode` allows or denies."""
     access_mode: AccessMode | None = None
+    """Who may connect: only `access_list` (`ALLOW`), all others (`DENY`), or everybody (`NONE`)."""
     enable_single_session_login: bool | None = None
     login_miss_num_threshold: int | None = None
+    """Number of failed logins allowed within `login_miss_time_threshold`; 0 in both means unlimited."""
     login_miss_time_threshold: int | None = None
+    """Period in milliseconds in which failed logins are counted; 0 in both thresholds means unlimited."""
     password_complexity: PasswordComplexity | None = None
+    """Required strength of passwords: `LOW`, `MIDDLE` or `HIGH`."""
     password_expire_days: int | None = None
+    """Days until a password expires; 0 means never."""
     session_max_age: int | None = None
+    """Milliseconds after which a session ends; 0 means never."""
 
 
 class GlobalSettings(
@@ -50,5 +58,7 @@ class GlobalSettings(
 
     auth: NestedAuthSettings | None = None
     entity_async_status: EntityAsyncStatus | None = None  # since 4.9.0
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     vm_recycle_bin: NestedVmRecycleBin

@@ -41,29 +41,53 @@ class GpuDevice(
     """Since CloudTower 3.3.0."""
 
     assigned_vgpus_num: int | None = None
+    """Number of vGPUs assigned to VMs; None if the device is not used for vGPU."""
     available_vgpus_num: int | None = None
+    """Number of vGPUs still free; None if the device is not used for vGPU."""
     brand: str
+    """Brand of the device."""
     bus_location: str
+    """PCI address of the device."""
     description: str
+    """Free text for people; an empty text means no description."""
     driver_info: NestedGpuDriverInfo | None = None
+    """Driver of the device on the host; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_nvidia_tools_ready: bool | None = None
+    """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
+    """True if SR-IOV is on and its virtual functions are bound to the NVIDIA driver."""
     is_nvidia_vfs_supported: bool | None = None
+    """True if SR-IOV can be switched on and its virtual functions bound to the NVIDIA driver."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
+    """vGPU profiles that the device supports."""
     model: str
+    """Model name of the hardware."""
     name: str
+    """Name shown in the CloudTower UI."""
     status: GpuDeviceStatus
+    """Current status; the enum lists the values."""
     user_usage: GpuDeviceUsage | None = None
+    """Use that the user has chosen for the device; None if none was chosen."""
     user_vgpu_type_id: str | None = None
+    """Id of the vGPU profile that is set; None if none is set."""
     user_vgpu_type_name: str | None = None
+    """Name of the vGPU profile that is set; None if none is set."""
     vgpu_instance_num: int | None = None
+    """Number of vGPUs into which the device is divided."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""
 
 
 class GpuVmDetail(
@@ -72,69 +96,117 @@ class GpuVmDetail(
     """Since CloudTower 4.0.0."""
 
     clock_offset: VmClockOffset
+    """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cloud_init_supported: bool | None = None
+    """True if the guest supports cloud-init."""
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     cpu: NestedCpu
+    """CPU layout: sockets and cores per socket."""
     cpu_model: str
+    """CPU model that the guest sees."""
     cpu_usage: float | None = None
     deleted_at: str | None = None
     description: str
+    """Free text for people; an empty text means no description."""
     dns_servers: str | None = None
+    """IP addresses of DNS servers."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
     firmware: VmFirmware
+    """Boot firmware: `BIOS` or `UEFI`."""
     folder: NestedVmFolder | None = None
     gpu_devices: list[NestedGpuDevice] | None = None
+    """GPU devices concerned."""
     guest_cpu_model: str | None = None
     guest_os_type: VmGuestsOperationSystem | None = None
+    """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     guest_size_usage: float | None = None
+    """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
     guest_used_size: int | None = None
+    """Space in use inside the guest, in bytes; None unless VM tools report it."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     host: NestedHost | None = None
+    """Host that the resource belongs to or runs on."""
     hostname: str | None = None
+    """Host name of the machine."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     in_recycle_bin: bool
     internal: bool
+    """True if the system created it for its own use."""
     io_policy: VmDiskIoPolicy | None = None
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     ips: str
+    """IP addresses, as text or as a list."""
     isolation_policy: NestedIsolationPolicy | None = None
+    """Isolation policy that quarantines the VM; None if it is not isolated."""
     kernel_info: str | None = None
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     last_shutdown_time: str | None = None
     local_created_at: str | None = None
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int | None = None
+    """Logical space used by this resource alone, in bytes."""
     max_bandwidth: int | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     memory_usage: float | None = None
     name: str
+    """Name shown in the CloudTower UI."""
     nested_virtualization: bool
+    """True if VMs can run inside the guest."""
     node_ip: str
     original_name: str | None = None
     os: str | None = None
+    """Operating system in the guest, as VM tools report it."""
     out_uninstall_usb: list[str]
     pci_nics: list[NestedNic] | None = None
+    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     protected: bool
+    """True if a snapshot plan covers the VM."""
     provisioned_size: int | None = None
+    """Provisioned size in bytes."""
     size: int | None = None
+    """Size in bytes."""
     snapshot_plan: NestedSnapshotPlan | None = None
     snapshots: list[NestedVmSnapshot] | None = None
     status: VmStatus
+    """Current status; the enum lists the values."""
     unique_size: int | None = None
+    """Space used by this resource alone, in bytes."""
     usb_devices: list[NestedUsbDevice] | None = None
+    """USB devices concerned."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     vgpu_instance_on_vm_num: int | None = None
+    """Number of vGPUs of the device that are attached to the VM."""
     video_type: VmVideoType | None = None
+    """Type of the virtual graphics card."""
     vm_disks: list[NestedVmDisk] | None = None
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: list[NestedVmNic] | None = None
+    """Virtual NICs of the VM."""
     vm_placement_group: list[NestedVmPlacementGroup] | None = None
+    """Placement groups of the VM."""
     vm_tools_status: VmToolsStatus
+    """Status of VM tools in the guest: `RUNNING`, `NOT_RUNNING`, `NOT_INSTALLED` or `RESTRICTION`."""
     vm_tools_version: str | None = None
     vm_usage: VmUsage | None = None
     win_opt: bool
+    """True if optimizations for Windows guests are on."""
 
 
 class GpuVmInfo(
@@ -143,26 +215,50 @@ class GpuVmInfo(
     """Since CloudTower 4.0.0."""
 
     assigned_vgpus_num: int | None = None
+    """Number of vGPUs assigned to VMs; None if the device is not used for vGPU."""
     available_vgpus_num: int | None = None
+    """Number of vGPUs still free; None if the device is not used for vGPU."""
     brand: str
+    """Brand of the device."""
     bus_location: str
+    """PCI address of the device."""
     description: str
+    """Free text for people; an empty text means no description."""
     driver_info: NestedGpuDriverInfo | None = None
+    """Driver of the device on the host; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_nvidia_tools_ready: bool | None = None
+    """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
+    """True if SR-IOV is on and its virtual functions are bound to the NVIDIA driver."""
     is_nvidia_vfs_supported: bool | None = None
+    """True if SR-IOV can be switched on and its virtual functions bound to the NVIDIA driver."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
+    """vGPU profiles that the device supports."""
     model: str
+    """Model name of the hardware."""
     name: str
+    """Name shown in the CloudTower UI."""
     status: GpuDeviceStatus
+    """Current status; the enum lists the values."""
     user_usage: GpuDeviceUsage | None = None
+    """Use that the user has chosen for the device; None if none was chosen."""
     user_vgpu_type_id: str | None = None
+    """Id of the vGPU profile that is set; None if none is set."""
     user_vgpu_type_name: str | None = None
+    """Name of the vGPU profile that is set; None if none is set."""
     vgpu_instance_num: int | None = None
+    """Number of vGPUs into which the device is divided."""
     vms: list[GpuVmDetail]
+    """VMs concerned."""

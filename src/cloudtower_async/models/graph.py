@@ -25,6 +25,7 @@ class DeleteGraph(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class MetricType(OpenEnum):
@@ -46,7 +47,9 @@ class NestedView(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class Graph(
@@ -63,27 +66,45 @@ class Graph(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     disks: list[NestedDisk] | None = None
+    """Physical disks concerned."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     hosts: list[NestedHost] | None = None
+    """Hosts concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     instance_ids: list[str]
+    """Ids of the LUNs or namespaces that the graph shows."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     luns: list[NestedIscsiLun] | None = None
+    """iSCSI LUNs concerned."""
     metric_count: int
+    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
     metric_name: str
+    """Name of the metric."""
     metric_type: MetricType
+    """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     namespaces: list[NestedNvmfNamespace] | None = None
+    """NVMe-oF namespaces concerned."""
     network: NetworkType | None = None
     nics: list[NestedNic] | None = None
+    """NICs concerned."""
     resource_type: str
+    """Type of the resource concerned, such as `Vm`."""
     service: str | None = None
     targets: dict[str, Any]
     title: str
     type: GraphType
+    """Kind of the resource; the enum lists the values."""
     view: NestedView
     vm_nics: list[NestedVmNic] | None = None
     vm_volumes: list[NestedVmVolume] | None = None
+    """Virtual volumes concerned."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""
     witnesses: list[NestedWitness] | None = None
     zones: list[NestedZone] | None = None
+    """Availability zones of an active-active cluster."""

@@ -25,20 +25,30 @@ class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
+    """Parameters of the operation, as the server recorded them."""
     description: str
+    """Free text for people; an empty text means no description."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     progress: float
+    """Progress as a ratio from 0 to 1."""
     snapshot: str
+    """Internal record of the state, as text."""
     status: TaskStatus
+    """Current status; the enum lists the values."""
     steps: list[NestedStep]
+    """Steps of the task with their progress."""
 
 
 class BatchHosts(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     task: NestedTask
+    """Task that carries out the change."""
 
 
 class CpuFanSpeedUnit(OpenEnum):
@@ -52,12 +62,14 @@ class EnterMaintenanceModeCheckResult(Struct, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.0.0."""
 
     task_id: str
+    """Id of the task that carries out the change; None if the change is already complete."""
 
 
 class ShutdownVmID(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     vm_uuid: str
+    """Local id of the VM."""
 
 
 class EnterMaintenanceModeResult(
@@ -74,18 +86,22 @@ class MaintenanceModeVerify(Struct, kw_only=True, frozen=True, gc=False):
 
     changed: bool | None = None
     reason: str | None = None
+    """Reason as text."""
 
 
 class MaintenanceModeVmInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     state: str | None = None
+    """Current state; the enum lists the values."""
     target_host_name: str | None = None
     verify: MaintenanceModeVerify | None = None
     vm_ha: bool | None = None
     vm_name: str | None = None
+    """Name of the VM."""
     vm_state: str | None = None
     vm_uuid: str | None = None
+    """Local id of the VM."""
 
 
 class ExitMaintenanceModeResult(
@@ -117,6 +133,7 @@ class NestedDiskPool(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class MaintenanceModeEnum(OpenEnum):
@@ -134,12 +151,14 @@ class NestedMaintenanceHostState(Struct, kw_only=True, frozen=True, gc=False):
     enter_maintenance_time: str
     maintenance_job_id: str
     state: MaintenanceModeEnum
+    """Current state; the enum lists the values."""
 
 
 class NestedIpmi(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class HostMergedStatus(OpenEnum):
@@ -174,6 +193,7 @@ class NestedVsphereEsxiAccount(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class Host(
@@ -192,9 +212,12 @@ class Host(
     allocable_cpu_cores_for_vm_exclusive: int | None = None  # since 3.3.0
     allocatable_memory_bytes: int
     allocated_prioritized_space: int | None = None  # since 4.7.0
+    """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
+    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     chunk_id: str
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     commited_memory_bytes: int | None = None  # since 4.7.0
     compatible_cpu_models: list[str]
     connect_status: HostConnectStatus | None = None  # since 4.7.0
@@ -202,82 +225,133 @@ class Host(
     cpu_fan_speed: list[float]
     cpu_fan_speed_unit: CpuFanSpeedUnit | None = None
     cpu_hz_per_core: int
+    """Frequency of one CPU core in Hz."""
     cpu_model: str
+    """CPU model that the guest sees."""
     cpu_temperature_celsius: list[int]
     cpu_vendor: str | None = None
     data_ip: str | None = None
+    """IP address in the storage network."""
     dirty_cache_space: int | None = None  # since 4.7.2
+    """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
+    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disk_pools: list[NestedDiskPool] | None = None  # since 4.7.0
+    """Storage pools of physical disks."""
     disks: list[NestedDisk] | None = None
+    """Physical disks concerned."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
+    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     failure_cache_space: int | None = None  # since 4.7.2
+    """Cache space lost to failures, in bytes."""
     failure_data_space: int
+    """Storage space lost to failures, in bytes."""
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
+    """GPU devices concerned."""
     hdd_data_capacity: int
     hdd_disk_count: int
     host_state: NestedMaintenanceHostState | None = None  # since 3.3.0
     hypervisor_ip: str | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu: IommuStatus | None = None  # since 3.3.0
     ipmi: NestedIpmi | None = None
     is_os_in_raid1: bool | None = None
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     lsm_cap_disk_safe_umount: bool
     management_ip: str
+    """IP address in the management network."""
     merged_status: HostMergedStatus | None = None  # since 4.7.0
     model: str
+    """Model name of the hardware."""
     name: str
+    """Name shown in the CloudTower UI."""
     nested_virtualization: bool
+    """True if VMs can run inside the guest."""
     nic_count: int
     nics: list[NestedNic] | None = None
+    """NICs concerned."""
     node_topo_local_id: str | None = None
     os_memory_bytes: int
     os_version: str | None = None
     perf_allocated_data_space: int | None = None  # since 4.7.0
+    """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
+    """Space of the write cache (performance tier) lost to failures, in bytes."""
     perf_total_data_capacity: int | None = None  # since 4.7.0
+    """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int | None = None  # since 4.7.0
+    """Space in use in the write cache (performance tier), in bytes."""
     perf_valid_data_space: int | None = None  # since 4.7.0
+    """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int | None = None  # since 4.7.0
+    """Space reserved for pinned volumes in the fast tier, in bytes."""
     pmem_dimm_capacity: int
     pmem_dimm_count: int
     pmem_dimms: list[NestedPmemDimm] | None = None
     pmem_disk_count: int
     prio_space_percentage: float | None = None  # since 4.7.0
+    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     provisioned_cpu_cores: int
+    """Number of vCPUs provisioned to VMs."""
     provisioned_memory_bytes: int
+    """Memory provisioned to VMs in bytes."""
     running_pause_vm_memory_bytes: int
     running_vm_num: int | None = None
+    """Number of VMs in the status `RUNNING`."""
     scvm_cpu: int | None = None
     scvm_memory: int | None = None
     scvm_name: str | None = None
     serial: str | None = None
+    """Serial number."""
     ssd_data_capacity: int
     ssd_disk_count: int
     state: HostState
+    """Current state; the enum lists the values."""
     status: HostStatus
+    """Current status; the enum lists the values."""
     stopped_vm_num: int | None = None
+    """Number of VMs in the status `STOPPED`."""
     suspended_vm_num: int | None = None
+    """Number of VMs in the status `SUSPENDED`."""
     total_cache_capacity: int | None = None
+    """Total cache capacity in bytes."""
     total_cpu_cores: int
+    """Number of physical CPU cores."""
     total_cpu_hz: int
+    """Sum of the CPU frequencies of all cores in Hz."""
     total_cpu_sockets: int | None = None
+    """Number of CPU sockets."""
     total_data_capacity: int
+    """Total storage capacity in bytes."""
     total_logical_cpu_cores: int | None = None  # since 4.9.0
     total_memory_bytes: int
+    """Total memory in bytes."""
     usb_devices: list[NestedUsbDevice] | None = None
+    """USB devices concerned."""
     used_cache_space: int | None = None  # since 4.7.0
+    """Cache space in use in bytes."""
     used_cpu_hz: float | None = None
+    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
     used_data_space: int
+    """Storage space in use in bytes."""
     used_memory_bytes: float | None = None
+    """Memory in use in bytes. Can be fractional; None if unknown."""
     valid_cache_space: int | None = None  # since 4.7.0
+    """Usable cache space in bytes."""
     valid_free_cache_space: int | None = None  # since 4.7.0
+    """Usable cache space that is free, in bytes."""
     vm_num: int | None = None
+    """Number of VMs."""
     vmotion_ip: str | None = None
     vms: list[NestedVm] | None = None
+    """VMs concerned."""
     vsphere_esxi_account: NestedVsphereEsxiAccount | None = None
     with_faster_ssd_as_cache: bool | None = None
     zone: NestedZone | None = None
+    """Availability zone of an active-active cluster; None for other clusters."""

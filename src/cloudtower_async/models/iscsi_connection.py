@@ -29,11 +29,20 @@ class IscsiConnection(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     client_port: int
+    """TCP or RDMA port on the client's side."""
     cluster: NestedCluster
+    """Cluster that serves the connection."""
     host: NestedHost
+    """Host that serves the connection."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     initiator_ip: str
+    """IP address of the connected client."""
     iscsi_target: NestedIscsiTarget | None = None
+    """Target of an iSCSI connection; None for NVMe."""
     nvmf_subsystem: NestedNvmfSubsystem | None = None
+    """Subsystem of an NVMe over Fabrics connection; None for iSCSI."""
     tr_type: StoreTransportType | None = None
+    """Transport: `TCP` or `RDMA`; None if not reported."""
     type: StoreConnectionType
+    """Protocol: `ISCSI` or `NVMe`."""

@@ -20,6 +20,7 @@ class DeleteIscsiLun(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the LUN that is being deleted."""
 
 
 class IscsiLun(
@@ -28,53 +29,104 @@ class IscsiLun(
     """Since CloudTower 3.0.0."""
 
     allowed_initiators: str
+    """IQNs of initiators that may access the LUN, separated by commas."""
     assigned_size: int
+    """Provisioned size in bytes."""
     bps: int
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
+    """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
+    """True if the business hosts are those of the target or subsystem."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
+    """Business hosts that may access the storage object."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     consistency_group: NestedConsistencyGroup | None = None
+    """Consistency group of the resource; None if it belongs to none."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
+    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     io_size: int
+    """Size of an I/O operation in bytes."""
     iops: int
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     iscsi_target: NestedIscsiTarget
+    """Target that offers the LUN."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Time when the LUN was created on the cluster, as ISO 8601 UTC text."""
     local_id: str
+    """Id of the LUN on its cluster."""
     lun_id: int
+    """Number of the LUN within its target, as initiators see it."""
     name: str
+    """Display name of the LUN."""
     prioritized: bool | None = None  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int
+    """Number of copies that the storage keeps of the LUN's data."""
     replication_plans: list[NestedReplicationPlan] | None = None  # since 4.7.0
+    """Replication plans that cover this resource."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     shared_size: int
+    """Space shared with snapshots or clones, in bytes."""
     snapshot_num: int
+    """Number of snapshots."""
     snapshot_plans: list[NestedSnapshotPlan] | None = None  # since 4.7.0
+    """Snapshot plans that cover this resource."""
     stripe_num: int
+    """Number of stripes."""
     stripe_size: int
+    """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""
     unique_logical_size: float | None = None  # since 4.1.0
+    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
     unique_size: int
+    """Space used by this resource alone, in bytes."""
     zbs_volume_id: str
+    """Id of the volume in the block storage."""

@@ -15,6 +15,7 @@ class DeleteIsolationPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class IsolationMode(OpenEnum):
@@ -28,10 +29,18 @@ class IsolationPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     egress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for outgoing traffic."""
     everoute_cluster: NestedEverouteCluster
+    """Everoute service concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for incoming traffic."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     mode: IsolationMode
+    """Operating mode; the enum lists the values."""
     statistics: NestedSecurityPolicyStatistics | None = None  # since 4.6.0
+    """Counters of traffic that matched the policy; None if not collected."""
     vm: NestedVm
+    """VM that the resource belongs to."""

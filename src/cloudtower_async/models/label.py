@@ -37,13 +37,16 @@ class DeleteLabel(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVmVolumeSnapshot(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class Label(Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):
@@ -51,65 +54,99 @@ class Label(Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "
 
     cluster_num: int | None = None
     clusters: list[NestedCluster] | None = None
+    """Clusters concerned."""
     consistency_group_num: int | None = None
     consistency_group_snapshot_num: int | None = None
     consistency_group_snapshots: list[NestedConsistencyGroupSnapshot] | None = None
+    """Snapshots of consistency groups."""
     consistency_groups: list[NestedConsistencyGroup] | None = None
+    """Consistency groups concerned."""
     content_library_image_num: int | None = None
     content_library_images: list[NestedContentLibraryImage] | None = None
+    """ISO images in the content library."""
     content_library_vm_template_num: int | None = None
     content_library_vm_templates: list[NestedContentLibraryVmTemplate] | None = None
+    """VM templates in the content library."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     datacenter_num: int | None = None
     datacenters: list[NestedDatacenter] | None = None
+    """Datacenters concerned."""
     disk_num: int | None = None
     disks: list[NestedDisk] | None = None
+    """Physical disks concerned."""
     elf_image_num: int | None = None
     elf_images: list[NestedElfImage] | None = None
+    """ISO images on clusters."""
     gpu_device_num: int | None = None  # since 3.3.0
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
+    """GPU devices concerned."""
     host_num: int | None = None
+    """Number of hosts."""
     hosts: list[NestedHost] | None = None
+    """Hosts concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_lun_num: int | None = None
     iscsi_lun_snapshot_num: int | None = None
     iscsi_lun_snapshots: list[NestedIscsiLunSnapshot] | None = None
+    """Snapshots of iSCSI LUNs."""
     iscsi_luns: list[NestedIscsiLun] | None = None
+    """iSCSI LUNs concerned."""
     iscsi_target_num: int | None = None
     iscsi_targets: list[NestedIscsiTarget] | None = None
+    """iSCSI targets concerned."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
+    """Isolation policies concerned."""
     isolation_policy_num: int | None = None
     key: str
     namespace_group_num: int | None = None
     namespace_groups: list[NestedNamespaceGroup] | None = None
+    """NVMe-oF namespace groups concerned."""
     nfs_export_num: int | None = None
     nfs_exports: list[NestedNfsExport] | None = None
+    """NFS exports concerned."""
     nfs_inode_num: int | None = None
     nfs_inodes: list[NestedNfsInode] | None = None
+    """Files and folders of NFS exports."""
     nic_num: int | None = None
     nics: list[NestedNic] | None = None
+    """NICs concerned."""
     nvmf_namespace_num: int | None = None
     nvmf_namespace_snapshot_num: int | None = None
     nvmf_namespace_snapshots: list[NestedNvmfNamespaceSnapshot] | None = None
+    """Snapshots of NVMe-oF namespaces."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
+    """NVMe-oF namespaces concerned."""
     nvmf_subsystem_num: int | None = None
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
+    """NVMe-oF subsystems concerned."""
     security_policies: list[NestedSecurityPolicy] | None = None
+    """Security policies concerned."""
     security_policy_num: int | None = None
     system_vlan_num: int | None = None
     total_num: int | None = None
     value: str | None = None
+    """Value that belongs to the name or key."""
     vds_num: int | None = None
     vdses: list[NestedVds] | None = None
+    """Virtual distributed switches concerned."""
     vlans: list[NestedVlan] | None = None
+    """Virtual networks concerned."""
     vm_num: int | None = None
+    """Number of VMs."""
     vm_snapshot_num: int | None = None
     vm_snapshots: list[NestedVmSnapshot] | None = None
+    """VM snapshots concerned."""
     vm_template_num: int | None = None
     vm_templates: list[NestedVmTemplate] | None = None
+    """VM templates concerned."""
     vm_vlan_num: int | None = None
     vm_volume_num: int | None = None
     vm_volume_snapshot_num: int | None = None  # since 3.3.0
     vm_volume_snapshots: list[NestedVmVolumeSnapshot] | None = None  # since 3.3.0
+    """Snapshots of virtual volumes concerned."""
     vm_volumes: list[NestedVmVolume] | None = None
+    """Virtual volumes concerned."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

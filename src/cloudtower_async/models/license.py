@@ -11,12 +11,19 @@ class License(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     expire_date: str
+    """Date on which the license expires, as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     license_serial: str
     maintenance_end_date: str | None = None
+    """End of the support period, as ISO 8601 UTC text; None if there is none."""
     maintenance_start_date: str | None = None
+    """Start of the support period, as ISO 8601 UTC text; None if there is none."""
     max_chunk_num: int
     max_cluster_num: int
     sign_date: str
+    """Date on which the license was issued, as ISO 8601 UTC text."""
     software_edition: SoftwareEdition
+    """Edition of the software license."""
     type: LicenseType
+    """Kind of the resource; the enum lists the values."""

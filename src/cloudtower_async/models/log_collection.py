@@ -15,6 +15,7 @@ class DeleteLogCollection(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class LogCollectionStatus(OpenEnum):
@@ -30,18 +31,33 @@ class LogCollection(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     groups: list[str]
     hosts: list[NestedHost] | None = None
+    """Hosts concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     log_ended_at: str
+    """End of the period whose logs are collected, as ISO 8601 UTC text."""
     log_started_at: str
+    """Start of the period whose logs are collected, as ISO 8601 UTC text."""
     owner: str
+    """User who owns the resource."""
     path: str
+    """Path of the resource."""
     progress: float
+    """Progress as a ratio from 0 to 1."""
     service_groups: dict[str, Any] | None = None
+    """Groups of services whose logs are collected."""
     services: list[str]
+    """Services concerned."""
     size: int
+    """Size in bytes."""
     started_at: str
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: LogCollectionStatus
+    """Current status; the enum lists the values."""
     witness: NestedWitness | None = None
+    """Witness node of an active-active cluster."""

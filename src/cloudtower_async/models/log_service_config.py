@@ -8,4 +8,5 @@ class LogServiceConfig(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     group_name: str
+    """Name of the group of services."""
     service_list: list[str]

@@ -10,6 +10,7 @@ class DataPoint(Struct, kw_only=True, frozen=True, gc=False, rename={"typename":
     """Since CloudTower 3.0.0."""
 
     typename: str | None = None
+    """Name of the GraphQL type."""
     t: float
     v: float | None = None
 
@@ -41,6 +42,7 @@ class MetricLabel(
     """Since CloudTower 3.0.0."""
 
     typename: str | None = None
+    """Name of the GraphQL type."""
     chunk: str | None = None
     cid: str | None = None  # since 4.7.0
     cluster: str | None = None
@@ -59,7 +61,9 @@ class MetricLabel(
     instance: str | None = None
     job: str | None = None
     metric_name: str | None = None
+    """Name of the metric."""
     name: str | None = None
+    """Name shown in the CloudTower UI."""
     pool: str | None = None
     serial_number: str | None = None
     to_hostname: str | None = None
@@ -69,7 +73,9 @@ class MetricStream(Struct, kw_only=True, frozen=True, gc=False, rename={"typenam
     """Since CloudTower 3.0.0."""
 
     typename: str | None = None
+    """Name of the GraphQL type."""
     labels: MetricLabel
+    """Labels attached to the resource."""
     points: list[DataPoint] | None = None
 
 
@@ -77,7 +83,9 @@ class MetricSample(Struct, kw_only=True, frozen=True, gc=False, rename={"typenam
     """Since CloudTower 3.0.0."""
 
     typename: str | None = None
+    """Name of the GraphQL type."""
     labels: MetricLabel
+    """Labels attached to the resource."""
     point: DataPoint | None = None
 
 
@@ -101,8 +109,10 @@ class Metric(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "_
     """Since CloudTower 3.0.0."""
 
     typename: str | None = None
+    """Name of the GraphQL type."""
     dropped: bool
     sample_streams: list[MetricStream] | None = None
     samples: list[MetricSample] | None = None
     step: int
     unit: MetricUnit
+    """Unit of the values; the enum lists them."""

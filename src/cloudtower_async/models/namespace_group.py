@@ -13,6 +13,7 @@ class DeleteNamespaceGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the namespace group that is being deleted."""
 
 
 class NamespaceGroup(
@@ -21,10 +22,18 @@ class NamespaceGroup(
     """Since CloudTower 3.0.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_create_time: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """Id of the namespace group on its cluster."""
     name: str
+    """Display name of the namespace group."""
     namespaces: list[NestedNvmfNamespace] | None = None
+    """Namespaces in the group."""
     nvmf_subsystem: NestedNvmfSubsystem
+    """Subsystem of the group."""

@@ -10,13 +10,19 @@ class DeleteNetworkPolicyRuleService(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.6.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NetworkPolicyRuleService(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     members: list[NestedNetworkPolicyRulePort]
+    """Protocols and ports that make up the service."""
     name: str
+    """Name shown in the CloudTower UI."""
     preset: bool
+    """True if it ships with the system and was not created by a user."""

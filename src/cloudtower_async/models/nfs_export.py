@@ -15,6 +15,7 @@ class DeleteNfsExport(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the export that is being deleted."""
 
 
 class NfsExport(
@@ -23,20 +24,38 @@ class NfsExport(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that serves the export."""
     description: str
+    """Free text about the export; empty if none was given."""
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     export_inode_id: str
+    """Id of the inode that is the root directory of the export."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inodes: list[NestedNfsInode] | None = None
+    """Files and directories in the export."""
     internal: bool
+    """True if the system created it for its own use."""
     ip_whitelist: str
+    """IP addresses or subnets of clients that may mount the export, separated by commas."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """Id of the export on its cluster."""
     name: str
+    """Display name of the export."""
     prioritized: bool | None = None  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int
+    """Default number of copies for new inodes; inodes that exist keep theirs."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool
+    """True for thin provisioning, False for thick."""

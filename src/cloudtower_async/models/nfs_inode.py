@@ -16,22 +16,42 @@ class NfsInode(
     """Since CloudTower 3.0.0."""
 
     assigned_size: int
+    """Capacity assigned to the file, in bytes."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
+    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     file: bool
+    """True for a file, false for a directory."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """Id of the inode on its cluster."""
     local_updated_at: str
+    """Time when the inode last changed, as ISO 8601 UTC text."""
     name: str
+    """Name of the file or directory."""
     nfs_export: NestedNfsExport
+    """Export that contains the inode."""
     parent_id: str
+    """Id of the directory that contains the inode."""
     prioritized: bool | None = None  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     shared_size: int
+    """Space shared with snapshots or clones, in bytes."""
     snapshot_num: int
+    """Number of snapshots of the file."""
     unique_logical_size: float | None = None  # since 4.1.0
+    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
     unique_size: int
+    """Space used by this resource alone, in bytes."""

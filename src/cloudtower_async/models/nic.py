@@ -38,30 +38,47 @@ class Nic(
     driver: str | None = None
     driver_state: NicDriverState | None = None
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
+    """IPv4 address of the gateway."""
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     ibdev: str | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
     ip_address: str | None = None
+    """IPv4 address."""
     is_sriov: bool | None = None
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str
+    """MAC address of the NIC."""
     max_vf_num: int | None = None
     model: str | None = None
+    """Model name of the hardware."""
     mtu: int
+    """Maximum transmission unit in bytes."""
     name: str
+    """Name shown in the CloudTower UI."""
     nic_uuid: str | None = None
     physical: bool
     rdma_enabled: bool | None = None
     running: bool
     speed: int | None = None
     subnet_mask: str | None = None
+    """Subnet mask, such as `255.255.255.0`."""
     total_vf_num: int | None = None
+    """Number of SR-IOV virtual functions."""
     type: NetworkType | None = None
+    """Kind of the resource; the enum lists the values."""
     up: bool
     used_vf_num: int | None = None
     user_usage: NicUserUsage | None = None  # since 3.3.0
+    """Use that the user has chosen for the device; None if none was chosen."""
     vds: NestedVds | None = None
+    """Virtual distributed switch."""
     vms: list[NestedVm] | None = None  # since 3.4.4
+    """VMs concerned."""

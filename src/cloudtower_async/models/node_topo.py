@@ -13,17 +13,27 @@ class NestedPosition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     column: int | None = None
+    """Column of the node slot, or None if unknown."""
     row: int | None = None
+    """Row of the node slot, or None if unknown."""
 
 
 class NodeTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     brick_topo: NestedBrickTopo | None = None
+    """Chassis that holds the node; None if it is in none."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     cluster_topo: NestedClusterTopo | None = None
+    """Topology of the cluster that the node belongs to."""
     host: NestedHost
+    """Host that the node is."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     position: NestedPosition
+    """Slot of the node in its chassis."""

@@ -16,6 +16,7 @@ class DeleteNvmfNamespaceSnapshot(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the namespace snapshot that is being deleted."""
 
 
 class NvmfNamespaceSnapshot(
@@ -24,16 +25,30 @@ class NvmfNamespaceSnapshot(
     """Since CloudTower 3.0.0."""
 
     consistency_group_snapshot: NestedConsistencyGroupSnapshot | None = None
+    """Consistency group snapshot of which this snapshot is a part; None if it was taken alone."""
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Time when the snapshot was taken, as ISO 8601 UTC text."""
     local_id: str
+    """Id of the snapshot on its cluster."""
     name: str
+    """Display name of the namespace snapshot."""
     nvmf_namespace: NestedNvmfNamespace | None = None
+    """Namespace from which the snapshot was taken; can be None."""
     nvmf_subsystem: NestedNvmfSubsystem
+    """Subsystem of the namespace."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     snapshot_group: NestedSnapshotGroup | None = None  # since 4.7.0
+    """Snapshot group that the snapshot belongs to; None if it belongs to none."""
     unique_size: int
+    """Physical space in bytes that the snapshot uses alone."""

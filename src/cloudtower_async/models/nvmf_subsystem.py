@@ -21,6 +21,7 @@ class DeleteNvmfSubsystem(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Id of the subsystem that is being deleted."""
 
 
 class NvmfSubsystemPolicyType(OpenEnum):
@@ -36,51 +37,100 @@ class NvmfSubsystem(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
     bps_max: int | None = None
+    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int | None = None
+    """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
     bps_rd_max: int | None = None
+    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int | None = None
+    """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
     bps_wr_max: int | None = None
+    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
     bps_wr_max_length: int | None = None
+    """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
+    """Business host groups that may access the storage object."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
+    """Business hosts that may access the storage object."""
     cluster: NestedCluster
+    """Cluster that serves the subsystem."""
     configuration_adaptive: bool | None = None  # since 4.7.0
+    """True if the allowlist adapts to its configuration automatically."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
+    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     description: str
+    """Free text about the subsystem; empty if none was given."""
     ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe of the erasure code."""
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
+    """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_use: bool
+    """True if the storage is offered to machines outside the cluster."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     io_size: int | None = None
+    """Size of an I/O operation in bytes."""
     iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     iops_max: int | None = None
+    """Limit of I/O operations per second during a burst."""
     iops_max_length: int | None = None
+    """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
+    """Limit of read operations per second; None without a limit."""
     iops_rd_max: int | None = None
+    """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
+    """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
+    """Limit of write operations per second; None without a limit."""
     iops_wr_max: int | None = None
+    """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
+    """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
+    """IP addresses or subnets that may connect, separated by commas."""
     iscsi_connections: list[NestedIscsiConnection] | None = None  # since 4.7.0
+    """Client connections that are open to this resource."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """Id of the subsystem on its cluster."""
     name: str
+    """Display name of the subsystem."""
     namespace_groups: list[NestedNamespaceGroup] | None = None
+    """Namespace groups of the subsystem."""
     namespaces: list[NestedNvmfNamespace] | None = None
+    """Namespaces that the subsystem offers."""
     nqn_name: str
+    """NQN under which hosts find the subsystem."""
     nqn_whitelist: str
+    """NQNs of hosts that may connect, separated by commas."""
     nvmf_namespaces_num: int | None = None  # since 4.7.0
+    """Number of namespaces of the subsystem; None if not reported."""
     policy: NvmfSubsystemPolicyType
+    """How access points are assigned to namespaces: `BALANCE` spreads them over nodes, `INHERIT` keeps the parent's."""
     prioritized: bool | None = None  # since 4.7.0
+    """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int
+    """Default number of copies for namespaces of the subsystem."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
+    """Default protection of namespaces of the subsystem: `REPLICA` (full copies) or `EC` (erasure coding)."""
     stripe_num: int
+    """Number of stripes."""
     stripe_size: int
+    """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool
+    """Whether namespaces of the subsystem are thinly provisioned by default."""

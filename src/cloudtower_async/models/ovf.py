@@ -19,16 +19,22 @@ class OvfCpu(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cores: int
+    """Number of CPU cores per socket."""
     sockets: int
+    """Number of CPU sockets."""
 
 
 class OvfDisk(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     bus: Bus
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     name: str
+    """Name shown in the CloudTower UI."""
     size: int
+    """Size in bytes."""
     type: VmDiskType
+    """Kind of the resource; the enum lists the values."""
 
 
 class OvfNic(Struct, kw_only=True, frozen=True, gc=False):
@@ -41,10 +47,18 @@ class ParsedOVF(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cpu: OvfCpu
+    """CPU layout: sockets and cores per socket."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     disks: list[OvfDisk]
+    """Physical disks concerned."""
     firmware: VmFirmware
+    """Boot firmware: `BIOS` or `UEFI`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     name: str
+    """Name shown in the CloudTower UI."""
     nics: list[OvfNic]
+    """NICs concerned."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""

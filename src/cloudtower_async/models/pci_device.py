@@ -54,18 +54,25 @@ class PciDevice(
     """Since CloudTower 4.6.0."""
 
     bus: str
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     bus_location: str
+    """PCI address of the device."""
     class_code: str
     device_type: str | None = None
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     function_num: str
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu_status: IommuStatus | None = None
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_state: PciDeviceMdevState | None = None
     mdev_type_id: str | None = None
     name: str
+    """Name shown in the CloudTower UI."""
     partitioning_state: PciDevicePartitionState | None = None
     product_id: str
     slot: str
@@ -75,10 +82,12 @@ class PciDevice(
     total_mdev_num: int | None = None
     total_partitioning_num: int | None = None
     total_vf_num: int | None = None
+    """Number of SR-IOV virtual functions."""
     usage_type: PciDeviceType | None = None
     used_mdev_num: int | None = None
     used_partitioning_num: int | None = None
     used_vf_num: int | None = None
     user_usage: PciDeviceUsage | None = None
+    """Use that the user has chosen for the device; None if none was chosen."""
     vendor_id: str
     verdor_name: str

@@ -12,14 +12,22 @@ class PmemDimm(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     capacity: int
+    """Capacity in bytes."""
     device_locator: str
     disk: NestedDisk | None = None
     health_status: DiskHealthStatus | None = None
+    """Health of the device; the enum lists the values."""
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     numa_node: int
+    """NUMA node that the device is attached to."""
     part_number: str
     remaining_life_percent: int | None = None
     version: str
+    """Version text."""

@@ -12,15 +12,23 @@ class DeleteRackTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class RackTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     brick_topoes: list[NestedBrickTopo] | None = None
+    """Chassis in the rack."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     height: int
+    """Height of the rack in rack units (U)."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     zone_topo: NestedZoneTopo
+    """Availability zone of the rack."""

@@ -21,9 +21,16 @@ class RegistryService(
     """Since CloudTower 4.7.2."""
 
     application: NestedCloudTowerApplication | None = None
+    """Application that runs the registry; None if not reported."""
     description: str | None = None
+    """Free text about the registry."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     hostname: str
+    """Host name under which the registry is reachable."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     usage: RegistryServiceUsage
+    """Who uses the registry: Kubernetes clusters (`SKS`) or users (`USER`)."""

@@ -76,38 +76,74 @@ class ReplicaVm(
     """Since CloudTower 4.6.0."""
 
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
+    """Other CloudTower that takes part in the replication; None if both sides belong to this one."""
     failover_test_object_descriptor: NestedReplicationObjectDescriptor | None = None
+    """Object that a failover test created; None if there was no test."""
     failover_test_replica_group: str | None = None
+    """Group of the objects that a failover test created; internal to the service."""
     failover_test_vm: NestedVm | None = None
+    """VM that a failover test created; None if there was no test."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inbound: bool | None = None
+    """Whether the replication comes in from another CloudTower."""
     iscsi_lun: NestedIscsiLun | None = None
+    """Replica LUN; None for other types."""
     last_out_of_sync_at: str | None = None  # since 4.9.0
+    """Time when synchronous replication last fell out of step, as ISO 8601 UTC text; None if it never did."""
     last_out_of_sync_reason: str | None = None  # since 4.9.0
+    """Why synchronous replication last fell out of step; None if it never did."""
     last_synced_at: str | None = None  # since 4.9.0
+    """Time when the replica last matched the original, as ISO 8601 UTC text."""
     method: ReplicationMethod | None = None  # since 4.9.0
+    """Whether the data is replicated continuously (`SYNC`) or at intervals (`ASYNC`)."""
     object_descriptor: NestedReplicationObjectDescriptor | None = None
+    """Name and local id of the replica; None if it does not exist yet."""
     origin_iscsi_lun: NestedIscsiLun | None = None
+    """Original LUN; None for other types or if this CloudTower does not manage it."""
     origin_object_descriptor: NestedReplicationObjectDescriptor
+    """Name and local id of the original object."""
     origin_vm: NestedVm | None = None
+    """Original VM; None for other types or if this CloudTower does not manage it."""
     origin_vm_cluster_local_id: str | None = None
+    """Local id of the original VM's cluster."""
     origin_vm_cluster_name: str | None = None
+    """Name of the original VM's cluster."""
     origin_vm_local_id: str | None = None
+    """Local id of the original VM."""
     origin_vm_name: str | None = None
+    """Name of the original VM."""
     replica_group: str | None = None
+    """Group of replicas; internal to the service."""
     replication_group: str | None = None
+    """Group of objects that are replicated together; internal to the service."""
     replication_plan: NestedReplicationPlan | None = None
+    """Plan that maintains the replica at intervals; None for synchronous replication."""
     replication_service: NestedReplicationService
+    """Replication service that maintains the replica."""
     replication_target_executions: list[NestedReplicationTargetExecution] | None = None
+    """Runs of the replication per object."""
     resource_version: int | None = None  # since 4.9.0
+    """Version counter of the record, used internally."""
     restore_points: list[NestedReplicationRestorePoint] | None = None
+    """Points in time to which the replica can be restored."""
     state: ReplicaVmState
+    """State of the replica, such as `READY`, `REPLICATING` or `FAILOVER`."""
     sync_replication_object_status: SyncReplicationObjectStatus | None = None  # since 4.9.0
+    """Problem that blocks synchronous replication; None if there is none."""
     sync_replication_plan: NestedSyncReplicationPlan | None = None  # since 4.9.0
+    """Plan that maintains the replica continuously; None for replication at intervals."""
     sync_replication_status: SyncReplicationStatus | None = None  # since 4.9.0
+    """State of synchronous replication, such as `SYNCED`; None for replication at intervals."""
     targets_deletable: bool | None = None
+    """Whether the replicated objects at the target may be deleted; None if not reported."""
     type: ReplicationObjectType
+    """Kind of object that is replicated: `VM`, `ISCSI_LUN`, `NVMF_NAMESPACE` or `CONSISTENCY_GROUP`."""
     updated_at: str
+    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
     vm: NestedVm | None = None
+    """Replica VM; None for other types or before it exists."""

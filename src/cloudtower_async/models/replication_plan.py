@@ -35,6 +35,7 @@ class NestedReplicationPlanExecution(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.6.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class ReplicationPlan(
@@ -51,59 +52,116 @@ class ReplicationPlan(
     """Since CloudTower 4.6.0."""
 
     abort_window_unfinished: bool | None = None
+    """Whether runs that are unfinished when the time window ends are aborted."""
     activation_timestamp: str | None = None
+    """Time when the plan was activated, as ISO 8601 UTC text; None if not reported."""
     compression: bool
+    """Whether the replicated data is compressed on the way."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
+    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     ec_k: int | None = None
+    """Number of data blocks per erasure-coded stripe at the target; None with replicas."""
     ec_m: int | None = None
+    """Number of parity blocks per erasure-coded stripe at the target; None with replicas."""
     enable_window: bool
+    """Whether replication runs only within the time window."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
+    """Other CloudTower that takes part in the replication; None if both sides belong to this one."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inbound: bool | None = None
+    """Whether the replication comes in from another CloudTower."""
     interval: int
+    """Number of `period` units between runs."""
     ip_mapping: list[NestedReplicationIPAddressMapping]
+    """Which IP settings at the target replace those at the source."""
     iscsi_luns: list[NestedIscsiLun] | None = None
+    """LUNs that the plan replicates."""
     keep_mac_address: bool | None = None
+    """Whether replicas keep the MAC addresses of the originals."""
     keep_policy: BackupPlanKeepPolicy | None = None
+    """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
     last_execute_status: BackupPlanExecutionStatus
+    """Result of the last execution."""
     last_execute_status_message: str | None = None
+    """Message about the last scheduled run; None or empty if there is nothing to report."""
     last_execute_success_job_count: int | None = None
+    """Number of jobs that succeeded in the last scheduled run."""
     last_execute_total_job_count: int | None = None
+    """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
+    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
     last_manual_execute_status: BackupPlanExecutionStatus
+    """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None
+    """Message about the last run started by hand; None or empty if there is nothing to report."""
     last_manual_execute_success_job_count: int | None = None
+    """Number of jobs that succeeded in the last run started by hand."""
     last_manual_execute_total_job_count: int | None = None
+    """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
+    """Time of the last run started by hand, as ISO 8601 UTC text; None if there was no such run."""
     name: str
+    """Display name of the replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]
+    """Which network of the target replaces each network of the source."""
     next_execution_time: str | None = None
+    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
     objects_descriptor: list[NestedReplicationObjectDescriptor]
+    """Names and local ids of the objects that the plan replicates."""
     period: ReplicationPlanPeriod
+    """Unit of the interval between runs, such as `HOURLY`."""
     phase: BackupPlanPhase | None = None
+    """Scheduling phase of the plan, such as `SCHEDULING` or `PAUSED`; None if not reported."""
     replica_name_rule: ReplicaNameRule
+    """How replicas are named: like the original (`ORIGIN`), or with a `PREFIX` or `SUFFIX`."""
     replica_name_setting: str | None = None
+    """Prefix or suffix for the names of replicas; None or empty with the rule `ORIGIN`."""
     replica_num: int | None = None
+    """Number of copies that the storage at the target keeps; None with erasure coding."""
     replica_vms: list[NestedReplicaVm] | None = None
+    """Replicas that the plan maintains."""
     replication_plan_executions: list[NestedReplicationPlanExecution] | None = None
+    """Runs of the plan."""
     replication_restore_points: list[NestedReplicationRestorePoint] | None = None
+    """Restore points that the plan has made at the target."""
     replication_target_executions: list[NestedReplicationTargetExecution] | None = None
+    """Runs of the replication per object."""
     resiliency_type: ResiliencyType | None = None
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     snapshot_consistent_type: ConsistentType | None = None
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     status: BackupPlanStatus
+    """Whether the plan is active: `WORKING`, `PAUSED` or `STOPPED`."""
     storage_policy: VmVolumeElfStoragePolicyType
+    """Storage policy of the replicas at the target."""
     target_cluster: NestedCluster | None = None
+    """Cluster that receives the replicas; None if this CloudTower does not manage it."""
     target_cluster_descriptor: NestedReplicationClusterDescriptor
+    """Name and local id of the cluster that receives the replicas."""
     target_replication_service: NestedReplicationService
+    """Replication service at the target."""
     thin_provision: bool | None = None
+    """True for thin provisioning, False for thick."""
     time_points: list[NestedBackupPlanTimePoint]
+    """Times at which the plan runs."""
     type: ReplicationPlanType
+    """Kind of objects that the plan replicates: `VM` or `STORAGE_VOLUME`."""
     updated_at: str
+    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
     vms: list[NestedVm] | None = None
+    """VMs that the plan replicates."""
     weekdays: list[WeekdayTypeEnum] | None = None
+    """Days of the week on which the plan runs when its period is `WEEKLY`."""
     window_end: str | None = None
+    """End of the time window."""
     window_start: str | None = None
+    """Start of the time window."""

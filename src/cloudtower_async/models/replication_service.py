@@ -16,12 +16,14 @@ class NestedFailoverExecution(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedPermanentFailoverExecution(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedReplicationServiceNetwork(
@@ -30,10 +32,15 @@ class NestedReplicationServiceNetwork(
     """Since CloudTower 4.7.0."""
 
     gateway: str | None = None
+    """IPv4 address of the gateway."""
     ip: str
+    """IP address."""
     mask: str
+    """Subnet mask of the service in this network."""
     type: BackupServiceNetworkType
+    """Network used: the `MANAGEMENT` network, the `STORAGE` network or a `NEW_NIC`."""
     vlan_id: str
+    """Id of the VM network."""
 
 
 class ReplicationService(
@@ -50,25 +57,48 @@ class ReplicationService(
     """Since CloudTower 4.7.0."""
 
     application: NestedCloudTowerApplication | None = None
+    """Application that runs the service; None if not reported."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     failover_executions: list[NestedFailoverExecution] | None = None
+    """Failovers that the service has run."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     kube_config: str
+    """Internal configuration of the service. Treat it as a secret."""
     management_network: NestedReplicationServiceNetwork
+    """Network settings of the service for management."""
     max_failback_jobs: int | None = None
+    """Maximum number of failback jobs that run at the same time."""
     max_failback_speed_limit: float | None = None
+    """Limit on the transfer rate of failback jobs; None if not set. Unit not documented."""
     max_replication_jobs: int | None = None
+    """Maximum number of replication jobs that run at the same time."""
     max_replication_speed_limit: float | None = None
+    """Limit on the transfer rate of replication jobs; None if not set. Unit not documented."""
     max_retry_times: int | None = None
+    """Maximum number of retries of a failed job."""
     name: str
+    """Display name of the replication service."""
     permanent_failover_execution: list[NestedPermanentFailoverExecution] | None = None
+    """Permanent failovers that the service has run."""
     replication_clusters: list[NestedCluster] | None = None
+    """Clusters whose objects the service replicates."""
     replication_clusters_descriptor: list[NestedReplicationClusterDescriptor]
+    """Names and local ids of these clusters."""
     replication_network: NestedReplicationServiceNetwork
+    """Network settings of the service for the replicated data."""
     replication_plans: list[NestedReplicationPlan] | None = None
+    """Plans that replicate at intervals with this service."""
     retry_interval: int | None = None
+    """Time between retries. Unit not documented."""
     storage_network: NestedReplicationServiceNetwork
+    """Network settings of the service for access to the storage."""
     sync_replication_plans: list[NestedSyncReplicationPlan] | None = None  # since 4.9.0
+    """Plans that replicate continuously with this service."""
     updated_at: str
+    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""

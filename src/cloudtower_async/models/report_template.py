@@ -12,15 +12,19 @@ class DeleteReportTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedExecutePlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
+    """True if the feature or device is switched on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     period: str
     retain: int
+    """Retention. Unit not documented."""
     start_at: str
 
 
@@ -28,7 +32,9 @@ class NestedReportTask(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class ReportResourceInputEnum(OpenEnum):
@@ -54,9 +60,13 @@ class NestedResourceMeta(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     fields: list[str]
+    """Names of the fields in the report."""
     filter: dict[str, Any]
+    """Filter of the resources."""
     name: str
+    """Name shown in the CloudTower UI."""
     type: ReportResourceInputEnum
+    """Kind of the resource; the enum lists the values."""
 
 
 class ReportTemplate(
@@ -65,11 +75,19 @@ class ReportTemplate(
     """Since CloudTower 3.0.0."""
 
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     description: str
+    """Free text for people; an empty text means no description."""
     execute_plan: list[NestedExecutePlan]
+    """Schedules on which reports are generated."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     preset: str | None = None
+    """True if it ships with the system and was not created by a user."""
     resource_meta: list[NestedResourceMeta]
+    """Resources and fields that the report contains."""
     task_num: int
     tasks: list[NestedReportTask] | None = None
+    """Tasks concerned."""

@@ -10,12 +10,16 @@ class ResourceChangeEvent(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     action: str | None = None
+    """Action to perform or performed."""
     created_at: str | None = None
+    """Creation time as ISO 8601 UTC text."""
     new_value: str | None = None
     old_value: str | None = None
     prev_revision: str | None = None
     resource_id: str | None = None
+    """Id of the resource concerned; None if it concerns none."""
     resource_type: str | None = None
+    """Type of the resource concerned, such as `Vm`."""
     revision: str
 
 
@@ -31,5 +35,8 @@ class ResourceChangeResponse(
     compact_revision: str
     current_revision: str
     data: list[ResourceChangeEvent]
+    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     ec: str
+    """Error code of the answer."""
     error: Any = None
+    """Details of the error."""

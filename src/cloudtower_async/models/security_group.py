@@ -14,22 +14,32 @@ class DeleteSecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     labels: list[NestedLabel]
+    """Labels attached to the resource."""
 
 
 class SecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     everoute_cluster: NestedEverouteCluster
+    """Everoute service concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
+    """Isolation policies concerned."""
     label_groups: list[NestedLabelGroup] | None = None
+    """Groups of labels; a resource matches a group if it has all its labels."""
     name: str
+    """Name shown in the CloudTower UI."""
     security_policies: list[NestedSecurityPolicy] | None = None
+    """Security policies concerned."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

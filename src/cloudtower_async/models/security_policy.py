@@ -15,16 +15,22 @@ class DeleteSecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     communicable: bool
+    """Whether the protected VMs may communicate with each other."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
+    """Security group concerned."""
     security_group_id: str | None = None  # since 4.4.0
+    """Id of the security group."""
     selector: list[NestedLabel]
+    """Labels that select the VMs which the rule matches."""
     selector_ids: list[str]
+    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
 
 
 class PolicyMode(OpenEnum):
@@ -38,12 +44,22 @@ class SecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     apply_to: list[NestedSecurityPolicyApply]
+    """Targets that the policy protects."""
     description: str
+    """Free text for people; an empty text means no description."""
     egress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for outgoing traffic."""
     everoute_cluster: NestedEverouteCluster
+    """Everoute service concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None
+    """Rules for incoming traffic."""
     is_blocklist: bool | None = None  # since 4.5.0
+    """True if the rules list denied traffic, false if they list allowed traffic."""
     name: str
+    """Name shown in the CloudTower UI."""
     policy_mode: PolicyMode | None = None
+    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
     statistics: NestedSecurityPolicyStatistics | None = None  # since 4.6.0
+    """Counters of traffic that matched the policy; None if not collected."""

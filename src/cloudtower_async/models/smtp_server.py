@@ -18,9 +18,16 @@ class SmtpServer(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
+    """Free text about the mail server."""
     host: str
+    """Host name or IP address of the mail server."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Display name of the mail server."""
     port: int
+    """TCP port of the mail server."""
     secure_mode: SmtpSecureMode | None = None
+    """Encryption of the connection: `SSL`, `STARTTLS` or `UNSPECIFIED`."""
     username: str | None = None
+    """User name at the mail server; None if it needs no login."""

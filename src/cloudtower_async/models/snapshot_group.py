@@ -14,6 +14,7 @@ class DeleteSnapshotGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class ProtectSnapshotStatus(OpenEnum):
@@ -40,8 +41,11 @@ class NestedSnapshotGroupVmInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     disks: list[NestedSnapshotGroupVmDiskInfo]
+    """Physical disks concerned."""
     vm_id: str
+    """Id of the VM."""
     vm_name: str
+    """Name of the VM."""
     vm_snapshot_status: ProtectSnapshotStatus
 
 
@@ -55,17 +59,27 @@ class SnapshotGroup(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     deleted: bool
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     estimated_recycling_time: str | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool | None = None
+    """True if the system created it for its own use."""
     keep: bool
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int
+    """Logical space used by this resource alone, in bytes."""
     name: str
+    """Name shown in the CloudTower UI."""
     object_num: int
+    """Number of protected objects."""
     snapshot_plan_task: NestedSnapshotPlanTask
     vm_info: list[NestedSnapshotGroupVmInfo]
     vm_snapshots: list[NestedVmSnapshot] | None = None
+    """VM snapshots concerned."""

@@ -17,6 +17,7 @@ class DeleteSnapshotPlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class SnapshotPlanExecuteType(OpenEnum):
@@ -49,29 +50,44 @@ class SnapshotPlan(
     auto_delete_num: int
     auto_execute_num: int
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     description: str
+    """Free text for people; an empty text means no description."""
     end_time: str | None = None
+    """End time as ISO 8601 UTC text."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exec_h_m: dict[str, Any] | None = None
     execute_intervals: list[int]
     execute_plan_type: SnapshotPlanExecuteType
     execution_tasks: list[NestedSnapshotPlanTask] | None = None
     healthy: bool
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     last_execute_end_time: str | None = None
     last_execute_status: SnapshotPlanExecuteStatus
+    """Result of the last execution."""
     last_execute_time: str | None = None
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int
+    """Logical space used by this resource alone, in bytes."""
     manual_delete_num: int
     manual_execute_num: int
     mirror: bool
+    """True if the NIC receives mirrored traffic."""
     name: str
+    """Name shown in the CloudTower UI."""
     next_execute_time: str | None = None
+    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
     object_num: int
+    """Number of protected objects."""
     physical_size_bytes: int
     remain_snapshot_num: int
     snapshot_group_num: int
     start_time: str
+    """Start time as ISO 8601 UTC text."""
     status: SnapshotPlanStatus
+    """Current status; the enum lists the values."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

@@ -36,13 +36,22 @@ class SnapshotPlanTask(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     end_time: str | None = None
+    """End time as ISO 8601 UTC text."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool | None = None
+    """True if the system created it for its own use."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     snapshot_group: NestedSnapshotGroup | None = None
     snapshot_plan: NestedSnapshotPlan
     start_time: str
+    """Start time as ISO 8601 UTC text."""
     status: SnapshotPlanExecuteStatus
+    """Current status; the enum lists the values."""
     type: SnapshotPlanTaskType
+    """Kind of the resource; the enum lists the values."""

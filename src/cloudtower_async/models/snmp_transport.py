@@ -16,6 +16,7 @@ class DeleteSnmpTransport(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class SnmpTransport(
@@ -28,17 +29,32 @@ class SnmpTransport(
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str | None = None
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: SnmpAuthProtocol | None = None
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     community: str | None = None
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     port: int
+    """Port number."""
     privacy_pass_phrase: str | None = None
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: SnmpPrivacyProtocol | None = None
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
+    """Network protocol."""
     username: str | None = None
+    """User name of the account."""
     version: SnmpVersion
+    """Version text."""

@@ -16,6 +16,7 @@ class DeleteSnmpTrapReceiver(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class SnmpLanguageCode(OpenEnum):
@@ -35,21 +36,40 @@ class SnmpTrapReceiver(
     """Since CloudTower 3.0.0."""
 
     auth_pass_phrase: str | None = None
+    """Passphrase for authentication (SNMP v3). Treat it as a secret."""
     auth_protocol: SnmpAuthProtocol | None = None
+    """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     community: str | None = None
+    """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
+    """True if the feature or device is switched off."""
     engine_id: str | None = None
+    """SNMP engine id of the receiver; used with v3."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: str
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inform: bool
+    """True to send acknowledged informs, false to send plain traps."""
     language_code: SnmpLanguageCode
+    """Language of the notifications: `EN_US` or `ZH_CN`."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     port: int
+    """Port number."""
     privacy_pass_phrase: str | None = None
+    """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: SnmpPrivacyProtocol | None = None
+    """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
+    """Network protocol."""
     username: str | None = None
+    """User name of the account."""
     version: SnmpVersion
+    """Version text."""

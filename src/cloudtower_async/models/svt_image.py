@@ -14,12 +14,22 @@ class SvtImage(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that stores the image."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """Id of the image on its cluster."""
     name: str
+    """Display name of the VM tools image."""
     path: str
+    """Path of the image file in the cluster's storage."""
     size: int
+    """Size of the image file in bytes."""
     version: int
+    """Version number of the VM tools on the image."""
     vm_disks: list[NestedVmDisk] | None = None
+    """CD-ROM drives in which the image is mounted."""

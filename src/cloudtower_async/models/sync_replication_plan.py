@@ -42,50 +42,98 @@ class SyncReplicationPlan(
     """Since CloudTower 4.9.0."""
 
     activation_timestamp: str | None = None
+    """Time when the plan was activated, as ISO 8601 UTC text; None if not reported."""
     compression: bool
+    """Whether the replicated data is compressed on the way."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     data_version: int | None = None
+    """Version counter of the replicated data, used internally; None if not reported."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
+    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     ec_k: int | None = None
+    """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None
+    """Number of parity blocks per stripe of the erasure code."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
+    """Other CloudTower that takes part in the replication; None if both sides belong to this one."""
     failover_test_ip_mapping: list[NestedReplicationIPAddressMapping] | None = None
+    """Which IP settings replace the originals in a failover test."""
     failover_test_keep_mac_address: bool | None = None
+    """Whether VMs keep their MAC addresses in a failover test."""
     failover_test_name_rule: ReplicaNameRule
+    """How VMs of a failover test are named: like the original, or with a prefix or suffix."""
     failover_test_name_setting: str
+    """Prefix or suffix for the names of VMs of a failover test."""
     failover_test_network_mapping: list[NestedReplicationPlanNetworkMapping] | None = None
+    """Which networks replace the originals in a failover test."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inbound: bool | None = None
+    """Whether the replication comes in from another CloudTower."""
     initialization_time_point: str | None = None
+    """When the first full synchronization starts; None if not set."""
     interval: int | None = None
+    """Number of `period` units between restore points; None if not set."""
     ip_mapping: list[NestedReplicationIPAddressMapping]
+    """Which IP settings at the target replace those at the source."""
     keep_mac_address: bool | None = None
+    """Whether replicas keep the MAC addresses of the originals."""
     keep_policy: BackupPlanKeepPolicy | None = None
+    """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
     name: str
+    """Display name of the synchronous replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]
+    """Which network of the target replaces each network of the source."""
     objects_descriptor: list[NestedReplicationObjectDescriptor]
+    """Names and local ids of the objects that the plan replicates."""
     period: ReplicationPlanPeriod | None = None
+    """Unit of the interval between restore points, such as `HOURLY`; None if not set."""
     phase: BackupPlanPhase | None = None
+    """Scheduling phase of the plan, such as `SCHEDULING` or `PAUSED`; None if not reported."""
     replica_name_rule: ReplicaNameRule
+    """How replicas are named: like the original (`ORIGIN`), or with a `PREFIX` or `SUFFIX`."""
     replica_name_setting: str | None = None
+    """Prefix or suffix for the names of replicas; None or empty with the rule `ORIGIN`."""
     replica_num: int | None = None
+    """Number of copies that the storage at the target keeps; None with erasure coding."""
     replica_vms: list[NestedReplicaVm] | None = None
+    """Replicas that the plan maintains."""
     replication_restore_points: list[NestedReplicationRestorePoint] | None = None
+    """Restore points that the plan has made at the target."""
     resiliency_type: ResiliencyType | None = None
+    """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     resource_version: int | None = None
+    """Version counter of the record, used internally."""
     snapshot_consistent_type: ConsistentType | None = None
+    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     status: BackupPlanStatus
+    """Whether the plan is active: `WORKING`, `PAUSED` or `STOPPED`."""
     storage_encrypted: bool | None = None
+    """True if the data is encrypted at rest."""
     storage_policy: VmVolumeElfStoragePolicyType
+    """Storage policy of the replicas at the target."""
     target_cluster: NestedCluster | None = None
+    """Cluster that receives the replicas; None if this CloudTower does not manage it."""
     target_cluster_descriptor: NestedReplicationClusterDescriptor
+    """Name and local id of the cluster that receives the replicas."""
     target_replication_service: NestedReplicationService
+    """Replication service at the target."""
     thin_provision: bool | None = None
+    """True for thin provisioning, False for thick."""
     time_points: list[NestedBackupPlanTimePoint] | None = None
+    """Times at which the plan runs."""
     type: ReplicationPlanType
+    """Kind of objects that the plan replicates: `VM` or `STORAGE_VOLUME`."""
     updated_at: str
+    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
     vms: list[NestedVm] | None = None
+    """VMs that the plan replicates."""
     weekdays: list[WeekdayTypeEnum] | None = None
+    """Days of the week on which the plan runs when its period is `WEEKLY`."""

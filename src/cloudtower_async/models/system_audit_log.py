@@ -11,11 +11,20 @@ class SystemAuditLog(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     action: str
+    """Action to perform or performed."""
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     finished_at: str | None = None
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str | None = None
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     message: str
+    """Text for people; its language follows the `content-language` header."""
     resource_id: str | None = None
+    """Id of the resource concerned; None if it concerns none."""
     status: UserAuditLogStatus | None = None
+    """Current status; the enum lists the values."""

@@ -23,15 +23,26 @@ class UsbDevice(
 
     binded: bool
     description: str
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
+    """Host that the resource belongs to or runs on."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     manufacturer: str
     name: str
+    """Name shown in the CloudTower UI."""
     size: int
+    """Size in bytes."""
     status: UsbDeviceStatus
+    """Current status; the enum lists the values."""
     usb_type: str
     vm: NestedVm | None = None
+    """VM that the resource belongs to."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

@@ -10,6 +10,7 @@ class DeleteUser(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class LoginResponse(HoldsSecrets, kw_only=True, frozen=True, gc=False):
@@ -28,6 +29,7 @@ class NestedPasswordRecoverQa(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
+    """True if the feature or device is switched on."""
     items: list[NestedPasswordReoverQaItem] | None = None
 
 
@@ -35,7 +37,9 @@ class NestedUserRoleNext(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class UserRole(OpenEnum):
@@ -59,17 +63,25 @@ class User(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str | None = None
+    """Id of the authentication configuration, needed for accounts of a directory or single sign-on."""
     display_username: str
     email_address: str | None = None
+    """E-mail address of the account."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     ldap_dn: str | None = None
     mobile_phone: str | None = None
+    """Mobile phone number."""
     name: str
+    """Name shown in the CloudTower UI."""
     password_expired: bool | None = None
     password_recover_qa: NestedPasswordRecoverQa | None = None
     password_updated_at: str | None = None
     role: UserRole | None = None
     roles: list[NestedUserRoleNext] | None = None
     source: UserSource
+    """Source of the user account or data; the enum lists the values."""
     username: str
+    """User name of the account."""

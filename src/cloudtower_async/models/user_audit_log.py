@@ -12,16 +12,29 @@ class UserAuditLog(Struct, kw_only=True, frozen=True, gc=False, rename={"created
     """Since CloudTower 3.0.0."""
 
     action: str
+    """Action to perform or performed."""
     auth_type: str | None = None  # since 3.4.4
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     finished_at: str | None = None
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_address: str
+    """IPv4 address."""
     message: str
+    """Text for people; its language follows the `content-language` header."""
     resource_id: str | None = None
+    """Id of the resource concerned; None if it concerns none."""
     resource_type: str | None = None
+    """Type of the resource concerned, such as `Vm`."""
     started_at: str | None = None
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: UserAuditLogStatus | None = None
+    """Current status; the enum lists the values."""
     user: NestedUser | None = None
+    """User who started it."""
     username: str | None = None  # since 3.4.4
+    """User name of the account."""

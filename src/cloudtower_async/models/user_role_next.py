@@ -11,6 +11,7 @@ class DeleteRole(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class UserRolePlatform(OpenEnum):
@@ -37,8 +38,12 @@ class UserRoleNext(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     actions: list[str]
+    """Permissions of the role; `*` stands for all."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     platform: UserRolePlatform
     preset: UserRolePreset | None = None
+    """True if it ships with the system and was not created by a user."""
     users: list[NestedUser] | None = None

@@ -28,17 +28,27 @@ class V2EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     code: str
+    """Error code."""
     expire_date: str
+    """Date on which the license expires, as ISO 8601 UTC text."""
     feature_type: EverouteFeatureType
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     max_socket_num: int | None = None
+    """Maximum number of licensed CPU sockets."""
     max_vcpu_num: int | None = None
     max_vm_num: int | None = None
     max_vpc_socket_num: int | None = None
     pricing_type: EverouteLicensePricingType | None = None
     serial: str
+    """Serial number."""
     sign_date: str
+    """Date on which the license was issued, as ISO 8601 UTC text."""
     software_edition: SoftwareEdition
+    """Edition of the software license."""
     type: LicenseType
+    """Kind of the resource; the enum lists the values."""
     uid: str
+    """Unique id of the license."""
     version: int
+    """Version text."""

@@ -16,6 +16,7 @@ class DeleteVds(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class Vds(
@@ -25,16 +26,27 @@ class Vds(
 
     bond_mode: str
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
+    """Everoute service concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     nics: list[NestedNic] | None = None
+    """NICs concerned."""
     ovsbr_name: str
     type: NetworkType
+    """Kind of the resource; the enum lists the values."""
     vlans: list[NestedVlan] | None = None
+    """Virtual networks concerned."""
     vlans_num: int
     work_mode: str | None = None

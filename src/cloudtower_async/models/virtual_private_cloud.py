@@ -17,20 +17,25 @@ class DeleteVirtualPrivateCloud(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVirtualPrivateCloudIsolationPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     vm: NestedVm
+    """VM that the resource belongs to."""
 
 
 class NestedVirtualPrivateCloudSecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class VirtualPrivateCloud(
@@ -40,14 +45,25 @@ class VirtualPrivateCloud(
 
     associate_external_subnet_num: int | None = None
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     isolation_policies: list[NestedVirtualPrivateCloudIsolationPolicy] | None = None
+    """Isolation policies concerned."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mtu: int | None = None
+    """Maximum transmission unit in bytes."""
     name: str
+    """Name shown in the CloudTower UI."""
     route_tables: list[NestedVirtualPrivateCloudRouteTable] | None = None
     security_groups: list[NestedVirtualPrivateCloudSecurityGroup] | None = None
+    """Security groups concerned."""
     security_policies: list[NestedVirtualPrivateCloudSecurityPolicy] | None = None
+    """Security policies concerned."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
+    """VPC subnets that belong to the VPC or use the table."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.5.0
+    """VPC service concerned."""

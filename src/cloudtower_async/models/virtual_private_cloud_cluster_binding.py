@@ -15,9 +15,16 @@ class VirtualPrivateCloudClusterBinding(
     """Since CloudTower 4.2.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     mtu: int | None = None
+    """Maximum transmission unit in bytes."""
     vds: NestedVds
+    """Virtual distributed switch."""
     vlan_id: int
+    """VLAN ID from 0 to 4095."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.5.0
+    """VPC service concerned."""

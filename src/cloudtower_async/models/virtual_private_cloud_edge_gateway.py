@@ -17,12 +17,14 @@ class NestedVirtualPrivateCloudEdgeGatewayInstanceStatus(
     """Since CloudTower 4.6.0."""
 
     is_health: bool
+    """Whether the instance is healthy."""
 
 
 class NestedVirtualPrivateCloudEdgeGatewayStatus(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     instances: list[NestedVirtualPrivateCloudEdgeGatewayInstanceStatus] | None = None
+    """Instances of the service."""
 
 
 class VirtualPrivateCloudEdgeGateway(
@@ -31,10 +33,18 @@ class VirtualPrivateCloudEdgeGateway(
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup | None = None  # since 4.8.0
+    """Edge gateway group concerned."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     status: NestedVirtualPrivateCloudEdgeGatewayStatus | None = None
+    """Current status; the enum lists the values."""
     vdses: list[NestedVds] | None = None
+    """Virtual distributed switches concerned."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.8.0
+    """VPC service concerned."""

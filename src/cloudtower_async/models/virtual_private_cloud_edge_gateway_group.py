@@ -15,9 +15,14 @@ class VirtualPrivateCloudEdgeGatewayGroup(
 
     active_edge_gateway_ids: list[str]
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     edge_gateways: list[NestedVirtualPrivateCloudEdgeGateway] | None = None
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     primary_edge_gateway_id: str | None = None
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.8.0
+    """VPC service concerned."""

@@ -20,19 +20,36 @@ class VirtualPrivateCloudExternalSubnet(
     """Since CloudTower 4.2.0."""
 
     cidr: str
+    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     edge_gateway: NestedVirtualPrivateCloudEdgeGateway | None = None  # since 4.5.0
+    """Edge gateway that connects the VPC to the outside."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exclusive: bool | None = None  # since 4.5.0
+    """Whether only one VPC uses the external subnet or group."""
     floating_ip_cidr: str | None = None
+    """Range within the subnet for floating IP addresses, in CIDR notation; None if not set."""
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
+    """Floating IP addresses taken from the external subnet or group."""
     gateway: str
+    """IPv4 address of the gateway."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     nat_gateway_cidr: str | None = None
+    """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
+    """NAT gateways that use the external subnet or group."""
     router_gateway_cidr: str | None = None
+    """Range within the subnet for router gateways, in CIDR notation; None if not set."""
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
+    """Router gateways that use the external subnet or group."""
     vlan: NestedVlan
+    """VM network that the NIC is connected to."""
     vpc: NestedVirtualPrivateCloud | None = None
+    """Virtual private cloud concerned."""

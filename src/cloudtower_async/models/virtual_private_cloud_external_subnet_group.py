@@ -21,13 +21,21 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     """Since CloudTower 4.6.0."""
 
     cidr: str
+    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     edge_gateway_id: str
+    """Id of the edge gateway."""
     floating_ip_cidr: str | None = None
+    """Range within the subnet for floating IP addresses, in CIDR notation; None if not set."""
     gateway: str
+    """IPv4 address of the gateway."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     nat_gateway_cidr: str | None = None
+    """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None
+    """Range within the subnet for router gateways, in CIDR notation; None if not set."""
     vlan_id: str
+    """VLAN ID from 0 to 4095."""
 
 
 class VirtualPrivateCloudExternalSubnetGroup(
@@ -36,15 +44,26 @@ class VirtualPrivateCloudExternalSubnetGroup(
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
+    """Edge gateway group concerned."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exclusive: bool
+    """Whether only one VPC uses the external subnet or group."""
     external_subnets_spec: list[NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec]
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
+    """Floating IP addresses taken from the external subnet or group."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
+    """NAT gateways that use the external subnet or group."""
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
+    """Router gateways that use the external subnet or group."""
     shared_in_edge_gateway_group: bool
     vpc: NestedVirtualPrivateCloud | None = None
+    """Virtual private cloud concerned."""

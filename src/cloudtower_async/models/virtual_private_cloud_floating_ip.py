@@ -20,12 +20,14 @@ class BatchCreateVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True
     """Since CloudTower 4.6.0."""
 
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
 class DeleteVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VirtualPrivateCloudFloatingIp(
@@ -34,10 +36,18 @@ class VirtualPrivateCloudFloatingIp(
     """Since CloudTower 4.2.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_ip: str | None = None
+    """External IP address."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
+    """External IP addresses."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
+    """External subnet concerned."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
+    """External subnet group concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -20,14 +20,18 @@ class DeleteVirtualPrivateCloudNatGateway(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVpcDnatRuleType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     port: int
+    """Port number."""
     target_ip: str
+    """Internal IP address that traffic is forwarded to."""
     target_port: int
+    """Internal port that traffic is forwarded to."""
 
 
 class VirtualPrivateCloudNatGateway(
@@ -36,14 +40,26 @@ class VirtualPrivateCloudNatGateway(
     """Since CloudTower 4.2.0."""
 
     dnat_rules: list[NestedVpcDnatRuleType] | None = None
+    """Rules that forward external ports to internal addresses (DNAT)."""
     enable_dnat: bool | None = None
+    """Whether external ports are forwarded to internal addresses (DNAT)."""
     enable_snat: bool | None = None
+    """Whether internal addresses are translated for outgoing traffic (SNAT)."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_ip: str | None = None
+    """External IP address."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
+    """External IP addresses."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
+    """External subnet concerned."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
+    """External subnet group concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -13,6 +13,7 @@ class DeleteVirtualPrivateCloudRouteTable(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VirtualPrivateCloudRouteNextHopType(OpenEnum):
@@ -28,9 +29,13 @@ class NestedVirtualPrivateCloudRoute(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.2.0."""
 
     destination: str
+    """Destination subnet that the route matches, in CIDR notation."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     next_hop_local_id: str
+    """Local id of the gateway that traffic is sent to."""
     next_hop_type: VirtualPrivateCloudRouteNextHopType
+    """Kind of gateway that traffic is sent to, such as `NAT_GATEWAY` or `ROUTER_GATEWAY`."""
 
 
 class VirtualPrivateCloudRouteTable(
@@ -39,11 +44,20 @@ class VirtualPrivateCloudRouteTable(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
+    """Whether the VPC uses this one by default."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     routes: list[NestedVirtualPrivateCloudRoute] | None = None
+    """Routes of the table."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
+    """VPC subnets that belong to the VPC or use the table."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -21,21 +21,27 @@ class DeleteVirtualPrivateCloudRouterGateway(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVpcRouterGatewayRuleNextHopsItemType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: str
+    """Id of the edge gateway."""
     nexthop: str | None = None
+    """IP address of the next hop."""
 
 
 class NestedVpcRouterGatewayRuleType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     dst: str
+    """Destination subnet that the rule matches, in CIDR notation."""
     nexthop: str | None = None
+    """IP address of the next hop."""
     nexthops: list[NestedVpcRouterGatewayRuleNextHopsItemType] | None = None  # since 4.6.0
+    """Next hops per edge gateway, for a primary and a secondary gateway."""
 
 
 class VirtualPrivateCloudRouterGateway(
@@ -45,13 +51,23 @@ class VirtualPrivateCloudRouterGateway(
 
     associated_subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_ip: str | None = None
+    """External IP address."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
+    """External IP addresses."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
+    """External subnet concerned."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
+    """External subnet group concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     nexthop_ip: str | None = None
     rules: list[NestedVpcRouterGatewayRuleType]
+    """Rules that apply."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -13,12 +13,14 @@ class DeleteVirtualPrivateCloudSecurityGroup(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVirtualPrivateCloudLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     labels: list[NestedLabel]
+    """Labels attached to the resource."""
 
 
 class VirtualPrivateCloudSecurityGroup(
@@ -27,11 +29,20 @@ class VirtualPrivateCloudSecurityGroup(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
+    """Whether the VPC uses this one by default."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     label_groups: list[NestedVirtualPrivateCloudLabelGroup] | None = None
+    """Groups of labels; a resource matches a group if it has all its labels."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     vms: list[NestedVm] | None = None
+    """VMs concerned."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -16,6 +16,7 @@ class DeleteVirtualPrivateCloudSecurityPolicy(Struct, kw_only=True, frozen=True,
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VirtualPrivateCloudNetworkPolicyRulePortProtocol(OpenEnum):
@@ -30,7 +31,9 @@ class NestedVirtualPrivateCloudNetworkPolicyRulePort(Struct, kw_only=True, froze
     """Since CloudTower 4.2.0."""
 
     port: str | None = None
+    """Port number."""
     protocol: VirtualPrivateCloudNetworkPolicyRulePortProtocol
+    """Network protocol."""
 
 
 class VirtualPrivateCloudNetworkPolicyRuleType(OpenEnum):
@@ -46,21 +49,32 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     """Since CloudTower 4.2.0."""
 
     except_ip_block: list[str] | None = None
+    """IP addresses or subnets excluded from `ip_block`."""
     ip_block: str | None = None
+    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
     ports: list[NestedVirtualPrivateCloudNetworkPolicyRulePort] | None = None
+    """Protocols and ports that the rule matches."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
+    """Security group concerned."""
     security_group_id: str | None = None
+    """Id of the security group."""
     selector: list[NestedLabel] | None = None
+    """Labels that select the VMs which the rule matches."""
     selector_ids: list[str] | None = None
+    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     type: VirtualPrivateCloudNetworkPolicyRuleType
+    """Kind of the resource; the enum lists the values."""
 
 
 class NestedVirtualPrivateCloudSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     communicable: bool
+    """Whether the protected VMs may communicate with each other."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
+    """Security group concerned."""
     security_group_id: str
+    """Id of the security group."""
 
 
 class VirtualPrivateCloudSecurityPolicyMode(OpenEnum):
@@ -76,12 +90,22 @@ class VirtualPrivateCloudSecurityPolicy(
     """Since CloudTower 4.2.0."""
 
     apply_to: list[NestedVirtualPrivateCloudSecurityPolicyApply]
+    """Targets that the policy protects."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     egress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
+    """Rules for outgoing traffic."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
+    """Rules for incoming traffic."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     policy_mode: VirtualPrivateCloudSecurityPolicyMode | None = None
+    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

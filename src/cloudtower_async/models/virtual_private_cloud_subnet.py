@@ -12,13 +12,16 @@ class DeleteVirtualPrivateCloudSubnet(Struct, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedVpcSubnetIpPooType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     end: str
+    """Last IP address of the range."""
     start: str
+    """First IP address of the range."""
 
 
 class VirtualPrivateCloudSubnet(
@@ -27,14 +30,23 @@ class VirtualPrivateCloudSubnet(
     """Since CloudTower 4.2.0."""
 
     cidr: str
+    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway: str | None = None
+    """IPv4 address of the gateway."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_pools: list[NestedVpcSubnetIpPooType] | None = None
+    """Ranges of IP addresses in the subnet that VMs can get."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     route_table: NestedVirtualPrivateCloudRouteTable
     total_ip_count: int | None = None
     unused_ip_count: int | None = None
     vpc: NestedVirtualPrivateCloud
+    """Virtual private cloud concerned."""

@@ -15,6 +15,7 @@ class DeleteVlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class Vlan(
@@ -23,20 +24,33 @@ class Vlan(
     """Since CloudTower 3.0.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
+    """IPv4 address of the gateway."""
     gateway_subnetmask: str | None = None
+    """Subnet mask of the gateway's network, such as `255.255.255.0`."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mode_type: VlanModeType | None = None
     name: str
+    """Name shown in the CloudTower UI."""
     network_ids: list[str]
+    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     qos_burst: float | None = None  # since 4.4.0
     qos_max_bandwidth: float | None = None
     qos_min_bandwidth: float | None = None
     qos_priority: int | None = None
     subnetmask: str | None = None
+    """Subnet mask, such as `255.255.255.0`."""
     type: NetworkType
+    """Kind of the resource; the enum lists the values."""
     vds: NestedVds
+    """Virtual distributed switch."""
     vlan_id: int
+    """VLAN ID from 0 to 4095."""
     vm_nics: list[NestedVmNic] | None = None
+    """Virtual NICs of the VM."""

@@ -15,30 +15,45 @@ class NestedSvtImage(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class VmDisk(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: Bus
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     cloud_init_image_name: str | None = None
     cloud_init_image_path: str | None = None
     device: str | None = None
     disabled: bool | None = None
+    """True if the feature or device is switched off."""
     elf_image: NestedElfImage | None = None
+    """ISO image in the drive; None if the drive holds none."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     key: int | None = None
     max_bandwidth: int | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     serial: str | None = None
+    """Serial number."""
     svt_image: NestedSvtImage | None = None
     type: VmDiskType
+    """Kind of the resource; the enum lists the values."""
     unsafe_image_path: str | None = None
     unsafe_image_uuid: str | None = None
     unsafe_provision: str | None = None
     vm: NestedVm
+    """VM that the resource belongs to."""
     vm_volume: NestedVmVolume | None = None
+    """Virtual volume concerned."""

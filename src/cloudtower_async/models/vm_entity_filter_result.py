@@ -10,7 +10,9 @@ class NestedEntityFilter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
 
 
 class VmEntityFilterResult(
@@ -20,5 +22,7 @@ class VmEntityFilterResult(
 
     entity_filter: NestedEntityFilter
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     result: list[float]
     vm: NestedVm
+    """VM that the resource belongs to."""

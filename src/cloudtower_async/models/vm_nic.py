@@ -18,37 +18,62 @@ class NestedVirtualPrivateCloudNic(Struct, kw_only=True, frozen=True, gc=False):
 
     floating_ip: NestedVirtualPrivateCloudFloatingIp | None = None  # since 4.3.0
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_addresses: list[str] | None = None  # since 4.3.0
+    """IP addresses as a list of texts."""
     local_id: str | None = None  # since 4.3.0
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     vpc: NestedVirtualPrivateCloud | None = None  # since 4.3.0
+    """Virtual private cloud concerned."""
     vpc_subnet: NestedVirtualPrivateCloudSubnet | None = None  # since 4.3.0
+    """VPC subnet concerned."""
 
 
 class VmNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     dpi_enabled: bool | None = None  # since 4.8.0
+    """True if deep packet inspection is on."""
     egress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
+    """Burst allowance of outgoing traffic in bits."""
     egress_rate_limit_enabled: bool | None = None  # since 3.3.0
+    """True if outgoing traffic is limited."""
     egress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
+    """Limit of outgoing traffic in bits per second."""
     enabled: bool | None = None
+    """True if the feature or device is switched on."""
     gateway: str | None = None
+    """IPv4 address of the gateway."""
     guest_info_ip_addresses: list[str] | None = None  # since 4.8.0
     guest_info_ip_addresses_v6: list[str] | None = None  # since 4.8.0
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
+    """Burst allowance of incoming traffic in bits."""
     ingress_rate_limit_enabled: bool | None = None  # since 3.3.0
+    """True if incoming traffic is limited."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
+    """Limit of incoming traffic in bits per second."""
     interface_id: str | None = None
     ip_address: str | None = None
+    """IPv4 address."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str | None = None
+    """MAC address of the NIC."""
     mirror: bool | None = None
+    """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
+    """Model name of the hardware."""
     nic: NestedNic | None = None
     order: int | None = None
     subnet_mask: str | None = None
+    """Subnet mask, such as `255.255.255.0`."""
     type: VmNicType | None = None  # since 4.1.0
+    """Kind of the resource; the enum lists the values."""
     vlan: NestedVlan | None = None
+    """VM network that the NIC is connected to."""
     vm: NestedVm
+    """VM that the resource belongs to."""
     vpc_nic: NestedVirtualPrivateCloudNic | None = None  # since 4.1.0
+    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""

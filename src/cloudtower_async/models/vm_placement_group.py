@@ -14,6 +14,7 @@ class DeleteVmPlacementGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VmPlacementGroupUsage(OpenEnum):
@@ -37,14 +38,23 @@ class VmPlacementGroup(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     description: str
+    """Free text for people; an empty text means no description."""
     enabled: bool
+    """True if the feature or device is switched on."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     local_updated_at: str
+    """Time of the last update as ISO 8601 UTC text."""
     name: str
+    """Name shown in the CloudTower UI."""
     usage: VmPlacementGroupUsage | None = None  # since 4.8.0
     vm_host_must_enabled: bool
     vm_host_must_host_uuids: list[NestedHost] | None = None
@@ -55,3 +65,4 @@ class VmPlacementGroup(
     vm_vm_policy: VmVmPolicy
     vm_vm_policy_enabled: bool
     vms: list[NestedVm] | None = None
+    """VMs concerned."""

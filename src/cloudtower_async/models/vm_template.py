@@ -23,20 +23,30 @@ class DeleteVmTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class NestedTemplateNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool | None = None
+    """True if the feature or device is switched on."""
     index: int
+    """Position in the list. Internal field of the server."""
     ip_address: str | None = None
+    """IPv4 address."""
     mac_address: str | None = None
+    """MAC address of the NIC."""
     mirror: bool | None = None
+    """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
+    """Model name of the hardware."""
     type: VmNicType | None = None  # since 4.3.0
+    """Kind of the resource; the enum lists the values."""
     vlan: NestedFrozenVlan
+    """VM network that the NIC is connected to."""
     vpc_nic: NestedTemplateVpcNic | None = None  # since 4.3.0
+    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
 
 
 class VmTemplate(
@@ -45,29 +55,55 @@ class VmTemplate(
     """Since CloudTower 3.0.0."""
 
     clock_offset: VmClockOffset
+    """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cloud_init_supported: bool
+    """True if the guest supports cloud-init."""
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
     cpu: NestedCpu
+    """CPU layout: sockets and cores per socket."""
     cpu_model: str
+    """CPU model that the guest sees."""
     description: str
+    """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     firmware: VmFirmware
+    """Boot firmware: `BIOS` or `UEFI`."""
     ha: bool
+    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     io_policy: VmDiskIoPolicy | None = None
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str | None = None
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     max_bandwidth: int | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
+    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
     name: str
+    """Name shown in the CloudTower UI."""
     size: int
+    """Size in bytes."""
     vcpu: int
+    """Number of vCPUs, cores times sockets."""
     video_type: str | None = None
+    """Type of the virtual graphics card."""
     vm_disks: list[NestedFrozenDisks] | None = None
+    """Virtual disks and CD-ROM drives of the VM."""
     vm_nics: list[NestedTemplateNic] | None = None
+    """Virtual NICs of the VM."""
     win_opt: bool
+    """True if optimizations for Windows guests are on."""

@@ -16,6 +16,7 @@ class DeleteVmVolume(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VmVolumeType(OpenEnum):
@@ -33,30 +34,56 @@ class VmVolume(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     description: str | None = None
+    """Free text for people; an empty text means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     elf_storage_policy_ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe; None without erasure coding."""
     elf_storage_policy_ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe; None without erasure coding."""
     elf_storage_policy_replica_num: int | None = None  # since 4.7.0
+    """Number of replicas; None with erasure coding."""
     elf_storage_policy_stripe_num: int | None = None  # since 4.8.0
+    """Number of stripes of the storage policy."""
     elf_storage_policy_thin_provision: bool | None = None  # since 4.7.0
+    """True for thin provisioning, False for thick."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     guest_size_usage: float | None = None
+    """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
     guest_used_size: int | None = None
+    """Space in use inside the guest, in bytes; None unless VM tools report it."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
+    """Labels attached to the resource."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     lun: NestedIscsiLun | None = None
     mounting: bool
     name: str
+    """Name shown in the CloudTower UI."""
     path: str
+    """Path of the resource."""
     resident_in_cache: bool | None = None  # since 4.7.0
+    """True to keep the volume in the fast tier (pinned to cache)."""
     sharing: bool
+    """Whether several VMs may attach the volume at the same time."""
     size: int
+    """Size in bytes."""
     type: VmVolumeType | None = None
+    """Kind of the resource; the enum lists the values."""
     unique_logical_size: float | None = None  # since 4.1.0
+    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
     unique_size: int | None = None
+    """Space used by this resource alone, in bytes."""
     used_size: int | None = None  # since 4.6.0
+    """Space in use in bytes."""
     used_size_usage: float | None = None  # since 4.6.0
+    """Share of the provisioned space in use. Unit not documented."""
     vm_disks: list[NestedVmDisk] | None = None
+    """Virtual disks and CD-ROM drives of the VM."""

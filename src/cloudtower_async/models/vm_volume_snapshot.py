@@ -15,6 +15,7 @@ class DeleteVmVolumeSnapshot(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
 class VmVolumeSnapshotType(OpenEnum):
@@ -36,26 +37,46 @@ class VmVolumeSnapshot(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     create_at: str | None = None
     description: str
+    """Free text for people; an empty text means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType | None = None  # since 3.3.0
+    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     elf_storage_policy_ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe; None without erasure coding."""
     elf_storage_policy_ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe; None without erasure coding."""
     elf_storage_policy_replica_num: int | None = None  # since 4.7.0
+    """Number of replicas; None with erasure coding."""
     elf_storage_policy_stripe_num: int | None = None  # since 4.8.0
+    """Number of stripes of the storage policy."""
     elf_storage_policy_thin_provision: bool | None = None  # since 4.7.0
+    """True for thin provisioning, False for thick."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None  # since 3.3.0
+    """Labels attached to the resource."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
+    """Name shown in the CloudTower UI."""
     resident_in_cache: bool | None = None  # since 4.7.0
+    """True to keep the volume in the fast tier (pinned to cache)."""
     shared_size: float | None = None
+    """Space shared with snapshots or clones, in bytes."""
     size: float | None = None
+    """Size in bytes."""
     type: VmVolumeSnapshotType
+    """Kind of the resource; the enum lists the values."""
     unique_size: float | None = None
+    """Space used by this resource alone, in bytes."""
     vm_volume: NestedVmVolume | None = None
+    """Virtual volume concerned."""
     volume_sharing: bool | None = None  # since 3.3.0
     volume_size: float | None = None  # since 3.3.0
     zbs_snapshot_uuid: str | None = None

@@ -10,14 +10,24 @@ class Witness(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     cpu_hz_per_core: int
+    """Frequency of one CPU core in Hz."""
     data_ip: str
+    """IP address in the storage network."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     management_ip: str
+    """IP address in the management network."""
     name: str
+    """Name shown in the CloudTower UI."""
     system_data_capacity: int
     system_used_data_space: int
     total_cpu_cores: int
+    """Number of physical CPU cores."""
     total_cpu_hz: int
+    """Sum of the CPU frequencies of all cores in Hz."""
     total_memory_bytes: int
+    """Total memory in bytes."""

@@ -12,25 +12,45 @@ class Zone(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     datacenter: NestedDatacenter
     failure_data_space: int | None = None
+    """Storage space lost to failures, in bytes."""
     host_num: int | None = None
+    """Number of hosts."""
     hosts: list[NestedHost] | None = None
+    """Hosts concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_preferred: bool
     local_id: str | None = None
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     provisioned_cpu_cores: int | None = None
+    """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
+    """Number of virtual CPUs of running VMs."""
     provisioned_data_space: int | None = None
     provisioned_memory_bytes: int | None = None
+    """Memory provisioned to VMs in bytes."""
     running_vm_num: int | None = None
+    """Number of VMs in the status `RUNNING`."""
     stopped_vm_num: int | None = None
+    """Number of VMs in the status `STOPPED`."""
     suspended_vm_num: int | None = None
+    """Number of VMs in the status `SUSPENDED`."""
     total_cache_capacity: int | None = None
+    """Total cache capacity in bytes."""
     total_cpu_cores: int | None = None
+    """Number of physical CPU cores."""
     total_cpu_hz: int | None = None
+    """Sum of the CPU frequencies of all cores in Hz."""
     total_data_capacity: int | None = None
+    """Total storage capacity in bytes."""
     total_memory_bytes: int | None = None
+    """Total memory in bytes."""
     used_data_space: int | None = None
+    """Storage space in use in bytes."""
     valid_data_space: int | None = None
+    """Usable storage space in bytes."""
     vm_num: int | None = None
+    """Number of VMs."""

@@ -12,7 +12,12 @@ class ZoneTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     cluster_topo: NestedClusterTopo
+    """Topology of the cluster."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     rack_topoes: list[NestedRackTopo] | None = None
+    """Racks in the availability zone."""

@@ -17,16 +17,30 @@ class BackupPlanExecution(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan | None = None
+    """Backup plan that it belongs to."""
     deletable_flag_marked: bool | None = None
+    """Internal flag of the server."""
     duration: int | None = None
+    """How long the run took. Unit not documented."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str | None = None
+    """Execution time as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     local_id: str
+    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     method: BackupExecutionMethod
+    """Whether the schedule (`AUTO`) or a user (`MANUAL`) started the run."""
     state: BackupPlanExecutionState | None = None
+    """Detailed state of the run; None if not reported."""
     status: BackupPlanExecutionStatus
+    """Result of the run, such as `SUCCESS`, `PARTIAL_SUCCESS` or `RUNNING`."""
     success_job_count: int | None = None
+    """Number of jobs that have succeeded; None if not reported."""
     total_job_count: int | None = None
+    """Number of jobs in the run; None if not reported."""
     type: BackupExecutionType
+    """Kind of backup: `FULL` or `INCREMENTAL`."""

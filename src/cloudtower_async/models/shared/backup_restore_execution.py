@@ -18,17 +18,32 @@ class BackupRestoreExecution(
     """Since CloudTower 4.4.0."""
 
     backup_restore_point: NestedBackupRestorePoint | None = None
+    """Restore point that was created or used; None if there is none."""
     duration: int | None = None
+    """How long the restore took. Unit not documented."""
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str
+    """Execution time as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     mode: BackupRestoreExecutionMode
+    """Whether the VM was restored in place (`INPLACE`) or rebuilt as a new one (`REBUILD`)."""
     name: str
+    """Name shown in the CloudTower UI."""
     read_bytes: int | None = None
+    """Amount of data read so far, in bytes."""
     rebuild_name: str | None = None
+    """Name of the VM that is rebuilt from the restore point."""
     rebuild_network_mapping: list[NestedBackupRestoreExecutionNetworkMapping] | None = None
+    """Which network of the target cluster replaces each original network."""
     rebuild_target_cluster: str | None = None
+    """Cluster on which the VM is rebuilt; None for a restore in place."""
     retry_times: int | None = None
+    """Number of retries."""
     startup_after_restore: bool
+    """Whether to start the VM after it has been restored."""
     status: BackupExecutionStatus
+    """State of the restore, such as `RUNNING` or `SUCCESS`."""
     total_bytes: int | None = None
+    """Amount of data to process in total, in bytes."""

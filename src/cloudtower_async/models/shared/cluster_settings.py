@@ -12,6 +12,7 @@ class ClusterSettings(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
+    """Cluster that holds the resource."""
     default_ha: bool | None = None
     default_storage_policy: VmVolumeElfStoragePolicyType | None = None
     default_storage_policy_ec_k: int | None = None  # since 4.7.0
@@ -21,4 +22,5 @@ class ClusterSettings(Struct, kw_only=True, frozen=True, gc=False):
     default_storage_policy_thin_provision: bool | None = None  # since 4.7.0
     enabled_iscsi: bool | None = None
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     vm_recycle_bin: NestedVmRecycleBin | None = None

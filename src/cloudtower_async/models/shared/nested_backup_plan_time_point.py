@@ -10,7 +10,12 @@ class NestedBackupPlanTimePoint(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     date: int | None = None
+    """Day of the month."""
     date_position: list[int] | None = None
+    """Which such weekday of the month: `[1]` is the first, `[-1]` the last."""
     hour: int
+    """Hour of the day from 0 to 23. Time zone not documented."""
     minute: int
+    """Minute of the hour from 0 to 59."""
     weekday: WeekdayTypeEnum | None = None
+    """Day of the week; None if the period does not depend on it."""

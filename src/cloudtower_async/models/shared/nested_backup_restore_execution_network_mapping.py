@@ -8,4 +8,6 @@ class NestedBackupRestoreExecutionNetworkMapping(Struct, kw_only=True, frozen=Tr
     """Since CloudTower 4.4.0."""
 
     dst_vlan_id: str
+    """Id of the network that replaces it."""
     src_vlan_id: str
+    """Id of the original network."""

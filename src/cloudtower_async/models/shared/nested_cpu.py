@@ -8,4 +8,6 @@ class NestedCpu(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cores: int
+    """Number of CPU cores per socket."""
     sockets: int
+    """Number of CPU sockets."""

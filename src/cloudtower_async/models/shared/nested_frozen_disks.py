@@ -12,24 +12,37 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
+    """Position of the disk or drive in the boot order; lower numbers come first."""
     bus: Bus
+    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disabled: bool | None = None
+    """True if the feature or device is switched off."""
     disk_name: str | None = None
+    """Name of the disk."""
     elf_image_local_id: str
     image_name: str | None = None
     index: int
+    """Position in the list. Internal field of the server."""
     key: int | None = None
     max_bandwidth: int | None = None
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
+    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
+    """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
+    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str
+    """Path of the resource."""
     resident_in_cache: bool | None = None  # since 4.7.0
+    """True to keep the volume in the fast tier (pinned to cache)."""
     size: int
+    """Size in bytes."""
     snapshot_local_id: str | None = None
     storage_policy_uuid: str
     svt_image_local_id: str
     type: VmDiskType
+    """Kind of the resource; the enum lists the values."""
     vm_volume_local_id: str
     vm_volume_snapshot_uuid: str | None = None
     vm_volume_template_uuid: str | None = None

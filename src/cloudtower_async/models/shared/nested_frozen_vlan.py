@@ -8,7 +8,11 @@ class NestedFrozenVlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str
+    """Name shown in the CloudTower UI."""
     network_ids: list[str] | None = None  # since 4.5.0
+    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     vds_ovs: str
     vlan_id: int
+    """VLAN ID from 0 to 4095."""
     vlan_local_id: str
+    """Local id of the virtual network."""

@@ -9,8 +9,10 @@ class NestedGpuDriverInfo(Struct, kw_only=True, frozen=True, gc=False):
 
     filename: str | None = None
     name: str | None = None
+    """Name shown in the CloudTower UI."""
     rhelversion: str | None = None
     srcversion: str | None = None
     supported: str | None = None
     vermagic: str | None = None
     version: str | None = None
+    """Version text."""

@@ -8,5 +8,8 @@ class NestedHost(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     management_ip: str
+    """IP address in the management network."""
     name: str
+    """Name shown in the CloudTower UI."""

@@ -8,5 +8,7 @@ class NestedLabel(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     key: str | None = None  # since 4.1.0
     value: str | None = None  # since 4.1.0
+    """Value that belongs to the name or key."""

@@ -14,12 +14,22 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     except_ip_block: list[str] | None = None  # since 4.6.0
+    """IP addresses or subnets excluded from `ip_block`."""
     ip_block: str | None = None
+    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
     ports: list[NestedNetworkPolicyRulePort] | None = None
+    """Protocols and ports that the rule matches."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
+    """Security group concerned."""
     security_group_id: str | None = None  # since 4.4.0
+    """Id of the security group."""
     selector: list[NestedLabel] | None = None
+    """Labels that select the VMs which the rule matches."""
     selector_ids: list[str] | None = None
+    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     service_ids: list[str] | None = None  # since 4.6.0
+    """Ids of the predefined or custom network services that the rule matches."""
     services: list[NestedNetworkPolicyRuleService] | None = None  # since 4.6.0
+    """Services concerned."""
     type: NetworkPolicyRuleType
+    """Kind of the resource; the enum lists the values."""

@@ -11,5 +11,8 @@ class NestedNetworkPolicyRulePort(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     alg_protocol: NetworkPolicyRuleAlgProtocol | None = None  # since 4.4.0
+    """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str | None = None
+    """Port number."""
     protocol: NetworkPolicyRulePortProtocol
+    """Network protocol."""

@@ -10,4 +10,6 @@ class NestedReplicationIPAddressMapping(Struct, kw_only=True, frozen=True, gc=Fa
     """Since CloudTower 4.6.0."""
 
     source: NestedReplicationNetworkConfigure
+    """IP settings of the original."""
     target: NestedReplicationNetworkConfigure
+    """IP settings of the replica."""

@@ -8,5 +8,8 @@ class NestedReplicationNetworkConfigure(Struct, kw_only=True, frozen=True, gc=Fa
     """Since CloudTower 4.6.0."""
 
     gateway: str | None = None
+    """IPv4 address of the gateway."""
     ip: str
+    """IP address."""
     subnet_mask: str | None = None
+    """Subnet mask, such as `255.255.255.0`."""

@@ -10,10 +10,18 @@ class NestedReplicationNetworkInformation(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.6.0."""
 
     cluster_local_id: str
+    """Local id of the cluster."""
     cluster_name: str
+    """Name of the cluster."""
     network_ids: list[str] | None = None
+    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     vds_name: str | None = None
+    """Name of the virtual switch of the network."""
     vlan_id: int | None = None
+    """VLAN ID from 0 to 4095."""
     vlan_local_id: str
+    """Local id of the virtual network."""
     vlan_mode_type: VlanModeType
+    """Mode of the VM network: `VLAN_ACCESS`, `VLAN_TRUNK`, `VXLAN` or `GENEVE`."""
     vlan_name: str
+    """Name of the VM network."""

@@ -8,10 +8,18 @@ class NestedReplicationObjectDescriptor(Struct, kw_only=True, frozen=True, gc=Fa
     """Since CloudTower 4.6.0."""
 
     cluster_local_id: str
+    """Local id of the cluster."""
     cluster_name: str | None = None
+    """Name of the cluster."""
     object_local_id: str
+    """Local id of the object."""
     object_name: str | None = None
+    """Name of the object; None if not reported."""
     parent_object_local_id: str | None = None
+    """Local id of the object's parent, such as the target of a LUN; None if it has none."""
     parent_object_name: str | None = None
+    """Name of the object's parent, such as the target of a LUN; None if it has none."""
     tower_deploy_id: str | None = None
+    """Id of the CloudTower deployment at that site."""
     zbs_volume_id: str | None = None
+    """Id of the replicated volume in the storage layer (ZBS); None if it is not a volume."""

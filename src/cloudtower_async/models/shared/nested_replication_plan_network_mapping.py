@@ -10,4 +10,6 @@ class NestedReplicationPlanNetworkMapping(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.6.0."""
 
     source: NestedReplicationNetworkInformation
+    """Network of the original."""
     target: NestedReplicationNetworkInformation
+    """Network of the replica."""

@@ -8,3 +8,4 @@ class NestedReplicationTargetExecution(Struct, kw_only=True, frozen=True, gc=Fal
     """Since CloudTower 4.6.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

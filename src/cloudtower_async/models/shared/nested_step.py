@@ -15,3 +15,4 @@ class NestedStep(Struct, kw_only=True, frozen=True, gc=False):
     per_second: float | None = None
     total: float | None = None
     unit: StepUnit | None = None
+    """Unit of the values; the enum lists them."""

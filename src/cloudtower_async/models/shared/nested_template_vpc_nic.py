@@ -9,4 +9,6 @@ class NestedTemplateVpcNic(Struct, kw_only=True, frozen=True, gc=False):
 
     use_floating_ip: bool | None = None  # since 4.5.0
     vpc_local_id: str
+    """Local id of the virtual private cloud."""
     vpc_subnet_local_id: str
+    """Local id of the VPC subnet."""

@@ -10,5 +10,8 @@ class NestedThresholds(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     quantile: int | None = None
+    """Percentile of the samples that is compared, 0 to 100; None if samples are compared directly."""
     severity: SeverityEnum | None = None
+    """Severity of an alert that this threshold raises; None if not reported."""
     value: float | None = None
+    """Threshold in the unit of the rule; None if the rule has no numeric threshold."""

@@ -11,4 +11,5 @@ class NestedVgpuType(Struct, kw_only=True, frozen=True, gc=False):
     max_instance: int | None = None
     max_resolution: str | None = None
     name: str | None = None
+    """Name shown in the CloudTower UI."""
     vgpu_type_id: str | None = None

@@ -10,8 +10,14 @@ class NestedVirtualPrivateCloudExternalSubnet(Struct, kw_only=True, frozen=True,
     """Since CloudTower 4.2.0."""
 
     edge_gateway: NestedVirtualPrivateCloudEdgeGateway | None = None  # since 4.6.0
+    """Edge gateway that connects the VPC to the outside."""
     floating_ip_cidr: str | None = None
+    """Range within the subnet for floating IP addresses, in CIDR notation; None if not set."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""
     nat_gateway_cidr: str | None = None  # since 4.3.0
+    """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None  # since 4.3.0
+    """Range within the subnet for router gateways, in CIDR notation; None if not set."""

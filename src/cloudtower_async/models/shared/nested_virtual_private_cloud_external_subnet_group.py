@@ -12,5 +12,8 @@ class NestedVirtualPrivateCloudExternalSubnetGroup(Struct, kw_only=True, frozen=
     """Since CloudTower 4.6.0."""
 
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
+    """Edge gateway group concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""

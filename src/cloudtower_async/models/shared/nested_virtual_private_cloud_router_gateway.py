@@ -12,6 +12,10 @@ class NestedVirtualPrivateCloudRouterGateway(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.2.0."""
 
     external_ip: str | None = None
+    """External IP address."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
+    """External IP addresses."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""

@@ -8,4 +8,6 @@ class NestedVirtualPrivateCloudSecurityGroup(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.2.0."""
 
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
+    """Name shown in the CloudTower UI."""

@@ -13,6 +13,8 @@ class NestedVirtualPrivateCloudService(Struct, kw_only=True, frozen=True, gc=Fal
     """Since CloudTower 4.4.0."""
 
     everoute_cluster: NestedEverouteCluster | None = None  # since 4.8.0
+    """Everoute service concerned."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal_cidr: str | None = None  # since 4.5.0
     tep_ip_pools: list[NestedVirtualPrivateCloudServiceTepIpPool] | None = None  # since 4.5.0

@@ -9,6 +9,8 @@ class NestedVirtualPrivateCloudServiceTepIpPool(Struct, kw_only=True, frozen=Tru
 
     display_name: str
     gateway: str
+    """IPv4 address of the gateway."""
     ip_end: str
     ip_start: str
     netmask: str
+    """Subnet mask, such as `255.255.255.0`."""

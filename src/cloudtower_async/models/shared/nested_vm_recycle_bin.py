@@ -8,4 +8,6 @@ class NestedVmRecycleBin(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
+    """True if the feature or device is switched on."""
     retain: int
+    """Retention. Unit not documented."""

@@ -8,4 +8,6 @@ class NestedVpcGatewaysCommonExternalIpsType(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: str
+    """Id of the edge gateway."""
     external_ip: str | None = None
+    """External IP address."""

@@ -11,9 +11,14 @@ class ReportTask(Struct, kw_only=True, frozen=True, gc=False, rename={"created_a
     """Since CloudTower 3.0.0."""
 
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     name: str
+    """Name shown in the CloudTower UI."""
     plan_id: str | None = None
     status: TaskStatus
+    """Current status; the enum lists the values."""
     template: NestedReportTemplate

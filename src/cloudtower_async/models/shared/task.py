@@ -15,25 +15,44 @@ class Task(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
+    """Parameters of the operation, as the server recorded them."""
     cluster: NestedCluster | None = None
+    """Cluster that holds the resource."""
     description: str
+    """Free text for people; an empty text means no description."""
     error_code: str | None = None
+    """Code of the error; None or empty without an error."""
     error_message: str | None = None
+    """Message of the error; None or empty without an error."""
     finished_at: str | None = None
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
+    """True if the system created it for its own use."""
     key: str | None = None
     local_created_at: str
+    """Creation time as ISO 8601 UTC text."""
     progress: float
+    """Progress as a ratio from 0 to 1."""
     resource_id: str | None = None
+    """Id of the resource concerned; None if it concerns none."""
     resource_mutation: str | None = None
+    """Name of the internal mutation that the task runs."""
     resource_rollback_error: str | None = None
     resource_rollback_retry_count: int | None = None
     resource_rollbacked: bool | None = None
     resource_type: str | None = None
+    """Type of the resource concerned, such as `Vm`."""
     snapshot: str
+    """Internal record of the state, as text."""
     started_at: str | None = None
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: TaskStatus
+    """Current status; the enum lists the values."""
     steps: list[NestedStep]
+    """Steps of the task with their progress."""
     type: TaskType | None = None
+    """Kind of the resource; the enum lists the values."""
     user: NestedUser | None = None
+    """User who started it."""

@@ -14,12 +14,20 @@ class UploadTask(
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
+    """Parameters of the operation, as the server recorded them."""
     chunk_size: int
     current_chunk: int
     finished_at: str | None = None
+    """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     resource_type: UploadResourceType
+    """Type of the resource concerned, such as `Vm`."""
     size: int
+    """Size in bytes."""
     started_at: str | None = None
+    """Start time as ISO 8601 UTC text; None before the start."""
     status: UploadTaskStatus
+    """Current status; the enum lists the values."""
     updated_at: str
+    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""

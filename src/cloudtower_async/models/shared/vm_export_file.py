@@ -22,12 +22,18 @@ class VmExportFile(
 
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
     created_at: str
+    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     damaged: bool
     data_port_id: str
     entity_async_status: EntityAsyncStatus | None = None
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     files: list[VmExportFileFile]
     id: str
+    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     storage_cluster_id: str
     type: VmExportFileType
+    """Kind of the resource; the enum lists the values."""
     vm: NestedVm | None = None
+    """VM that the resource belongs to."""
     vm_volume: NestedVmVolume | None = None
+    """Virtual volume concerned."""

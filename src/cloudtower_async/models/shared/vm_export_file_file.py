@@ -25,3 +25,4 @@ class VmExportFileFile(
     file_uuid: str
     md5: str
     type: VmExportFileType
+    """Kind of the resource; the enum lists the values."""
