@@ -12,9 +12,16 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtower_async import CallError, Cloudtower, InvalidInput, ServerError, models
+from cloudtower_async import (
+    CallError,
+    Cloudtower,
+    InvalidInput,
+    ServerError,
+    models,
+    select_fields,
+)
 from cloudtower_async.recipes import Amount, Dashboard, build_dashboard
-from cloudtower_async.recipes.dashboard import summarise
+from cloudtower_async.recipes.dashboard import ClusterRow, HostRow, summarise
 from cloudtower_async.testing import Simulator
 from tests.support import TOKEN, serve
 
@@ -320,20 +327,16 @@ cluster_figures = st.fixed_dictionaries(
 )
 
 
-def cluster(number: int, **values: object) -> models.Cluster:
-    lists = ("dns", "ntp_servers", "recommended_cpu_models", "total_cpu_models")
+def cluster(number: int, **values: object) -> ClusterRow:
     return msgspec.convert(
         {
             "id": f"cl{number}",
             "name": f"cluster {number}",
-            "architecture": "X86_64",
             "connect_state": "CONNECTED",
-            "ip": "10.0.0.1",
             "version": "6.2.0",
-            **{name: [] for name in lists},
             **values,
         },
-        models.Cluster,
+        ClusterRow,
     )
 
 
@@ -388,6 +391,35 @@ async def test_an_overfull_cluster_takes_nothing_from_the_free_space_of_others()
     assert figure(overfull.available) == 0
 
 
+async def test_it_equals_the_sums_of_full_answers() -> None:
+    async with simulated(4) as (_, tower):
+        board = await build_dashboard(tower)
+        full: list[Any] = [
+            await tower.cluster.get_clusters(),
+            await tower.host.get_hosts(),
+            await tower.disk.get_disks(),
+            await tower.alert.get_alerts(where={"ended": False}),
+        ]
+    same = summarise(*full)
+    assert msgspec.structs.replace(same, built_at=board.built_at) == board
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_broken_field_that_it_does_not_show_changes_nothing(
+    strict: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with simulated(2) as (sim, tower):
+        whole = await build_dashboard(tower)
+        for name in ("Cluster", "Host", "Disk"):
+            for row in rows(sim, name):
+                row["local_id"] = 5
+        login = {"username": sim.username, "password": sim.password}
+        async with Cloudtower(sim.url, **login, strict=strict) as other:
+            broken = await build_dashboard(other)
+    assert msgspec.structs.replace(broken, built_at=whole.built_at) == whole
+    assert not caplog.records
+
+
 async def test_hosts_that_are_not_listed_are_counted_as_unknown() -> None:
     async with simulated(1) as (sim, tower):
         [cluster] = rows(sim, "Cluster")
@@ -408,8 +440,9 @@ async def test_hosts_and_alerts_of_no_cluster_are_not_given_to_a_cluster_without
         for row in (*rows(sim, "Host"), *rows(sim, "Alert")):
             row["cluster"] = None
         cluster |= {"host_num": 0, "hosts": []}
-        clusters = await tower.cluster.get_clusters()
-        hosts, alerts = await tower.host.get_hosts(), await tower.alert.get_alerts()
+        clusters = await select_fields(tower.cluster.get_clusters, ClusterRow)()
+        hosts = await select_fields(tower.host.get_hosts, HostRow)()
+        alerts = await tower.alert.get_alerts()
     nameless = [msgspec.structs.replace(one, id=cast("Any", None)) for one in clusters]
     [summary] = summarise(nameless, hosts, [], alerts).clusters
     assert (summary.hosts, summary.alerts.total) == (0, 0)

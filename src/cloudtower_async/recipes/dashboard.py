@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from .. import models
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput
+from ..queries.projection import select_fields
 from .amounts import total, usage
 from .dashboard_models import (
     AlertCounts,
@@ -32,6 +35,52 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNTOLD = "UNKNOWN"  # a word that the server owes us
+
+
+class _Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """A related resource, of which only the id matters here."""
+
+    id: str
+
+
+class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """The fields of a cluster that the dashboard shows or sums up."""
+
+    id: str
+    name: str
+    type: models.ClusterType
+    hypervisor: models.Hypervisor | None = None
+    version: str
+    connect_state: models.ConnectState
+    hosts: list[_Related] | None = None
+    host_num: int | None = None
+    vm_num: int | None = None
+    running_vm_num: int | None = None
+    total_cpu_cores: int | None = None
+    total_cpu_hz: int | None = None
+    used_cpu_hz: float | None = None
+    total_memory_bytes: int | None = None
+    used_memory_bytes: float | None = None
+    total_data_capacity: int | None = None
+    used_data_space: int | None = None
+    failure_data_space: int | None = None
+
+
+class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """The fields of a host that the dashboard sums up."""
+
+    cluster: _Related
+    total_memory_bytes: int
+    used_memory_bytes: float | None = None
+
+
+class DiskRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """The fields of a disk by which the dashboard counts it."""
+
+    type: models.DiskType
+    health_status: models.DiskHealthStatus | None = None
+    healthy: bool
+    usage_status: models.DiskUsageStatus | None = None
 
 
 async def build_dashboard(
@@ -78,9 +127,12 @@ async def build_dashboard(
         of_disks = {"host": {"cluster": {"id_in": ids}}}
         of_alerts["cluster"] = {"id_in": ids}
 
-    clusters = _Request(partial(tower.cluster.get_clusters, where=of_clusters))
-    hosts = _Request(partial(tower.host.get_hosts, where=of_hosts))
-    disks = _Request(partial(tower.disk.get_disks, where=of_disks))
+    get_clusters = select_fields(tower.cluster.get_clusters, ClusterRow)
+    get_hosts = select_fields(tower.host.get_hosts, HostRow)
+    get_disks = select_fields(tower.disk.get_disks, DiskRow)
+    clusters = _Request(partial(get_clusters, where=of_clusters))
+    hosts = _Request(partial(get_hosts, where=of_hosts))
+    disks = _Request(partial(get_disks, where=of_disks))
     alerts = _Request(
         partial(tower.alert.get_alerts, where=of_alerts, content_language=content_language)
     )
@@ -102,9 +154,9 @@ class _Request(Generic[T]):
 
 
 def summarise(
-    clusters: Sequence[models.Cluster],
-    hosts: Iterable[models.Host],
-    disks: Iterable[models.Disk],
+    clusters: Sequence[ClusterRow],
+    hosts: Iterable[HostRow],
+    disks: Iterable[DiskRow],
     alerts: Iterable[models.Alert],
 ) -> Dashboard:
     """Sum up what the server answered. Hosts of other clusters are left out.
@@ -112,7 +164,7 @@ def summarise(
     Any field may be None, also where its type says otherwise: a server that breaks its own schema
     leaves us without that figure, not without the dashboard.
     """
-    hosts_of: dict[str, list[models.Host]] = defaultdict(list)
+    hosts_of: dict[str, list[HostRow]] = defaultdict(list)
     for host in hosts:
         if cluster_id := _id(host.cluster):
             hosts_of[cluster_id].append(host)
@@ -139,12 +191,12 @@ def summarise(
     )
 
 
-def _id(nested: models.NestedCluster | None) -> str | None:
+def _id(nested: _Related | models.NestedCluster | None) -> str | None:
     return None if nested is None else nested.id
 
 
 def _cluster(
-    cluster: models.Cluster, hosts: Sequence[models.Host], alerts: Sequence[models.Alert]
+    cluster: ClusterRow, hosts: Sequence[HostRow], alerts: Sequence[models.Alert]
 ) -> ClusterSummary:
     memory = _memory_parts(cluster, hosts)
     return ClusterSummary(
@@ -189,14 +241,14 @@ _ERRORS = {
 _WARNINGS = {models.DiskUsageStatus.UNMOUNTED, models.DiskUsageStatus.PARTIAL_MOUNTED}
 
 
-def _disks(disks: Iterable[models.Disk]) -> dict[str, DiskSummary]:
+def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
     states_of: dict[str, Counter[str]] = {kind.value: Counter() for kind in models.DiskType}
     for disk in disks:
         states_of.setdefault(disk.type or _UNTOLD, Counter())[_state(disk)] += 1
     return {kind: _disk_summary(states) for kind, states in states_of.items()}
 
 
-def _state(disk: models.Disk) -> str:
+def _state(disk: DiskRow) -> str:
     health: str | None = disk.health_status
     if health is None and disk.healthy is not None:  # pyright: ignore[reportUnnecessaryComparison]
         health = "HEALTHY" if disk.healthy else "UNHEALTHY"
@@ -217,11 +269,11 @@ def _disk_summary(states: Mapping[str, int]) -> DiskSummary:
     )
 
 
-def _has_cpu(cluster: models.Cluster) -> bool:
+def _has_cpu(cluster: ClusterRow) -> bool:
     return cluster.type == models.ClusterType.SMTX_OS
 
 
-def _cpu(clusters: Iterable[models.Cluster]) -> CpuSummary:
+def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
     clusters = list(clusters)
     return CpuSummary(
         cores=total((cluster.total_cpu_cores for cluster in clusters), "cores"),
@@ -232,7 +284,7 @@ def _cpu(clusters: Iterable[models.Cluster]) -> CpuSummary:
 
 
 def _memory_parts(
-    cluster: models.Cluster, hosts: Sequence[models.Host]
+    cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
     """What is used and what there is, of each part; None: the memory does not count."""
     if cluster.hypervisor == models.Hypervisor.ELF:
@@ -246,7 +298,7 @@ def _memory_parts(
     return [(None, None)] if cluster.hypervisor is None else None
 
 
-def _missing_hosts(cluster: models.Cluster, hosts: Sequence[models.Host]) -> int:
+def _missing_hosts(cluster: ClusterRow, hosts: Sequence[HostRow]) -> int:
     """Return how many hosts a cluster has that were not listed: nothing is known of them."""
     there = max(cluster.host_num or 0, len(cluster.hosts or ()))
     return max(0, there - len(hosts))
@@ -261,12 +313,12 @@ def _memory(parts: Iterable[tuple[float | None, float | None]]) -> MemorySummary
     )
 
 
-def _has_storage(cluster: models.Cluster) -> bool:
+def _has_storage(cluster: ClusterRow) -> bool:
     # SMTX ELF is compute only: without a figure there is no storage, rather than an unknown one.
     return cluster.type != models.ClusterType.SMTX_ELF or cluster.total_data_capacity is not None
 
 
-def _storage(clusters: Iterable[models.Cluster]) -> StorageSummary:
+def _storage(clusters: Iterable[ClusterRow]) -> StorageSummary:
     clusters = list(clusters)
     return StorageSummary(
         total=total((cluster.total_data_capacity for cluster in clusters), "B"),
@@ -277,7 +329,7 @@ def _storage(clusters: Iterable[models.Cluster]) -> StorageSummary:
     )
 
 
-def _available(cluster: models.Cluster) -> int | None:
+def _available(cluster: ClusterRow) -> int | None:
     capacity, used = cluster.total_data_capacity, cluster.used_data_space
     failed = cluster.failure_data_space
     if capacity is None or used is None or failed is None:
