@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
 
 import anyio.to_thread
 import msgspec
 import pytest
 
-from cloudtower_async import InvalidInput
+from cloudtower_async import Cloudtower, InvalidInput, select_fields
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls import registry
-from cloudtower_async.calls.namespace import Namespace
 from cloudtower_async.cli import main
-from cloudtower_async.cli.columns import Columns, cell
+from cloudtower_async.cli.columns import Columns, cell, every_column
 from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.resource_names import queries, query_for
 from cloudtower_async.models import Vm
@@ -230,6 +228,26 @@ async def test_they_come_in_the_order_asked_for_and_no_more_of_them(
     assert text.splitlines() == ["name", *names[:-8:-1]]
 
 
+async def test_the_field_to_sort_by_need_not_be_shown(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vms = sorted(sim.store.table("Vm").values(), key=lambda vm: (vm["vcpu"], vm["id"]))
+    text = await shown(capsys, "vms", "--order-by", "vcpu", "--columns", "name", "-o", "csv")
+    assert text.splitlines() == ["name", *(vm["name"] for vm in vms)]
+
+
+async def test_a_broken_field_that_is_not_shown_is_no_warning(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="web")
+    vm["firmware"] = 5
+    asked = ("vms", "--where", "name=web")
+    for options in ((), ("--columns", "name,cluster.name"), ("--columns", "name", "-o", "json")):
+        assert "web" in await shown(capsys, *asked, *options)  # and no word on standard error
+    await anyio.to_thread.run_sync(main, ["get", *asked, "--columns", "firmware"])
+    assert "firmware" in capsys.readouterr().err
+
+
 async def test_texts_come_in_the_language_asked_for(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,23 +316,21 @@ def test_a_resource_has_the_names_that_people_use(typed: str, method: str) -> No
 
 def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
     readable: set[str] = set()
+    tower = Cloudtower("https://tower.example", token="t")
     for method in OPERATIONS.values():
         namespace, _, name = method.partition(".")
-        module = import_module(f"cloudtower_async.api.{namespace}")
-        kind = next(
-            each
-            for each in vars(module).values()
-            if isinstance(each, type) and issubclass(each, Namespace) and each is not Namespace
-        )
+        ask: Any = getattr(getattr(tower, namespace), name)
         try:
-            query_of("get", getattr(kind.__new__(kind), name))
+            query_of("get", ask)
         except InvalidInput:
             continue
         readable.add(method)
         [resource] = get_args(registry.operation(method).answer())
-        columns = Columns(resource).names
-        assert columns[0] == "id"
-        assert 1 < len(columns) <= 8
+        columns = Columns(resource)
+        assert columns.names[0] == "id"
+        assert 1 < len(columns.names) <= 8
+        for chosen in (columns, Columns(resource, list(every_column(resource)))):
+            select_fields(ask, chosen.struct(None))  # refuses a struct that does not fit
     assert set(queries().values()) == readable
 
 

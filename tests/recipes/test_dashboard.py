@@ -413,8 +413,9 @@ async def test_a_broken_field_that_it_does_not_show_changes_nothing(
         for name in ("Cluster", "Host", "Disk"):
             for row in rows(sim, name):
                 row["local_id"] = 5
-        login = {"username": sim.username, "password": sim.password}
-        async with Cloudtower(sim.url, **login, strict=strict) as other:
+        async with Cloudtower(
+            sim.url, username=sim.username, password=sim.password, strict=strict
+        ) as other:
             broken = await build_dashboard(other)
     assert msgspec.structs.replace(broken, built_at=whole.built_at) == whole
     assert not caplog.records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, TypeAlias, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args, get_origin
 
 import msgspec
 
@@ -47,7 +47,18 @@ class Columns:
         self, kind: type[msgspec.Struct], names: Sequence[str] | None = None, *, or_else: str = ""
     ) -> None:
         self.names: list[str] = _default_columns(kind) if names is None else list(names)
+        self._kind = kind
         self._paths = [_path(kind, name, or_else) for name in self.names]
+
+    def struct(self, order_by: str | None) -> type[msgspec.Struct]:
+        """Return a struct of the columns and of what pages need: the id and the field to sort by.
+
+        Args:
+            order_by: Order, as it is sent; None: by id.
+        """
+        sorted_by = (order_by or "id_ASC").rpartition("_")[0]
+        needed = [one for name in ("id", sorted_by) if (one := _field(self._kind, name))]
+        return _narrowed(self._kind, [*self._paths, *((one.name,) for one in needed)])
 
     def values(self, row: object) -> list[object]:
         """Return the values of a resource, one for each column."""
@@ -145,6 +156,38 @@ def _struct(kind: object) -> type[msgspec.Struct] | None:
     if get_origin(kind) is list:
         return _struct(get_args(kind)[0])
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
+    """Return a struct with the fields of another one to which these paths lead."""
+    rests: dict[str, list[Path]] = {}
+    for name, *rest in paths:
+        rests.setdefault(name, []).append(tuple(rest))
+    return msgspec.defstruct(
+        kind.__name__,
+        [
+            (
+                one.name,
+                one.type if () in rests[one.name] else _narrowed_type(one.type, rests[one.name]),
+                msgspec.field(default=one.default, name=one.encode_name),
+            )
+            for one in msgspec.structs.fields(kind)
+            if one.name in rests
+        ],
+        kw_only=True,
+        frozen=True,
+        gc=False,
+    )
+
+
+def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
+    """Return the type of a field with its struct narrowed; see `_struct`."""
+    if isinstance(kind, UnionType):
+        [inner] = [part for part in get_args(kind) if part is not NoneType]
+        return _narrowed_type(inner, paths) | None
+    if get_origin(kind) is list:
+        return list[_narrowed_type(get_args(kind)[0], paths)]  # type: ignore[misc]
+    return _narrowed(kind, paths)
 
 
 def _value(row: object, path: Path) -> object:

@@ -10,6 +10,7 @@ from cyclopts import Parameter, validators
 
 from ..calls import registry
 from ..calls.arg_types import ArgType, arguments_of, member
+from ..queries.projection import select_fields
 from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
@@ -20,6 +21,10 @@ from .streams import write_chunks
 from .where_option import parse_where
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from msgspec import Struct
+
     from ..client import Cloudtower
     from .formats import Formatter
 
@@ -63,7 +68,7 @@ def get(
         None if columns is None else [name.strip() for name in columns.split(",")],
         or_else=f"; `cloudtower-async resources {resource}` lists them",
     )
-    query = {
+    query: dict[str, Any] = {
         "where": parse_where(where or (), operation),
         "order_by": _order(order_by, cast(ArgType, member(arguments, "orderBy")).choices),
         "first": limit,
@@ -72,12 +77,16 @@ def get(
     tower = connect(
         connection or ConnectOptions(), language=language, all_languages=output != "table"
     )
-    anyio.run(_get, tower, method, query, pages, chosen, columns is not None)
+    # These show the columns only, so only these are decoded.
+    selected = columns is not None or output in ("table", "csv")
+    struct = chosen.struct(query["order_by"]) if selected else None
+    anyio.run(_get, tower, method, struct, query, pages, chosen, columns is not None)
 
 
 async def _get(
     tower: Cloudtower,
     method: str,
+    struct: type[Struct] | None,
     query: dict[str, Any],
     pages: Formatter,
     columns: Columns,
@@ -85,7 +94,10 @@ async def _get(
 ) -> None:
     namespace, _, name = method.partition(".")
     async with tower:
-        rows = tower.iterate(getattr(getattr(tower, namespace), name), **query)
+        ask: Any = getattr(getattr(tower, namespace), name)
+        if struct is not None:
+            ask = select_fields(ask, struct)
+        rows: AsyncGenerator[object] = tower.iterate(ask, **query)
         async with aclosing(rows), aclosing(pages(rows, columns, chosen)) as chunks:
             await write_chunks(chunks)
 
