@@ -35,7 +35,7 @@ SPARSE = Operation("vm.get_vms", "/get-vms", Kind.QUERY, lambda: list[Sparse])
 VMS = Operation("vm.get_vms", "/get-vms", Kind.QUERY, lambda: list[Vm])
 
 
-def plain_repair(value: Any, wanted: Any, strict: bool) -> tuple[Any, int]:
+def plain_repair(value: object, wanted: Any, strict: bool) -> tuple[Any, int]:
     """Repair a value member by member; return what is kept, and the number of mismatches."""
     if wanted is int and type(value) is float and (not strict or value.is_integer()):
         return round(value), 0
@@ -50,21 +50,21 @@ def plain_repair(value: Any, wanted: Any, strict: bool) -> tuple[Any, int]:
             if kept is not WRONG:
                 return kept, wrong
     elif origin is list and isinstance(value, list):
-        items: list[Any] = value
+        items = cast("list[object]", value)
         pairs = [plain_repair(item, get_args(wanted)[0], strict) for item in items]
         kept = [item for item, _ in pairs if item is not WRONG]
         return kept, sum(wrong for _, wrong in pairs)
     elif origin is dict and isinstance(value, dict):
-        entries = cast("dict[str, Any]", value).items()
+        entries = cast("dict[str, object]", value).items()
         found = {key: plain_repair(item, get_args(wanted)[1], strict) for key, item in entries}
         kept = {key: none_if_wrong(item) for key, (item, _) in found.items()}
         return kept, sum(wrong for _, wrong in found.values())
     elif issubclass(origin, msgspec.Struct) and isinstance(value, dict):
-        return plain_struct(cast("dict[str, Any]", value), wanted, strict)
+        return plain_struct(cast("dict[str, object]", value), wanted, strict)
     return WRONG, 1
 
 
-def plain_struct(members: dict[str, Any], wanted: Any, strict: bool) -> tuple[Any, int]:
+def plain_struct(members: dict[str, object], wanted: Any, strict: bool) -> tuple[Any, int]:
     declared = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
     if not declared.keys() & members.keys():
         return WRONG, 1

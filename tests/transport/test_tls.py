@@ -9,10 +9,13 @@ import socket
 import ssl
 import struct
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import anyio
+import anyio.to_thread
 import pytest
 import trustme
 from aiohttp import web
@@ -22,7 +25,7 @@ from cloudtower_async import Cloudtower
 from cloudtower_async.errors import CallError, ConnectionFailed, InvalidSettings, TLSFailed
 from cloudtower_async.testing import Simulator
 from cloudtower_async.transport.http import Transport
-from cloudtower_async.transport.tls import tls_context
+from cloudtower_async.transport.tls import TLS, tls_context
 from tests.conftest import Loop
 from tests.support import serve, serve_bytes, settings
 
@@ -199,6 +202,36 @@ def test_what_is_wrong_with_a_client_certificate_is_named(
     with pytest.raises(InvalidSettings, match=told) as info:
         tls_context(settings(client_cert=given))
     assert info.value.option == "client_cert"
+
+
+def test_sessions_with_the_same_files_share_a_context(
+    ca_file: Path, both_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [
+        settings(ca_file=ca_file),
+        settings(ca_file=both_file),
+        settings(ca_file=ca_file, client_cert=both_file),
+        settings(ca_file=ca_file, verify_tls=False),
+    ]
+    contexts = [tls_context(one) for one in several]
+    assert len(set(map(id, contexts))) == len(several)
+    assert [tls_context(one) for one in several] == contexts
+    monkeypatch.chdir(tmp_path)
+    assert tls_context(settings(ca_file="ca.pem")) is contexts[0]
+
+
+def test_a_context_is_kept_no_longer_than_a_session_uses_it(ca_file: Path) -> None:
+    context = tls_context(settings(ca_file=ca_file))
+    assert isinstance(context, ssl.SSLContext)
+    gone = weakref.ref(context)
+    del context
+    assert gone() is None
+
+
+def test_sessions_that_open_at_once_read_the_files_once(ca_file: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        contexts = list(pool.map(tls_context, [settings(ca_file=ca_file)] * 16))
+    assert len(set(map(id, contexts))) == 1
 
 
 # The handshake
@@ -401,6 +434,19 @@ async def later(transport: Transport, url: str) -> int:
     """Send a request two seconds from now."""
     cast("SkippingLoop", asyncio.get_running_loop()).skipped += 2
     return (await transport.exchange("x", "POST", url, {}, body=b"{}")).status
+
+
+async def test_sessions_share_the_context_of_a_changed_file(ca_file: Path) -> None:
+    first, second = [TLS(settings(ca_file=ca_file)) for _ in range(2)]
+    for tls in (first, second):
+        await anyio.to_thread.run_sync(tls.load)
+    before = first.context
+    assert second.context is before
+    replace(ca_file, trustme.CA().cert_pem.bytes())
+    for tls in (first, second):
+        await tls.refresh()
+    assert second.context is first.context
+    assert first.context is not before
 
 
 async def test_a_changed_ca_file_counts_for_new_connections(

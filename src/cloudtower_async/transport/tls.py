@@ -1,4 +1,7 @@
-"""TLS options → the contexts of connections, read again when their files change."""
+"""TLS options → the contexts of connections, read again when their files change.
+
+A context takes milliseconds and megabytes, so sessions with the same files share one.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ import logging
 import os
 import re
 import ssl
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
 
 import anyio.to_thread
 
@@ -22,8 +27,15 @@ _log = logging.getLogger("cloudtower_async")
 _CHECK_SECONDS = 1.0
 """Seconds between two looks at whether a file has changed."""
 
-_Stamp: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
+_Stamp: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
 _PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
+_shared: WeakValueDictionary[tuple[bool, _Stamp], ssl.SSLContext] = WeakValueDictionary()
+"""Contexts from files that are in use, by whether they verify and by the stamps of their files.
+
+A file that has changed has another stamp, and so the context that is made of it another key.
+"""
+_loading = threading.Lock()
+"""Held in worker threads only, so that many sessions that open at once read the files once."""
 
 
 class TLS:
@@ -56,7 +68,7 @@ class TLS:
         Raises:
             InvalidSettings: A file is missing or does not hold what it should.
         """
-        self._stamp = self._current_stamp()
+        self._stamp = _current_stamp(self._settings)
         self.context = tls_context(self._settings)
 
     async def refresh(self) -> None:
@@ -67,20 +79,16 @@ class TLS:
             await anyio.to_thread.run_sync(self._reload)
 
     def _reload(self) -> None:
-        stamp = self._current_stamp()
+        stamp = _current_stamp(self._settings)
         if stamp == self._stamp:
             return
         self._stamp = stamp  # taken before reading: a later change differs from it
         try:
-            self.context = _from_files(self._settings)
+            self.context = _shared_context(self._settings)
         except InvalidSettings as exc:
             _log.warning("the previous content of the changed file stays in use: %s", exc)
         else:
             _log.info("a changed CA or client certificate was read; new connections use it")
-
-    def _current_stamp(self) -> _Stamp:
-        cert, key = _cert_and_key(self._settings.client_cert)
-        return tuple(_stamp(path) for path in (self._settings.ca_file, cert, key))
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | bool:
@@ -104,7 +112,16 @@ def tls_context(settings: Settings) -> ssl.SSLContext | bool:
         )
     if not settings.ca_file and not settings.client_cert:
         return settings.verify_tls
-    return _from_files(settings)
+    return _shared_context(settings)
+
+
+def _shared_context(settings: Settings) -> ssl.SSLContext:
+    key = settings.verify_tls, _current_stamp(settings)  # taken before the files are read
+    with _loading:
+        context = _shared.get(key)
+        if context is None:
+            context = _shared[key] = _from_files(settings)
+        return context
 
 
 def _from_files(settings: Settings) -> ssl.SSLContext:
@@ -141,6 +158,10 @@ def _load_client_cert(context: ssl.SSLContext, files: ClientCert) -> None:
         ) from exc
 
 
+def _current_stamp(settings: Settings) -> _Stamp:
+    return tuple(map(_stamp, (settings.ca_file, *_cert_and_key(settings.client_cert))))
+
+
 def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | None]:
     return files if isinstance(files, tuple) else (files, None)
 
@@ -171,12 +192,12 @@ def _read(path: StrPath | None) -> str | None:
         return None
 
 
-def _stamp(path: StrPath | None) -> tuple[int, int, int] | None:
+def _stamp(path: StrPath | None) -> tuple[int, ...] | None:
     try:
         found = os.stat(path or "")  # noqa: PTH116 - a path of any kind
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
 
 
 def _shown(path: StrPath | None) -> str:
