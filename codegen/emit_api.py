@@ -211,8 +211,9 @@ def _docstring(api: Api, history: History, texts: Texts, operation: Operation) -
         arguments = {"items": "One entry for each resource to create or change."}
     else:
         arguments = {}
-    text, subject = texts.operation(operation), _subject(api, operation)
-    return wording.docstring(operation, text, kind(operation), since, arguments, subject)
+    return wording.docstring(
+        operation, texts.operation(operation), kind(operation), since, arguments
+    )
 
 
 def _described(
@@ -229,11 +230,6 @@ def _described(
         later = history.property_since(record, prop)
         added = f"Since CloudTower {later}." if newer(later, since) else ""
         yield names.snake(prop.wire), f"{text} {added}".strip()
-
-
-def _subject(api: Api, operation: Operation) -> str:
-    """The name of what is answered, when that is one type or a list of it."""
-    return next(iter(layout.own_types(api, operation.answer)), "")
 
 
 def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:

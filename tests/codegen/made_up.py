@@ -238,6 +238,8 @@ _PATHS: Raw = {
 TEXTS = """
 [fields]
 name = "Name that gardeners use."
+first = "Maximum number of resources."
+where = "Filter."
 id = "Identifier. Any letters."
 
 [Tree]

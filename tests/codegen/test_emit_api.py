@@ -232,10 +232,9 @@ def test_docstrings_say_path_answer_version_and_arguments(load: Load) -> None:
     tree = load("api.tree").TreeNamespace
     said = inspect.getdoc(tree.get_trees)
     assert said is not None
-    assert said.startswith("Get what matches, as a list of `Tree`.\n\n`POST /get-trees`, since")
-    assert "    order_by: Field to sort by" in said
-    counted = "first: Maximum number of resources, counted from the start."
-    assert f"{counted} Since CloudTower 3.1.0." in said
+    assert said.startswith("Get trees.\n\n`POST /get-trees`, since")
+    assert "    where: Filter; without it, all resources match." in said
+    assert "    first: Maximum number of resources. Since CloudTower 3.1.0." in said
     assert "Changes the server's state" not in said
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from codegen import wording
-from codegen.schema import ListOf, Operation, Ref, Scalar
+from codegen.schema import ListOf, Operation, Ref
 
 _CUT = Operation(
     id="CutVmNicHair",
@@ -20,8 +20,6 @@ _CUT = Operation(
     deprecated=False,
 )
 _GET = dataclasses.replace(_CUT, id="GetHairs", path="/get-hairs")
-_COUNT = dataclasses.replace(_GET, path="/get-hairs-connection")
-_LENGTH = dataclasses.replace(_GET, id="GetHairLength", answer=Scalar("int"))
 
 
 @pytest.mark.parametrize(("number", "said"), [(1, "1 call"), (0, "0 calls"), (2, "2 calls")])
@@ -32,40 +30,30 @@ def test_a_number_takes_the_plural(number: int, said: str) -> None:
 @pytest.mark.parametrize(
     ("wire", "kind", "said"),
     [
-        ("where", "QUERY", "Filter of the resources; without it, all match."),
+        ("where", "QUERY", "Filter; without it, all resources match."),
         ("where", "MUTATION", "Filter of the resources to act on."),
-        ("skip", "QUERY", "Number of resources to skip."),
         ("colour", "QUERY", ""),
     ],
 )
-def test_an_argument_is_explained_as_far_as_its_name_tells(wire: str, kind: str, said: str) -> None:
+def test_what_a_filter_does_depends_on_the_kind_of_the_method(
+    wire: str, kind: str, said: str
+) -> None:
     assert wording.argument(wire, kind) == said
 
 
-@pytest.mark.parametrize(
-    ("operation", "subject", "headline"),
-    [
-        (_CUT, "Hair", "Cut VM NIC hair."),
-        (_GET, "Hair", "Get what matches, as a list of `Hair`."),
-        (_GET, "", "Get hairs."),
-        (_COUNT, "", "Count what matches: the number is at `.aggregate.count`."),
-        (_LENGTH, "", "Get hair length."),
-    ],
-)
-def test_the_first_line_says_what_it_does(
-    operation: Operation, subject: str, headline: str
-) -> None:
-    assert wording.docstring(operation, "", "QUERY", "3.0.0", {}, subject) == [
-        f'"""{headline}',
-        "",
-        f"`POST {operation.path}`, since CloudTower 3.0.0.",
-        '"""',
-    ]
+def test_the_text_comes_first_or_else_the_name() -> None:
+    facts = ["", "`POST /cut-vm-nic-hair`, since CloudTower 3.0.0.", '"""']
+    assert wording.docstring(_CUT, "", "QUERY", "3.0.0", {}) == ['"""Cut vm nic hair.', *facts]
+    text = "Cut the hair, a little at a time. " * 4
+    lines = wording.docstring(_CUT, text, "QUERY", "3.0.0", {})
+    assert lines[2:] == facts
+    assert " ".join(lines[:2]) == f'"""{text.rstrip()}'
+    assert max(map(len, lines)) <= 92
 
 
 def test_side_effects_304_and_deprecation_are_told() -> None:
     operation = dataclasses.replace(_CUT, not_modified=True, deprecated=True)
-    lines = wording.docstring(operation, "", "MUTATION", "4.0.0", {}, "")
+    lines = wording.docstring(operation, "", "MUTATION", "4.0.0", {})
     assert lines[2:5] == [
         "`POST /cut-vm-nic-hair`, since CloudTower 4.0.0. Changes the server's state.",
         "When there is nothing to change (status 304) the list is empty.",
@@ -74,9 +62,7 @@ def test_side_effects_304_and_deprecation_are_told() -> None:
 
 
 def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
-    lines = wording.docstring(
-        _CUT, "", "QUERY", "3.0.0", {"first": "So many. " * 12, "colour": ""}, ""
-    )
+    lines = wording.docstring(_CUT, "", "QUERY", "3.0.0", {"first": "So many. " * 12, "colour": ""})
     assert lines[3:] == [
         "",
         "Args:",
@@ -101,5 +87,5 @@ def test_data_is_what_to_set_only_of_updates(method: str, said: str) -> None:
 
 def test_a_credential_of_its_own_is_told() -> None:
     operation = dataclasses.replace(_GET, auth="BASIC")
-    lines = wording.docstring(operation, "", "QUERY", "3", {}, "")
+    lines = wording.docstring(operation, "", "QUERY", "3", {})
     assert any("HTTP Basic" in line for line in lines)

@@ -109,7 +109,7 @@ class AlertNotifierNamespace(Namespace):
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the alert notifiers to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
@@ -139,13 +139,14 @@ class AlertNotifierNamespace(Namespace):
         `POST /get-alert-notifiers`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ALERT_NOTIFIERS,
@@ -182,13 +183,14 @@ class AlertNotifierNamespace(Namespace):
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ALERT_NOTIFIERS_CONNECTION,
@@ -222,22 +224,23 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.AlertNotifier]:
-        """Change the one alert notifier whose `id` is given: recipients, severities, clusters,
-        language or whether it is disabled. The task ends when the change is made.
+        """Change the alert notifier whose `id` is given: recipients, severities, clusters, language
+        or whether it is disabled. Without `id`, the server changes the first one. The task ends
+        when the change is made.
 
         `POST /update-alert-notifier`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            clusters: Clusters concerned. Since CloudTower 3.1.0.
-            disabled: True if the feature or device is switched off.
-            email_from: Sender address of notifications.
-            email_tos: Recipient addresses of notifications.
-            id: Identifier in CloudTower; use it in filters and as the `*_id` of other calls. Since
+            clusters: Filter of the clusters whose alerts are e-mailed. Since CloudTower 3.1.0.
+            disabled: True to send no e-mails for now.
+            email_from: Sender address of the e-mails.
+            email_tos: Recipient addresses of the e-mails.
+            id: Id of the alert notifier to change; without it, the first one is changed. Since
                 CloudTower 3.1.0.
-            language_code: Language of the notifications: `EN_US` or `ZH_CN`.
-            name: Name shown in the CloudTower UI. Since CloudTower 3.1.0.
-            notice_severities: Severities that trigger a notification.
-            smtp_server_id: Id of the SMTP server that sends notifications. Since CloudTower 3.1.0.
+            language_code: Language of the e-mails; the enum lists the values.
+            name: New name of the alert notifier. Since CloudTower 3.1.0.
+            notice_severities: Severities of the alerts that are e-mailed.
+            smtp_server_id: Id of the mail server that sends the e-mails. Since CloudTower 3.1.0.
         """
         return await self._executor.call(
             UPDATE_ALERT_NOTIFIER,
@@ -278,14 +281,14 @@ class AlertNotifierNamespace(Namespace):
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            disabled: True if the feature or device is switched off.
-            email_from: Sender address of notifications.
-            email_tos: Recipient addresses of notifications.
-            language_code: Language of the notifications: `EN_US` or `ZH_CN`.
-            name: Name shown in the CloudTower UI.
-            notice_severities: Severities that trigger a notification.
-            smtp_server_id: Id of the SMTP server that sends notifications.
-            where: Filter of the resources to act on.
+            disabled: True to send no e-mails for now.
+            email_from: Sender address of the e-mails.
+            email_tos: Recipient addresses of the e-mails.
+            language_code: Language of the e-mails; the enum lists the values.
+            name: New name for all of them.
+            notice_severities: Severities of the alerts that are e-mailed.
+            smtp_server_id: Id of the mail server that sends the e-mails.
+            where: Filter of the alert notifiers to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,

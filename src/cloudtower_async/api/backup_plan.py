@@ -146,9 +146,8 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Name, place and networks of the new VM.
+            where: Filter of the restore point to build the new VM from; narrow it down to one.
         """
         return await self._executor.call(
             BACKUP_REBUILD_VM,
@@ -174,9 +173,8 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Options of the restore.
+            where: Filter of the restore point to restore from; narrow it down to one per VM.
         """
         return await self._executor.call(
             BACKUP_RESTORE_VM_IN_PLACE,
@@ -221,9 +219,8 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: What becomes of the restore points of the plans.
+            where: Filter of the backup plans to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_BACKUP_PLAN,
@@ -247,7 +244,7 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the restore points to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
@@ -272,9 +269,8 @@ class BackupPlanNamespace(Namespace):
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Kind of backup to run.
+            where: Filter of the backup plans to run; `{}` matches all of them.
         """
         return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
@@ -305,13 +301,14 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-plans`, since CloudTower 4.4.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS,
@@ -348,13 +345,14 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS_CONNECTION,
@@ -393,13 +391,14 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-plans-without-executions`, since CloudTower 4.7.2.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLAN_WITHOUT_EXECUTIONS,
@@ -431,7 +430,7 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-restore-point-metadata`, since CloudTower 4.5.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_RESTORE_POINT_METADATA,
@@ -455,7 +454,7 @@ class BackupPlanNamespace(Namespace):
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the backup plans to resume; `{}` matches all of them.
         """
         return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -475,7 +474,7 @@ class BackupPlanNamespace(Namespace):
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the backup plans to pause; `{}` matches all of them.
         """
         return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -497,8 +496,8 @@ class BackupPlanNamespace(Namespace):
         `POST /update-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the backup plans that match.
+            where: Filter of the backup plans to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_BACKUP_PLAN,

@@ -108,7 +108,7 @@ class BrickTopoNamespace(Namespace):
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the chassis to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -134,13 +134,14 @@ class BrickTopoNamespace(Namespace):
         `POST /get-brick-topoes`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BRICK_TOPOES,
@@ -178,13 +179,14 @@ class BrickTopoNamespace(Namespace):
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_BRICK_TOPOES_CONNECTION,
@@ -217,9 +219,8 @@ class BrickTopoNamespace(Namespace):
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Rack and position to move them to.
+            where: Filter of the chassis to move; `{}` matches all of them.
         """
         return await self._executor.call(
             MOVE_BRICK_TOPO,
@@ -244,8 +245,8 @@ class BrickTopoNamespace(Namespace):
         `POST /update-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the chassis that match.
+            where: Filter of the chassis to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_BRICK_TOPO,

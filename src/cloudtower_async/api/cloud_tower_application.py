@@ -95,7 +95,7 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the application packages to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
@@ -122,9 +122,9 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /deploy-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            name: Name shown in the CloudTower UI.
-            target_package: Id of the installation package to deploy or upgrade to.
-            vm_spec: VMs that the application runs on.
+            name: Name of the new application.
+            target_package: Id of the application package to deploy.
+            vm_spec: Size, placement and network of the VM that will run it.
         """
         return await self._executor.call(
             DEPLOY_CLOUD_TOWER_APPLICATION,
@@ -154,13 +154,14 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS_CONNECTION,
@@ -198,13 +199,14 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /get-cloudtower-applications`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLOUD_TOWER_APPLICATIONS,
@@ -236,7 +238,7 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the applications to uninstall; `{}` matches all of them.
         """
         return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,
@@ -261,9 +263,8 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Package to upgrade to.
+            where: Which application to upgrade: its `id`.
         """
         return await self._executor.call(
             UPGRADE_CLOUD_TOWER_APPLICATION,
@@ -291,11 +292,13 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /upload-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            file: Content of the file, or of this chunk of it.
-            name: Name shown in the CloudTower UI.
-            size: Size of the whole file in bytes, as text.
+            file: Bytes of this chunk.
+            name: Name of the package; only with the first chunk.
+            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
+                the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
-            upload_task_id: Id of the upload task, for each chunk but the first.
+            upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
+                chunk.
         """
         return await self._executor.call(
             UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE,

@@ -182,7 +182,7 @@ class ClusterNamespace(Namespace):
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            force: True to proceed although checks object. Since CloudTower 4.7.0.
+            force: True to force the removal of the cluster from CloudTower. Since CloudTower 4.7.0.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -257,7 +257,7 @@ class ClusterNamespace(Namespace):
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTER_PIN_IN_PERFORMANCE_INFO,
@@ -283,8 +283,8 @@ class ClusterNamespace(Namespace):
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 
         Args:
-            effect: Side effects of the operation.
-            where: Filter of the resources; without it, all match.
+            effect: Storage policies to estimate the allocatable capacity for.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTER_STORAGE_INFO,
@@ -308,19 +308,20 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Cluster]:
-        """Return the clusters that CloudTower manages that match `where`; `order_by` sorts them,
+        """Return the clusters managed by CloudTower that match `where`; `order_by` sorts them,
         `first`, `skip` and `after` select a page.
 
         `POST /get-clusters`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTERS,
@@ -352,19 +353,20 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the clusters that CloudTower manages that match `where`; the number is at
+        """Count the clusters managed by CloudTower that match `where`; the number is at
         `.aggregate.count`.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTERS_CONNECTION,
@@ -396,7 +398,7 @@ class ClusterNamespace(Namespace):
         `POST /get-meta-leader`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_META_LEADER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -444,6 +446,7 @@ class ClusterNamespace(Namespace):
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
+            enable_iscsi: True to offer the cluster's block storage to other machines over iSCSI.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -469,8 +472,7 @@ class ClusterNamespace(Namespace):
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            ha: True if high availability is on: the VM is restarted on another host when its host
-                fails. Not possible with GPU or vGPU devices.
+            ha: True to switch high availability on by default for new VMs.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -46,7 +46,8 @@ class DiscoveredHostNamespace(Namespace):
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
 
         Args:
-            cluster: Cluster that holds the resource.
+            cluster: Cluster for which to look for new hosts.
+            host_address: Address of a host from which to look for others.
         """
         return await self._executor.call(
             GET_DISCOVER_HOSTS,

@@ -54,20 +54,21 @@ class ElfDataStoreNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfDataStore]:
-        """Return the storage objects that clusters keep for the VM platform that match `where`;
-        `order_by` sorts them, `first`, `skip` and `after` select a page. Each lies on an iSCSI
-        target, NFS export or NVMe-oF subsystem.
+        """Return the storage objects of the VM platform that match `where`; `order_by` sorts them,
+        `first`, `skip` and `after` select a page. Each lies on an iSCSI target, NFS export or NVMe-
+        oF subsystem.
 
         `POST /get-elf-data-stores`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ELF_DATA_STORES,
@@ -99,19 +100,20 @@ class ElfDataStoreNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the storage objects that clusters keep for the VM platform that match `where`; the
-        number is at `.aggregate.count`.
+        """Count the storage objects of the VM platform that match `where`; the number is at
+        `.aggregate.count`.
 
         `POST /get-elf-data-stores-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ELF_DATA_STORES_CONNECTION,

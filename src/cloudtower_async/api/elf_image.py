@@ -106,13 +106,14 @@ class ElfImageNamespace(Namespace):
         `POST /get-elf-images`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ELF_IMAGES,
@@ -150,13 +151,14 @@ class ElfImageNamespace(Namespace):
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ELF_IMAGES_CONNECTION,
@@ -220,13 +222,15 @@ class ElfImageNamespace(Namespace):
         `POST /upload-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster.
+            cluster_id: Id of the cluster that gets the image; only with the first chunk.
             description: Free text for people; an empty text means no description.
-            file: Content of the file, or of this chunk of it.
-            name: Name shown in the CloudTower UI.
-            size: Size of the whole file in bytes, as text.
+            file: Bytes of this chunk.
+            name: Name of the image; only with the first chunk.
+            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
+                the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
-            upload_task_id: Id of the upload task, for each chunk but the first.
+            upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
+                chunk.
         """
         return await self._executor.call(
             CREATE_ELF_IMAGE,

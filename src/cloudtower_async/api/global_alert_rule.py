@@ -77,13 +77,14 @@ class GlobalAlertRuleNamespace(Namespace):
         `POST /get-global-alert-rules`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_GLOBAL_ALERT_RULES,
@@ -120,13 +121,14 @@ class GlobalAlertRuleNamespace(Namespace):
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_GLOBAL_ALERT_RULES_CONNECTION,
@@ -159,8 +161,9 @@ class GlobalAlertRuleNamespace(Namespace):
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the global alert rules that match.
+            where: Filter of the global alert rules under which clusters get thresholds of their
+                own; `{}` matches all.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -185,8 +188,8 @@ class GlobalAlertRuleNamespace(Namespace):
         `POST /update-global-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the global alert rules that match.
+            where: Filter of the global alert rules to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,

@@ -111,9 +111,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Setting that the clusters get.
+            where: Filter of the clusters that get the setting; `{}` matches all of them.
         """
         return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -137,7 +136,7 @@ class GlobalSettingsNamespace(Namespace):
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the clusters whose setting is removed; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -168,13 +167,14 @@ class GlobalSettingsNamespace(Namespace):
         `POST /get-global-settingses`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_GLOBAL_SETTINGSES,
@@ -212,13 +212,14 @@ class GlobalSettingsNamespace(Namespace):
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_GLOBAL_SETTINGSES_CONNECTION,
@@ -251,9 +252,10 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            access_list: IP addresses or ranges that `access_mode` allows or denies.
-            access_mode: Who may connect: only `access_list` (`ALLOW`), all others (`DENY`), or
-                everybody (`NONE`).
+            access_list: Address ranges that are allowed or denied, as `access_mode` says; of no
+                effect without a restriction.
+            access_mode: Whether `access_list` is allowed or denied, or whether there is no
+                restriction; the enum lists the values.
         """
         return await self._executor.call(
             UPDATE_ACCESS_RESTRICTION,
@@ -278,8 +280,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the clusters that match.
+            where: Filter of the clusters whose setting changes; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -304,8 +306,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-global-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            enabled: True if the feature or device is switched on.
-            retain: Retention. Unit not documented.
+            enabled: Whether deleted VMs go to the recycle bin first.
+            retain: Number of days that deleted VMs stay in the recycle bin.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_RECYCLE_BIN_SETTING,
@@ -333,9 +335,9 @@ class GlobalSettingsNamespace(Namespace):
 
         Args:
             login_miss_num_threshold: Number of failed logins allowed within
-                `login_miss_time_threshold`; 0 in both means unlimited.
-            login_miss_time_threshold: Period in milliseconds in which failed logins are counted; 0
-                in both thresholds means unlimited.
+                `login_miss_time_threshold`; both 0 means no limit.
+            login_miss_time_threshold: Period in milliseconds in which failed logins are counted;
+                both 0 means no limit.
             password_complexity: Required strength of passwords: `LOW`, `MIDDLE` or `HIGH`.
             password_expire_days: Days until a password expires; 0 means never.
         """
@@ -366,7 +368,7 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            session_max_age: Milliseconds after which a session ends; 0 means never.
+            session_max_age: Milliseconds after which a user is logged out; 0 means never.
         """
         return await self._executor.call(
             UPDATE_SESSION_TIMEOUT,

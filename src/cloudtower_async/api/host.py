@@ -150,9 +150,8 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: VMs to shut down; the server moves the others away.
+            where: Host that enters maintenance mode.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE,
@@ -177,7 +176,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Check task whose result is wanted.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -201,7 +200,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the host that is to enter maintenance mode.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRE_CHECK,
@@ -226,9 +225,8 @@ class HostNamespace(Namespace):
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: VMs to move back or to start.
+            where: Host that leaves maintenance mode.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE,
@@ -252,7 +250,7 @@ class HostNamespace(Namespace):
         `POST /exit-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Filter for the host that is to leave maintenance mode.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -282,13 +280,14 @@ class HostNamespace(Namespace):
         `POST /get-hosts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_HOSTS,
@@ -325,13 +324,14 @@ class HostNamespace(Namespace):
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_HOSTS_CONNECTION,
@@ -365,9 +365,8 @@ class HostNamespace(Namespace):
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Power operation to perform.
+            where: Host to operate on.
         """
         return await self._executor.call(
             POWER_OFF_HOST,

@@ -84,11 +84,12 @@ class IsolationPolicyNamespace(Namespace):
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            egress: Rules for outgoing traffic.
-            everoute_cluster_id: Id of the Everoute service.
-            ingress: Rules for incoming traffic.
-            mode: Operating mode; the enum lists the values.
-            vm_id: Id of the VM.
+            egress: Outgoing traffic that still passes, one rule per entry.
+            everoute_cluster_id: Id of the network and security service (Everoute) that enforces the
+                policy.
+            ingress: Incoming traffic that still passes, one rule per entry.
+            mode: `ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass.
+            vm_id: Id of the VM to isolate.
         """
         return await self._executor.call(
             CREATE_ISOLATION_POLICY,
@@ -118,7 +119,7 @@ class IsolationPolicyNamespace(Namespace):
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the isolation policies to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_ISOLATION_POLICY,
@@ -149,13 +150,14 @@ class IsolationPolicyNamespace(Namespace):
         `POST /get-isolation-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ISOLATION_POLICIES,
@@ -192,13 +194,14 @@ class IsolationPolicyNamespace(Namespace):
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_ISOLATION_POLICIES_CONNECTION,
@@ -231,8 +234,8 @@ class IsolationPolicyNamespace(Namespace):
         `POST /update-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the isolation policies that match.
+            where: Filter of the isolation policies to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_ISOLATION_POLICY,

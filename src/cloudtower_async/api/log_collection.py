@@ -100,7 +100,7 @@ class LogCollectionNamespace(Namespace):
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the log collections to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_LOG_COLLECTION,
@@ -124,7 +124,7 @@ class LogCollectionNamespace(Namespace):
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the log collections to stop; `{}` matches all of them.
         """
         return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,
@@ -154,13 +154,14 @@ class LogCollectionNamespace(Namespace):
         `POST /get-log-collections`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_LOG_COLLECTIONS,
@@ -197,13 +198,14 @@ class LogCollectionNamespace(Namespace):
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_LOG_COLLECTIONS_CONNECTION,

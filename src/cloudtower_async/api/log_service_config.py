@@ -43,6 +43,9 @@ class LogServiceConfigNamespace(Namespace):
         `create_log_collection`.
 
         `POST /get-log-service-configs`, since CloudTower 3.0.0.
+
+        Args:
+            input: Cluster whose services to return.
         """
         return await self._executor.call(
             GET_LOG_SERVICE_CONFIGS,

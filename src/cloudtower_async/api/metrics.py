@@ -172,15 +172,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the clusters that match, over `range` (such as `1h`
+        """Return time series of `metrics` for the clusters that match, over `range` (such as `24h`
         or `7d`). An unknown metric yields empty data, not an error; `dropped` means cut short.
 
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Clusters concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            clusters: Filter of the clusters to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_CLUSTER_METRICS,
@@ -206,9 +206,9 @@ class MetricsNamespace(Namespace):
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Physical disks concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            disks: Filter of the physical disks to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_DISK_METRICS,
@@ -234,9 +234,9 @@ class MetricsNamespace(Namespace):
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter of the hosts to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_HOST_METRICS,
@@ -263,10 +263,10 @@ class MetricsNamespace(Namespace):
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            nics: NICs concerned.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter of the hosts to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            nics: Filter for the NICs to measure; all NICs of the hosts if omitted.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_HOST_NETWORK_METRICS,
@@ -293,10 +293,10 @@ class MetricsNamespace(Namespace):
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            services: Services concerned.
+            hosts: Filter of the hosts to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
+            services: Names of the system services to measure.
         """
         return await self._executor.call(
             GET_HOST_SERVICEK_METRICS,
@@ -323,10 +323,10 @@ class MetricsNamespace(Namespace):
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            luns: iSCSI LUNs concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter for the hosts to measure on; all hosts of the cluster if omitted.
+            luns: Filter for the LUNs to measure.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_LUN_METRICS,
@@ -353,9 +353,10 @@ class MetricsNamespace(Namespace):
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter for the hosts to measure on; all hosts of the cluster if omitted.
+            metrics: Names of the metrics; see the metrics catalogue.
+            nvmf_namespaces: Filter for the namespaces to measure.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_NVMF_NAMESPACE_METRICS,
@@ -381,9 +382,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Physical disks concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            disks: Filter of the physical disks to return metrics of.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_SCVM_DISK_METRICS,
@@ -409,9 +410,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter of the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_SCVM_METRICS,
@@ -438,10 +439,10 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            nics: NICs concerned.
-            range: Period that ends now, such as "24h" or "7d".
+            hosts: Filter of the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics; see the metrics catalogue.
+            nics: Filter for the NICs to measure; all NICs of the hosts if omitted.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_SCVM_NETWORK_METRICS,
@@ -468,10 +469,10 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Hosts concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            services: Services concerned.
+            hosts: Filter of the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
+            services: Names of the system services to measure.
         """
         return await self._executor.call(
             GET_SCVM_SERVICEK_METRICS,
@@ -500,10 +501,11 @@ class MetricsNamespace(Namespace):
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Clusters concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            type: Kind of the resource; the enum lists the values.
+            clusters: Filter of the clusters whose resources are compared.
+            metrics: Names of the metrics; see the metrics catalogue.
+            n: Number of resources to return.
+            range: Time range up to now, such as `24h` or `7d`.
+            type: Whether to return the highest (`top`) or the lowest (`bottom`) values.
         """
         return await self._executor.call(
             GET_TOP_NVM_VOLUME_METRICS,
@@ -529,9 +531,9 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            vms: VMs concerned.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
+            vms: Filter of the VMs to return metrics of.
         """
         return await self._executor.call(
             GET_VM_METRICS,
@@ -558,10 +560,10 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics.
-            nics: NICs concerned.
-            range: Period that ends now, such as "24h" or "7d".
-            vms: VMs concerned.
+            metrics: Names of the metrics; see the metrics catalogue.
+            nics: Filter for the virtual NICs to measure; all NICs of the VMs if omitted.
+            range: Time range up to now, such as `24h` or `7d`.
+            vms: Filter of the VMs to return metrics of.
         """
         return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
@@ -587,9 +589,9 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            vm_volumes: Virtual volumes concerned.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
+            vm_volumes: Filter of the virtual volumes to return metrics of.
         """
         return await self._executor.call(
             GET_VM_VOLUME_METRICS,
@@ -615,9 +617,9 @@ class MetricsNamespace(Namespace):
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Clusters concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
+            clusters: Filter of the clusters whose witness nodes are measured.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
             GET_WITNESS_METRICS,
@@ -645,10 +647,10 @@ class MetricsNamespace(Namespace):
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Clusters concerned.
-            metrics: Names of the metrics.
-            range: Period that ends now, such as "24h" or "7d".
-            type: Kind of the resource; the enum lists the values.
+            clusters: Filter of the clusters whose zones are measured.
+            metrics: Names of the metrics; see the metrics catalogue.
+            range: Time range up to now, such as `24h` or `7d`.
+            type: Direction of the traffic between the zones.
         """
         return await self._executor.call(
             GET_ZONE_METRICS,

@@ -104,7 +104,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the network services to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
@@ -135,13 +135,14 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /get-network-policy-rule-services`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES,
@@ -179,13 +180,14 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_NETWORK_POLICY_RULE_SERVICES_CONNECTION,
@@ -218,8 +220,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /update-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the network services that match.
+            where: Filter of the network services to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,

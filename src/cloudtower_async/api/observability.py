@@ -53,6 +53,11 @@ class ObservabilityNamespace(Namespace):
         observability service. The service stays connected; the task ends when they are gone.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
+
+        Args:
+            system_service_id: Id of the system service to disconnect from the observability
+                service.
+            system_service_type: Kind of the system service, such as `SKS_SERVICE`.
         """
         return await self._executor.call(
             CLEAR_SYSTEM_SERVICE_ALERT_NOTIFICATION_CONFIG,
@@ -75,6 +80,11 @@ class ObservabilityNamespace(Namespace):
         The system service itself goes on; the task ends when it is removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
+
+        Args:
+            system_service_id: Id of the system service to disconnect from the observability
+                service.
+            system_service_type: Kind of the system service, such as `SKS_SERVICE`.
         """
         return await self._executor.call(
             DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE,

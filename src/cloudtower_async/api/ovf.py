@@ -63,7 +63,7 @@ class OvfNamespace(Namespace):
         `POST /get-export-file-download-links`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Which export to return links for: the `id` of its `VmExportFile`.
         """
         return await self._executor.call(
             GET_EXPORT_FILE_DOWNLOAD_LINKS,
@@ -88,8 +88,8 @@ class OvfNamespace(Namespace):
         `POST /parse-ovf`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster.
-            file: Content of the file, or of this chunk of it.
+            cluster_id: Id of the cluster that the VM will be imported into.
+            file: Content of the OVF file.
         """
         return await self._executor.call(
             PARSE_OVF,
@@ -118,12 +118,14 @@ class OvfNamespace(Namespace):
         `POST /upload-elf-file`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster.
-            file: Content of the file, or of this chunk of it.
-            name: Name shown in the CloudTower UI.
-            size: Size of the whole file in bytes, as text.
+            cluster_id: Id of the cluster that gets the file; only with the first chunk.
+            file: Bytes of this chunk.
+            name: Name of the file; only with the first chunk.
+            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
+                the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
-            upload_task_id: Id of the upload task, for each chunk but the first.
+            upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
+                chunk.
         """
         return await self._executor.call(
             UPLOAD_ELF_FILE,

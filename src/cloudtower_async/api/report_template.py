@@ -108,7 +108,7 @@ class ReportTemplateNamespace(Namespace):
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the report templates to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
@@ -132,7 +132,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the report templates to generate reports from; `{}` matches all of
+                them.
         """
         return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
@@ -162,13 +163,14 @@ class ReportTemplateNamespace(Namespace):
         `POST /get-report-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_REPORT_TEMPLATES,
@@ -205,13 +207,14 @@ class ReportTemplateNamespace(Namespace):
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_REPORT_TEMPLATES_CONNECTION,
@@ -244,8 +247,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /update-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the report templates that match.
+            where: Filter of the report templates to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,

@@ -51,12 +51,14 @@ class ResourceChangeNamespace(Namespace):
         list again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
-        It wants HTTP Basic with a credential of its own; no token is sent.
+        Authenticates by HTTP Basic with a separate credential; no token is sent.
 
         Args:
-            action: Action to perform or performed.
-            resource_type: Type of the resource concerned, such as `Vm`.
-            resource_id: Id of the resource concerned; None if it concerns none.
+            action: Return only changes of this kind: `INSERT`, `UPDATE` or `DELETE`.
+            resource_type: Return only changes of these resource types, separated by commas.
+            resource_id: Return only changes of this resource.
+            start_revision: Return changes from this revision on, as decimal text.
+            limit: Maximum number of changes to return, from 1 to 1000.
         """
         return await self._executor.call(
             GET_RESOURCE_CHANGES,

@@ -85,10 +85,11 @@ class SecurityGroupNamespace(Namespace):
 
         Args:
             description: Free text for people; an empty text means no description.
-            everoute_cluster_id: Id of the Everoute service.
-            label_groups: Groups of labels; a resource matches a group if it has all its labels.
-            name: Name shown in the CloudTower UI.
-            vms: VMs concerned.
+            everoute_cluster_id: Id of the network and security service (Everoute) that the group
+                belongs to.
+            label_groups: Label filters; VMs that match all labels of one group become members.
+            name: Name of the new security group.
+            vms: Filter for the VMs that become members.
         """
         return await self._executor.call(
             CREATE_SECURITY_GROUP,
@@ -118,7 +119,7 @@ class SecurityGroupNamespace(Namespace):
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the security groups to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_SECURITY_GROUP,
@@ -148,13 +149,14 @@ class SecurityGroupNamespace(Namespace):
         `POST /get-security-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SECURITY_GROUPS,
@@ -191,13 +193,14 @@ class SecurityGroupNamespace(Namespace):
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SECURITY_GROUPS_CONNECTION,
@@ -230,8 +233,8 @@ class SecurityGroupNamespace(Namespace):
         `POST /update-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the security groups that match.
+            where: Filter of the security groups to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_SECURITY_GROUP,

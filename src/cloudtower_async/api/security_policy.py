@@ -87,15 +87,17 @@ class SecurityPolicyNamespace(Namespace):
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            apply_to: Targets that the policy protects.
+            apply_to: VMs that the policy controls.
             description: Free text for people; an empty text means no description.
             egress: Rules for outgoing traffic.
-            everoute_cluster_id: Id of the Everoute service.
+            everoute_cluster_id: Id of the network and security service (Everoute) that enforces the
+                policy.
             ingress: Rules for incoming traffic.
-            is_blocklist: True if the rules list denied traffic, false if they list allowed traffic.
-                Since CloudTower 4.6.0.
-            name: Name shown in the CloudTower UI.
-            policy_mode: `WORK` enforces the policy; `MONITOR` does not enforce it yet.
+            is_blocklist: True if the rules deny traffic instead of allowing it. Since CloudTower
+                4.6.0.
+            name: Name of the new security policy; has to be unique.
+            policy_mode: `WORK` enforces the policy at once; `MONITOR` enforces nothing until it is
+                changed to `WORK`.
         """
         return await self._executor.call(
             CREATE_SECURITY_POLICY,
@@ -128,7 +130,7 @@ class SecurityPolicyNamespace(Namespace):
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the security policies to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_SECURITY_POLICY,
@@ -158,13 +160,14 @@ class SecurityPolicyNamespace(Namespace):
         `POST /get-security-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SECURITY_POLICIES,
@@ -201,13 +204,14 @@ class SecurityPolicyNamespace(Namespace):
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SECURITY_POLICIES_CONNECTION,
@@ -240,8 +244,8 @@ class SecurityPolicyNamespace(Namespace):
         `POST /update-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the security policies that match.
+            where: Filter of the security policies to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_SECURITY_POLICY,

@@ -108,7 +108,7 @@ class SnapshotGroupNamespace(Namespace):
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the snapshot groups to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
@@ -138,13 +138,14 @@ class SnapshotGroupNamespace(Namespace):
         `POST /get-snapshot-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_GROUPS,
@@ -181,13 +182,14 @@ class SnapshotGroupNamespace(Namespace):
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SNAPSHOT_GROUPS_CONNECTION,
@@ -219,7 +221,7 @@ class SnapshotGroupNamespace(Namespace):
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the snapshot groups to keep; `{}` matches all of them.
         """
         return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -240,7 +242,7 @@ class SnapshotGroupNamespace(Namespace):
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the snapshot groups to roll back; `{}` matches all of them.
         """
         return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,

@@ -100,7 +100,7 @@ class SnmpTransportNamespace(Namespace):
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the SNMP transports to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_SNMP_TRANSPORT,
@@ -130,13 +130,14 @@ class SnmpTransportNamespace(Namespace):
         `POST /get-snmp-transports`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SNMP_TRANSPORTS,
@@ -173,13 +174,14 @@ class SnmpTransportNamespace(Namespace):
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_SNMP_TRANSPORTS_CONNECTION,
@@ -212,8 +214,8 @@ class SnmpTransportNamespace(Namespace):
         `POST /update-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the SNMP transports that match.
+            where: Filter of the SNMP transports to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRANSPORT,

@@ -49,8 +49,9 @@ class TableReporterNamespace(Namespace):
         `POST /export-csv`, since CloudTower 3.0.0.
 
         Args:
-            filter: Filter of the resources.
-            name: Name shown in the CloudTower UI.
+            columns: Columns of the table, in order.
+            filter: Query that selects the resources; set exactly one of its fields.
+            name: Name of the CSV file.
         """
         return await self._executor.call(
             EXPORT_CSV,

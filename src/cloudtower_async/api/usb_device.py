@@ -76,13 +76,14 @@ class UsbDeviceNamespace(Namespace):
         `POST /get-usb-devices`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_USB_DEVICES,
@@ -119,13 +120,14 @@ class UsbDeviceNamespace(Namespace):
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_USB_DEVICES_CONNECTION,
@@ -158,9 +160,8 @@ class UsbDeviceNamespace(Namespace):
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: VMs that get the devices.
+            where: Filter of the USB devices to attach; `{}` matches all of them.
         """
         return await self._executor.call(
             MOUNT_USB_DEVICE,
@@ -185,9 +186,8 @@ class UsbDeviceNamespace(Namespace):
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: VMs that lose the devices; all if omitted.
+            where: Filter of the USB devices to detach; `{}` matches all of them.
         """
         return await self._executor.call(
             UNMOUNT_USB_DEVICE,

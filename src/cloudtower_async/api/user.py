@@ -106,7 +106,7 @@ class UserNamespace(Namespace):
         `POST /create-root-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            password: Password of the account. Treat it as a secret.
+            password: Password of the `root` user. Treat it as a secret.
         """
         return await self._executor.call(
             CREATE_ROOT_USER,
@@ -192,13 +192,14 @@ class UserNamespace(Namespace):
         `POST /get-users`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_USERS,
@@ -235,13 +236,14 @@ class UserNamespace(Namespace):
         `POST /get-users-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_USERS_CONNECTION,
@@ -277,11 +279,13 @@ class UserNamespace(Namespace):
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            auth_config_id: Id of the authentication configuration, needed for accounts of a
-                directory or single sign-on.
-            password: Password of the account. Treat it as a secret.
-            source: Source of the user account or data; the enum lists the values.
-            username: User name of the account.
+            auth_config_id: Id of the authentication configuration; needed with the source `AUTHN`.
+            mfa_type: Second factor: `Mail`, `Sms`, `Totp` or `TotpRecoveryCode`; omit it without
+                one.
+            password: Password of the user. Treat it as a secret.
+            source: Where the user is authenticated: `LOCAL`, `LDAP` (old servers), `AUTHN` or
+                `SSO`.
+            username: Name of the user.
         """
         return await self._executor.call(
             LOGIN,

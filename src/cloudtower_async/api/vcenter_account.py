@@ -70,8 +70,7 @@ class VcenterAccountNamespace(Namespace):
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: Cluster, address and credentials of the account.
         """
         return await self._executor.call(
             CREATE_VCENTER_ACCOUNT,
@@ -101,13 +100,14 @@ class VcenterAccountNamespace(Namespace):
         `POST /get-vcenter-accounts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VCENTER_ACCOUNTS,
@@ -145,13 +145,14 @@ class VcenterAccountNamespace(Namespace):
         `POST /get-vcenter-accounts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VCENTER_ACCOUNTS_CONNECTION,
@@ -184,8 +185,8 @@ class VcenterAccountNamespace(Namespace):
         `POST /update-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: Address and credentials to store for the account.
+            where: Which vCenter account to change: its `id` or another unique field.
         """
         return await self._executor.call(
             UPDATE_VCENTER_ACCOUNT,

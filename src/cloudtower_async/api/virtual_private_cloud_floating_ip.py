@@ -86,10 +86,15 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            external_subnet_group_id: Id of the external subnet group.
-            external_subnet_id: Id of the external subnet.
-            ip_addresses: IP addresses as a list of texts.
-            vpc_id: Id of the virtual private cloud.
+            auto_allocate_number: Number of floating IP addresses for the server to choose.
+            external_subnet_group_id: Id of the group of external subnets that the addresses are
+                taken from.
+            external_subnet_id: Id of the external subnet that the addresses are taken from; or give
+                a group of them.
+            ip_addresses: Addresses to use, when taken from an external subnet.
+            ip_addresses_under_group: Addresses per edge gateway to use, when taken from an external
+                subnet group.
+            vpc_id: Id of the VPC that gets the floating IPs.
         """
         return await self._executor.call(
             BATCH_CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
@@ -145,7 +150,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the floating IPs to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -175,13 +180,14 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /get-virtual-private-cloud-floating-ips`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS,
@@ -218,13 +224,14 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION,

@@ -104,7 +104,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the routing gateways to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -134,13 +134,14 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /get-virtual-private-cloud-router-gateways`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS,
@@ -178,13 +179,14 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAYS_CONNECTION,
@@ -217,8 +219,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /update-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
-            where: Filter of the resources to act on.
+            data: New values for the routing gateways that match.
+            where: Filter of the routing gateways to change; `{}` matches all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

@@ -535,7 +535,8 @@ class VmNamespace(Namespace):
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            tasks: Tasks concerned.
+            tasks: Filter for the tasks of the migrations to abort. `{}` would abort every such
+                task.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -615,8 +616,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: GPU or vGPU devices to attach and how many of each.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -809,8 +809,8 @@ class VmNamespace(Namespace):
         `POST /create-vm-from-content-library-template-batch`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            template_id: Id of the template.
-            vms: VMs concerned.
+            template_id: Id of the content library template.
+            vms: Settings of the VMs to create, one entry for each.
         """
         return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE_BATCH,
@@ -856,7 +856,7 @@ class VmNamespace(Namespace):
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: Side effects of the operation.
+            effect: Whether the snapshots are deleted too.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -882,10 +882,9 @@ class VmNamespace(Namespace):
         `POST /download_nvram`, since CloudTower 4.9.0.
 
         Args:
-            cluster: Cluster that holds the resource.
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            vm: VM that the resource belongs to.
+            cluster: Cluster of the VM, by its id or local id.
+            data: NVRAM content to upload; omit it for a download. Encoding not documented.
+            vm: VM concerned, by its id or local id.
         """
         return await self._executor.call(
             DOWNLOAD_NVRAM,
@@ -909,7 +908,7 @@ class VmNamespace(Namespace):
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the CD-ROM drives to empty.
         """
         return await self._executor.call(
             EJECT_ISO_FROM_VM_CD_ROM,
@@ -936,9 +935,10 @@ class VmNamespace(Namespace):
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            size: Size of the whole file in bytes, as text.
+            size: New size of the disk in bytes, unless `size_unit` is given; not below the present
+                size.
             size_unit: Unit of `size`; bytes if omitted.
-            where: Filter of the resources to act on.
+            where: Filter for the virtual disks to expand.
         """
         return await self._executor.call(
             EXPAND_VM_DISK,
@@ -1016,13 +1016,14 @@ class VmNamespace(Namespace):
         `POST /get-vm-gpu-device-info`, since CloudTower 4.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VM_GPU_DEVICE_INFO,
@@ -1054,7 +1055,7 @@ class VmNamespace(Namespace):
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
 
         Args:
-            vm: VM that the resource belongs to.
+            vm: VM whose console is wanted, by its id or local id.
         """
         return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
@@ -1080,13 +1081,14 @@ class VmNamespace(Namespace):
         `POST /get-vms`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VMS,
@@ -1124,13 +1126,14 @@ class VmNamespace(Namespace):
         `POST /get-vms-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VMS_CONNECTION,
@@ -1184,8 +1187,7 @@ class VmNamespace(Namespace):
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: CD-ROM drive and image to use. Deprecated: omit it.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1212,8 +1214,7 @@ class VmNamespace(Namespace):
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: Destination host; omit it to let the server choose.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1241,9 +1242,8 @@ class VmNamespace(Namespace):
         When there is nothing to change (status 304) the list is empty.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            where: Filter of the resources to act on.
+            data: Destination and settings of the migration.
+            where: Filter for the VMs to migrate.
         """
         return await self._executor.call(
             MIGRATE_VM_ACROSS_CLUSTER,
@@ -1430,8 +1430,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: GPU or vGPU devices to detach and how many of each.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1486,8 +1485,8 @@ class VmNamespace(Namespace):
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            effect: Side effects of the operation.
-            where: Filter of the resources to act on.
+            effect: VMs that may be changed. Required if `where` is empty.
+            where: Filter for the NICs to remove.
         """
         return await self._executor.call(
             REMOVE_VM_NIC_BY_WHERE,
@@ -1636,8 +1635,9 @@ class VmNamespace(Namespace):
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            resident_in_cache: True to keep the volume in the fast tier (pinned to cache).
-            where: Filter of the resources to act on.
+            resident_in_cache: True to keep the volumes in the fast tier (pinned to cache), False to
+                release them.
+            where: Filter for the virtual disks concerned.
         """
         return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
@@ -1684,8 +1684,7 @@ class VmNamespace(Namespace):
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: Host to start on; optional.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1712,8 +1711,9 @@ class VmNamespace(Namespace):
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            force: True to proceed although checks object.
-            tasks: Tasks concerned.
+            force: True to force the source VM off, which can do harm; False (the default) to shut
+                it down.
+            tasks: Filter for the tasks of staged migrations that wait for their source VM to stop.
         """
         return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
@@ -1758,8 +1758,8 @@ class VmNamespace(Namespace):
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            disabled: True if the feature or device is switched off.
-            where: Filter of the resources to act on.
+            disabled: True to disable the drives, False to enable them.
+            where: Filter for the CD-ROM drives concerned.
         """
         return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
@@ -1947,7 +1947,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Fields to set.
-            where: Filter of the resources to act on.
+            where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_ADVANCE_INFO,
@@ -1974,7 +1974,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Fields to set.
-            where: Filter of the resources to act on.
+            where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_BASIC_INFO,
@@ -2001,7 +2001,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Fields to set.
-            where: Filter of the resources to act on.
+            where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_QOS_OPTION,
@@ -2055,7 +2055,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Fields to set.
-            where: Filter of the resources to act on.
+            where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_VPC_INFO,
@@ -2081,10 +2081,9 @@ class VmNamespace(Namespace):
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
 
         Args:
-            cluster: Cluster that holds the resource.
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
-            vm: VM that the resource belongs to.
+            cluster: Cluster of the VM, by its id or local id.
+            data: NVRAM content to upload; omit it for a download. Encoding not documented.
+            vm: VM concerned, by its id or local id.
         """
         return await self._executor.call(
             UPLOAD_NVRAM,

@@ -164,7 +164,7 @@ class VmVolumeNamespace(Namespace):
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: Side effects of the operation. Since CloudTower 3.3.0.
+            effect: Whether the snapshots are deleted too. Since CloudTower 3.3.0.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -222,13 +222,14 @@ class VmVolumeNamespace(Namespace):
         `POST /get-vm-volumes`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VM_VOLUMES,
@@ -265,13 +266,14 @@ class VmVolumeNamespace(Namespace):
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VM_VOLUMES_CONNECTION,
@@ -369,7 +371,7 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             data: Fields to set.
-            where: Filter of the resources to act on.
+            where: Filter for the volumes to change.
         """
         return await self._executor.call(
             UPDATE_VM_VOLUME,

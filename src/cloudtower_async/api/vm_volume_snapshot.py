@@ -92,7 +92,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter of the snapshots of virtual volumes to delete; `{}` matches all of them.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_SNAPSHOT,
@@ -122,13 +122,14 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /get-vm-volume-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VM_VOLUME_SNAPSHOTS,
@@ -166,13 +167,14 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of the resource to start after.
-            before: Id of the resource to end before.
-            first: Maximum number of resources, counted from the start.
-            last: Maximum number of resources, counted from the end.
-            order_by: Field to sort by, with `_ASC` or `_DESC`; only sorted pages are stable.
-            skip: Number of resources to skip.
-            where: Filter of the resources; without it, all match.
+            after: Id of a resource: return only those that come after it in the order.
+            before: Id of a resource: return only those that come before it in the order.
+            first: Maximum number of resources to return, counted from the start or from `after`.
+            last: Maximum number of resources to return, counted from the end or from `before`.
+            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
+                are not stable.
+            skip: Number of matching resources to skip before the first one returned.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_VM_VOLUME_SNAPSHOTS_CONNECTION,

@@ -44,7 +44,7 @@ class WitnessServiceNamespace(Namespace):
         `POST /get-witness-services`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter of the resources; without it, all match.
+            where: Filter; without it, all resources match.
         """
         return await self._executor.call(
             GET_WITNESS_SERVICES,

@@ -44,21 +44,21 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     """Since CloudTower 3.1.0."""
 
     clusters: Required["ClusterWhereInput2"]
-    """Clusters concerned."""
+    """Filter of the clusters whose alerts are e-mailed."""
     disabled: Required[bool]
-    """True if the feature or device is switched off."""
+    """True to send no e-mails for now."""
     email_from: Required[str]
-    """Sender address of notifications."""
+    """Sender address of the e-mails."""
     email_tos: Required[Texts]
-    """Recipient addresses of notifications."""
+    """Recipient addresses of the e-mails."""
     language_code: Required["NotifierLanguageCode"]
-    """Language of the notifications: `EN_US` or `ZH_CN`."""
+    """Language of the e-mails; the enum lists the values."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new alert notifier."""
     notice_severities: Required[Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]]
-    """Severities that trigger a notification."""
+    """Severities of the alerts that are e-mailed."""
     smtp_server_id: Required[str]
-    """Id of the SMTP server that sends notifications."""
+    """Id of the mail server that sends the e-mails."""
 
 
 AlertNotifierWhereInput = TypedDict(

@@ -140,7 +140,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     backup_service_id: Required[str]
     """Id of the backup service that runs the plan."""
     backup_store_repository_id: Required[str]
-    """Id of the repository that stores the backups."""
+    """Id of the repository to write the backups to."""
     compression: Required[bool]
     """Whether to compress backups."""
     description: str
@@ -166,7 +166,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     keep_policy_value: Required[int]
     """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new backup plan."""
     snapshot_consistent_type: Required["ConsistentType"]
     """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     vms: Required["VmWhereInput2"]
@@ -181,7 +181,7 @@ class BackupPlanDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     delete_strategy: Required["BackupPlanDeleteStrategy"]
-    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """`DELETE_RESTORE_POINT` deletes the restore points of the plan, too; `KEEP_RESTORE_POINT` keeps them."""
 
 
 class BackupPlanExecuteParamsData(TypedDict, total=False):
@@ -203,7 +203,7 @@ class BackupPlanTimePoint(TypedDict, total=False):
     minute: Required[int]
     """Minute of the hour from 0 to 59."""
     weekday: "WeekdayTypeEnum | None"
-    """Day of the week; None if the period does not depend on it."""
+    """Day of the week; can be None."""
 
 
 class BackupPlanUpdationParamsData(TypedDict, total=False):
@@ -214,7 +214,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     compression: bool
     """True if data is compressed in transit."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
     """What happens to restore points of VMs that leave the plan: delete them or keep them."""
     enable_window: bool
@@ -238,7 +238,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     keep_policy_value: int
     """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the backup plan."""
     snapshot_consistent_type: "ConsistentType"
     """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     vms: "VmWhereInput2"
@@ -594,22 +594,22 @@ class BackupRestorePointRebuildParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     rebuild_name: Required[str]
-    """Name of the VM that is rebuilt from the restore point."""
+    """Name of the new VM."""
     rebuild_network_mapping: Required["Sequence[BackupRestoreExecutionNetworkMapping]"]
-    """Which network of the target cluster replaces each original network."""
+    """For each network of the backed-up VM, the network that the new VM gets instead."""
     rebuild_target_cluster_id: Required[str]
     """Id of the cluster on which to rebuild the VM."""
     rebuild_target_host_id: Required[str]
     """Id of the host on which to rebuild the VM."""
     startup_after_restore: Required[bool]
-    """Whether to start the VM after it has been restored."""
+    """True to start the VM once it is restored."""
 
 
 class BackupRestorePointRestoreInPlaceParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     startup_after_restore: Required[bool]
-    """Whether to start the VM after it has been restored."""
+    """True to start the VM once it is restored."""
 
 
 class BackupRestorePointWhereUniqueInput(TypedDict, total=False):

@@ -50,7 +50,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     capacity: "NestedCapacity"
     """Number of rows and columns of node slots in the chassis."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     height: Required[int]
     """Height of the chassis in rack units (U)."""
     name: Required[str]
@@ -60,7 +60,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     position: Required[int]
     """Rack unit at which the chassis starts."""
     rack_topo_id: str
-    """Id of the rack that holds the chassis."""
+    """Id of the rack that the chassis stands in; omit it for none."""
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
     """Where each node sits in the chassis."""
 
@@ -82,7 +82,7 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
     height: int
     """Height in rack units (U)."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the chassis."""
     node_topoes: "NodeTopoWhereInput2"
     """Filter for the nodes in the chassis."""
     position: int

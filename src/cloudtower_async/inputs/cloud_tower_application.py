@@ -283,7 +283,7 @@ class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     targetPackage: Required[str]
-    """Id of the installation package to deploy or upgrade to."""
+    """Id of the application package to upgrade to."""
 
 
 if TYPE_CHECKING:

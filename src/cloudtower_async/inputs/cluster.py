@@ -251,92 +251,113 @@ class ClusterCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     datacenter_id: str
+    """Id of the datacenter that receives the cluster."""
     ip: Required[str]
-    """IP address."""
+    """IP address of the cluster to connect."""
     password: Required[str]
-    """Password of the account. Treat it as a secret."""
+    """Password of the cluster account. Treat it as a secret."""
     primary_zone_datacenter_id: str
+    """Id of the datacenter of the primary availability zone; for active-active clusters."""
     secondary_zone_datacenter_id: str
+    """Id of the datacenter of the secondary availability zone; for active-active clusters."""
     username: Required[str]
-    """User name of the account."""
+    """User name of the cluster account."""
 
 
 class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     percentage: Required[float]
+    """Percentage of the pool's fast tier to reserve. Scale (0 to 1 or 0 to 100) not documented."""
     where: Required["DiskPoolWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Storage pool concerned, by its id."""
 
 
 class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     disk_pools: "Sequence[ClusterEnablePinInPerformanceDiskPoolType]"
-    """Storage pools of physical disks."""
+    """Percentages for single storage pools of the host."""
     percentage: Required[float]
+    """Percentage of the host's fast tier to reserve. Scale (0 to 1 or 0 to 100) not documented."""
     where: Required["HostWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Host concerned, by its id or local id."""
 
 
 class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     cluster_default_prio_percentage: Required[float]
+    """Default percentage of the fast tier to reserve for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
-    """Hosts concerned."""
+    """Percentages for single hosts."""
 
 
 class ClusterLicenseUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     license: Required[str]
-    """License text; in answers, the license."""
+    """License code to install."""
 
 
 class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dns: Texts
-    """IP addresses of DNS servers."""
+    """IP addresses of DNS servers for the cluster."""
     iscsi_vip: str
+    """Virtual IP address of the iSCSI access."""
     management_vip: str
+    """Virtual IP address of the management network."""
     mgt_gateway: str
+    """IPv4 address of the gateway of the management network."""
     mgt_ip_mapper: "Sequence[MgtIpMapper]"
+    """Management IP address for each host."""
     mgt_netmask: str
+    """Subnet mask of the management network."""
     ntp_mode: "NtpMode"
+    """NTP servers: `EXTERNAL`, or `INTERNAL` for the cluster's own."""
     ntp_servers: Texts
-    """Addresses of NTP servers."""
+    """Addresses of NTP servers for the cluster."""
 
 
 class ClusterStorageInfoEcConfig(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     k: Required[int]
+    """Number of data blocks per stripe."""
     m: Required[int]
+    """Number of parity blocks per stripe."""
 
 
 class ClusterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     datacenter_id: str
+    """Id of the datacenter that the cluster moves to."""
     ip: str
-    """IP address."""
+    """New IP address that CloudTower uses to reach the cluster."""
     password: str
-    """Password of the account. Treat it as a secret."""
+    """New password of the cluster account. Treat it as a secret."""
     primary_zone_datacenter_id: str
+    """Id of the datacenter of the primary availability zone."""
     primary_zone_id: str
+    """Id of the primary availability zone."""
     secondary_zone_datacenter_id: str
+    """Id of the datacenter of the secondary availability zone."""
     secondary_zone_id: str
+    """Id of the secondary availability zone."""
     username: str
-    """User name of the account."""
+    """New user name of the cluster account."""
 
 
 class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auto_converge: bool
+    """True to slow vCPUs down when a live migration does not converge."""
     current_cpu_model: str
+    """CPU model that VMs get by default for compatibility in live migration."""
 
 
 ClusterWhereInput = TypedDict(
@@ -1112,8 +1133,9 @@ class GetClusterStorageInfoEffect(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     ec: "Sequence[ClusterStorageInfoEcConfig]"
-    """Error code of the answer."""
+    """Erasure codes to estimate the allocatable capacity for."""
     replica: Sequence[int]
+    """Numbers of replicas, 2 or 3, to estimate the allocatable capacity for."""
 
 
 class GetClustersRequestBody(TypedDict, total=False):
@@ -1139,20 +1161,22 @@ class HostWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     chunk_id: MaybeStr
+    """Id of the host's storage service (chunk)."""
     id: MaybeStr
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: MaybeStr
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     node_topo_local_id: MaybeStr
+    """Local id of the host's node in the hardware topology."""
 
 
 class MgtIpMapper(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that gets the address."""
     ip: Required[str]
-    """IP address."""
+    """Management IP address of the host."""
 
 
 if TYPE_CHECKING:

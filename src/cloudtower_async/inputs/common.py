@@ -615,9 +615,9 @@ class IPSecurityPolicy(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     except_ip_block: Texts
-    """IP addresses or subnets excluded from `ip_block`."""
+    """Address ranges within `ip_block` that do not count."""
     ip_block: Required[str]
-    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
+    """IP address or subnet of the peers."""
 
 
 LoadBalancerInstanceGroupWhereInput = TypedDict(
@@ -870,30 +870,30 @@ class NetworkPolicyRulePortInput(TypedDict, total=False):
     alg_protocol: "NetworkPolicyRuleAlgProtocol"  # since 4.4.0
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port number."""
+    """Port or range of ports as text; unused for `ICMP`."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
-    """Network protocol."""
+    """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 
 
 class ParsedOVF(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cpu: Required["OvfCpu"]
-    """CPU layout: sockets and cores per socket."""
+    """CPU layout in the OVF."""
     description: str
     """Free text for people; an empty text means no description."""
     disks: Required["Sequence[OvfDisk]"]
-    """Physical disks concerned."""
+    """Disks and CD-ROM drives in the OVF."""
     firmware: Required["VmFirmware"]
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware in the OVF: `BIOS` or `UEFI`."""
     memory: Required[int]
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in the OVF in bytes."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the VM in the OVF."""
     nics: Required["Sequence[OvfNic]"]
-    """NICs concerned."""
+    """NICs in the OVF."""
     vcpu: Required[int]
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs in the OVF."""
 
 
 PermanentFailoverExecutionWhereInput = TypedDict(

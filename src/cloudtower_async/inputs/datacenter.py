@@ -48,33 +48,34 @@ class AddClustersToDatacenterParams(TypedDict, total=False):
     data: Required["AddClustersToDatacenterParamsData"]
     """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["DatacenterWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Datacenter that receives the clusters."""
 
 
 class AddClustersToDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters to add."""
 
 
 class DatacenterCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters that join the datacenter; omit it for none."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the datacenter."""
     organization_id: Required[str]
+    """Id of the organization that the datacenter belongs to."""
 
 
 class DatacenterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters of the datacenter."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the datacenter."""
 
 
 DatacenterWhereInput = TypedDict(
@@ -236,14 +237,14 @@ class RemoveClustersFromDatacenterParams(TypedDict, total=False):
     data: Required["RemoveClustersFromDatacenterParamsData"]
     """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["DatacenterWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Datacenter that the clusters leave."""
 
 
 class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters to remove from the datacenter."""
 
 
 if TYPE_CHECKING:

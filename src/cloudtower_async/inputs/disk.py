@@ -88,6 +88,7 @@ class DiskMountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     function: Required["DiskFunction"]
+    """Use that the disk gets: `CACHE`, `DATA` or another value of the enum."""
 
 
 DiskWhereInput = TypedDict(

@@ -49,13 +49,13 @@ class EntityFilterCreationParams(TypedDict, total=False):
     apply_to_all_clusters: bool
     """Whether the rule applies to all clusters."""
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters that the rule covers."""
     exclude_vms: "VmWhereInput2"
-    """Filter for VMs that the rule ignores."""
+    """Filter of the VMs that the rule leaves out."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new resource optimization rule."""
     rules: Required["Sequence[FilterRuleInput]"]
-    """Rules that apply."""
+    """Conditions that a VM must meet to be found."""
 
 
 class EntityFilterUpdationParamsData(TypedDict, total=False):
@@ -64,13 +64,13 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
     apply_to_all_clusters: bool
     """Whether the rule applies to all clusters."""
     clusters: "ClusterWhereInput2"
-    """Clusters concerned."""
+    """Filter for the clusters that the rule covers."""
     exclude_vms: "VmWhereInput2"
-    """Filter for VMs that the rule ignores."""
+    """Filter of the VMs that the rule leaves out."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the resource optimization rule."""
     rules: "Sequence[FilterRuleInput]"
-    """Rules that apply."""
+    """Conditions that a VM must meet to be found."""
 
 
 EntityFilterWhereInput = TypedDict(
@@ -157,15 +157,15 @@ class FilterRuleInput(TypedDict, total=False):
     aggregation: Required["FilterRuleAggregationEnum"]
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: Required[int]
-    """Elapsed time. Unit not documented."""
+    """Period over which the figure is evaluated. Unit not documented."""
     metric: Required["FilterRuleMetricEnum"]
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: Required["FilterRuleOpEnum"]
-    """Comparison with the threshold: `GT`, `GTE`, `LT` or `LTE`."""
+    """Comparison of the metric with `threshold`; the enum lists the values."""
     quantile: Required[int]
-    """Percentile that applies when samples are combined by quantile, 0 to 100."""
+    """Quantile of the metric that is compared; only for that aggregation. Unit not documented."""
     threshold: Required[float]
-    """Threshold at which the alert fires; its unit depends on the rule."""
+    """Value that the figure is compared with; its unit depends on `metric`."""
 
 
 class GetEntityFiltersRequestBody(TypedDict, total=False):

@@ -61,7 +61,7 @@ class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     disabled: bool
     """Whether the rule raises no alerts."""
     thresholds: "Sequence[AlertRuleThresholds]"
-    """Thresholds per severity."""
+    """Thresholds per severity for these clusters."""
 
 
 class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
@@ -87,9 +87,9 @@ class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disabled: bool
-    """True if the feature or device is switched off."""
+    """True to raise no alerts by the rule."""
     thresholds: "Sequence[AlertRuleThresholds]"
-    """Thresholds per severity."""
+    """New thresholds per severity, for all clusters without their own."""
 
 
 GlobalAlertRuleWhereInput = TypedDict(

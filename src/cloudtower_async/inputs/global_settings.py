@@ -30,18 +30,18 @@ class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     enabled: Required[bool]
-    """True if the feature or device is switched on."""
+    """Whether deleted VMs go to the recycle bin first."""
     retain: Required[int]
-    """Retention. Unit not documented."""
+    """Number of days that deleted VMs stay in the recycle bin."""
 
 
 class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     enabled: Required[bool]
-    """True if the feature or device is switched on."""
+    """Whether deleted VMs go to the recycle bin first."""
     retain: Required[int]
-    """Retention. Unit not documented."""
+    """Number of days that deleted VMs stay in the recycle bin."""
 
 
 GlobalSettingsWhereInput = TypedDict(

@@ -66,20 +66,23 @@ class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     description: Required[str]
-    """Free text for people; an empty text means no description."""
+    """New description of the device; an empty text means none."""
 
 
 class GpuDeviceSriovSwitchParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     enable: Required[bool]
+    """True to switch SR-IOV on, False to switch it off."""
 
 
 class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     usage: "GpuDeviceUsage"
+    """Use of the device: `PASS_THROUGH` or `VGPU`."""
     vgpu_spec: str
+    """vGPU profile to divide the device by; for the use `VGPU`."""
 
 
 GpuDeviceWhereInput = TypedDict(

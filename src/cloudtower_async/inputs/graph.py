@@ -58,62 +58,70 @@ class GraphCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     connect_id: Required[Texts]
     """Ids of the resources that the graph shows."""
     instance_ids: Texts
-    """Ids of the LUNs or namespaces that the graph shows."""
+    """Ids of the iSCSI LUNs or NVMe-oF namespaces that the chart shows."""
     metric_count: int
-    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
+    """Number of resources shown with `TOPK` and `BOTTOMK`."""
     metric_name: Required[str]
-    """Name of the metric."""
+    """Name of the metric that the chart shows."""
     metric_type: "MetricType"
-    """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
+    """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
     network: "NetworkType"
+    """Network whose traffic the graph shows."""
     resource_type: Required[str]
-    """Type of the resource concerned, such as `Vm`."""
+    """Kind of resource that the graph shows."""
     service: str
+    """System service that the graph shows."""
     title: Required[str]
+    """Title of the graph."""
     type: Required["GraphType"]
-    """Kind of the resource; the enum lists the values."""
+    """Kind of graph: `AREA` or `STACK`."""
     view_id: Required[str]
+    """Id of the view that contains the graph."""
 
 
 class GraphUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: "ClusterWhereInput2"
-    """Cluster that holds the resource."""
+    """Filter of the cluster that the chart shows."""
     connect_id: Texts
     """Ids of the resources that the graph shows."""
     disks: "DiskWhereInput2"
-    """Physical disks concerned."""
+    """Filter of the physical disks that the chart shows."""
     hosts: "HostWhereInput2"
-    """Hosts concerned."""
+    """Filter of the hosts that the chart shows."""
     instance_ids: Texts
-    """Ids of the LUNs or namespaces that the graph shows."""
+    """Ids of the iSCSI LUNs or NVMe-oF namespaces that the chart shows."""
     luns: "IscsiLunWhereInput2"
-    """iSCSI LUNs concerned."""
+    """Filter of the iSCSI LUNs that the chart shows."""
     metric_count: int
-    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
+    """Number of resources shown with `TOPK` and `BOTTOMK`."""
     metric_name: str
-    """Name of the metric."""
+    """Name of the metric that the chart shows."""
     metric_type: "MetricType"
-    """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
+    """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
     network: "NetworkType"
+    """Network whose traffic the graph shows."""
     nics: "NicWhereInput2"
-    """NICs concerned."""
+    """Filter of the physical network ports that the chart shows."""
     resource_type: str
-    """Type of the resource concerned, such as `Vm`."""
+    """Kind of resource that the graph shows."""
     service: str
+    """System service that the graph shows."""
     title: str
+    """Title of the graph."""
     type: "GraphType"
-    """Kind of the resource; the enum lists the values."""
+    """Kind of graph: `AREA` or `STACK`."""
     vmNics: "VmNicWhereInput2"
+    """Filter for the virtual NICs that the graph shows."""
     vmVolumes: "VmVolumeWhereInput2"
-    """Virtual volumes concerned."""
+    """Filter of the virtual volumes that the chart shows."""
     vms: "VmWhereInput2"
-    """VMs concerned."""
+    """Filter of the VMs that the chart shows."""
 
 
 GraphWhereInput = TypedDict(

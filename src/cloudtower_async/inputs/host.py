@@ -225,35 +225,39 @@ class EnterMaintenanceModeInput(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     shutdown_vms: Texts
+    """UUIDs of the VMs to shut down, as in the result of the check."""
 
 
 class EnterMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that enters maintenance mode."""
 
 
 class EnterMaintenanceModeResultParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     task_id: Required[str]
-    """Id of the task that carries out the change; None if the change is already complete."""
+    """Id of the check task."""
 
 
 class ExitMaintenanceModeInput(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     live_migrate_back_vms: Texts
+    """UUIDs of the VMs to move back while running."""
     offline_migrate_back_vms: Texts
+    """UUIDs of the stopped VMs to move back."""
     poweron_vms: Texts
+    """UUIDs of the VMs to start."""
 
 
 class ExitMaintenanceModeParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that leaves maintenance mode."""
 
 
 class GetHostsRequestBody(TypedDict, total=False):
@@ -279,33 +283,37 @@ class HostAuthInfo(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     default_user_password: str
-    """Password of the default user in the guest. Treat it as a secret."""
+    """Password of the default user on the hosts. Treat it as a secret."""
     root_user_password: str
+    """Password of the `root` user on the hosts. Treat it as a secret."""
 
 
 class HostBatchCreateDiskInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     chunk_ins_id: MaybeInt  # since 4.7.0
+    """Number of the chunk server instance for the disk; optional."""
     drive: Required[str]
-    """Device name of the disk on the host, such as `sda`."""
+    """Device name of the disk."""
     function: "DiskFunction | None"
+    """Use of the disk: `BOOT`, `CACHE`, `DATA`, `SMTX_SYSTEM` or `UNMOUNT`."""
     size: MaybeFloat  # since 4.4.0
-    """Size in bytes."""
+    """Size of the disk in bytes; None if unknown."""
     type: "DiskType | None"
-    """Kind of the resource; the enum lists the values."""
+    """Type of the disk: `HDD`, `SSD`, `SATA_OR_SAS_SSD`, `NVMe_SSD` or `PMem`."""
 
 
 class HostBatchCreateIfaceInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     function: Required["HostBatchCreateIfaceFunction"]
+    """Network that the interface serves, such as `MANAGEMENT` or `STORAGE`."""
     gateway_ip: Required[str]
     """IPv4 address of the gateway."""
     ip: Required[str]
-    """IP address."""
+    """IP address of the host in that network."""
     name: Required[Texts]
-    """Name shown in the CloudTower UI."""
+    """Names of the interfaces."""
     netmask: Required[str]
     """Subnet mask, such as `255.255.255.0`."""
 
@@ -314,60 +322,69 @@ class HostBatchCreateIpmiInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip: Required[str]
-    """IP address."""
+    """IP address of the IPMI controller."""
     password: Required[str]
-    """Password of the account. Treat it as a secret."""
+    """Password of the IPMI account. Treat it as a secret."""
     username: Required[str]
-    """User name of the account."""
+    """User name of the IPMI account."""
 
 
 class HostCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_info: "HostAuthInfo"  # since 4.4.0
+    """Passwords of the users on the new hosts; optional."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that receives the hosts."""
     data: Required["Sequence[HostCreationParamsData]"]
-    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
+    """Hosts to add."""
 
 
 class HostCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disks: Required["Sequence[HostBatchCreateDiskInput]"]
-    """Physical disks concerned."""
+    """Use of each disk."""
     host_ip: Required[str]
-    """IP address of the host."""
+    """IP address at which the new host was discovered."""
     host_uuid: Required[str]
-    """Local id of the host."""
+    """UUID of the discovered host."""
     hostname: Required[str]
-    """Host name of the machine."""
+    """Host name that the host gets."""
     ifaces: Required["Sequence[HostBatchCreateIfaceInput]"]
+    """Network settings per function."""
     ipmi: "HostBatchCreateIpmiInput"
+    """IPMI account of the host."""
     platform_ip: str
+    """IP address of the platform that the host runs on, such as a hypervisor."""
     platform_password: str
+    """Password for that platform. Treat it as a secret."""
     platform_username: str
+    """User name for that platform."""
     vdses: "Sequence[HostVdsConfig]"  # since 4.2.0
-    """Virtual distributed switches concerned."""
+    """NICs per virtual distributed switch."""
     zbs_spec: "ZbsSpec"  # since 4.2.0
+    """Size class of the block storage service: `normal` or `large`."""
 
 
 class HostUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ipmi: "HostBatchCreateIpmiInput"
+    """New IPMI account of the host."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the host."""
     scvm_name: str
+    """New name of the storage controller VM."""
 
 
 class HostVdsConfig(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual distributed switch."""
     nics: Required[Texts]
-    """NICs concerned."""
+    """Names of the host's NICs that join the switch."""
 
 
 HostWhereInput = TypedDict(
@@ -1080,28 +1097,29 @@ class OperateHostPowerData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     action: Required["OperateActionEnum"]
-    """Action to perform or performed."""
+    """Power operation: `poweroff` or `reboot`."""
     force: Required[bool]
-    """True to proceed although checks object."""
+    """True to force the operation."""
     reason: str
-    """Reason as text."""
+    """Reason for the operation, kept with it."""
 
 
 class OperateHostPowerParamsWhere(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host to operate on."""
 
 
 class TriggerDiskBlinkParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disk_name: Required[str]
-    """Name of the disk."""
+    """Name of the physical disk whose LED blinks."""
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that holds the disk."""
     led_status: Literal["on", "off"]
+    """`on` to start blinking, `off` to stop."""
 
 
 if TYPE_CHECKING:

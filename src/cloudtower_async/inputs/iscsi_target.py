@@ -159,7 +159,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     replica_num: Required[int]
     """Default number of copies for LUNs of the target."""
     stripe_num: Required[int]
-    """Number of stripes."""
+    """Number of extents in a stripe group."""
     stripe_size: Required[int]
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     stripe_size_unit: "ByteUnit"
@@ -167,7 +167,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -175,7 +175,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_max_unit: "BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -187,9 +187,9 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_unit: "BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "BPSUnit"  # deprecated
@@ -223,27 +223,27 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     iqn_whitelist: str
-    """IQNs of initiators that may connect, separated by commas."""
+    """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool  # since 4.7.0
     """True to keep the data in the fast tier (pinned to cache)."""
     resiliency_type: "ResiliencyType"  # since 4.7.0
@@ -258,7 +258,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -266,7 +266,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -278,9 +278,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_unit: "BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "BPSUnit"  # deprecated
@@ -314,27 +314,27 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     iqn_whitelist: str
-    """IQNs of initiators that may connect, separated by commas."""
+    """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool
     """True to keep the data in the fast tier (pinned to cache)."""
     resiliency_type: "ResiliencyType"

@@ -33,11 +33,11 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     egress: "Sequence[SecurityPolicyIngressEgressInput]"
-    """Rules for outgoing traffic."""
+    """Outgoing traffic that still passes, one rule per entry."""
     ingress: "Sequence[SecurityPolicyIngressEgressInput]"
-    """Rules for incoming traffic."""
+    """Incoming traffic that still passes, one rule per entry."""
     mode: "IsolationMode"
-    """Operating mode; the enum lists the values."""
+    """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
 
 
 IsolationPolicyWhereInput = TypedDict(

@@ -40,7 +40,7 @@ class LicenseUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     license: Required[str]
-    """License text; in answers, the license."""
+    """License text to install."""
 
 
 LicenseWhereInput = TypedDict(

@@ -48,25 +48,26 @@ class LogCollectionCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster whose logs are collected."""
     hosts: Required["HostWhereInput2"]
-    """Hosts concerned."""
+    """Filter for the hosts whose logs are collected."""
     log_ended_at: Required[str]
-    """End of the period whose logs are collected, as ISO 8601 UTC text."""
+    """End of the period of the logs, as ISO 8601 UTC text."""
     log_started_at: Required[str]
-    """Start of the period whose logs are collected, as ISO 8601 UTC text."""
+    """Beginning of the period of the logs, as ISO 8601 UTC text."""
     service_groups: "Sequence[LogCollectionServiceGroupParams]"
-    """Groups of services whose logs are collected."""
+    """Services whose logs are collected; see `get_log_service_configs`."""
     witness_id: str
+    """Id of the witness whose logs are collected too."""
 
 
 class LogCollectionServiceGroupParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     group_name: Required[str]
-    """Name of the group of services."""
+    """Name of the group of services whose logs are collected."""
     services: Texts
-    """Services concerned."""
+    """Names of the services; all of the group if omitted."""
 
 
 LogCollectionWhereInput = TypedDict(

@@ -12,7 +12,7 @@ class LogServiceConfigsInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: Required["ClusterWhereUniqueInput"]
-    """Cluster that holds the resource."""
+    """Which cluster to return services for: its `id` or another unique field."""
 
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ class NamespaceGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new namespace group."""
     nvmf_subsystem_id: Required[str]
     """Id of the NVMe-oF subsystem."""
 
@@ -61,7 +61,7 @@ class NamespaceGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the namespace group."""
 
 
 NamespaceGroupWhereInput = TypedDict(

@@ -30,9 +30,9 @@ class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     members: Required["Sequence[NetworkPolicyRuleServiceMemberParams]"]
-    """Protocols and ports that make up the service."""
+    """Protocols and ports of the service."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new network service."""
 
 
 class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
@@ -41,20 +41,20 @@ class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     alg_protocol: "NetworkPolicyRuleAlgProtocol"
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port number."""
+    """Port or range of ports as text; unused for `ICMP`."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
-    """Network protocol."""
+    """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 
 
 class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     members: "Sequence[NetworkPolicyRuleServiceMemberParams]"
-    """Protocols and ports that make up the service."""
+    """All protocols and ports of the service."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the network service."""
 
 
 NetworkPolicyRuleServiceWhereInput = TypedDict(

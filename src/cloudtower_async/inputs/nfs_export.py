@@ -80,7 +80,7 @@ class NfsExportCreationParams(TypedDict, total=False):
     encrypt_method: "EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     name: Required[str]
     """Display name of the new export."""
     replica_num: Required[int]
@@ -99,7 +99,7 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
     ec_m: float  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     name: str
     """New display name."""
     replica_num: float  # since 4.7.0

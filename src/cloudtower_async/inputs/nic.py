@@ -103,8 +103,9 @@ class NicUpdationParamsData(TypedDict, total=False):
     mtu: int
     """Maximum transmission unit in bytes."""
     nic_user_usage: "NicUserUsage"  # since 3.3.0
+    """Use of the NIC: `DEFAULT` (virtual switches), `PASS_THROUGH` or `SRIOV`."""
     total_vf_num: int
-    """Number of SR-IOV virtual functions."""
+    """Number of SR-IOV virtual functions to set up."""
 
 
 NicWhereInput = TypedDict(

@@ -33,7 +33,7 @@ class NodeTopUpdationParam(TypedDict, total=False):
     data: Required["NodeTopoUpdationParamsData"]
     """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["NodeTopoWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Which node of the topology to move: its `id` or another unique field."""
 
 
 class NodeTopoUpdationParamsData(TypedDict, total=False):

@@ -180,7 +180,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     thin_provision: bool  # since 4.7.0
     """True for thin provisioning, False for thick."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -188,7 +188,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     bps_max_unit: "BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -200,9 +200,9 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     bps_unit: "BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
@@ -220,19 +220,19 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     encrypt_method: "EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -273,7 +273,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     thin_provision: bool  # since 4.7.0
     """True for thin provisioning, False for thick."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -281,7 +281,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -293,9 +293,9 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     bps_unit: "BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "BPSUnit"
@@ -313,19 +313,19 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     encrypt_method: "EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int

@@ -16,14 +16,14 @@ class OrganizationCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new organization."""
 
 
 class OrganizationUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the organization."""
 
 
 OrganizationWhereInput = TypedDict(

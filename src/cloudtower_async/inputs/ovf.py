@@ -26,23 +26,25 @@ class OvfDisk(TypedDict, total=False):
     bus: Required["Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the disk file in the OVF."""
     size: Required[int]
-    """Size in bytes."""
+    """Size of the disk in bytes."""
     type: Required["VmDiskType"]
-    """Kind of the resource; the enum lists the values."""
+    """Kind of the entry: `DISK` or `CD_ROM`."""
 
 
 class OvfNic(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     mac: Required[str]
+    """MAC address of the NIC in the OVF."""
 
 
 class VmExportFileWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data_port_id: MaybeStr
+    """Id of the server's record of the transfer."""
     id: MaybeStr
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 

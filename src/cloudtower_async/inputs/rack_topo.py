@@ -32,13 +32,13 @@ class RackTopoCreationParams(TypedDict, total=False):
     brick_topoes: "BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     height: Required[int]
     """Height in rack units (U)."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new rack."""
     zone_topo_id: Required[str]
-    """Id of the availability zone in the hardware topology."""
+    """Id of the availability zone in the topology that the rack stands in."""
 
 
 class RackTopoUpdationParamsData(TypedDict, total=False):
@@ -47,13 +47,13 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
     brick_topoes: "BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     height: int
     """Height in rack units (U)."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the rack."""
     zone_topo_id: str
-    """Id of the availability zone in the hardware topology."""
+    """Id of the availability zone in the topology that the rack stands in."""
 
 
 RackTopoWhereInput = TypedDict(

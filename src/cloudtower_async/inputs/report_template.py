@@ -69,9 +69,9 @@ class ReportTemplateCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     execute_plan: Required["Sequence[ExecutePlan]"]
-    """Schedules on which reports are generated."""
+    """Schedules by which reports are generated."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new report template."""
     resource_meta: Required["Sequence[ResourceMeta]"]
     """Resources and fields that the report contains."""
 
@@ -80,11 +80,11 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     execute_plan: "Sequence[ExecutePlan]"
-    """Schedules on which reports are generated."""
+    """Schedules by which reports are generated."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the report template."""
     resource_meta: "Sequence[ResourceMeta]"
     """Resources and fields that the report contains."""
 

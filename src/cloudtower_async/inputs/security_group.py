@@ -33,13 +33,13 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     label_groups: "Sequence[LabelWhereInput2]"
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Label filters; VMs that match all labels of one group become members."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the security group."""
     vms: "VmWhereInput2"
-    """VMs concerned."""
+    """Filter for the VMs that become members."""
 
 
 SecurityGroupWhereInput = TypedDict(

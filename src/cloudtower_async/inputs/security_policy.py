@@ -41,42 +41,42 @@ class SecurityPolicyApplyToInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     communicable: bool
-    """Whether the protected VMs may communicate with each other."""
+    """Whether the protected VMs may communicate with each other; false if omitted."""
     target: Required["SecurityPolicyApplyToInputTarget"]
-    """Target side of the mapping."""
+    """VMs that the policy protects."""
 
 
 class SecurityPolicyApplyToInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     label_groups: "Sequence[LabelWhereInput2]"
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Label filters that select VMs; a VM must match all labels of one of the groups."""
     security_groups: "SecurityGroupWhereInput2"
-    """Security groups concerned."""
+    """Filter for security groups whose VMs are protected."""
 
 
 class SecurityPolicyIngressEgressInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ports: "Sequence[NetworkPolicyRulePortInput]"
-    """Protocols and ports that the rule matches."""
+    """Protocols and ports of the traffic; all if omitted."""
     service_ids: Texts  # since 4.6.0
-    """Ids of the predefined or custom network services that the rule matches."""
+    """Ids of network services that name protocols and ports."""
     target: "SecurityPolicyIngressEgressInputTarget"
-    """Target side of the mapping."""
+    """Peers whose traffic the rule matches."""
     type: "SecurityPolicyFlowControlType"  # since 4.4.0
-    """Kind of the resource; the enum lists the values."""
+    """`ALL` matches every peer, so that no `target` is needed."""
 
 
 class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ips: "Sequence[IPSecurityPolicy]"
-    """IP addresses, as text or as a list."""
+    """IP addresses and subnets of the peers."""
     label_groups: "Sequence[LabelWhereInput2]"
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Label filters that select peer VMs; a VM must match all labels of one of the groups."""
     security_groups: "SecurityGroupWhereInput2"
-    """Security groups concerned."""
+    """Filter for security groups whose VMs are the peers."""
 
 
 SecurityPolicyStatisticsWhereInput = TypedDict(
@@ -187,15 +187,15 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     apply_to: "Sequence[SecurityPolicyApplyToInput]"
-    """Targets that the policy protects."""
+    """VMs that the policy is to control."""
     egress: "Sequence[SecurityPolicyIngressEgressInput]"
     """Rules for outgoing traffic."""
     ingress: "Sequence[SecurityPolicyIngressEgressInput]"
     """Rules for incoming traffic."""
     is_blocklist: bool  # since 4.6.0
-    """True if the rules list denied traffic, false if they list allowed traffic."""
+    """True if the rules deny traffic instead of allowing it."""
     policy_mode: "PolicyMode"
-    """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
+    """`WORK` enforces the policy at once; `MONITOR` enforces nothing until it is changed to `WORK`."""
 
 
 SecurityPolicyWhereInput = TypedDict(

@@ -47,15 +47,18 @@ class SnapshotGroupCloneParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     from_source_vm_id: Required[str]
+    """Id of the original VM."""
     to_cloned_vm_name: Required[str]
+    """Name of the new VM."""
 
 
 class SnapshotGroupCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clone: Required["Sequence[SnapshotGroupCloneParam]"]
+    """VMs to clone from the group, with their new names."""
     id: Required[str]
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the snapshot group to clone from."""
 
 
 SnapshotGroupWhereInput = TypedDict(

@@ -105,40 +105,49 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     end_time: str
-    """End time as ISO 8601 UTC text."""
+    """Time after which the plan no longer runs, as ISO 8601 UTC text; omit it for no end."""
     exec_h_m: str
+    """Time of day of the execution, as hour and minute. Format not documented."""
     execute_intervals: Required[Sequence[int]]
+    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
     execute_plan_type: Required["SnapshotPlanExecuteType"]
+    """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the plan."""
     remain_snapshot_num: Required[int]
+    """Number of snapshots to keep."""
     start_time: Required[str]
-    """Start time as ISO 8601 UTC text."""
+    """Time from which the plan runs, as ISO 8601 UTC text such as `2024-01-01T00:00:00.000Z`."""
     vm_ids: Required[Texts]
-    """Ids of the VMs."""
+    """Ids of the VMs that the plan covers."""
 
 
 class SnapshotPlanExecutionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     task_name: Required[str]
+    """Name of this execution of the plan."""
 
 
 class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     end_time: str
-    """End time as ISO 8601 UTC text."""
+    """Time after which the plan no longer runs, as ISO 8601 UTC text."""
     exec_h_m: str
+    """Time of day of the execution, as hour and minute. Format not documented."""
     execute_intervals: Sequence[int]
+    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
     execute_plan_type: "SnapshotPlanExecuteType"
+    """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the plan."""
     remain_snapshot_num: int
+    """Number of snapshots to keep."""
     vm_ids: Texts
-    """Ids of the VMs."""
+    """Ids of the VMs that the plan covers."""
 
 
 SnapshotPlanWhereInput = TypedDict(

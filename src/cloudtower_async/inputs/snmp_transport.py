@@ -56,25 +56,25 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     auth_protocol: "SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """True to answer no queries for now."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new transport."""
     port: Required[int]
-    """Port number."""
+    """Port at which the cluster answers queries."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["SnmpProtocol"]
-    """Network protocol."""
+    """Transport of the SNMP agent: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: Required["SnmpVersion"]
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""
 
 
 class SnmpTransportUpdationParamsData(TypedDict, total=False):
@@ -87,21 +87,21 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """True to answer no queries for now."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the transport."""
     port: int
-    """Port number."""
+    """Port at which the cluster answers queries."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "SnmpProtocol"
-    """Network protocol."""
+    """Transport of the SNMP agent: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: "SnmpVersion"
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""
 
 
 SnmpTransportWhereInput = TypedDict(

@@ -66,33 +66,33 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     auth_protocol: "SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """True to send nothing to the receiver for now."""
     engine_id: str
     """SNMP engine id of the receiver; used with v3."""
     host: Required[str]
-    """Host that the resource belongs to or runs on."""
+    """Address of the machine that receives the traps."""
     inform: bool
-    """True to send acknowledged informs, false to send plain traps."""
+    """True to send informs, which the receiver acknowledges, instead of traps."""
     language_code: Required["SnmpLanguageCode"]
     """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new receiver."""
     port: Required[int]
-    """Port number."""
+    """Port at which the receiver listens."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["SnmpProtocol"]
-    """Network protocol."""
+    """Transport of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: Required["SnmpVersion"]
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""
 
 
 class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
@@ -105,29 +105,29 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """True to send nothing to the receiver for now."""
     engine_id: str
     """SNMP engine id of the receiver; used with v3."""
     host: str
-    """Host that the resource belongs to or runs on."""
+    """Address of the machine that receives the traps."""
     inform: bool
-    """True to send acknowledged informs, false to send plain traps."""
+    """True to send informs, which the receiver acknowledges, instead of traps."""
     language_code: "SnmpLanguageCode"
     """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the receiver."""
     port: int
-    """Port number."""
+    """Port at which the receiver listens."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: "SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "SnmpProtocol"
-    """Network protocol."""
+    """Transport of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: "SnmpVersion"
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""
 
 
 SnmpTrapReceiverWhereInput = TypedDict(

@@ -87,37 +87,39 @@ class TaskCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     api_key_name: str  # since 4.6.0
+    """Name of the API key that the task is recorded for."""
     args: Mapping[str, object]
     """Parameters of the operation, as the server recorded them."""
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that the task is shown for."""
     description: Required["TaskDescription"]
-    """Free text for people; an empty text means no description."""
+    """What the task does, in each language."""
     finished_at: str  # since 4.5.0
     """End time as ISO 8601 UTC text; None while it is still running."""
     id: str  # since 4.6.0
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the new task; chosen by the server if omitted."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a task that the system started itself."""
     key: str
+    """Key that keeps the same task from being created twice."""
     resource_id: str
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that the task changes."""
     resource_mutation: Required[str]  # not empty
-    """Name of the internal mutation that the task runs."""
+    """Name of the operation that the task stands for."""
     resource_type: Required[str]  # not empty
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str  # since 4.6.0
     """Internal record of the state, as text."""
     started_at: str  # since 4.5.0
     """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"  # since 4.6.0
-    """Current status; the enum lists the values."""
+    """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"
     """Steps of the task with their progress."""
     type: "TaskType"
-    """Kind of the resource; the enum lists the values."""
+    """Service that runs the task, such as `RESOLVER` or `BACKUP`."""
     user_id: Required[str]
-    """Id of the user."""
+    """Id of the user whom the task is recorded for."""
 
 
 TaskDescription = TypedDict(
@@ -135,9 +137,11 @@ class TaskStepCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """What the step does."""
     finished: Required[bool]
+    """True if the step is complete."""
     key: Required[str]  # not empty
+    """Name of the step; must not be empty."""
 
 
 class TaskUpdateParamsData(TypedDict, total=False):
@@ -146,9 +150,9 @@ class TaskUpdateParamsData(TypedDict, total=False):
     args: Mapping[str, object]
     """Parameters of the operation, as the server recorded them."""
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that the task is shown for."""
     description: "TaskDescription"
-    """Free text for people; an empty text means no description."""
+    """What the task does, in each language."""
     error_code: str
     """Code of the error; None or empty without an error."""
     error_message: str
@@ -156,29 +160,33 @@ class TaskUpdateParamsData(TypedDict, total=False):
     finished_at: str  # since 4.5.0
     """End time as ISO 8601 UTC text; None while it is still running."""
     key: str
+    """Key that keeps the same task from being created twice."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     resource_id: str
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that the task changes."""
     resource_mutation: str
     """Name of the internal mutation that the task runs."""
     resource_rollback_error: str
+    """Why the changes could not be undone."""
     resource_rollback_retry_count: int
+    """Number of attempts to undo the changes."""
     resource_rollbacked: bool
+    """True if the changes of the failed task were undone."""
     resource_type: str
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
     """Internal record of the state, as text."""
     started_at: str  # since 4.5.0
     """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"
-    """Current status; the enum lists the values."""
+    """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"
     """Steps of the task with their progress."""
     type: "TaskType"
-    """Kind of the resource; the enum lists the values."""
+    """Service that runs the task, such as `RESOLVER` or `BACKUP`."""
     user_id: str
-    """Id of the user."""
+    """Id of the user whom the task is recorded for."""
 
 
 TaskWhereInput = TypedDict(

@@ -61,16 +61,16 @@ class UsbDeviceMountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vm_id: str  # deprecated
-    """Id of the VM."""
+    """Id of the VM that gets the device."""
     vms: "VmWhereInput2"
-    """VMs concerned."""
+    """Filter of the VMs that get the device; an alternative to `vm_id`."""
 
 
 class UsbDeviceUnmountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vms: Required["VmWhereInput2"]
-    """VMs concerned."""
+    """Filter of the VMs that lose the device."""
 
 
 UsbDeviceWhereInput = TypedDict(

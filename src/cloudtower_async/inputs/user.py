@@ -85,41 +85,44 @@ class UserCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str
-    """Id of the authentication configuration, needed for accounts of a directory or single sign-on."""
+    """Id of the authentication configuration; omit it for users of CloudTower itself."""
     email_address: str
     """E-mail address of the account."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a user for the system's own use."""
     ldap_dn: str
+    """Distinguished name in the LDAP directory; for LDAP users."""
     mobile_phone: str
     """Mobile phone number."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Full name of the user."""
     password: str
-    """Password of the account. Treat it as a secret."""
+    """Password of the new user; for local users. Treat it as a secret."""
     role_id: Required[str]
+    """Id of the role of the user."""
     source: "UserSource"
-    """Source of the user account or data; the enum lists the values."""
+    """Where the user is authenticated, such as `LOCAL` or `LDAP`."""
     username: Required[str]
-    """User name of the account."""
+    """Name to log in with."""
 
 
 class UserUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     email_address: MaybeStr
-    """E-mail address of the account."""
+    """New e-mail address; None for none."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a user for the system's own use."""
     mobile_phone: MaybeStr
-    """Mobile phone number."""
+    """New mobile phone number; None for none."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New full name of the user."""
     password: str
-    """Password of the account. Treat it as a secret."""
+    """New password of the user. Treat it as a secret."""
     role_id: str
+    """Id of the new role of the user."""
     username: str
-    """User name of the account."""
+    """New name to log in with."""
 
 
 UserWhereInput = TypedDict(

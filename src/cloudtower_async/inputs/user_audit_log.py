@@ -62,29 +62,31 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     action: Required[str]  # not empty
-    """Action to perform or performed."""
+    """Name of the action that the user took."""
     api_key_name: str  # since 4.6.0
+    """Name of the API key that the action was taken with."""
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     finished_at: str
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """Time at which the action ended, as ISO 8601 UTC text."""
     id: str  # since 4.6.0
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id to give the entry; may be omitted."""
     ip_address: str
-    """IPv4 address."""
+    """IP address that the action came from."""
     key: str  # since 4.6.0
+    """API key that the action was taken with; treat it as a secret."""
     message: Required["UserAuditLogMessage"]
-    """Text for people; its language follows the `content-language` header."""
+    """Text of the entry in each language."""
     resource_id: str
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that the action was about."""
     resource_type: Required[str]  # not empty
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource that the action was about."""
     started_at: str
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Time at which the action began, as ISO 8601 UTC text."""
     status: Required["UserAuditLogStatus"]
-    """Current status; the enum lists the values."""
+    """Whether the action succeeded; the enum lists the values."""
     user_id: Required[str]
-    """Id of the user."""
+    """Id of the user who took the action."""
 
 
 UserAuditLogMessage = TypedDict(

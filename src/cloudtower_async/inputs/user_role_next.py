@@ -209,18 +209,18 @@ class RoleCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     actions: Required["Sequence[ROLE_ACTION]"]
-    """Permissions of the role; `*` stands for all."""
+    """Actions that users with the role may take."""
     name: Required[str]  # not empty
-    """Name shown in the CloudTower UI."""
+    """Name of the new role."""
 
 
 class RoleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     actions: "Sequence[ROLE_ACTION]"
-    """Permissions of the role; `*` stands for all."""
+    """All actions that users with the role may take."""
     name: str  # not empty
-    """Name shown in the CloudTower UI."""
+    """New name of the role."""
 
 
 UserRoleNextWhereInput = TypedDict(

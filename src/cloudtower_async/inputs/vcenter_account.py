@@ -29,28 +29,28 @@ class CreateVcenterAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that the vCenter manages."""
     ip: Required[str]
-    """IP address."""
+    """IP address of the vCenter."""
     password: Required[str]
-    """Password of the account. Treat it as a secret."""
+    """Password at the vCenter. Treat it as a secret."""
     port: Required[int]
-    """Port number."""
+    """Port that the vCenter listens on."""
     username: Required[str]
-    """User name of the account."""
+    """User name at the vCenter."""
 
 
 class UpdateVcenterAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip: Required[str]
-    """IP address."""
+    """IP address of the vCenter."""
     password: Required[str]
-    """Password of the account. Treat it as a secret."""
+    """Password at the vCenter. Treat it as a secret."""
     port: Required[int]
-    """Port number."""
+    """Port that the vCenter listens on."""
     username: Required[str]
-    """User name of the account."""
+    """User name at the vCenter."""
 
 
 VcenterAccountWhereInput = TypedDict(

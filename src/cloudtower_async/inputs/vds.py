@@ -64,34 +64,39 @@ class VdsCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
+    """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
-    """Ids of the physical NICs."""
+    """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
+    """Working mode of the switch. Names of the modes not documented."""
 
 
 class VdsCreationWithMAccessVlanParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
+    """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
-    """Ids of the physical NICs."""
+    """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
+    """Working mode of the switch. Names of the modes not documented."""
     vlan: Required["VdsCreationWithMAccessVlanParamsVlan"]
-    """VM network that the NIC is connected to."""
+    """Access network to create on the switch."""
 
 
 class VdsCreationWithMAccessVlanParamsVlan(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     extra_ip: Required["Sequence[VdsCreationWithMAccessVlanParamsVlanExtraIp]"]
+    """IP address in the network for each host."""
     gateway_ip: str
     """IPv4 address of the gateway."""
     gateway_subnetmask: str
@@ -106,30 +111,33 @@ class VdsCreationWithMAccessVlanParamsVlanExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that gets the address."""
     management_ip: Required[str]
-    """IP address in the management network."""
+    """IP address of the host in the network."""
 
 
 class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
+    """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
-    """Ids of the physical NICs."""
+    """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
+    """Working mode of the switch. Names of the modes not documented."""
     vlan: Required["VdsCreationWithMigrateVlanParamsVlan"]
-    """VM network that the NIC is connected to."""
+    """Migration network to create on the switch."""
 
 
 class VdsCreationWithMigrateVlanParamsVlan(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     extra_ip: Required["Sequence[VdsCreationWithMigrateVlanParamsVlanExtraIp]"]
+    """IP address in the migration network for each host."""
     gateway_ip: str
     """IPv4 address of the gateway."""
     gateway_subnetmask: str
@@ -144,19 +152,22 @@ class VdsCreationWithMigrateVlanParamsVlanExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that gets the address."""
     management_ip: Required[str]
-    """IP address in the management network."""
+    """IP address of the host in the migration network."""
 
 
 class VdsUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
+    """Bonding mode of the uplink NICs. Names of the modes not documented."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the virtual distributed switch."""
     nicIds: Texts
+    """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
+    """Working mode of the switch. Names of the modes not documented."""
 
 
 VdsWhereInput = TypedDict(

@@ -30,11 +30,11 @@ class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new monitoring view."""
     time_span: Required[int]
-    """Length of the displayed time range, in `time_unit`."""
+    """Time that its charts show, in `time_unit`s."""
     time_unit: Required["TimeUnit"]
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
@@ -43,9 +43,9 @@ class ViewUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the monitoring view."""
     time_span: int
-    """Length of the displayed time range, in `time_unit`."""
+    """Time that its charts show, in `time_unit`s."""
     time_unit: "TimeUnit"
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 

@@ -65,19 +65,20 @@ class VirtualPrivateCloudCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     mtu: int
-    """Maximum transmission unit in bytes."""
+    """Maximum transmission unit in bytes for the VMs of the VPC."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VPC."""
     vpc_service_id: Required[str]
+    """Id of the VPC service that hosts the VPC."""
 
 
 class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: Required[str]
-    """Id of the edge gateway."""
+    """Id of the edge gateway that uses this address."""
     external_ip: Required[str]
-    """External IP address."""
+    """External IP address at this edge gateway."""
 
 
 VirtualPrivateCloudIsolationPolicyWhereInput = TypedDict(
@@ -467,11 +468,11 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     mtu: int
-    """Maximum transmission unit in bytes."""
+    """New maximum transmission unit in bytes for the VMs of the VPC."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the VPC."""
 
 
 VirtualPrivateCloudWhereInput = TypedDict(

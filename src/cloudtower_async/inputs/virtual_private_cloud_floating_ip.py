@@ -34,11 +34,11 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     external_ip: str
-    """External IP address."""
+    """IP address to allocate; omit it for an automatic one."""
     external_subnet_id: Required[str]
-    """Id of the external subnet."""
+    """Id of the external subnet that the address is taken from."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the floating IP."""
 
 
 VirtualPrivateCloudFloatingIpWhereInput = TypedDict(

@@ -42,51 +42,51 @@ class VirtualPrivateCloudDnatRuleParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     port: Required[int]
-    """Port number."""
+    """External port that is forwarded."""
     target_ip: Required[str]
-    """Internal IP address that traffic is forwarded to."""
+    """IP address in the VPC that it is forwarded to."""
     target_port: Required[int]
-    """Internal port that traffic is forwarded to."""
+    """Port at `target_ip` that it is forwarded to."""
 
 
 class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"
-    """Rules that forward external ports to internal addresses (DNAT)."""
+    """Forwarded ports and their targets."""
     enable_dnat: Required[bool]
-    """Whether external ports are forwarded to internal addresses (DNAT)."""
+    """True to forward external ports to VMs (destination NAT), as `dnat_rules` say."""
     enable_snat: Required[bool]
-    """Whether internal addresses are translated for outgoing traffic (SNAT)."""
+    """True to let VMs of the VPC reach external networks through the gateway (source NAT)."""
     external_ip: str
-    """External IP address."""
+    """External IP address of the gateway; omit it for an automatic one."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses."""
+    """External IP addresses per edge gateway, where primary and secondary differ."""
     external_subnet_group_id: str  # since 4.6.0
-    """Id of the external subnet group."""
+    """Id of the group of external subnets that the address is taken from."""
     external_subnet_id: str
-    """Id of the external subnet."""
+    """Id of the external subnet that the address is taken from; or give a group of them."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new NAT gateway."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the gateway."""
 
 
 class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dnat_rules: "Sequence[VirtualPrivateCloudDnatRuleParams]"
-    """Rules that forward external ports to internal addresses (DNAT)."""
+    """Forwarded ports and their targets."""
     enable_dnat: bool
-    """Whether external ports are forwarded to internal addresses (DNAT)."""
+    """True to forward external ports to VMs (destination NAT), as `dnat_rules` say."""
     enable_snat: bool
-    """Whether internal addresses are translated for outgoing traffic (SNAT)."""
+    """True to let VMs of the VPC reach external networks through the gateway (source NAT)."""
     external_ip: str
-    """External IP address."""
+    """New external IP address of the gateway."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses."""
+    """New external IP addresses per edge gateway, where primary and secondary differ."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the NAT gateway."""
 
 
 VirtualPrivateCloudNatGatewayWhereInput = TypedDict(

@@ -36,11 +36,11 @@ class VirtualPrivateCloudRouteParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     destination: Required[str]
-    """Destination subnet that the route matches, in CIDR notation."""
+    """Destination addresses of the route in CIDR notation."""
     next_hop_local_id: Required[str]
-    """Local id of the gateway that traffic is sent to."""
+    """Local id of the gateway or other instance that is the next hop."""
     next_hop_type: Required["VirtualPrivateCloudRouteNextHopType"]
-    """Kind of gateway that traffic is sent to, such as `NAT_GATEWAY` or `ROUTER_GATEWAY`."""
+    """Kind of the next hop; the enum lists the values."""
 
 
 class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
@@ -49,22 +49,22 @@ class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new route table."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
-    """Routes of the table."""
+    """Routes of the new table."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the route table."""
 
 
 class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the route table."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
-    """Routes of the table."""
+    """Routes that the table is to hold."""
 
 
 VirtualPrivateCloudRouteTableWhereInput = TypedDict(

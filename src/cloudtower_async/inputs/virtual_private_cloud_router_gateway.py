@@ -41,28 +41,28 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Required[Texts]
-    """Ids of the VPC subnets that use the router gateway."""
+    """Ids of the VPC subnets that the gateway routes."""
     external_ip: str
-    """External IP address."""
+    """IP address of its external interface; omit it for an automatic one."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses."""
+    """IP addresses of its external interface per edge gateway, where primary and secondary differ."""
     external_subnet_group_id: str  # since 4.6.0
-    """Id of the external subnet group."""
+    """Id of the group of external subnets that it connects to."""
     external_subnet_id: str
-    """Id of the external subnet."""
+    """Id of the external subnet that it connects to; or give a group of them."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new routing gateway."""
     rules: Required["Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"]
-    """Rules that apply."""
+    """Routing rules: where traffic to which destination goes."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the gateway."""
 
 
 class VirtualPrivateCloudRouterGatewayNexthopInputType(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: Required[str]
-    """Id of the edge gateway."""
+    """Id of the edge gateway that uses this next hop."""
     nexthop: str
     """IP address of the next hop."""
 
@@ -71,26 +71,26 @@ class VirtualPrivateCloudRouterGatewayRuleInputType(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     dst: Required[str]
-    """Destination subnet that the rule matches, in CIDR notation."""
+    """Destination of the traffic that the rule routes, in CIDR notation."""
     nexthop: str
-    """IP address of the next hop."""
+    """IP address of the next hop; the external subnet's default gateway if omitted."""
     nexthops: "Sequence[VirtualPrivateCloudRouterGatewayNexthopInputType]"  # since 4.6.0
-    """Next hops per edge gateway, for a primary and a secondary gateway."""
+    """Next hops per edge gateway, for a primary and a secondary one."""
 
 
 class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Texts
-    """Ids of the VPC subnets that use the router gateway."""
+    """Ids of the VPC subnets that the gateway is to route."""
     external_ip: str
-    """External IP address."""
+    """New IP address of its external interface."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses."""
+    """New IP addresses of its external interface per edge gateway, where primary and secondary differ."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the routing gateway."""
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
-    """Rules that apply."""
+    """Routing rules: where traffic to which destination goes."""
 
 
 VirtualPrivateCloudRouterGatewayWhereInput = TypedDict(

@@ -36,6 +36,7 @@ class LabelGroup(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     label_ids: Required[Texts]
+    """Ids of the labels that a VM must all have."""
 
 
 class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
@@ -44,26 +45,26 @@ class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new security group."""
     vm_ids: Texts
-    """Ids of the VMs."""
+    """Ids of the VMs in the group."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the security group."""
 
 
 class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the security group."""
     vm_ids: Texts
-    """Ids of the VMs."""
+    """Ids of the VMs that are to be in the group."""
 
 
 VirtualPrivateCloudSecurityGroupWhereInput = TypedDict(

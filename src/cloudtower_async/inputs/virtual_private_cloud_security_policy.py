@@ -55,69 +55,69 @@ class VirtualPrivateCloudNetworkPolicyRuleInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     except_ip_block: MaybeTexts
-    """IP addresses or subnets excluded from `ip_block`."""
+    """Addresses within `ip_block` that are not allowed."""
     ip_block: MaybeStr
-    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
+    """Addresses in CIDR notation that are allowed; only for rules by IP address."""
     ports: "Sequence[VirtualPrivateCloudNetworkPolicyRulePortInput] | None"
-    """Protocols and ports that the rule matches."""
+    """Protocols and ports that are allowed."""
     security_group_id: MaybeStr
-    """Id of the security group."""
+    """Id of the security group whose VMs the rule matches; used only for that type."""
     selector_ids: MaybeTexts
-    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
+    """Ids of the labels whose VMs are allowed; only for rules by label."""
     type: Required["VirtualPrivateCloudNetworkPolicyRuleType"]
-    """Kind of the resource; the enum lists the values."""
+    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
 
 
 class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     port: MaybeStr
-    """Port number."""
+    """Port, or ports, that the rule allows; None where the protocol has none."""
     protocol: Required["VirtualPrivateCloudNetworkPolicyRulePortProtocol"]
-    """Network protocol."""
+    """Protocol that the rule allows; the enum lists the values."""
 
 
 class VirtualPrivateCloudSecurityPolicyApplyInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     communicable: Required[bool]
-    """Whether the protected VMs may communicate with each other."""
+    """True if VMs of the group may talk to each other regardless of the rules."""
     security_group_id: Required[str]
-    """Id of the security group."""
+    """Id of the security group of the VPC."""
 
 
 class VirtualPrivateCloudSecurityPolicyCreateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     apply_to: Required["Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"]  # not empty
-    """Targets that the policy protects."""
+    """Security groups whose VMs the policy controls."""
     description: str
     """Free text for people; an empty text means no description."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
-    """Rules for outgoing traffic."""
+    """Allowed outgoing traffic, one rule per entry."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
-    """Rules for incoming traffic."""
+    """Allowed incoming traffic, one rule per entry."""
     name: Required[str]  # not empty
-    """Name shown in the CloudTower UI."""
+    """Name of the new security policy."""
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
     """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the policy."""
 
 
 class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     apply_to: "Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"
-    """Targets that the policy protects."""
+    """Security groups whose VMs the policy is to control."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
-    """Rules for outgoing traffic."""
+    """Allowed outgoing traffic, one rule per entry."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
-    """Rules for incoming traffic."""
+    """Allowed incoming traffic, one rule per entry."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the security policy."""
     policy_mode: "VirtualPrivateCloudSecurityPolicyMode"
     """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
 

@@ -42,45 +42,45 @@ class VirtualPrivateCloudSubnetCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     cidr: Required[str]
-    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
+    """Address range of the subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
     """Free text for people; an empty text means no description."""
     gateway: Required[str]
-    """IPv4 address of the gateway."""
+    """IP address of the default gateway of the subnet."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
-    """Ranges of IP addresses in the subnet that VMs can get."""
+    """Address ranges from which VMs in the subnet get IP addresses."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new subnet."""
     route_table_id: Required[str]
     """Id of the route table that the subnet uses."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the VPC that gets the subnet."""
 
 
 class VirtualPrivateCloudSubnetIpPoolParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     end: Required[str]
-    """Last IP address of the range."""
+    """Last IP address of the pool."""
     start: Required[str]
-    """First IP address of the range."""
+    """First IP address of the pool."""
 
 
 class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     cidr: str
-    """Subnet in CIDR notation, such as `10.0.0.0/24`."""
+    """New address range of the subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """New description; an empty text means none."""
     gateway: str
-    """IPv4 address of the gateway."""
+    """New IP address of the default gateway of the subnet."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
-    """Ranges of IP addresses in the subnet that VMs can get."""
+    """New address ranges from which VMs in the subnet get IP addresses."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the subnet."""
     route_table_id: str
-    """Id of the route table that the subnet uses."""
+    """Id of the route table that the subnet is to use."""
 
 
 VirtualPrivateCloudSubnetWhereInput = TypedDict(

@@ -50,9 +50,9 @@ class ExtraIp(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host that gets the address."""
     management_ip: Required[str]
-    """IP address in the management network."""
+    """IP address of the host in the network."""
 
 
 class GetVlansRequestBody(TypedDict, total=False):
@@ -78,6 +78,7 @@ class ManagementVlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     extra_ip: "Sequence[ExtraIp]"
+    """Management IP address for each host."""
     gateway_ip: str
     """IPv4 address of the gateway."""
     subnetmask: str
@@ -90,6 +91,7 @@ class MigrationVlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     extra_ip: "Sequence[ExtraIp]"
+    """IP address in the migration network for each host."""
     gateway_ip: str
     """IPv4 address of the gateway."""
     subnetmask: str
@@ -257,37 +259,54 @@ class VmVlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     mode_type: "VlanModeType"
+    """How traffic is tagged: `VLAN_ACCESS` (the default) or `VLAN_TRUNK`; other modes cannot be created."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual network."""
     network_ids: Texts
-    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
+    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; `0-4095` (all) if omitted."""
     qos_burst: MaybeInt
+    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given."""
     qos_burst_unit: "ByteUnit"
+    """Unit of `qos_burst`; bytes if omitted."""
     qos_max_bandwidth: MaybeInt
+    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given."""
     qos_max_bandwidth_unit: "BPSUnit"
+    """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
     qos_min_bandwidth: MaybeInt
+    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given."""
     qos_min_bandwidth_unit: "BPSUnit"
+    """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
     qos_priority: float  # at least 0
+    """Priority of the QoS policy from 0 to 100."""
     vds_id: Required[str]
+    """Id of the virtual distributed switch that carries the network."""
     vlan_id: int  # 0 to 4095
-    """VLAN ID from 0 to 4095."""
+    """VLAN ID of an access network from 0 to 4095."""
 
 
 class VmVlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     mode_type: "VlanModeType"
+    """How traffic is tagged: `VLAN_ACCESS` or `VLAN_TRUNK`."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the virtual network."""
     network_ids: Texts
-    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
+    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`."""
     qos_burst: MaybeInt
+    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None for none."""
     qos_burst_unit: "ByteUnit"
+    """Unit of `qos_burst`; bytes if omitted."""
     qos_max_bandwidth: MaybeInt
+    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None for none."""
     qos_max_bandwidth_unit: "BPSUnit"
+    """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
     qos_min_bandwidth: MaybeInt
+    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None for none."""
     qos_min_bandwidth_unit: "BPSUnit"
+    """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
     qos_priority: float  # at least 0
+    """Priority of the QoS policy from 0 to 100."""
     vlan_id: int  # 0 to 4095
     """VLAN ID from 0 to 4095."""
 

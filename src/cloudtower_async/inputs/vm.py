@@ -213,43 +213,46 @@ class CloudInitNetWork(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address; not for the type `IPV4_DHCP`."""
     netmask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask; not for the type `IPV4_DHCP`."""
     nic_index: Required[int]
-    """Position of the NIC in the VM's list of NICs, counted from 0."""
+    """Position of the NIC in the VM's list of NICs, from 0 to 15."""
     routes: "Sequence[CloudInitNetWorkRoute]"
-    """Routes of the table."""
+    """Static routes of the NIC."""
     type: Required["CloudInitNetworkTypeEnum"]
-    """Kind of the resource; the enum lists the values."""
+    """How the NIC gets its address: `IPV4` (static) or `IPV4_DHCP`."""
 
 
 class CloudInitNetWorkRoute(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     gateway: Required[str]
-    """IPv4 address of the gateway."""
+    """IPv4 address of the gateway of the route."""
     netmask: Required[str]
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask of the destination network."""
     network: Required[str]
+    """Address of the destination network; `0.0.0.0` sets the default route."""
 
 
 class ConvertVmTemplateToVmParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     converted_from_template_id: Required[str]
+    """Id of the VM template to convert to a VM."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the VM that the template becomes."""
 
 
 class DiskOperateModifyDisk(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: "Bus"
-    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
+    """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disk_index: Required[int]
+    """Position of the disk in the template's list of disks."""
     vm_volume_id: str
-    """Id of the virtual volume."""
+    """Id of the volume of the disk."""
 
 
 class GetVmsRequestBody(TypedDict, total=False):
@@ -275,24 +278,30 @@ class InstallVmtoolsParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cd_rom_id: Required[str]
+    """Id of the CD-ROM drive that receives the image."""
     svt_image_id: Required[str]
+    """Id of the VM tools image."""
 
 
 class MigrateVmConfig(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     delete_src_vm: bool
+    """True to delete the source VM afterward, False (the default) to keep it. A live migration always removes it."""
     elf_ec_storage_policy: "MigrateVmConfigElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
-    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
+    """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     migrate_type: Required["MigrateType"]
+    """Kind of migration: `LIVE_MIGRATE`, `COLD_MIGRATE` (VM is off) or `CUTOVER_MIGRATE` (in stages)."""
     network_mapping: Required["Sequence[VlanMapping]"]
-    """Which network of the target replaces each network of the source."""
+    """Destination network for each network of the source VM."""
     new_name: str
+    """Name of the VM on the destination cluster; unchanged if omitted."""
     remove_unmovable_devices: bool
+    """True to detach devices that cannot move, instead of failing."""
 
 
 class MigrateVmConfigElfEcStoragePolicy(TypedDict, total=False):
@@ -314,8 +323,9 @@ class MountDisksParams(TypedDict, total=False):
     bus: Required["Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position on the bus. Internal field of the server; omit it."""
     key: int
+    """Key of the disk in the VM; optional."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
@@ -327,7 +337,7 @@ class MountDisksParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
-    """Id of the virtual volume."""
+    """Id of the existing volume to mount."""
 
 
 class MountNewCreateDisksParams(TypedDict, total=False):
@@ -338,8 +348,9 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     bus: Required["Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position on the bus. Internal field of the server; omit it."""
     key: int
+    """Key of the disk in the VM; optional."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
@@ -351,7 +362,7 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
-    """Virtual volume concerned."""
+    """Volume to create."""
 
 
 class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
@@ -362,15 +373,15 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
-    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
+    """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new volume."""
     path: str
-    """Path of the resource."""
+    """Path of the volume's data; optional."""
     resident_in_cache: bool  # since 4.7.0
     """True to keep the volume in the fast tier (pinned to cache)."""
     size: Required[int]
-    """Size in bytes."""
+    """Size of the new volume in bytes, unless `size_unit` is given."""
     size_unit: "ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
@@ -390,9 +401,9 @@ class OvfDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     modify_cd_roms: "Sequence[VmdkCdromModify]"
-    """Changes to CD-ROM drives that the OVF describes."""
+    """CD-ROM drives of the OVF to change or remove."""
     modify_vmdk_disks: "Sequence[VmdkDiskModify]"
-    """Changes to disks that the OVF describes."""
+    """Disks of the OVF to change."""
     new_disks: "VmDiskParams"
     """Disks and CD-ROM drives to add."""
 
@@ -401,44 +412,51 @@ class TemplateCloudInit(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     default_user_password: str
-    """Password of the default user in the guest. Treat it as a secret."""
+    """Password of the default user: `root` on Linux, the administrator on Windows. Treat it as a secret."""
     hostname: str
-    """Host name of the machine."""
+    """Host name of the guest. On Windows: letters, digits and hyphens, not digits only. On Linux also a FQDN."""
     nameservers: Texts
+    """IP addresses of DNS servers; at most 3."""
     networks: "Sequence[CloudInitNetWork]"
+    """Network settings per NIC."""
     public_keys: Texts
+    """SSH public keys of the default user; at most 10."""
     user_data: str
+    """Content of cloud-init's user-data as plain text, not base64; at most 32 KiB."""
 
 
 class UpdateVpcNicPayloads(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: MaybeStr
-    """Id of the floating IP."""
+    """Id of the floating IP to bind to the NIC; None for none."""
     ip_addresses: Texts
-    """IP addresses as a list of texts."""
+    """IP addresses of the NIC in the VPC subnet."""
     vpc_subnet_id: str
-    """Id of the VPC subnet."""
+    """Id of the VPC subnet to connect to."""
 
 
 class VlanMapping(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dest_vlan_local_id: Required[str]
+    """Local id of the network on the destination cluster."""
     src_vlan_local_id: Required[str]
+    """Local id of the network on the source cluster."""
 
 
 class VmAddCdRomParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vm_cd_roms: Required["Sequence[VmCdRomParams]"]
+    """CD-ROM drives to add."""
 
 
 class VmAddDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     io_policy: "VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
@@ -450,49 +468,52 @@ class VmAddDiskParamsData(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks to create or to mount."""
 
 
 class VmAddDiskParamsDataVmDisks(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     mount_disks: "Sequence[MountDisksParams]"
+    """Existing volumes to mount."""
     mount_new_create_disks: "Sequence[MountNewCreateDisksParams]"
+    """Volumes to create and mount."""
 
 
 class VmAddFolderParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     folder_id: Required[str]
-    """Id of the VM folder."""
+    """Id of the VM folder to move the VMs to."""
 
 
 class VmAddNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vm_nics: Required["Sequence[VmNicParams]"]
-    """Virtual NICs of the VM."""
+    """NICs to add."""
 
 
 class VmCdRomParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
-    """Position of the disk or drive in the boot order; lower numbers come first."""
+    """Position of the drive in the boot order; lower numbers come first."""
     content_library_image_id: str
-    """Id of the ISO image in the content library."""
+    """Id of the content library image to insert. Omit both image ids for an empty drive."""
     elf_image_id: str
-    """Id of the ISO image on the cluster."""
+    """Id of the cluster's ISO image to insert. Omit both image ids for an empty drive."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position on the bus. Internal field of the server; omit it."""
     key: int
+    """Key of the disk in the VM; optional."""
 
 
 class VmCloneParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that will hold the new VM; optional."""
     cpu_cores: int
     """Number of CPU cores per socket."""
     cpu_sockets: int
@@ -502,9 +523,9 @@ class VmCloneParams(TypedDict, total=False):
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the new VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -512,9 +533,9 @@ class VmCloneParams(TypedDict, total=False):
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the new VM, or `AUTO_SCHEDULE` to let the server choose."""
     io_policy: "VmDiskIoPolicy"  # deprecated
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
@@ -528,26 +549,27 @@ class VmCloneParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
-    """User who owns the resource."""
+    """Owner of the new VM."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     src_vm_id: Required[str]
+    """Id of the VM to clone."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     vm_disks: "VmDiskParams"
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks and CD-ROM drives of the new VM; optional."""
     vm_nics: "Sequence[VmNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the new VM; optional."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the new VM joins."""
 
 
 class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
@@ -556,29 +578,29 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     cloud_init: "TemplateCloudInit"
     """Settings that cloud-init applies in the guest."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that will hold the VM."""
     cpu_cores: int
-    """Number of CPU cores per socket."""
+    """Number of CPU cores per socket; derived from `vcpu`, `cpu_sockets` and the template if omitted."""
     cpu_sockets: int
-    """Number of CPU sockets."""
+    """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
     description: str
     """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the disks of the template: add, modify or remove."""
+    """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
+    """True to switch high availability on; as in the template if omitted."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the VM; omit it to let the server choose."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
@@ -592,23 +614,23 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.4.0
-    """User who owns the resource."""
+    """Owner of the new VM."""
     pci_nics: "NicWhereInput2"
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
     vm_nics: "Sequence[VmNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
     vm_placement_group: "VmPlacementGroupWhereInput2"
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the new VM joins."""
 
 
 class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
@@ -617,31 +639,31 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     cloud_init: "TemplateCloudInit"
     """Settings that cloud-init applies in the guest."""
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that will hold the VM."""
     cpu_cores: int
-    """Number of CPU cores per socket."""
+    """Number of CPU cores per socket; derived from `vcpu`, `cpu_sockets` and the template if omitted."""
     cpu_sockets: int
-    """Number of CPU sockets."""
+    """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
     description: str
     """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the disks of the template: add, modify or remove."""
+    """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
+    """True to switch high availability on; as in the template if omitted."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the VM; omit it to let the server choose."""
     io_policy: "VmDiskIoPolicy"  # deprecated
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
@@ -655,25 +677,25 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
-    """User who owns the resource."""
+    """Owner of the new VM."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
     template_id: Required[str]
-    """Id of the template."""
+    """Id of the content library template."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
     vm_nics: "Sequence[VmNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the new VM joins."""
 
 
 class VmCreateVmFromTemplateParams(TypedDict, total=False):
@@ -682,7 +704,7 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     cloud_init: "TemplateCloudInit"
     """Settings that cloud-init applies in the guest."""
     cluster_id: str  # deprecated
-    """Id of the cluster."""
+    """Id of the cluster. Deprecated."""
     cpu_cores: int
     """Number of CPU cores per socket."""
     cpu_sockets: int
@@ -690,23 +712,23 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the disks of the template: add, modify or remove."""
+    """Changes to the template's disks; the disks as they are if omitted."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
+    """True to switch high availability on; as in the template if omitted."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the VM; optional."""
     io_policy: "VmDiskIoPolicy"  # deprecated
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
@@ -720,32 +742,32 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
-    """User who owns the resource."""
+    """Owner of the new VM."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
     template_id: Required[str]
-    """Id of the template."""
+    """Id of the VM template."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the VM; those of the template if omitted."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the new VM joins."""
 
 
 class VmCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that will hold the VM."""
     cpu_cores: Required[int]
     """Number of CPU cores per socket."""
     cpu_sockets: Required[int]
@@ -755,9 +777,9 @@ class VmCreationParams(TypedDict, total=False):
     firmware: Required["VmFirmware"]
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: Required[bool]
@@ -765,7 +787,7 @@ class VmCreationParams(TypedDict, total=False):
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the VM, or `AUTO_SCHEDULE` to let the server choose."""
     io_policy: "VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
@@ -779,102 +801,111 @@ class VmCreationParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
-    """User who owns the resource."""
+    """Owner of the VM."""
     pci_nics: "NicWhereInput2"  # since 3.3.0
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     status: Required["VmStatus"]
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` starts the VM, `STOPPED` leaves it off."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     vm_disks: Required["VmDiskParams"]
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks and CD-ROM drives to create or mount."""
     vm_nics: Required["Sequence[VmNicParams]"]
-    """Virtual NICs of the VM."""
+    """NICs of the VM; an empty list for none."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the VM joins."""
 
 
 class VmDeleteParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     include_snapshots: bool
-    """Whether to delete the snapshots of the volume too."""
+    """True to delete the snapshots of the VMs too."""
 
 
 class VmDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     modify_disks: "Sequence[DiskOperateModifyDisk]"
+    """Disks of the template to change; only the bus can be changed."""
     new_disks: "VmDiskParams"
     """Disks and CD-ROM drives to add."""
     remove_disks: "VmDiskOperateRemoveDisks"
+    """Disks of the template to leave out."""
 
 
 class VmDiskOperateRemoveDisks(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disk_index: Required[Sequence[int]]
+    """Positions of the disks in the template's list of disks."""
 
 
 class VmDiskParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     mount_cd_roms: "Sequence[VmCdRomParams]"
+    """CD-ROM drives to add."""
     mount_disks: "Sequence[MountDisksParams]"
+    """Existing volumes to mount."""
     mount_new_create_disks: "Sequence[MountNewCreateDisksParams]"
+    """Volumes to create and mount."""
 
 
 class VmExportParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     keep_mac: bool
+    """True to keep the MAC addresses of the VM in the exported file."""
     type: Required["VmExportFileType"]
-    """Kind of the resource; the enum lists the values."""
+    """Format of the export: `OVF`, `QCOW2`, `RAW` or `VMDK`."""
 
 
 class VmGpuOperationParams(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     amount: int
+    """Number of vGPUs, 1 if omitted; amounts for the same `gpu_id` add up."""
     gpu_id: Required[str]
+    """Id of the GPU device."""
 
 
 class VmImportNicParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     connect_vlan_id: Required[str]
-    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
+    """Id of the VM network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True to connect the NIC."""
     gateway: str
-    """IPv4 address of the gateway."""
+    """IPv4 gateway to set in the guest; needs running VM tools."""
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address to set in the guest; needs running VM tools."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the NIC on the cluster; omit it for a new NIC."""
     mac_address: str
-    """MAC address of the NIC."""
+    """MAC address of the NIC; optional."""
     mirror: bool
-    """True if the NIC receives mirrored traffic."""
+    """True to let the NIC receive mirrored traffic."""
     model: "VmNicModel"
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
     """Id of the physical NIC."""
     subnet_mask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask to set in the guest; needs running VM tools."""
 
 
 class VmImportParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that will hold the VM."""
     cpu_cores: int
     """Number of CPU cores per socket."""
     cpu_sockets: int
@@ -882,15 +913,15 @@ class VmImportParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     disk_operate: "OvfDiskOperate"
-    """Changes to the disks of the template: add, modify or remove."""
+    """Changes to the disks and CD-ROM drives of the OVF; as in the OVF if omitted."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the VM; omit it for the top level."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
+    """True to switch high availability on."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the VM; omit it to let the server choose."""
     io_policy: "VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
@@ -904,111 +935,119 @@ class VmImportParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner_id: str
+    """Id of the user who will own the VM."""
     parsed_ovf: Required["ParsedOVF"]
-    """Content of the OVF package as returned by `parse_ovf`."""
+    """Content of the OVF file, as `parse_ovf` returned it."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`."""
     upload_tasks: Required[Texts]
-    """Ids of the upload tasks that carried the files of the package."""
+    """Ids of the upload tasks of the VMDK files."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs; optional."""
     vm_nics: "Sequence[VmImportNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the new VM."""
 
 
 class VmMigrateAcrossClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the destination cluster."""
     host_id: str
-    """Id of the host."""
+    """Id of the destination host; optional."""
     vm_config: Required["MigrateVmConfig"]
+    """Settings of the VM on the destination cluster."""
 
 
 class VmMigrateParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the destination host, or `AUTO_SCHEDULE` to let the server choose."""
 
 
 class VmNicParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
-    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
+    """Id of the VM network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True to connect the NIC."""
     gateway: str
-    """IPv4 address of the gateway."""
+    """IPv4 gateway to set in the guest; needs running VM tools."""
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address: fixed address in a network with DHCP, or static address to set in the guest by running VM tools."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the NIC on the cluster; omit it for a new NIC."""
     mac_address: str
-    """MAC address of the NIC."""
+    """MAC address of the NIC; optional for a new one."""
     mirror: bool
-    """True if the NIC receives mirrored traffic."""
+    """True to let the NIC receive mirrored traffic."""
     model: "VmNicModel"
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
-    """Id of the physical NIC."""
+    """Id of the physical NIC; for `SRIOV`."""
     qos: "VmNicQosOption"  # since 3.2.0
+    """Rate limits of the NIC."""
     subnet_mask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask to set in the guest; needs running VM tools."""
     type: "VmNicType"  # since 4.3.0
-    """Kind of the resource; the enum lists the values."""
+    """Kind of network: `VLAN` or `VPC`."""
     vpc_nic: "VpcNicParams"  # since 4.3.0
-    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
+    """Settings in a virtual private cloud; for the type `VPC`."""
 
 
 class VmNicQosOption(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     egress: "VmNicQosTraffic"
-    """Rules for outgoing traffic."""
+    """Limit of outgoing traffic."""
     ingress: "VmNicQosTraffic"
-    """Rules for incoming traffic."""
+    """Limit of incoming traffic."""
 
 
 class VmNicQosTraffic(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     burst: MaybeInt
+    """Burst allowance in bits, unless `burst_unit` is given; None without one."""
     burst_unit: "BitUnit"
+    """Unit of `burst`; bits if omitted."""
     enabled: Required[bool]
-    """True if the feature or device is switched on."""
+    """True to limit the traffic."""
     rate_limit: MaybeInt
+    """Maximum rate in bits per second, unless `rate_limit_unit` is given; None without a limit."""
     rate_limit_unit: "BitPSUnit"
+    """Unit of `rate_limit`; bits per second if omitted."""
 
 
 class VmOperatePciNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     pci_nics: "NicWhereInput2"
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach or detach."""
 
 
 class VmOwnerParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     search_for: Literal["username", "id"]
+    """How `value` names the user: `id` or `username`."""
     value: Required[str]
-    """Value that belongs to the name or key."""
+    """Id or user name of the owner, as `search_for` says."""
 
 
 class VmRebuildParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that will hold the new VM; optional."""
     cpu_cores: int
     """Number of CPU cores per socket."""
     cpu_sockets: int
@@ -1018,9 +1057,9 @@ class VmRebuildParams(TypedDict, total=False):
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
-    """Id of the VM folder."""
+    """Id of the VM folder that receives the new VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -1028,9 +1067,9 @@ class VmRebuildParams(TypedDict, total=False):
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host."""
+    """Id of the host for the new VM; optional."""
     io_policy: "VmDiskIoPolicy"  # deprecated
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
@@ -1044,90 +1083,93 @@ class VmRebuildParams(TypedDict, total=False):
     max_iops_policy: "VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
-    """User who owns the resource."""
+    """Owner of the new VM."""
     pci_nics: "NicWhereInput2"  # since 4.0.0
-    """Physical NICs passed through to the VM or shared with it by SR-IOV."""
+    """Filter for the physical NICs to attach."""
     rebuild_from_snapshot_id: Required[str]
+    """Id of the VM snapshot to build the new VM from."""
     status: "VmStatus"
-    """Current status; the enum lists the values."""
+    """Power state after creation: `RUNNING` or `STOPPED`."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     vm_disks: "VmDiskParams"
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks and CD-ROM drives of the new VM; optional."""
     vm_nics: "Sequence[VmNicParams]"
-    """Virtual NICs of the VM."""
+    """NICs of the new VM; optional."""
     vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
-    """Placement groups of the VM."""
+    """Filter for the placement groups that the new VM joins."""
 
 
 class VmRemoveCdRomParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cd_rom_ids: Required[Texts]
+    """Ids of the CD-ROM drives (`VmDisk.id`) to remove."""
 
 
 class VmRemoveDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disk_ids: Required[Texts]
+    """Ids of the virtual disks (`VmDisk.id`) to remove."""
 
 
 class VmRemoveNicByWhereParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     vm_ids: Texts  # not empty
-    """Ids of the VMs."""
+    """Ids of the only VMs that may lose NICs. Required if the filter is empty."""
 
 
 class VmRemoveNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     nic_index: Required[Sequence[int]]
-    """Position of the NIC in the VM's list of NICs, counted from 0."""
+    """Positions of the NICs to remove, counted from 0. Positions can shift: prefer `remove_vm_nic_by_where`."""
 
 
 class VmResetGuestOsPasswordParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     password: Required[str]
-    """Password of the account. Treat it as a secret."""
+    """New password of the guest account. Treat it as a secret."""
     username: Required[str]
-    """User name of the account."""
+    """User name of the guest account."""
 
 
 class VmRestrictIoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "VmDiskIoRestrictType"
-    """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
+    """How the bandwidth limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
     max_bandwidth_unit: "BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
     max_iops_policy: "VmDiskIoRestrictType"
-    """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
+    """How the IOPS limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
 
 
 class VmRollbackParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     snapshot_id: Required[str]
-    """Id of the snapshot."""
+    """Id of the VM snapshot to return to."""
 
 
 class VmStartParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     host_id: Required[str]
-    """Id of the host."""
+    """Id of the host to start the VM on."""
 
 
 class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
@@ -1136,53 +1178,57 @@ class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
     clock_offset: "VmClockOffset"
     """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cpu_model: str
-    """CPU model that the guest sees."""
+    """CPU model for compatibility in live migration."""
     video_type: "VmVideoType"
     """Type of the virtual graphics card."""
     windows_optimize: bool
+    """True to optimize the virtual hardware for Windows guests."""
 
 
 class VmUpdateDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bus: "Bus"
-    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
+    """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     content_library_image_id: MaybeStr
-    """Id of the ISO image in the content library."""
+    """Id of the content library image to insert; None for none."""
     elf_image_id: MaybeStr
-    """Id of the ISO image on the cluster."""
+    """Id of the cluster's ISO image to insert; None for none."""
     vm_disk_id: Required[str]
+    """Id of the virtual disk or CD-ROM drive to change."""
     vm_volume_id: str
-    """Id of the virtual volume."""
+    """Id of the volume that the disk uses from now on."""
 
 
 class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
-    """Position of the disk or drive in the boot order; lower numbers come first."""
+    """Position in the boot order of the disk that is limited."""
     data: Required["VmRestrictIoParamsData"]
-    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
+    """Limits of the disk; only for disks, not for CD-ROM drives."""
 
 
 class VmUpdateHostOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     dns_servers: Texts
-    """IP addresses of DNS servers."""
+    """IP addresses of DNS servers to set in the guest; needs running VM tools."""
     hostname: str
-    """Host name of the machine."""
+    """Host name to set in the guest; needs running VM tools."""
     ntp_servers: Texts
-    """Addresses of NTP servers."""
+    """Addresses of NTP servers to set in the guest; needs running VM tools."""
 
 
 class VmUpdateIoPolicyParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
+    """Limits per disk; for `RESTRICT_EACH_DISK`."""
     io_policy: "VmDiskIoPolicy | None"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None for no limits."""
     whole_vm: "VmRestrictIoParamsData"
+    """Limits of all disks together; for `RESTRICT_WHOLE_VM`."""
 
 
 class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
@@ -1191,11 +1237,11 @@ class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
     connect_vlan_id: str
     """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True to connect the NIC, False to disconnect it."""
     mac_address: str
-    """MAC address of the NIC."""
+    """New MAC address of the NIC."""
     mirror: bool
-    """True if the NIC receives mirrored traffic."""
+    """True to let the NIC receive mirrored traffic."""
     nic_id: str
     """Id of the physical NIC."""
 
@@ -1204,11 +1250,11 @@ class VmUpdateNicBasicInfoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     gateway: str
-    """IPv4 address of the gateway."""
+    """IPv4 gateway to set in the guest; needs running VM tools."""
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address to set in the guest; needs running VM tools."""
     subnet_mask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask to set in the guest; needs running VM tools."""
 
 
 class VmUpdateNicParamsData(TypedDict, total=False):
@@ -1217,39 +1263,41 @@ class VmUpdateNicParamsData(TypedDict, total=False):
     connect_vlan_id: str
     """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True to connect the NIC, False to disconnect it."""
     gateway: str
-    """IPv4 address of the gateway."""
+    """IPv4 gateway to set in the guest; needs running VM tools."""
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address to set in the guest; needs running VM tools."""
     mac_address: str
-    """MAC address of the NIC."""
+    """New MAC address of the NIC."""
     mirror: bool
-    """True if the NIC receives mirrored traffic."""
+    """True to let the NIC receive mirrored traffic."""
     model: "VmNicModel"
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
     """Id of the physical NIC."""
     nic_index: Required[int]
     """Position of the NIC in the VM's list of NICs, counted from 0."""
     subnet_mask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask to set in the guest; needs running VM tools."""
     vpc_nic: "UpdateVpcNicPayloads"  # since 4.3.0
-    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
+    """New settings in a virtual private cloud."""
 
 
 class VmUpdateNicQosOptionsParamsData(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     qos: "VmNicQosOption"
+    """New rate limits of the NIC."""
 
 
 class VmUpdateOwnerParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     search_for: Required[Literal["username", "id"]]
+    """How `value` names the user: `id` or `username`."""
     value: Required[str]
-    """Value that belongs to the name or key."""
+    """Id or user name of the new owner, as `search_for` says."""
 
 
 class VmUpdateParamsData(TypedDict, total=False):
@@ -1266,11 +1314,11 @@ class VmUpdateParamsData(TypedDict, total=False):
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """New memory in bytes, unless `memory_unit` is given."""
     memory_unit: "ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the VM; must not be taken."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
 
@@ -1279,7 +1327,7 @@ class VmUpdateVpcNicParamsData(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     vpc_nic: Required["UpdateVpcNicPayloads"]
-    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
+    """New settings of the NIC in a virtual private cloud."""
 
 
 VmWhereInput = TypedDict(
@@ -1790,15 +1838,15 @@ class VmdkCdromModify(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
-    """Position of the disk or drive in the boot order; lower numbers come first."""
+    """Position of the drive in the boot order; only the order of the numbers counts."""
     content_library_image_id: str
-    """Id of the ISO image in the content library."""
+    """Id of the content library image to insert."""
     elf_image_id: str
-    """Id of the ISO image on the cluster."""
+    """Id of the cluster's ISO image to insert."""
     index: Required[int]
-    """Position in the list. Internal field of the server."""
+    """Position of the CD-ROM drive in the OVF."""
     removed: bool
-    """Whether to leave the drive out."""
+    """True to leave the drive out."""
 
 
 class VmdkDiskModify(TypedDict, total=False):
@@ -1813,9 +1861,11 @@ class VmdkDiskModify(TypedDict, total=False):
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
-    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
+    """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     vmdk_name: Required[str]
+    """Name of the VMDK file of the disk to change."""
     volume_name: str
+    """Name of the new volume."""
 
 
 class VmdkDiskModifyElfEcStoragePolicy(TypedDict, total=False):
@@ -1833,13 +1883,13 @@ class VpcNicParams(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: str
-    """Id of the floating IP."""
+    """Id of the floating IP to bind to the NIC; omit it for none."""
     ip_addresses: Texts
-    """IP addresses as a list of texts."""
+    """IP addresses of the NIC in the VPC subnet."""
     vpc_id: Required[str]
-    """Id of the virtual private cloud."""
+    """Id of the virtual private cloud to connect to."""
     vpc_subnet_id: Required[str]
-    """Id of the VPC subnet."""
+    """Id of the VPC subnet to connect to."""
 
 
 if TYPE_CHECKING:

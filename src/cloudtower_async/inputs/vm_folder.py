@@ -25,16 +25,16 @@ class VmFolderCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that gets the folder."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the folder (VM group)."""
 
 
 class VmFolderUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """New name of the folder."""
 
 
 VmFolderWhereInput = TypedDict(

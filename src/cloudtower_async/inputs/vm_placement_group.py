@@ -75,23 +75,31 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     description: str
     """Free text for people; an empty text means no description."""
     enabled: Required[bool]
-    """True if the feature or device is switched on."""
+    """True to put the group in force."""
     must_hosts: "HostWhereInput2"
+    """Filter for the hosts of the rule for required hosts."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the group; creation fails if it is taken."""
     prefer_hosts: "HostWhereInput2"
+    """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
+    """True to put the rule for required hosts in force."""
     vm_host_must_policy: bool
+    """True if the VMs must run on `must_hosts`, False if they must not."""
     vm_host_prefer_enabled: bool
+    """True to put the rule for preferred hosts in force."""
     vm_host_prefer_policy: bool
+    """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "VmVmPolicy"
+    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
     vm_vm_policy_enabled: bool
+    """True to put `vm_vm_policy` in force."""
     vms: "VmWhereInput2"
-    """VMs concerned."""
+    """Filter for the VMs that join the group."""
 
 
 class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
@@ -100,19 +108,27 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True to put the group in force, False to switch it off."""
     must_hosts: "HostWhereInput2"
+    """Filter for the hosts of the rule for required hosts."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the group; must not be taken."""
     prefer_hosts: "HostWhereInput2"
+    """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
+    """True to put the rule for required hosts in force."""
     vm_host_must_policy: bool
+    """True if the VMs must run on `must_hosts`, False if they must not."""
     vm_host_prefer_enabled: bool
+    """True to put the rule for preferred hosts in force."""
     vm_host_prefer_policy: bool
+    """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "VmVmPolicy"
+    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
     vm_vm_policy_enabled: bool
+    """True to put `vm_vm_policy` in force."""
     vms: "VmWhereInput2"
-    """VMs concerned."""
+    """Filter for the VMs of the group."""
 
 
 VmPlacementGroupWhereInput = TypedDict(

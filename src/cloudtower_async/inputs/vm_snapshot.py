@@ -74,11 +74,11 @@ class VmSnapshotCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     consistent_type: "ConsistentType"
-    """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
+    """`CRASH_CONSISTENT` (the default) or `FILE_SYSTEM_CONSISTENT`, which needs running VM tools."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the snapshot."""
     vm_id: Required[str]
-    """Id of the VM."""
+    """Id of the VM to take a snapshot of."""
 
 
 VmSnapshotWhereInput = TypedDict(

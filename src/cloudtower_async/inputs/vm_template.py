@@ -92,26 +92,26 @@ class VmTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: Required[bool]
-    """True if the guest supports cloud-init."""
+    """True if VMs created from the template can be set up by cloud-init."""
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that will hold the template; optional."""
     description: str
     """Free text for people; an empty text means no description."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the template."""
     vm_id: Required[str]
-    """Id of the VM."""
+    """Id of the VM to make the template from."""
 
 
 class VmTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: bool
-    """True if the guest supports cloud-init."""
+    """True if VMs created from the template can be set up by cloud-init."""
     description: str
     """Free text for people; an empty text means no description."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the template."""
 
 
 VmTemplateWhereInput = TypedDict(

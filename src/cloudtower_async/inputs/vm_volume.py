@@ -94,7 +94,7 @@ class CloneVmVolumeParams(TypedDict, total=False):
     data: Required["CloneVmVolumeParamsData"]
     """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
     where: Required["VmVolumeWhereUniqueInput"]
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Volume to clone, by its id or local id."""
 
 
 class CloneVmVolumeParamsData(TypedDict, total=False):
@@ -103,14 +103,14 @@ class CloneVmVolumeParamsData(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new volume."""
 
 
 class ExportVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     type: Required["VmVolumeExportFileType"]
-    """Kind of the resource; the enum lists the values."""
+    """Format of the export: `QCOW2` or `RAW`."""
 
 
 class GetVmVolumesRequestBody(TypedDict, total=False):
@@ -136,17 +136,17 @@ class ImportVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that receives the volume."""
     elf_ec_storage_policy: "ImportVmVolumeParamsElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new volume."""
     storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
-    """Storage policy: replicas and provisioning, or erasure coding."""
+    """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     upload_task_id: Required[str]
-    """Id of the upload task; send it with every chunk after the first."""
+    """Id of the upload task of the volume's file."""
 
 
 class ImportVmVolumeParamsElfEcStoragePolicy(TypedDict, total=False):
@@ -166,9 +166,9 @@ class UpdateVmVolumeParamsData(TypedDict, total=False):
     description: str
     """Free text for people; an empty text means no description."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """New name of the volume."""
     size: int
-    """Size in bytes."""
+    """New size in bytes, unless `size_unit` is given."""
     size_unit: "ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
@@ -177,21 +177,21 @@ class VmVolumeCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster."""
+    """Id of the cluster that holds the resource or that it is about."""
     elf_ec_storage_policy: "VmVolumeCreationParamsElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
     elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
-    """Storage policy of the volume: replicas and provisioning, or erasure coding."""
+    """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new volume."""
     resident_in_cache: bool  # since 4.7.0
     """True to keep the volume in the fast tier (pinned to cache)."""
     sharing: Required[bool]
-    """Whether several VMs may attach the volume at the same time."""
+    """True if several VMs may mount the volume at the same time."""
     size: Required[int]
-    """Size in bytes."""
+    """Size of the volume in bytes, unless `size_unit` is given."""
     size_unit: "ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
@@ -211,25 +211,25 @@ class VmVolumeDeletionParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     include_snapshots: bool
-    """Whether to delete the snapshots of the volume too."""
+    """True to delete the snapshots of the volumes too."""
 
 
 class VmVolumeRebuildParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: Required[str]
-    """Free text for people; an empty text means no description."""
+    """Description of the new volume; may be empty."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Name of the new volume."""
     volume_snapshot_id: Required[str]
-    """Id of the virtual volume snapshot to restore from."""
+    """Id of the volume snapshot to build the new volume from."""
 
 
 class VmVolumeRollbackParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     volume_snapshot_id: Required[str]
-    """Id of the virtual volume snapshot to restore from."""
+    """Id of the volume snapshot to return to."""
 
 
 VmVolumeWhereInput = TypedDict(

@@ -72,8 +72,9 @@ class VmVolumeSnapshotCreationParams(TypedDict, total=False):
     description: Required[str]
     """Free text for people; an empty text means no description."""
     name: Required[str]
-    """Name shown in the CloudTower UI."""
+    """Display name of the new snapshot."""
     volume_id: Required[str]
+    """Id of the virtual volume to take a snapshot of."""
 
 
 VmVolumeSnapshotWhereInput = TypedDict(

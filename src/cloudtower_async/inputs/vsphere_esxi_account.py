@@ -29,14 +29,15 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     esxi_account_id: Required[str]
+    """Id of the ESXi account to change."""
     ip: Required[str]
-    """IP address."""
+    """IP address of the ESXi host."""
     password: str
-    """Password of the account. Treat it as a secret."""
+    """New password; an omitted or empty text keeps the old one. Treat it as a secret."""
     port: int
-    """Port number."""
+    """TCP port of the ESXi API; 443 if omitted."""
     username: Required[str]
-    """User name of the account."""
+    """User name at the ESXi host."""
 
 
 VsphereEsxiAccountWhereInput = TypedDict(

@@ -15,35 +15,44 @@ class Alert(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     alert_rule: NestedAlertRule | None = None
+    """Rule that raised the alert; None if unknown."""
     cause: str
+    """Cause of the alert; its language follows the `content-language` header."""
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster that the alert concerns; None for CloudTower itself."""
     create_time: str | None = None
+    """Creation time as ISO 8601 UTC text; None if unknown."""
     disk: NestedDisk | None = None
+    """Physical disk that the alert concerns; None if it concerns none."""
     ended: bool
+    """True if the alert was resolved or its cause is gone."""
     host: NestedHost | None = None
-    """Host that the resource belongs to or runs on."""
+    """Host that the alert concerns; None if it concerns none."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     impact: str
+    """Impact of the problem; its language follows the `content-language` header."""
     labels: dict[str, Any]
-    """Labels attached to the resource."""
+    """What the alert refers to, as names and values; not labels of CloudTower."""
     local_create_time: str
-    """Creation time as ISO 8601 UTC text."""
+    """Time at which CloudTower recorded the alert, as ISO 8601 UTC text."""
     local_end_time: str
+    """Time at which the alert ended, as ISO 8601 UTC text; meaningful only if `ended` is True."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     local_start_time: str
+    """Time at which the alert fired, as ISO 8601 UTC text."""
     local_update_time: str
-    """Time of the last update as ISO 8601 UTC text."""
+    """Time of the last check, as ISO 8601 UTC text; alerts are checked every 30 s."""
     message: str
-    """Text for people; its language follows the `content-language` header."""
+    """What is wrong; its language follows the `content-language` header."""
     severity: str
-    """Severity of the alert: `CRITICAL`, `NOTICE` or `INFO`."""
+    """Severity as text: `CRITICAL`, `NOTICE` or `INFO`."""
     solution: str
+    """What to do about it; its language follows the `content-language` header."""
     threshold: float
-    """Threshold at which the alert fires; its unit depends on the rule."""
+    """Threshold that was crossed; its unit depends on the rule."""
     value: float
-    """Value that belongs to the name or key."""
+    """Measured value; its unit depends on the rule."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs that the alert concerns."""

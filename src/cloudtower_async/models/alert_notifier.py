@@ -64,7 +64,7 @@ class AlertNotifier(
     smtp_server_port: int | None = None
     """TCP port of the mail server; None if not set."""
     username: str | None = None
-    """User name at the mail server; None if it needs no login."""
+    """User name at the mail server; can be None."""
 
 
 class DeleteAlertNotifier(Struct, kw_only=True, frozen=True, gc=False):

@@ -20,7 +20,7 @@ class AlertRule(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster to which the rule applies; None if it applies to no particular cluster."""
+    """Cluster to which the rule applies; can be None."""
     customized: bool
     """Whether the rule overrides the global rule for some clusters."""
     disabled: bool

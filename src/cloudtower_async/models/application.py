@@ -56,6 +56,6 @@ class Application(Struct, kw_only=True, frozen=True, gc=False):
     version: str
     """Version of the application."""
     vm: NestedVm | None = None
-    """VM on which the application runs; None if it is not deployed."""
+    """VM on which the application runs; can be None."""
     volume_size: int
     """Size of the data volume in bytes."""

@@ -72,7 +72,7 @@ class BackupPlan(
     backup_service: NestedBackupService
     """Backup service that runs the plan or uses the repository."""
     backup_store_repository: NestedBackupStoreRepository
-    """Repository that stores the backups."""
+    """Repository that the plan writes its backups to."""
     backup_total_size: int | None = None  # since 4.5.0
     """Size of all backup files of the plan, in bytes."""
     compression: bool | None = None
@@ -195,14 +195,21 @@ class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     type: VmDiskType | None = None
-    """Kind of the resource; the enum lists the values."""
+    """Whether this is a hard disk (`DISK`) or a CD-ROM drive (`CD_ROM`)."""
     vm_volume_elf_storage_policy: VmVolumeElfStoragePolicyType | None = None
+    """Storage policy of the disk's volume."""
     vm_volume_lun_zbs_volume_id: str | None = None
+    """Id of the disk's volume in the storage layer (ZBS)."""
     vm_volume_mounting: bool | None = None
+    """Whether the volume was attached to a VM."""
     vm_volume_name: str | None = None
+    """Name of the disk's volume."""
     vm_volume_path: str | None = None
+    """Path of the disk's volume in the storage."""
     vm_volume_sharing: bool | None = None
+    """Whether several VMs could attach the volume at the same time."""
     vm_volume_size: float | None = None
+    """Size of the disk's volume in bytes; can be a fraction."""
 
 
 class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
@@ -242,17 +249,23 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     boot_with_host: bool | None = None
+    """Whether the VM starts when its host starts."""
     clock_offset: VmClockOffset | None = None
     """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cluster_architecture: Architecture | None = None
+    """CPU architecture of the cluster: `X86_64` or `AARCH64`."""
     cluster_local_id: str | None = None
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     cluster_type: ClusterType | None = None
+    """Kind of the cluster, such as `SMTX_OS`."""
     cluster_version: str | None = None
+    """Software version of the cluster."""
     cluster_vhost_enabled: bool | None = None
+    """Whether boost mode (vhost) is on in the cluster."""
     cpu_cores: int | None = None
-    """Number of CPU cores per socket."""
+    """Number of cores per CPU socket."""
     cpu_exclusive_expected_enabled: bool | None = None
+    """Whether the VM should get CPUs of its own."""
     cpu_model: str | None = None
     """CPU model that the guest sees."""
     cpu_sockets: int | None = None
@@ -268,6 +281,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     ha_priority: VmHaPriority | None = None
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_local_id: str | None = None
+    """Local id of the host that the VM ran on."""
     internal: bool | None = None
     """True if the system created it for its own use."""
     io_policy: VmDiskIoPolicy | None = None
@@ -283,7 +297,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: float | None = None
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory of the VM in bytes."""
     name: str | None = None
     """Name shown in the CloudTower UI."""
     nested_virtualization: bool | None = None
@@ -291,6 +305,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     protected: bool | None = None
     """True if a snapshot plan covers the VM."""
     sync_vm_time_on_resume: bool | None = None
+    """Whether the guest's clock is synchronized when the VM resumes."""
     vcpu: int | None = None
     """Number of vCPUs, cores times sockets."""
     video_type: VmVideoType | None = None

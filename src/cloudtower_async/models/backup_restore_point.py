@@ -57,7 +57,7 @@ class BackupRestorePoint(
     backup_target_execution: NestedBackupTargetExecution
     """Backup run that made the restore point."""
     cluster_local_id: str | None = None
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     compressed: bool | None = None
     """Whether the backup files are compressed; None if not reported."""
     compression_ratio: float | None = None
@@ -93,6 +93,6 @@ class BackupRestorePoint(
     vm: NestedVm | None = None
     """VM that was backed up; can be None."""
     vm_local_id: str | None = None
-    """Local id of the VM."""
+    """The `local_id` of the VM: its identifier on the cluster."""
     vm_name: str | None = None
-    """Name of the VM."""
+    """Name that the VM has in CloudTower."""

@@ -103,7 +103,7 @@ class BackupService(
     retry_interval: int | None = None
     """Time between retries. Unit not documented."""
     running_vm: NestedVm | None = None
-    """VM on which the service runs; None if it is not installed."""
+    """VM on which the service runs; can be None."""
     status: BackupServiceStatus | None = None
     """State of the service, such as `RUNNING` or `INSTALL_FAILED`."""
     storage_network_gateway: str | None = None

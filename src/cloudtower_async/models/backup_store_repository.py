@@ -54,9 +54,9 @@ class BackupStoreRepository(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_chap_name: str | None = None
-    """User name for CHAP; None if the repository is not iSCSI or uses no CHAP."""
+    """User name for CHAP; None for other types."""
     iscsi_chap_secret: str | None = None
-    """Secret for CHAP; None if the repository is not iSCSI or uses no CHAP. Treat it as a password."""
+    """Secret for CHAP; None for other types. Treat it as a password."""
     iscsi_ip: str | None = None
     """IP address of the iSCSI server; None for other types."""
     iscsi_lun_id: str | None = None

@@ -23,7 +23,7 @@ class BackupTargetExecution(
     backup_restore_point: NestedBackupRestorePoint | None = None
     """Restore point that was created or used; None if there is none."""
     cluster_local_id: str | None = None
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     duration: int | None = None
     """How long the backup took. Unit not documented."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -49,6 +49,6 @@ class BackupTargetExecution(
     vm: NestedVm | None = None
     """VM that is backed up; can be None."""
     vm_local_id: str | None = None
-    """Local id of the VM."""
+    """The `local_id` of the VM: its identifier on the cluster."""
     vm_name: str | None = None
-    """Name of the VM."""
+    """Name that the VM has in CloudTower."""

@@ -78,7 +78,7 @@ class BrickTopo(Struct, kw_only=True, frozen=True, gc=False):
     capacity: NestedCapacity
     """Number of rows and columns of node slots in the chassis."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster whose nodes are in the chassis."""
     cluster_topo: NestedClusterTopo | None = None
     """Topology of the cluster that the chassis belongs to."""
     disk_layout: NestedBrickDiskLayout | None = None

@@ -18,9 +18,9 @@ class NestedInitiator(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     chap_name: str | None = None
-    """User name of the initiator for CHAP; None if CHAP is off."""
+    """User name of the initiator for CHAP."""
     chap_secret: str | None = None
-    """Secret of the initiator for CHAP; None if CHAP is off. Treat it as a password."""
+    """Secret of the initiator for CHAP. Treat it as a password."""
     enable_chap: bool | None = None
     """Whether the initiator authenticates with CHAP; None if not reported."""
     identifier: str | None = None

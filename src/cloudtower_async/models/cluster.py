@@ -28,16 +28,18 @@ class AllocatableEcStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     capacity: float
-    """Capacity in bytes."""
+    """Capacity that can be allocated with this erasure code, in bytes."""
     k: int
+    """Number of data blocks per stripe."""
     m: int
+    """Number of parity blocks per stripe."""
 
 
 class AllocatableReplicaStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     capacity: float
-    """Capacity in bytes."""
+    """Capacity that can be allocated with this number of replicas, in bytes."""
     replica_num: int
     """Number of replicas of the data."""
 
@@ -46,8 +48,9 @@ class AllocatableStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ec: list[AllocatableEcStorageCapacity] | None = None
-    """Error code of the answer."""
+    """Capacity for each erasure code asked for."""
     replica: list[AllocatableReplicaStorageCapacity] | None = None
+    """Capacity for each number of replicas asked for."""
 
 
 class NestedApplication(Struct, kw_only=True, frozen=True, gc=False):
@@ -111,30 +114,32 @@ class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     critical: list[str]
-    """Critical findings."""
+    """Critical findings as texts."""
     info: list[str]
-    """Informational findings."""
+    """Informational findings as texts."""
     key: str
+    """Name of the check."""
     labels: dict[str, Any]
-    """Labels attached to the resource."""
+    """What the check refers to, as names and values."""
     notice: list[str]
-    """Findings that deserve attention."""
+    """Findings that need attention, as texts."""
     status: MetroCheckStatusEnum
-    """Current status; the enum lists the values."""
+    """Result of the check: `HEALTHY`, `INFO`, `NOTICE` or `CRITICAL`."""
 
 
 class NestedMetroCheckResult(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     critical: int
-    """Critical findings."""
+    """Number of critical findings."""
     info: int
-    """Informational findings."""
+    """Number of informational findings."""
     items: list[NestedMetroCheckItem]
+    """Single checks."""
     notice: int
-    """Findings that deserve attention."""
+    """Number of findings that need attention."""
     status: MetroCheckStatusEnum
-    """Current status; the enum lists the values."""
+    """Worst status of the checks: `HEALTHY`, `INFO`, `NOTICE` or `CRITICAL`."""
 
 
 class NestedMetroAvailabilityChecklist(
@@ -153,12 +158,17 @@ class NestedMetroAvailabilityChecklist(
     """Since CloudTower 3.0.0."""
 
     primary_zone: NestedMetroCheckResult
+    """Checks of the primary availability zone."""
     primary_zone_and_witness: NestedMetroCheckResult
+    """Checks between the primary availability zone and the witness node."""
     secondary_zone: NestedMetroCheckResult
+    """Checks of the secondary availability zone."""
     secondary_zone_and_witness: NestedMetroCheckResult
+    """Checks between the secondary availability zone and the witness node."""
     witness: NestedMetroCheckResult
-    """Witness node of an active-active cluster."""
+    """Checks of the witness node."""
     zone_and_zone: NestedMetroCheckResult
+    """Checks between the two availability zones."""
 
 
 class NtpMode(OpenEnum):
@@ -192,94 +202,131 @@ class Cluster(
     """Since CloudTower 3.0.0."""
 
     access_write_compress_enabled: bool | None = None  # since 4.7.0
+    """True if write compression in the access layer is on; None if unknown."""
     allocated_prioritized_space: int | None = None  # since 4.7.0
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
     """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     application_highest_version: str | None = None
-    """Highest version of an application on the cluster."""
+    """Highest version that advanced monitoring can be upgraded to; None if unknown."""
     applications: list[NestedApplication] | None = None
-    """Applications concerned."""
+    """Applications of the cluster, such as advanced monitoring."""
     architecture: Architecture
-    """CPU architecture: `X86_64` or `AARCH64`."""
+    """CPU architecture of the hosts: `X86_64` or `AARCH64`."""
     auto_converge: bool | None = None
+    """True if vCPUs are slowed down when a live migration does not converge; None if unknown."""
     cap_snapshot_unique_size: int | None = None  # since 4.9.0
+    """Storage space in the capacity tier that snapshots use alone, in bytes; None if unknown."""
     cap_volume_unique_size: int | None = None  # since 4.9.0
+    """Storage space in the capacity tier that volumes use alone, in bytes; None if unknown."""
     commited_memory_bytes: int | None = None  # since 4.7.0
+    """Memory committed to VMs in bytes; None if unknown."""
     connect_state: ConnectState
+    """Connection of CloudTower to the cluster: `CONNECTED` is normal."""
     consistency_groups: list[NestedConsistencyGroup] | None = None
-    """Consistency groups concerned."""
+    """Consistency groups of the cluster."""
     current_cpu_model: str | None = None
+    """CPU model that VMs get by default for compatibility in live migration."""
     data_reduction_ratio: float | None = None  # since 4.7.0
+    """Ratio of data reduction; None if unknown. Its exact definition is not documented."""
     data_reduction_saving: float | None = None  # since 4.7.0
+    """Space saved by data reduction; None if unknown. Unit not documented."""
     datacenters: list[NestedDatacenter] | None = None
-    """Datacenters concerned."""
+    """Datacenters that the cluster belongs to."""
     dirty_cache_space: int | None = None  # since 4.7.2
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
     """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disconnected_date: str | None = None
+    """Time of the last disconnection as ISO 8601 UTC text; None if there was none."""
     disconnected_reason: ClusterConnectorErrorCode | None = None
+    """Reason for the last disconnection; None if there was none."""
     dns: list[str]
-    """IP addresses of DNS servers."""
+    """IP addresses of the cluster's DNS servers."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ecp_license: NestedEcpLicense | None = None  # since 4.7.0
+    """License of the enterprise cloud platform; None without one."""
     enable_tiering: bool | None = None  # since 4.7.0
+    """True while the cluster is freeing cache space for storage tiering; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute service concerned."""
+    """Everoute (network security) service of the cluster; None without one."""
     failure_cache_space: int | None = None  # since 4.7.2
     """Cache space lost to failures, in bytes."""
     failure_data_space: int | None = None
     """Storage space lost to failures, in bytes."""
     has_metrox: bool | None = None
+    """True if the active-active feature is available; None if unknown."""
     host_num: int | None = None
-    """Number of hosts."""
+    """Number of hosts; None if unknown."""
     hosts: list[NestedHost] | None = None
-    """Hosts concerned."""
+    """Hosts of the cluster."""
     hypervisor: Hypervisor | None = None
+    """Hypervisor of the cluster, such as `ELF` or `VMWARE`."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip: str
-    """IP address."""
+    """IP address that CloudTower uses to reach the cluster."""
     is_all_flash: bool | None = None
+    """True if the cluster has SSDs only; None if unknown."""
     iscsi_vip: str | None = None
+    """Virtual IP address of the iSCSI access; None or empty without one."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     license_expire_date: str | None = None
+    """Date on which the license expires, as ISO 8601 UTC text; None if unknown."""
     license_serial: str | None = None
+    """Serial number of the license; None if unknown."""
     license_sign_date: str | None = None
+    """Date on which the license was issued, as ISO 8601 UTC text; None if unknown."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the cluster itself; None before the first connection."""
     logical_used_data_space: int | None = None  # since 4.7.0
+    """Sum of the logical space used by all volumes, in bytes; None if unknown."""
     maintenance_end_date: str | None = None
-    """End of the support period, as ISO 8601 UTC text; None if there is none."""
+    """End of the maintenance service as ISO 8601 UTC text; None without one."""
     maintenance_start_date: str | None = None
-    """Start of the support period, as ISO 8601 UTC text; None if there is none."""
+    """Start of the maintenance service as ISO 8601 UTC text; None without one."""
     management_vip: str | None = None
+    """Virtual IP address of the management network; None or empty without one."""
     max_chunk_num: int | None = None
+    """Maximum number of nodes that the license allows."""
     max_physical_data_capacity: int | None = None
+    """Maximum physical storage capacity that the license allows, in bytes."""
     max_physical_data_capacity_per_node: int | None = None
+    """Maximum physical storage capacity per node that the license allows, in bytes."""
     metro_availability_checklist: NestedMetroAvailabilityChecklist | None = None
+    """Results of the checks for active-active operation; None for other clusters."""
     mgt_gateway: str | None = None
+    """IPv4 address of the gateway of the management network."""
     mgt_netmask: str | None = None
+    """Subnet mask of the management network."""
     migration_data_size: int | None = None
+    """Data still to be moved within the cluster, in bytes."""
     migration_speed: int | None = None
+    """Current speed of data migration. Unit not documented."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the cluster shown in the CloudTower UI."""
     no_performance_layer: bool | None = None  # since 4.7.0
+    """True if the cluster has no cache or performance tier; None if unknown."""
     ntp_mode: NtpMode | None = None
+    """NTP servers: `EXTERNAL`, or `INTERNAL` for the cluster's own."""
     ntp_servers: list[str]
-    """Addresses of NTP servers."""
+    """Addresses of the cluster's NTP servers."""
     nvme_over_rdma_enabled: bool | None = None
+    """True if NVMe over RDMA is on; None if unknown."""
     nvme_over_tcp_enabled: bool | None = None
+    """True if NVMe over TCP is on; None if unknown."""
     nvmf_enabled: bool | None = None
+    """True if NVMe-oF is on; None if unknown."""
     overall_efficiency: float | None = None  # since 4.7.0
+    """Ratio of the physical space needed without any data reduction to the space in use."""
     overprovision_ratio: float | None = None  # since 4.7.2
+    """Ratio of storage overprovisioning; None if unknown. Its exact definition is not documented."""
     perf_allocated_data_space: int | None = None  # since 4.7.0
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
@@ -293,53 +340,67 @@ class Cluster(
     planned_prioritized_space: int | None = None  # since 4.7.0
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     pmem_enabled: bool | None = None
+    """True if the cluster supports persistent memory; None if unknown."""
     prio_space_percentage: float | None = None  # since 4.7.0
     """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     provisioned_cpu_cores: int | None = None
     """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
-    """Number of virtual CPUs of running VMs."""
+    """Number of vCPUs provisioned to active VMs; None if unknown."""
     provisioned_for_active_vm_ratio: float | None = None
+    """Ratio of the vCPUs of active VMs to the physical cores."""
     provisioned_memory_bytes: int | None = None
     """Memory provisioned to VMs in bytes."""
     provisioned_ratio: float | None = None
+    """Ratio of the vCPUs of all VMs to the physical cores."""
     rdma_enabled: bool | None = None
+    """True if RDMA is on; None if unknown."""
     recommended_cpu_models: list[str]
+    """CPU models recommended for compatibility in live migration."""
     recover_data_size: int | None = None
+    """Data still to be recovered, in bytes."""
     recover_speed: int | None = None
+    """Current speed of data recovery. Unit not documented."""
     replica_capacity_only: bool | None = None  # since 4.7.0
+    """True if replicas are kept in the capacity tier only; None if unknown."""
     reserved_cpu_cores_for_system_service: int | None = None
+    """Number of CPU cores reserved for system services."""
     running_vm_num: int | None = None
     """Number of VMs in the status `RUNNING`."""
     settings: NestedClusterSettings | None = None
+    """Settings of the cluster, such as the recycle bin."""
     software_edition: SoftwareEdition | None = None
     """Edition of the software license."""
     stopped_vm_num: int | None = None
     """Number of VMs in the status `STOPPED`."""
     stretch: bool | None = None
+    """True for an active-active cluster."""
     suspended_vm_num: int | None = None
     """Number of VMs in the status `SUSPENDED`."""
     total_cache_capacity: int | None = None
     """Total cache capacity in bytes."""
     total_cpu_cores: int | None = None
-    """Number of physical CPU cores."""
+    """Number of physical CPU cores of all hosts."""
     total_cpu_hz: int | None = None
-    """Sum of the CPU frequencies of all cores in Hz."""
+    """Sum of the CPU frequencies of all cores of all hosts, in Hz."""
     total_cpu_models: list[str]
+    """CPU models that the hosts have."""
     total_cpu_sockets: int | None = None
     """Number of CPU sockets."""
     total_data_capacity: int | None = None
     """Total storage capacity in bytes."""
     total_memory_bytes: int | None = None
-    """Total memory in bytes."""
+    """Memory of all hosts in bytes."""
     total_prio_volume_size: int | None = None  # since 4.7.0
     """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None  # since 4.7.0
     """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
     type: ClusterType
-    """Kind of the resource; the enum lists the values."""
+    """Product: `SMTX_OS`, `SMTX_ELF` (compute only), `SMTX_ZBS` (storage only) or `BLUESHARK`."""
     upgrade_for_tiering: bool | None = None  # since 4.7.0
+    """True if the cluster was upgraded to storage tiering; None if unknown."""
     upgrade_tool_version: str | None = None
+    """Version of the upgrade tool; can be None."""
     used_cache_space: int | None = None  # since 4.7.0
     """Cache space in use in bytes."""
     used_cpu_hz: float | None = None
@@ -351,23 +412,25 @@ class Cluster(
     valid_cache_space: int | None = None  # since 4.7.0
     """Usable cache space in bytes."""
     valid_data_space: int | None = None
-    """Usable storage space in bytes."""
+    """Usable storage space in bytes; None if unknown."""
     vcenter_account: NestedVcenterAccount | None = None
+    """vCenter account of the cluster; None unless the hypervisor is `VMWARE`."""
     vdses: list[NestedVds] | None = None
-    """Virtual distributed switches concerned."""
+    """Virtual distributed switches of the cluster."""
     version: str
-    """Version text."""
+    """Version of the cluster software."""
     vhost_enabled: bool | None = None
+    """True if the boost mode (vhost) is on; None if unknown."""
     vm_folders: list[NestedVmFolder] | None = None
-    """VM folders concerned."""
+    """VM folders of the cluster."""
     vm_num: int | None = None
-    """Number of VMs."""
+    """Number of VMs; None if unknown."""
     vm_templates: list[NestedVmTemplate] | None = None
-    """VM templates concerned."""
+    """VM templates of the cluster."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs of the cluster."""
     witness: NestedWitness | None = None
-    """Witness node of an active-active cluster."""
+    """Witness node; None unless the cluster is active-active."""
     zones: list[NestedZone] | None = None
     """Availability zones of an active-active cluster."""
 
@@ -391,16 +454,17 @@ class HostPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     allocated_prioritized_space_usage: float | None = None
     """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     disk_pools: list[DiskPoolPinInPerformanceInfo] | None = None
-    """Storage pools of physical disks."""
+    """Reservations per storage pool of the host."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the host."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
     """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     with_faster_ssd_as_cache: bool | None = None
+    """True if faster SSDs serve as the cache tier; None if unknown."""
 
 
 class ClusterPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
@@ -413,12 +477,13 @@ class ClusterPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     downgraded_prioritized_space: int | None = None
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     hosts: list[HostPinInPerformanceInfo] | None = None
-    """Hosts concerned."""
+    """Reservations per host."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the cluster."""
     pin_in_performance_enabled: bool | None = None
+    """True if volumes can be pinned to the fast tier; None if unknown."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
@@ -433,19 +498,23 @@ class ClusterStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     allocable_storage_capacity: AllocatableStorageCapacity | None = None
+    """Estimated capacity that can be allocated, for each storage policy asked for."""
     failure_data_space: int | None = None
     """Storage space lost to failures, in bytes."""
     free_data_space: int | None = None
+    """Free storage space in bytes."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the cluster."""
     storage_cluster: "list[ClusterStorageInfo] | None" = None
+    """Figures of the connected storage clusters; for compute-only clusters."""
     stretch: bool | None = None
+    """True for an active-active cluster."""
     total_data_capacity: int | None = None
     """Total storage capacity in bytes."""
     type: ClusterType
-    """Kind of the resource; the enum lists the values."""
+    """Product: `SMTX_OS`, `SMTX_ELF` (compute only), `SMTX_ZBS` (storage only) or `BLUESHARK`."""
     used_data_space: int | None = None
     """Storage space in use in bytes."""
 
@@ -454,12 +523,13 @@ class DeleteCluster(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the removed cluster."""
 
 
 class MetaLeader(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: str
-    """Id of the cluster."""
+    """Id of the cluster that the leader serves."""
     meta_leader: str
+    """Host that leads the metadata service of the cluster's storage."""

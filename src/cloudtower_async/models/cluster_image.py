@@ -13,7 +13,7 @@ class ClusterImage(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster to which the image was uploaded."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
@@ -21,13 +21,18 @@ class ClusterImage(
     local_id: str | None = None
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     meta_name: str
+    """Name of the metadata file that belongs to the image."""
     meta_size: int
+    """Size of the metadata file in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the upgrade image."""
     size: int
-    """Size in bytes."""
+    """Size of the image in bytes."""
     upgrade_from: list[str]
+    """Versions that can be upgraded with the image."""
     upgrade_tool_version: str | None = None
+    """Version of the upgrade tool; None if not reported."""
     version: str
-    """Version text."""
+    """Version that the image upgrades to."""
     zbs_version: str | None = None
+    """Version of the storage software (ZBS) in the image; None if not reported."""

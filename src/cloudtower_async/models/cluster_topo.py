@@ -15,7 +15,7 @@ class ClusterTopo(Struct, kw_only=True, frozen=True, gc=False):
     brick_topoes: list[NestedBrickTopo] | None = None
     """Chassis of the cluster."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster whose hardware topology this is."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str

@@ -11,16 +11,18 @@ class ClusterUpgradeHistory(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that was upgraded."""
     date: str
-    """Day of the month."""
+    """Date of the upgrade as text."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     progress: dict[str, Any]
-    """Progress as a ratio from 0 to 1."""
+    """Progress record of the upgrade."""
     result: str
+    """Result of the upgrade as text."""
     task_uuid: str
+    """Id of the upgrade task on the cluster."""
     version: str
-    """Version text."""
+    """Version that the cluster was upgraded to."""

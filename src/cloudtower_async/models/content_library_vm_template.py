@@ -67,11 +67,11 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     index: int
     """Position of the disk in the template, assigned by the server."""
     max_bandwidth: int | None = None
-    """Limit on throughput of the disk in bytes per second; None if unlimited."""
+    """Limit on throughput of the disk in bytes per second; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit on I/O operations per second of the disk; None if unlimited."""
+    """Limit on I/O operations per second of the disk; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str | None = None
@@ -123,11 +123,11 @@ class NestedStoragePolicyConfig(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ec_k: int | None = None  # since 4.7.0
-    """Number of data blocks per stripe of the erasure code."""
+    """Number of data blocks per erasure-coded stripe; None with replicas."""
     ec_m: int | None = None  # since 4.7.0
-    """Number of parity blocks per stripe of the erasure code."""
+    """Number of parity blocks per erasure-coded stripe; None with replicas."""
     replica_num: int | None = None
-    """Number of replicas of the data."""
+    """Number of copies that the storage keeps; None with erasure coding."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool | None = None
@@ -138,11 +138,13 @@ class NestedSnapshotInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position of the snapshot in the list, assigned by the server."""
     iscsi_lun_snapshot_uuid: str
+    """Local id of the LUN snapshot."""
     storage_encrypted: bool | None = None
-    """True if the data is encrypted at rest."""
+    """Whether the data is encrypted at rest; None if not reported."""
     storage_policy_config: NestedStoragePolicyConfig | None = None
+    """Storage policy of the snapshot; None if not reported."""
 
 
 class NestedZbsStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
@@ -192,11 +194,11 @@ class ContentLibraryVmTemplate(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     max_bandwidth: int | None = None  # since 4.5.0
-    """Limit on disk throughput of the whole VM in bytes per second; None if unlimited."""
+    """Limit on disk throughput of the whole VM in bytes per second; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the throughput limit applies: `DYNAMIC` or `FORCED`."""
     max_iops: int | None = None  # since 4.5.0
-    """Limit on disk I/O operations per second of the whole VM; None if unlimited."""
+    """Limit on disk I/O operations per second of the whole VM; None without a limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the limit on I/O operations applies: `DYNAMIC` or `FORCED`."""
     memory: int

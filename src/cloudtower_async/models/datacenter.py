@@ -20,37 +20,39 @@ class Datacenter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster_num: int | None = None
+    """Number of clusters; None if unknown."""
     clusters: list[NestedCluster] | None = None
-    """Clusters concerned."""
+    """Clusters in the datacenter."""
     failure_data_space: int | None = None
-    """Storage space lost to failures, in bytes."""
+    """Storage space of all clusters lost to failures, in bytes; None if unknown."""
     host_num: int | None = None
-    """Number of hosts."""
+    """Number of hosts in all clusters; None if unknown."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the datacenter."""
     organization: NestedOrganization
+    """Organization that the datacenter belongs to."""
     total_cpu_hz: int | None = None
-    """Sum of the CPU frequencies of all cores in Hz."""
+    """Sum of the CPU frequencies of all clusters in Hz; None if unknown."""
     total_data_capacity: int | None = None
-    """Total storage capacity in bytes."""
+    """Storage capacity of all clusters in bytes; None if unknown."""
     total_memory_bytes: int | None = None
-    """Total memory in bytes."""
+    """Memory of all clusters in bytes; None if unknown."""
     used_cpu_hz: float | None = None
     """CPU frequency in use in Hz. Can be fractional; None if unknown."""
     used_data_space: int | None = None
-    """Storage space in use in bytes."""
+    """Storage space in use on all clusters, in bytes; None if unknown."""
     used_memory_bytes: float | None = None
     """Memory in use in bytes. Can be fractional; None if unknown."""
     vm_num: int | None = None
-    """Number of VMs."""
+    """Number of VMs on all clusters; None if unknown."""
 
 
 class DeleteDatacenter(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted datacenter."""

@@ -17,6 +17,6 @@ class Deploy(Struct, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     license: NestedLicense | None = None
-    """License text; in answers, the license."""
+    """License of CloudTower; None if not reported."""
     version: str
-    """Version text."""
+    """Version of CloudTower."""

@@ -11,37 +11,45 @@ class NestedDiscoveredHostDimms(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     dimm_id: str
+    """Id of the persistent memory module."""
     fw_version: str
+    """Firmware version of the module."""
     health_status: str
     """Health of the device; the enum lists the values."""
     socket_id: str
+    """CPU socket that the module belongs to."""
 
 
 class NestedDiscoveredHostDisk(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     dimm_ids: list[str] | None = None
+    """Ids of the persistent memory modules that make up the disk; None for other disks."""
     drive: str
     """Device name of the disk on the host, such as `sda`."""
     function: DiskFunction | None = None
+    """Suggested use of the disk, such as `DATA` or `CACHE`; can be None."""
     model: str
     """Model name of the hardware."""
     numa_node: int | None = None
     """NUMA node that the device is attached to."""
     persistent_memory_type: str | None = None
+    """Kind of persistent memory; None for other disks."""
     serial: str
     """Serial number."""
     size: int
-    """Size in bytes."""
+    """Capacity of the disk in bytes."""
     type: DiskType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of disk, such as `HDD` or `NVMe_SSD`."""
 
 
 class NestedDiscoveredHostIface(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     ipv4: str | None = None
+    """IPv4 address of the interface; None if it has none."""
     ipv6: str | None = None
+    """IPv6 address of the interface; None if it has none."""
     mac_address: str
     """MAC address of the NIC."""
     mtu: int
@@ -49,19 +57,26 @@ class NestedDiscoveredHostIface(Struct, kw_only=True, frozen=True, gc=False):
     name: str
     """Name shown in the CloudTower UI."""
     pci_slot_name: str | None = None
+    """PCI address of the NIC; None if not reported."""
     rdma_enabled: bool | None = None
+    """Whether RDMA is on; None if not reported."""
     speed: float | None = None
+    """Link speed; None if not reported. Unit not documented."""
     up: bool
+    """Whether the link is up."""
 
 
 class DiscoveredHost(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     all_flash: bool
+    """Whether the host can run as an all-flash node."""
     deployed: bool | None = None
+    """Whether the host already belongs to a cluster; None if not reported."""
     dimms: list[NestedDiscoveredHostDimms] | None = None
+    """Persistent memory modules of the host."""
     disks: list[NestedDiscoveredHostDisk]
-    """Physical disks concerned."""
+    """Physical disks of the host."""
     host_ip: str
     """IP address of the host."""
     host_uuid: str
@@ -69,13 +84,18 @@ class DiscoveredHost(Struct, kw_only=True, frozen=True, gc=False):
     hostname: str
     """Host name of the machine."""
     ifaces: list[NestedDiscoveredHostIface]
+    """Network interfaces of the host."""
     ipmi_ip: str | None = None
+    """IP address of the management controller (IPMI); can be None."""
     is_os_in_raid1: bool | None = None
+    """Whether the operating system is on a RAID 1; None if not reported."""
     product: str | None = None
+    """Product name of the hardware; None if not reported."""
     serial: str
     """Serial number."""
     sockets: int
     """Number of CPU sockets."""
     version: str
-    """Version text."""
+    """Version of the installed software."""
     zbs_spec: str | None = None  # since 4.2.0
+    """Storage capacity specification, such as `normal` or `large`; None if not reported."""

@@ -17,12 +17,19 @@ class NestedDiskFailureInformation(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     chunk_checksum_error: bool | None = None
+    """True after checksum errors in the storage service."""
     chunk_errflag: bool | None = None
+    """True if the storage service marked the disk as faulty."""
     chunk_io_error: bool | None = None
+    """True after I/O errors in the storage service."""
     chunk_warnflag: bool | None = None
+    """True if the storage service marked the disk with a warning."""
     iostat_latency: bool | None = None
+    """True if the I/O latency is too high."""
     iostat_latency_ms: int | None = None
+    """I/O latency in milliseconds."""
     smart_check: bool | None = None
+    """Result of the S.M.A.R.T. check. Whether True means failed is not documented."""
 
 
 class PartitionUsage(OpenEnum):
@@ -45,14 +52,15 @@ class NestedPartition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str | None = None
-    """Name shown in the CloudTower UI."""
+    """Name of the partition; None without one."""
     path: str | None = None
-    """Path of the resource."""
+    """Device path of the partition; None without one."""
     size: int
-    """Size in bytes."""
+    """Size of the partition in bytes."""
     usage: PartitionUsage
+    """Use of the partition, such as `CACHE`, `JOURNAL`, `PARTITION` (data) or `UNMOUNTED`."""
     used_size: int
-    """Space in use in bytes."""
+    """Space in use in the partition, in bytes."""
 
 
 class DiskUsage(OpenEnum):
@@ -84,14 +92,17 @@ class Disk(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     failure_information: NestedDiskFailureInformation | None = None
+    """Detected faults of the disk; None without any."""
     firmware: str
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Firmware version of the disk."""
     function: DiskFunction | None = None
+    """Use by the host: `BOOT`, `CACHE`, `DATA`, `SMTX_SYSTEM` or `UNMOUNT` (not in use)."""
     health_status: DiskHealthStatus | None = None
-    """Health of the device; the enum lists the values."""
+    """Health: `HEALTHY`, `SUBHEALTHY`, `UNHEALTHY`, `SMART_FAILED` or `SOFTWARE_RAID_FAILURE`; None if unknown."""
     healthy: bool
+    """True if the disk is healthy; `health_status` tells more."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that holds the disk."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
@@ -99,26 +110,36 @@ class Disk(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     model: str
-    """Model name of the hardware."""
+    """Model of the disk."""
     mounted: bool
+    """True if the disk is mounted in the storage."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Device name of the disk on its host."""
     numa_node: int | None = None
-    """NUMA node that the device is attached to."""
+    """NUMA node that the disk is attached to; None if unknown."""
     offline: bool
+    """True if the host can no longer see the disk."""
     partitions: list[NestedPartition]
+    """Partitions or namespaces of the disk."""
     path: str
-    """Path of the resource."""
+    """Device path of the disk on its host."""
     persistent_memory_type: str | None = None
+    """Type of persistent memory; None for other disks."""
     physical_slot_on_brick: int | None = None
+    """Number of the slot in the chassis; None if unknown."""
     pmem_dimms: list[NestedPmemDimm] | None = None
+    """Persistent memory modules that form the disk."""
     recommended_usage: DiskUsage | None = None
+    """Use that the system recommends; None without a recommendation."""
     remaining_life_percent: int | None = None
+    """Remaining life of the SSD in percent (0 to 100); None if unknown."""
     serial: str
-    """Serial number."""
+    """Serial number of the disk."""
     size: int
-    """Size in bytes."""
+    """Capacity of the disk in bytes."""
     type: DiskType
-    """Kind of the resource; the enum lists the values."""
+    """Type of the disk: `HDD`, `SSD`, `SATA_OR_SAS_SSD`, `NVMe_SSD` or `PMem`."""
     usage: DiskUsage
+    """Use in the storage: `BOOT`, `CACHE`, `DATA`, or with metadata `CACHE_AND_META`, `DATA_AND_META`."""
     usage_status: DiskUsageStatus | None = None
+    """Mount state, such as `MOUNTED`, `UNMOUNTED` or `ISOLATED`; None if unknown."""

@@ -30,21 +30,25 @@ class DiskPool(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     chunk_id: int
+    """Id of the storage service (chunk) that the pool belongs to."""
     chunk_ins_id: int
+    """Number of the instance of the storage service on the host."""
     data_space_usage: float
+    """Share of the data space in use. Unit not documented."""
     dirty_cache_space: int
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float
     """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disks: list[NestedDisk] | None = None
-    """Physical disks concerned."""
+    """Physical disks in the pool."""
     failure_cache_space: int
     """Cache space lost to failures, in bytes."""
     failure_data_space: int
     """Storage space lost to failures, in bytes."""
     hdd_disk_count: int
+    """Number of hard disk drives in the pool."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that contains the pool."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
@@ -54,6 +58,7 @@ class DiskPool(Struct, kw_only=True, frozen=True, gc=False):
     numa_node: str
     """NUMA node that the device is attached to."""
     nvme_ssd_disk_count: int
+    """Number of NVMe SSDs in the pool."""
     perf_allocated_data_space: int
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int
@@ -69,13 +74,15 @@ class DiskPool(Struct, kw_only=True, frozen=True, gc=False):
     prio_space_percentage: float | None = None
     """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     sata_or_sas_ssd_disk_count: int
+    """Number of SATA and SAS SSDs in the pool."""
     status: DiskPoolStatus
-    """Current status; the enum lists the values."""
+    """Health of the pool: `HEALTHY`, `ERROR`, `DISCONNECTED` or `INITIALIZING`."""
     total_cache_capacity: int
     """Total cache capacity in bytes."""
     total_data_capacity: int
     """Total storage capacity in bytes."""
     use_state: DiskPoolUseState
+    """Whether the pool is `IN_USE`, `IDLE` or being removed (`REMOVING`)."""
     used_cache_space: int
     """Cache space in use in bytes."""
     used_data_space: int

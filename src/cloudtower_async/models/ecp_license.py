@@ -25,28 +25,38 @@ class EcpLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster that the license is for; can be None."""
     cluster_local_id: str
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     ecp_edition: EcpEdition
+    """Edition of the licensed product, such as `ECP_STANDARD`."""
     expire_date: str | None = None
     """Date on which the license expires, as ISO 8601 UTC text."""
     has_metrox: bool | None = None
+    """Whether the license includes active-active clusters; None if not reported."""
     has_remote_backup: bool | None = None
+    """Whether the license includes remote backup; None if not reported."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     max_core_num: int
+    """Maximum number of CPU cores."""
     max_physical_data_capacity: float | None = None
+    """Maximum raw storage capacity; None if not limited. Unit not documented."""
     original_code: str | None = None
+    """License text as it was entered; None if not reported."""
     product_name: str
+    """Name of the licensed product."""
     serial: str
     """Serial number."""
     sign_date: str
     """Date on which the license was issued, as ISO 8601 UTC text."""
     subscription_expire_date: str | None = None
+    """End of the subscription, as ISO 8601 UTC text; None if there is none."""
     subscription_start_date: str | None = None
+    """Start of the subscription, as ISO 8601 UTC text; None if there is none."""
     vendor: str | None = None
+    """Vendor named in the license; None if not reported."""
     version: int
-    """Version text."""
+    """Version number of the license format."""

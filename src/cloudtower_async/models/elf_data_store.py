@@ -23,30 +23,30 @@ class ElfDataStore(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that holds the data store."""
     description: str
     """Free text for people; an empty text means no description."""
     external_use: bool
-    """True if the storage is offered to machines outside the cluster."""
+    """Whether clients outside the cluster may use the data store."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True if the system created the data store for its own use."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     iscsi_target: NestedIscsiTarget | None = None
-    """iSCSI target that holds the LUN."""
+    """iSCSI target behind the data store; None for other types."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the data store."""
     nfs_export: NestedNfsExport | None = None
-    """NFS export to which the resource belongs."""
+    """NFS export behind the data store; None for other types."""
     nvmf_subsystem: NestedNvmfSubsystem | None = None
-    """NVMe-oF subsystem that holds the namespace."""
+    """NVMe over Fabrics subsystem behind the data store; None for other types."""
     replica_num: int
     """Number of replicas of the data."""
     thin_provision: bool
     """True for thin provisioning, False for thick."""
     type: ElfDataStoreType
-    """Kind of the resource; the enum lists the values."""
+    """Protocol of the data store: `ISCSI`, `NFS` or `NVMe`."""

@@ -25,9 +25,9 @@ class ElfImage(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster that stores the image; None if the server reports no cluster."""
+    """Cluster that stores the image; can be None."""
     content_library_image: NestedContentLibraryImage | None = None
-    """Content library image of which this is the copy on one cluster; None if it is not from the content library."""
+    """Content library image of which this is the copy on one cluster; can be None."""
     description: str
     """Free text about the image; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None

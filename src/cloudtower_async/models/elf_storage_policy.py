@@ -13,7 +13,7 @@ class ElfStoragePolicy(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster on which the storage policy exists."""
     description: str
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -23,11 +23,11 @@ class ElfStoragePolicy(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the storage policy."""
     replica_num: int
     """Number of replicas of the data."""
     stripe_num: int
-    """Number of stripes."""
+    """Number of extents in a stripe group."""
     stripe_size: int
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool

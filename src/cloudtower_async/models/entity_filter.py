@@ -70,7 +70,7 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     aggregation: FilterRuleAggregationEnum
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: int
-    """Elapsed time. Unit not documented."""
+    """Period over which the figure is evaluated. Unit not documented."""
     metric: FilterRuleMetricEnum
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: FilterRuleOpEnum
@@ -78,7 +78,7 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     quantile: int
     """Percentile that applies when samples are combined by quantile, 0 to 100."""
     threshold: float
-    """Threshold at which the alert fires; its unit depends on the rule."""
+    """Value that the figure is compared with; its unit depends on `metric`."""
 
 
 class EntityFilter(Struct, kw_only=True, frozen=True, gc=False):
@@ -87,20 +87,26 @@ class EntityFilter(Struct, kw_only=True, frozen=True, gc=False):
     apply_to_all_clusters: bool | None = None
     """Whether the rule applies to all clusters."""
     clusters: list[NestedCluster] | None = None
-    """Clusters concerned."""
+    """Clusters that the rule covers."""
     entity_type: EntityType
+    """Kind of resource that the rule covers; so far only `VM`."""
     exclude_ids: list[str]
+    """Ids of the VMs that the rule ignores."""
     exec_failed_cluster: list[NestedCluster] | None = None
+    """Clusters on which the last evaluation failed."""
     filter_error: list[str]
+    """Errors of the last evaluation."""
     filter_status: FilterStatus
+    """State of the evaluation, such as `EXECUTING` or `SUCCESSED`."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ids: list[str]
+    """Ids of the VMs that the rule found."""
     last_executed_at: str | None = None
     """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the resource optimization rule."""
     preset: str | None = None
-    """True if it ships with the system and was not created by a user."""
+    """Identifier of a rule that the system provides; can be None."""
     rules: list[NestedFilterRule]
-    """Rules that apply."""
+    """Conditions that a VM must meet to be found."""

@@ -19,26 +19,26 @@ class NestedEverouteControllerInstance(
     """Since CloudTower 3.0.0."""
 
     ip_addr: str | None = None
-    """IP address."""
+    """IP address of the controller; can be None."""
     vlan: str | None = None
-    """VM network that the NIC is connected to."""
+    """Id of the VM network of the controller; None if not reported."""
 
 
 class NestedEverouteControllerTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: str
-    """Cluster that holds the resource."""
+    """Id of the cluster on which the controllers run."""
     gateway: str
     """IPv4 address of the gateway."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory of a controller VM. Unit not documented."""
     netmask: str
     """Subnet mask, such as `255.255.255.0`."""
     size: int
-    """Size in bytes."""
+    """Disk size of a controller VM. Unit not documented."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of virtual CPUs of a controller VM."""
 
 
 class GlobalPolicyAction(OpenEnum):
@@ -52,10 +52,11 @@ class NestedEverouteClusterWhitelist(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 3.0.0."""
 
     egress: list[NestedNetworkPolicyRule] | None = None
-    """Rules for outgoing traffic."""
+    """Outgoing traffic that is always allowed."""
     enable: bool
+    """Whether the list is in force."""
     ingress: list[NestedNetworkPolicyRule] | None = None
-    """Rules for incoming traffic."""
+    """Incoming traffic that is always allowed."""
 
 
 class NestedLoadBalancerService(Struct, kw_only=True, frozen=True, gc=False):
@@ -94,18 +95,19 @@ class NestedEverouteAgentStatus(
     """Since CloudTower 3.0.0."""
 
     host: NestedHost | None = None
-    """Host that the resource belongs to or runs on."""
+    """Host on which the agent runs; can be None."""
     host_id: str | None = None
+    """Id of the host on which the agent runs; None if not reported."""
     ip_addr: str | None = None
-    """IP address."""
+    """IP address of the agent; can be None."""
     is_health: bool
     """Whether the instance is healthy."""
     message: str | None = None
     """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
-    """Phase of the life cycle; the enum lists the values."""
+    """Phase of the agent, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
-    """Reason as text."""
+    """Why the agent is in its phase; can be None or empty."""
 
 
 class NestedEverouteManageVDSStatus(
@@ -120,14 +122,15 @@ class NestedEverouteManageVDSStatus(
     message: str | None = None
     """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
-    """Phase of the life cycle; the enum lists the values."""
+    """Phase of the virtual switch, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
-    """Reason as text."""
+    """Why the virtual switch is in its phase; can be None or empty."""
     retry_count: int | None = None
     """Number of retries so far."""
     vds: NestedVds | None = None
-    """Virtual distributed switch."""
+    """Virtual switch; can be None."""
     vds_id: str
+    """Id of the virtual switch."""
 
 
 class NestedEverouteClusterAgentStatus(
@@ -149,8 +152,9 @@ class NestedEverouteClusterAgentStatus(
     expect_number: int | None = None
     """Number of instances that should run."""
     instances: list[NestedEverouteAgentStatus] | None = None
-    """Instances of the service."""
+    """Status of each agent."""
     manage_vdses: list[NestedEverouteManageVDSStatus] | None = None
+    """Status of each managed virtual switch."""
     number_health: int | None = None
     """Number of healthy instances."""
 
@@ -161,8 +165,9 @@ class NestedEverouteClusterCondition(
     """Since CloudTower 3.0.0."""
 
     last_probe_time: str | None = None
+    """Time of the last check, as ISO 8601 UTC text; can be None."""
     type: str
-    """Kind of the resource; the enum lists the values."""
+    """Name of the condition."""
 
 
 class NestedEverouteClusterVMMetrics(
@@ -180,9 +185,13 @@ class NestedEverouteClusterVMMetrics(
     """Since CloudTower 3.0.0."""
 
     cpu_usage: float
+    """CPU usage of the controller VM. Unit not documented."""
     data_volume_usage: float
+    """Usage of the controller VM's data volume. Unit not documented."""
     last_acquisition_time: str
+    """Time when the figures were taken, as ISO 8601 UTC text."""
     memory_usage: float
+    """Memory usage of the controller VM. Unit not documented."""
 
 
 class NestedEverouteControllerStatus(
@@ -195,20 +204,21 @@ class NestedEverouteControllerStatus(
     """Since CloudTower 3.0.0."""
 
     ip_addr: str | None = None
-    """IP address."""
+    """IP address of the controller; can be None."""
     is_health: bool
     """Whether the instance is healthy."""
     message: str | None = None
     """Text for people; its language follows the `content-language` header."""
     metrics: NestedEverouteClusterVMMetrics | None = None
-    """Names of the metrics; see the metrics catalogue."""
+    """Resource usage of the controller VM; None if not reported."""
     phase: EverouteClusterPhase | None = None
-    """Phase of the life cycle; the enum lists the values."""
+    """Phase of the controller, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
-    """Reason as text."""
+    """Why the controller is in its phase; can be None or empty."""
     vm: NestedVm | None = None
-    """VM that the resource belongs to."""
+    """VM on which the controller runs; can be None."""
     vm_id: str | None = None
+    """Id of the VM on which the controller runs; None if not reported."""
 
 
 class NestedEverouteClusterControllerStatus(
@@ -229,7 +239,7 @@ class NestedEverouteClusterControllerStatus(
     expect_number: int | None = None
     """Number of instances that should run."""
     instances: list[NestedEverouteControllerStatus] | None = None
-    """Instances of the service."""
+    """Status of each controller."""
     number_health: int | None = None
     """Number of healthy instances."""
 
@@ -240,18 +250,21 @@ class NestedEverouteClusterStatus(
     """Since CloudTower 3.0.0."""
 
     agents: NestedEverouteClusterAgentStatus | None = None
+    """Status of the agents; None if not reported."""
     conditions: list[NestedEverouteClusterCondition] | None = None
+    """Conditions of the service."""
     controllers: NestedEverouteClusterControllerStatus | None = None
+    """Status of the controllers; None if not reported."""
     message: str | None = None
     """Text for people; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
-    """Phase of the life cycle; the enum lists the values."""
+    """Phase of the service, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
-    """Reason as text."""
+    """Why the service is in its phase; can be None or empty."""
     retry_count: int | None = None
     """Number of retries so far."""
     version: str | None = None
-    """Version text."""
+    """Version that the status refers to; can be None."""
 
 
 class EverouteCluster(
@@ -260,24 +273,32 @@ class EverouteCluster(
     """Since CloudTower 3.0.0."""
 
     agent_elf_clusters: list[NestedCluster] | None = None
+    """Clusters on which the network agents run."""
     agent_elf_vdses: list[NestedVds] | None = None
+    """Virtual switches that the service manages."""
     controller_instances: list[NestedEverouteControllerInstance]
+    """Addresses of the controllers."""
     controller_template: NestedEverouteControllerTemplate | None = None
+    """Settings of the controller VMs; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     global_default_action: GlobalPolicyAction
+    """What happens to traffic that no policy matches: `ALLOW` or `DROP`."""
     global_whitelist: NestedEverouteClusterWhitelist | None = None
+    """Traffic that is always allowed; None if not set."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     installed: bool | None = None
+    """Whether the service is installed; None if not reported."""
     load_balancer_service: NestedLoadBalancerService | None = None  # since 4.4.0
+    """Load balancing service; None if it is not set up."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the Everoute service."""
     phase: EverouteClusterPhase | None = None
-    """Phase of the life cycle; the enum lists the values."""
+    """Phase of the life cycle, such as `Running` or `Failed`; None if not reported."""
     status: NestedEverouteClusterStatus | None = None
-    """Current status; the enum lists the values."""
+    """Detailed status of controllers and agents; None if not reported."""
     version: str
-    """Version text."""
+    """Version of the service."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.4.0
-    """VPC service concerned."""
+    """VPC service; None if it is not set up."""

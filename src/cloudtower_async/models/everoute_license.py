@@ -11,7 +11,7 @@ class EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     code: str
-    """Error code."""
+    """Code of the license."""
     expire_date: str
     """Date on which the license expires, as ISO 8601 UTC text."""
     id: str
@@ -25,6 +25,6 @@ class EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     software_edition: SoftwareEdition
     """Edition of the software license."""
     type: LicenseType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     uid: str
     """Unique id of the license."""

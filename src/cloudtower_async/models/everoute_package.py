@@ -18,6 +18,7 @@ class EveroutePackage(
     """Since CloudTower 3.0.0."""
 
     arch: Architecture
+    """CPU architecture of the package: `X86_64` or `AARCH64`."""
     description: str
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -27,9 +28,10 @@ class EveroutePackage(
     local_created_at: str
     """Creation time as ISO 8601 UTC text."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the installation package."""
     package_info: dict[str, Any]
+    """Metadata of the package."""
     size: int
-    """Size in bytes."""
+    """Size of the package in bytes."""
     version: str
-    """Version text."""
+    """Version of the Everoute software in the package."""

@@ -39,6 +39,7 @@ class NestedAuthSettings(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     access_mode: AccessMode | None = None
     """Who may connect: only `access_list` (`ALLOW`), all others (`DENY`), or everybody (`NONE`)."""
     enable_single_session_login: bool | None = None
+    """Whether a user can have only one session at a time; None if not reported."""
     login_miss_num_threshold: int | None = None
     """Number of failed logins allowed within `login_miss_time_threshold`; 0 in both means unlimited."""
     login_miss_time_threshold: int | None = None
@@ -57,8 +58,10 @@ class GlobalSettings(
     """Since CloudTower 3.0.0."""
 
     auth: NestedAuthSettings | None = None
+    """Rules for logins, sessions and passwords; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None  # since 4.9.0
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     vm_recycle_bin: NestedVmRecycleBin
+    """Recycle bin settings for clusters without their own."""

@@ -41,21 +41,21 @@ class GpuDevice(
     """Since CloudTower 3.3.0."""
 
     assigned_vgpus_num: int | None = None
-    """Number of vGPUs assigned to VMs; None if the device is not used for vGPU."""
+    """Number of vGPUs of the device that are assigned to VMs; None if unknown or not applicable."""
     available_vgpus_num: int | None = None
-    """Number of vGPUs still free; None if the device is not used for vGPU."""
+    """Number of vGPUs of the device that are still free; None if unknown or not applicable."""
     brand: str
-    """Brand of the device."""
+    """Manufacturer of the GPU."""
     bus_location: str
     """PCI address of the device."""
     description: str
     """Free text for people; an empty text means no description."""
     driver_info: NestedGpuDriverInfo | None = None
-    """Driver of the device on the host; None if not reported."""
+    """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that holds the GPU."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_nvidia_tools_ready: bool | None = None
@@ -71,23 +71,23 @@ class GpuDevice(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
-    """vGPU profiles that the device supports."""
+    """vGPU profiles that the GPU supports."""
     model: str
-    """Model name of the hardware."""
+    """Model of the GPU."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the GPU device."""
     status: GpuDeviceStatus
-    """Current status; the enum lists the values."""
+    """Readiness of the device: `READY`, `NOT_READY` or `NEED_REBOOT`."""
     user_usage: GpuDeviceUsage | None = None
-    """Use that the user has chosen for the device; None if none was chosen."""
+    """Use chosen for the device: `PASS_THROUGH` or `VGPU`; None if none was chosen."""
     user_vgpu_type_id: str | None = None
-    """Id of the vGPU profile that is set; None if none is set."""
+    """Id of the chosen vGPU profile; None if none was chosen."""
     user_vgpu_type_name: str | None = None
-    """Name of the vGPU profile that is set; None if none is set."""
+    """Name of the chosen vGPU profile; None if none was chosen."""
     vgpu_instance_num: int | None = None
-    """Number of vGPUs into which the device is divided."""
+    """Number of vGPUs that the device provides; None if unknown or not applicable."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs that the device is attached to."""
 
 
 class GpuVmDetail(
@@ -98,61 +98,69 @@ class GpuVmDetail(
     clock_offset: VmClockOffset
     """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cloud_init_supported: bool | None = None
-    """True if the guest supports cloud-init."""
+    """True if the VM was set up for cloud-init; None if unknown."""
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster that the VM belongs to; None if unknown."""
     cpu: NestedCpu
     """CPU layout: sockets and cores per socket."""
     cpu_model: str
-    """CPU model that the guest sees."""
+    """CPU model for compatibility in live migration, as the VM is configured."""
     cpu_usage: float | None = None
+    """CPU usage of the VM; None if unknown. Unit not documented."""
     deleted_at: str | None = None
+    """Time at which the VM was moved to the recycle bin, as ISO 8601 UTC text; None if it is not there."""
     description: str
     """Free text for people; an empty text means no description."""
     dns_servers: str | None = None
-    """IP addresses of DNS servers."""
+    """DNS servers of the guest as one text, as VM tools report them."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
+    """Results of the resource optimization filters for the VM."""
     firmware: VmFirmware
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware of the VM: `BIOS` or `UEFI`."""
     folder: NestedVmFolder | None = None
+    """VM folder that holds the VM; None at the top level."""
     gpu_devices: list[NestedGpuDevice] | None = None
-    """GPU devices concerned."""
+    """GPU devices attached to the VM."""
     guest_cpu_model: str | None = None
+    """CPU model that the running guest sees; None if unknown."""
     guest_os_type: VmGuestsOperationSystem | None = None
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     guest_size_usage: float | None = None
     """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
     guest_used_size: int | None = None
-    """Space in use inside the guest, in bytes; None unless VM tools report it."""
+    """Disk space in use inside the guest, in bytes, as VM tools report it; None if unknown."""
     ha: bool
     """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     host: NestedHost | None = None
-    """Host that the resource belongs to or runs on."""
+    """Host that the VM runs on or was last placed on; None if unknown."""
     hostname: str | None = None
-    """Host name of the machine."""
+    """Host name of the guest, as VM tools report it; None if unknown."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier of the VM in CloudTower; use it as `vm_id` and in filters."""
     in_recycle_bin: bool
+    """True if the VM is in the recycle bin; see `deleted_at`."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a VM that the system created for its own use."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     ips: str
-    """IP addresses, as text or as a list."""
+    """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
     isolation_policy: NestedIsolationPolicy | None = None
     """Isolation policy that quarantines the VM; None if it is not isolated."""
     kernel_info: str | None = None
+    """Kernel of the guest, as VM tools report it; None if unknown."""
     labels: list[NestedLabel] | None = None
-    """Labels attached to the resource."""
+    """Labels attached to the VM."""
     last_shutdown_time: str | None = None
+    """Time of the last shutdown as ISO 8601 UTC text; None if unknown."""
     local_created_at: str | None = None
     """Creation time as ISO 8601 UTC text."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the VM on its cluster; `placeholder-<UUID>` until the VM exists there."""
     logical_size_bytes: int | None = None
-    """Logical space used by this resource alone, in bytes."""
+    """Logical storage space used by the VM alone, in bytes; None if unknown."""
     max_bandwidth: int | None = None
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
@@ -162,37 +170,43 @@ class GpuVmDetail(
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory of the VM in bytes."""
     memory_usage: float | None = None
+    """Memory usage of the VM; None if unknown. Unit not documented."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the VM; in practice unique within CloudTower."""
     nested_virtualization: bool
-    """True if VMs can run inside the guest."""
+    """True if VMs can run inside this VM."""
     node_ip: str
+    """IP address of the host that runs the VM; can be empty."""
     original_name: str | None = None
+    """Name before the VM was moved to the recycle bin; None otherwise."""
     os: str | None = None
-    """Operating system in the guest, as VM tools report it."""
+    """Operating system of the guest, as VM tools report it; None if unknown."""
     out_uninstall_usb: list[str]
+    """USB devices that were unplugged from the host but are still assigned to the VM."""
     pci_nics: list[NestedNic] | None = None
     """Physical NICs passed through to the VM or shared with it by SR-IOV."""
     protected: bool
-    """True if a snapshot plan covers the VM."""
+    """True if a snapshot plan includes the VM."""
     provisioned_size: int | None = None
-    """Provisioned size in bytes."""
+    """Sum of the provisioned sizes of the volumes in bytes; None if unknown."""
     size: int | None = None
-    """Size in bytes."""
+    """Space that deleting the VM would free, in bytes; None if unknown."""
     snapshot_plan: NestedSnapshotPlan | None = None
+    """Snapshot plan that includes the VM; None without one."""
     snapshots: list[NestedVmSnapshot] | None = None
+    """Snapshots of the VM."""
     status: VmStatus
-    """Current status; the enum lists the values."""
+    """Power state: `RUNNING`, `STOPPED`, `SUSPENDED`, `DELETED` or `UNKNOWN`. Can lag behind the guest by about 30 s."""
     unique_size: int | None = None
-    """Space used by this resource alone, in bytes."""
+    """Storage space used by the VM alone, in bytes; None if unknown."""
     usb_devices: list[NestedUsbDevice] | None = None
-    """USB devices concerned."""
+    """USB devices attached to the VM."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs: `cpu.cores` times `cpu.sockets`."""
     vgpu_instance_on_vm_num: int | None = None
-    """Number of vGPUs of the device that are attached to the VM."""
+    """Number of vGPUs of the device that are attached to the VM; None if unknown or not applicable."""
     video_type: VmVideoType | None = None
     """Type of the virtual graphics card."""
     vm_disks: list[NestedVmDisk] | None = None
@@ -200,13 +214,15 @@ class GpuVmDetail(
     vm_nics: list[NestedVmNic] | None = None
     """Virtual NICs of the VM."""
     vm_placement_group: list[NestedVmPlacementGroup] | None = None
-    """Placement groups of the VM."""
+    """Placement groups that the VM is a member of."""
     vm_tools_status: VmToolsStatus
     """Status of VM tools in the guest: `RUNNING`, `NOT_RUNNING`, `NOT_INSTALLED` or `RESTRICTION`."""
     vm_tools_version: str | None = None
+    """Version of VM tools in the guest; None if unknown."""
     vm_usage: VmUsage | None = None
+    """System service that the VM provides; None for an ordinary VM."""
     win_opt: bool
-    """True if optimizations for Windows guests are on."""
+    """True if the virtual hardware is optimized for Windows guests."""
 
 
 class GpuVmInfo(
@@ -215,21 +231,21 @@ class GpuVmInfo(
     """Since CloudTower 4.0.0."""
 
     assigned_vgpus_num: int | None = None
-    """Number of vGPUs assigned to VMs; None if the device is not used for vGPU."""
+    """Number of vGPUs of the device that are assigned to VMs; None if unknown or not applicable."""
     available_vgpus_num: int | None = None
-    """Number of vGPUs still free; None if the device is not used for vGPU."""
+    """Number of vGPUs of the device that are still free; None if unknown or not applicable."""
     brand: str
-    """Brand of the device."""
+    """Manufacturer of the GPU."""
     bus_location: str
     """PCI address of the device."""
     description: str
     """Free text for people; an empty text means no description."""
     driver_info: NestedGpuDriverInfo | None = None
-    """Driver of the device on the host; None if not reported."""
+    """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that holds the GPU."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_nvidia_tools_ready: bool | None = None
@@ -245,20 +261,20 @@ class GpuVmInfo(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
-    """vGPU profiles that the device supports."""
+    """vGPU profiles that the GPU supports."""
     model: str
-    """Model name of the hardware."""
+    """Model of the GPU."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the GPU device."""
     status: GpuDeviceStatus
-    """Current status; the enum lists the values."""
+    """Readiness of the device: `READY`, `NOT_READY` or `NEED_REBOOT`."""
     user_usage: GpuDeviceUsage | None = None
-    """Use that the user has chosen for the device; None if none was chosen."""
+    """Use chosen for the device: `PASS_THROUGH` or `VGPU`; None if none was chosen."""
     user_vgpu_type_id: str | None = None
-    """Id of the vGPU profile that is set; None if none is set."""
+    """Id of the chosen vGPU profile; None if none was chosen."""
     user_vgpu_type_name: str | None = None
-    """Name of the vGPU profile that is set; None if none is set."""
+    """Name of the chosen vGPU profile; None if none was chosen."""
     vgpu_instance_num: int | None = None
-    """Number of vGPUs into which the device is divided."""
+    """Number of vGPUs that the device provides; None if unknown or not applicable."""
     vms: list[GpuVmDetail]
-    """VMs concerned."""
+    """VMs that the device is attached to, with the number of vGPUs of each."""

@@ -66,13 +66,13 @@ class Graph(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster whose figures the graph shows; can be None."""
     disks: list[NestedDisk] | None = None
-    """Physical disks concerned."""
+    """Physical disks that the graph shows."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     hosts: list[NestedHost] | None = None
-    """Hosts concerned."""
+    """Hosts that the graph shows."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     instance_ids: list[str]
@@ -80,31 +80,38 @@ class Graph(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     luns: list[NestedIscsiLun] | None = None
-    """iSCSI LUNs concerned."""
+    """LUNs that the graph shows."""
     metric_count: int
     """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
     metric_name: str
-    """Name of the metric."""
+    """Metric that is shown, such as `elf_vm_cpu_overall_usage_percent`."""
     metric_type: MetricType
     """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe-oF namespaces concerned."""
+    """NVMe over Fabrics namespaces that the graph shows."""
     network: NetworkType | None = None
+    """Network whose traffic the graph shows; None for other metrics."""
     nics: list[NestedNic] | None = None
-    """NICs concerned."""
+    """Physical NICs that the graph shows."""
     resource_type: str
-    """Type of the resource concerned, such as `Vm`."""
+    """Kind of resource that the graph shows."""
     service: str | None = None
+    """System service that the graph shows; None for other metrics."""
     targets: dict[str, Any]
+    """Settings of the shown resources as the UI stores them."""
     title: str
+    """Title of the graph."""
     type: GraphType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of graph: `AREA` or `STACK`."""
     view: NestedView
+    """View that contains the graph."""
     vm_nics: list[NestedVmNic] | None = None
+    """Virtual NICs that the graph shows."""
     vm_volumes: list[NestedVmVolume] | None = None
-    """Virtual volumes concerned."""
+    """Virtual volumes that the graph shows."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs that the graph shows."""
     witnesses: list[NestedWitness] | None = None
+    """Witnesses that the graph shows."""
     zones: list[NestedZone] | None = None
-    """Availability zones of an active-active cluster."""
+    """Availability zones that the graph shows."""

@@ -25,13 +25,13 @@ class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
-    """Parameters of the operation, as the server recorded them."""
+    """Arguments of the operation as the server recorded them."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """What the task does, as text."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a task that the system started itself."""
     local_created_at: str
     """Creation time as ISO 8601 UTC text."""
     progress: float
@@ -39,7 +39,7 @@ class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     snapshot: str
     """Internal record of the state, as text."""
     status: TaskStatus
-    """Current status; the enum lists the values."""
+    """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: list[NestedStep]
     """Steps of the task with their progress."""
 
@@ -48,7 +48,7 @@ class BatchHosts(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     task: NestedTask
-    """Task that carries out the change."""
+    """Task that adds the hosts."""
 
 
 class CpuFanSpeedUnit(OpenEnum):
@@ -62,14 +62,14 @@ class EnterMaintenanceModeCheckResult(Struct, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.0.0."""
 
     task_id: str
-    """Id of the task that carries out the change; None if the change is already complete."""
+    """Id of the check task; pass it when asking for the result."""
 
 
 class ShutdownVmID(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     vm_uuid: str
-    """Local id of the VM."""
+    """UUID of a VM that must be shut down."""
 
 
 class EnterMaintenanceModeResult(
@@ -78,30 +78,37 @@ class EnterMaintenanceModeResult(
     """Since CloudTower 4.0.0."""
 
     done: bool
+    """True once the host can enter maintenance mode; poll until then."""
     shutdown_vms: list[ShutdownVmID]
+    """VMs that cannot move and must be shut down."""
 
 
 class MaintenanceModeVerify(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     changed: bool | None = None
+    """True if the VM has changed since it was moved or stopped."""
     reason: str | None = None
-    """Reason as text."""
+    """What has changed; None or empty without a change."""
 
 
 class MaintenanceModeVmInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     state: str | None = None
-    """Current state; the enum lists the values."""
+    """State of the VM in the maintenance procedure, such as `done`."""
     target_host_name: str | None = None
+    """Name of the host that the VM was moved to; None if it was not moved."""
     verify: MaintenanceModeVerify | None = None
+    """Whether the VM has changed since; None if it was not checked."""
     vm_ha: bool | None = None
+    """True if high availability is on for the VM."""
     vm_name: str | None = None
-    """Name of the VM."""
+    """Name that the VM has in CloudTower."""
     vm_state: str | None = None
+    """Power state of the VM, such as `stopped`."""
     vm_uuid: str | None = None
-    """Local id of the VM."""
+    """UUID of the VM; pass it to the calls for leaving maintenance mode."""
 
 
 class ExitMaintenanceModeResult(
@@ -118,8 +125,11 @@ class ExitMaintenanceModeResult(
     """Since CloudTower 4.0.0."""
 
     live_migrate_vms: list[MaintenanceModeVmInfo]
+    """VMs that were moved away running and can be moved back."""
     offline_migrate_vms: list[MaintenanceModeVmInfo]
+    """VMs that were moved away stopped and can be moved back."""
     shut_down_vms: list[MaintenanceModeVmInfo]
+    """VMs that were shut down and can be started again."""
 
 
 class HostConnectStatus(OpenEnum):
@@ -149,9 +159,11 @@ class NestedMaintenanceHostState(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     enter_maintenance_time: str
+    """Time at which the host entered maintenance mode, as ISO 8601 UTC text; empty otherwise."""
     maintenance_job_id: str
+    """Id of the job that changes the maintenance mode; empty without one."""
     state: MaintenanceModeEnum
-    """Current state; the enum lists the values."""
+    """Maintenance state: `IN_USE`, `ENTERING_MAINTENANCE_MODE`, `MAINTENANCE_MODE` or `REMOVING`."""
 
 
 class NestedIpmi(Struct, kw_only=True, frozen=True, gc=False):
@@ -209,37 +221,49 @@ class Host(
     """Since CloudTower 3.0.0."""
 
     access_ip: str | None = None
+    """IP address in the access network; None without one."""
     allocable_cpu_cores_for_vm_exclusive: int | None = None  # since 3.3.0
+    """Number of logical CPU cores that can still be reserved for single VMs; None if unknown."""
     allocatable_memory_bytes: int
+    """Memory that can be given to VMs, in bytes."""
     allocated_prioritized_space: int | None = None  # since 4.7.0
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
     """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
     chunk_id: str
+    """Id of the host's chunk server in the block storage."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the host belongs to."""
     commited_memory_bytes: int | None = None  # since 4.7.0
+    """Memory committed to VMs in bytes; None if unknown."""
     compatible_cpu_models: list[str]
+    """CPU models that VMs on the host can use."""
     connect_status: HostConnectStatus | None = None  # since 4.7.0
+    """Connection to the cluster: `CONNECTED` or `DISCONNECTED`; None if unknown."""
     cpu_brand: str
+    """CPU brand text, as the CPU reports it."""
     cpu_fan_speed: list[float]
+    """Speeds of the CPU fans; unit in `cpu_fan_speed_unit`."""
     cpu_fan_speed_unit: CpuFanSpeedUnit | None = None
+    """Unit of `cpu_fan_speed`: `RPM` or `PERCENT`; None if unknown."""
     cpu_hz_per_core: int
-    """Frequency of one CPU core in Hz."""
+    """CPU frequency of one core in Hz."""
     cpu_model: str
-    """CPU model that the guest sees."""
+    """CPU model of the host."""
     cpu_temperature_celsius: list[int]
+    """Temperatures of the CPUs in degrees Celsius."""
     cpu_vendor: str | None = None
+    """Manufacturer of the CPU; None if unknown."""
     data_ip: str | None = None
-    """IP address in the storage network."""
+    """IP address in the storage network; None without one."""
     dirty_cache_space: int | None = None  # since 4.7.2
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
     """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disk_pools: list[NestedDiskPool] | None = None  # since 4.7.0
-    """Storage pools of physical disks."""
+    """Storage pools of the host's disks."""
     disks: list[NestedDisk] | None = None
-    """Physical disks concerned."""
+    """Physical disks of the host."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -247,38 +271,51 @@ class Host(
     failure_cache_space: int | None = None  # since 4.7.2
     """Cache space lost to failures, in bytes."""
     failure_data_space: int
-    """Storage space lost to failures, in bytes."""
+    """Storage space of the host lost to failures, in bytes."""
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU devices of the host."""
     hdd_data_capacity: int
+    """Total capacity of the HDDs in bytes."""
     hdd_disk_count: int
+    """Number of HDDs."""
     host_state: NestedMaintenanceHostState | None = None  # since 3.3.0
+    """Maintenance state of the host; None if unknown."""
     hypervisor_ip: str | None = None
+    """IP address of the hypervisor; None without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu: IommuStatus | None = None  # since 3.3.0
+    """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ipmi: NestedIpmi | None = None
+    """IPMI account of the host; None without one."""
     is_os_in_raid1: bool | None = None
+    """True if the system partition is mirrored with RAID 1; None if unknown."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     lsm_cap_disk_safe_umount: bool
+    """True if disks can be mounted and unmounted in operation."""
     management_ip: str
-    """IP address in the management network."""
+    """IP address of the host in the management network."""
     merged_status: HostMergedStatus | None = None  # since 4.7.0
+    """Overall status: `HEALTHY`, `UNUSUAL`, `INITIALIZING` or `DISCONNECTED`."""
     model: str
-    """Model name of the hardware."""
+    """Server model of the host."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the host shown in the CloudTower UI."""
     nested_virtualization: bool
-    """True if VMs can run inside the guest."""
+    """True if VMs on the host can run VMs themselves."""
     nic_count: int
+    """Number of NICs."""
     nics: list[NestedNic] | None = None
-    """NICs concerned."""
+    """NICs of the host."""
     node_topo_local_id: str | None = None
+    """Local id of the host's node in the rack topology."""
     os_memory_bytes: int
+    """Memory that the host's operating system uses, in bytes."""
     os_version: str | None = None
+    """Version of the host's operating system; None if unknown."""
     perf_allocated_data_space: int | None = None  # since 4.7.0
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
@@ -292,9 +329,13 @@ class Host(
     planned_prioritized_space: int | None = None  # since 4.7.0
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     pmem_dimm_capacity: int
+    """Total capacity of the persistent memory modules in bytes."""
     pmem_dimm_count: int
+    """Number of persistent memory modules."""
     pmem_dimms: list[NestedPmemDimm] | None = None
+    """Persistent memory modules of the host."""
     pmem_disk_count: int
+    """Number of disks made of interleaved persistent memory."""
     prio_space_percentage: float | None = None  # since 4.7.0
     """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
     provisioned_cpu_cores: int
@@ -302,19 +343,25 @@ class Host(
     provisioned_memory_bytes: int
     """Memory provisioned to VMs in bytes."""
     running_pause_vm_memory_bytes: int
+    """Memory provisioned to running and suspended VMs, in bytes."""
     running_vm_num: int | None = None
     """Number of VMs in the status `RUNNING`."""
     scvm_cpu: int | None = None
+    """Number of vCPUs of the storage controller VM; None without one."""
     scvm_memory: int | None = None
+    """Memory of the storage controller VM; None without one. Unit not documented."""
     scvm_name: str | None = None
+    """Name of the storage controller VM; None without one."""
     serial: str | None = None
-    """Serial number."""
+    """Serial number of the server; None if unknown."""
     ssd_data_capacity: int
+    """Total capacity of the SSDs in bytes."""
     ssd_disk_count: int
+    """Number of SSDs."""
     state: HostState
-    """Current state; the enum lists the values."""
+    """Use of the host in its cluster: `IN_USE`, `IDLE` or `REMOVING`."""
     status: HostStatus
-    """Current status; the enum lists the values."""
+    """Connection status: `CONNECTED_…` with the health, or `CONNECTING`, `INITIALIZING`, `SESSION_EXPIRED`."""
     stopped_vm_num: int | None = None
     """Number of VMs in the status `STOPPED`."""
     suspended_vm_num: int | None = None
@@ -322,7 +369,7 @@ class Host(
     total_cache_capacity: int | None = None
     """Total cache capacity in bytes."""
     total_cpu_cores: int
-    """Number of physical CPU cores."""
+    """Number of physical CPU cores of the host."""
     total_cpu_hz: int
     """Sum of the CPU frequencies of all cores in Hz."""
     total_cpu_sockets: int | None = None
@@ -330,10 +377,11 @@ class Host(
     total_data_capacity: int
     """Total storage capacity in bytes."""
     total_logical_cpu_cores: int | None = None  # since 4.9.0
+    """Number of logical CPU cores (threads); None if unknown."""
     total_memory_bytes: int
-    """Total memory in bytes."""
+    """Memory of the host in bytes."""
     usb_devices: list[NestedUsbDevice] | None = None
-    """USB devices concerned."""
+    """USB devices plugged into the host."""
     used_cache_space: int | None = None  # since 4.7.0
     """Cache space in use in bytes."""
     used_cpu_hz: float | None = None
@@ -347,11 +395,14 @@ class Host(
     valid_free_cache_space: int | None = None  # since 4.7.0
     """Usable cache space that is free, in bytes."""
     vm_num: int | None = None
-    """Number of VMs."""
+    """Number of VMs on the host; None if unknown."""
     vmotion_ip: str | None = None
+    """IP address in the migration network; None without one."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs on the host."""
     vsphere_esxi_account: NestedVsphereEsxiAccount | None = None
+    """Account for the ESXi host; None unless the hypervisor is ESXi."""
     with_faster_ssd_as_cache: bool | None = None
+    """True if faster SSDs serve as the cache tier; None if unknown."""
     zone: NestedZone | None = None
     """Availability zone of an active-active cluster; None for other clusters."""

@@ -10,13 +10,14 @@ class Ipmi(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that the management controller belongs to."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip: str
-    """IP address."""
+    """IP address of the management controller (IPMI)."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     username: str
-    """User name of the account."""
+    """User name at the management controller."""
     valid: bool
+    """Whether the stored account works."""

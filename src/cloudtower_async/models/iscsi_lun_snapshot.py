@@ -25,7 +25,7 @@ class IscsiLunSnapshot(
     """Since CloudTower 3.0.0."""
 
     consistency_group_snapshot: NestedConsistencyGroupSnapshot | None = None
-    """Consistency group snapshot of which this snapshot is a part; None if it was taken alone."""
+    """Consistency group snapshot of which this snapshot is a part; can be None."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0

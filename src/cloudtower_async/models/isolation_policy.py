@@ -31,7 +31,7 @@ class IsolationPolicy(Struct, kw_only=True, frozen=True, gc=False):
     egress: list[NestedNetworkPolicyRule] | None = None
     """Rules for outgoing traffic."""
     everoute_cluster: NestedEverouteCluster
-    """Everoute service concerned."""
+    """Everoute service that enforces the policy."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None
@@ -39,8 +39,8 @@ class IsolationPolicy(Struct, kw_only=True, frozen=True, gc=False):
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     mode: IsolationMode
-    """Operating mode; the enum lists the values."""
+    """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
     statistics: NestedSecurityPolicyStatistics | None = None  # since 4.6.0
     """Counters of traffic that matched the policy; None if not collected."""
     vm: NestedVm
-    """VM that the resource belongs to."""
+    """VM that is isolated."""

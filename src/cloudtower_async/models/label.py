@@ -37,7 +37,7 @@ class DeleteLabel(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted label."""
 
 
 class NestedVmVolumeSnapshot(Struct, kw_only=True, frozen=True, gc=False):
@@ -53,100 +53,130 @@ class Label(Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "
     """Since CloudTower 3.0.0."""
 
     cluster_num: int | None = None
+    """Number of clusters with the label; None if unknown."""
     clusters: list[NestedCluster] | None = None
-    """Clusters concerned."""
+    """Clusters with the label."""
     consistency_group_num: int | None = None
+    """Number of consistency groups with the label; None if unknown."""
     consistency_group_snapshot_num: int | None = None
+    """Number of consistency group snapshots with the label; None if unknown."""
     consistency_group_snapshots: list[NestedConsistencyGroupSnapshot] | None = None
-    """Snapshots of consistency groups."""
+    """Consistency group snapshots with the label."""
     consistency_groups: list[NestedConsistencyGroup] | None = None
-    """Consistency groups concerned."""
+    """Consistency groups with the label."""
     content_library_image_num: int | None = None
+    """Number of content library images with the label; None if unknown."""
     content_library_images: list[NestedContentLibraryImage] | None = None
-    """ISO images in the content library."""
+    """Content library images with the label."""
     content_library_vm_template_num: int | None = None
+    """Number of content library templates with the label; None if unknown."""
     content_library_vm_templates: list[NestedContentLibraryVmTemplate] | None = None
-    """VM templates in the content library."""
+    """Content library templates with the label."""
     created_at: str
     """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     datacenter_num: int | None = None
+    """Number of datacenters with the label; None if unknown."""
     datacenters: list[NestedDatacenter] | None = None
-    """Datacenters concerned."""
+    """Datacenters with the label."""
     disk_num: int | None = None
+    """Number of physical disks with the label; None if unknown."""
     disks: list[NestedDisk] | None = None
-    """Physical disks concerned."""
+    """Physical disks with the label."""
     elf_image_num: int | None = None
+    """Number of ISO images on clusters with the label; None if unknown."""
     elf_images: list[NestedElfImage] | None = None
-    """ISO images on clusters."""
+    """ISO images on clusters with the label."""
     gpu_device_num: int | None = None  # since 3.3.0
+    """Number of GPU devices with the label; None if unknown."""
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
-    """GPU devices concerned."""
+    """GPU devices with the label."""
     host_num: int | None = None
-    """Number of hosts."""
+    """Number of hosts with the label; None if unknown."""
     hosts: list[NestedHost] | None = None
-    """Hosts concerned."""
+    """Hosts with the label."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iscsi_lun_num: int | None = None
+    """Number of iSCSI LUNs with the label; None if unknown."""
     iscsi_lun_snapshot_num: int | None = None
+    """Number of iSCSI LUN snapshots with the label; None if unknown."""
     iscsi_lun_snapshots: list[NestedIscsiLunSnapshot] | None = None
-    """Snapshots of iSCSI LUNs."""
+    """iSCSI LUN snapshots with the label."""
     iscsi_luns: list[NestedIscsiLun] | None = None
-    """iSCSI LUNs concerned."""
+    """iSCSI LUNs with the label."""
     iscsi_target_num: int | None = None
+    """Number of iSCSI targets with the label; None if unknown."""
     iscsi_targets: list[NestedIscsiTarget] | None = None
-    """iSCSI targets concerned."""
+    """iSCSI targets with the label."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
-    """Isolation policies concerned."""
+    """Isolation policies with the label."""
     isolation_policy_num: int | None = None
+    """Number of isolation policies with the label; None if unknown."""
     key: str
+    """Key of the label."""
     namespace_group_num: int | None = None
+    """Number of NVMe-oF namespace groups with the label; None if unknown."""
     namespace_groups: list[NestedNamespaceGroup] | None = None
-    """NVMe-oF namespace groups concerned."""
+    """NVMe-oF namespace groups with the label."""
     nfs_export_num: int | None = None
+    """Number of NFS exports with the label; None if unknown."""
     nfs_exports: list[NestedNfsExport] | None = None
-    """NFS exports concerned."""
+    """NFS exports with the label."""
     nfs_inode_num: int | None = None
+    """Number of NFS files and folders with the label; None if unknown."""
     nfs_inodes: list[NestedNfsInode] | None = None
-    """Files and folders of NFS exports."""
+    """NFS files and folders with the label."""
     nic_num: int | None = None
+    """Number of physical NICs with the label; None if unknown."""
     nics: list[NestedNic] | None = None
-    """NICs concerned."""
+    """Physical NICs with the label."""
     nvmf_namespace_num: int | None = None
+    """Number of NVMe-oF namespaces with the label; None if unknown."""
     nvmf_namespace_snapshot_num: int | None = None
+    """Number of NVMe-oF namespace snapshots with the label; None if unknown."""
     nvmf_namespace_snapshots: list[NestedNvmfNamespaceSnapshot] | None = None
-    """Snapshots of NVMe-oF namespaces."""
+    """NVMe-oF namespace snapshots with the label."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe-oF namespaces concerned."""
+    """NVMe-oF namespaces with the label."""
     nvmf_subsystem_num: int | None = None
+    """Number of NVMe-oF subsystems with the label; None if unknown."""
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
-    """NVMe-oF subsystems concerned."""
+    """NVMe-oF subsystems with the label."""
     security_policies: list[NestedSecurityPolicy] | None = None
-    """Security policies concerned."""
+    """Security policies with the label."""
     security_policy_num: int | None = None
+    """Number of security policies with the label; None if unknown."""
     system_vlan_num: int | None = None
+    """Number of system networks with the label; None if unknown."""
     total_num: int | None = None
+    """Number of all resources with the label; None if unknown."""
     value: str | None = None
-    """Value that belongs to the name or key."""
+    """Value of the label; None or empty for a label with a key only."""
     vds_num: int | None = None
+    """Number of virtual distributed switches with the label; None if unknown."""
     vdses: list[NestedVds] | None = None
-    """Virtual distributed switches concerned."""
+    """Virtual distributed switches with the label."""
     vlans: list[NestedVlan] | None = None
-    """Virtual networks concerned."""
+    """Virtual networks with the label."""
     vm_num: int | None = None
-    """Number of VMs."""
+    """Number of VMs with the label; None if unknown."""
     vm_snapshot_num: int | None = None
+    """Number of VM snapshots with the label; None if unknown."""
     vm_snapshots: list[NestedVmSnapshot] | None = None
-    """VM snapshots concerned."""
+    """VM snapshots with the label."""
     vm_template_num: int | None = None
+    """Number of VM templates with the label; None if unknown."""
     vm_templates: list[NestedVmTemplate] | None = None
-    """VM templates concerned."""
+    """VM templates with the label."""
     vm_vlan_num: int | None = None
+    """Number of VM networks with the label; None if unknown."""
     vm_volume_num: int | None = None
+    """Number of virtual volumes with the label; None if unknown."""
     vm_volume_snapshot_num: int | None = None  # since 3.3.0
+    """Number of volume snapshots with the label; None if unknown."""
     vm_volume_snapshots: list[NestedVmVolumeSnapshot] | None = None  # since 3.3.0
-    """Snapshots of virtual volumes concerned."""
+    """Volume snapshots with the label."""
     vm_volumes: list[NestedVmVolume] | None = None
-    """Virtual volumes concerned."""
+    """Virtual volumes with the label."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs with the label."""

@@ -31,10 +31,11 @@ class LogCollection(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster whose logs are collected."""
     groups: list[str]
+    """Names of the groups of services whose logs are collected."""
     hosts: list[NestedHost] | None = None
-    """Hosts concerned."""
+    """Hosts whose logs are collected."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
@@ -44,20 +45,20 @@ class LogCollection(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     log_started_at: str
     """Start of the period whose logs are collected, as ISO 8601 UTC text."""
     owner: str
-    """User who owns the resource."""
+    """User who started the collection."""
     path: str
-    """Path of the resource."""
+    """Path of the finished log archive on the server."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     service_groups: dict[str, Any] | None = None
     """Groups of services whose logs are collected."""
     services: list[str]
-    """Services concerned."""
+    """Names of the services whose logs are collected."""
     size: int
-    """Size in bytes."""
+    """Size of the log archive in bytes."""
     started_at: str
     """Start time as ISO 8601 UTC text; None before the start."""
     status: LogCollectionStatus
-    """Current status; the enum lists the values."""
+    """State of the collection: `EXECUTING`, `STOPPING`, `SUCCESSED` or `FAILED`."""
     witness: NestedWitness | None = None
-    """Witness node of an active-active cluster."""
+    """Witness whose logs are collected; None without one."""

@@ -10,3 +10,4 @@ class LogServiceConfig(Struct, kw_only=True, frozen=True, gc=False):
     group_name: str
     """Name of the group of services."""
     service_list: list[str]
+    """Names of the services in the group."""

@@ -12,7 +12,9 @@ class DataPoint(Struct, kw_only=True, frozen=True, gc=False, rename={"typename":
     typename: str | None = None
     """Name of the GraphQL type."""
     t: float
+    """Time of the point in milliseconds since 1970-01-01 UTC."""
     v: float | None = None
+    """Value in the unit of the metric; None if there is no data for this time."""
 
 
 class MetricLabel(
@@ -44,29 +46,49 @@ class MetricLabel(
     typename: str | None = None
     """Name of the GraphQL type."""
     chunk: str | None = None
+    """Id of the storage service (chunk); None if the label does not apply."""
     cid: str | None = None  # since 4.7.0
+    """Id of the storage service instance; None if the label does not apply."""
     cluster: str | None = None
+    """Local id of the cluster; None if the label does not apply."""
     device: str | None = None
+    """Device name of the disk or NIC; None if the label does not apply."""
     esxi_uuid: str | None = None
+    """Id of the ESXi host; None if the label does not apply."""
     host: str | None = None
+    """Local id of the host; None if the label does not apply."""
     mac: str | None = None
+    """MAC address of the NIC; None if the label does not apply."""
     network: str | None = None
+    """Name of the network; None if the label does not apply."""
     scvm: str | None = None
+    """Id of the storage controller VM; None if the label does not apply."""
     service: str | None = None
+    """Name of the system service; None if the label does not apply."""
     to_uuid: str | None = None
+    """Id of the peer host; None if the label does not apply."""
     vm: str | None = None
+    """Local id of the VM; None if the label does not apply."""
     volume: str | None = None
+    """Id of the volume in the storage layer; None if the label does not apply."""
     witness: str | None = None
+    """Id of the witness; None if the label does not apply."""
     zone: str | None = None
+    """Id of the availability zone; None if the label does not apply."""
     instance: str | None = None
+    """Address of the exporter that delivered the data; None if the label does not apply."""
     job: str | None = None
+    """Name of the collection job; None if the label does not apply."""
     metric_name: str | None = None
-    """Name of the metric."""
+    """Name of the metric; None if the label does not apply."""
     name: str | None = None
-    """Name shown in the CloudTower UI."""
+    """Name of the measured object; None if the label does not apply."""
     pool: str | None = None
+    """Name of the disk pool; None if the label does not apply."""
     serial_number: str | None = None
+    """Serial number of the disk; None if the label does not apply."""
     to_hostname: str | None = None
+    """Host name of the peer host; None if the label does not apply."""
 
 
 class MetricStream(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "__typename"}):
@@ -75,8 +97,9 @@ class MetricStream(Struct, kw_only=True, frozen=True, gc=False, rename={"typenam
     typename: str | None = None
     """Name of the GraphQL type."""
     labels: MetricLabel
-    """Labels attached to the resource."""
+    """Labels that tell which resource the series belongs to."""
     points: list[DataPoint] | None = None
+    """Points of the series in order of time; can be None or empty."""
 
 
 class MetricSample(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "__typename"}):
@@ -85,8 +108,9 @@ class MetricSample(Struct, kw_only=True, frozen=True, gc=False, rename={"typenam
     typename: str | None = None
     """Name of the GraphQL type."""
     labels: MetricLabel
-    """Labels attached to the resource."""
+    """Labels that tell which resource the point belongs to."""
     point: DataPoint | None = None
+    """Aggregated point; None if there is no data."""
 
 
 class MetricUnit(OpenEnum):
@@ -111,8 +135,12 @@ class Metric(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "_
     typename: str | None = None
     """Name of the GraphQL type."""
     dropped: bool
+    """Whether the answer was cut short; use a shorter time range. Common and harmless for top-n queries."""
     sample_streams: list[MetricStream] | None = None
+    """One series of points per resource; None if the metric name is unknown or for top-n queries."""
     samples: list[MetricSample] | None = None
+    """One aggregated point per resource, for top-n queries."""
     step: int
+    """Distance between points. Unit not documented."""
     unit: MetricUnit
-    """Unit of the values; the enum lists them."""
+    """Unit of the values, such as `PERCENT`, `FREQUENCY` or `DATA_SIZE`."""

@@ -23,6 +23,6 @@ class NetworkPolicyRuleService(Struct, kw_only=True, frozen=True, gc=False):
     members: list[NestedNetworkPolicyRulePort]
     """Protocols and ports that make up the service."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the network service."""
     preset: bool
-    """True if it ships with the system and was not created by a user."""
+    """Whether the system predefines the service."""

@@ -36,20 +36,25 @@ class Nic(
     """Since CloudTower 3.0.0."""
 
     driver: str | None = None
+    """Name of the driver on the host; None if unknown."""
     driver_state: NicDriverState | None = None
+    """State of the driver: `READY`, `NOT_READY`, `NEED_REBOOT` or `NO_DRIVER`; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
-    """IPv4 address of the gateway."""
+    """IPv4 address of the gateway; None without one."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that holds the NIC."""
     ibdev: str | None = None
+    """Name of the InfiniBand (RDMA) device; None without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
+    """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ip_address: str | None = None
-    """IPv4 address."""
+    """IPv4 address of the interface; None without one."""
     is_sriov: bool | None = None
+    """True if the NIC is capable of SR-IOV; None if unknown."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
@@ -57,28 +62,36 @@ class Nic(
     mac_address: str
     """MAC address of the NIC."""
     max_vf_num: int | None = None
+    """Maximum number of SR-IOV virtual functions; None if unknown."""
     model: str | None = None
-    """Model name of the hardware."""
+    """Model of the NIC; None if unknown."""
     mtu: int
     """Maximum transmission unit in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the interface on its host."""
     nic_uuid: str | None = None
+    """UUID of the NIC; None if unknown."""
     physical: bool
+    """True for a physical port, False for a virtual interface."""
     rdma_enabled: bool | None = None
+    """True if RDMA is on; None if unknown."""
     running: bool
+    """True if the interface is working."""
     speed: int | None = None
+    """Speed of the link; None if unknown. Unit not documented."""
     subnet_mask: str | None = None
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask of the interface; None without one."""
     total_vf_num: int | None = None
-    """Number of SR-IOV virtual functions."""
+    """Number of SR-IOV virtual functions that are set up; None if unknown."""
     type: NetworkType | None = None
-    """Kind of the resource; the enum lists the values."""
+    """What the NIC is for, such as `VM`, `MANAGEMENT` or `STORAGE`; None if it is not in use."""
     up: bool
+    """True if the link is up."""
     used_vf_num: int | None = None
+    """Number of SR-IOV virtual functions assigned to VMs; None if unknown."""
     user_usage: NicUserUsage | None = None  # since 3.3.0
-    """Use that the user has chosen for the device; None if none was chosen."""
+    """Use chosen for the NIC: `DEFAULT` (virtual switches), `PASS_THROUGH` or `SRIOV`; None if none was chosen."""
     vds: NestedVds | None = None
-    """Virtual distributed switch."""
+    """Virtual distributed switch that the NIC is an uplink of; None without one."""
     vms: list[NestedVm] | None = None  # since 3.4.4
-    """VMs concerned."""
+    """VMs that the NIC is passed through to or shared with."""

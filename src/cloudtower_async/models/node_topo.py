@@ -24,7 +24,7 @@ class NodeTopo(Struct, kw_only=True, frozen=True, gc=False):
     brick_topo: NestedBrickTopo | None = None
     """Chassis that holds the node; None if it is in none."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the node belongs to."""
     cluster_topo: NestedClusterTopo | None = None
     """Topology of the cluster that the node belongs to."""
     host: NestedHost

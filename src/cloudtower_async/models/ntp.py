@@ -8,3 +8,4 @@ class NtpServiceUrl(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ntp_service_url: str
+    """Addresses of the NTP servers, separated by commas."""

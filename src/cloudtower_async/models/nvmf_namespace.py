@@ -31,21 +31,21 @@ class NvmfNamespace(
     assigned_size: int
     """Capacity that hosts see, in bytes."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
@@ -71,21 +71,21 @@ class NvmfNamespace(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     io_size: int
-    """Size of an I/O operation in bytes."""
+    """Size of an I/O operation. Unit not documented."""
     iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -121,7 +121,7 @@ class NvmfNamespace(
     snapshot_plans: list[NestedSnapshotPlan] | None = None  # since 4.7.0
     """Snapshot plans that cover this resource."""
     stripe_num: int
-    """Number of stripes."""
+    """Number of extents in a stripe group."""
     stripe_size: int
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool

@@ -37,21 +37,21 @@ class NvmfSubsystem(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; None without a limit."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_max: int | None = None
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int | None = None
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; None without a limit."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_rd_max: int | None = None
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int | None = None
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; None without a limit."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
     bps_wr_max: int | None = None
-    """Limit of the write bandwidth during a burst in bytes per second, unless a unit is given."""
+    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
@@ -81,27 +81,27 @@ class NvmfSubsystem(
     internal: bool
     """True if the system created it for its own use."""
     io_size: int | None = None
-    """Size of an I/O operation in bytes."""
+    """Size of an I/O operation. Unit not documented."""
     iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_max: int | None = None
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int | None = None
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
-    """Limit of read operations per second; None without a limit."""
+    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_rd_max: int | None = None
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
-    """Limit of write operations per second; None without a limit."""
+    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
     iops_wr_max: int | None = None
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas."""
+    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     iscsi_connections: list[NestedIscsiConnection] | None = None  # since 4.7.0
     """Client connections that are open to this resource."""
     labels: list[NestedLabel] | None = None
@@ -117,7 +117,7 @@ class NvmfSubsystem(
     nqn_name: str
     """NQN under which hosts find the subsystem."""
     nqn_whitelist: str
-    """NQNs of hosts that may connect, separated by commas."""
+    """NQNs of hosts that may connect, separated by commas; on a subsystem, `*/*` allows all."""
     nvmf_namespaces_num: int | None = None  # since 4.7.0
     """Number of namespaces of the subsystem; None if not reported."""
     policy: NvmfSubsystemPolicyType
@@ -129,7 +129,7 @@ class NvmfSubsystem(
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Default protection of namespaces of the subsystem: `REPLICA` (full copies) or `EC` (erasure coding)."""
     stripe_num: int
-    """Number of stripes."""
+    """Number of extents in a stripe group."""
     stripe_size: int
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     thin_provision: bool

@@ -23,5 +23,8 @@ class DisassociateSystemServiceFromObsServiceResult(
     """Since CloudTower 4.4.0."""
 
     error_code: str | None = None
+    """Code of the error; omitted on success."""
     error_message: str | None = None
+    """Message of the error; omitted on success."""
     result: DisassociateSystemServiceFromObsServiceResultType
+    """Result: `SUCCESS` or `FAIL`."""

@@ -17,7 +17,7 @@ class Organization(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     datacenters: list[NestedDatacenter] | None = None
-    """Datacenters concerned."""
+    """Datacenters of the organization."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str

@@ -12,7 +12,9 @@ class ExportFileDownloadLinks(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     filename: str
+    """Name of the file."""
     link: str
+    """Path to append to the address of CloudTower to download the file."""
 
 
 class OvfCpu(Struct, kw_only=True, frozen=True, gc=False):
@@ -30,35 +32,36 @@ class OvfDisk(Struct, kw_only=True, frozen=True, gc=False):
     bus: Bus
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the disk file in the OVF."""
     size: int
-    """Size in bytes."""
+    """Size of the disk in bytes."""
     type: VmDiskType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of the entry: `DISK` or `CD_ROM`."""
 
 
 class OvfNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     mac: str
+    """MAC address of the NIC in the OVF."""
 
 
 class ParsedOVF(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cpu: OvfCpu
-    """CPU layout: sockets and cores per socket."""
+    """CPU layout in the OVF."""
     description: str | None = None
     """Free text for people; an empty text means no description."""
     disks: list[OvfDisk]
-    """Physical disks concerned."""
+    """Disks and CD-ROM drives in the OVF."""
     firmware: VmFirmware
-    """Boot firmware: `BIOS` or `UEFI`."""
+    """Boot firmware in the OVF: `BIOS` or `UEFI`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory in the OVF in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the VM in the OVF."""
     nics: list[OvfNic]
-    """NICs concerned."""
+    """NICs in the OVF."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs in the OVF."""

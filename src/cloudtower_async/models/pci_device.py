@@ -54,40 +54,60 @@ class PciDevice(
     """Since CloudTower 4.6.0."""
 
     bus: str
-    """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
+    """Bus number in the PCI address."""
     bus_location: str
     """PCI address of the device."""
     class_code: str
+    """PCI class code."""
     device_type: str | None = None
+    """Kind of device as text; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     function_num: str
+    """Function number in the PCI address."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that contains the device."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     iommu_status: IommuStatus | None = None
+    """Whether the IOMMU of the host is on, off, or needs a reboot; None if not reported."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_state: PciDeviceMdevState | None = None
+    """Whether mediated devices (MDEV) are on, off or not supported; None if not reported."""
     mdev_type_id: str | None = None
+    """Id of the mediated device type; None if not set."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the PCI device."""
     partitioning_state: PciDevicePartitionState | None = None
+    """Whether partitioning is on, off or not supported; None if not reported."""
     product_id: str
+    """PCI device id."""
     slot: str
+    """Slot number in the PCI address."""
     sriov_state: PciDeviceSriovState | None = None
+    """Whether SR-IOV is on, off or not supported; None if not reported."""
     subsystem_product_id: str
+    """PCI subsystem device id."""
     subsystem_vendor_id: str
+    """PCI subsystem vendor id."""
     total_mdev_num: int | None = None
+    """Number of mediated devices; None if not reported."""
     total_partitioning_num: int | None = None
+    """Number of partitions; None if not reported."""
     total_vf_num: int | None = None
-    """Number of SR-IOV virtual functions."""
+    """Number of SR-IOV virtual functions; None if not reported."""
     usage_type: PciDeviceType | None = None
+    """Purpose of the device, such as hardware security module (`HSM`); None if not known."""
     used_mdev_num: int | None = None
+    """Number of mediated devices in use; None if not reported."""
     used_partitioning_num: int | None = None
+    """Number of partitions in use; None if not reported."""
     used_vf_num: int | None = None
+    """Number of SR-IOV virtual functions in use; None if not reported."""
     user_usage: PciDeviceUsage | None = None
-    """Use that the user has chosen for the device; None if none was chosen."""
+    """How the device is used: `PASS_THROUGH`, `SRIOV_VF` or `MDEV`; None if not set."""
     vendor_id: str
+    """PCI vendor id."""
     verdor_name: str
+    """Name of the device's vendor. The spelling is the server's."""

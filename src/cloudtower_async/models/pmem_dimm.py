@@ -12,22 +12,26 @@ class PmemDimm(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     capacity: int
-    """Capacity in bytes."""
+    """Capacity of the module in bytes."""
     device_locator: str
+    """Memory slot that holds the module."""
     disk: NestedDisk | None = None
+    """Disk that the module provides; None if it provides none."""
     health_status: DiskHealthStatus | None = None
     """Health of the device; the enum lists the values."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that contains the module."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str | None = None
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the persistent memory module."""
     numa_node: int
     """NUMA node that the device is attached to."""
     part_number: str
+    """Part number given by the manufacturer."""
     remaining_life_percent: int | None = None
+    """Remaining life in percent from 0 to 100; None if not reported."""
     version: str
-    """Version text."""
+    """Firmware version of the module."""

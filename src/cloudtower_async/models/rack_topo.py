@@ -21,7 +21,7 @@ class RackTopo(Struct, kw_only=True, frozen=True, gc=False):
     brick_topoes: list[NestedBrickTopo] | None = None
     """Chassis in the rack."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster whose nodes are in the rack."""
     height: int
     """Height of the rack in rack units (U)."""
     id: str

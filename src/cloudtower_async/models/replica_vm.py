@@ -80,13 +80,13 @@ class ReplicaVm(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
-    """Other CloudTower that takes part in the replication; None if both sides belong to this one."""
+    """Other CloudTower that takes part in the replication; can be None."""
     failover_test_object_descriptor: NestedReplicationObjectDescriptor | None = None
-    """Object that a failover test created; None if there was no test."""
+    """Object that a failover test created; can be None."""
     failover_test_replica_group: str | None = None
     """Group of the objects that a failover test created; internal to the service."""
     failover_test_vm: NestedVm | None = None
-    """VM that a failover test created; None if there was no test."""
+    """VM that a failover test created; can be None."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inbound: bool | None = None
@@ -94,21 +94,21 @@ class ReplicaVm(
     iscsi_lun: NestedIscsiLun | None = None
     """Replica LUN; None for other types."""
     last_out_of_sync_at: str | None = None  # since 4.9.0
-    """Time when synchronous replication last fell out of step, as ISO 8601 UTC text; None if it never did."""
+    """Time when synchronous replication last fell out of step, as ISO 8601 UTC text; can be None."""
     last_out_of_sync_reason: str | None = None  # since 4.9.0
-    """Why synchronous replication last fell out of step; None if it never did."""
+    """Why synchronous replication last fell out of step; can be None."""
     last_synced_at: str | None = None  # since 4.9.0
     """Time when the replica last matched the original, as ISO 8601 UTC text."""
     method: ReplicationMethod | None = None  # since 4.9.0
     """Whether the data is replicated continuously (`SYNC`) or at intervals (`ASYNC`)."""
     object_descriptor: NestedReplicationObjectDescriptor | None = None
-    """Name and local id of the replica; None if it does not exist yet."""
+    """Name and local id of the replica; can be None."""
     origin_iscsi_lun: NestedIscsiLun | None = None
-    """Original LUN; None for other types or if this CloudTower does not manage it."""
+    """Original LUN; None for other types, and possibly for objects of another CloudTower."""
     origin_object_descriptor: NestedReplicationObjectDescriptor
     """Name and local id of the original object."""
     origin_vm: NestedVm | None = None
-    """Original VM; None for other types or if this CloudTower does not manage it."""
+    """Original VM; None for other types, and possibly for objects of another CloudTower."""
     origin_vm_cluster_local_id: str | None = None
     """Local id of the original VM's cluster."""
     origin_vm_cluster_name: str | None = None
@@ -146,4 +146,4 @@ class ReplicaVm(
     updated_at: str
     """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
     vm: NestedVm | None = None
-    """Replica VM; None for other types or before it exists."""
+    """Replica VM; can be None."""

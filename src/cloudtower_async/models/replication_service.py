@@ -34,7 +34,7 @@ class NestedReplicationServiceNetwork(
     gateway: str | None = None
     """IPv4 address of the gateway."""
     ip: str
-    """IP address."""
+    """IP address of the service in this network."""
     mask: str
     """Subnet mask of the service in this network."""
     type: BackupServiceNetworkType

@@ -19,13 +19,15 @@ class NestedExecutePlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
-    """True if the feature or device is switched on."""
+    """Whether the schedule is active."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     period: str
+    """Interval of the schedule as text. Format not documented."""
     retain: int
-    """Retention. Unit not documented."""
+    """How long or how many reports are kept. Unit not documented."""
     start_at: str
+    """Start of the schedule, as ISO 8601 UTC text."""
 
 
 class NestedReportTask(Struct, kw_only=True, frozen=True, gc=False):
@@ -62,11 +64,11 @@ class NestedResourceMeta(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     fields: list[str]
     """Names of the fields in the report."""
     filter: dict[str, Any]
-    """Filter of the resources."""
+    """Filter for the resources in the report."""
     name: str
     """Name shown in the CloudTower UI."""
     type: ReportResourceInputEnum
-    """Kind of the resource; the enum lists the values."""
+    """Kind of resource, such as `VM` or `HOST`."""
 
 
 class ReportTemplate(
@@ -83,11 +85,12 @@ class ReportTemplate(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the report template."""
     preset: str | None = None
-    """True if it ships with the system and was not created by a user."""
+    """Identifier of a template that the system provides; can be None."""
     resource_meta: list[NestedResourceMeta]
     """Resources and fields that the report contains."""
     task_num: int
+    """Number of reports made from the template."""
     tasks: list[NestedReportTask] | None = None
-    """Tasks concerned."""
+    """Reports made from the template."""

@@ -10,17 +10,21 @@ class ResourceChangeEvent(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     action: str | None = None
-    """Action to perform or performed."""
+    """What happened to the resource: `INSERT`, `UPDATE` or `DELETE`."""
     created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Time of the change."""
     new_value: str | None = None
+    """Resource after the change, as JSON text."""
     old_value: str | None = None
+    """Resource before the change, as JSON text."""
     prev_revision: str | None = None
+    """Revision of the resource's previous change, as decimal text."""
     resource_id: str | None = None
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that changed."""
     resource_type: str | None = None
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource, such as `Vm`, or of a relation, such as `_LabelToVm`."""
     revision: str
+    """Revision of this change, as decimal text that may exceed 2^53."""
 
 
 class ResourceChangeResponse(
@@ -33,10 +37,12 @@ class ResourceChangeResponse(
     """Since CloudTower 4.6.0."""
 
     compact_revision: str
+    """Oldest revision still available, as decimal text; changes before it are gone."""
     current_revision: str
+    """Revision up to which changes are known, as decimal text."""
     data: list[ResourceChangeEvent]
-    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
+    """Changes in order of their revisions."""
     ec: str
-    """Error code of the answer."""
+    """Result code."""
     error: Any = None
-    """Details of the error."""
+    """Details of an error; None or empty if there was none."""

@@ -30,16 +30,16 @@ class SecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
     description: str | None = None
     """Free text for people; an empty text means no description."""
     everoute_cluster: NestedEverouteCluster
-    """Everoute service concerned."""
+    """Everoute service that manages the group."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
-    """Isolation policies concerned."""
+    """Isolation policies that refer to the group."""
     label_groups: list[NestedLabelGroup] | None = None
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Groups of labels; VMs that have all labels of one group are members."""
     name: str
     """Name shown in the CloudTower UI."""
     security_policies: list[NestedSecurityPolicy] | None = None
-    """Security policies concerned."""
+    """Security policies that refer to the group."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """All VMs that are members."""

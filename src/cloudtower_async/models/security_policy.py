@@ -24,9 +24,9 @@ class NestedSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
     communicable: bool
     """Whether the protected VMs may communicate with each other."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
-    """Security group concerned."""
+    """Security group whose VMs are protected; can be None."""
     security_group_id: str | None = None  # since 4.4.0
-    """Id of the security group."""
+    """Id of the security group whose VMs are protected."""
     selector: list[NestedLabel]
     """Labels that select the VMs which the rule matches."""
     selector_ids: list[str]
@@ -50,7 +50,7 @@ class SecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
     egress: list[NestedNetworkPolicyRule] | None = None
     """Rules for outgoing traffic."""
     everoute_cluster: NestedEverouteCluster
-    """Everoute service concerned."""
+    """Everoute service that enforces the policy."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None

@@ -30,4 +30,4 @@ class SmtpServer(Struct, kw_only=True, frozen=True, gc=False):
     secure_mode: SmtpSecureMode | None = None
     """Encryption of the connection: `SSL`, `STARTTLS` or `UNSPECIFIED`."""
     username: str | None = None
-    """User name at the mail server; None if it needs no login."""
+    """User name at the mail server; can be None."""

@@ -34,19 +34,22 @@ class NestedSnapshotGroupVmDiskInfo(Struct, kw_only=True, frozen=True, gc=False)
     """Since CloudTower 3.0.0."""
 
     disk_id: str
+    """Id of the VM disk that the snapshot is of."""
     disk_snapshot_status: ProtectSnapshotStatus
+    """State of the disk's snapshot, such as created or failed."""
 
 
 class NestedSnapshotGroupVmInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     disks: list[NestedSnapshotGroupVmDiskInfo]
-    """Physical disks concerned."""
+    """State of the snapshot of each disk."""
     vm_id: str
-    """Id of the VM."""
+    """Local id of the VM."""
     vm_name: str
-    """Name of the VM."""
+    """Name that the VM has in CloudTower."""
     vm_snapshot_status: ProtectSnapshotStatus
+    """State of the VM's snapshot, such as created or failed."""
 
 
 class SnapshotGroup(
@@ -59,16 +62,19 @@ class SnapshotGroup(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that holds the snapshots."""
     deleted: bool
+    """Whether the snapshots of the group have been deleted."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     estimated_recycling_time: str | None = None
+    """Time when the group will be deleted, as ISO 8601 UTC text; can be None."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool | None = None
     """True if the system created it for its own use."""
     keep: bool
+    """Whether the group is kept beyond the retention of the plan."""
     local_created_at: str
     """Creation time as ISO 8601 UTC text."""
     local_id: str
@@ -76,10 +82,12 @@ class SnapshotGroup(
     logical_size_bytes: int
     """Logical space used by this resource alone, in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the snapshot group."""
     object_num: int
     """Number of protected objects."""
     snapshot_plan_task: NestedSnapshotPlanTask
+    """Run of the snapshot plan that made the group."""
     vm_info: list[NestedSnapshotGroupVmInfo]
+    """State of the snapshot of each VM in the group."""
     vm_snapshots: list[NestedVmSnapshot] | None = None
-    """VM snapshots concerned."""
+    """VM snapshots in the group."""

@@ -17,7 +17,7 @@ class DeleteSnapshotPlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted plan."""
 
 
 class SnapshotPlanExecuteType(OpenEnum):
@@ -48,46 +48,60 @@ class SnapshotPlan(
     """Since CloudTower 3.0.0."""
 
     auto_delete_num: int
+    """Number of deletions that the plan ran by itself."""
     auto_execute_num: int
+    """Number of executions that the plan ran by itself."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the plan belongs to."""
     description: str
     """Free text for people; an empty text means no description."""
     end_time: str | None = None
-    """End time as ISO 8601 UTC text."""
+    """Time after which the plan no longer runs, as ISO 8601 UTC text; None without an end."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exec_h_m: dict[str, Any] | None = None
+    """Time of day of the execution, as hour and minute; None if not set."""
     execute_intervals: list[int]
+    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
     execute_plan_type: SnapshotPlanExecuteType
+    """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     execution_tasks: list[NestedSnapshotPlanTask] | None = None
+    """Executions of the plan."""
     healthy: bool
+    """True if the plan can run."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     last_execute_end_time: str | None = None
+    """End of the last execution as ISO 8601 UTC text; None if it has never run."""
     last_execute_status: SnapshotPlanExecuteStatus
     """Result of the last execution."""
     last_execute_time: str | None = None
+    """Start of the last execution as ISO 8601 UTC text; None if it has never run."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int
-    """Logical space used by this resource alone, in bytes."""
+    """Logical space that the snapshots of the plan use alone, in bytes."""
     manual_delete_num: int
+    """Number of deletions that users started."""
     manual_execute_num: int
+    """Number of executions that users started."""
     mirror: bool
-    """True if the NIC receives mirrored traffic."""
+    """True if the mirror mode is on."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the plan."""
     next_execute_time: str | None = None
-    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
+    """Time of the next execution as ISO 8601 UTC text; None if none is planned."""
     object_num: int
-    """Number of protected objects."""
+    """Number of objects that the plan covers."""
     physical_size_bytes: int
+    """Physical space that the snapshots of the plan take, in bytes."""
     remain_snapshot_num: int
+    """Number of snapshots to keep."""
     snapshot_group_num: int
+    """Number of snapshot groups that the plan has made."""
     start_time: str
-    """Start time as ISO 8601 UTC text."""
+    """Time from which the plan runs, as ISO 8601 UTC text."""
     status: SnapshotPlanStatus
-    """Current status; the enum lists the values."""
+    """State of the plan: `NORMAL`, `SUSPENDED` or `STOPPED`."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs that the plan covers."""

@@ -36,22 +36,24 @@ class SnapshotPlanTask(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster on which the run takes place."""
     end_time: str | None = None
-    """End time as ISO 8601 UTC text."""
+    """End of the execution as ISO 8601 UTC text; can be None."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool | None = None
-    """True if the system created it for its own use."""
+    """True for an execution that the system started itself; None if unknown."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     snapshot_group: NestedSnapshotGroup | None = None
+    """Snapshots that the execution made; None without any."""
     snapshot_plan: NestedSnapshotPlan
+    """Plan that was executed."""
     start_time: str
-    """Start time as ISO 8601 UTC text."""
+    """Start of the execution as ISO 8601 UTC text."""
     status: SnapshotPlanExecuteStatus
-    """Current status; the enum lists the values."""
+    """`CREATED`, `IN_PROGRESS`, `SUCCEED`, `FAILED` or `UNSPECIFIED`."""
     type: SnapshotPlanTaskType
-    """Kind of the resource; the enum lists the values."""
+    """What was executed: `TASK_TYPE_PROTECT` (snapshot), `TASK_TYPE_CLONE` or `TASK_TYPE_ROLLBACK`."""

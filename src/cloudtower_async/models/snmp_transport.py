@@ -33,11 +33,11 @@ class SnmpTransport(
     auth_protocol: SnmpAuthProtocol | None = None
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster whose SNMP agent is configured."""
     community: str | None = None
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """Whether the SNMP agent is off."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
@@ -45,16 +45,16 @@ class SnmpTransport(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the SNMP agent setting."""
     port: int
-    """Port number."""
+    """Port on which the SNMP agent listens."""
     privacy_pass_phrase: str | None = None
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: SnmpPrivacyProtocol | None = None
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
-    """Network protocol."""
+    """Transport of the SNMP agent: `UDP` or `TCP`."""
     username: str | None = None
-    """User name of the account."""
+    """User name for SNMP v3; can be None with v2c."""
     version: SnmpVersion
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""

@@ -40,17 +40,17 @@ class SnmpTrapReceiver(
     auth_protocol: SnmpAuthProtocol | None = None
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that sends traps to the receiver."""
     community: str | None = None
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True if the feature or device is switched off."""
+    """Whether no traps are sent to the receiver."""
     engine_id: str | None = None
     """SNMP engine id of the receiver; used with v3."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: str
-    """Host that the resource belongs to or runs on."""
+    """Host name or IP address of the receiver."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     inform: bool
@@ -60,16 +60,16 @@ class SnmpTrapReceiver(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the trap receiver."""
     port: int
-    """Port number."""
+    """Port on which the receiver listens."""
     privacy_pass_phrase: str | None = None
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
     privacy_protocol: SnmpPrivacyProtocol | None = None
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
-    """Network protocol."""
+    """Transport of the traps: `UDP` or `TCP`."""
     username: str | None = None
-    """User name of the account."""
+    """User name for SNMP v3; can be None with v2c."""
     version: SnmpVersion
-    """Version text."""
+    """SNMP version: `V2C` or `V3`."""

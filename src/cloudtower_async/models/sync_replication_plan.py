@@ -60,7 +60,7 @@ class SyncReplicationPlan(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
-    """Other CloudTower that takes part in the replication; None if both sides belong to this one."""
+    """Other CloudTower that takes part in the replication; can be None."""
     failover_test_ip_mapping: list[NestedReplicationIPAddressMapping] | None = None
     """Which IP settings replace the originals in a failover test."""
     failover_test_keep_mac_address: bool | None = None
@@ -100,7 +100,7 @@ class SyncReplicationPlan(
     replica_name_rule: ReplicaNameRule
     """How replicas are named: like the original (`ORIGIN`), or with a `PREFIX` or `SUFFIX`."""
     replica_name_setting: str | None = None
-    """Prefix or suffix for the names of replicas; None or empty with the rule `ORIGIN`."""
+    """Prefix or suffix for the names of replicas; used with `PREFIX` and `SUFFIX`."""
     replica_num: int | None = None
     """Number of copies that the storage at the target keeps; None with erasure coding."""
     replica_vms: list[NestedReplicaVm] | None = None
@@ -120,7 +120,7 @@ class SyncReplicationPlan(
     storage_policy: VmVolumeElfStoragePolicyType
     """Storage policy of the replicas at the target."""
     target_cluster: NestedCluster | None = None
-    """Cluster that receives the replicas; None if this CloudTower does not manage it."""
+    """Cluster that receives the replicas; can be None, such as for a cluster of another CloudTower."""
     target_cluster_descriptor: NestedReplicationClusterDescriptor
     """Name and local id of the cluster that receives the replicas."""
     target_replication_service: NestedReplicationService

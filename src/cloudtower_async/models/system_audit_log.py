@@ -11,9 +11,9 @@ class SystemAuditLog(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     action: str
-    """Action to perform or performed."""
+    """What happened, as the name of the action."""
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster on which it happened; can be None."""
     finished_at: str | None = None
     """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
@@ -23,8 +23,8 @@ class SystemAuditLog(Struct, kw_only=True, frozen=True, gc=False):
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     message: str
-    """Text for people; its language follows the `content-language` header."""
+    """Description of the event, in the language of the request."""
     resource_id: str | None = None
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that was acted on; can be None."""
     status: UserAuditLogStatus | None = None
-    """Current status; the enum lists the values."""
+    """Result: `SUCCESSED` or `FAILED`; can be None."""

@@ -22,12 +22,13 @@ class UsbDevice(
     """Since CloudTower 3.0.0."""
 
     binded: bool
+    """Whether the device is bound to a VM."""
     description: str
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host that the device is plugged into."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
@@ -35,14 +36,16 @@ class UsbDevice(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     manufacturer: str
+    """Manufacturer of the device."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the USB device."""
     size: int
-    """Size in bytes."""
+    """Capacity of the device. Unit not documented."""
     status: UsbDeviceStatus
-    """Current status; the enum lists the values."""
+    """Whether the device is present (`NORMAL`) or was removed (`EJECTED`)."""
     usb_type: str
+    """USB version of the device."""
     vm: NestedVm | None = None
-    """VM that the resource belongs to."""
+    """VM to which the device is attached; None if it is not attached."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs to which the device is attached."""

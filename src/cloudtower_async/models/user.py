@@ -10,27 +10,30 @@ class DeleteUser(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted user."""
 
 
 class LoginResponse(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     token: str
+    """Token for the `Authorization` header of further calls. Treat it as a secret."""
 
 
 class NestedPasswordReoverQaItem(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     question: str
+    """Text of the security question."""
 
 
 class NestedPasswordRecoverQa(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True if the password can be recovered by security questions."""
     items: list[NestedPasswordReoverQaItem] | None = None
+    """Security questions; the answers are never shown."""
 
 
 class NestedUserRoleNext(Struct, kw_only=True, frozen=True, gc=False):
@@ -63,25 +66,32 @@ class User(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str | None = None
-    """Id of the authentication configuration, needed for accounts of a directory or single sign-on."""
+    """Id of the authentication configuration; None for users of CloudTower itself."""
     display_username: str
+    """User name as the UI shows it."""
     email_address: str | None = None
-    """E-mail address of the account."""
+    """E-mail address of the user; None or empty without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a user that the system created for its own use."""
     ldap_dn: str | None = None
+    """Distinguished name in the LDAP directory; None for other users."""
     mobile_phone: str | None = None
-    """Mobile phone number."""
+    """Mobile phone number of the user; None or empty without one."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Full name of the user."""
     password_expired: bool | None = None
+    """True if the password has expired; None if unknown."""
     password_recover_qa: NestedPasswordRecoverQa | None = None
+    """Security questions for recovering the password; None if not set up."""
     password_updated_at: str | None = None
+    """Time of the last password change as ISO 8601 UTC text; None if unknown."""
     role: UserRole | None = None
+    """Preset role: `ROOT`, `ADMIN` or `READ_ONLY`; None if only `roles` applies."""
     roles: list[NestedUserRoleNext] | None = None
+    """Roles of the user."""
     source: UserSource
-    """Source of the user account or data; the enum lists the values."""
+    """Where the user is authenticated: `LOCAL`, `LDAP`, `AUTHN` (directory or single sign-on) or `SSO`."""
     username: str
-    """User name of the account."""
+    """Name to log in with; unique together with `display_username` and `auth_config_id`."""

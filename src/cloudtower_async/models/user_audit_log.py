@@ -12,10 +12,11 @@ class UserAuditLog(Struct, kw_only=True, frozen=True, gc=False, rename={"created
     """Since CloudTower 3.0.0."""
 
     action: str
-    """Action to perform or performed."""
+    """What the user did, as the name of the action."""
     auth_type: str | None = None  # since 3.4.4
+    """Authentication source of the user as text; None if not reported."""
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster on which it happened; can be None."""
     created_at: str
     """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     finished_at: str | None = None
@@ -23,18 +24,18 @@ class UserAuditLog(Struct, kw_only=True, frozen=True, gc=False, rename={"created
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_address: str
-    """IPv4 address."""
+    """IP address from which the user connected."""
     message: str
-    """Text for people; its language follows the `content-language` header."""
+    """Description of the event, in the language of the request."""
     resource_id: str | None = None
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that was acted on; can be None."""
     resource_type: str | None = None
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource that was acted on, such as `Vm`; can be None."""
     started_at: str | None = None
     """Start time as ISO 8601 UTC text; None before the start."""
     status: UserAuditLogStatus | None = None
-    """Current status; the enum lists the values."""
+    """Result: `SUCCESSED` or `FAILED`; can be None."""
     user: NestedUser | None = None
-    """User who started it."""
+    """User who did it; can be None."""
     username: str | None = None  # since 3.4.4
-    """User name of the account."""
+    """Name of the user, also when the user no longer exists; can be None."""

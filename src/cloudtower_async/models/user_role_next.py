@@ -42,8 +42,10 @@ class UserRoleNext(Struct, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the role."""
     platform: UserRolePlatform
+    """Where the role applies: `MANAGEMENT` or `SELF_SERVICE`."""
     preset: UserRolePreset | None = None
-    """True if it ships with the system and was not created by a user."""
+    """Predefined role that this is; can be None."""
     users: list[NestedUser] | None = None
+    """Users who have the role."""

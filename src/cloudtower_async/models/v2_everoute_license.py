@@ -28,18 +28,23 @@ class V2EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     code: str
-    """Error code."""
+    """Code of the license."""
     expire_date: str
     """Date on which the license expires, as ISO 8601 UTC text."""
     feature_type: EverouteFeatureType
+    """Licensed feature: distributed firewall (`DFW`), load balancer (`LB`) or `VPC`."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     max_socket_num: int | None = None
-    """Maximum number of licensed CPU sockets."""
+    """Maximum number of CPU sockets for the distributed firewall; None if the license does not state it."""
     max_vcpu_num: int | None = None
+    """Maximum number of virtual CPUs for load balancers; None if the license does not state it."""
     max_vm_num: int | None = None
+    """Maximum number of VMs for the distributed firewall; None if the license does not state it."""
     max_vpc_socket_num: int | None = None
+    """Maximum number of CPU sockets for VPC networking; None if the license does not state it."""
     pricing_type: EverouteLicensePricingType | None = None
+    """What the license counts: `CPU_SLOT_NUM`, `VCPU_NUM` or `VM_NUM`; None if not reported."""
     serial: str
     """Serial number."""
     sign_date: str
@@ -47,8 +52,8 @@ class V2EverouteLicense(Struct, kw_only=True, frozen=True, gc=False):
     software_edition: SoftwareEdition
     """Edition of the software license."""
     type: LicenseType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     uid: str
     """Unique id of the license."""
     version: int
-    """Version text."""
+    """Version number of the license format."""

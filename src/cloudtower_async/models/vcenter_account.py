@@ -10,16 +10,16 @@ class VcenterAccount(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster that vCenter manages."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip: str
-    """IP address."""
+    """IP address of vCenter."""
     is_valid: bool
     """Whether the stored account works."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     port: int
-    """Port number."""
+    """TCP port of vCenter."""
     username: str
-    """User name of the account."""
+    """User name at vCenter."""

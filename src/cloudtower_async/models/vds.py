@@ -16,7 +16,7 @@ class DeleteVds(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted virtual distributed switch."""
 
 
 class Vds(
@@ -25,28 +25,32 @@ class Vds(
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
+    """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the switch belongs to."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute service concerned."""
+    """Everoute service that manages the switch; None without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a switch that the system created for its own networks."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual distributed switch."""
     nics: list[NestedNic] | None = None
-    """NICs concerned."""
+    """Physical NICs that serve as uplinks."""
     ovsbr_name: str
+    """Name of the Open vSwitch bridge on the hosts."""
     type: NetworkType
-    """Kind of the resource; the enum lists the values."""
+    """What the switch is for, such as `VM`, `MANAGEMENT` or `STORAGE`."""
     vlans: list[NestedVlan] | None = None
-    """Virtual networks concerned."""
+    """Virtual networks of the switch."""
     vlans_num: int
+    """Number of virtual networks of the switch."""
     work_mode: str | None = None
+    """Working mode of the switch. Names of the modes not documented."""

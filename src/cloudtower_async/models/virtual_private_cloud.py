@@ -44,6 +44,7 @@ class VirtualPrivateCloud(
     """Since CloudTower 4.2.0."""
 
     associate_external_subnet_num: int | None = None
+    """Number of external subnets that the VPC uses; None if not reported."""
     description: str | None = None
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -51,19 +52,20 @@ class VirtualPrivateCloud(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     isolation_policies: list[NestedVirtualPrivateCloudIsolationPolicy] | None = None
-    """Isolation policies concerned."""
+    """Isolation policies in the VPC."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mtu: int | None = None
-    """Maximum transmission unit in bytes."""
+    """Maximum transmission unit of the VPC in bytes; None if not reported."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the virtual private cloud (VPC)."""
     route_tables: list[NestedVirtualPrivateCloudRouteTable] | None = None
+    """Route tables of the VPC."""
     security_groups: list[NestedVirtualPrivateCloudSecurityGroup] | None = None
-    """Security groups concerned."""
+    """Security groups in the VPC."""
     security_policies: list[NestedVirtualPrivateCloudSecurityPolicy] | None = None
-    """Security policies concerned."""
+    """Security policies in the VPC."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
     """VPC subnets that belong to the VPC or use the table."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.5.0
-    """VPC service concerned."""
+    """VPC service that hosts the VPC."""

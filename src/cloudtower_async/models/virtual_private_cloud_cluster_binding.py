@@ -15,16 +15,16 @@ class VirtualPrivateCloudClusterBinding(
     """Since CloudTower 4.2.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that takes part in the VPC service."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     mtu: int | None = None
-    """Maximum transmission unit in bytes."""
+    """Maximum transmission unit of the VPC system network in bytes; None if not reported."""
     vds: NestedVds
-    """Virtual distributed switch."""
+    """Virtual switch that carries the VPC traffic."""
     vlan_id: int
-    """VLAN ID from 0 to 4095."""
+    """VLAN id of the VPC system network."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.5.0
-    """VPC service concerned."""
+    """VPC service that the cluster takes part in."""

@@ -24,7 +24,7 @@ class NestedVirtualPrivateCloudEdgeGatewayStatus(Struct, kw_only=True, frozen=Tr
     """Since CloudTower 4.6.0."""
 
     instances: list[NestedVirtualPrivateCloudEdgeGatewayInstanceStatus] | None = None
-    """Instances of the service."""
+    """Health of each instance of the edge gateway."""
 
 
 class VirtualPrivateCloudEdgeGateway(
@@ -35,16 +35,16 @@ class VirtualPrivateCloudEdgeGateway(
     description: str | None = None
     """Free text for people; an empty text means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup | None = None  # since 4.8.0
-    """Edge gateway group concerned."""
+    """Group that the edge gateway belongs to; None if it stands alone."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the edge gateway."""
     status: NestedVirtualPrivateCloudEdgeGatewayStatus | None = None
-    """Current status; the enum lists the values."""
+    """Health of the gateway's instances; None if not reported."""
     vdses: list[NestedVds] | None = None
-    """Virtual distributed switches concerned."""
+    """Virtual switches that the edge gateway uses."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.8.0
-    """VPC service concerned."""
+    """VPC service that uses the edge gateways."""

@@ -14,15 +14,18 @@ class VirtualPrivateCloudEdgeGatewayGroup(
     """Since CloudTower 4.6.0."""
 
     active_edge_gateway_ids: list[str]
+    """Ids of the edge gateways that are active."""
     description: str | None = None
     """Free text for people; an empty text means no description."""
     edge_gateways: list[NestedVirtualPrivateCloudEdgeGateway] | None = None
+    """Edge gateways in the group."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the group of edge gateways."""
     primary_edge_gateway_id: str | None = None
+    """Id of the primary edge gateway; None if not set."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.8.0
-    """VPC service concerned."""
+    """VPC service that uses the edge gateways."""

@@ -40,7 +40,7 @@ class VirtualPrivateCloudExternalSubnet(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the external subnet."""
     nat_gateway_cidr: str | None = None
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
@@ -50,6 +50,6 @@ class VirtualPrivateCloudExternalSubnet(
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
     """Router gateways that use the external subnet or group."""
     vlan: NestedVlan
-    """VM network that the NIC is connected to."""
+    """VM network that the external subnet uses."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """Virtual private cloud concerned."""
+    """VPC that uses the subnet exclusively; can be None."""

@@ -23,7 +23,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     cidr: str
     """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     edge_gateway_id: str
-    """Id of the edge gateway."""
+    """Id of the edge gateway that connects the VPC to external networks."""
     floating_ip_cidr: str | None = None
     """Range within the subnet for floating IP addresses, in CIDR notation; None if not set."""
     gateway: str
@@ -35,7 +35,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     router_gateway_cidr: str | None = None
     """Range within the subnet for router gateways, in CIDR notation; None if not set."""
     vlan_id: str
-    """VLAN ID from 0 to 4095."""
+    """Id of the VM network that the external subnet uses; not a VLAN number."""
 
 
 class VirtualPrivateCloudExternalSubnetGroup(
@@ -46,12 +46,13 @@ class VirtualPrivateCloudExternalSubnetGroup(
     description: str | None = None
     """Free text for people; an empty text means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
-    """Edge gateway group concerned."""
+    """Edge gateways that connect the subnets."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exclusive: bool
     """Whether only one VPC uses the external subnet or group."""
     external_subnets_spec: list[NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec]
+    """External subnet of each edge gateway in the group."""
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
     """Floating IP addresses taken from the external subnet or group."""
     id: str
@@ -59,11 +60,12 @@ class VirtualPrivateCloudExternalSubnetGroup(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the group of external subnets."""
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
     """NAT gateways that use the external subnet or group."""
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
     """Router gateways that use the external subnet or group."""
     shared_in_edge_gateway_group: bool
+    """Whether all edge gateways of the group use the same external subnet settings."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """Virtual private cloud concerned."""
+    """VPC that uses the group exclusively; can be None."""

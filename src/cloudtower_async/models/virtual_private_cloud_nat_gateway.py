@@ -27,7 +27,7 @@ class NestedVpcDnatRuleType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     port: int
-    """Port number."""
+    """External port that is forwarded."""
     target_ip: str
     """Internal IP address that traffic is forwarded to."""
     target_port: int
@@ -48,18 +48,18 @@ class VirtualPrivateCloudNatGateway(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_ip: str | None = None
-    """External IP address."""
+    """External IP address; can be None, such as with `external_ips`."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses."""
+    """External IP addresses per edge gateway, for primary and secondary gateways."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet concerned."""
+    """External subnet of the NAT gateway's address; None if it uses a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group concerned."""
+    """External subnet group of the NAT gateway's addresses; None if it uses a single subnet."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the NAT gateway."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the NAT gateway belongs to."""

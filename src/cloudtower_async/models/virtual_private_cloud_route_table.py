@@ -54,10 +54,10 @@ class VirtualPrivateCloudRouteTable(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the route table."""
     routes: list[NestedVirtualPrivateCloudRoute] | None = None
     """Routes of the table."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
     """VPC subnets that belong to the VPC or use the table."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the route table belongs to."""

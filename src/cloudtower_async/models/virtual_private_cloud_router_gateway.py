@@ -28,7 +28,7 @@ class NestedVpcRouterGatewayRuleNextHopsItemType(Struct, kw_only=True, frozen=Tr
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: str
-    """Id of the edge gateway."""
+    """Id of the edge gateway that connects the VPC to external networks."""
     nexthop: str | None = None
     """IP address of the next hop."""
 
@@ -50,24 +50,26 @@ class VirtualPrivateCloudRouterGateway(
     """Since CloudTower 4.2.0."""
 
     associated_subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
+    """VPC subnets that use the router gateway."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_ip: str | None = None
-    """External IP address."""
+    """External IP address; can be None, such as with `external_ips`."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses."""
+    """External IP addresses per edge gateway, for primary and secondary gateways."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet concerned."""
+    """External subnet of the router gateway's address; None if it uses a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group concerned."""
+    """External subnet group of the router gateway's addresses; None if it uses a single subnet."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the router gateway."""
     nexthop_ip: str | None = None
+    """IP address of the next hop; can be None."""
     rules: list[NestedVpcRouterGatewayRuleType]
-    """Rules that apply."""
+    """Routing rules of the gateway."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the router gateway belongs to."""

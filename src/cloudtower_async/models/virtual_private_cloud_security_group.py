@@ -37,12 +37,12 @@ class VirtualPrivateCloudSecurityGroup(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     label_groups: list[NestedVirtualPrivateCloudLabelGroup] | None = None
-    """Groups of labels; a resource matches a group if it has all its labels."""
+    """Groups of labels; VMs that have all labels of one group are members."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs that are members of the group."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the security group belongs to."""

@@ -31,9 +31,9 @@ class NestedVirtualPrivateCloudNetworkPolicyRulePort(Struct, kw_only=True, froze
     """Since CloudTower 4.2.0."""
 
     port: str | None = None
-    """Port number."""
+    """Port or range of ports as text; can be None."""
     protocol: VirtualPrivateCloudNetworkPolicyRulePortProtocol
-    """Network protocol."""
+    """Protocol to match: `TCP`, `UDP` or `ICMP`."""
 
 
 class VirtualPrivateCloudNetworkPolicyRuleType(OpenEnum):
@@ -55,15 +55,15 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     ports: list[NestedVirtualPrivateCloudNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
-    """Security group concerned."""
+    """Security group whose VMs the rule matches; None for other types."""
     security_group_id: str | None = None
-    """Id of the security group."""
+    """Id of the security group whose VMs the rule matches; None for other types."""
     selector: list[NestedLabel] | None = None
     """Labels that select the VMs which the rule matches."""
     selector_ids: list[str] | None = None
     """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     type: VirtualPrivateCloudNetworkPolicyRuleType
-    """Kind of the resource; the enum lists the values."""
+    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
 
 
 class NestedVirtualPrivateCloudSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
@@ -72,9 +72,9 @@ class NestedVirtualPrivateCloudSecurityPolicyApply(Struct, kw_only=True, frozen=
     communicable: bool
     """Whether the protected VMs may communicate with each other."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
-    """Security group concerned."""
+    """Security group whose VMs are protected; can be None."""
     security_group_id: str
-    """Id of the security group."""
+    """Id of the security group whose VMs are protected."""
 
 
 class VirtualPrivateCloudSecurityPolicyMode(OpenEnum):
@@ -108,4 +108,4 @@ class VirtualPrivateCloudSecurityPolicy(
     policy_mode: VirtualPrivateCloudSecurityPolicyMode | None = None
     """`WORK` enforces the policy; `MONITOR` does not enforce it yet."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the security policy belongs to."""

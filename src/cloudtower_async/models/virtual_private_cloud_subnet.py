@@ -44,9 +44,12 @@ class VirtualPrivateCloudSubnet(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the VPC subnet."""
     route_table: NestedVirtualPrivateCloudRouteTable
+    """Route table that the subnet uses."""
     total_ip_count: int | None = None
+    """Number of IP addresses in the subnet; None if not reported."""
     unused_ip_count: int | None = None
+    """Number of IP addresses that are free; None if not reported."""
     vpc: NestedVirtualPrivateCloud
-    """Virtual private cloud concerned."""
+    """VPC that the subnet belongs to."""

@@ -15,7 +15,7 @@ class DeleteVlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted virtual network."""
 
 
 class Vlan(
@@ -26,9 +26,9 @@ class Vlan(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
-    """IPv4 address of the gateway."""
+    """IPv4 address of the gateway; None without one."""
     gateway_subnetmask: str | None = None
-    """Subnet mask of the gateway's network, such as `255.255.255.0`."""
+    """Subnet mask of the gateway's network; None without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     labels: list[NestedLabel] | None = None
@@ -36,21 +36,26 @@ class Vlan(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mode_type: VlanModeType | None = None
+    """How traffic is tagged: `VLAN_ACCESS` (one VLAN), `VLAN_TRUNK` (several), `VXLAN` or `GENEVE`; None if unknown."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual network."""
     network_ids: list[str]
-    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
+    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; `0-4095` allows all."""
     qos_burst: float | None = None  # since 4.4.0
+    """Burst allowance of the QoS policy; None without one. Unit not documented here; calls that set it default to bytes."""
     qos_max_bandwidth: float | None = None
+    """Maximum bandwidth of the QoS policy in bytes per second; None without one."""
     qos_min_bandwidth: float | None = None
+    """Bandwidth reserved by the QoS policy in bytes per second; None without one."""
     qos_priority: int | None = None
+    """Priority of the QoS policy from 0 to 100; None without one."""
     subnetmask: str | None = None
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask of the network; None without one."""
     type: NetworkType
-    """Kind of the resource; the enum lists the values."""
+    """What the network is for, such as `VM`, `MANAGEMENT`, `STORAGE` or `MIGRATION`."""
     vds: NestedVds
-    """Virtual distributed switch."""
+    """Virtual distributed switch that carries the network."""
     vlan_id: int
-    """VLAN ID from 0 to 4095."""
+    """VLAN ID of an access network, from 0 to 4095."""
     vm_nics: list[NestedVmNic] | None = None
-    """Virtual NICs of the VM."""
+    """Virtual NICs connected to the network."""

@@ -28,15 +28,19 @@ class VmDisk(Struct, kw_only=True, frozen=True, gc=False):
     bus: Bus
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     cloud_init_image_name: str | None = None
+    """Name of the cloud-init image; None for other disks."""
     cloud_init_image_path: str | None = None
+    """Path of the cloud-init image; None for other disks."""
     device: str | None = None
+    """Device name in the guest, as VM tools report it; None if unknown."""
     disabled: bool | None = None
-    """True if the feature or device is switched off."""
+    """True if the CD-ROM drive is disabled; None for disks."""
     elf_image: NestedElfImage | None = None
-    """ISO image in the drive; None if the drive holds none."""
+    """ISO image in the CD-ROM drive; None if it holds none."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier of the virtual disk; can change when CloudTower syncs. Find a disk by VM and volume."""
     key: int | None = None
+    """Key of the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
@@ -46,14 +50,18 @@ class VmDisk(Struct, kw_only=True, frozen=True, gc=False):
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     serial: str | None = None
-    """Serial number."""
+    """Serial number that the guest sees; None if unknown."""
     svt_image: NestedSvtImage | None = None
+    """VM tools image in the CD-ROM drive; None if it holds none."""
     type: VmDiskType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of the device: `DISK` or `CD_ROM`."""
     unsafe_image_path: str | None = None
+    """Path of the image file; None without one."""
     unsafe_image_uuid: str | None = None
+    """UUID of the image; None without one."""
     unsafe_provision: str | None = None
+    """Format of the disk; None if unknown."""
     vm: NestedVm
-    """VM that the resource belongs to."""
+    """VM that the disk belongs to."""
     vm_volume: NestedVmVolume | None = None
-    """Virtual volume concerned."""
+    """Volume behind the disk; None for a CD-ROM drive."""

@@ -21,8 +21,10 @@ class VmEntityFilterResult(
     """Since CloudTower 3.0.0."""
 
     entity_filter: NestedEntityFilter
+    """Resource optimization rule that found the VM."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     result: list[float]
+    """Value of each condition for the VM; units depend on the metrics of the rule."""
     vm: NestedVm
-    """VM that the resource belongs to."""
+    """VM that the rule found."""

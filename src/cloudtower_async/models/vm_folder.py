@@ -11,21 +11,21 @@ class DeleteVmFolder(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted folder."""
 
 
 class VmFolder(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the folder belongs to."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the folder on its cluster; None if unknown."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the folder (VM group)."""
     vm_num: int | None = None
-    """Number of VMs."""
+    """Number of VMs in the folder; None if unknown."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs in the folder."""

@@ -17,63 +17,69 @@ class NestedVirtualPrivateCloudNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.1.0."""
 
     floating_ip: NestedVirtualPrivateCloudFloatingIp | None = None  # since 4.3.0
+    """Floating IP bound to the NIC; None without one."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_addresses: list[str] | None = None  # since 4.3.0
-    """IP addresses as a list of texts."""
+    """IP addresses of the NIC in the VPC subnet."""
     local_id: str | None = None  # since 4.3.0
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     vpc: NestedVirtualPrivateCloud | None = None  # since 4.3.0
-    """Virtual private cloud concerned."""
+    """Virtual private cloud that the NIC is connected to."""
     vpc_subnet: NestedVirtualPrivateCloudSubnet | None = None  # since 4.3.0
-    """VPC subnet concerned."""
+    """VPC subnet that the NIC is connected to."""
 
 
 class VmNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     dpi_enabled: bool | None = None  # since 4.8.0
-    """True if deep packet inspection is on."""
+    """True if deep packet inspection is on; None if unknown."""
     egress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of outgoing traffic in bits."""
+    """Burst allowance of outgoing traffic in bits; None without a limit."""
     egress_rate_limit_enabled: bool | None = None  # since 3.3.0
-    """True if outgoing traffic is limited."""
+    """True if outgoing traffic is limited; None if unknown."""
     egress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of outgoing traffic in bits per second."""
+    """Limit of outgoing traffic in bits per second; None without a limit."""
     enabled: bool | None = None
-    """True if the feature or device is switched on."""
+    """True if the NIC is connected; None if unknown."""
     gateway: str | None = None
-    """IPv4 address of the gateway."""
+    """IPv4 gateway of the NIC; None or empty without one."""
     guest_info_ip_addresses: list[str] | None = None  # since 4.8.0
+    """IPv4 addresses that VM tools report; empty until they do, 1 to 3 minutes after the start."""
     guest_info_ip_addresses_v6: list[str] | None = None  # since 4.8.0
+    """IPv6 addresses that VM tools report."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier of the NIC; can change when CloudTower syncs. Find a NIC by VM and MAC address."""
     ingress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of incoming traffic in bits."""
+    """Burst allowance of incoming traffic in bits; None without a limit."""
     ingress_rate_limit_enabled: bool | None = None  # since 3.3.0
-    """True if incoming traffic is limited."""
+    """True if incoming traffic is limited; None if unknown."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of incoming traffic in bits per second."""
+    """Limit of incoming traffic in bits per second; None without a limit."""
     interface_id: str | None = None
+    """Id of the port in the virtual switch; None if unknown."""
     ip_address: str | None = None
-    """IPv4 address."""
+    """IPv4 address of the NIC; None or empty without one."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mac_address: str | None = None
-    """MAC address of the NIC."""
+    """MAC address of the NIC; None if unknown."""
     mirror: bool | None = None
-    """True if the NIC receives mirrored traffic."""
+    """True if the NIC receives mirrored traffic; None if unknown."""
     model: VmNicModel | None = None
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`; None if unknown."""
     nic: NestedNic | None = None
+    """Physical NIC behind an SR-IOV NIC; None for others."""
     order: int | None = None
+    """Position of the NIC in its VM; None if unknown."""
     subnet_mask: str | None = None
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask of the NIC; None or empty without one."""
     type: VmNicType | None = None  # since 4.1.0
-    """Kind of the resource; the enum lists the values."""
+    """Kind of network: `VLAN` or `VPC`; None if unknown."""
     vlan: NestedVlan | None = None
-    """VM network that the NIC is connected to."""
+    """VM network that the NIC is connected to; None without one."""
     vm: NestedVm
-    """VM that the resource belongs to."""
+    """VM that the NIC belongs to."""
     vpc_nic: NestedVirtualPrivateCloudNic | None = None  # since 4.1.0
-    """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
+    """Settings in a virtual private cloud; None for a VLAN NIC."""

@@ -14,7 +14,7 @@ class DeleteVmPlacementGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted group."""
 
 
 class VmPlacementGroupUsage(OpenEnum):
@@ -38,11 +38,11 @@ class VmPlacementGroup(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the group belongs to."""
     description: str
     """Free text for people; an empty text means no description."""
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True if the group is in force."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
@@ -54,15 +54,24 @@ class VmPlacementGroup(
     local_updated_at: str
     """Time of the last update as ISO 8601 UTC text."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the group; must not be taken."""
     usage: VmPlacementGroupUsage | None = None  # since 4.8.0
+    """System use of the group: `SVM` for service VMs; None for an ordinary group."""
     vm_host_must_enabled: bool
+    """True if the rule for required hosts is in force."""
     vm_host_must_host_uuids: list[NestedHost] | None = None
+    """Hosts of the rule for required hosts."""
     vm_host_must_policy: bool
+    """True if the VMs must run on the hosts of the rule, False if they must not."""
     vm_host_prefer_enabled: bool
+    """True if the rule for preferred hosts is in force."""
     vm_host_prefer_host_uuids: list[NestedHost] | None = None
+    """Hosts of the rule for preferred hosts."""
     vm_host_prefer_policy: bool
+    """True if the VMs should run on the hosts of the rule, False if they should not."""
     vm_vm_policy: VmVmPolicy
+    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
     vm_vm_policy_enabled: bool
+    """True if `vm_vm_policy` is in force."""
     vms: list[NestedVm] | None = None
-    """VMs concerned."""
+    """VMs of the group."""

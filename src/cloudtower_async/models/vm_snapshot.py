@@ -24,30 +24,30 @@ class DeleteVmSnapshot(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted snapshot."""
 
 
 class NestedFrozenNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool | None = None
-    """True if the feature or device is switched on."""
+    """True if the NIC was connected; None if unknown."""
     gateway: str
-    """IPv4 address of the gateway."""
+    """IPv4 gateway that was configured; empty without one."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position of the NIC in the VM."""
     ip_address: str
-    """IPv4 address."""
+    """IPv4 address that was configured; empty without one."""
     mac_address: str
-    """MAC address of the NIC."""
+    """MAC address of the NIC; empty without one."""
     mirror: bool | None = None
     """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`; None if unknown."""
     subnet_mask: str
-    """Subnet mask, such as `255.255.255.0`."""
+    """Subnet mask that was configured; empty without one."""
     vlan: NestedFrozenVlan
-    """VM network that the NIC is connected to."""
+    """VM network of the NIC at that time."""
 
 
 class VmSnapshot(
@@ -58,13 +58,13 @@ class VmSnapshot(
     clock_offset: VmClockOffset
     """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that stores the snapshot."""
     consistent_type: ConsistentType
     """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
     cpu: NestedCpu
-    """CPU layout: sockets and cores per socket."""
+    """CPU layout of the VM at the time of the snapshot."""
     cpu_model: str
-    """CPU model that the guest sees."""
+    """CPU model of the VM at the time of the snapshot."""
     description: str
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -82,7 +82,7 @@ class VmSnapshot(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Time of the snapshot as ISO 8601 UTC text; None if unknown."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     max_bandwidth: int | None = None
@@ -94,20 +94,20 @@ class VmSnapshot(
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory of the VM at the time of the snapshot, in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the snapshot."""
     size: int
-    """Size in bytes."""
+    """Logical space that the snapshot takes, in bytes."""
     snapshot_group: NestedSnapshotGroup | None = None
     """Snapshot group that the snapshot belongs to; None if it belongs to none."""
     vcpu: int
-    """Number of vCPUs, cores times sockets."""
+    """Number of vCPUs at the time of the snapshot."""
     vm: NestedVm | None = None
-    """VM that the resource belongs to."""
+    """VM that the snapshot was taken of; None if it was deleted."""
     vm_disks: list[NestedFrozenDisks] | None = None
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks and CD-ROM drives at the time of the snapshot."""
     vm_nics: list[NestedFrozenNic] | None = None
-    """Virtual NICs of the VM."""
+    """NICs at the time of the snapshot."""
     win_opt: bool
     """True if optimizations for Windows guests are on."""

@@ -23,28 +23,28 @@ class DeleteVmTemplate(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted template."""
 
 
 class NestedTemplateNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool | None = None
-    """True if the feature or device is switched on."""
+    """True if the NIC is connected; None if unknown."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position of the NIC in the template."""
     ip_address: str | None = None
-    """IPv4 address."""
+    """IPv4 address of the NIC; None or empty without one."""
     mac_address: str | None = None
-    """MAC address of the NIC."""
+    """MAC address of the NIC; None or empty without one."""
     mirror: bool | None = None
     """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
-    """Model name of the hardware."""
+    """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`; None if unknown."""
     type: VmNicType | None = None  # since 4.3.0
-    """Kind of the resource; the enum lists the values."""
+    """Kind of network: `VLAN` or `VPC`; None if unknown."""
     vlan: NestedFrozenVlan
-    """VM network that the NIC is connected to."""
+    """VM network of the NIC."""
     vpc_nic: NestedTemplateVpcNic | None = None  # since 4.3.0
     """Settings of the NIC in a virtual private cloud; None for a VLAN NIC."""
 
@@ -57,14 +57,15 @@ class VmTemplate(
     clock_offset: VmClockOffset
     """Base of the virtual hardware clock: `UTC` or `LOCALTIME`."""
     cloud_init_supported: bool
-    """True if the guest supports cloud-init."""
+    """True if VMs created from the template can be set up by cloud-init."""
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that stores the template."""
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
+    """Content library template that this one belongs to; None without one."""
     cpu: NestedCpu
     """CPU layout: sockets and cores per socket."""
     cpu_model: str
-    """CPU model that the guest sees."""
+    """CPU model of VMs created from the template."""
     description: str
     """Free text for people; an empty text means no description."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -92,18 +93,18 @@ class VmTemplate(
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory size in bytes, unless `memory_unit` is given where the call has one."""
+    """Memory of VMs created from the template, in bytes."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the template."""
     size: int
-    """Size in bytes."""
+    """Size of the template in bytes."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     video_type: str | None = None
     """Type of the virtual graphics card."""
     vm_disks: list[NestedFrozenDisks] | None = None
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Disks and CD-ROM drives of the template."""
     vm_nics: list[NestedTemplateNic] | None = None
-    """Virtual NICs of the VM."""
+    """NICs of the template."""
     win_opt: bool
     """True if optimizations for Windows guests are on."""

@@ -16,7 +16,7 @@ class DeleteVmVolume(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Id of the deleted volume."""
 
 
 class VmVolumeType(OpenEnum):
@@ -34,7 +34,7 @@ class VmVolume(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that stores the volume."""
     description: str | None = None
     """Free text for people; an empty text means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType
@@ -64,26 +64,28 @@ class VmVolume(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     lun: NestedIscsiLun | None = None
+    """LUN that backs the volume; None if unknown."""
     mounting: bool
+    """True if the volume is mounted in a VM."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the volume."""
     path: str
-    """Path of the resource."""
+    """Path of the backing LUN, as the hypervisor uses it."""
     resident_in_cache: bool | None = None  # since 4.7.0
     """True to keep the volume in the fast tier (pinned to cache)."""
     sharing: bool
-    """Whether several VMs may attach the volume at the same time."""
+    """True if several VMs may mount the volume at the same time."""
     size: int
-    """Size in bytes."""
+    """Provisioned size of the volume in bytes."""
     type: VmVolumeType | None = None
-    """Kind of the resource; the enum lists the values."""
+    """How the hypervisor reaches the volume: `KVM_VOLUME` or `KVM_VOLUME_ISCSI`; None if unknown."""
     unique_logical_size: float | None = None  # since 4.1.0
     """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
     unique_size: int | None = None
     """Space used by this resource alone, in bytes."""
     used_size: int | None = None  # since 4.6.0
-    """Space in use in bytes."""
+    """Storage space in use in bytes; None if unknown."""
     used_size_usage: float | None = None  # since 4.6.0
-    """Share of the provisioned space in use. Unit not documented."""
+    """Used share of the provisioned size; None if unknown. Unit not documented."""
     vm_disks: list[NestedVmDisk] | None = None
-    """Virtual disks and CD-ROM drives of the VM."""
+    """Virtual disks that mount the volume."""

@@ -37,8 +37,9 @@ class VmVolumeSnapshot(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that holds the snapshot."""
     create_at: str | None = None
+    """Time when the snapshot was taken, as ISO 8601 UTC text; None if not reported."""
     description: str
     """Free text for people; an empty text means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType | None = None  # since 3.3.0
@@ -64,19 +65,22 @@ class VmVolumeSnapshot(
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the volume snapshot."""
     resident_in_cache: bool | None = None  # since 4.7.0
     """True to keep the volume in the fast tier (pinned to cache)."""
     shared_size: float | None = None
-    """Space shared with snapshots or clones, in bytes."""
+    """Space shared with other volumes and snapshots, in bytes; None if not reported."""
     size: float | None = None
-    """Size in bytes."""
+    """Size of the snapshot in bytes; can be a fraction. None if not reported."""
     type: VmVolumeSnapshotType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of volume snapshot."""
     unique_size: float | None = None
-    """Space used by this resource alone, in bytes."""
+    """Space that the snapshot uses alone, in bytes; None if not reported."""
     vm_volume: NestedVmVolume | None = None
-    """Virtual volume concerned."""
+    """Volume from which the snapshot was taken; can be None."""
     volume_sharing: bool | None = None  # since 3.3.0
+    """Whether the volume was shared between VMs; None if not reported."""
     volume_size: float | None = None  # since 3.3.0
+    """Size of the volume when the snapshot was taken, in bytes; None if not reported."""
     zbs_snapshot_uuid: str | None = None
+    """Id of the snapshot in the storage layer (ZBS); None if not reported."""

@@ -10,16 +10,16 @@ class VsphereEsxiAccount(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     host: NestedHost
-    """Host that the resource belongs to or runs on."""
+    """Host on which ESXi runs."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip: str
-    """IP address."""
+    """IP address of the ESXi host."""
     is_valid: bool
     """Whether the stored account works."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     port: int
-    """Port number."""
+    """TCP port of the ESXi API."""
     username: str
-    """User name of the account."""
+    """User name at the ESXi host."""

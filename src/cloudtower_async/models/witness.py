@@ -10,7 +10,7 @@ class Witness(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Stretched cluster that the witness serves."""
     cpu_hz_per_core: int
     """Frequency of one CPU core in Hz."""
     data_ip: str
@@ -20,11 +20,13 @@ class Witness(Struct, kw_only=True, frozen=True, gc=False):
     local_id: str | None = None
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     management_ip: str
-    """IP address in the management network."""
+    """IP address of the witness in the management network."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the witness node."""
     system_data_capacity: int
+    """Capacity of the system disk in bytes."""
     system_used_data_space: int
+    """Space in use on the system disk, in bytes."""
     total_cpu_cores: int
     """Number of physical CPU cores."""
     total_cpu_hz: int

@@ -10,8 +10,10 @@ class WitnessService(Struct, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the service on the witness."""
     role: str
+    """Role of the service as text, such as leader or follower."""
     state: str
-    """Current state; the enum lists the values."""
+    """State of the service as text."""
     state_duration: float
+    """Seconds since the service entered this state."""

@@ -12,17 +12,19 @@ class Zone(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Stretched cluster that the availability zone belongs to."""
     datacenter: NestedDatacenter
+    """Datacenter that the availability zone belongs to."""
     failure_data_space: int | None = None
     """Storage space lost to failures, in bytes."""
     host_num: int | None = None
     """Number of hosts."""
     hosts: list[NestedHost] | None = None
-    """Hosts concerned."""
+    """Hosts in the availability zone."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     is_preferred: bool
+    """Whether this is the preferred zone of the stretched cluster."""
     local_id: str | None = None
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     provisioned_cpu_cores: int | None = None
@@ -30,6 +32,7 @@ class Zone(Struct, kw_only=True, frozen=True, gc=False):
     provisioned_cpu_cores_for_active_vm: int | None = None
     """Number of virtual CPUs of running VMs."""
     provisioned_data_space: int | None = None
+    """Space assigned to volumes in the zone, in bytes; None if not reported."""
     provisioned_memory_bytes: int | None = None
     """Memory provisioned to VMs in bytes."""
     running_vm_num: int | None = None

@@ -12,7 +12,7 @@ class ZoneTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the availability zone belongs to."""
     cluster_topo: NestedClusterTopo
     """Topology of the cluster."""
     id: str

@@ -38,7 +38,7 @@ class BackupRestoreExecution(
     rebuild_network_mapping: list[NestedBackupRestoreExecutionNetworkMapping] | None = None
     """Which network of the target cluster replaces each original network."""
     rebuild_target_cluster: str | None = None
-    """Cluster on which the VM is rebuilt; None for a restore in place."""
+    """Cluster on which the VM is rebuilt; can be None."""
     retry_times: int | None = None
     """Number of retries."""
     startup_after_restore: bool

@@ -12,15 +12,24 @@ class ClusterSettings(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster that holds the resource."""
+    """Cluster that the settings apply to."""
     default_ha: bool | None = None
+    """True if high availability is on by default for new VMs; None if not set."""
     default_storage_policy: VmVolumeElfStoragePolicyType | None = None
+    """Default storage policy of new volumes; None if not set."""
     default_storage_policy_ec_k: int | None = None  # since 4.7.0
+    """Number of data blocks per stripe; None without erasure coding."""
     default_storage_policy_ec_m: int | None = None  # since 4.7.0
+    """Number of parity blocks per stripe; None without erasure coding."""
     default_storage_policy_replica_num: int | None = None  # since 4.7.0
+    """Number of replicas; None with erasure coding."""
     default_storage_policy_stripe_num: int | None = None  # since 4.8.0
+    """Number of stripes; None if not set."""
     default_storage_policy_thin_provision: bool | None = None  # since 4.7.0
+    """True for thin provisioning by default, False for thick; None if not set."""
     enabled_iscsi: bool | None = None
+    """True if the cluster's block storage is offered to other machines over iSCSI."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     vm_recycle_bin: NestedVmRecycleBin | None = None
+    """Settings of the recycle bin; None if not set."""

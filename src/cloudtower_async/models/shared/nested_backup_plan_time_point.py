@@ -18,4 +18,4 @@ class NestedBackupPlanTimePoint(Struct, kw_only=True, frozen=True, gc=False):
     minute: int
     """Minute of the hour from 0 to 59."""
     weekday: WeekdayTypeEnum | None = None
-    """Day of the week; None if the period does not depend on it."""
+    """Day of the week; can be None."""

@@ -16,14 +16,17 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     bus: Bus
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disabled: bool | None = None
-    """True if the feature or device is switched off."""
+    """True if the CD-ROM drive was disabled; None for disks."""
     disk_name: str | None = None
-    """Name of the disk."""
+    """Name of the disk; None without one."""
     elf_image_local_id: str
+    """Local id of the ISO image in the drive; empty without one."""
     image_name: str | None = None
+    """Name of the ISO image in the drive; None without one."""
     index: int
     """Position in the list. Internal field of the server."""
     key: int | None = None
+    """Key of the disk in the VM; None if unknown."""
     max_bandwidth: int | None = None
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
@@ -33,16 +36,22 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str
-    """Path of the resource."""
+    """Path of the data; empty for a drive without an image."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True if the volume was pinned to the fast tier; None if unknown."""
     size: int
-    """Size in bytes."""
+    """Size of the disk in bytes."""
     snapshot_local_id: str | None = None
+    """Name of the LUN snapshot that holds the data; None without one."""
     storage_policy_uuid: str
+    """UUID of the storage policy; empty without one."""
     svt_image_local_id: str
+    """Local id of the VM tools image in the drive; empty without one."""
     type: VmDiskType
-    """Kind of the resource; the enum lists the values."""
+    """Kind of the device: `DISK` or `CD_ROM`."""
     vm_volume_local_id: str
+    """Local id of the volume; empty for a CD-ROM drive."""
     vm_volume_snapshot_uuid: str | None = None
+    """UUID of the volume snapshot; None without one."""
     vm_volume_template_uuid: str | None = None
+    """UUID of the volume template; None without one."""

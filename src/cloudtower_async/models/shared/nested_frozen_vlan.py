@@ -8,10 +8,11 @@ class NestedFrozenVlan(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the virtual network."""
     network_ids: list[str] | None = None  # since 4.5.0
-    """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
+    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; None otherwise."""
     vds_ovs: str
+    """Name of the Open vSwitch bridge."""
     vlan_id: int
     """VLAN ID from 0 to 4095."""
     vlan_local_id: str

@@ -8,11 +8,16 @@ class NestedGpuDriverInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     filename: str | None = None
+    """Path of the kernel module of the driver; None if unknown."""
     name: str | None = None
-    """Name shown in the CloudTower UI."""
+    """Name of the driver; None if unknown."""
     rhelversion: str | None = None
+    """RHEL version that the kernel module was built for; None if unknown."""
     srcversion: str | None = None
+    """Checksum of the kernel module's source; None if unknown."""
     supported: str | None = None
+    """Support status that the kernel module declares; None if unknown."""
     vermagic: str | None = None
+    """Kernel version that the module was built for; None if unknown."""
     version: str | None = None
-    """Version text."""
+    """Version of the driver; None if unknown."""

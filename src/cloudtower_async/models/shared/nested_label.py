@@ -10,5 +10,6 @@ class NestedLabel(Struct, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     key: str | None = None  # since 4.1.0
+    """Key of the label."""
     value: str | None = None  # since 4.1.0
-    """Value that belongs to the name or key."""
+    """Value of the label; None or empty for a label with a key only."""

@@ -20,9 +20,9 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     ports: list[NestedNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
-    """Security group concerned."""
+    """Security group whose VMs the rule matches; None for other types."""
     security_group_id: str | None = None  # since 4.4.0
-    """Id of the security group."""
+    """Id of the security group whose VMs the rule matches; None for other types."""
     selector: list[NestedLabel] | None = None
     """Labels that select the VMs which the rule matches."""
     selector_ids: list[str] | None = None
@@ -30,6 +30,6 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     service_ids: list[str] | None = None  # since 4.6.0
     """Ids of the predefined or custom network services that the rule matches."""
     services: list[NestedNetworkPolicyRuleService] | None = None  # since 4.6.0
-    """Services concerned."""
+    """Network services that the rule matches."""
     type: NetworkPolicyRuleType
-    """Kind of the resource; the enum lists the values."""
+    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""

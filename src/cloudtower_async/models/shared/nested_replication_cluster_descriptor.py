@@ -8,8 +8,8 @@ class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=F
     """Since CloudTower 4.6.0."""
 
     cluster_local_id: str
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     cluster_name: str | None = None
-    """Name of the cluster."""
+    """Name that the cluster has in CloudTower."""
     tower_deploy_id: str | None = None
     """Id of the CloudTower deployment at that site."""

@@ -10,6 +10,6 @@ class NestedReplicationNetworkConfigure(Struct, kw_only=True, frozen=True, gc=Fa
     gateway: str | None = None
     """IPv4 address of the gateway."""
     ip: str
-    """IP address."""
+    """IP address of the VM."""
     subnet_mask: str | None = None
     """Subnet mask, such as `255.255.255.0`."""

@@ -10,9 +10,9 @@ class NestedReplicationNetworkInformation(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.6.0."""
 
     cluster_local_id: str
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     cluster_name: str
-    """Name of the cluster."""
+    """Name that the cluster has in CloudTower."""
     network_ids: list[str] | None = None
     """VLAN ids of a trunk network, as numbers or ranges such as `0-100`."""
     vds_name: str | None = None

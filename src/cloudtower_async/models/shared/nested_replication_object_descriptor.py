@@ -8,11 +8,11 @@ class NestedReplicationObjectDescriptor(Struct, kw_only=True, frozen=True, gc=Fa
     """Since CloudTower 4.6.0."""
 
     cluster_local_id: str
-    """Local id of the cluster."""
+    """The `local_id` of the cluster: its identifier outside CloudTower."""
     cluster_name: str | None = None
-    """Name of the cluster."""
+    """Name that the cluster has in CloudTower."""
     object_local_id: str
-    """Local id of the object."""
+    """The `local_id` of the object: its identifier on the cluster."""
     object_name: str | None = None
     """Name of the object; None if not reported."""
     parent_object_local_id: str | None = None

@@ -10,4 +10,4 @@ class NestedReportTemplate(Struct, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Display name of the report template."""

@@ -8,10 +8,18 @@ class NestedSecurityPolicyStatistics(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.6.0."""
 
     count_reset_timestamp: str | None = None
+    """Time when the counters were reset, as ISO 8601 UTC text; can be None."""
     count_update_timestamp: str | None = None
+    """Time when the counters were updated, as ISO 8601 UTC text; None if not reported."""
     match_allow_count: int | None = None
+    """Number of flows that the policy allowed; None if not reported."""
     match_default_allow_count: int | None = None
+    """Number of flows allowed by the default action; None if not reported."""
     match_default_drop_count: int | None = None
+    """Number of flows dropped by the default action; None if not reported."""
     match_drop_count: int | None = None
+    """Number of flows that the policy dropped; None if not reported."""
     match_whitelist_count: int | None = None
+    """Number of flows allowed by the global allow list; None if not reported."""
     total_count: int | None = None
+    """Number of flows that matched; None if not reported."""

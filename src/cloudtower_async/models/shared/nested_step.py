@@ -10,9 +10,14 @@ class NestedStep(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     current: float | None = None
+    """Amount done so far, in `unit`; None if unknown."""
     finished: bool | None = None
+    """True if the step is complete; None if unknown."""
     key: str | None = None
+    """Name of the step."""
     per_second: float | None = None
+    """Rate in `unit` per second; None if unknown."""
     total: float | None = None
+    """Total amount, in `unit`; None if unknown."""
     unit: StepUnit | None = None
-    """Unit of the values; the enum lists them."""
+    """Unit of `current`, `total` and `per_second`: `BIT`, `BYTE`, `COUNT` or `PERCENT`."""

@@ -8,7 +8,8 @@ class NestedTemplateVpcNic(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.3.0."""
 
     use_floating_ip: bool | None = None  # since 4.5.0
+    """True if the NIC uses a floating IP."""
     vpc_local_id: str
     """Local id of the virtual private cloud."""
     vpc_subnet_local_id: str
-    """Local id of the VPC subnet."""
+    """The `local_id` of the VPC subnet: its identifier outside CloudTower."""

@@ -8,8 +8,12 @@ class NestedVgpuType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     framebuffer: float | None = None
+    """Frame buffer size of a vGPU; None if unknown. Unit not documented."""
     max_instance: int | None = None
+    """Maximum number of vGPUs of this profile on the device; None if unknown."""
     max_resolution: str | None = None
+    """Maximum display resolution; None if unknown."""
     name: str | None = None
-    """Name shown in the CloudTower UI."""
+    """Name of the vGPU profile; None if unknown."""
     vgpu_type_id: str | None = None
+    """Id of the vGPU profile; None if unknown."""

@@ -12,7 +12,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroup(Struct, kw_only=True, frozen=
     """Since CloudTower 4.6.0."""
 
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
-    """Edge gateway group concerned."""
+    """Edge gateways that connect the subnets."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     name: str

@@ -12,8 +12,8 @@ class NestedVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.2.0."""
 
     external_ip: str | None = None
-    """External IP address."""
+    """External IP address of the floating IP; None until it is assigned."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses."""
+    """External IP addresses of the floating IP, per edge gateway."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""

@@ -13,8 +13,10 @@ class NestedVirtualPrivateCloudService(Struct, kw_only=True, frozen=True, gc=Fal
     """Since CloudTower 4.4.0."""
 
     everoute_cluster: NestedEverouteCluster | None = None  # since 4.8.0
-    """Everoute service concerned."""
+    """Everoute service that provides the VPC service."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal_cidr: str | None = None  # since 4.5.0
+    """Subnet for the service's own use, in CIDR notation."""
     tep_ip_pools: list[NestedVirtualPrivateCloudServiceTepIpPool] | None = None  # since 4.5.0
+    """Ranges of IP addresses for the tunnel endpoints of hosts."""

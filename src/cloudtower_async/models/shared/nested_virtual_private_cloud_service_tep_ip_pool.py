@@ -8,9 +8,12 @@ class NestedVirtualPrivateCloudServiceTepIpPool(Struct, kw_only=True, frozen=Tru
     """Since CloudTower 4.5.0."""
 
     display_name: str
+    """Display name of the range."""
     gateway: str
     """IPv4 address of the gateway."""
     ip_end: str
+    """Last IP address of the range."""
     ip_start: str
+    """First IP address of the range."""
     netmask: str
     """Subnet mask, such as `255.255.255.0`."""

@@ -8,6 +8,6 @@ class NestedVmRecycleBin(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
-    """True if the feature or device is switched on."""
+    """True if deleted VMs go to the recycle bin first."""
     retain: int
-    """Retention. Unit not documented."""
+    """Time that VMs stay in the recycle bin, in days."""

@@ -8,6 +8,6 @@ class NestedVpcGatewaysCommonExternalIpsType(Struct, kw_only=True, frozen=True, 
     """Since CloudTower 4.6.0."""
 
     edge_gateway_id: str
-    """Id of the edge gateway."""
+    """Id of the edge gateway that connects the VPC to external networks."""
     external_ip: str | None = None
-    """External IP address."""
+    """External IP address on that edge gateway; None until it is assigned."""

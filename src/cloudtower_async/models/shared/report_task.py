@@ -17,8 +17,10 @@ class ReportTask(Struct, kw_only=True, frozen=True, gc=False, rename={"created_a
     internal: bool
     """True if the system created it for its own use."""
     name: str
-    """Name shown in the CloudTower UI."""
+    """Name of the report."""
     plan_id: str | None = None
+    """Id of the schedule that started the report; can be None."""
     status: TaskStatus
-    """Current status; the enum lists the values."""
+    """State of the report, such as `EXECUTING` or `SUCCESSED`."""
     template: NestedReportTemplate
+    """Template from which the report is made."""

@@ -15,44 +15,48 @@ class Task(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
-    """Parameters of the operation, as the server recorded them."""
+    """Parameters of the task as the server recorded them; their shape depends on the task."""
     cluster: NestedCluster | None = None
-    """Cluster that holds the resource."""
+    """Cluster that the task runs on; None for CloudTower itself."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """What the task does; its language follows the `content-language` header."""
     error_code: str | None = None
-    """Code of the error; None or empty without an error."""
+    """Code of the error; None unless the task failed."""
     error_message: str | None = None
-    """Message of the error; None or empty without an error."""
+    """Message of the error, often nested text with further codes; None unless the task failed."""
     finished_at: str | None = None
     """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier of the task; it can be missing from queries for a moment after the call, and vanish later."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True for a task that the system started itself."""
     key: str | None = None
+    """Key that keeps the same task from being created twice; None without one."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Time at which the task was created, as ISO 8601 UTC text."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     resource_id: str | None = None
-    """Id of the resource concerned; None if it concerns none."""
+    """Id of the resource that the task changes; None if it changes none."""
     resource_mutation: str | None = None
     """Name of the internal mutation that the task runs."""
     resource_rollback_error: str | None = None
+    """Why the changes could not be undone; None without such an error."""
     resource_rollback_retry_count: int | None = None
+    """Number of attempts to undo the changes; None without any."""
     resource_rollbacked: bool | None = None
+    """True if the changes of a failed task were undone; None if nothing was to be undone."""
     resource_type: str | None = None
-    """Type of the resource concerned, such as `Vm`."""
+    """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
     """Internal record of the state, as text."""
     started_at: str | None = None
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Time at which the task started, as ISO 8601 UTC text; None before."""
     status: TaskStatus
-    """Current status; the enum lists the values."""
+    """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` (the server's spelling) or `FAILED`."""
     steps: list[NestedStep]
     """Steps of the task with their progress."""
     type: TaskType | None = None
-    """Kind of the resource; the enum lists the values."""
+    """Service that runs the task, such as `RESOLVER`, `BACKUP` or `REPLICATION`; None if unknown."""
     user: NestedUser | None = None
-    """User who started it."""
+    """User who started the task; None for the system."""

@@ -14,20 +14,22 @@ class UploadTask(
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
-    """Parameters of the operation, as the server recorded them."""
+    """Parameters and results of the upload as the server recorded them, such as the local ids of the image."""
     chunk_size: int
+    """Size of the chunks to send, in bytes."""
     current_chunk: int
+    """Number of the current chunk. Whether counting starts at 0 or 1 is not documented."""
     finished_at: str | None = None
     """End time as ISO 8601 UTC text; None while it is still running."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     resource_type: UploadResourceType
-    """Type of the resource concerned, such as `Vm`."""
+    """What is uploaded, such as `ELF_IMAGE`, `CONTENT_LIBRARY_IMAGE` or `SVT_IMAGE`."""
     size: int
-    """Size in bytes."""
+    """Size of the whole file in bytes."""
     started_at: str | None = None
     """Start time as ISO 8601 UTC text; None before the start."""
     status: UploadTaskStatus
-    """Current status; the enum lists the values."""
+    """`INITIALIZING`, `UPLOADING`, `PAUSED`, `SUCCESSED` (the server's spelling) or `FAILED`."""
     updated_at: str
     """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""

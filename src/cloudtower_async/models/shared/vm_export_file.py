@@ -21,19 +21,24 @@ class VmExportFile(
     """Since CloudTower 3.0.0."""
 
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
+    """Template that the file was exported from; None for a VM or volume."""
     created_at: str
     """Time at which CloudTower created the record, as ISO 8601 UTC text."""
     damaged: bool
+    """True if the file is damaged."""
     data_port_id: str
+    """Id of the data port to download through."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     files: list[VmExportFileFile]
+    """Files of the export."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     storage_cluster_id: str
+    """Id of the cluster that stores the file."""
     type: VmExportFileType
-    """Kind of the resource; the enum lists the values."""
+    """Format of the export: `OVF`, `QCOW2`, `RAW` or `VMDK`."""
     vm: NestedVm | None = None
-    """VM that the resource belongs to."""
+    """VM that the file was exported from; None for a template or volume."""
     vm_volume: NestedVmVolume | None = None
-    """Virtual volume concerned."""
+    """Volume that the file was exported from; None for a VM or template."""

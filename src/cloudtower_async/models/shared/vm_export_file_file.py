@@ -20,9 +20,14 @@ class VmExportFileFile(
     """Since CloudTower 3.0.0."""
 
     file_name: str
+    """Name under which the exported file is downloaded."""
     file_secret: str
+    """Key for downloading the file. Treat it as a secret."""
     file_size: int
+    """Size of the file in bytes."""
     file_uuid: str
+    """UUID that identifies the file for downloads."""
     md5: str
+    """MD5 checksum of the file in hexadecimal."""
     type: VmExportFileType
-    """Kind of the resource; the enum lists the values."""
+    """Format of the file: `OVF`, `QCOW2`, `RAW` or `VMDK`."""
