@@ -46,7 +46,7 @@ def _class(tag: str) -> str:
 def _package(tags: list[tuple[str, str]]) -> str:
     imports = "\n".join(f"    from .{name} import {_class(tag)}" for name, tag in tags)
     properties = "\n".join(
-        f"""    @cached_property
+        f"""    @namespace_property
     def {name}(self) -> {_class(tag)}:
         from .{name} import {_class(tag)}
 
@@ -58,12 +58,15 @@ def _package(tags: list[tuple[str, str]]) -> str:
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtins import property as namespace_property
+
     from ..calls.executor import Executor
 {imports}
+else:
+    from ..calls.registry import namespace_property
 
 
 class Namespaces:

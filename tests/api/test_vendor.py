@@ -221,11 +221,16 @@ def test_names_are_the_vendors() -> None:
     assert theirs - ours == DUPLICATES
 
 
+def _is_member(kind: Any, key: str) -> bool:  # noqa: ANN401 - it has no types
+    return getattr(kind, key) in kind.allowable_values
+
+
 def _vendors_enums() -> dict[str, dict[str, str]]:
     """Name and value of each member of the vendor's enums that answers hold."""
+    classes: list[tuple[str, Any]] = inspect.getmembers(vendor_models, inspect.isclass)
     return {
-        name: {key: value for key, value in vars(kind).items() if value in kind.allowable_values}
-        for name, kind in inspect.getmembers(vendor_models, inspect.isclass)
+        name: {key: getattr(kind, key) for key in dir(kind) if _is_member(kind, key)}
+        for name, kind in classes
         if hasattr(kind, "allowable_values") and hasattr(models, name)
     }
 

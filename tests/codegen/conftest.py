@@ -29,6 +29,7 @@ _SURROUNDINGS = {
     "calls/__init__.py": "",
     "calls/namespace.py": "from cloudtower_async.calls.namespace import Namespace as Namespace",
     "calls/operation.py": "from cloudtower_async.calls.operation import *",
+    "calls/registry.py": "from cloudtower_async.calls.registry import *",
     "calls/executor.py": "from cloudtower_async.calls.executor import Executor as Executor",
 }
 

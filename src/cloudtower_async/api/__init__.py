@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from builtins import property as namespace_property
+
     from ..calls.executor import Executor
     from .alert import AlertNamespace
     from .alert_notifier import AlertNotifierNamespace
@@ -142,6 +143,8 @@ if TYPE_CHECKING:
     from .witness_service import WitnessServiceNamespace
     from .zone import ZoneNamespace
     from .zone_topo import ZoneTopoNamespace
+else:
+    from ..calls.registry import namespace_property
 
 
 class Namespaces:
@@ -149,613 +152,613 @@ class Namespaces:
 
     _executor: Executor
 
-    @cached_property
+    @namespace_property
     def alert(self) -> AlertNamespace:
         from .alert import AlertNamespace
 
         return AlertNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def alert_notifier(self) -> AlertNotifierNamespace:
         from .alert_notifier import AlertNotifierNamespace
 
         return AlertNotifierNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def alert_rule(self) -> AlertRuleNamespace:
         from .alert_rule import AlertRuleNamespace
 
         return AlertRuleNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def api_info(self) -> ApiInfoNamespace:
         from .api_info import ApiInfoNamespace
 
         return ApiInfoNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def application(self) -> ApplicationNamespace:
         from .application import ApplicationNamespace
 
         return ApplicationNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_plan(self) -> BackupPlanNamespace:
         from .backup_plan import BackupPlanNamespace
 
         return BackupPlanNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_plan_execution(self) -> BackupPlanExecutionNamespace:
         from .backup_plan_execution import BackupPlanExecutionNamespace
 
         return BackupPlanExecutionNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_restore_execution(self) -> BackupRestoreExecutionNamespace:
         from .backup_restore_execution import BackupRestoreExecutionNamespace
 
         return BackupRestoreExecutionNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_restore_point(self) -> BackupRestorePointNamespace:
         from .backup_restore_point import BackupRestorePointNamespace
 
         return BackupRestorePointNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_service(self) -> BackupServiceNamespace:
         from .backup_service import BackupServiceNamespace
 
         return BackupServiceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_store_repository(self) -> BackupStoreRepositoryNamespace:
         from .backup_store_repository import BackupStoreRepositoryNamespace
 
         return BackupStoreRepositoryNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def backup_target_execution(self) -> BackupTargetExecutionNamespace:
         from .backup_target_execution import BackupTargetExecutionNamespace
 
         return BackupTargetExecutionNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def brick_topo(self) -> BrickTopoNamespace:
         from .brick_topo import BrickTopoNamespace
 
         return BrickTopoNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def business_host(self) -> BusinessHostNamespace:
         from .business_host import BusinessHostNamespace
 
         return BusinessHostNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def business_host_group(self) -> BusinessHostGroupNamespace:
         from .business_host_group import BusinessHostGroupNamespace
 
         return BusinessHostGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cloud_tower_application(self) -> CloudTowerApplicationNamespace:
         from .cloud_tower_application import CloudTowerApplicationNamespace
 
         return CloudTowerApplicationNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cloud_tower_application_package(self) -> CloudTowerApplicationPackageNamespace:
         from .cloud_tower_application_package import CloudTowerApplicationPackageNamespace
 
         return CloudTowerApplicationPackageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cluster(self) -> ClusterNamespace:
         from .cluster import ClusterNamespace
 
         return ClusterNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cluster_image(self) -> ClusterImageNamespace:
         from .cluster_image import ClusterImageNamespace
 
         return ClusterImageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cluster_settings(self) -> ClusterSettingsNamespace:
         from .cluster_settings import ClusterSettingsNamespace
 
         return ClusterSettingsNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cluster_topo(self) -> ClusterTopoNamespace:
         from .cluster_topo import ClusterTopoNamespace
 
         return ClusterTopoNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def cluster_upgrade_history(self) -> ClusterUpgradeHistoryNamespace:
         from .cluster_upgrade_history import ClusterUpgradeHistoryNamespace
 
         return ClusterUpgradeHistoryNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def consistency_group(self) -> ConsistencyGroupNamespace:
         from .consistency_group import ConsistencyGroupNamespace
 
         return ConsistencyGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def consistency_group_snapshot(self) -> ConsistencyGroupSnapshotNamespace:
         from .consistency_group_snapshot import ConsistencyGroupSnapshotNamespace
 
         return ConsistencyGroupSnapshotNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def content_library_image(self) -> ContentLibraryImageNamespace:
         from .content_library_image import ContentLibraryImageNamespace
 
         return ContentLibraryImageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def content_library_vm_template(self) -> ContentLibraryVmTemplateNamespace:
         from .content_library_vm_template import ContentLibraryVmTemplateNamespace
 
         return ContentLibraryVmTemplateNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def datacenter(self) -> DatacenterNamespace:
         from .datacenter import DatacenterNamespace
 
         return DatacenterNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def deploy(self) -> DeployNamespace:
         from .deploy import DeployNamespace
 
         return DeployNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def discovered_host(self) -> DiscoveredHostNamespace:
         from .discovered_host import DiscoveredHostNamespace
 
         return DiscoveredHostNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def disk(self) -> DiskNamespace:
         from .disk import DiskNamespace
 
         return DiskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def disk_pool(self) -> DiskPoolNamespace:
         from .disk_pool import DiskPoolNamespace
 
         return DiskPoolNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def ecp_license(self) -> EcpLicenseNamespace:
         from .ecp_license import EcpLicenseNamespace
 
         return EcpLicenseNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def elf_data_store(self) -> ElfDataStoreNamespace:
         from .elf_data_store import ElfDataStoreNamespace
 
         return ElfDataStoreNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def elf_image(self) -> ElfImageNamespace:
         from .elf_image import ElfImageNamespace
 
         return ElfImageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def elf_storage_policy(self) -> ElfStoragePolicyNamespace:
         from .elf_storage_policy import ElfStoragePolicyNamespace
 
         return ElfStoragePolicyNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def entity_filter(self) -> EntityFilterNamespace:
         from .entity_filter import EntityFilterNamespace
 
         return EntityFilterNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def everoute_cluster(self) -> EverouteClusterNamespace:
         from .everoute_cluster import EverouteClusterNamespace
 
         return EverouteClusterNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def everoute_license(self) -> EverouteLicenseNamespace:
         from .everoute_license import EverouteLicenseNamespace
 
         return EverouteLicenseNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def everoute_package(self) -> EveroutePackageNamespace:
         from .everoute_package import EveroutePackageNamespace
 
         return EveroutePackageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def global_alert_rule(self) -> GlobalAlertRuleNamespace:
         from .global_alert_rule import GlobalAlertRuleNamespace
 
         return GlobalAlertRuleNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def global_settings(self) -> GlobalSettingsNamespace:
         from .global_settings import GlobalSettingsNamespace
 
         return GlobalSettingsNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def gpu_device(self) -> GpuDeviceNamespace:
         from .gpu_device import GpuDeviceNamespace
 
         return GpuDeviceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def graph(self) -> GraphNamespace:
         from .graph import GraphNamespace
 
         return GraphNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def host(self) -> HostNamespace:
         from .host import HostNamespace
 
         return HostNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def ipmi(self) -> IpmiNamespace:
         from .ipmi import IpmiNamespace
 
         return IpmiNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def iscsi_connection(self) -> IscsiConnectionNamespace:
         from .iscsi_connection import IscsiConnectionNamespace
 
         return IscsiConnectionNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def iscsi_lun(self) -> IscsiLunNamespace:
         from .iscsi_lun import IscsiLunNamespace
 
         return IscsiLunNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def iscsi_lun_snapshot(self) -> IscsiLunSnapshotNamespace:
         from .iscsi_lun_snapshot import IscsiLunSnapshotNamespace
 
         return IscsiLunSnapshotNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def iscsi_target(self) -> IscsiTargetNamespace:
         from .iscsi_target import IscsiTargetNamespace
 
         return IscsiTargetNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def isolation_policy(self) -> IsolationPolicyNamespace:
         from .isolation_policy import IsolationPolicyNamespace
 
         return IsolationPolicyNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def label(self) -> LabelNamespace:
         from .label import LabelNamespace
 
         return LabelNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def license(self) -> LicenseNamespace:
         from .license import LicenseNamespace
 
         return LicenseNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def log_collection(self) -> LogCollectionNamespace:
         from .log_collection import LogCollectionNamespace
 
         return LogCollectionNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def log_service_config(self) -> LogServiceConfigNamespace:
         from .log_service_config import LogServiceConfigNamespace
 
         return LogServiceConfigNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def metrics(self) -> MetricsNamespace:
         from .metrics import MetricsNamespace
 
         return MetricsNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def namespace_group(self) -> NamespaceGroupNamespace:
         from .namespace_group import NamespaceGroupNamespace
 
         return NamespaceGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def network_policy_rule_service(self) -> NetworkPolicyRuleServiceNamespace:
         from .network_policy_rule_service import NetworkPolicyRuleServiceNamespace
 
         return NetworkPolicyRuleServiceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nfs_export(self) -> NfsExportNamespace:
         from .nfs_export import NfsExportNamespace
 
         return NfsExportNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nfs_inode(self) -> NfsInodeNamespace:
         from .nfs_inode import NfsInodeNamespace
 
         return NfsInodeNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nic(self) -> NicNamespace:
         from .nic import NicNamespace
 
         return NicNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def node_topo(self) -> NodeTopoNamespace:
         from .node_topo import NodeTopoNamespace
 
         return NodeTopoNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def ntp(self) -> NtpNamespace:
         from .ntp import NtpNamespace
 
         return NtpNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nvmf_namespace(self) -> NvmfNamespaceNamespace:
         from .nvmf_namespace import NvmfNamespaceNamespace
 
         return NvmfNamespaceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nvmf_namespace_snapshot(self) -> NvmfNamespaceSnapshotNamespace:
         from .nvmf_namespace_snapshot import NvmfNamespaceSnapshotNamespace
 
         return NvmfNamespaceSnapshotNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def nvmf_subsystem(self) -> NvmfSubsystemNamespace:
         from .nvmf_subsystem import NvmfSubsystemNamespace
 
         return NvmfSubsystemNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def observability(self) -> ObservabilityNamespace:
         from .observability import ObservabilityNamespace
 
         return ObservabilityNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def organization(self) -> OrganizationNamespace:
         from .organization import OrganizationNamespace
 
         return OrganizationNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def ovf(self) -> OvfNamespace:
         from .ovf import OvfNamespace
 
         return OvfNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def pci_device(self) -> PciDeviceNamespace:
         from .pci_device import PciDeviceNamespace
 
         return PciDeviceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def pmem_dimm(self) -> PmemDimmNamespace:
         from .pmem_dimm import PmemDimmNamespace
 
         return PmemDimmNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def rack_topo(self) -> RackTopoNamespace:
         from .rack_topo import RackTopoNamespace
 
         return RackTopoNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def registry_service(self) -> RegistryServiceNamespace:
         from .registry_service import RegistryServiceNamespace
 
         return RegistryServiceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def replica_vm(self) -> ReplicaVmNamespace:
         from .replica_vm import ReplicaVmNamespace
 
         return ReplicaVmNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def replication_plan(self) -> ReplicationPlanNamespace:
         from .replication_plan import ReplicationPlanNamespace
 
         return ReplicationPlanNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def replication_service(self) -> ReplicationServiceNamespace:
         from .replication_service import ReplicationServiceNamespace
 
         return ReplicationServiceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def report_task(self) -> ReportTaskNamespace:
         from .report_task import ReportTaskNamespace
 
         return ReportTaskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def report_template(self) -> ReportTemplateNamespace:
         from .report_template import ReportTemplateNamespace
 
         return ReportTemplateNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def resource_change(self) -> ResourceChangeNamespace:
         from .resource_change import ResourceChangeNamespace
 
         return ResourceChangeNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def security_group(self) -> SecurityGroupNamespace:
         from .security_group import SecurityGroupNamespace
 
         return SecurityGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def security_policy(self) -> SecurityPolicyNamespace:
         from .security_policy import SecurityPolicyNamespace
 
         return SecurityPolicyNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def smtp_server(self) -> SmtpServerNamespace:
         from .smtp_server import SmtpServerNamespace
 
         return SmtpServerNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def snapshot_group(self) -> SnapshotGroupNamespace:
         from .snapshot_group import SnapshotGroupNamespace
 
         return SnapshotGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def snapshot_plan(self) -> SnapshotPlanNamespace:
         from .snapshot_plan import SnapshotPlanNamespace
 
         return SnapshotPlanNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def snapshot_plan_task(self) -> SnapshotPlanTaskNamespace:
         from .snapshot_plan_task import SnapshotPlanTaskNamespace
 
         return SnapshotPlanTaskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def snmp_transport(self) -> SnmpTransportNamespace:
         from .snmp_transport import SnmpTransportNamespace
 
         return SnmpTransportNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def snmp_trap_receiver(self) -> SnmpTrapReceiverNamespace:
         from .snmp_trap_receiver import SnmpTrapReceiverNamespace
 
         return SnmpTrapReceiverNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def svt_image(self) -> SvtImageNamespace:
         from .svt_image import SvtImageNamespace
 
         return SvtImageNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def sync_replication_plan(self) -> SyncReplicationPlanNamespace:
         from .sync_replication_plan import SyncReplicationPlanNamespace
 
         return SyncReplicationPlanNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def system_audit_log(self) -> SystemAuditLogNamespace:
         from .system_audit_log import SystemAuditLogNamespace
 
         return SystemAuditLogNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def table_reporter(self) -> TableReporterNamespace:
         from .table_reporter import TableReporterNamespace
 
         return TableReporterNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def task(self) -> TaskNamespace:
         from .task import TaskNamespace
 
         return TaskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def upload_task(self) -> UploadTaskNamespace:
         from .upload_task import UploadTaskNamespace
 
         return UploadTaskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def usb_device(self) -> UsbDeviceNamespace:
         from .usb_device import UsbDeviceNamespace
 
         return UsbDeviceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def user(self) -> UserNamespace:
         from .user import UserNamespace
 
         return UserNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def user_audit_log(self) -> UserAuditLogNamespace:
         from .user_audit_log import UserAuditLogNamespace
 
         return UserAuditLogNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def user_role_next(self) -> UserRoleNextNamespace:
         from .user_role_next import UserRoleNextNamespace
 
         return UserRoleNextNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def v2_everoute_license(self) -> V2EverouteLicenseNamespace:
         from .v2_everoute_license import V2EverouteLicenseNamespace
 
         return V2EverouteLicenseNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vcenter_account(self) -> VcenterAccountNamespace:
         from .vcenter_account import VcenterAccountNamespace
 
         return VcenterAccountNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vds(self) -> VdsNamespace:
         from .vds import VdsNamespace
 
         return VdsNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def view(self) -> ViewNamespace:
         from .view import ViewNamespace
 
         return ViewNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud(self) -> VirtualPrivateCloudNamespace:
         from .virtual_private_cloud import VirtualPrivateCloudNamespace
 
         return VirtualPrivateCloudNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_cluster_binding(self) -> VirtualPrivateCloudClusterBindingNamespace:
         from .virtual_private_cloud_cluster_binding import (
             VirtualPrivateCloudClusterBindingNamespace,
@@ -763,13 +766,13 @@ class Namespaces:
 
         return VirtualPrivateCloudClusterBindingNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_edge_gateway(self) -> VirtualPrivateCloudEdgeGatewayNamespace:
         from .virtual_private_cloud_edge_gateway import VirtualPrivateCloudEdgeGatewayNamespace
 
         return VirtualPrivateCloudEdgeGatewayNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_edge_gateway_group(
         self,
     ) -> VirtualPrivateCloudEdgeGatewayGroupNamespace:
@@ -779,7 +782,7 @@ class Namespaces:
 
         return VirtualPrivateCloudEdgeGatewayGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_external_subnet(self) -> VirtualPrivateCloudExternalSubnetNamespace:
         from .virtual_private_cloud_external_subnet import (
             VirtualPrivateCloudExternalSubnetNamespace,
@@ -787,7 +790,7 @@ class Namespaces:
 
         return VirtualPrivateCloudExternalSubnetNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_external_subnet_group(
         self,
     ) -> VirtualPrivateCloudExternalSubnetGroupNamespace:
@@ -797,37 +800,37 @@ class Namespaces:
 
         return VirtualPrivateCloudExternalSubnetGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_floating_ip(self) -> VirtualPrivateCloudFloatingIpNamespace:
         from .virtual_private_cloud_floating_ip import VirtualPrivateCloudFloatingIpNamespace
 
         return VirtualPrivateCloudFloatingIpNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_nat_gateway(self) -> VirtualPrivateCloudNatGatewayNamespace:
         from .virtual_private_cloud_nat_gateway import VirtualPrivateCloudNatGatewayNamespace
 
         return VirtualPrivateCloudNatGatewayNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_route_table(self) -> VirtualPrivateCloudRouteTableNamespace:
         from .virtual_private_cloud_route_table import VirtualPrivateCloudRouteTableNamespace
 
         return VirtualPrivateCloudRouteTableNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_router_gateway(self) -> VirtualPrivateCloudRouterGatewayNamespace:
         from .virtual_private_cloud_router_gateway import VirtualPrivateCloudRouterGatewayNamespace
 
         return VirtualPrivateCloudRouterGatewayNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_security_group(self) -> VirtualPrivateCloudSecurityGroupNamespace:
         from .virtual_private_cloud_security_group import VirtualPrivateCloudSecurityGroupNamespace
 
         return VirtualPrivateCloudSecurityGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_security_policy(self) -> VirtualPrivateCloudSecurityPolicyNamespace:
         from .virtual_private_cloud_security_policy import (
             VirtualPrivateCloudSecurityPolicyNamespace,
@@ -835,109 +838,109 @@ class Namespaces:
 
         return VirtualPrivateCloudSecurityPolicyNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def virtual_private_cloud_subnet(self) -> VirtualPrivateCloudSubnetNamespace:
         from .virtual_private_cloud_subnet import VirtualPrivateCloudSubnetNamespace
 
         return VirtualPrivateCloudSubnetNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vlan(self) -> VlanNamespace:
         from .vlan import VlanNamespace
 
         return VlanNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm(self) -> VmNamespace:
         from .vm import VmNamespace
 
         return VmNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_disk(self) -> VmDiskNamespace:
         from .vm_disk import VmDiskNamespace
 
         return VmDiskNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_entity_filter_result(self) -> VmEntityFilterResultNamespace:
         from .vm_entity_filter_result import VmEntityFilterResultNamespace
 
         return VmEntityFilterResultNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_export_file(self) -> VmExportFileNamespace:
         from .vm_export_file import VmExportFileNamespace
 
         return VmExportFileNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_folder(self) -> VmFolderNamespace:
         from .vm_folder import VmFolderNamespace
 
         return VmFolderNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_nic(self) -> VmNicNamespace:
         from .vm_nic import VmNicNamespace
 
         return VmNicNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_placement_group(self) -> VmPlacementGroupNamespace:
         from .vm_placement_group import VmPlacementGroupNamespace
 
         return VmPlacementGroupNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_snapshot(self) -> VmSnapshotNamespace:
         from .vm_snapshot import VmSnapshotNamespace
 
         return VmSnapshotNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_template(self) -> VmTemplateNamespace:
         from .vm_template import VmTemplateNamespace
 
         return VmTemplateNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_volume(self) -> VmVolumeNamespace:
         from .vm_volume import VmVolumeNamespace
 
         return VmVolumeNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vm_volume_snapshot(self) -> VmVolumeSnapshotNamespace:
         from .vm_volume_snapshot import VmVolumeSnapshotNamespace
 
         return VmVolumeSnapshotNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def vsphere_esxi_account(self) -> VsphereEsxiAccountNamespace:
         from .vsphere_esxi_account import VsphereEsxiAccountNamespace
 
         return VsphereEsxiAccountNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def witness(self) -> WitnessNamespace:
         from .witness import WitnessNamespace
 
         return WitnessNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def witness_service(self) -> WitnessServiceNamespace:
         from .witness_service import WitnessServiceNamespace
 
         return WitnessServiceNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def zone(self) -> ZoneNamespace:
         from .zone import ZoneNamespace
 
         return ZoneNamespace(self._executor)
 
-    @cached_property
+    @namespace_property
     def zone_topo(self) -> ZoneTopoNamespace:
         from .zone_topo import ZoneTopoNamespace
 

@@ -89,8 +89,27 @@ def require_operation(asker: str, method: object) -> Operation[object]:
 def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: ANN401 - a method
     """Return the method of a namespace that calls an operation by this executor."""
     namespace, _, method = called.name.partition(".")
+    return getattr(namespace_class(namespace)(executor), method)
+
+
+def namespace_class(namespace: str) -> type[Namespace]:
+    """Return the class of a namespace: `VmNamespace` for ``"vm"``."""
     class_name = "".join(map(str.capitalize, namespace.split("_"))) + "Namespace"
-    return getattr(getattr(_module(namespace), class_name)(executor), method)
+    found: type[Namespace] = getattr(_module(namespace), class_name)
+    return found
+
+
+class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
+    """Attribute of a session for a namespace, created at first use.
+
+    On the class of the session, it is the class of the namespace, so that
+    ``create_autospec(Cloudtower)`` knows the methods. For type checkers it is a property.
+    """
+
+    def __get__(self, instance: object, owner: type[object] | None = None) -> Any:  # noqa: ANN401
+        if instance is None:
+            return namespace_class(self.func.__name__)
+        return super().__get__(instance, owner)
 
 
 def namespaces() -> list[str]:

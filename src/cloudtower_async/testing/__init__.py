@@ -1,6 +1,7 @@
-"""A simulated CloudTower, for tests of whatever talks to one.
+"""Tools for tests of code that uses the package: a simulated CloudTower, and made-up structs.
 
-Needs nothing but the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``
+Both need nothing but the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``,
+``make(models.Vm, name="web-1")``.
 
 pytest loads the plugin in here at every start, so each name is loaded when it is first used.
 """
@@ -11,13 +12,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..calls.samples import make
     from ..simulator.clock import Clock
     from ..simulator.fleet.fleet import FleetSize
     from ..simulator.server.request_parser import Request
     from ..simulator.simulator import Simulator
     from ..simulator.tasks import Failure
 
-__all__ = ["Clock", "Failure", "FleetSize", "Request", "Simulator"]
+__all__ = ["Clock", "Failure", "FleetSize", "Request", "Simulator", "make"]
 
 _HOMES = {
     "Clock": "cloudtower_async.simulator.clock",
@@ -25,6 +27,7 @@ _HOMES = {
     "FleetSize": "cloudtower_async.simulator.fleet.fleet",
     "Request": "cloudtower_async.simulator.server.request_parser",
     "Simulator": "cloudtower_async.simulator.simulator",
+    "make": "cloudtower_async.calls.samples",
 }
 
 if not TYPE_CHECKING:  # to a checker it would mean that any name is there
