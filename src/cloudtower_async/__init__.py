@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .queries.loader import Loader
     from .queries.projection import select_fields
     from .retry.policy import RetryPolicy
+    from .tasks.pending import Pending, PendingAnswer, PendingResource
     from .transport.exchange_log import Exchange, record_exchanges
     from .types import (
         EVERYTHING,
@@ -150,6 +151,9 @@ __all__ = [
     "OpenEnum",
     "OutcomeUnknown",
     "PagingFailed",
+    "Pending",
+    "PendingAnswer",
+    "PendingResource",
     "ProxyFailed",
     "ProxyRefused",
     "RankedMetric",
@@ -213,6 +217,9 @@ _HOMES = {
     "RetryPolicy": ".retry.policy",
     "SessionOptions": ".options",
     "Upload": ".uploads.upload",
+    "Pending": ".tasks.pending",
+    "PendingAnswer": ".tasks.pending",
+    "PendingResource": ".tasks.pending",
     "UploadProgress": ".uploads.upload",
     "Watch": ".watch.view",
     "WatchEvent": ".watch.view",

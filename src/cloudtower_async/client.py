@@ -19,7 +19,7 @@ from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
-from .types import ContentLanguage
+from .types import ContentLanguage, WithTask
 from .validators import (
     check_option,
     check_seconds,
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from .models import Metric, Task
     from .options import EnvironmentOptions, SessionOptions
     from .queries.loader import Loader
+    from .tasks.pending import Pending
     from .tasks.waiter import Waitable
-    from .types import Everything, Fetched, RawResponse, WithTask
+    from .types import Everything, Fetched, RawResponse
     from .uploads.source import Uploadable
     from .uploads.targets import UploadTarget
     from .uploads.upload import Upload, UploadOptions
@@ -481,8 +482,8 @@ class Cloudtower(Namespaces):
 
         Args:
             tasks: Task ids, tasks, answers that carry a ``task_id``, or any nesting of these; or
-                the call of a mutation, not awaited yet. Only read, never changed. An answer that
-                needed no task counts as done.
+                the call of a mutation, not awaited yet; or a `Pending`. Only read, never changed.
+                An answer that needed no task counts as done.
             timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
                 limit.
             interval: Most seconds between polls; the first ones come quicker.
@@ -597,7 +598,7 @@ class Cloudtower(Namespaces):
     @overload
     async def settle(
         self,
-        changed: Awaitable[WithTask[T]] | WithTask[T],
+        changed: Awaitable[WithTask[T]] | WithTask[T] | Pending[T],
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
@@ -634,7 +635,7 @@ class Cloudtower(Namespaces):
         - anything else, such as `BatchHosts`: the answer's data itself, once the tasks have ended.
 
         Args:
-            changed: A call of a mutation, or what it answered with.
+            changed: A call of a mutation, or what it answered with, or a `Pending` of that.
             timeout: Seconds for the waiting after that call, until TaskTimeout or SettleTimeout;
                 None waits without limit.
             interval: Seconds between polls; the first ones come quicker.
@@ -656,7 +657,8 @@ class Cloudtower(Namespaces):
             ResponseDecodeError: The tasks have succeeded, but the answer of the mutation leaves out
                 the id of a resource.
             CallError: The mutation failed, or the resources may not be read.
-            InvalidInput: An argument is not one of these.
+            InvalidInput: An argument is not one of these, or a `Pending` is of another server, or
+                of resources that cannot be read again.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -675,6 +677,34 @@ class Cloudtower(Namespaces):
             interval=interval,
             grace=grace,
         )
+
+    @overload
+    def pending(self, answer: WithTask[T]) -> Pending[T]: ...
+    @overload
+    def pending(self, answer: Iterable[WithTask[T]]) -> Pending[list[T]]: ...
+    def pending(self, answer: object) -> Pending[Any]:
+        """Return what is left to wait for after a mutation, to store it; sends nothing.
+
+        Another process, or this program after a restart, passes it to `settle` or `wait`.
+
+        Args:
+            answer: What a mutation answered with.
+
+        Raises:
+            InvalidInput: It is something else.
+
+        Example:
+            ::
+
+                text = tower.pending(await tower.vm.start_vm(where={"id_in": ids})).to_json()
+                # later, also in another process
+                vms = await tower.settle(Pending.from_json(text))
+        """
+        from .tasks.pending import pending_of
+        from .tasks.settle import answers_in
+
+        answers = answers_in("pending", answer)
+        return pending_of(answers, self.endpoint, single=isinstance(answer, WithTask))
 
     def lock(
         self, *resource_ids: str, timeout: float | None = None

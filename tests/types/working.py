@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from cloudtower_async import models
+from cloudtower_async import Pending, models
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
@@ -31,6 +31,21 @@ async def settled(tower: Cloudtower, data: ExitMaintenanceModeInput) -> None:
     await tower.settle([models.DeleteVm(id="v1")])  # type: ignore[arg-type]
     await tower.settle(tower.vm.get_vms())  # type: ignore[arg-type]
     await tower.settle(started, fail_fast=True)  # type: ignore[call-overload]
+
+
+async def stored(tower: Cloudtower) -> None:
+    """What is pending keeps the type and the form of the answer until it is stored."""
+    started = await tower.vm.start_vm(where={"id": "v1"})
+    assert_type(tower.pending(started), Pending[list[models.Vm]])
+    assert_type(tower.pending(started[0]), Pending[models.Vm])
+    assert_type(await tower.settle(tower.pending(started)), list[models.Vm])
+    assert_type(await tower.settle(tower.pending(started[0])), models.Vm)
+    assert_type(await tower.wait(tower.pending(started)), list[models.Task])
+    vms: list[models.Vm] = await tower.settle(Pending.from_json("{}"))
+    await tower.wait([Pending.from_json("{}"), "t1"])
+    tower.pending(tower.vm.start_vm(where={"id": "v1"}))  # type: ignore[call-overload]
+    tower.pending("t1")  # type: ignore[arg-type]
+    del vms
 
 
 async def locked(tower: Cloudtower) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import anyio
 import msgspec
 
+from .. import models
 from ..api.catalogue import READERS
 from ..calls import registry
 from ..concurrency import map_concurrently
@@ -17,6 +18,7 @@ from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delays
 from ..types import WithTask
 from ..validators import close_calls
+from .pending import Pending, check_endpoint, resources_in
 from .subscription import LAST_POLL, LATE, ObservedTime
 from .waiter import TaskWaiter, check_times
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..calls.executor import Executor
+    from .waiter import Waitable
 
 
 async def settle(
@@ -39,11 +42,19 @@ async def settle(
     check_times("settle", changed, timeout, interval, grace)
     if isinstance(changed, Awaitable):
         changed = await cast("Awaitable[object]", changed)
-    answers = _answers(changed)
+    if isinstance(changed, Pending):
+        pending = cast("Pending[object]", changed)
+        check_endpoint("settle", pending, executor.transport.settings.endpoints)
+        work, single = _stored_work(pending), pending.single
+        tasks: Waitable = pending
+    else:
+        answers = answers_in("settle", changed)
+        work, single = list(map(_work, answers)), isinstance(changed, WithTask)
+        tasks = answers
     deadline = math.inf if timeout is None else anyio.current_time() + timeout
-    await waiter.wait(answers, timeout=timeout, interval=interval, grace=grace)
+    await waiter.wait(tasks, timeout=timeout, interval=interval, grace=grace)
     left = None if timeout is None else max(0.0, deadline - anyio.current_time())
-    readings = _readings(answers, executor, grace)
+    readings = _readings(work, executor, grace)
     with executor.transport.until_closed(left):
         for reading in readings.values():
             await reading.finish(interval)
@@ -59,57 +70,112 @@ async def settle(
     if unsettled:
         raise SettleTimeout(unsettled, timeout, error) from error
     settled: list[object] = []
-    for answer in answers:
+    for part in work:
         found: list[object] = []
-        for resource in _resources(answer):
-            reading_of = readings.get(type(resource))
+        for resource in part.resources:
+            reading_of = readings.get(resource.kind)
             if reading_of is None:
-                found.append(resource)
-            elif (there := reading_of.found.get(cast("Any", resource).id)) is not None:
+                found.append(resource.data)
+            elif (there := reading_of.found.get(resource.id)) is not None:
                 found.append(there)
-        if isinstance(answer.data, list):
+        if part.is_list:
             settled.append(found)
         else:
             settled += found
-    if not isinstance(changed, WithTask):
+    if not single:
         return settled
     if not settled:
-        raise readings[type(answers[0].data)].not_found()
+        raise readings[work[0].resources[0].kind].not_found()
     return settled[0]
 
 
-def _answers(changed: object) -> list[WithTask[object]]:
+class _Resource(NamedTuple):
+    """A resource that a mutation changes.
+
+    Args:
+        kind: Its type in the answer; NoneType: the server left it out.
+        id: Its id; empty: the server left it out, or it cannot be read again.
+        data: The resource itself, as far as it is known.
+    """
+
+    kind: type
+    id: str
+    data: object
+
+
+class _Work(NamedTuple):
+    """The resources that one answer is about, and whether it holds a list of them."""
+
+    resources: list[_Resource]
+    is_list: bool
+
+
+def _work(answer: WithTask[object]) -> _Work:
+    return _Work(
+        [_Resource(type(one), getattr(one, "id", None) or "", one) for one in resources_in(answer)],
+        isinstance(answer.data, list),
+    )
+
+
+def _stored_work(pending: Pending[object]) -> list[_Work]:
+    """Return the work of answers that are not at hand any more.
+
+    Raises:
+        InvalidInput: The resources cannot be read again.
+    """
+    for answer in pending.answers:
+        for one in answer.resources:
+            if one.type is not None and one.type not in READERS:
+                raise InvalidInput(
+                    f"settle: resources of type {one.type!r} cannot be read again; "
+                    "use wait, which returns the ended tasks"
+                )
+    return [
+        _Work(
+            [_Resource(_kind(one.type), one.id or "", None) for one in answer.resources],
+            answer.is_list,
+        )
+        for answer in pending.answers
+    ]
+
+
+def _kind(name: str | None) -> type:
+    if name is None:
+        return type(None)
+    kind: type = getattr(models, name)
+    return kind
+
+
+def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
     """Return the answers of a mutation.
+
+    Args:
+        asker: Method that they were passed to, for the error.
+        changed: One of them, or any number.
 
     Raises:
         InvalidInput: Something else was passed.
     """
     if isinstance(changed, WithTask):
         return [cast("WithTask[object]", changed)]
-    got, remedy = type(changed).__name__, ""
+    got, wrong = type(changed).__name__, changed
     if isinstance(changed, Iterable) and not isinstance(changed, str | Mapping):
         answers = list(cast("Iterable[object]", changed))
-        wrong = [one for one in answers if not isinstance(one, WithTask)]
-        if not wrong:
+        others = [one for one in answers if not isinstance(one, WithTask)]
+        if not others:
             return cast("list[WithTask[object]]", answers)
+        wrong = others[0]
+        got = f"{type(wrong).__name__} in a {got}"
         close_calls(answers)
-        got = f"{type(wrong[0]).__name__} in a {got}"
-        remedy = "; await each call first" if isinstance(wrong[0], Awaitable) else ""
+    close_calls(wrong)
+    remedy = "; await each call first" if isinstance(wrong, Awaitable) else ""
     raise InvalidInput(
-        "settle: expected a call of a mutation that starts tasks, or what it answered with; "
+        f"{asker}: expected a call of a mutation that starts tasks, or what it answered with; "
         f"got {got}{remedy}"
     )
 
 
-def _resources(answer: WithTask[object]) -> list[object]:
-    """Return the resources that an answer is about; some mutations answer with a list of them."""
-    data = answer.data
-    return cast("list[object]", data) if isinstance(data, list) else [data]
-
-
-def _readings(
-    answers: list[WithTask[object]], executor: Executor, grace: float
-) -> dict[type, _Reading]:
+def _readings(work: list[_Work], executor: Executor, grace: float) -> dict[type, _Reading]:
     """Return what is to be read, by type.
 
     Raises:
@@ -117,16 +183,15 @@ def _readings(
     """
     readings: dict[type, _Reading] = {}
     nameless = 0
-    for answer in answers:
-        for resource in _resources(answer):
-            kind = type(resource)
-            if resource is None:
+    for part in work:
+        for kind, identifier, _ in part.resources:
+            if kind is type(None):
                 nameless += 1
             elif kind.__name__ in READERS:
                 if kind not in readings:
                     readings[kind] = _Reading(kind, executor, grace)
-                readings[kind].unsettled[cast("Any", resource).id] = None
-                nameless += not cast("Any", resource).id
+                readings[kind].unsettled[identifier] = None
+                nameless += not identifier
     if nameless:
         raise ResponseDecodeError(
             f"settle: the mutation has succeeded, but its answer leaves out the id of {nameless} "

@@ -11,12 +11,13 @@ import msgspec
 from ..errors import InvalidInput, ResponseDecodeError, TaskError, TasksFailed, TaskTimeout
 from ..models import Task
 from ..validators import check_wait, close_calls
+from .pending import Pending, check_endpoint
 from .poller import TaskPoller
 from .subscription import ENDED, LAST_POLL, LATE, TaskSubscription
 from .task_errors import task_failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from ..calls.executor import Executor
 
@@ -30,10 +31,12 @@ class HasTaskId(Protocol):
         ...
 
 
-Waitable: TypeAlias = "str | Task | HasTaskId | Mapping[str, object] | Iterable[Waitable] | None"
+Waitable: TypeAlias = (
+    "str | Task | HasTaskId | Pending[object] | Mapping[str, object] | Iterable[Waitable] | None"
+)
 """A task, its id, an answer with a ``task_id``, or any nesting of these. None is already done.
 
-Answers of `Cloudtower.request`, which are plain dicts, are accepted as well.
+Answers of `Cloudtower.request`, which are plain dicts, and a `Pending` are accepted as well.
 """
 
 
@@ -59,7 +62,7 @@ class TaskWaiter:
     ) -> list[Task]:
         """Wait until every task has ended; see `Cloudtower.wait`."""
         check_times("wait", waitable, timeout, interval, grace)
-        given = await _tasks_in("wait", waitable)
+        given = await _tasks_in("wait", waitable, self._transport.settings.endpoints)
         self._transport.running_loop()
         pending = [task_id for task_id, task in given.items() if task is None]
         until: Literal["end", "failure"] = "failure" if fail_fast else "end"
@@ -91,7 +94,7 @@ class TaskWaiter:
         """Yield tasks as they end or change; see `Cloudtower.as_completed` and `.progress`."""
         asker = "progress" if every_change else "as_completed"
         check_times(asker, waitable, timeout, interval, grace)
-        given = await _tasks_in(asker, waitable)
+        given = await _tasks_in(asker, waitable, self._transport.settings.endpoints)
         self._transport.running_loop()
         for task in given.values():
             if task is not None:
@@ -143,12 +146,14 @@ def check_times(
         raise
 
 
-async def _tasks_in(asker: str, waitable: Waitable | Awaitable[Waitable]) -> dict[str, Task | None]:
+async def _tasks_in(
+    asker: str, waitable: Waitable | Awaitable[Waitable], endpoints: Sequence[str]
+) -> dict[str, Task | None]:
     """Return the tasks to wait for by id, in order; None for those not known to have ended."""
     given = await waitable if isinstance(waitable, Awaitable) else waitable
     tasks: dict[str, Task | None] = {}
     try:
-        for one in _flat(asker, given):
+        for one in _flat(asker, given, endpoints):
             if isinstance(one, str):
                 tasks.setdefault(one)
             elif not one.id:
@@ -164,20 +169,24 @@ async def _tasks_in(asker: str, waitable: Waitable | Awaitable[Waitable]) -> dic
     return tasks
 
 
-def _flat(asker: str, waitable: object) -> Iterator[str | Task]:
+def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[str | Task]:
     """Flatten a nesting, in order; it is only read, never changed."""
     wrong, kind = waitable, type(waitable).__name__  # unless it is one of these
     if waitable is None:
         return
     if isinstance(waitable, str | Task):
         yield waitable
+    elif isinstance(waitable, Pending):
+        pending = cast("Pending[object]", waitable)
+        check_endpoint(asker, pending, endpoints)
+        yield from pending.task_ids
     elif isinstance(waitable, msgspec.Struct) and "task_id" in waitable.__struct_fields__:
-        yield from _flat(asker, cast("HasTaskId", waitable).task_id)
+        yield from _flat(asker, cast("HasTaskId", waitable).task_id, endpoints)
     elif isinstance(waitable, Mapping) and "task_id" in waitable:
-        yield from _flat(asker, cast("Mapping[str, object]", waitable)["task_id"])
+        yield from _flat(asker, cast("Mapping[str, object]", waitable)["task_id"], endpoints)
     elif isinstance(waitable, Iterable) and not isinstance(waitable, Mapping):
         for part in cast("Iterable[object]", waitable):
-            yield from _flat(asker, part)
+            yield from _flat(asker, part, endpoints)
     else:
         close_calls(wrong)
         remedy = "; await each call first" if isinstance(wrong, Awaitable) else ""

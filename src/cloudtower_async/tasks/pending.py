@@ -1,0 +1,154 @@
+"""What is left to wait for after a mutation, in a form that can be stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+import msgspec
+
+from ..api.catalogue import READERS
+from ..errors import InvalidInput
+from ..types import CODEC_ERRORS, WithTask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class PendingResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A resource that a mutation changes.
+
+    Attributes:
+        type: Name of its struct: ``"Vm"``; None: the server left out the resource.
+        id: Its id; None: the server left it out, or the resource cannot be read again.
+    """
+
+    type: str | None
+    id: str | None
+
+
+class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One answer of a mutation.
+
+    Attributes:
+        task_id: Id of the task; None: the work is done.
+        resources: The resources that the answer is about.
+        is_list: Whether the answer holds a list of them instead of a single one.
+    """
+
+    task_id: str | None
+    resources: tuple[PendingResource, ...]
+    is_list: bool
+
+
+class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left to wait for after a mutation: store it as JSON, and wait in another process.
+
+    Made by `Cloudtower.pending`; accepted by `Cloudtower.settle`, `wait`, `as_completed` and
+    `progress`. It contains no secret, only ids, names of types and the server's address.
+
+    Attributes:
+        endpoint: Root address of the server. A session with another server refuses it.
+        answers: The answers of the mutation, in their order.
+        single: Whether there was a single answer instead of a list of them.
+        version: Format of the JSON.
+    """
+
+    endpoint: str
+    answers: tuple[PendingAnswer, ...]
+    single: bool
+    version: Literal[1] = 1
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """Ids of the tasks, each once; empty if the work needed none."""
+        ids = (answer.task_id for answer in self.answers)
+        return tuple(dict.fromkeys(one for one in ids if one is not None))
+
+    def to_json(self) -> str:
+        """Return it as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Pending[Any]:
+        """Read what `to_json` has written.
+
+        Raises:
+            InvalidInput: The text is something else, or was written by an incompatible version.
+        """
+        try:
+            pending = msgspec.json.decode(text, type=Pending[Any])
+        except CODEC_ERRORS as exc:
+            raise _invalid(str(exc)) from exc
+        if pending.single and len(pending.answers) != 1:
+            raise _invalid(f"single answer expected, got {len(pending.answers)} - at `$.answers`")
+        for place, answer in enumerate(pending.answers):
+            if answer.task_id == "":
+                raise _invalid(f"the id is empty - at `$.answers[{place}].task_id`")
+            if not answer.is_list and len(answer.resources) != 1:
+                raise _invalid(
+                    f"single resource expected, got {len(answer.resources)} - at "
+                    f"`$.answers[{place}].resources`"
+                )
+        return pending
+
+
+def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bool) -> Pending[Any]:
+    """Return what is left to wait for.
+
+    Args:
+        answers: Answers of mutations.
+        endpoint: Root address of the server.
+        single: Whether the mutation answered with a single one.
+    """
+    return Pending(
+        endpoint=endpoint,
+        answers=tuple(
+            PendingAnswer(
+                task_id=answer.task_id,
+                resources=tuple(map(_resource, resources_in(answer))),
+                is_list=isinstance(answer.data, list),
+            )
+            for answer in answers
+        ),
+        single=single,
+    )
+
+
+def resources_in(answer: WithTask[object]) -> list[object]:
+    """Return the resources that an answer is about; some mutations answer with a list of them."""
+    data = answer.data
+    return cast("list[object]", data) if isinstance(data, list) else [data]
+
+
+def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str]) -> None:
+    """Refuse what is pending on another server.
+
+    Args:
+        asker: Method that waits, for the error.
+        pending: What to wait for.
+        endpoints: Root addresses of the session's server.
+
+    Raises:
+        InvalidInput: It belongs to another server.
+    """
+    if pending.endpoint not in endpoints:
+        raise InvalidInput(
+            f"{asker}: endpoint: the tasks are at {pending.endpoint!r}, this session is for "
+            f"{' and '.join(endpoints)}: wait with a session for the former"
+        )
+
+
+def _resource(resource: object) -> PendingResource:
+    if resource is None:
+        return PendingResource(type=None, id=None)
+    name = type(resource).__name__
+    identifier = cast("Any", resource).id if name in READERS else None
+    return PendingResource(type=name, id=identifier or None)
+
+
+def _invalid(why: str) -> InvalidInput:
+    return InvalidInput(
+        f"Pending.from_json: {why}: pass the text that to_json() of the same version returned"
+    )
