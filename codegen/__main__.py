@@ -8,7 +8,17 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import conflicts, emit_api, emit_inputs, emit_models, emit_secrets, history, schema, writing
+from . import (
+    conflicts,
+    emit_api,
+    emit_dates,
+    emit_inputs,
+    emit_models,
+    emit_secrets,
+    history,
+    schema,
+    writing,
+)
 from .history import History
 from .refusals import SchemaError
 from .texts import Texts
@@ -28,7 +38,7 @@ class Generated(NamedTuple):
 
 
 def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False) -> Generated:
-    """Make the text of `api`, `models`, `inputs` and `secret_fields.py`.
+    """Make the text of `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py`.
 
     Documentation comes from the folder `texts` beside the history file.
 
@@ -47,7 +57,10 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
         "inputs": emit_inputs.files(api, extended, texts),
         "api": emit_api.files(api, extended, texts),
     }
-    modules = {"secret_fields.py": emit_secrets.module(api)}
+    modules = {
+        "secret_fields.py": emit_secrets.module(api),
+        "date_fields.py": emit_dates.module(api),
+    }
     for folder, files in (*packages.items(), (".", modules)):
         for path, text in files.items():
             _check_syntax(f"{folder}/{path}", text)
@@ -57,7 +70,7 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
 def generate(
     schema_file: Path, history_file: Path, package: Path, *, allow_removals: bool = False
 ) -> History:
-    """Write `api`, `models`, `inputs` and `secret_fields.py` below `package`.
+    """Write `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py` below `package`.
 
     Returns the history with the version of the schema in it.
 

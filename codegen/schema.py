@@ -22,6 +22,7 @@ class Scalar:
 
     python: str
     bounds: str = ""
+    is_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -337,7 +338,11 @@ class _Reader:
             return Scalar("Any")
         if raw.get("format") in ("binary", "byte"):
             return Scalar("bytes" if raw["format"] == "byte" else "FileContent")
-        return Scalar(_SCALARS[raw.get("type") or refusals.enum_type(raw)], _bounds(raw))
+        return Scalar(
+            _SCALARS[raw.get("type") or refusals.enum_type(raw)],
+            _bounds(raw),
+            raw.get("format") == "date-time",
+        )
 
     def _operation(self, method: str, path: str, item: Raw) -> None:
         described = self._described(method, path, item)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.subprocess  # of git
 yaml: Any = importlib.import_module("yaml")  # it has no types
 
 ROOT = Path(__file__).parent.parent
-GENERATED = re.compile(r"src/cloudtower_async/((api|models|inputs)/|secret_fields\.py)")
+GENERATED = re.compile(r"src/cloudtower_async/((api|models|inputs)/|(secret|date)_fields\.py)")
 HOUSE_FILES = [
     ".editorconfig",
     ".github/ISSUE_TEMPLATE/bug.yml",

@@ -12,6 +12,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .client import Cloudtower
+    from .dates import parse_time
     from .errors import (
         Ambiguous,
         BadRequest,
@@ -196,6 +197,7 @@ __all__ = [
     "WatchEvent",
     "WithTask",
     "__version__",
+    "parse_time",
     "record_exchanges",
     "select_fields",
 ]
@@ -212,6 +214,7 @@ _HOMES = {
     "Change": ".watch.feed",
     "Changes": ".watch.feed",
     "Cloudtower": ".client",
+    "parse_time": ".dates",
     "Exchange": ".transport.exchange_log",
     "Loader": ".queries.loader",
     "RetryPolicy": ".retry.policy",

@@ -6,12 +6,14 @@ import gc
 import logging
 from typing import Any, cast
 
+import msgspec
 import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudtower_async import EVERYTHING, Cloudtower, EmptyFilter, InvalidInput, models
+from cloudtower_async import EVERYTHING, Cloudtower, EmptyFilter, InvalidInput, inputs, models
+from cloudtower_async.api.content_library_image import CREATE_CONTENT_LIBRARY_IMAGE
 from cloudtower_async.api.resource_change import GET_RESOURCE_CHANGES
 from cloudtower_async.api.task import UPDATE_TASK
 from cloudtower_async.api.vm import (
@@ -21,6 +23,7 @@ from cloudtower_async.api.vm import (
     MIGRATE_VM,
     START_VM,
 )
+from cloudtower_async.calls.arg_types import keys_of_answers
 from cloudtower_async.calls.operation import Kind, Operation
 from cloudtower_async.calls.validation import check
 from cloudtower_async.testing import Simulator
@@ -187,6 +190,54 @@ async def test_whole_floats_reach_the_server_as_integers() -> None:
         b'{"data":{"memory":107000000000},"where":{"id":"v"}}',
         b'{"first":2,"orderBy":"id_ASC"}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [
+        ({"entity_async_status": None}, {"entityAsyncStatus": None}),
+        (
+            {"OR": {"cluster": {"entity_async_status_not_in": ["CREATING"]}}},
+            {"OR": [{"cluster": {"entityAsyncStatus_not_in": ["CREATING"]}}]},
+        ),
+        ({"vm_nics_some": {"id": "a"}}, {"vm_nics_some": {"id": "a"}}),
+    ],
+)
+def test_keys_of_filters_may_be_spelled_as_in_answers(where: Any, sent: Any) -> None:  # noqa: ANN401
+    assert check(GET_VMS, {"where": where}, validate=True) == {"where": sent}
+
+
+def test_every_renamed_field_of_an_answer_is_a_key_of_its_filter() -> None:
+    renamed = 0
+    for name in inputs.MODULES:
+        model = getattr(models, name.removesuffix("WhereInput"), None)
+        if not name.endswith("WhereInput") or not isinstance(model, type):
+            continue
+        for field in msgspec.structs.fields(model):
+            known = getattr(inputs, name).__annotations__
+            if field.name != field.encode_name and field.encode_name in known:
+                assert keys_of_answers(getattr(inputs, name))[field.name] == field.encode_name
+                renamed += 1
+    assert renamed > 100
+
+
+def test_two_spellings_of_one_key_are_refused() -> None:
+    where = {"vcpu": 2.0, "entityAsyncStatus": None, "entity_async_status": "CREATING"}
+    message = "where.entity_async_status: the same field as entityAsyncStatus; leave one out"
+    assert said(GET_VMS, {"where": where}) == message
+
+
+def test_a_mutation_whose_filter_is_spelled_as_in_answers_is_guarded() -> None:
+    for where in ({"entity_async_status": None}, {"id": None, "entity_async_status": "CREATING"}):
+        with pytest.raises(InvalidInput):
+            check(START_VM, {"where": where}, validate=True)
+
+
+def test_a_text_of_json_may_be_spelled_as_in_answers() -> None:
+    upload = CREATE_CONTENT_LIBRARY_IMAGE
+    text = '{"entity_async_status_not":null,"host_num":3.0}'
+    checked = check(upload, {"file": b"", "clusters": text}, validate=True)
+    assert checked == {"file": b"", "clusters": '{"entityAsyncStatus_not":null,"host_num":3}'}
 
 
 def test_a_text_of_json_may_hold_whole_floats() -> None:

@@ -23,6 +23,7 @@ from typing import (
     is_typeddict,
 )
 
+from ..date_fields import DATE_FIELDS
 from ..types import FileContent
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _SIMPLE = (str, int, float, bool, object)
 _LISTS = (list, tuple, set, frozenset, Sequence)
 # Filters that are sent as JSON in a string; the schema calls them strings.
 _AS_TEXT = {("CreateContentLibraryImageForm", "clusters"): "ClusterWhereInput"}
+_COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ArgType:
         item: Type of the items of a list.
         record: TypedDict of an object; None if it may have any keys.
         choices: Known values of a string; empty if any is allowed.
+        is_date: Whether the value, or each item of it, is a string with a date.
     """
 
     kind: type
@@ -56,6 +59,12 @@ class ArgType:
     item: ArgType | None = None
     record: Record = None
     choices: frozenset[str] = frozenset()
+    is_date: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the value may be any JSON, or an object with any keys."""
+        return self.kind is object or (self.kind is dict and self.record is None)
 
     @property
     def is_filter(self) -> bool:
@@ -98,7 +107,29 @@ def newest_member(record: Record, key: str) -> ArgType | None:
         return None
     if name := _AS_TEXT.get((record.__name__, key)):
         return ArgType(str, record=_Names()[name])
-    return arg_type(annotation)
+    found = arg_type(annotation)
+    return _as_date(found) if _is_date(record, key) else found
+
+
+def _is_date(record: Record, key: str) -> bool:
+    fields = DATE_FIELDS.get(record.__name__)
+    return fields is not None and _COMPARISON.sub("", key) in fields.split()
+
+
+def _as_date(found: ArgType) -> ArgType:
+    return replace(found, is_date=True, item=found.item and _as_date(found.item))
+
+
+@functools.cache
+def keys_of_answers(record: Record) -> Mapping[str, str]:
+    """Return the keys of a filter that answers spell otherwise: in snake_case.
+
+    They are named like the attributes of structs: ``entity_async_status`` is ``entityAsyncStatus``.
+    """
+    keys: dict[str, str] = {}
+    if ArgType(dict, record=record).is_filter:
+        keys = {snake_case(key): key for key in record.__annotations__ if not key.isupper()}
+    return {name: key for name, key in keys.items() if name not in record.__annotations__}
 
 
 def key_since(record: Record, key: str) -> str | None:
@@ -153,8 +184,13 @@ def place(path: str) -> str:
     if not path.startswith("."):
         return f"items{path}"
     first = path[1:].partition(".")[0].partition("[")[0]
-    name = _HUMP.sub(r"_\1", first).lower()
+    name = snake_case(first)
     return (f"{name}_" if keyword.iskeyword(name) else name) + path[1 + len(first) :]
+
+
+def snake_case(name: str) -> str:
+    """Spell a name of the API as Python does."""
+    return _HUMP.sub(r"_\1", name).lower()
 
 
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")

@@ -13,6 +13,7 @@ from ..transport.basic_auth import basic
 from ..types import CODEC_ERRORS, RawResponse
 from ..validators import check_argument, choice_fault, pair_fault
 from .operation import Auth, Carries, Credential, Kind, Operation
+from .validation import dates_as_texts
 
 if TYPE_CHECKING:
     from ..transport.redaction import Mask
@@ -42,7 +43,8 @@ async def request(
     path = f"/{path.lstrip('/')}"
     if body is not None and query is not None:
         raise InvalidInput(f"request {path}: pass body= or query=, not both")
-    _check_names(f"request {path}: query", query)
+    query = _named(f"request {path}", "query", query)
+    body = dates_as_texts(f"request {path}", ".body", body)
     operation = Operation[object](
         path,
         path,
@@ -92,17 +94,27 @@ def _checked(name: str, path: str) -> str:
     return f"/{path.lstrip('/')}"
 
 
-def _check_names(
-    argument: str, given: object, expected: str = "a dict of names and values"
-) -> None:
-    """Refuse what is no mapping whose keys are texts; None is accepted."""
+def _named(
+    asker: str,
+    argument: str,
+    given: Mapping[str, object] | None,
+    expected: str = "a dict of names and values",
+) -> Mapping[str, object] | None:
+    """Return a mapping with dates as texts. Refuse other types, and keys that are no texts."""
     if given is None:
-        return
+        return None
     if not isinstance(given, Mapping):
-        raise InvalidInput(f"{argument}: expected {expected}, got {type(given).__name__}")
-    for name in cast("Mapping[object, object]", given):
+        raise InvalidInput(f"{asker}: {argument}: expected {expected}, got {type(given).__name__}")
+    changed: dict[str, object] = {}
+    for name, value in cast("Mapping[object, object]", given).items():
         if not isinstance(name, str):
-            raise InvalidInput(f"{argument}: expected texts as names, got {type(name).__name__}")
+            raise InvalidInput(
+                f"{asker}: {argument}: expected texts as names, got {type(name).__name__}"
+            )
+        text = dates_as_texts(asker, f".{argument}.{name}", value)
+        if text is not value:
+            changed[name] = text
+    return {**given, **changed} if changed else given
 
 
 def _credential(path: str, auth: RawAuth | tuple[str, str], mask: Mask) -> Auth | Credential:
@@ -127,7 +139,7 @@ def _content(
     query: Mapping[str, object] | None,
 ) -> dict[str, Any]:
     """The keyword arguments of `Transport.exchange` that the content is passed by."""
-    _check_names(f"raw {path}: query", query)
+    query = _named(f"raw {path}", "query", query)
     headers = {"accept": "*/*"}
     content: dict[str, Any] = {"headers": headers, "query": query}
     if json is not None and data is not None:
@@ -136,11 +148,10 @@ def _content(
         headers["content-type"] = "application/octet-stream"
         content["body"] = bytes(data)
     elif data is not None:
-        _check_names(f"raw {path}: data", data, "bytes or a dict of form fields")
-        content["fields"] = data
+        content["fields"] = _named(f"raw {path}", "data", data, "bytes or a dict of form fields")
     elif json is not None:
         try:
-            content["body"] = msgspec.json.encode(json)
+            content["body"] = msgspec.json.encode(dates_as_texts(f"raw {path}", ".json", json))
         except (TypeError, *CODEC_ERRORS) as exc:
             raise InvalidInput(f"raw {path}: json: it cannot be written as JSON: {exc}") from exc
     return content

@@ -9,21 +9,25 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import operator
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from ..dates import DATE_TYPES, date_fault, date_text
 from ..errors import EmptyFilter, InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, Everything
 from ..validators import whole_number
-from .arg_types import ArgType, Record, arguments_of, member, place
-from .empty_filter import COMBINATIONS, LISTS, is_guarded, is_never_null, matches_all
+from .arg_types import ArgType, Record, arguments_of, keys_of_answers, member, place
+from .empty_filter import LISTS, is_guarded, is_never_null, matches_all
 from .operation import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import date, datetime, time, timedelta
 
     from .operation import Operation
 
@@ -74,7 +78,8 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
 
     Returns:
         The arguments to send: those that were passed, except that floats without a fraction are
-        integers, and a single filter in AND, OR or NOT is in a list.
+        integers, dates are texts, a single filter in AND, OR or NOT is in a list, and keys of
+        filters are spelled as the API does.
 
     Raises:
         EmptyFilter: A filter may match everything.
@@ -84,16 +89,16 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
         return arguments
     check_arguments = _check_of(operation, validate)
     if check_arguments is None:
-        return arguments
+        return dates_as_texts(operation.name, "", arguments)
     if not validate:
         # Structs and the like would hide an empty filter; with `validate` they are refused.
-        arguments = _as_sent(operation.name, arguments)
+        arguments = _as_sent(operation.name, dates_as_texts(operation.name, "", arguments))
     error: type[InvalidInput] = InvalidInput
     try:
         try:
             check_arguments(arguments)
         except _NotAsSent:
-            arguments = _normalized(arguments)
+            arguments = _normalized(arguments, arguments_of(operation))
             check_arguments(arguments)
     except _Refused as refused:
         error = refused.error
@@ -130,21 +135,121 @@ class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be n
     """A value is right, but the API wants it in another form; see `_normalized`."""
 
 
-def _normalized(value: object, key: object = None) -> object:
+def _normalized(value: object, shape: ArgType | None) -> object:
     """Copy arguments in the form that the API wants.
 
     Floats without a fraction become integers: JSON makes no difference. A single filter in AND, OR
-    or NOT goes into a list, as GraphQL servers would put it.
+    or NOT goes into a list, as GraphQL servers would put it. Dates become texts. Keys of filters
+    may be spelled as answers spell them.
     """
+    if shape is None or shape.is_free or (shape.is_date and shape.item is None):
+        try:
+            return _dates_as_texts(value)
+        except _Refused:
+            return value  # the check names the place
+    if isinstance(value, dict):
+        return _normalized_object(cast("dict[str, object]", value), shape)
+    if isinstance(value, LISTS):
+        return [_normalized(item, shape.item) for item in cast("Iterable[object]", value)]
+    if isinstance(value, Everything):
+        return [value] if _is_list_of_filters(shape) else value
+    if isinstance(value, str):
+        return value if shape.record is None else _normalized_text(value, shape)
+    return whole_number(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _normalized_object(fields: dict[str, object], shape: ArgType) -> object:
+    if _is_list_of_filters(shape):
+        return [_normalized(fields, shape.item)]
+    record = shape.record
+    if record is None:
+        return fields
+    renamed = {_key_to_send(record, key, fields): field for key, field in fields.items()}
+    return {key: _normalized(field, member(record, key)) for key, field in renamed.items()}
+
+
+def _is_list_of_filters(shape: ArgType) -> bool:
+    return shape.item is not None and shape.item.is_filter
+
+
+def _key_to_send(record: Record, key: str, fields: dict[str, object]) -> str:
+    sent = keys_of_answers(record).get(key, key)
+    return key if sent in fields else sent
+
+
+def _normalized_text(text: str, shape: ArgType) -> str:
+    """Normalize a filter that is sent as JSON in a text."""
+    try:
+        given = cast("object", msgspec.json.decode(text))
+    except CODEC_ERRORS:
+        return text
+    where = _normalized(given, replace(shape, kind=dict))
+    return text if where == given else msgspec.json.encode(where).decode()
+
+
+def dates_as_texts(asker: str, path: str, value: object) -> object:
+    """Spell the datetimes in a value that is not checked against a schema as the server does.
+
+    Args:
+        asker: Method or path that takes the value, for errors.
+        path: Place of the value in the arguments, for errors: ``".json"``.
+        value: The value.
+
+    Returns:
+        The value; a copy of it if it holds a datetime.
+
+    Raises:
+        InvalidInput: It holds a datetime without a time zone, or another date or time; the message
+            names the place.
+    """
+    try:
+        return _dates_as_texts(value)
+    except _Refused as refused:
+        refused.path.append(path)
+        message = refused.describe()
+    except RecursionError:
+        message = f"{place(path)}: it is nested too deeply, or holds itself"
+    raise InvalidInput(f"{asker}: {message}")
+
+
+def _dates_as_texts(value: object) -> object:
+    if value is None or isinstance(value, str | int | float | Everything):
+        return value
+    if isinstance(value, DATE_TYPES):
+        return _sendable_date(value)
     if isinstance(value, dict):
         fields = cast("dict[object, object]", value)
-        copied = {name: _normalized(field, name) for name, field in fields.items()}
-        return [copied] if key in COMBINATIONS else copied
+        if any(isinstance(key, DATE_TYPES) for key in fields):
+            raise _Refused("got a date as the name of a field; use a text")
+        parts = [(key, _part_with_texts(f".{key}", field)) for key, field in fields.items()]
+        same = all(part is field for (_, part), field in zip(parts, fields.values(), strict=True))
+        return fields if same else dict(parts)
     if isinstance(value, LISTS):
-        return [_normalized(item) for item in cast("Iterable[object]", value)]
-    if type(value) is Everything and key in COMBINATIONS:
-        return [value]
-    return whole_number(value) if isinstance(value, float) and value.is_integer() else value
+        given = cast("Sequence[object]", value)  # or a set
+        texts = [_part_with_texts(f"[{index}]", item) for index, item in enumerate(given)]
+        return given if all(map(operator.is_, texts, given)) else texts
+    if _is_file(value):
+        return value
+    try:
+        built = msgspec.to_builtins(value, builtin_types=DATE_TYPES, str_keys=True)
+    except (TypeError, *CODEC_ERRORS):
+        return value  # it is raw JSON, or cannot be written as JSON: to be found out later
+    converted = _dates_as_texts(built)
+    return value if converted is built else converted
+
+
+def _part_with_texts(path: str, value: object) -> object:
+    try:
+        return _dates_as_texts(value)
+    except _Refused as refused:
+        refused.path.append(path)
+        raise
+
+
+def _sendable_date(value: date | time | timedelta) -> str:
+    if fault := date_fault(value):
+        raise _Refused(fault)
+    return date_text(cast("datetime", value))
 
 
 def _as_sent(name: str, arguments: object) -> object:
@@ -197,7 +302,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
     if shape.record is not None:
         check = _record(shape.record, mode._replace(guard=_Guard.INSIDE) if guarded else mode)
         if shape.kind is str:
-            check = _as_text(check, strict=mode.strict)
+            check = _as_text(check, shape, strict=mode.strict)
     elif shape.item is not None:
         item = _compile(shape.item, name, mode)
         check = _list_of(item, of_filters=shape.item.is_filter, strict=mode.strict)
@@ -205,6 +310,8 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
         return _check_nothing
     elif shape.choices:
         check = _choice(shape.choices, name)
+    elif shape.is_date:
+        check = _check_date
     else:
         check = _KINDS[shape.kind]
     if shape.nullable:
@@ -273,11 +380,15 @@ def _record(record: Record, mode: _Mode) -> Check:
     guard, strict = mode
     inside = guard is _Guard.INSIDE
 
-    def learn(key: object) -> Check:
+    def learn(key: object, fields: dict[str, object]) -> Check:
         shape = member(record, key) if isinstance(key, str) else None
         if shape is None:
             if not strict:
                 return _check_nothing
+            if (meant_key := keys_of_answers(record).get(cast("str", key))) is not None:
+                if meant_key in fields:
+                    raise _Refused(f"the same field as {meant_key}; leave one out", f".{key}")
+                raise _NotAsSent
             meant = did_you_mean(str(key), known)
             raise _Refused(f"no such field{meant}", f".{key}")
         inner = mode
@@ -295,7 +406,7 @@ def _record(record: Record, mode: _Mode) -> Check:
         for key, field in fields.items():
             if inside and field is None and is_never_null(record, key):
                 raise _Refused(_LOST, f".{key}")
-            check = checks.get(key) or learn(key)
+            check = checks.get(key) or learn(key, fields)
             try:
                 check(field)
             except _Refused as refused:
@@ -324,15 +435,18 @@ def _record(record: Record, mode: _Mode) -> Check:
     return check_record
 
 
-def _as_text(check: Check, *, strict: bool) -> Check:
+def _as_text(check: Check, shape: ArgType, *, strict: bool) -> Check:
     """Check a filter that is sent as JSON in a text. What is no JSON is for the server to judge."""
 
     def check_text(value: object) -> None:
         if isinstance(value, str):
             try:
-                value = _normalized(msgspec.json.decode(value))
+                given = cast("object", msgspec.json.decode(value))
             except CODEC_ERRORS:
                 return
+            value = _normalized(given, replace(shape, kind=dict))
+            if value != given:
+                raise _NotAsSent
         elif strict and type(value) is not Everything:
             raise _wrong("a text with JSON", value)
         check(value)
@@ -386,14 +500,28 @@ def _check_bool(value: object) -> None:
         raise _wrong("True or False", value)
 
 
+def _check_date(value: object) -> None:
+    if isinstance(value, DATE_TYPES):
+        _sendable_date(value)
+        raise _NotAsSent
+    if not isinstance(value, str):
+        raise _wrong("a date: a text, or a datetime with a time zone", value)
+
+
 def _check_object(value: object) -> None:
     if not isinstance(value, dict):
         raise _wrong("an object", value)
+    _check_free(cast("object", value))
 
 
 def _check_file(value: object) -> None:
     if not _is_file(value):
         raise _wrong("bytes or a binary file", value)
+
+
+def _check_free(value: object) -> None:
+    if _dates_as_texts(value) is not value:
+        raise _NotAsSent
 
 
 def _check_nothing(_: object) -> None:
@@ -423,7 +551,7 @@ _KINDS: dict[type, Check] = {
     bool: _check_bool,
     dict: _check_object,
     bytes: _check_file,
-    object: _check_nothing,
+    object: _check_free,
 }
 _NAMES: tuple[tuple[Any, str], ...] = (
     (bool, "True or False"),

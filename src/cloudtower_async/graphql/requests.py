@@ -10,6 +10,7 @@ import msgspec
 
 from ..calls.final_errors import LOGIN_IN_VAIN, NO_LOGIN
 from ..calls.operation import Kind, Operation
+from ..calls.validation import dates_as_texts
 from ..control_characters import replace_lone_surrogates
 from ..errors import (
     BadRequest,
@@ -62,7 +63,7 @@ async def ask(
     send = partial(_ask_once, executor, operation, take=take)
     body: dict[str, object] = {"query": query}
     if variables is not None:
-        body["variables"] = variables
+        body["variables"] = dates_as_texts(NAME, ".variables", variables)
     authenticator = executor.authenticator
     now = executor.transport.running_loop().time
     deadline = now() + (executor.timeout if timeout is None else timeout)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from ..calls.validation import dates_as_texts
 from ..errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class UploadTarget(ABC, Generic[R_co]):
         for field in fields(self):
             value: object = getattr(self, field.name)
             if isinstance(value, dict):
-                form[field.name] = msgspec.json.encode(value).decode()
+                where = dates_as_texts("upload", f".{field.name}", cast("object", value))
+                form[field.name] = msgspec.json.encode(where).decode()
             elif value is not None:
                 form[field.name] = value
             elif field.default is MISSING:

@@ -111,7 +111,7 @@ def where_conditions(resource: str) -> Mapping[str, Condition]:
                 shape[key] = Condition(key, "one", target=target)
             continue
         field, how = _split(key, types)
-        check = _check(types[field], is_date=f"{field}_contains" not in types)
+        check = _check(types[field])
         shape[key] = Condition(field, how, check)
     return shape
 
@@ -246,10 +246,10 @@ def _split(key: str, known: Mapping[str, Any]) -> tuple[str, str]:
     return key, ""
 
 
-def _check(found: ArgType, *, is_date: bool) -> Callable[[object], object]:
+def _check(found: ArgType) -> Callable[[object], object]:
     if found.choices:
         return functools.partial(_one_of, found.choices)
-    return _date if is_date and found.kind is str else functools.partial(_of_type, found.kind)
+    return _date if found.is_date else functools.partial(_of_type, found.kind)
 
 
 def _one_of(values: frozenset[str], value: object) -> object:

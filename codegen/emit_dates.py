@@ -1,0 +1,55 @@
+"""Writes `date_fields.py`: which arguments and which fields of filters are dates."""
+
+from __future__ import annotations
+
+from . import emit_inputs, layout
+from .schema import Api, Record, Scalar
+
+
+def module(api: Api) -> str:
+    """Return the text of the module."""
+    rows = "\n".join(f"    {name!r}: {keys!r}," for name, keys in sorted(date_fields(api).items()))
+    return f'''"""Which arguments and which fields of filters are dates."""
+
+from __future__ import annotations
+
+DATE_FIELDS: dict[str, str] = {{
+{rows}
+}}
+"""Names of fields by the name of their TypedDict; a filter compares such a field with dates."""
+'''
+
+
+def date_fields(api: Api) -> dict[str, str]:
+    """Return the fields that are dates, by record.
+
+    The schema hardly ever says so, but its filters do: they compare a date, and cannot search in
+    it as in a text with `_contains`. An argument is a date if filters know its name as a date only.
+    """
+    inputs = [kind for name in layout.inputs(api) if isinstance(kind := api.types[name], Record)]
+    filters = [record for record in inputs if emit_inputs.is_filter(record.name)]
+    found = {record.name: _compared(record, as_dates=True) for record in filters}
+    dates = set[str]().union(*found.values())
+    texts = set[str]().union(*(_compared(record, as_dates=False) for record in filters))
+    for record in inputs:
+        if record not in filters:
+            found[record.name] = {
+                prop.wire
+                for prop in record.properties
+                if isinstance(prop.node, Scalar)
+                and prop.node.python == "str"
+                and (prop.node.is_date or prop.wire in dates - texts)
+            }
+    return {name: " ".join(sorted(fields)) for name, fields in found.items() if fields}
+
+
+def _compared(record: Record, *, as_dates: bool) -> set[str]:
+    """Return the fields that a filter compares as dates, or as texts."""
+    keys = {
+        prop.wire
+        for prop in record.properties
+        if isinstance(prop.node, Scalar) and prop.node.python == "str"
+    }
+    return {
+        name for name in keys if f"{name}_lt" in keys and (f"{name}_contains" in keys) != as_dates
+    }

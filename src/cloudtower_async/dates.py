@@ -1,0 +1,66 @@
+"""Dates as the server writes them: ISO 8601 in UTC, such as ``2026-11-29T10:00:00.000Z``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+DATE_TYPES = (datetime, date, time, timedelta)
+"""Types that JSON encoders spell in forms of their own. Only an aware `datetime` is sent."""
+
+_STARTS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Return the moment that a date in an answer stands for.
+
+    Args:
+        text: A date in ISO 8601, with or without a fraction of a second. Without an offset it is
+            in UTC, as everything that the server writes; without a time of day it is midnight.
+
+    Returns:
+        The moment in UTC, to the microsecond; None if the text is empty or None: the server has
+        no date.
+
+    Raises:
+        ValueError: The text is no date of the years 1 to 9999.
+
+    Example:
+        ::
+
+            parse_time("2026-11-29T10:00:00.000Z")  # datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
+    """
+    if not text:
+        return None
+    try:
+        if _STARTS_WITH_DATE.match(text):
+            moment = datetime.fromisoformat(text)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"expected a date in ISO 8601, got {text!r:.80}")
+
+
+def date_fault(value: object) -> str | None:
+    """Return why a value of one of `DATE_TYPES` cannot be sent; None if it can."""
+    if not isinstance(value, datetime):
+        return (
+            f"expected a text or a datetime with a time zone, got {type(value).__name__}; the "
+            "server wants the time of day and the time zone, too"
+        )
+    try:
+        if value.utcoffset() is None:
+            return (
+                "got a datetime without a time zone, so it is unknown which moment it means; give "
+                "it one, as in datetime.now(UTC) or value.replace(tzinfo=UTC)"
+            )
+        date_text(value)
+    except (ValueError, OverflowError):  # also of pandas' NaT
+        return "got a datetime that has no date in UTC; give one of the years 1 to 9999"
+    return None
+
+
+def date_text(moment: datetime) -> str:
+    """Spell an aware datetime as the server does: in UTC, cut to milliseconds."""
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"{text}Z"
