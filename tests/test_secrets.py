@@ -7,6 +7,7 @@ import gc
 import logging
 import traceback
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -209,13 +210,37 @@ async def test_not_by_an_exception_of_a_hook() -> None:
     assert MARK not in text
 
 
+@pytest.mark.parametrize(
+    "moment", ["on_request_start", "on_connection_create_start", "on_request_end"]
+)
+@pytest.mark.parametrize("options", [GIVEN, {"token": TOKENS}])
+async def test_not_by_an_exception_of_a_trace_hook(moment: str, options: dict[str, Any]) -> None:
+    async def raising(*given: object) -> None:
+        del given  # the hook's own variables are the user's business
+        raise LookupError("of the hook")
+
+    trace = aiohttp.TraceConfig()
+    getattr(trace, moment).append(raising)
+    async with serve(leaking) as url:
+        tower = Cloudtower(url, trace_configs=[trace], **options)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            tower.vm.get_vms,
+            partial(tower.vm.start_vm, where={"id": "vm"}),
+        ]
+        if "username" in options:
+            calls.append(tower.open)
+        for call in calls:
+            assert MARK not in await with_variables(call)
+        await tower.close()
+
+
 async def with_variables(call: Callable[[], Awaitable[object]]) -> str:
     try:
         raise LookupError("of the caller's own")
     except LookupError:
         try:
             await call()
-        except (CloudtowerError, TimeoutError) as error:
+        except (CloudtowerError, TimeoutError, LookupError) as error:
             report = traceback.TracebackException.from_exception(error, capture_locals=True)
             text = "".join(report.format())
             assert "line" in text

@@ -7,6 +7,7 @@ import io
 import logging
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import anyio
 import msgspec
 import pytest
@@ -126,6 +127,20 @@ async def test_at_debug_a_failure_shows_what_was_sent(
         with pytest.raises(ServerError):
             await tower.vm.get_vms(first=2)
     assert caplog.records[-1].getMessage().endswith('; sent {"first": 2}')
+
+
+async def test_an_exception_of_a_hook_is_named(sim: Simulator) -> None:
+    async def raising(*_: object) -> None:
+        raise LookupError
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(raising)
+    with record_exchanges() as exchanges:
+        tower = session(sim, trace_configs=[trace])
+        with pytest.raises(LookupError):
+            await tower.vm.get_vms()
+        await tower.close()
+    assert [exchange.error for exchange in exchanges] == ["LookupError"]
 
 
 async def test_above_info_nothing_is_told(sim: Simulator, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,11 +30,11 @@ from ..retry.backoff import Budget
 from ..retry.classify import LOST, RetryAction, decide, is_transient
 from ..retry.policy import RetryPolicy
 from ..transport.failover import Endpoints
-from ..transport.http import LOGIN, HookError
+from ..transport.http import LOGIN
 from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
-from ..transport.tracebacks import frames_of_hook, without_frames
+from ..transport.tracebacks import HookError, frames_of_hook, without_frames
 from ..transport.tracing import traced
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import check_argument, choice_fault, header_fault, seconds_fault
@@ -179,13 +179,21 @@ class Executor:
     async def _attempt_login(self, call: Call[str]) -> str:
         endpoint = None
         call.attempts += 1
+        broken: BaseException | None
         try:
             with TimeLimit(self.transport, call.deadline):
                 endpoint = await self.endpoints.find()
                 return await self.authenticator.log_in(endpoint)
         except TimeoutError:
-            pass
-        raise self._cut_short(call, endpoint)
+            broken = None
+        except HookError as exc:
+            broken = exc.__cause__
+        try:
+            if broken is None:
+                raise self._cut_short(call, endpoint)
+            raise broken.with_traceback(frames_of_hook(broken))
+        finally:
+            del broken  # it and this frame would keep each other
 
     def call(
         self,
@@ -377,7 +385,7 @@ class Executor:
         try:
             if broken is None:
                 raise self._cut_short(call, endpoint)
-            if operation.kind is Kind.QUERY:
+            if operation.kind is Kind.QUERY or not call.sent:
                 raise broken.with_traceback(frames_of_hook(broken))
             raise interrupted_by_hook(operation.name, endpoint, broken) from broken
         finally:

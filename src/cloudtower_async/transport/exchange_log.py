@@ -15,6 +15,7 @@ import msgspec
 
 from ..control_characters import printable
 from ..errors import CallError, InvalidInput
+from .tracebacks import HookError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Mapping
@@ -110,7 +111,9 @@ async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
     except InvalidInput:  # nothing was sent
         raise
     except BaseException as exc:
-        _tell_failure(sent, perf_counter() - started, exc)
+        raised = exc.__cause__ if isinstance(exc, HookError) else exc
+        _tell_failure(sent, perf_counter() - started, raised)
+        del raised  # it and this frame would keep each other
         raise
     _tell_success(sent, perf_counter() - started, answer)
     return answer
@@ -139,7 +142,7 @@ def _tell_success(sent: Sent, duration: float, answer: Answer) -> None:
         )
 
 
-def _tell_failure(sent: Sent, duration: float, exc: BaseException) -> None:
+def _tell_failure(sent: Sent, duration: float, exc: BaseException | None) -> None:
     about = exc if isinstance(exc, CallError) else None
     exchange = Exchange(
         operation=sent.operation,

@@ -42,6 +42,7 @@ from .response_bodies import SMALL_BODY, read_body
 from .responses import OTHER_SERVICE, Answer, looks_like_html, status_error
 from .timeouts import SessionScope, closed_during
 from .tls import TLS
+from .tracebacks import HookError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -58,10 +59,6 @@ PING = "ping"
 _SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
 _CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
-
-
-class HookError(Exception):
-    """A client middleware or trace hook raised ``__cause__`` after the request was sent."""
 
 
 class Transport(SessionScope):
@@ -176,8 +173,8 @@ class Transport(SessionScope):
 
         Raises:
             CallError: No answer, or one with an error status.
-            HookError: With `state`: code of the user's aiohttp session raised an exception
-                after the request was sent. Before, the exception is raised as it is.
+            HookError: Code of the user's aiohttp session raised an exception. Without `state`, it
+                is raised as it is, except for logins.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
         """
@@ -264,9 +261,9 @@ class Transport(SessionScope):
                 sent = state.sent if "data" in options else None
                 raise self._explain(exc, operation, endpoint, sent=sent) from exc
             except Exception as exc:
-                if state.sent and not isinstance(state, Unwatched):
-                    raise HookError from exc
-                raise
+                if isinstance(state, Unwatched) and operation != LOGIN:
+                    raise  # without credentials
+                raise HookError from exc
             break
         request_id = response.headers.get("x-tower-request-id")
         if not 200 <= status < 300 and not (status == 304 and not_modified):

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=CloudtowerError)
 
+_WITH_CREDENTIALS = ("aiohttp", "aiosignal", __name__.partition(".")[0])
+"""Packages whose frames hold what is sent."""
+
+
+class HookError(Exception):
+    """A client middleware or trace hook raised ``__cause__``.
+
+    Raise that with the traceback of `frames_of_hook` only: the other frames hold credentials.
+    """
+
 
 def without_frames(error: E) -> E:
     """Drop the tracebacks of an error and of its causes, before it is raised further up.
@@ -35,12 +45,12 @@ def without_frames(error: E) -> E:
 def frames_of_hook(error: BaseException) -> TracebackType | None:
     """Return the traceback of an exception that a hook raised, from the frame of the hook on.
 
-    The frames before it, of this package and of aiohttp, hold the credentials.
+    The frames before it hold the credentials.
     """
     frames = error.__traceback__
     while frames is not None:
         module: str = frames.tb_frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("aiohttp", __name__.partition(".")[0]):
+        if module.partition(".")[0] not in _WITH_CREDENTIALS:
             break
         frames = frames.tb_next
     return frames
