@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from cloudtower_async import Cloudtower, InvalidInput, RetryPolicy, errors
+from cloudtower_async.calls.arg_types import arguments_of
 from tests.support import PASSWORD, TOKEN, is_login, login_answer, serve, serve_bytes
 
 if TYPE_CHECKING:
@@ -280,6 +281,24 @@ async def test_raw_follows_the_rules_of_outcomes_and_retries(tower: Tower) -> No
         failing(302)
         with pytest.raises(errors.UnexpectedStatus):
             await session.raw("GET", "/x")
+
+
+async def test_a_refused_body_that_is_no_json_raises_the_error_of_the_call(tower: Tower) -> None:
+    tower.answers = [web.json_response({"message": "no"}, status=400)]
+    async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
+        with pytest.raises(errors.BadRequest, match="no"):
+            await session.raw("POST", "/x", data=b"\x00\xff")
+
+
+async def test_refused_calls_by_path_are_not_remembered(tower: Tower) -> None:
+    known = arguments_of.cache_info().currsize
+    tower.answers = [web.json_response({"message": "no"}, status=400) for _ in range(2)]
+    async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
+        with pytest.raises(errors.BadRequest):
+            await session.raw("POST", "/x", json={"a": 1})
+        with pytest.raises(errors.BadRequest):
+            await session.request("/x", {"a": 1})
+    assert arguments_of.cache_info().currsize == known
 
 
 async def test_raw_logs_in_again_for_the_token_only(tower: Tower) -> None:

@@ -55,7 +55,7 @@ async def explain(
         return
     if type(error) is NotFound:
         needed = {operation.name.rpartition(".")[2]: operation.since}
-    elif type(error) is BadRequest and "body" in content:
+    elif type(error) is BadRequest and operation.body is not None and "body" in content:
         sent = msgspec.json.decode(content["body"])
         wanted = arguments_of(operation)
         if unknown := next(_unknown_values(wanted, sent, ""), None):
