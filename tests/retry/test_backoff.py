@@ -41,11 +41,6 @@ def test_delays_that_chance_decides_differ_and_stay_in_bounds() -> None:
     assert all(0.5 <= delay <= 1.0 for delay in delays)
 
 
-def test_a_delay_is_at_least_what_the_server_asks_for() -> None:
-    assert backoff_delay(1, 1.0, 5.0, retry_after=60.0) == 60.0
-    assert backoff_delay(3, 1.0, 5.0, retry_after=1.0) == 4.0
-
-
 def test_two_successes_earn_one_retry_and_never_more_than_there_were() -> None:
     budget = Budget(2)
     budget.earn()

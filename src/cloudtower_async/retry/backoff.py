@@ -23,7 +23,6 @@ def backoff_delay(
     *,
     jitter: float = 0.0,
     chance: float | None = None,
-    retry_after: float | None = None,
 ) -> float:
     """Return the seconds to wait before a retry or before the next poll: exponential backoff.
 
@@ -34,14 +33,13 @@ def backoff_delay(
         jitter: Share of the delay that chance decides: 0: always the full delay; 1: anything from
             0 to the full delay ("full jitter").
         chance: Random number from 0 to 1; None: draw one.
-        retry_after: Minimum delay in seconds, as the server asks for it; it may exceed the cap.
     """
     delay = min(cap, first * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
     if jitter:
         if chance is None:
             chance = random.random()  # noqa: S311 - no secret
         delay *= 1 - jitter + jitter * chance
-    return delay if retry_after is None else max(delay, retry_after)
+    return delay
 
 
 def poll_delay(number: int, interval: float) -> float:
