@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from functools import partial
+import threading
 from pathlib import Path
 
 import anyio
@@ -43,6 +43,8 @@ class StateMemory:
     def __init__(self, state: UploadState | None) -> None:
         self._id = None if state is None else state.upload_task_id
         self._failure: str | None = None
+        self._forgotten = False
+        self._files = threading.Lock()  # a thread goes on writing when its caller was cancelled
 
     @property
     def advice(self) -> str:
@@ -58,7 +60,7 @@ class StateMemory:
             return
         self._id = state.upload_task_id
         try:
-            await anyio.to_thread.run_sync(_write, _path(self._id), state.to_json())
+            await anyio.to_thread.run_sync(self._write, _path(self._id), state.to_json())
         except OSError as exc:
             self._failure = f"{_path(self._id)}: {exc.strerror}"
         else:
@@ -68,11 +70,28 @@ class StateMemory:
         """Delete what is stored: nothing can be resumed any more. Cancellation waits for it."""
         if self._id is None:
             return
+        self._forgotten = True
         try:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(partial(_path(self._id).unlink, missing_ok=True))
+                await anyio.to_thread.run_sync(self._delete, _path(self._id))
         except OSError as exc:
             self._failure = str(exc.strerror)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Replace a file at once, readable by its owner only."""
+        with self._files:
+            if self._forgotten:
+                return
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, delete=False, encoding="utf-8"
+            ) as file:
+                file.write(text)
+            Path(file.name).replace(path)
+
+    def _delete(self, path: Path) -> None:
+        with self._files:
+            path.unlink(missing_ok=True)
 
 
 def _path(upload_task_id: str) -> Path:
@@ -82,11 +101,3 @@ def _path(upload_task_id: str) -> Path:
         / "uploads"
         / f"{hashlib.sha256(upload_task_id.encode()).hexdigest()[:32]}.json"
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    Path(file.name).replace(path)

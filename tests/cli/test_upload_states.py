@@ -1,0 +1,48 @@
+"""States of uploads on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloudtower_async import UploadState
+from cloudtower_async.cli.errors import UsageError
+from cloudtower_async.cli.upload_states import StateMemory, load_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATE = UploadState(
+    endpoint="https://tower.example",
+    operation="elf_image.create_elf_image",
+    upload_task_id="t",
+    form={"name": "x.iso"},
+    size=3,
+    modified_ns=None,
+    chunk_size=2,
+    sent=2,
+    sha256="0" * 64,
+    pending=0,
+    pending_sha256="0" * 64,
+    chunks=1,
+    count_base=0,
+    resent=False,
+    existing_ids=(),
+)
+
+
+@pytest.mark.anyio
+async def test_a_state_that_is_kept_late_does_not_outlive_the_upload(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A cancelled task leaves the thread that writes, which may begin after the deletion."""
+    for variable in ("HOME", "LOCALAPPDATA", "USERPROFILE", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    memory = StateMemory(None)
+    await memory.keep(STATE)
+    assert load_state("t").sent == 2
+    await memory.forget()
+    await memory.keep(STATE)
+    with pytest.raises(UsageError, match="--resume t: this machine does not know"):
+        load_state("t")
