@@ -6,6 +6,7 @@ and `check_option` turn that into the error of a method, or of an option of the 
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -125,6 +126,15 @@ def pair_fault(value: object) -> str | None:
 def function_fault(value: object) -> str | None:
     """Return why a value is not a function, without quoting it: it may be a secret."""
     return None if callable(value) else f"expected an async function, got {type(value).__name__}"
+
+
+def callback_fault(value: object) -> str | None:
+    """Return why a value is neither None nor a function that can be called back."""
+    if inspect.iscoroutinefunction(value):
+        return "expected a function, got an async one, which nobody would await"
+    if value is None or callable(value):
+        return None
+    return f"expected a function, got {type(value).__name__}"
 
 
 def mapping_fault(value: object) -> str | None:

@@ -366,6 +366,7 @@ async def test_a_server_that_cannot_be_asked_leaves_the_chunk_in_doubt_to_resumi
         state = info.value.state
         assert state is not None
         assert (state.sent, state.pending) == (2 * CHUNK, CHUNK)
+        assert steps.state == state  # also when the block was left
         server.refuse_polls = False
         await upload(tower, resume=state)
     assert arrived(server)

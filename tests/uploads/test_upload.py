@@ -308,6 +308,8 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
             (path, {**where, "chunk_size": -1}, "chunk_size: expected a number of bytes"),
             (path, {**where, "timeout": 0}, "timeout: expected a number of seconds"),
             (path, {**where, "interval": -1}, "interval: expected a number of seconds"),
+            (path, {**where, "on_progress": 5}, "on_progress: expected a function, got int"),
+            (path, {**where, "on_progress": anyio.sleep}, "on_progress: .* got an async one"),
             (path, {**where, "nmae": "x"}, "nmae: no such option"),
             (path, {"target": ElfImage}, "target: expected what the file becomes, .* got <class"),
             (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
@@ -622,10 +624,16 @@ async def test_what_will_not_pass_ends_the_waiting(sim: Simulator, tower: Cloudt
     assert isinstance(info.value.__cause__, Forbidden)
 
 
+async def test_an_upload_that_is_never_awaited_warns(sim: Simulator, tower: Cloudtower) -> None:
+    with pytest.warns(RuntimeWarning, match="to ElfImage was never awaited: nothing was sent"):
+        upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
+
+
 async def test_it_has_to_be_entered(sim: Simulator, tower: Cloudtower) -> None:
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     with pytest.raises(CloudtowerError, match="async with"):
         await anext(steps)
+    await steps
 
 
 async def test_awaiting_an_entered_upload_sends_the_rest(sim: Simulator, tower: Cloudtower) -> None:
@@ -655,6 +663,10 @@ async def test_leaving_before_the_end_cancels_it(sim: Simulator, tower: Cloudtow
         async for _ in steps:
             break
     assert statuses(sim) == ["FAILED"]
+    sent = len(sim.sent("upload-elf-image"))
+    with pytest.raises(CloudtowerError, match="no result"):
+        await steps
+    assert len(sim.sent("upload-elf-image")) == sent
 
     def refuse(_: UploadProgress) -> None:
         raise LookupError

@@ -14,7 +14,7 @@ from .. import models
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
-from ..validators import check_seconds
+from ..validators import callback_fault, check_argument, check_seconds
 from .batch import check_number, chosen_vms, has_id, identified, only
 from .progress import Telling, carry_out, follow, label
 
@@ -156,6 +156,7 @@ async def backup_vms(
                 print(backup.vm.name, backup.error or "ok")
     """
     check_number("backup_vms", limit=limit)
+    check_argument("backup_vms", "on_backup", callback_fault(on_backup))
     plan = _Plan("backup_vms", tower, None, prefix, keep, quiesce, timeout)
     vms = await chosen_vms("backup_vms", tower, where, missing_ok=missing_ok)
     telling = Telling(on_progress, len(vms))

@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import CallError, NotFound, ReadBackFailed, SettleTimeout, TaskError
 from ..types import WithTask
+from ..validators import callback_fault, check_argument
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -60,6 +61,7 @@ class Telling:
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
+        check_argument("recipes", "on_progress", callback_fault(on_progress))
         self.raised: Exception | None = None
         self._on_progress = on_progress
         self._done = 0

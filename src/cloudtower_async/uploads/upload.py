@@ -5,6 +5,7 @@ Nothing runs in the background: each step of the iteration sends one chunk and r
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
@@ -24,7 +25,7 @@ from ..errors import (
     UploadTimeout,
 )
 from ..retry.backoff import poll_delays
-from ..validators import check_seconds
+from ..validators import callback_fault, check_argument, check_seconds
 from .session import LARGEST_CHUNK, UploadSession
 from .source import Source
 from .targets import UploadTarget
@@ -105,7 +106,9 @@ class Upload(Generic[R_co]):
         settling_time, interval = options.get("settling_time", 300.0), options.get("interval", 5.0)
         self._timeout = options.get("timeout", 300.0)
         self._resumed = options.get("resume")
+        self._on_progress = options.get("on_progress")
         _check(chunk_size, self._resumed, self._timeout, interval, settling_time)
+        check_argument("upload", "on_progress", callback_fault(self._on_progress))
         self._source = Source(source, options.get("size"))
         name = options.get("name") or self._source.name
         if not name:
@@ -125,15 +128,25 @@ class Upload(Generic[R_co]):
             _check_place(self._resumed, executor, self._session)
         self._executor = executor
         self._interval = interval
-        self._on_progress = options.get("on_progress")
         self._chunk: Chunk | None = None  # read, but not known to be at the server
         self._sha256 = ""  # of what the server has
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
+        self._target = target
         self._entered = False
         self._results: list[R_co] = []
         # Not the error itself: it and this would keep each other, and the chunks in its frames.
         self._failure: type[BaseException] | None = None
+        self._final_state: UploadState | None = None  # when the block was left
+
+    def __del__(self) -> None:
+        if vars(self).get("_entered") is False:
+            warnings.warn(
+                f"an upload to {type(self._target).__name__} was never awaited: nothing was sent",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     @property
     def upload_task_id(self) -> str | None:
@@ -149,6 +162,8 @@ class Upload(Generic[R_co]):
 
         Store it after each step, and an upload whose process was killed can be resumed.
         """
+        if self._final_state is not None:
+            return self._final_state
         session, chunk = self._session, self._chunk
         if session.task is None or not self._sha256:
             return self._resumed
@@ -259,9 +274,12 @@ class Upload(Generic[R_co]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        failure = self._failure or exc_type or Exception
+        if not self._results:
+            self._failure = self._failure or exc_type or Exception  # nothing more is sent
         # An upload that can be resumed is not cancelled.
-        can_go_on = issubclass(failure, UploadInterrupted | UploadTimeout | SessionClosed)
+        resumable = (UploadInterrupted, UploadTimeout, SessionClosed)
+        can_go_on = self._failure is not None and issubclass(self._failure, resumable)
+        self._final_state = self.state
         self._chunk = None
         try:
             await self._source.close()
