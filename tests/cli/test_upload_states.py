@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import pytest
 
 from cloudtower_async import UploadState
@@ -41,8 +42,9 @@ async def test_a_state_that_is_kept_late_does_not_outlive_the_upload(
         monkeypatch.setenv(variable, str(tmp_path))
     memory = StateMemory(None)
     await memory.keep(STATE)
-    assert load_state("t").sent == 2
+    stored = await anyio.to_thread.run_sync(load_state, "t")
+    assert stored == STATE
     await memory.forget()
     await memory.keep(STATE)
     with pytest.raises(UsageError, match="--resume t: this machine does not know"):
-        load_state("t")
+        await anyio.to_thread.run_sync(load_state, "t")
