@@ -10,7 +10,7 @@ import re
 import pytest
 
 from cloudtower_async import errors
-from cloudtower_async.models import TaskStatus
+from cloudtower_async.models import Task, TaskStatus
 
 FULL = {
     "operation": "vm.start_vm",
@@ -144,6 +144,79 @@ def test_task_errors_say_which_and_what_next() -> None:
         "The others go on. Check the unknown ids"
     )
     assert "unknown to the server" in str(errors.TaskNotFound("t"))
+
+
+def _group() -> errors.TasksFailed:
+    failures = [errors.TaskFailed("a", message="no space"), errors.TaskNotFound("b")]
+    group = errors.TasksFailed("2 of 3 tasks failed", failures)
+    values = dict.fromkeys(Task.__struct_fields__, None)
+    group.succeeded = (Task(**{**values, "id": "c"}),)  # type: ignore[arg-type]
+    return group
+
+
+def _ids(group: BaseException | None) -> list[str | None]:
+    """Ids of the tasks in a group that still has its successes."""
+    assert isinstance(group, errors.TasksFailed)
+    assert [task.id for task in group.succeeded] == ["c"]
+    return [error.task_id for error in group.exceptions if isinstance(error, errors.TaskError)]
+
+
+def test_a_group_has_the_tasks_that_failed_by_themselves() -> None:
+    group = _group()
+    assert [error.message for error in group.failed] == ["no space"]
+    assert group.failed == group.exceptions[:1]
+
+
+def test_parts_of_a_group_keep_the_tasks_that_succeeded() -> None:
+    group = _group()
+    group.add_note("seen at night")
+    match, rest = group.split(errors.TaskNotFound)
+    for part, task_id in ((match, "b"), (rest, "a"), (group.subgroup(errors.TaskFailed), "a")):
+        assert _ids(part) == [task_id]
+        assert part is not None
+        assert part.message == group.message
+        assert part.__notes__ == ["seen at night"]
+    nothing, everything = group.split(errors.UploadFailed)
+    assert nothing is None
+    assert _ids(everything) == ["a", "b"]
+
+
+def test_what_except_star_takes_and_leaves_keeps_the_tasks_that_succeeded() -> None:
+    taken: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            raise _group()
+        except* errors.TaskFailed as part:
+            taken.append(part)
+
+    with pytest.raises(errors.TasksFailed) as left:
+        take()
+    assert (_ids(taken[0]), _ids(left.value)) == (["a"], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("error", "task_id"),
+    [
+        (errors.TaskFailed("t"), "t"),
+        (errors.TaskNotFound("t"), "t"),
+        (errors.UnknownTaskStatus("t", None), "t"),
+        (errors.TaskTimeout(["t"]), "t"),
+        (errors.TaskTimeout(["t", "u"]), None),
+        (errors.SettleTimeout({"v": None}), None),
+        (errors.ReadBackFailed(["v"], ValueError()), None),
+    ],
+)
+def test_a_task_error_has_the_id_of_its_task(error: errors.TaskError, task_id: str | None) -> None:
+    assert error.task_id == task_id
+
+
+def test_the_repr_of_an_error_carries_its_message() -> None:
+    error = errors.TaskFailed("t", "CODE", message="it\nbroke")
+    assert repr(error) == "TaskFailed('task t failed: it broke [CODE]')"
+    assert repr(errors.TaskTimeout(["a"], 3.0)).startswith("TaskTimeout('1 task still running aft")
+    assert repr(_group()) == "TasksFailed('2 of 3 tasks failed (2 sub-exceptions)')"
+    assert repr(errors.CallError("no", operation="vm.get_vms")) == "CallError('vm.get_vms: no')"
 
 
 def test_what_did_not_settle_is_told_with_what_is_being_done_to_it() -> None:

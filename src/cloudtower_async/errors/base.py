@@ -15,11 +15,15 @@ class CloudtowerError(Exception):
     """Base of everything this package raises on purpose.
 
     ``str(error)`` is one line without control characters, whatever a server has put into it; the
-    attributes hold the texts as they are. Subclasses override `_describe`, not ``__str__``.
+    attributes hold the texts as they are. Subclasses override `_describe`, not ``__str__``. The
+    ``repr`` has the same text, so that it is in logs and in groups of errors, too.
     """
 
     def __str__(self) -> str:
         return printable(self._describe())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def _describe(self) -> str:
         return super().__str__()

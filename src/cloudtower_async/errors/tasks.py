@@ -18,10 +18,12 @@ class TaskError(CloudtowerError):
     """About the tasks that a mutation started.
 
     Attributes:
+        task_id: Id of the task; None if the error is about several tasks, or about resources.
         resource_ids: Ids of the resources that the tasks create or change; empty where only the
             tasks are known.
     """
 
+    task_id: str | None = None
     resource_ids: tuple[str, ...] = ()
 
 
@@ -45,7 +47,7 @@ class TaskFailed(TaskError):
         task: Task | None = None,
     ) -> None:
         super().__init__(task_id)
-        self.task_id = task_id
+        self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]
         self.code = code
         self.ec = ec
         self.message = message
@@ -72,11 +74,27 @@ class TaskFailed(TaskError):
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
     """Of several tasks waited for some failed: a group, also for ``except*``.
 
+    The groups that ``except*``, `split` and `subgroup` make of it keep `succeeded`.
+
     Attributes:
         succeeded: The tasks that did not fail.
     """
 
     succeeded: Sequence[Task] = ()
+
+    @property
+    def failed(self) -> tuple[TaskFailed, ...]:
+        """The errors of tasks that ended as FAILED.
+
+        `exceptions` also has those of tasks that were not found or have an unknown status.
+        """
+        return tuple(error for error in self.exceptions if isinstance(error, TaskFailed))
+
+    def derive(self, excs: Sequence[TaskError], /) -> TasksFailed:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return a group of other errors with the same message and `succeeded`."""
+        group = TasksFailed(self.message, excs)
+        group.succeeded = self.succeeded
+        return group
 
 
 class TaskTimeout(TaskError, TimeoutError):
@@ -110,6 +128,7 @@ class TaskTimeout(TaskError, TimeoutError):
     ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
+        self.task_id = self.pending[0] if len(self.pending) == 1 else None
         self.timeout = timeout
         self.poll_error = poll_error
         self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
@@ -162,7 +181,7 @@ class TaskNotFound(TaskError):
 
     def __init__(self, task_id: str, *, last_seen: tuple[TaskStatus, float] | None = None) -> None:
         super().__init__(task_id)
-        self.task_id = task_id
+        self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]
         self.last_seen = last_seen
 
     def _describe(self) -> str:
@@ -191,7 +210,7 @@ class UnknownTaskStatus(TaskError):
         self, task_id: str, status: TaskStatus | None, progress: float = 0.0, *, grace: float = 0.0
     ) -> None:
         super().__init__(task_id, status, progress)
-        self.task_id = task_id
+        self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]
         self.status = status
         self.progress = progress
         self.grace = grace
