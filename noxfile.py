@@ -133,11 +133,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types with mypy and pyright, and that the public ones are complete."""
+    """Check the types with mypy and pyright, also on pages; public ones must be complete."""
     install(session, "dev")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "cloudtower_async", "--ignoreexternal")
+    code = str(BUILD / "pages")
+    session.run("python", "-m", "tests.pages", code)
+    # The blocks of a page may use a name for different things.
+    several = ("--allow-redefinition", "--local-partial-types")
+    session.run("mypy", *several, code, env={"MYPYPATH": code})
+    session.run("pyright", "-p", code)
 
 
 @nox.session

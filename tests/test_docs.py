@@ -9,9 +9,8 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import FunctionType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import pytest
@@ -21,42 +20,14 @@ from cloudtower_async import Cloudtower, SessionOptions, errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Simulator
 from tests.cli.command import run as run_command
+from tests.pages import DOCS, NAMED, PAGES, PROGRAM, README, ROOT, TESTS, VENDOR, Block, blocks
 from tests.support import set_login_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-DOCS = ROOT / "docs"
-VENDOR = DOCS / "vendor-sdk.md"
-PAGES = [
-    README,
-    ROOT / "CHANGELOG.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(page for page in DOCS.rglob("*.md") if not {"_build", "operations"} & {*page.parts}),
-]
 VARIABLES = re.compile(r"CLOUDTOWER_[A-Z_]+")
-
-
-class Block(NamedTuple):
-    """A fenced block of code."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-
-def blocks(page: Path, *languages: str) -> list[Block]:
-    """The fenced blocks of a page in these languages."""
-    text = page.read_text(encoding="utf-8")
-    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [
-        Block(page, text.count("\n", 0, match.start(2)), match[1], match[2])
-        for match in found
-        if match[1] in languages
-    ]
 
 
 def page_id(page: Path) -> str:
@@ -109,9 +80,7 @@ async def run(block: Block, names: dict[str, object]) -> None:
         dont_inherit=True,
     )
     function = FunctionType(code, names)
-    if re.search(
-        r"asyncio\.(run|Runner)\(", block.text
-    ):  # a whole program, with an event loop of its own
+    if PROGRAM.search(block.text):  # with an event loop of its own
         await anyio.to_thread.run_sync(function)
     elif code.co_flags & inspect.CO_COROUTINE:
         await function()
@@ -133,9 +102,6 @@ def run_tests(block: Block, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
 
-
-NAMED = re.compile(r"# (\w+\.py)\n")
-TESTS = re.compile(r"^ *(async )?def test_", re.MULTILINE)
 
 RUN = [page for page in PAGES if page != VENDOR and blocks(page, "python")]
 TEST_MODULES = [

@@ -1,0 +1,106 @@
+"""The code on the pages of the documentation, taken out to be run and to be type-checked.
+
+`python -m tests.pages FOLDER` writes it as modules for type checkers, with the lines of the pages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+VENDOR = DOCS / "vendor-sdk.md"
+PAGES = [
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in DOCS.rglob("*.md") if not {"_build", "operations"} & {*page.parts}),
+]
+
+NAMED = re.compile(r"# (\w+\.py)\n")
+TESTS = re.compile(r"^ *(async )?def test_", re.MULTILINE)
+PROGRAM = re.compile(r"asyncio\.(run|Runner)\(")
+_IMPORTS = "from pathlib import Path; from cloudtower_async import Cloudtower"
+_NAMES = "tower: Cloudtower, endpoint: str, username: str, password: str"
+_VENDORS_NAMES = "endpoint: str, first: str, second: str, username: str, password: str, iso: Path"
+_PYRIGHT = {
+    "typeCheckingMode": "strict",
+    "pythonVersion": "3.11",
+    "reportMissingTypeStubs": False,
+    "reportUnnecessaryTypeIgnoreComment": True,
+    # The blocks of a page are one function here: they may define a name twice, and need not use it.
+    "reportRedeclaration": False,
+    "reportUnusedClass": False,
+    "reportUnusedExpression": False,
+    "reportUnusedFunction": False,
+    "reportUnusedImport": False,
+    "reportUnusedVariable": False,
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a file of its own: a program, tests, or what these import."""
+        own = TESTS.search(self.text) or NAMED.match(self.text) or PROGRAM.search(self.text)
+        return bool(own)
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The fenced blocks of a page in these languages."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(page, text.count("\n", 0, match.start(2)), match[1], match[2])
+        for match in found
+        if match[1] in languages
+    ]
+
+
+def modules_for_checkers(page: Path) -> dict[str, str]:
+    """The code of a page as modules, by file name; lines keep the numbers that they have there."""
+    name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
+    made: dict[str, str] = {}
+    names = _VENDORS_NAMES if page == VENDOR else _NAMES
+    lines = [_IMPORTS, f"async def page({names}) -> None:"]
+    for block in blocks(page, "python"):
+        if block.is_module:
+            named = NAMED.match(block.text)
+            file = named[1] if named else f"{name}_{block.line}.py"
+            made[file] = "\n" * block.line + block.text
+        else:
+            lines += [""] * (block.line - len(lines))
+            lines += textwrap.indent(block.text, "    ").splitlines()
+    if len(lines) > 2:
+        made[f"{name}.py"] = "\n".join(lines) + "\n"
+    return made
+
+
+def write_for_checkers(folder: Path) -> None:
+    """Write the code of all pages into a folder, with a configuration for pyright."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.py"):
+        old.unlink()
+    for page in PAGES:
+        for name, text in modules_for_checkers(page).items():
+            with (folder / name).open("x", encoding="utf-8") as file:
+                file.write(text)
+    config = _PYRIGHT | {"extraPaths": [".", str(ROOT)]}  # for `examples`
+    (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_for_checkers(Path(sys.argv[1]))
