@@ -14,8 +14,10 @@ What a method takes apart into arguments is there for run time only: nobody pass
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 
 from . import corrections, layout, names, wording, writing
 from .history import History
@@ -39,6 +41,10 @@ _MAYBE = {
     "Mapping[str, object]": "MaybeMapping",
     "Sequence[Mapping[str, object]]": "MaybeMappings",
 }
+# What a key of a filter ends in. The keys of one field stand on one line.
+_OPERATOR = re.compile(
+    r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
+)
 _ANYTHING = "Mapping[str, object]"
 
 
@@ -236,12 +242,16 @@ def _enum(enum: Enum, answered: bool) -> str:
 
 
 def _record(history: History, texts: Texts, record: Record) -> Iterator[str]:
-    keys = _keys(history, record)
+    keys = list(_keys(history, record))
     docstring = f'"""Since CloudTower {history.schema_since(record.within)}."""'
     if is_filter(record.name) or not _fits_a_class(record):
-        yield f"{record.name} = TypedDict({record.name!r}, {{"
-        yield from (f"    {wire!r}: {kind},{note}" for wire, kind, note in keys)
+        yield "# fmt: off"
+        yield f'{record.name} = TypedDict("{record.name}", {{'
+        for (_, note), same in groupby(keys, key=lambda key: (_OPERATOR.sub("", key[0]), key[2])):
+            entries = ", ".join(f'"{wire}": {kind}' for wire, kind, _ in same)
+            yield f"    {entries},{note}"
         yield "}, total=False)"
+        yield "# fmt: on"
         yield docstring
     else:
         yield f"class {record.name}(TypedDict, total=False):"
@@ -282,7 +292,7 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
             "from typing import TYPE_CHECKING",
             "",
             "if TYPE_CHECKING:",
-            *(f"    {line}" for line in [*writing.import_lines(imports), "", *lines]),
+            *(f"    {line}" for line in [*writing.import_lines(imports), "", "# fmt: off", *lines]),
         ]
     )
 
@@ -295,8 +305,8 @@ def _variant(record: Record, depth: int) -> Iterator[str]:
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
-        keys = ", ".join(f"{p.wire!r}: {_variant_key(p, depth)}" for p in record.properties)
-        yield f"{name} = TypedDict({name!r}, {{{keys}}}, total=False)"
+        keys = ", ".join(f'"{p.wire}": {_variant_key(p, depth)}' for p in record.properties)
+        yield f'{name} = TypedDict("{name}", {{{keys}}}, total=False)'
         return
     narrower = [p for p in record.properties if _at_depth(p, depth) != _at_depth(p, 3)]
     yield f"class {name}({record.name}3, total=False):"

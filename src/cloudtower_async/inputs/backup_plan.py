@@ -249,344 +249,82 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     """Start of the time window."""
 
 
-BackupPlanWhereInput = TypedDict(
-    "BackupPlanWhereInput",
-    {
-        "AND": "Sequence[BackupPlanWhereInput] | None",
-        "NOT": "Sequence[BackupPlanWhereInput] | None",
-        "OR": "Sequence[BackupPlanWhereInput] | None",
-        "backup_delay_option": "BackupPlanDelayOption | None",  # since 4.5.0
-        "backup_delay_option_in": "Sequence[BackupPlanDelayOption] | None",  # since 4.5.0
-        "backup_delay_option_not": "BackupPlanDelayOption | None",  # since 4.5.0
-        "backup_delay_option_not_in": "Sequence[BackupPlanDelayOption] | None",  # since 4.5.0
-        "backup_plan_executions_every": "BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
-        "backup_plan_executions_none": "BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
-        "backup_plan_executions_some": "BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
-        "backup_restore_point_count": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_gt": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_gte": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_in": MaybeInts,  # since 4.5.0
-        "backup_restore_point_count_lt": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_lte": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_not": MaybeInt,  # since 4.5.0
-        "backup_restore_point_count_not_in": MaybeInts,  # since 4.5.0
-        "backup_restore_points_every": "BackupRestorePointWhereInput2 | None",  # since 4.5.0
-        "backup_restore_points_none": "BackupRestorePointWhereInput2 | None",  # since 4.5.0
-        "backup_restore_points_some": "BackupRestorePointWhereInput2 | None",  # since 4.5.0
-        "backup_service": "BackupServiceWhereInput2 | None",
-        "backup_store_repository": "BackupStoreRepositoryWhereInput2 | None",
-        "backup_total_size": MaybeInt,  # since 4.5.0
-        "backup_total_size_gt": MaybeInt,  # since 4.5.0
-        "backup_total_size_gte": MaybeInt,  # since 4.5.0
-        "backup_total_size_in": MaybeInts,  # since 4.5.0
-        "backup_total_size_lt": MaybeInt,  # since 4.5.0
-        "backup_total_size_lte": MaybeInt,  # since 4.5.0
-        "backup_total_size_not": MaybeInt,  # since 4.5.0
-        "backup_total_size_not_in": MaybeInts,  # since 4.5.0
-        "compression": MaybeBool,
-        "compression_not": MaybeBool,
-        "compression_ratio": MaybeFloat,
-        "compression_ratio_gt": MaybeFloat,
-        "compression_ratio_gte": MaybeFloat,
-        "compression_ratio_in": MaybeFloats,
-        "compression_ratio_lt": MaybeFloat,
-        "compression_ratio_lte": MaybeFloat,
-        "compression_ratio_not": MaybeFloat,
-        "compression_ratio_not_in": MaybeFloats,
-        "createdAt": MaybeStr,
-        "createdAt_gt": MaybeStr,
-        "createdAt_gte": MaybeStr,
-        "createdAt_in": MaybeTexts,
-        "createdAt_lt": MaybeStr,
-        "createdAt_lte": MaybeStr,
-        "createdAt_not": MaybeStr,
-        "createdAt_not_in": MaybeTexts,
-        "delete_strategy": "BackupPlanDeleteStrategy | None",  # since 4.5.0
-        "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None",  # since 4.5.0
-        "delete_strategy_not": "BackupPlanDeleteStrategy | None",  # since 4.5.0
-        "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",  # since 4.5.0
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "enable_window": MaybeBool,
-        "enable_window_not": MaybeBool,
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "full_interval": MaybeInt,
-        "full_interval_gt": MaybeInt,
-        "full_interval_gte": MaybeInt,
-        "full_interval_in": MaybeInts,
-        "full_interval_lt": MaybeInt,
-        "full_interval_lte": MaybeInt,
-        "full_interval_not": MaybeInt,
-        "full_interval_not_in": MaybeInts,
-        "full_period": "BackupPlanPeriod | None",
-        "full_period_in": "Sequence[BackupPlanPeriod] | None",
-        "full_period_not": "BackupPlanPeriod | None",
-        "full_period_not_in": "Sequence[BackupPlanPeriod] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "incremental_interval": MaybeInt,
-        "incremental_interval_gt": MaybeInt,
-        "incremental_interval_gte": MaybeInt,
-        "incremental_interval_in": MaybeInts,
-        "incremental_interval_lt": MaybeInt,
-        "incremental_interval_lte": MaybeInt,
-        "incremental_interval_not": MaybeInt,
-        "incremental_interval_not_in": MaybeInts,
-        "incremental_period": "BackupPlanPeriod | None",
-        "incremental_period_in": "Sequence[BackupPlanPeriod] | None",
-        "incremental_period_not": "BackupPlanPeriod | None",
-        "incremental_period_not_in": "Sequence[BackupPlanPeriod] | None",
-        "keep_policy": "BackupPlanKeepPolicy | None",
-        "keep_policy_in": "Sequence[BackupPlanKeepPolicy] | None",
-        "keep_policy_not": "BackupPlanKeepPolicy | None",
-        "keep_policy_not_in": "Sequence[BackupPlanKeepPolicy] | None",
-        "keep_policy_value": MaybeInt,
-        "keep_policy_value_gt": MaybeInt,
-        "keep_policy_value_gte": MaybeInt,
-        "keep_policy_value_in": MaybeInts,
-        "keep_policy_value_lt": MaybeInt,
-        "keep_policy_value_lte": MaybeInt,
-        "keep_policy_value_not": MaybeInt,
-        "keep_policy_value_not_in": MaybeInts,
-        "last_execute_status": "BackupPlanExecutionStatus | None",
-        "last_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
-        "last_execute_status_message": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_contains": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_ends_with": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_gt": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_gte": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_in": MaybeTexts,  # since 4.5.0
-        "last_execute_status_message_lt": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_lte": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_not": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_not_contains": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_not_ends_with": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_not_in": MaybeTexts,  # since 4.5.0
-        "last_execute_status_message_not_starts_with": MaybeStr,  # since 4.5.0
-        "last_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
-        "last_execute_status_not": "BackupPlanExecutionStatus | None",
-        "last_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
-        "last_execute_success_job_count": MaybeInt,
-        "last_execute_success_job_count_gt": MaybeInt,
-        "last_execute_success_job_count_gte": MaybeInt,
-        "last_execute_success_job_count_in": MaybeInts,
-        "last_execute_success_job_count_lt": MaybeInt,
-        "last_execute_success_job_count_lte": MaybeInt,
-        "last_execute_success_job_count_not": MaybeInt,
-        "last_execute_success_job_count_not_in": MaybeInts,
-        "last_execute_total_job_count": MaybeInt,
-        "last_execute_total_job_count_gt": MaybeInt,
-        "last_execute_total_job_count_gte": MaybeInt,
-        "last_execute_total_job_count_in": MaybeInts,
-        "last_execute_total_job_count_lt": MaybeInt,
-        "last_execute_total_job_count_lte": MaybeInt,
-        "last_execute_total_job_count_not": MaybeInt,
-        "last_execute_total_job_count_not_in": MaybeInts,
-        "last_executed_at": MaybeStr,
-        "last_executed_at_gt": MaybeStr,
-        "last_executed_at_gte": MaybeStr,
-        "last_executed_at_in": MaybeTexts,
-        "last_executed_at_lt": MaybeStr,
-        "last_executed_at_lte": MaybeStr,
-        "last_executed_at_not": MaybeStr,
-        "last_executed_at_not_in": MaybeTexts,
-        "last_manual_execute_status": "BackupPlanExecutionStatus | None",
-        "last_manual_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
-        "last_manual_execute_status_message": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_contains": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_ends_with": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_gt": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_gte": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_in": MaybeTexts,  # since 4.5.0
-        "last_manual_execute_status_message_lt": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_lte": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_not": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_not_contains": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_not_ends_with": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_not_in": MaybeTexts,  # since 4.5.0
-        "last_manual_execute_status_message_not_starts_with": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
-        "last_manual_execute_status_not": "BackupPlanExecutionStatus | None",
-        "last_manual_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
-        "last_manual_execute_success_job_count": MaybeInt,
-        "last_manual_execute_success_job_count_gt": MaybeInt,
-        "last_manual_execute_success_job_count_gte": MaybeInt,
-        "last_manual_execute_success_job_count_in": MaybeInts,
-        "last_manual_execute_success_job_count_lt": MaybeInt,
-        "last_manual_execute_success_job_count_lte": MaybeInt,
-        "last_manual_execute_success_job_count_not": MaybeInt,
-        "last_manual_execute_success_job_count_not_in": MaybeInts,
-        "last_manual_execute_total_job_count": MaybeInt,
-        "last_manual_execute_total_job_count_gt": MaybeInt,
-        "last_manual_execute_total_job_count_gte": MaybeInt,
-        "last_manual_execute_total_job_count_in": MaybeInts,
-        "last_manual_execute_total_job_count_lt": MaybeInt,
-        "last_manual_execute_total_job_count_lte": MaybeInt,
-        "last_manual_execute_total_job_count_not": MaybeInt,
-        "last_manual_execute_total_job_count_not_in": MaybeInts,
-        "last_manual_executed_at": MaybeStr,
-        "last_manual_executed_at_gt": MaybeStr,
-        "last_manual_executed_at_gte": MaybeStr,
-        "last_manual_executed_at_in": MaybeTexts,
-        "last_manual_executed_at_lt": MaybeStr,
-        "last_manual_executed_at_lte": MaybeStr,
-        "last_manual_executed_at_not": MaybeStr,
-        "last_manual_executed_at_not_in": MaybeTexts,
-        "logical_size": MaybeInt,  # since 4.5.0
-        "logical_size_gt": MaybeInt,  # since 4.5.0
-        "logical_size_gte": MaybeInt,  # since 4.5.0
-        "logical_size_in": MaybeInts,  # since 4.5.0
-        "logical_size_lt": MaybeInt,  # since 4.5.0
-        "logical_size_lte": MaybeInt,  # since 4.5.0
-        "logical_size_not": MaybeInt,  # since 4.5.0
-        "logical_size_not_in": MaybeInts,  # since 4.5.0
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "next_execute_time": MaybeStr,
-        "next_execute_time_gt": MaybeStr,
-        "next_execute_time_gte": MaybeStr,
-        "next_execute_time_in": MaybeTexts,
-        "next_execute_time_lt": MaybeStr,
-        "next_execute_time_lte": MaybeStr,
-        "next_execute_time_not": MaybeStr,
-        "next_execute_time_not_in": MaybeTexts,
-        "phase": "BackupPlanPhase | None",  # since 4.5.0
-        "phase_in": "Sequence[BackupPlanPhase] | None",  # since 4.5.0
-        "phase_not": "BackupPlanPhase | None",  # since 4.5.0
-        "phase_not_in": "Sequence[BackupPlanPhase] | None",  # since 4.5.0
-        "physical_size": MaybeInt,
-        "physical_size_gt": MaybeInt,
-        "physical_size_gte": MaybeInt,
-        "physical_size_in": MaybeInts,
-        "physical_size_lt": MaybeInt,
-        "physical_size_lte": MaybeInt,
-        "physical_size_not": MaybeInt,
-        "physical_size_not_in": MaybeInts,
-        "snapshot_consistent_type": "ConsistentType | None",
-        "snapshot_consistent_type_in": "Sequence[ConsistentType] | None",
-        "snapshot_consistent_type_not": "ConsistentType | None",
-        "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
-        "status": "BackupPlanStatus | None",
-        "status_in": "Sequence[BackupPlanStatus] | None",
-        "status_not": "BackupPlanStatus | None",
-        "status_not_in": "Sequence[BackupPlanStatus] | None",
-        "valid_size_of_backup_object": MaybeInt,
-        "valid_size_of_backup_object_gt": MaybeInt,
-        "valid_size_of_backup_object_gte": MaybeInt,
-        "valid_size_of_backup_object_in": MaybeInts,
-        "valid_size_of_backup_object_lt": MaybeInt,
-        "valid_size_of_backup_object_lte": MaybeInt,
-        "valid_size_of_backup_object_not": MaybeInt,
-        "valid_size_of_backup_object_not_in": MaybeInts,
-        "valid_size_of_restore_point": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_gt": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_gte": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_in": MaybeInts,  # since 4.5.0
-        "valid_size_of_restore_point_lt": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_lte": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_not": MaybeInt,  # since 4.5.0
-        "valid_size_of_restore_point_not_in": MaybeInts,  # since 4.5.0
-        "vms_every": "VmWhereInput2 | None",  # since 4.5.0
-        "vms_none": "VmWhereInput2 | None",  # since 4.5.0
-        "vms_some": "VmWhereInput2 | None",  # since 4.5.0
-        "window_end": MaybeStr,
-        "window_end_contains": MaybeStr,
-        "window_end_ends_with": MaybeStr,
-        "window_end_gt": MaybeStr,
-        "window_end_gte": MaybeStr,
-        "window_end_in": MaybeTexts,
-        "window_end_lt": MaybeStr,
-        "window_end_lte": MaybeStr,
-        "window_end_not": MaybeStr,
-        "window_end_not_contains": MaybeStr,
-        "window_end_not_ends_with": MaybeStr,
-        "window_end_not_in": MaybeTexts,
-        "window_end_not_starts_with": MaybeStr,
-        "window_end_starts_with": MaybeStr,
-        "window_start": MaybeStr,
-        "window_start_contains": MaybeStr,
-        "window_start_ends_with": MaybeStr,
-        "window_start_gt": MaybeStr,
-        "window_start_gte": MaybeStr,
-        "window_start_in": MaybeTexts,
-        "window_start_lt": MaybeStr,
-        "window_start_lte": MaybeStr,
-        "window_start_not": MaybeStr,
-        "window_start_not_contains": MaybeStr,
-        "window_start_not_ends_with": MaybeStr,
-        "window_start_not_in": MaybeTexts,
-        "window_start_not_starts_with": MaybeStr,
-        "window_start_starts_with": MaybeStr,
-    },
-    total=False,
-)
+# fmt: off
+BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
+    "AND": "Sequence[BackupPlanWhereInput] | None",
+    "NOT": "Sequence[BackupPlanWhereInput] | None",
+    "OR": "Sequence[BackupPlanWhereInput] | None",
+    "backup_delay_option": "BackupPlanDelayOption | None", "backup_delay_option_in": "Sequence[BackupPlanDelayOption] | None", "backup_delay_option_not": "BackupPlanDelayOption | None", "backup_delay_option_not_in": "Sequence[BackupPlanDelayOption] | None",  # since 4.5.0
+    "backup_plan_executions_every": "BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_none": "BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_some": "BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
+    "backup_restore_point_count": MaybeInt, "backup_restore_point_count_gt": MaybeInt, "backup_restore_point_count_gte": MaybeInt, "backup_restore_point_count_in": MaybeInts, "backup_restore_point_count_lt": MaybeInt, "backup_restore_point_count_lte": MaybeInt, "backup_restore_point_count_not": MaybeInt, "backup_restore_point_count_not_in": MaybeInts,  # since 4.5.0
+    "backup_restore_points_every": "BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "BackupRestorePointWhereInput2 | None",  # since 4.5.0
+    "backup_service": "BackupServiceWhereInput2 | None",
+    "backup_store_repository": "BackupStoreRepositoryWhereInput2 | None",
+    "backup_total_size": MaybeInt, "backup_total_size_gt": MaybeInt, "backup_total_size_gte": MaybeInt, "backup_total_size_in": MaybeInts, "backup_total_size_lt": MaybeInt, "backup_total_size_lte": MaybeInt, "backup_total_size_not": MaybeInt, "backup_total_size_not_in": MaybeInts,  # since 4.5.0
+    "compression": MaybeBool, "compression_not": MaybeBool,
+    "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
+    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "delete_strategy": "BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None", "delete_strategy_not": "BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",  # since 4.5.0
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "enable_window": MaybeBool, "enable_window_not": MaybeBool,
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "full_interval": MaybeInt, "full_interval_gt": MaybeInt, "full_interval_gte": MaybeInt, "full_interval_in": MaybeInts, "full_interval_lt": MaybeInt, "full_interval_lte": MaybeInt, "full_interval_not": MaybeInt, "full_interval_not_in": MaybeInts,
+    "full_period": "BackupPlanPeriod | None", "full_period_in": "Sequence[BackupPlanPeriod] | None", "full_period_not": "BackupPlanPeriod | None", "full_period_not_in": "Sequence[BackupPlanPeriod] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "incremental_interval": MaybeInt, "incremental_interval_gt": MaybeInt, "incremental_interval_gte": MaybeInt, "incremental_interval_in": MaybeInts, "incremental_interval_lt": MaybeInt, "incremental_interval_lte": MaybeInt, "incremental_interval_not": MaybeInt, "incremental_interval_not_in": MaybeInts,
+    "incremental_period": "BackupPlanPeriod | None", "incremental_period_in": "Sequence[BackupPlanPeriod] | None", "incremental_period_not": "BackupPlanPeriod | None", "incremental_period_not_in": "Sequence[BackupPlanPeriod] | None",
+    "keep_policy": "BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[BackupPlanKeepPolicy] | None", "keep_policy_not": "BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[BackupPlanKeepPolicy] | None",
+    "keep_policy_value": MaybeInt, "keep_policy_value_gt": MaybeInt, "keep_policy_value_gte": MaybeInt, "keep_policy_value_in": MaybeInts, "keep_policy_value_lt": MaybeInt, "keep_policy_value_lte": MaybeInt, "keep_policy_value_not": MaybeInt, "keep_policy_value_not_in": MaybeInts,
+    "last_execute_status": "BackupPlanExecutionStatus | None", "last_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_status_message": MaybeStr, "last_execute_status_message_contains": MaybeStr, "last_execute_status_message_ends_with": MaybeStr, "last_execute_status_message_gt": MaybeStr, "last_execute_status_message_gte": MaybeStr, "last_execute_status_message_in": MaybeTexts, "last_execute_status_message_lt": MaybeStr, "last_execute_status_message_lte": MaybeStr, "last_execute_status_message_not": MaybeStr, "last_execute_status_message_not_contains": MaybeStr, "last_execute_status_message_not_ends_with": MaybeStr, "last_execute_status_message_not_in": MaybeTexts, "last_execute_status_message_not_starts_with": MaybeStr, "last_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
+    "last_execute_status_not": "BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_success_job_count": MaybeInt, "last_execute_success_job_count_gt": MaybeInt, "last_execute_success_job_count_gte": MaybeInt, "last_execute_success_job_count_in": MaybeInts, "last_execute_success_job_count_lt": MaybeInt, "last_execute_success_job_count_lte": MaybeInt, "last_execute_success_job_count_not": MaybeInt, "last_execute_success_job_count_not_in": MaybeInts,
+    "last_execute_total_job_count": MaybeInt, "last_execute_total_job_count_gt": MaybeInt, "last_execute_total_job_count_gte": MaybeInt, "last_execute_total_job_count_in": MaybeInts, "last_execute_total_job_count_lt": MaybeInt, "last_execute_total_job_count_lte": MaybeInt, "last_execute_total_job_count_not": MaybeInt, "last_execute_total_job_count_not_in": MaybeInts,
+    "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
+    "last_manual_execute_status": "BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_status_message": MaybeStr, "last_manual_execute_status_message_contains": MaybeStr, "last_manual_execute_status_message_ends_with": MaybeStr, "last_manual_execute_status_message_gt": MaybeStr, "last_manual_execute_status_message_gte": MaybeStr, "last_manual_execute_status_message_in": MaybeTexts, "last_manual_execute_status_message_lt": MaybeStr, "last_manual_execute_status_message_lte": MaybeStr, "last_manual_execute_status_message_not": MaybeStr, "last_manual_execute_status_message_not_contains": MaybeStr, "last_manual_execute_status_message_not_ends_with": MaybeStr, "last_manual_execute_status_message_not_in": MaybeTexts, "last_manual_execute_status_message_not_starts_with": MaybeStr, "last_manual_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
+    "last_manual_execute_status_not": "BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_success_job_count": MaybeInt, "last_manual_execute_success_job_count_gt": MaybeInt, "last_manual_execute_success_job_count_gte": MaybeInt, "last_manual_execute_success_job_count_in": MaybeInts, "last_manual_execute_success_job_count_lt": MaybeInt, "last_manual_execute_success_job_count_lte": MaybeInt, "last_manual_execute_success_job_count_not": MaybeInt, "last_manual_execute_success_job_count_not_in": MaybeInts,
+    "last_manual_execute_total_job_count": MaybeInt, "last_manual_execute_total_job_count_gt": MaybeInt, "last_manual_execute_total_job_count_gte": MaybeInt, "last_manual_execute_total_job_count_in": MaybeInts, "last_manual_execute_total_job_count_lt": MaybeInt, "last_manual_execute_total_job_count_lte": MaybeInt, "last_manual_execute_total_job_count_not": MaybeInt, "last_manual_execute_total_job_count_not_in": MaybeInts,
+    "last_manual_executed_at": MaybeStr, "last_manual_executed_at_gt": MaybeStr, "last_manual_executed_at_gte": MaybeStr, "last_manual_executed_at_in": MaybeTexts, "last_manual_executed_at_lt": MaybeStr, "last_manual_executed_at_lte": MaybeStr, "last_manual_executed_at_not": MaybeStr, "last_manual_executed_at_not_in": MaybeTexts,
+    "logical_size": MaybeInt, "logical_size_gt": MaybeInt, "logical_size_gte": MaybeInt, "logical_size_in": MaybeInts, "logical_size_lt": MaybeInt, "logical_size_lte": MaybeInt, "logical_size_not": MaybeInt, "logical_size_not_in": MaybeInts,  # since 4.5.0
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "next_execute_time": MaybeStr, "next_execute_time_gt": MaybeStr, "next_execute_time_gte": MaybeStr, "next_execute_time_in": MaybeTexts, "next_execute_time_lt": MaybeStr, "next_execute_time_lte": MaybeStr, "next_execute_time_not": MaybeStr, "next_execute_time_not_in": MaybeTexts,
+    "phase": "BackupPlanPhase | None", "phase_in": "Sequence[BackupPlanPhase] | None", "phase_not": "BackupPlanPhase | None", "phase_not_in": "Sequence[BackupPlanPhase] | None",  # since 4.5.0
+    "physical_size": MaybeInt, "physical_size_gt": MaybeInt, "physical_size_gte": MaybeInt, "physical_size_in": MaybeInts, "physical_size_lt": MaybeInt, "physical_size_lte": MaybeInt, "physical_size_not": MaybeInt, "physical_size_not_in": MaybeInts,
+    "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
+    "status": "BackupPlanStatus | None", "status_in": "Sequence[BackupPlanStatus] | None", "status_not": "BackupPlanStatus | None", "status_not_in": "Sequence[BackupPlanStatus] | None",
+    "valid_size_of_backup_object": MaybeInt, "valid_size_of_backup_object_gt": MaybeInt, "valid_size_of_backup_object_gte": MaybeInt, "valid_size_of_backup_object_in": MaybeInts, "valid_size_of_backup_object_lt": MaybeInt, "valid_size_of_backup_object_lte": MaybeInt, "valid_size_of_backup_object_not": MaybeInt, "valid_size_of_backup_object_not_in": MaybeInts,
+    "valid_size_of_restore_point": MaybeInt, "valid_size_of_restore_point_gt": MaybeInt, "valid_size_of_restore_point_gte": MaybeInt, "valid_size_of_restore_point_in": MaybeInts, "valid_size_of_restore_point_lt": MaybeInt, "valid_size_of_restore_point_lte": MaybeInt, "valid_size_of_restore_point_not": MaybeInt, "valid_size_of_restore_point_not_in": MaybeInts,  # since 4.5.0
+    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",  # since 4.5.0
+    "window_end": MaybeStr, "window_end_contains": MaybeStr, "window_end_ends_with": MaybeStr, "window_end_gt": MaybeStr, "window_end_gte": MaybeStr, "window_end_in": MaybeTexts, "window_end_lt": MaybeStr, "window_end_lte": MaybeStr, "window_end_not": MaybeStr, "window_end_not_contains": MaybeStr, "window_end_not_ends_with": MaybeStr, "window_end_not_in": MaybeTexts, "window_end_not_starts_with": MaybeStr, "window_end_starts_with": MaybeStr,
+    "window_start": MaybeStr, "window_start_contains": MaybeStr, "window_start_ends_with": MaybeStr, "window_start_gt": MaybeStr, "window_start_gte": MaybeStr, "window_start_in": MaybeTexts, "window_start_lt": MaybeStr, "window_start_lte": MaybeStr, "window_start_not": MaybeStr, "window_start_not_contains": MaybeStr, "window_start_not_ends_with": MaybeStr, "window_start_not_in": MaybeTexts, "window_start_not_starts_with": MaybeStr, "window_start_starts_with": MaybeStr,
+}, total=False)
+# fmt: on
 """Since CloudTower 4.4.0."""
 
 
-BackupRestoreExecutionNetworkInformation = TypedDict(
-    "BackupRestoreExecutionNetworkInformation",
-    {
-        "__typename": Literal["BackupRestoreExecutionNetworkInformation"],
-        "type": "VmNicType | None",
-        "vlan_local_id": MaybeStr,
-        "vpc_local_id": MaybeStr,
-        "vpc_subnet_local_id": MaybeStr,
-    },
-    total=False,
-)
+# fmt: off
+BackupRestoreExecutionNetworkInformation = TypedDict("BackupRestoreExecutionNetworkInformation", {
+    "__typename": Literal['BackupRestoreExecutionNetworkInformation'],
+    "type": "VmNicType | None",
+    "vlan_local_id": MaybeStr,
+    "vpc_local_id": MaybeStr,
+    "vpc_subnet_local_id": MaybeStr,
+}, total=False)
+# fmt: on
 """Since CloudTower 4.6.0."""
 
 
-BackupRestoreExecutionNetworkMapping = TypedDict(
-    "BackupRestoreExecutionNetworkMapping",
-    {
-        "__typename": Literal["BackupRestoreExecutionNetworkMapping"],
-        "dst_vlan_id": Required[str],
-        "source": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
-        "src_vlan_id": Required[str],
-        "target": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
-    },
-    total=False,
-)
+# fmt: off
+BackupRestoreExecutionNetworkMapping = TypedDict("BackupRestoreExecutionNetworkMapping", {
+    "__typename": Literal['BackupRestoreExecutionNetworkMapping'],
+    "dst_vlan_id": Required[str],
+    "source": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
+    "src_vlan_id": Required[str],
+    "target": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
+}, total=False)
+# fmt: on
 """Since CloudTower 4.4.0."""
 
 

@@ -360,754 +360,123 @@ class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
     """CPU model that VMs get by default for compatibility in live migration."""
 
 
-ClusterWhereInput = TypedDict(
-    "ClusterWhereInput",
-    {
-        "AND": "Sequence[ClusterWhereInput] | None",
-        "NOT": "Sequence[ClusterWhereInput] | None",
-        "OR": "Sequence[ClusterWhereInput] | None",
-        "access_write_compress_enabled": MaybeBool,  # since 4.7.0
-        "access_write_compress_enabled_not": MaybeBool,  # since 4.7.0
-        "allocated_prioritized_space": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "allocated_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "allocated_prioritized_space_usage": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_gt": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_gte": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_in": MaybeFloats,  # since 4.7.0
-        "allocated_prioritized_space_usage_lt": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_lte": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_not": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
-        "application_highest_version": MaybeStr,
-        "application_highest_version_contains": MaybeStr,
-        "application_highest_version_ends_with": MaybeStr,
-        "application_highest_version_gt": MaybeStr,
-        "application_highest_version_gte": MaybeStr,
-        "application_highest_version_in": MaybeTexts,
-        "application_highest_version_lt": MaybeStr,
-        "application_highest_version_lte": MaybeStr,
-        "application_highest_version_not": MaybeStr,
-        "application_highest_version_not_contains": MaybeStr,
-        "application_highest_version_not_ends_with": MaybeStr,
-        "application_highest_version_not_in": MaybeTexts,
-        "application_highest_version_not_starts_with": MaybeStr,
-        "application_highest_version_starts_with": MaybeStr,
-        "applications_every": "ApplicationWhereInput2 | None",
-        "applications_none": "ApplicationWhereInput2 | None",
-        "applications_some": "ApplicationWhereInput2 | None",
-        "architecture": "Architecture | None",
-        "architecture_in": "Sequence[Architecture] | None",
-        "architecture_not": "Architecture | None",
-        "architecture_not_in": "Sequence[Architecture] | None",
-        "auto_converge": MaybeBool,
-        "auto_converge_not": MaybeBool,
-        "commited_memory_bytes": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_gt": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_gte": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_in": MaybeInts,  # since 4.7.0
-        "commited_memory_bytes_lt": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_lte": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_not": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
-        "connect_state": "ConnectState | None",
-        "connect_state_in": "Sequence[ConnectState] | None",
-        "connect_state_not": "ConnectState | None",
-        "connect_state_not_in": "Sequence[ConnectState] | None",
-        "consistency_groups_every": "ConsistencyGroupWhereInput2 | None",
-        "consistency_groups_none": "ConsistencyGroupWhereInput2 | None",
-        "consistency_groups_some": "ConsistencyGroupWhereInput2 | None",
-        "current_cpu_model": MaybeStr,
-        "current_cpu_model_contains": MaybeStr,
-        "current_cpu_model_ends_with": MaybeStr,
-        "current_cpu_model_gt": MaybeStr,
-        "current_cpu_model_gte": MaybeStr,
-        "current_cpu_model_in": MaybeTexts,
-        "current_cpu_model_lt": MaybeStr,
-        "current_cpu_model_lte": MaybeStr,
-        "current_cpu_model_not": MaybeStr,
-        "current_cpu_model_not_contains": MaybeStr,
-        "current_cpu_model_not_ends_with": MaybeStr,
-        "current_cpu_model_not_in": MaybeTexts,
-        "current_cpu_model_not_starts_with": MaybeStr,
-        "current_cpu_model_starts_with": MaybeStr,
-        "data_reduction_ratio": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_gt": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_gte": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_in": MaybeFloats,  # since 4.7.0
-        "data_reduction_ratio_lt": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_lte": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_not": MaybeFloat,  # since 4.7.0
-        "data_reduction_ratio_not_in": MaybeFloats,  # since 4.7.0
-        "data_reduction_saving": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_gt": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_gte": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_in": MaybeFloats,  # since 4.7.0
-        "data_reduction_saving_lt": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_lte": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_not": MaybeFloat,  # since 4.7.0
-        "data_reduction_saving_not_in": MaybeFloats,  # since 4.7.0
-        "datacenters_every": "DatacenterWhereInput2 | None",
-        "datacenters_none": "DatacenterWhereInput2 | None",
-        "datacenters_some": "DatacenterWhereInput2 | None",
-        "dirty_cache_space": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_gt": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_gte": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_in": MaybeInts,  # since 4.7.2
-        "dirty_cache_space_lt": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_lte": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_not": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
-        "dirty_cache_usage": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_gt": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_gte": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_in": MaybeFloats,  # since 4.7.2
-        "dirty_cache_usage_lt": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_lte": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_not": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
-        "disconnected_date": MaybeStr,
-        "disconnected_date_gt": MaybeStr,
-        "disconnected_date_gte": MaybeStr,
-        "disconnected_date_in": MaybeTexts,
-        "disconnected_date_lt": MaybeStr,
-        "disconnected_date_lte": MaybeStr,
-        "disconnected_date_not": MaybeStr,
-        "disconnected_date_not_in": MaybeTexts,
-        "disconnected_reason": "ClusterConnectorErrorCode | None",
-        "disconnected_reason_in": "Sequence[ClusterConnectorErrorCode] | None",
-        "disconnected_reason_not": "ClusterConnectorErrorCode | None",
-        "disconnected_reason_not_in": "Sequence[ClusterConnectorErrorCode] | None",
-        "downgraded_prioritized_space": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "downgraded_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "ecp_license": "EcpLicenseWhereInput2 | None",  # since 4.7.0
-        "enable_tiering": MaybeBool,  # since 4.7.0
-        "enable_tiering_not": MaybeBool,  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "everoute_cluster": "EverouteClusterWhereInput2 | None",
-        "failure_cache_space": MaybeInt,  # since 4.7.2
-        "failure_cache_space_gt": MaybeInt,  # since 4.7.2
-        "failure_cache_space_gte": MaybeInt,  # since 4.7.2
-        "failure_cache_space_in": MaybeInts,  # since 4.7.2
-        "failure_cache_space_lt": MaybeInt,  # since 4.7.2
-        "failure_cache_space_lte": MaybeInt,  # since 4.7.2
-        "failure_cache_space_not": MaybeInt,  # since 4.7.2
-        "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
-        "failure_data_space": MaybeInt,
-        "failure_data_space_gt": MaybeInt,
-        "failure_data_space_gte": MaybeInt,
-        "failure_data_space_in": MaybeInts,
-        "failure_data_space_lt": MaybeInt,
-        "failure_data_space_lte": MaybeInt,
-        "failure_data_space_not": MaybeInt,
-        "failure_data_space_not_in": MaybeInts,
-        "has_metrox": MaybeBool,
-        "has_metrox_not": MaybeBool,
-        "host_num": MaybeInt,
-        "host_num_gt": MaybeInt,
-        "host_num_gte": MaybeInt,
-        "host_num_in": MaybeInts,
-        "host_num_lt": MaybeInt,
-        "host_num_lte": MaybeInt,
-        "host_num_not": MaybeInt,
-        "host_num_not_in": MaybeInts,
-        "hosts_every": "HostWhereInput2 | None",
-        "hosts_none": "HostWhereInput2 | None",
-        "hosts_some": "HostWhereInput2 | None",
-        "hypervisor": "Hypervisor | None",
-        "hypervisor_in": "Sequence[Hypervisor] | None",
-        "hypervisor_not": "Hypervisor | None",
-        "hypervisor_not_in": "Sequence[Hypervisor] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "ip": MaybeStr,
-        "ip_contains": MaybeStr,
-        "ip_ends_with": MaybeStr,
-        "ip_gt": MaybeStr,
-        "ip_gte": MaybeStr,
-        "ip_in": MaybeTexts,
-        "ip_lt": MaybeStr,
-        "ip_lte": MaybeStr,
-        "ip_not": MaybeStr,
-        "ip_not_contains": MaybeStr,
-        "ip_not_ends_with": MaybeStr,
-        "ip_not_in": MaybeTexts,
-        "ip_not_starts_with": MaybeStr,
-        "ip_starts_with": MaybeStr,
-        "is_all_flash": MaybeBool,
-        "is_all_flash_not": MaybeBool,
-        "iscsi_vip": MaybeStr,
-        "iscsi_vip_contains": MaybeStr,
-        "iscsi_vip_ends_with": MaybeStr,
-        "iscsi_vip_gt": MaybeStr,
-        "iscsi_vip_gte": MaybeStr,
-        "iscsi_vip_in": MaybeTexts,
-        "iscsi_vip_lt": MaybeStr,
-        "iscsi_vip_lte": MaybeStr,
-        "iscsi_vip_not": MaybeStr,
-        "iscsi_vip_not_contains": MaybeStr,
-        "iscsi_vip_not_ends_with": MaybeStr,
-        "iscsi_vip_not_in": MaybeTexts,
-        "iscsi_vip_not_starts_with": MaybeStr,
-        "iscsi_vip_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "license_expire_date": MaybeStr,
-        "license_expire_date_gt": MaybeStr,
-        "license_expire_date_gte": MaybeStr,
-        "license_expire_date_in": MaybeTexts,
-        "license_expire_date_lt": MaybeStr,
-        "license_expire_date_lte": MaybeStr,
-        "license_expire_date_not": MaybeStr,
-        "license_expire_date_not_in": MaybeTexts,
-        "license_serial": MaybeStr,
-        "license_serial_contains": MaybeStr,
-        "license_serial_ends_with": MaybeStr,
-        "license_serial_gt": MaybeStr,
-        "license_serial_gte": MaybeStr,
-        "license_serial_in": MaybeTexts,
-        "license_serial_lt": MaybeStr,
-        "license_serial_lte": MaybeStr,
-        "license_serial_not": MaybeStr,
-        "license_serial_not_contains": MaybeStr,
-        "license_serial_not_ends_with": MaybeStr,
-        "license_serial_not_in": MaybeTexts,
-        "license_serial_not_starts_with": MaybeStr,
-        "license_serial_starts_with": MaybeStr,
-        "license_sign_date": MaybeStr,
-        "license_sign_date_gt": MaybeStr,
-        "license_sign_date_gte": MaybeStr,
-        "license_sign_date_in": MaybeTexts,
-        "license_sign_date_lt": MaybeStr,
-        "license_sign_date_lte": MaybeStr,
-        "license_sign_date_not": MaybeStr,
-        "license_sign_date_not_in": MaybeTexts,
-        "license_type": "LicenseType | None",
-        "license_type_in": "Sequence[LicenseType] | None",
-        "license_type_not": "LicenseType | None",
-        "license_type_not_in": "Sequence[LicenseType] | None",
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "logical_used_data_space": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_gt": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_gte": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_in": MaybeInts,  # since 4.7.0
-        "logical_used_data_space_lt": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_lte": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_not": MaybeInt,  # since 4.7.0
-        "logical_used_data_space_not_in": MaybeInts,  # since 4.7.0
-        "maintenance_end_date": MaybeStr,
-        "maintenance_end_date_gt": MaybeStr,
-        "maintenance_end_date_gte": MaybeStr,
-        "maintenance_end_date_in": MaybeTexts,
-        "maintenance_end_date_lt": MaybeStr,
-        "maintenance_end_date_lte": MaybeStr,
-        "maintenance_end_date_not": MaybeStr,
-        "maintenance_end_date_not_in": MaybeTexts,
-        "maintenance_start_date": MaybeStr,
-        "maintenance_start_date_gt": MaybeStr,
-        "maintenance_start_date_gte": MaybeStr,
-        "maintenance_start_date_in": MaybeTexts,
-        "maintenance_start_date_lt": MaybeStr,
-        "maintenance_start_date_lte": MaybeStr,
-        "maintenance_start_date_not": MaybeStr,
-        "maintenance_start_date_not_in": MaybeTexts,
-        "management_vip": MaybeStr,
-        "management_vip_contains": MaybeStr,
-        "management_vip_ends_with": MaybeStr,
-        "management_vip_gt": MaybeStr,
-        "management_vip_gte": MaybeStr,
-        "management_vip_in": MaybeTexts,
-        "management_vip_lt": MaybeStr,
-        "management_vip_lte": MaybeStr,
-        "management_vip_not": MaybeStr,
-        "management_vip_not_contains": MaybeStr,
-        "management_vip_not_ends_with": MaybeStr,
-        "management_vip_not_in": MaybeTexts,
-        "management_vip_not_starts_with": MaybeStr,
-        "management_vip_starts_with": MaybeStr,
-        "max_chunk_num": MaybeInt,
-        "max_chunk_num_gt": MaybeInt,
-        "max_chunk_num_gte": MaybeInt,
-        "max_chunk_num_in": MaybeInts,
-        "max_chunk_num_lt": MaybeInt,
-        "max_chunk_num_lte": MaybeInt,
-        "max_chunk_num_not": MaybeInt,
-        "max_chunk_num_not_in": MaybeInts,
-        "max_physical_data_capacity": MaybeInt,
-        "max_physical_data_capacity_gt": MaybeInt,
-        "max_physical_data_capacity_gte": MaybeInt,
-        "max_physical_data_capacity_in": MaybeInts,
-        "max_physical_data_capacity_lt": MaybeInt,
-        "max_physical_data_capacity_lte": MaybeInt,
-        "max_physical_data_capacity_not": MaybeInt,
-        "max_physical_data_capacity_not_in": MaybeInts,
-        "max_physical_data_capacity_per_node": MaybeInt,
-        "max_physical_data_capacity_per_node_gt": MaybeInt,
-        "max_physical_data_capacity_per_node_gte": MaybeInt,
-        "max_physical_data_capacity_per_node_in": MaybeInts,
-        "max_physical_data_capacity_per_node_lt": MaybeInt,
-        "max_physical_data_capacity_per_node_lte": MaybeInt,
-        "max_physical_data_capacity_per_node_not": MaybeInt,
-        "max_physical_data_capacity_per_node_not_in": MaybeInts,
-        "mgt_gateway": MaybeStr,
-        "mgt_gateway_contains": MaybeStr,
-        "mgt_gateway_ends_with": MaybeStr,
-        "mgt_gateway_gt": MaybeStr,
-        "mgt_gateway_gte": MaybeStr,
-        "mgt_gateway_in": MaybeTexts,
-        "mgt_gateway_lt": MaybeStr,
-        "mgt_gateway_lte": MaybeStr,
-        "mgt_gateway_not": MaybeStr,
-        "mgt_gateway_not_contains": MaybeStr,
-        "mgt_gateway_not_ends_with": MaybeStr,
-        "mgt_gateway_not_in": MaybeTexts,
-        "mgt_gateway_not_starts_with": MaybeStr,
-        "mgt_gateway_starts_with": MaybeStr,
-        "mgt_netmask": MaybeStr,
-        "mgt_netmask_contains": MaybeStr,
-        "mgt_netmask_ends_with": MaybeStr,
-        "mgt_netmask_gt": MaybeStr,
-        "mgt_netmask_gte": MaybeStr,
-        "mgt_netmask_in": MaybeTexts,
-        "mgt_netmask_lt": MaybeStr,
-        "mgt_netmask_lte": MaybeStr,
-        "mgt_netmask_not": MaybeStr,
-        "mgt_netmask_not_contains": MaybeStr,
-        "mgt_netmask_not_ends_with": MaybeStr,
-        "mgt_netmask_not_in": MaybeTexts,
-        "mgt_netmask_not_starts_with": MaybeStr,
-        "mgt_netmask_starts_with": MaybeStr,
-        "migration_data_size": MaybeInt,
-        "migration_data_size_gt": MaybeInt,
-        "migration_data_size_gte": MaybeInt,
-        "migration_data_size_in": MaybeInts,
-        "migration_data_size_lt": MaybeInt,
-        "migration_data_size_lte": MaybeInt,
-        "migration_data_size_not": MaybeInt,
-        "migration_data_size_not_in": MaybeInts,
-        "migration_speed": MaybeInt,
-        "migration_speed_gt": MaybeInt,
-        "migration_speed_gte": MaybeInt,
-        "migration_speed_in": MaybeInts,
-        "migration_speed_lt": MaybeInt,
-        "migration_speed_lte": MaybeInt,
-        "migration_speed_not": MaybeInt,
-        "migration_speed_not_in": MaybeInts,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "no_performance_layer": MaybeBool,  # since 4.7.0
-        "no_performance_layer_not": MaybeBool,  # since 4.7.0
-        "ntp_mode": "NtpMode | None",
-        "ntp_mode_in": "Sequence[NtpMode] | None",
-        "ntp_mode_not": "NtpMode | None",
-        "ntp_mode_not_in": "Sequence[NtpMode] | None",
-        "nvme_over_rdma_enabled": MaybeBool,
-        "nvme_over_rdma_enabled_not": MaybeBool,
-        "nvme_over_tcp_enabled": MaybeBool,
-        "nvme_over_tcp_enabled_not": MaybeBool,
-        "nvmf_enabled": MaybeBool,
-        "nvmf_enabled_not": MaybeBool,
-        "overall_efficiency": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_gt": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_gte": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_in": MaybeFloats,  # since 4.7.0
-        "overall_efficiency_lt": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_lte": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_not": MaybeFloat,  # since 4.7.0
-        "overall_efficiency_not_in": MaybeFloats,  # since 4.7.0
-        "overprovision_ratio": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_gt": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_gte": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_in": MaybeFloats,  # since 4.7.2
-        "overprovision_ratio_lt": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_lte": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_not": MaybeFloat,  # since 4.7.2
-        "overprovision_ratio_not_in": MaybeFloats,  # since 4.7.2
-        "perf_allocated_data_space": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_allocated_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_failure_data_space": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_failure_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_total_data_capacity": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_gt": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_gte": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_in": MaybeInts,  # since 4.7.0
-        "perf_total_data_capacity_lt": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_lte": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_not": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_not_in": MaybeInts,  # since 4.7.0
-        "perf_used_data_space": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_used_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_valid_data_space": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_valid_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_not_in": MaybeInts,  # since 4.7.0
-        "planned_prioritized_space": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "planned_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "pmem_enabled": MaybeBool,
-        "pmem_enabled_not": MaybeBool,
-        "prio_space_percentage": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_gt": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_gte": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_in": MaybeFloats,  # since 4.7.0
-        "prio_space_percentage_lt": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_lte": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_not": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_not_in": MaybeFloats,  # since 4.7.0
-        "provisioned_cpu_cores": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_gt": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_gte": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_in": MaybeInts,
-        "provisioned_cpu_cores_for_active_vm_lt": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_lte": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_not": MaybeInt,
-        "provisioned_cpu_cores_for_active_vm_not_in": MaybeInts,
-        "provisioned_cpu_cores_gt": MaybeInt,
-        "provisioned_cpu_cores_gte": MaybeInt,
-        "provisioned_cpu_cores_in": MaybeInts,
-        "provisioned_cpu_cores_lt": MaybeInt,
-        "provisioned_cpu_cores_lte": MaybeInt,
-        "provisioned_cpu_cores_not": MaybeInt,
-        "provisioned_cpu_cores_not_in": MaybeInts,
-        "provisioned_for_active_vm_ratio": MaybeFloat,
-        "provisioned_for_active_vm_ratio_gt": MaybeFloat,
-        "provisioned_for_active_vm_ratio_gte": MaybeFloat,
-        "provisioned_for_active_vm_ratio_in": MaybeFloats,
-        "provisioned_for_active_vm_ratio_lt": MaybeFloat,
-        "provisioned_for_active_vm_ratio_lte": MaybeFloat,
-        "provisioned_for_active_vm_ratio_not": MaybeFloat,
-        "provisioned_for_active_vm_ratio_not_in": MaybeFloats,
-        "provisioned_memory_bytes": MaybeInt,
-        "provisioned_memory_bytes_gt": MaybeInt,
-        "provisioned_memory_bytes_gte": MaybeInt,
-        "provisioned_memory_bytes_in": MaybeInts,
-        "provisioned_memory_bytes_lt": MaybeInt,
-        "provisioned_memory_bytes_lte": MaybeInt,
-        "provisioned_memory_bytes_not": MaybeInt,
-        "provisioned_memory_bytes_not_in": MaybeInts,
-        "provisioned_ratio": MaybeFloat,
-        "provisioned_ratio_gt": MaybeFloat,
-        "provisioned_ratio_gte": MaybeFloat,
-        "provisioned_ratio_in": MaybeFloats,
-        "provisioned_ratio_lt": MaybeFloat,
-        "provisioned_ratio_lte": MaybeFloat,
-        "provisioned_ratio_not": MaybeFloat,
-        "provisioned_ratio_not_in": MaybeFloats,
-        "rdma_enabled": MaybeBool,
-        "rdma_enabled_not": MaybeBool,
-        "recover_data_size": MaybeInt,
-        "recover_data_size_gt": MaybeInt,
-        "recover_data_size_gte": MaybeInt,
-        "recover_data_size_in": MaybeInts,
-        "recover_data_size_lt": MaybeInt,
-        "recover_data_size_lte": MaybeInt,
-        "recover_data_size_not": MaybeInt,
-        "recover_data_size_not_in": MaybeInts,
-        "recover_speed": MaybeInt,
-        "recover_speed_gt": MaybeInt,
-        "recover_speed_gte": MaybeInt,
-        "recover_speed_in": MaybeInts,
-        "recover_speed_lt": MaybeInt,
-        "recover_speed_lte": MaybeInt,
-        "recover_speed_not": MaybeInt,
-        "recover_speed_not_in": MaybeInts,
-        "replica_capacity_only": MaybeBool,  # since 4.7.0
-        "replica_capacity_only_not": MaybeBool,  # since 4.7.0
-        "reserved_cpu_cores_for_system_service": MaybeInt,
-        "reserved_cpu_cores_for_system_service_gt": MaybeInt,
-        "reserved_cpu_cores_for_system_service_gte": MaybeInt,
-        "reserved_cpu_cores_for_system_service_in": MaybeInts,
-        "reserved_cpu_cores_for_system_service_lt": MaybeInt,
-        "reserved_cpu_cores_for_system_service_lte": MaybeInt,
-        "reserved_cpu_cores_for_system_service_not": MaybeInt,
-        "reserved_cpu_cores_for_system_service_not_in": MaybeInts,
-        "running_vm_num": MaybeInt,
-        "running_vm_num_gt": MaybeInt,
-        "running_vm_num_gte": MaybeInt,
-        "running_vm_num_in": MaybeInts,
-        "running_vm_num_lt": MaybeInt,
-        "running_vm_num_lte": MaybeInt,
-        "running_vm_num_not": MaybeInt,
-        "running_vm_num_not_in": MaybeInts,
-        "settings": "ClusterSettingsWhereInput2 | None",
-        "software_edition": "SoftwareEdition | None",
-        "software_edition_in": "Sequence[SoftwareEdition] | None",
-        "software_edition_not": "SoftwareEdition | None",
-        "software_edition_not_in": "Sequence[SoftwareEdition] | None",
-        "stopped_vm_num": MaybeInt,
-        "stopped_vm_num_gt": MaybeInt,
-        "stopped_vm_num_gte": MaybeInt,
-        "stopped_vm_num_in": MaybeInts,
-        "stopped_vm_num_lt": MaybeInt,
-        "stopped_vm_num_lte": MaybeInt,
-        "stopped_vm_num_not": MaybeInt,
-        "stopped_vm_num_not_in": MaybeInts,
-        "stretch": MaybeBool,
-        "stretch_not": MaybeBool,
-        "suspended_vm_num": MaybeInt,
-        "suspended_vm_num_gt": MaybeInt,
-        "suspended_vm_num_gte": MaybeInt,
-        "suspended_vm_num_in": MaybeInts,
-        "suspended_vm_num_lt": MaybeInt,
-        "suspended_vm_num_lte": MaybeInt,
-        "suspended_vm_num_not": MaybeInt,
-        "suspended_vm_num_not_in": MaybeInts,
-        "total_cache_capacity": MaybeInt,
-        "total_cache_capacity_gt": MaybeInt,
-        "total_cache_capacity_gte": MaybeInt,
-        "total_cache_capacity_in": MaybeInts,
-        "total_cache_capacity_lt": MaybeInt,
-        "total_cache_capacity_lte": MaybeInt,
-        "total_cache_capacity_not": MaybeInt,
-        "total_cache_capacity_not_in": MaybeInts,
-        "total_cpu_cores": MaybeInt,
-        "total_cpu_cores_gt": MaybeInt,
-        "total_cpu_cores_gte": MaybeInt,
-        "total_cpu_cores_in": MaybeInts,
-        "total_cpu_cores_lt": MaybeInt,
-        "total_cpu_cores_lte": MaybeInt,
-        "total_cpu_cores_not": MaybeInt,
-        "total_cpu_cores_not_in": MaybeInts,
-        "total_cpu_hz": MaybeInt,
-        "total_cpu_hz_gt": MaybeInt,
-        "total_cpu_hz_gte": MaybeInt,
-        "total_cpu_hz_in": MaybeInts,
-        "total_cpu_hz_lt": MaybeInt,
-        "total_cpu_hz_lte": MaybeInt,
-        "total_cpu_hz_not": MaybeInt,
-        "total_cpu_hz_not_in": MaybeInts,
-        "total_cpu_sockets": MaybeInt,
-        "total_cpu_sockets_gt": MaybeInt,
-        "total_cpu_sockets_gte": MaybeInt,
-        "total_cpu_sockets_in": MaybeInts,
-        "total_cpu_sockets_lt": MaybeInt,
-        "total_cpu_sockets_lte": MaybeInt,
-        "total_cpu_sockets_not": MaybeInt,
-        "total_cpu_sockets_not_in": MaybeInts,
-        "total_data_capacity": MaybeInt,
-        "total_data_capacity_gt": MaybeInt,
-        "total_data_capacity_gte": MaybeInt,
-        "total_data_capacity_in": MaybeInts,
-        "total_data_capacity_lt": MaybeInt,
-        "total_data_capacity_lte": MaybeInt,
-        "total_data_capacity_not": MaybeInt,
-        "total_data_capacity_not_in": MaybeInts,
-        "total_memory_bytes": MaybeInt,
-        "total_memory_bytes_gt": MaybeInt,
-        "total_memory_bytes_gte": MaybeInt,
-        "total_memory_bytes_in": MaybeInts,
-        "total_memory_bytes_lt": MaybeInt,
-        "total_memory_bytes_lte": MaybeInt,
-        "total_memory_bytes_not": MaybeInt,
-        "total_memory_bytes_not_in": MaybeInts,
-        "total_prio_volume_size": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_gt": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_gte": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_in": MaybeInts,  # since 4.7.0
-        "total_prio_volume_size_lt": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_lte": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_not": MaybeInt,  # since 4.7.0
-        "total_prio_volume_size_not_in": MaybeInts,  # since 4.7.0
-        "total_prio_volume_size_usage": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_gt": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_gte": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_in": MaybeFloats,  # since 4.7.0
-        "total_prio_volume_size_usage_lt": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_lte": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_not": MaybeFloat,  # since 4.7.0
-        "total_prio_volume_size_usage_not_in": MaybeFloats,  # since 4.7.0
-        "type": "ClusterType | None",
-        "type_in": "Sequence[ClusterType] | None",
-        "type_not": "ClusterType | None",
-        "type_not_in": "Sequence[ClusterType] | None",
-        "upgrade_for_tiering": MaybeBool,  # since 4.7.0
-        "upgrade_for_tiering_not": MaybeBool,  # since 4.7.0
-        "upgrade_tool_version": MaybeStr,
-        "upgrade_tool_version_contains": MaybeStr,
-        "upgrade_tool_version_ends_with": MaybeStr,
-        "upgrade_tool_version_gt": MaybeStr,
-        "upgrade_tool_version_gte": MaybeStr,
-        "upgrade_tool_version_in": MaybeTexts,
-        "upgrade_tool_version_lt": MaybeStr,
-        "upgrade_tool_version_lte": MaybeStr,
-        "upgrade_tool_version_not": MaybeStr,
-        "upgrade_tool_version_not_contains": MaybeStr,
-        "upgrade_tool_version_not_ends_with": MaybeStr,
-        "upgrade_tool_version_not_in": MaybeTexts,
-        "upgrade_tool_version_not_starts_with": MaybeStr,
-        "upgrade_tool_version_starts_with": MaybeStr,
-        "used_cache_space": MaybeInt,  # since 4.7.0
-        "used_cache_space_gt": MaybeInt,  # since 4.7.0
-        "used_cache_space_gte": MaybeInt,  # since 4.7.0
-        "used_cache_space_in": MaybeInts,  # since 4.7.0
-        "used_cache_space_lt": MaybeInt,  # since 4.7.0
-        "used_cache_space_lte": MaybeInt,  # since 4.7.0
-        "used_cache_space_not": MaybeInt,  # since 4.7.0
-        "used_cache_space_not_in": MaybeInts,  # since 4.7.0
-        "used_cpu_hz": MaybeFloat,
-        "used_cpu_hz_gt": MaybeFloat,
-        "used_cpu_hz_gte": MaybeFloat,
-        "used_cpu_hz_in": MaybeFloats,
-        "used_cpu_hz_lt": MaybeFloat,
-        "used_cpu_hz_lte": MaybeFloat,
-        "used_cpu_hz_not": MaybeFloat,
-        "used_cpu_hz_not_in": MaybeFloats,
-        "used_data_space": MaybeInt,
-        "used_data_space_gt": MaybeInt,
-        "used_data_space_gte": MaybeInt,
-        "used_data_space_in": MaybeInts,
-        "used_data_space_lt": MaybeInt,
-        "used_data_space_lte": MaybeInt,
-        "used_data_space_not": MaybeInt,
-        "used_data_space_not_in": MaybeInts,
-        "used_memory_bytes": MaybeFloat,
-        "used_memory_bytes_gt": MaybeFloat,
-        "used_memory_bytes_gte": MaybeFloat,
-        "used_memory_bytes_in": MaybeFloats,
-        "used_memory_bytes_lt": MaybeFloat,
-        "used_memory_bytes_lte": MaybeFloat,
-        "used_memory_bytes_not": MaybeFloat,
-        "used_memory_bytes_not_in": MaybeFloats,
-        "valid_cache_space": MaybeInt,  # since 4.7.0
-        "valid_cache_space_gt": MaybeInt,  # since 4.7.0
-        "valid_cache_space_gte": MaybeInt,  # since 4.7.0
-        "valid_cache_space_in": MaybeInts,  # since 4.7.0
-        "valid_cache_space_lt": MaybeInt,  # since 4.7.0
-        "valid_cache_space_lte": MaybeInt,  # since 4.7.0
-        "valid_cache_space_not": MaybeInt,  # since 4.7.0
-        "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
-        "valid_data_space": MaybeInt,
-        "valid_data_space_gt": MaybeInt,
-        "valid_data_space_gte": MaybeInt,
-        "valid_data_space_in": MaybeInts,
-        "valid_data_space_lt": MaybeInt,
-        "valid_data_space_lte": MaybeInt,
-        "valid_data_space_not": MaybeInt,
-        "valid_data_space_not_in": MaybeInts,
-        "vcenterAccount": "VcenterAccountWhereInput2 | None",
-        "vdses_every": "VdsWhereInput2 | None",
-        "vdses_none": "VdsWhereInput2 | None",
-        "vdses_some": "VdsWhereInput2 | None",
-        "version": MaybeStr,
-        "version_contains": MaybeStr,
-        "version_ends_with": MaybeStr,
-        "version_gt": MaybeStr,
-        "version_gte": MaybeStr,
-        "version_in": MaybeTexts,
-        "version_lt": MaybeStr,
-        "version_lte": MaybeStr,
-        "version_not": MaybeStr,
-        "version_not_contains": MaybeStr,
-        "version_not_ends_with": MaybeStr,
-        "version_not_in": MaybeTexts,
-        "version_not_starts_with": MaybeStr,
-        "version_starts_with": MaybeStr,
-        "vhost_enabled": MaybeBool,
-        "vhost_enabled_not": MaybeBool,
-        "vm_folders_every": "VmFolderWhereInput2 | None",
-        "vm_folders_none": "VmFolderWhereInput2 | None",
-        "vm_folders_some": "VmFolderWhereInput2 | None",
-        "vm_num": MaybeInt,
-        "vm_num_gt": MaybeInt,
-        "vm_num_gte": MaybeInt,
-        "vm_num_in": MaybeInts,
-        "vm_num_lt": MaybeInt,
-        "vm_num_lte": MaybeInt,
-        "vm_num_not": MaybeInt,
-        "vm_num_not_in": MaybeInts,
-        "vm_templates_every": "VmTemplateWhereInput2 | None",
-        "vm_templates_none": "VmTemplateWhereInput2 | None",
-        "vm_templates_some": "VmTemplateWhereInput2 | None",
-        "vms_every": "VmWhereInput2 | None",
-        "vms_none": "VmWhereInput2 | None",
-        "vms_some": "VmWhereInput2 | None",
-        "witness": "WitnessWhereInput2 | None",
-        "zones_every": "ZoneWhereInput2 | None",
-        "zones_none": "ZoneWhereInput2 | None",
-        "zones_some": "ZoneWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+ClusterWhereInput = TypedDict("ClusterWhereInput", {
+    "AND": "Sequence[ClusterWhereInput] | None",
+    "NOT": "Sequence[ClusterWhereInput] | None",
+    "OR": "Sequence[ClusterWhereInput] | None",
+    "access_write_compress_enabled": MaybeBool, "access_write_compress_enabled_not": MaybeBool,  # since 4.7.0
+    "allocated_prioritized_space": MaybeInt, "allocated_prioritized_space_gt": MaybeInt, "allocated_prioritized_space_gte": MaybeInt, "allocated_prioritized_space_in": MaybeInts, "allocated_prioritized_space_lt": MaybeInt, "allocated_prioritized_space_lte": MaybeInt, "allocated_prioritized_space_not": MaybeInt, "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "allocated_prioritized_space_usage": MaybeFloat, "allocated_prioritized_space_usage_gt": MaybeFloat, "allocated_prioritized_space_usage_gte": MaybeFloat, "allocated_prioritized_space_usage_in": MaybeFloats, "allocated_prioritized_space_usage_lt": MaybeFloat, "allocated_prioritized_space_usage_lte": MaybeFloat, "allocated_prioritized_space_usage_not": MaybeFloat, "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
+    "application_highest_version": MaybeStr, "application_highest_version_contains": MaybeStr, "application_highest_version_ends_with": MaybeStr, "application_highest_version_gt": MaybeStr, "application_highest_version_gte": MaybeStr, "application_highest_version_in": MaybeTexts, "application_highest_version_lt": MaybeStr, "application_highest_version_lte": MaybeStr, "application_highest_version_not": MaybeStr, "application_highest_version_not_contains": MaybeStr, "application_highest_version_not_ends_with": MaybeStr, "application_highest_version_not_in": MaybeTexts, "application_highest_version_not_starts_with": MaybeStr, "application_highest_version_starts_with": MaybeStr,
+    "applications_every": "ApplicationWhereInput2 | None", "applications_none": "ApplicationWhereInput2 | None", "applications_some": "ApplicationWhereInput2 | None",
+    "architecture": "Architecture | None", "architecture_in": "Sequence[Architecture] | None", "architecture_not": "Architecture | None", "architecture_not_in": "Sequence[Architecture] | None",
+    "auto_converge": MaybeBool, "auto_converge_not": MaybeBool,
+    "commited_memory_bytes": MaybeInt, "commited_memory_bytes_gt": MaybeInt, "commited_memory_bytes_gte": MaybeInt, "commited_memory_bytes_in": MaybeInts, "commited_memory_bytes_lt": MaybeInt, "commited_memory_bytes_lte": MaybeInt, "commited_memory_bytes_not": MaybeInt, "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
+    "connect_state": "ConnectState | None", "connect_state_in": "Sequence[ConnectState] | None", "connect_state_not": "ConnectState | None", "connect_state_not_in": "Sequence[ConnectState] | None",
+    "consistency_groups_every": "ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "ConsistencyGroupWhereInput2 | None",
+    "current_cpu_model": MaybeStr, "current_cpu_model_contains": MaybeStr, "current_cpu_model_ends_with": MaybeStr, "current_cpu_model_gt": MaybeStr, "current_cpu_model_gte": MaybeStr, "current_cpu_model_in": MaybeTexts, "current_cpu_model_lt": MaybeStr, "current_cpu_model_lte": MaybeStr, "current_cpu_model_not": MaybeStr, "current_cpu_model_not_contains": MaybeStr, "current_cpu_model_not_ends_with": MaybeStr, "current_cpu_model_not_in": MaybeTexts, "current_cpu_model_not_starts_with": MaybeStr, "current_cpu_model_starts_with": MaybeStr,
+    "data_reduction_ratio": MaybeFloat, "data_reduction_ratio_gt": MaybeFloat, "data_reduction_ratio_gte": MaybeFloat, "data_reduction_ratio_in": MaybeFloats, "data_reduction_ratio_lt": MaybeFloat, "data_reduction_ratio_lte": MaybeFloat, "data_reduction_ratio_not": MaybeFloat, "data_reduction_ratio_not_in": MaybeFloats,  # since 4.7.0
+    "data_reduction_saving": MaybeFloat, "data_reduction_saving_gt": MaybeFloat, "data_reduction_saving_gte": MaybeFloat, "data_reduction_saving_in": MaybeFloats, "data_reduction_saving_lt": MaybeFloat, "data_reduction_saving_lte": MaybeFloat, "data_reduction_saving_not": MaybeFloat, "data_reduction_saving_not_in": MaybeFloats,  # since 4.7.0
+    "datacenters_every": "DatacenterWhereInput2 | None", "datacenters_none": "DatacenterWhereInput2 | None", "datacenters_some": "DatacenterWhereInput2 | None",
+    "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
+    "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
+    "disconnected_date": MaybeStr, "disconnected_date_gt": MaybeStr, "disconnected_date_gte": MaybeStr, "disconnected_date_in": MaybeTexts, "disconnected_date_lt": MaybeStr, "disconnected_date_lte": MaybeStr, "disconnected_date_not": MaybeStr, "disconnected_date_not_in": MaybeTexts,
+    "disconnected_reason": "ClusterConnectorErrorCode | None", "disconnected_reason_in": "Sequence[ClusterConnectorErrorCode] | None", "disconnected_reason_not": "ClusterConnectorErrorCode | None", "disconnected_reason_not_in": "Sequence[ClusterConnectorErrorCode] | None",
+    "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "ecp_license": "EcpLicenseWhereInput2 | None",  # since 4.7.0
+    "enable_tiering": MaybeBool, "enable_tiering_not": MaybeBool,  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
+    "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
+    "has_metrox": MaybeBool, "has_metrox_not": MaybeBool,
+    "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
+    "hosts_every": "HostWhereInput2 | None", "hosts_none": "HostWhereInput2 | None", "hosts_some": "HostWhereInput2 | None",
+    "hypervisor": "Hypervisor | None", "hypervisor_in": "Sequence[Hypervisor] | None", "hypervisor_not": "Hypervisor | None", "hypervisor_not_in": "Sequence[Hypervisor] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
+    "is_all_flash": MaybeBool, "is_all_flash_not": MaybeBool,
+    "iscsi_vip": MaybeStr, "iscsi_vip_contains": MaybeStr, "iscsi_vip_ends_with": MaybeStr, "iscsi_vip_gt": MaybeStr, "iscsi_vip_gte": MaybeStr, "iscsi_vip_in": MaybeTexts, "iscsi_vip_lt": MaybeStr, "iscsi_vip_lte": MaybeStr, "iscsi_vip_not": MaybeStr, "iscsi_vip_not_contains": MaybeStr, "iscsi_vip_not_ends_with": MaybeStr, "iscsi_vip_not_in": MaybeTexts, "iscsi_vip_not_starts_with": MaybeStr, "iscsi_vip_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "license_expire_date": MaybeStr, "license_expire_date_gt": MaybeStr, "license_expire_date_gte": MaybeStr, "license_expire_date_in": MaybeTexts, "license_expire_date_lt": MaybeStr, "license_expire_date_lte": MaybeStr, "license_expire_date_not": MaybeStr, "license_expire_date_not_in": MaybeTexts,
+    "license_serial": MaybeStr, "license_serial_contains": MaybeStr, "license_serial_ends_with": MaybeStr, "license_serial_gt": MaybeStr, "license_serial_gte": MaybeStr, "license_serial_in": MaybeTexts, "license_serial_lt": MaybeStr, "license_serial_lte": MaybeStr, "license_serial_not": MaybeStr, "license_serial_not_contains": MaybeStr, "license_serial_not_ends_with": MaybeStr, "license_serial_not_in": MaybeTexts, "license_serial_not_starts_with": MaybeStr, "license_serial_starts_with": MaybeStr,
+    "license_sign_date": MaybeStr, "license_sign_date_gt": MaybeStr, "license_sign_date_gte": MaybeStr, "license_sign_date_in": MaybeTexts, "license_sign_date_lt": MaybeStr, "license_sign_date_lte": MaybeStr, "license_sign_date_not": MaybeStr, "license_sign_date_not_in": MaybeTexts,
+    "license_type": "LicenseType | None", "license_type_in": "Sequence[LicenseType] | None", "license_type_not": "LicenseType | None", "license_type_not_in": "Sequence[LicenseType] | None",
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "logical_used_data_space": MaybeInt, "logical_used_data_space_gt": MaybeInt, "logical_used_data_space_gte": MaybeInt, "logical_used_data_space_in": MaybeInts, "logical_used_data_space_lt": MaybeInt, "logical_used_data_space_lte": MaybeInt, "logical_used_data_space_not": MaybeInt, "logical_used_data_space_not_in": MaybeInts,  # since 4.7.0
+    "maintenance_end_date": MaybeStr, "maintenance_end_date_gt": MaybeStr, "maintenance_end_date_gte": MaybeStr, "maintenance_end_date_in": MaybeTexts, "maintenance_end_date_lt": MaybeStr, "maintenance_end_date_lte": MaybeStr, "maintenance_end_date_not": MaybeStr, "maintenance_end_date_not_in": MaybeTexts,
+    "maintenance_start_date": MaybeStr, "maintenance_start_date_gt": MaybeStr, "maintenance_start_date_gte": MaybeStr, "maintenance_start_date_in": MaybeTexts, "maintenance_start_date_lt": MaybeStr, "maintenance_start_date_lte": MaybeStr, "maintenance_start_date_not": MaybeStr, "maintenance_start_date_not_in": MaybeTexts,
+    "management_vip": MaybeStr, "management_vip_contains": MaybeStr, "management_vip_ends_with": MaybeStr, "management_vip_gt": MaybeStr, "management_vip_gte": MaybeStr, "management_vip_in": MaybeTexts, "management_vip_lt": MaybeStr, "management_vip_lte": MaybeStr, "management_vip_not": MaybeStr, "management_vip_not_contains": MaybeStr, "management_vip_not_ends_with": MaybeStr, "management_vip_not_in": MaybeTexts, "management_vip_not_starts_with": MaybeStr, "management_vip_starts_with": MaybeStr,
+    "max_chunk_num": MaybeInt, "max_chunk_num_gt": MaybeInt, "max_chunk_num_gte": MaybeInt, "max_chunk_num_in": MaybeInts, "max_chunk_num_lt": MaybeInt, "max_chunk_num_lte": MaybeInt, "max_chunk_num_not": MaybeInt, "max_chunk_num_not_in": MaybeInts,
+    "max_physical_data_capacity": MaybeInt, "max_physical_data_capacity_gt": MaybeInt, "max_physical_data_capacity_gte": MaybeInt, "max_physical_data_capacity_in": MaybeInts, "max_physical_data_capacity_lt": MaybeInt, "max_physical_data_capacity_lte": MaybeInt, "max_physical_data_capacity_not": MaybeInt, "max_physical_data_capacity_not_in": MaybeInts,
+    "max_physical_data_capacity_per_node": MaybeInt, "max_physical_data_capacity_per_node_gt": MaybeInt, "max_physical_data_capacity_per_node_gte": MaybeInt, "max_physical_data_capacity_per_node_in": MaybeInts, "max_physical_data_capacity_per_node_lt": MaybeInt, "max_physical_data_capacity_per_node_lte": MaybeInt, "max_physical_data_capacity_per_node_not": MaybeInt, "max_physical_data_capacity_per_node_not_in": MaybeInts,
+    "mgt_gateway": MaybeStr, "mgt_gateway_contains": MaybeStr, "mgt_gateway_ends_with": MaybeStr, "mgt_gateway_gt": MaybeStr, "mgt_gateway_gte": MaybeStr, "mgt_gateway_in": MaybeTexts, "mgt_gateway_lt": MaybeStr, "mgt_gateway_lte": MaybeStr, "mgt_gateway_not": MaybeStr, "mgt_gateway_not_contains": MaybeStr, "mgt_gateway_not_ends_with": MaybeStr, "mgt_gateway_not_in": MaybeTexts, "mgt_gateway_not_starts_with": MaybeStr, "mgt_gateway_starts_with": MaybeStr,
+    "mgt_netmask": MaybeStr, "mgt_netmask_contains": MaybeStr, "mgt_netmask_ends_with": MaybeStr, "mgt_netmask_gt": MaybeStr, "mgt_netmask_gte": MaybeStr, "mgt_netmask_in": MaybeTexts, "mgt_netmask_lt": MaybeStr, "mgt_netmask_lte": MaybeStr, "mgt_netmask_not": MaybeStr, "mgt_netmask_not_contains": MaybeStr, "mgt_netmask_not_ends_with": MaybeStr, "mgt_netmask_not_in": MaybeTexts, "mgt_netmask_not_starts_with": MaybeStr, "mgt_netmask_starts_with": MaybeStr,
+    "migration_data_size": MaybeInt, "migration_data_size_gt": MaybeInt, "migration_data_size_gte": MaybeInt, "migration_data_size_in": MaybeInts, "migration_data_size_lt": MaybeInt, "migration_data_size_lte": MaybeInt, "migration_data_size_not": MaybeInt, "migration_data_size_not_in": MaybeInts,
+    "migration_speed": MaybeInt, "migration_speed_gt": MaybeInt, "migration_speed_gte": MaybeInt, "migration_speed_in": MaybeInts, "migration_speed_lt": MaybeInt, "migration_speed_lte": MaybeInt, "migration_speed_not": MaybeInt, "migration_speed_not_in": MaybeInts,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "no_performance_layer": MaybeBool, "no_performance_layer_not": MaybeBool,  # since 4.7.0
+    "ntp_mode": "NtpMode | None", "ntp_mode_in": "Sequence[NtpMode] | None", "ntp_mode_not": "NtpMode | None", "ntp_mode_not_in": "Sequence[NtpMode] | None",
+    "nvme_over_rdma_enabled": MaybeBool, "nvme_over_rdma_enabled_not": MaybeBool,
+    "nvme_over_tcp_enabled": MaybeBool, "nvme_over_tcp_enabled_not": MaybeBool,
+    "nvmf_enabled": MaybeBool, "nvmf_enabled_not": MaybeBool,
+    "overall_efficiency": MaybeFloat, "overall_efficiency_gt": MaybeFloat, "overall_efficiency_gte": MaybeFloat, "overall_efficiency_in": MaybeFloats, "overall_efficiency_lt": MaybeFloat, "overall_efficiency_lte": MaybeFloat, "overall_efficiency_not": MaybeFloat, "overall_efficiency_not_in": MaybeFloats,  # since 4.7.0
+    "overprovision_ratio": MaybeFloat, "overprovision_ratio_gt": MaybeFloat, "overprovision_ratio_gte": MaybeFloat, "overprovision_ratio_in": MaybeFloats, "overprovision_ratio_lt": MaybeFloat, "overprovision_ratio_lte": MaybeFloat, "overprovision_ratio_not": MaybeFloat, "overprovision_ratio_not_in": MaybeFloats,  # since 4.7.2
+    "perf_allocated_data_space": MaybeInt, "perf_allocated_data_space_gt": MaybeInt, "perf_allocated_data_space_gte": MaybeInt, "perf_allocated_data_space_in": MaybeInts, "perf_allocated_data_space_lt": MaybeInt, "perf_allocated_data_space_lte": MaybeInt, "perf_allocated_data_space_not": MaybeInt, "perf_allocated_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_failure_data_space": MaybeInt, "perf_failure_data_space_gt": MaybeInt, "perf_failure_data_space_gte": MaybeInt, "perf_failure_data_space_in": MaybeInts, "perf_failure_data_space_lt": MaybeInt, "perf_failure_data_space_lte": MaybeInt, "perf_failure_data_space_not": MaybeInt, "perf_failure_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_total_data_capacity": MaybeInt, "perf_total_data_capacity_gt": MaybeInt, "perf_total_data_capacity_gte": MaybeInt, "perf_total_data_capacity_in": MaybeInts, "perf_total_data_capacity_lt": MaybeInt, "perf_total_data_capacity_lte": MaybeInt, "perf_total_data_capacity_not": MaybeInt, "perf_total_data_capacity_not_in": MaybeInts,  # since 4.7.0
+    "perf_used_data_space": MaybeInt, "perf_used_data_space_gt": MaybeInt, "perf_used_data_space_gte": MaybeInt, "perf_used_data_space_in": MaybeInts, "perf_used_data_space_lt": MaybeInt, "perf_used_data_space_lte": MaybeInt, "perf_used_data_space_not": MaybeInt, "perf_used_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_valid_data_space": MaybeInt, "perf_valid_data_space_gt": MaybeInt, "perf_valid_data_space_gte": MaybeInt, "perf_valid_data_space_in": MaybeInts, "perf_valid_data_space_lt": MaybeInt, "perf_valid_data_space_lte": MaybeInt, "perf_valid_data_space_not": MaybeInt, "perf_valid_data_space_not_in": MaybeInts,  # since 4.7.0
+    "planned_prioritized_space": MaybeInt, "planned_prioritized_space_gt": MaybeInt, "planned_prioritized_space_gte": MaybeInt, "planned_prioritized_space_in": MaybeInts, "planned_prioritized_space_lt": MaybeInt, "planned_prioritized_space_lte": MaybeInt, "planned_prioritized_space_not": MaybeInt, "planned_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "pmem_enabled": MaybeBool, "pmem_enabled_not": MaybeBool,
+    "prio_space_percentage": MaybeFloat, "prio_space_percentage_gt": MaybeFloat, "prio_space_percentage_gte": MaybeFloat, "prio_space_percentage_in": MaybeFloats, "prio_space_percentage_lt": MaybeFloat, "prio_space_percentage_lte": MaybeFloat, "prio_space_percentage_not": MaybeFloat, "prio_space_percentage_not_in": MaybeFloats,  # since 4.7.0
+    "provisioned_cpu_cores": MaybeInt,
+    "provisioned_cpu_cores_for_active_vm": MaybeInt, "provisioned_cpu_cores_for_active_vm_gt": MaybeInt, "provisioned_cpu_cores_for_active_vm_gte": MaybeInt, "provisioned_cpu_cores_for_active_vm_in": MaybeInts, "provisioned_cpu_cores_for_active_vm_lt": MaybeInt, "provisioned_cpu_cores_for_active_vm_lte": MaybeInt, "provisioned_cpu_cores_for_active_vm_not": MaybeInt, "provisioned_cpu_cores_for_active_vm_not_in": MaybeInts,
+    "provisioned_cpu_cores_gt": MaybeInt, "provisioned_cpu_cores_gte": MaybeInt, "provisioned_cpu_cores_in": MaybeInts, "provisioned_cpu_cores_lt": MaybeInt, "provisioned_cpu_cores_lte": MaybeInt, "provisioned_cpu_cores_not": MaybeInt, "provisioned_cpu_cores_not_in": MaybeInts,
+    "provisioned_for_active_vm_ratio": MaybeFloat, "provisioned_for_active_vm_ratio_gt": MaybeFloat, "provisioned_for_active_vm_ratio_gte": MaybeFloat, "provisioned_for_active_vm_ratio_in": MaybeFloats, "provisioned_for_active_vm_ratio_lt": MaybeFloat, "provisioned_for_active_vm_ratio_lte": MaybeFloat, "provisioned_for_active_vm_ratio_not": MaybeFloat, "provisioned_for_active_vm_ratio_not_in": MaybeFloats,
+    "provisioned_memory_bytes": MaybeInt, "provisioned_memory_bytes_gt": MaybeInt, "provisioned_memory_bytes_gte": MaybeInt, "provisioned_memory_bytes_in": MaybeInts, "provisioned_memory_bytes_lt": MaybeInt, "provisioned_memory_bytes_lte": MaybeInt, "provisioned_memory_bytes_not": MaybeInt, "provisioned_memory_bytes_not_in": MaybeInts,
+    "provisioned_ratio": MaybeFloat, "provisioned_ratio_gt": MaybeFloat, "provisioned_ratio_gte": MaybeFloat, "provisioned_ratio_in": MaybeFloats, "provisioned_ratio_lt": MaybeFloat, "provisioned_ratio_lte": MaybeFloat, "provisioned_ratio_not": MaybeFloat, "provisioned_ratio_not_in": MaybeFloats,
+    "rdma_enabled": MaybeBool, "rdma_enabled_not": MaybeBool,
+    "recover_data_size": MaybeInt, "recover_data_size_gt": MaybeInt, "recover_data_size_gte": MaybeInt, "recover_data_size_in": MaybeInts, "recover_data_size_lt": MaybeInt, "recover_data_size_lte": MaybeInt, "recover_data_size_not": MaybeInt, "recover_data_size_not_in": MaybeInts,
+    "recover_speed": MaybeInt, "recover_speed_gt": MaybeInt, "recover_speed_gte": MaybeInt, "recover_speed_in": MaybeInts, "recover_speed_lt": MaybeInt, "recover_speed_lte": MaybeInt, "recover_speed_not": MaybeInt, "recover_speed_not_in": MaybeInts,
+    "replica_capacity_only": MaybeBool, "replica_capacity_only_not": MaybeBool,  # since 4.7.0
+    "reserved_cpu_cores_for_system_service": MaybeInt, "reserved_cpu_cores_for_system_service_gt": MaybeInt, "reserved_cpu_cores_for_system_service_gte": MaybeInt, "reserved_cpu_cores_for_system_service_in": MaybeInts, "reserved_cpu_cores_for_system_service_lt": MaybeInt, "reserved_cpu_cores_for_system_service_lte": MaybeInt, "reserved_cpu_cores_for_system_service_not": MaybeInt, "reserved_cpu_cores_for_system_service_not_in": MaybeInts,
+    "running_vm_num": MaybeInt, "running_vm_num_gt": MaybeInt, "running_vm_num_gte": MaybeInt, "running_vm_num_in": MaybeInts, "running_vm_num_lt": MaybeInt, "running_vm_num_lte": MaybeInt, "running_vm_num_not": MaybeInt, "running_vm_num_not_in": MaybeInts,
+    "settings": "ClusterSettingsWhereInput2 | None",
+    "software_edition": "SoftwareEdition | None", "software_edition_in": "Sequence[SoftwareEdition] | None", "software_edition_not": "SoftwareEdition | None", "software_edition_not_in": "Sequence[SoftwareEdition] | None",
+    "stopped_vm_num": MaybeInt, "stopped_vm_num_gt": MaybeInt, "stopped_vm_num_gte": MaybeInt, "stopped_vm_num_in": MaybeInts, "stopped_vm_num_lt": MaybeInt, "stopped_vm_num_lte": MaybeInt, "stopped_vm_num_not": MaybeInt, "stopped_vm_num_not_in": MaybeInts,
+    "stretch": MaybeBool, "stretch_not": MaybeBool,
+    "suspended_vm_num": MaybeInt, "suspended_vm_num_gt": MaybeInt, "suspended_vm_num_gte": MaybeInt, "suspended_vm_num_in": MaybeInts, "suspended_vm_num_lt": MaybeInt, "suspended_vm_num_lte": MaybeInt, "suspended_vm_num_not": MaybeInt, "suspended_vm_num_not_in": MaybeInts,
+    "total_cache_capacity": MaybeInt, "total_cache_capacity_gt": MaybeInt, "total_cache_capacity_gte": MaybeInt, "total_cache_capacity_in": MaybeInts, "total_cache_capacity_lt": MaybeInt, "total_cache_capacity_lte": MaybeInt, "total_cache_capacity_not": MaybeInt, "total_cache_capacity_not_in": MaybeInts,
+    "total_cpu_cores": MaybeInt, "total_cpu_cores_gt": MaybeInt, "total_cpu_cores_gte": MaybeInt, "total_cpu_cores_in": MaybeInts, "total_cpu_cores_lt": MaybeInt, "total_cpu_cores_lte": MaybeInt, "total_cpu_cores_not": MaybeInt, "total_cpu_cores_not_in": MaybeInts,
+    "total_cpu_hz": MaybeInt, "total_cpu_hz_gt": MaybeInt, "total_cpu_hz_gte": MaybeInt, "total_cpu_hz_in": MaybeInts, "total_cpu_hz_lt": MaybeInt, "total_cpu_hz_lte": MaybeInt, "total_cpu_hz_not": MaybeInt, "total_cpu_hz_not_in": MaybeInts,
+    "total_cpu_sockets": MaybeInt, "total_cpu_sockets_gt": MaybeInt, "total_cpu_sockets_gte": MaybeInt, "total_cpu_sockets_in": MaybeInts, "total_cpu_sockets_lt": MaybeInt, "total_cpu_sockets_lte": MaybeInt, "total_cpu_sockets_not": MaybeInt, "total_cpu_sockets_not_in": MaybeInts,
+    "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts,
+    "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts,
+    "total_prio_volume_size": MaybeInt, "total_prio_volume_size_gt": MaybeInt, "total_prio_volume_size_gte": MaybeInt, "total_prio_volume_size_in": MaybeInts, "total_prio_volume_size_lt": MaybeInt, "total_prio_volume_size_lte": MaybeInt, "total_prio_volume_size_not": MaybeInt, "total_prio_volume_size_not_in": MaybeInts,  # since 4.7.0
+    "total_prio_volume_size_usage": MaybeFloat, "total_prio_volume_size_usage_gt": MaybeFloat, "total_prio_volume_size_usage_gte": MaybeFloat, "total_prio_volume_size_usage_in": MaybeFloats, "total_prio_volume_size_usage_lt": MaybeFloat, "total_prio_volume_size_usage_lte": MaybeFloat, "total_prio_volume_size_usage_not": MaybeFloat, "total_prio_volume_size_usage_not_in": MaybeFloats,  # since 4.7.0
+    "type": "ClusterType | None", "type_in": "Sequence[ClusterType] | None", "type_not": "ClusterType | None", "type_not_in": "Sequence[ClusterType] | None",
+    "upgrade_for_tiering": MaybeBool, "upgrade_for_tiering_not": MaybeBool,  # since 4.7.0
+    "upgrade_tool_version": MaybeStr, "upgrade_tool_version_contains": MaybeStr, "upgrade_tool_version_ends_with": MaybeStr, "upgrade_tool_version_gt": MaybeStr, "upgrade_tool_version_gte": MaybeStr, "upgrade_tool_version_in": MaybeTexts, "upgrade_tool_version_lt": MaybeStr, "upgrade_tool_version_lte": MaybeStr, "upgrade_tool_version_not": MaybeStr, "upgrade_tool_version_not_contains": MaybeStr, "upgrade_tool_version_not_ends_with": MaybeStr, "upgrade_tool_version_not_in": MaybeTexts, "upgrade_tool_version_not_starts_with": MaybeStr, "upgrade_tool_version_starts_with": MaybeStr,
+    "used_cache_space": MaybeInt, "used_cache_space_gt": MaybeInt, "used_cache_space_gte": MaybeInt, "used_cache_space_in": MaybeInts, "used_cache_space_lt": MaybeInt, "used_cache_space_lte": MaybeInt, "used_cache_space_not": MaybeInt, "used_cache_space_not_in": MaybeInts,  # since 4.7.0
+    "used_cpu_hz": MaybeFloat, "used_cpu_hz_gt": MaybeFloat, "used_cpu_hz_gte": MaybeFloat, "used_cpu_hz_in": MaybeFloats, "used_cpu_hz_lt": MaybeFloat, "used_cpu_hz_lte": MaybeFloat, "used_cpu_hz_not": MaybeFloat, "used_cpu_hz_not_in": MaybeFloats,
+    "used_data_space": MaybeInt, "used_data_space_gt": MaybeInt, "used_data_space_gte": MaybeInt, "used_data_space_in": MaybeInts, "used_data_space_lt": MaybeInt, "used_data_space_lte": MaybeInt, "used_data_space_not": MaybeInt, "used_data_space_not_in": MaybeInts,
+    "used_memory_bytes": MaybeFloat, "used_memory_bytes_gt": MaybeFloat, "used_memory_bytes_gte": MaybeFloat, "used_memory_bytes_in": MaybeFloats, "used_memory_bytes_lt": MaybeFloat, "used_memory_bytes_lte": MaybeFloat, "used_memory_bytes_not": MaybeFloat, "used_memory_bytes_not_in": MaybeFloats,
+    "valid_cache_space": MaybeInt, "valid_cache_space_gt": MaybeInt, "valid_cache_space_gte": MaybeInt, "valid_cache_space_in": MaybeInts, "valid_cache_space_lt": MaybeInt, "valid_cache_space_lte": MaybeInt, "valid_cache_space_not": MaybeInt, "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
+    "valid_data_space": MaybeInt, "valid_data_space_gt": MaybeInt, "valid_data_space_gte": MaybeInt, "valid_data_space_in": MaybeInts, "valid_data_space_lt": MaybeInt, "valid_data_space_lte": MaybeInt, "valid_data_space_not": MaybeInt, "valid_data_space_not_in": MaybeInts,
+    "vcenterAccount": "VcenterAccountWhereInput2 | None",
+    "vdses_every": "VdsWhereInput2 | None", "vdses_none": "VdsWhereInput2 | None", "vdses_some": "VdsWhereInput2 | None",
+    "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
+    "vhost_enabled": MaybeBool, "vhost_enabled_not": MaybeBool,
+    "vm_folders_every": "VmFolderWhereInput2 | None", "vm_folders_none": "VmFolderWhereInput2 | None", "vm_folders_some": "VmFolderWhereInput2 | None",
+    "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
+    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "witness": "WitnessWhereInput2 | None",
+    "zones_every": "ZoneWhereInput2 | None", "zones_none": "ZoneWhereInput2 | None", "zones_some": "ZoneWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 

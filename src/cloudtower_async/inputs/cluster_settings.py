@@ -33,72 +33,24 @@ ClusterSettingsOrderByInput: TypeAlias = Literal[
     "vm_recycle_bin_DESC",
 ]
 
-ClusterSettingsWhereInput = TypedDict(
-    "ClusterSettingsWhereInput",
-    {
-        "AND": "Sequence[ClusterSettingsWhereInput] | None",
-        "NOT": "Sequence[ClusterSettingsWhereInput] | None",
-        "OR": "Sequence[ClusterSettingsWhereInput] | None",
-        "cluster": "ClusterWhereInput2 | None",
-        "default_ha": MaybeBool,
-        "default_ha_not": MaybeBool,
-        "default_storage_policy": "VmVolumeElfStoragePolicyType | None",
-        "default_storage_policy_ec_k": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_gt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_gte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_ec_k_lt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_lte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_not": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_ec_m": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_gt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_gte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_ec_m_lt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_lte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_not": MaybeInt,  # since 4.7.0
-        "default_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-        "default_storage_policy_not": "VmVolumeElfStoragePolicyType | None",
-        "default_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-        "default_storage_policy_replica_num": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_gt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_gte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_replica_num_lt": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_lte": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_not": MaybeInt,  # since 4.7.0
-        "default_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
-        "default_storage_policy_stripe_num": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_gt": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_gte": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_in": MaybeInts,  # since 4.8.0
-        "default_storage_policy_stripe_num_lt": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_lte": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_not": MaybeInt,  # since 4.8.0
-        "default_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
-        "default_storage_policy_thin_provision": MaybeBool,  # since 4.7.0
-        "default_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
-        "enabled_iscsi": MaybeBool,
-        "enabled_iscsi_not": MaybeBool,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-    },
-    total=False,
-)
+# fmt: off
+ClusterSettingsWhereInput = TypedDict("ClusterSettingsWhereInput", {
+    "AND": "Sequence[ClusterSettingsWhereInput] | None",
+    "NOT": "Sequence[ClusterSettingsWhereInput] | None",
+    "OR": "Sequence[ClusterSettingsWhereInput] | None",
+    "cluster": "ClusterWhereInput2 | None",
+    "default_ha": MaybeBool, "default_ha_not": MaybeBool,
+    "default_storage_policy": "VmVolumeElfStoragePolicyType | None",
+    "default_storage_policy_ec_k": MaybeInt, "default_storage_policy_ec_k_gt": MaybeInt, "default_storage_policy_ec_k_gte": MaybeInt, "default_storage_policy_ec_k_in": MaybeInts, "default_storage_policy_ec_k_lt": MaybeInt, "default_storage_policy_ec_k_lte": MaybeInt, "default_storage_policy_ec_k_not": MaybeInt, "default_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
+    "default_storage_policy_ec_m": MaybeInt, "default_storage_policy_ec_m_gt": MaybeInt, "default_storage_policy_ec_m_gte": MaybeInt, "default_storage_policy_ec_m_in": MaybeInts, "default_storage_policy_ec_m_lt": MaybeInt, "default_storage_policy_ec_m_lte": MaybeInt, "default_storage_policy_ec_m_not": MaybeInt, "default_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
+    "default_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "default_storage_policy_not": "VmVolumeElfStoragePolicyType | None", "default_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
+    "default_storage_policy_replica_num": MaybeInt, "default_storage_policy_replica_num_gt": MaybeInt, "default_storage_policy_replica_num_gte": MaybeInt, "default_storage_policy_replica_num_in": MaybeInts, "default_storage_policy_replica_num_lt": MaybeInt, "default_storage_policy_replica_num_lte": MaybeInt, "default_storage_policy_replica_num_not": MaybeInt, "default_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
+    "default_storage_policy_stripe_num": MaybeInt, "default_storage_policy_stripe_num_gt": MaybeInt, "default_storage_policy_stripe_num_gte": MaybeInt, "default_storage_policy_stripe_num_in": MaybeInts, "default_storage_policy_stripe_num_lt": MaybeInt, "default_storage_policy_stripe_num_lte": MaybeInt, "default_storage_policy_stripe_num_not": MaybeInt, "default_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
+    "default_storage_policy_thin_provision": MaybeBool, "default_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
+    "enabled_iscsi": MaybeBool, "enabled_iscsi_not": MaybeBool,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

@@ -170,194 +170,39 @@ class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
     """New display name."""
 
 
-ContentLibraryVmTemplateWhereInput = TypedDict(
-    "ContentLibraryVmTemplateWhereInput",
-    {
-        "AND": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-        "NOT": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-        "OR": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-        "architecture": "Architecture | None",
-        "architecture_in": "Sequence[Architecture] | None",
-        "architecture_not": "Architecture | None",
-        "architecture_not_in": "Sequence[Architecture] | None",
-        "clock_offset": "VmClockOffset | None",  # since 4.5.0
-        "clock_offset_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
-        "clock_offset_not": "VmClockOffset | None",  # since 4.5.0
-        "clock_offset_not_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
-        "cloud_init_supported": MaybeBool,
-        "cloud_init_supported_not": MaybeBool,
-        "clusters_every": "ClusterWhereInput2 | None",
-        "clusters_none": "ClusterWhereInput2 | None",
-        "clusters_some": "ClusterWhereInput2 | None",
-        "cpu_model": MaybeStr,  # since 4.5.0
-        "cpu_model_contains": MaybeStr,  # since 4.5.0
-        "cpu_model_ends_with": MaybeStr,  # since 4.5.0
-        "cpu_model_gt": MaybeStr,  # since 4.5.0
-        "cpu_model_gte": MaybeStr,  # since 4.5.0
-        "cpu_model_in": MaybeTexts,  # since 4.5.0
-        "cpu_model_lt": MaybeStr,  # since 4.5.0
-        "cpu_model_lte": MaybeStr,  # since 4.5.0
-        "cpu_model_not": MaybeStr,  # since 4.5.0
-        "cpu_model_not_contains": MaybeStr,  # since 4.5.0
-        "cpu_model_not_ends_with": MaybeStr,  # since 4.5.0
-        "cpu_model_not_in": MaybeTexts,  # since 4.5.0
-        "cpu_model_not_starts_with": MaybeStr,  # since 4.5.0
-        "cpu_model_starts_with": MaybeStr,  # since 4.5.0
-        "createdAt": MaybeStr,
-        "createdAt_gt": MaybeStr,
-        "createdAt_gte": MaybeStr,
-        "createdAt_in": MaybeTexts,
-        "createdAt_lt": MaybeStr,
-        "createdAt_lte": MaybeStr,
-        "createdAt_not": MaybeStr,
-        "createdAt_not_in": MaybeTexts,
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "firmware": "VmFirmware | None",  # since 4.5.0
-        "firmware_in": "Sequence[VmFirmware] | None",  # since 4.5.0
-        "firmware_not": "VmFirmware | None",  # since 4.5.0
-        "firmware_not_in": "Sequence[VmFirmware] | None",  # since 4.5.0
-        "ha": MaybeBool,  # since 4.5.0
-        "ha_not": MaybeBool,  # since 4.5.0
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "io_policy": "VmDiskIoPolicy | None",  # since 4.5.0
-        "io_policy_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
-        "io_policy_not": "VmDiskIoPolicy | None",  # since 4.5.0
-        "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "max_bandwidth": MaybeInt,  # since 4.5.0
-        "max_bandwidth_gt": MaybeInt,  # since 4.5.0
-        "max_bandwidth_gte": MaybeInt,  # since 4.5.0
-        "max_bandwidth_in": MaybeInts,  # since 4.5.0
-        "max_bandwidth_lt": MaybeInt,  # since 4.5.0
-        "max_bandwidth_lte": MaybeInt,  # since 4.5.0
-        "max_bandwidth_not": MaybeInt,  # since 4.5.0
-        "max_bandwidth_not_in": MaybeInts,  # since 4.5.0
-        "max_bandwidth_policy": "VmDiskIoRestrictType | None",  # since 4.5.0
-        "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
-        "max_bandwidth_policy_not": "VmDiskIoRestrictType | None",  # since 4.5.0
-        "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
-        "max_iops": MaybeInt,  # since 4.5.0
-        "max_iops_gt": MaybeInt,  # since 4.5.0
-        "max_iops_gte": MaybeInt,  # since 4.5.0
-        "max_iops_in": MaybeInts,  # since 4.5.0
-        "max_iops_lt": MaybeInt,  # since 4.5.0
-        "max_iops_lte": MaybeInt,  # since 4.5.0
-        "max_iops_not": MaybeInt,  # since 4.5.0
-        "max_iops_not_in": MaybeInts,  # since 4.5.0
-        "max_iops_policy": "VmDiskIoRestrictType | None",  # since 4.5.0
-        "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
-        "max_iops_policy_not": "VmDiskIoRestrictType | None",  # since 4.5.0
-        "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
-        "memory": MaybeInt,
-        "memory_gt": MaybeInt,
-        "memory_gte": MaybeInt,
-        "memory_in": MaybeInts,
-        "memory_lt": MaybeInt,
-        "memory_lte": MaybeInt,
-        "memory_not": MaybeInt,
-        "memory_not_in": MaybeInts,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "os": MaybeStr,
-        "os_contains": MaybeStr,
-        "os_ends_with": MaybeStr,
-        "os_gt": MaybeStr,
-        "os_gte": MaybeStr,
-        "os_in": MaybeTexts,
-        "os_lt": MaybeStr,
-        "os_lte": MaybeStr,
-        "os_not": MaybeStr,
-        "os_not_contains": MaybeStr,
-        "os_not_ends_with": MaybeStr,
-        "os_not_in": MaybeTexts,
-        "os_not_starts_with": MaybeStr,
-        "os_starts_with": MaybeStr,
-        "size": MaybeInt,
-        "size_gt": MaybeInt,
-        "size_gte": MaybeInt,
-        "size_in": MaybeInts,
-        "size_lt": MaybeInt,
-        "size_lte": MaybeInt,
-        "size_not": MaybeInt,
-        "size_not_in": MaybeInts,
-        "usage": "ContentLibraryVmTemplateUsage | None",  # since 4.8.0
-        "usage_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
-        "usage_not": "ContentLibraryVmTemplateUsage | None",  # since 4.8.0
-        "usage_not_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
-        "vcpu": MaybeInt,
-        "vcpu_gt": MaybeInt,
-        "vcpu_gte": MaybeInt,
-        "vcpu_in": MaybeInts,
-        "vcpu_lt": MaybeInt,
-        "vcpu_lte": MaybeInt,
-        "vcpu_not": MaybeInt,
-        "vcpu_not_in": MaybeInts,
-        "video_type": MaybeStr,  # since 4.5.0
-        "video_type_contains": MaybeStr,  # since 4.5.0
-        "video_type_ends_with": MaybeStr,  # since 4.5.0
-        "video_type_gt": MaybeStr,  # since 4.5.0
-        "video_type_gte": MaybeStr,  # since 4.5.0
-        "video_type_in": MaybeTexts,  # since 4.5.0
-        "video_type_lt": MaybeStr,  # since 4.5.0
-        "video_type_lte": MaybeStr,  # since 4.5.0
-        "video_type_not": MaybeStr,  # since 4.5.0
-        "video_type_not_contains": MaybeStr,  # since 4.5.0
-        "video_type_not_ends_with": MaybeStr,  # since 4.5.0
-        "video_type_not_in": MaybeTexts,  # since 4.5.0
-        "video_type_not_starts_with": MaybeStr,  # since 4.5.0
-        "video_type_starts_with": MaybeStr,  # since 4.5.0
-        "vm_templates_every": "VmTemplateWhereInput2 | None",
-        "vm_templates_none": "VmTemplateWhereInput2 | None",
-        "vm_templates_some": "VmTemplateWhereInput2 | None",
-        "win_opt": MaybeBool,  # since 4.5.0
-        "win_opt_not": MaybeBool,  # since 4.5.0
-    },
-    total=False,
-)
+# fmt: off
+ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInput", {
+    "AND": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+    "NOT": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+    "OR": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+    "architecture": "Architecture | None", "architecture_in": "Sequence[Architecture] | None", "architecture_not": "Architecture | None", "architecture_not_in": "Sequence[Architecture] | None",
+    "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
+    "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
+    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,  # since 4.5.0
+    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",  # since 4.5.0
+    "ha": MaybeBool, "ha_not": MaybeBool,  # since 4.5.0
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "io_policy": "VmDiskIoPolicy | None", "io_policy_in": "Sequence[VmDiskIoPolicy] | None", "io_policy_not": "VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,  # since 4.5.0
+    "max_bandwidth_policy": "VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+    "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,  # since 4.5.0
+    "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+    "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "os": MaybeStr, "os_contains": MaybeStr, "os_ends_with": MaybeStr, "os_gt": MaybeStr, "os_gte": MaybeStr, "os_in": MaybeTexts, "os_lt": MaybeStr, "os_lte": MaybeStr, "os_not": MaybeStr, "os_not_contains": MaybeStr, "os_not_ends_with": MaybeStr, "os_not_in": MaybeTexts, "os_not_starts_with": MaybeStr, "os_starts_with": MaybeStr,
+    "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
+    "usage": "ContentLibraryVmTemplateUsage | None", "usage_in": "Sequence[ContentLibraryVmTemplateUsage] | None", "usage_not": "ContentLibraryVmTemplateUsage | None", "usage_not_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
+    "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
+    "video_type": MaybeStr, "video_type_contains": MaybeStr, "video_type_ends_with": MaybeStr, "video_type_gt": MaybeStr, "video_type_gte": MaybeStr, "video_type_in": MaybeTexts, "video_type_lt": MaybeStr, "video_type_lte": MaybeStr, "video_type_not": MaybeStr, "video_type_not_contains": MaybeStr, "video_type_not_ends_with": MaybeStr, "video_type_not_in": MaybeTexts, "video_type_not_starts_with": MaybeStr, "video_type_starts_with": MaybeStr,  # since 4.5.0
+    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "win_opt": MaybeBool, "win_opt_not": MaybeBool,  # since 4.5.0
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 

@@ -44,33 +44,15 @@ class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
     """Number of days that deleted VMs stay in the recycle bin."""
 
 
-GlobalSettingsWhereInput = TypedDict(
-    "GlobalSettingsWhereInput",
-    {
-        "AND": "Sequence[GlobalSettingsWhereInput] | None",
-        "NOT": "Sequence[GlobalSettingsWhereInput] | None",
-        "OR": "Sequence[GlobalSettingsWhereInput] | None",
-        "entityAsyncStatus": "EntityAsyncStatus | None",  # since 4.9.0
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",  # since 4.9.0
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-    },
-    total=False,
-)
+# fmt: off
+GlobalSettingsWhereInput = TypedDict("GlobalSettingsWhereInput", {
+    "AND": "Sequence[GlobalSettingsWhereInput] | None",
+    "NOT": "Sequence[GlobalSettingsWhereInput] | None",
+    "OR": "Sequence[GlobalSettingsWhereInput] | None",
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

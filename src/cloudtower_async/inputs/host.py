@@ -387,709 +387,102 @@ class HostVdsConfig(TypedDict, total=False):
     """Names of the host's NICs that join the switch."""
 
 
-HostWhereInput = TypedDict(
-    "HostWhereInput",
-    {
-        "AND": "Sequence[HostWhereInput] | None",
-        "NOT": "Sequence[HostWhereInput] | None",
-        "OR": "Sequence[HostWhereInput] | None",
-        "access_ip": MaybeStr,
-        "access_ip_contains": MaybeStr,
-        "access_ip_ends_with": MaybeStr,
-        "access_ip_gt": MaybeStr,
-        "access_ip_gte": MaybeStr,
-        "access_ip_in": MaybeTexts,
-        "access_ip_lt": MaybeStr,
-        "access_ip_lte": MaybeStr,
-        "access_ip_not": MaybeStr,
-        "access_ip_not_contains": MaybeStr,
-        "access_ip_not_ends_with": MaybeStr,
-        "access_ip_not_in": MaybeTexts,
-        "access_ip_not_starts_with": MaybeStr,
-        "access_ip_starts_with": MaybeStr,
-        "allocable_cpu_cores_for_vm_exclusive": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_gt": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_gte": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_in": MaybeInts,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_lt": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_lte": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_not": MaybeInt,  # since 3.3.0
-        "allocable_cpu_cores_for_vm_exclusive_not_in": MaybeInts,  # since 3.3.0
-        "allocatable_memory_bytes": MaybeInt,
-        "allocatable_memory_bytes_gt": MaybeInt,
-        "allocatable_memory_bytes_gte": MaybeInt,
-        "allocatable_memory_bytes_in": MaybeInts,
-        "allocatable_memory_bytes_lt": MaybeInt,
-        "allocatable_memory_bytes_lte": MaybeInt,
-        "allocatable_memory_bytes_not": MaybeInt,
-        "allocatable_memory_bytes_not_in": MaybeInts,
-        "allocated_prioritized_space": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "allocated_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "allocated_prioritized_space_usage": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_gt": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_gte": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_in": MaybeFloats,  # since 4.7.0
-        "allocated_prioritized_space_usage_lt": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_lte": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_not": MaybeFloat,  # since 4.7.0
-        "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
-        "chunk_id": MaybeStr,
-        "chunk_id_contains": MaybeStr,
-        "chunk_id_ends_with": MaybeStr,
-        "chunk_id_gt": MaybeStr,
-        "chunk_id_gte": MaybeStr,
-        "chunk_id_in": MaybeTexts,
-        "chunk_id_lt": MaybeStr,
-        "chunk_id_lte": MaybeStr,
-        "chunk_id_not": MaybeStr,
-        "chunk_id_not_contains": MaybeStr,
-        "chunk_id_not_ends_with": MaybeStr,
-        "chunk_id_not_in": MaybeTexts,
-        "chunk_id_not_starts_with": MaybeStr,
-        "chunk_id_starts_with": MaybeStr,
-        "cluster": "ClusterWhereInput2 | None",
-        "commited_memory_bytes": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_gt": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_gte": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_in": MaybeInts,  # since 4.7.0
-        "commited_memory_bytes_lt": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_lte": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_not": MaybeInt,  # since 4.7.0
-        "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
-        "connect_status": "HostConnectStatus | None",  # since 4.7.0
-        "connect_status_in": "Sequence[HostConnectStatus] | None",  # since 4.7.0
-        "connect_status_not": "HostConnectStatus | None",  # since 4.7.0
-        "connect_status_not_in": "Sequence[HostConnectStatus] | None",  # since 4.7.0
-        "cpu_brand": MaybeStr,
-        "cpu_brand_contains": MaybeStr,
-        "cpu_brand_ends_with": MaybeStr,
-        "cpu_brand_gt": MaybeStr,
-        "cpu_brand_gte": MaybeStr,
-        "cpu_brand_in": MaybeTexts,
-        "cpu_brand_lt": MaybeStr,
-        "cpu_brand_lte": MaybeStr,
-        "cpu_brand_not": MaybeStr,
-        "cpu_brand_not_contains": MaybeStr,
-        "cpu_brand_not_ends_with": MaybeStr,
-        "cpu_brand_not_in": MaybeTexts,
-        "cpu_brand_not_starts_with": MaybeStr,
-        "cpu_brand_starts_with": MaybeStr,
-        "cpu_fan_speed_unit": "CpuFanSpeedUnit | None",
-        "cpu_fan_speed_unit_in": "Sequence[CpuFanSpeedUnit] | None",
-        "cpu_fan_speed_unit_not": "CpuFanSpeedUnit | None",
-        "cpu_fan_speed_unit_not_in": "Sequence[CpuFanSpeedUnit] | None",
-        "cpu_hz_per_core": MaybeInt,
-        "cpu_hz_per_core_gt": MaybeInt,
-        "cpu_hz_per_core_gte": MaybeInt,
-        "cpu_hz_per_core_in": MaybeInts,
-        "cpu_hz_per_core_lt": MaybeInt,
-        "cpu_hz_per_core_lte": MaybeInt,
-        "cpu_hz_per_core_not": MaybeInt,
-        "cpu_hz_per_core_not_in": MaybeInts,
-        "cpu_model": MaybeStr,
-        "cpu_model_contains": MaybeStr,
-        "cpu_model_ends_with": MaybeStr,
-        "cpu_model_gt": MaybeStr,
-        "cpu_model_gte": MaybeStr,
-        "cpu_model_in": MaybeTexts,
-        "cpu_model_lt": MaybeStr,
-        "cpu_model_lte": MaybeStr,
-        "cpu_model_not": MaybeStr,
-        "cpu_model_not_contains": MaybeStr,
-        "cpu_model_not_ends_with": MaybeStr,
-        "cpu_model_not_in": MaybeTexts,
-        "cpu_model_not_starts_with": MaybeStr,
-        "cpu_model_starts_with": MaybeStr,
-        "cpu_vendor": MaybeStr,
-        "cpu_vendor_contains": MaybeStr,
-        "cpu_vendor_ends_with": MaybeStr,
-        "cpu_vendor_gt": MaybeStr,
-        "cpu_vendor_gte": MaybeStr,
-        "cpu_vendor_in": MaybeTexts,
-        "cpu_vendor_lt": MaybeStr,
-        "cpu_vendor_lte": MaybeStr,
-        "cpu_vendor_not": MaybeStr,
-        "cpu_vendor_not_contains": MaybeStr,
-        "cpu_vendor_not_ends_with": MaybeStr,
-        "cpu_vendor_not_in": MaybeTexts,
-        "cpu_vendor_not_starts_with": MaybeStr,
-        "cpu_vendor_starts_with": MaybeStr,
-        "data_ip": MaybeStr,
-        "data_ip_contains": MaybeStr,
-        "data_ip_ends_with": MaybeStr,
-        "data_ip_gt": MaybeStr,
-        "data_ip_gte": MaybeStr,
-        "data_ip_in": MaybeTexts,
-        "data_ip_lt": MaybeStr,
-        "data_ip_lte": MaybeStr,
-        "data_ip_not": MaybeStr,
-        "data_ip_not_contains": MaybeStr,
-        "data_ip_not_ends_with": MaybeStr,
-        "data_ip_not_in": MaybeTexts,
-        "data_ip_not_starts_with": MaybeStr,
-        "data_ip_starts_with": MaybeStr,
-        "dirty_cache_space": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_gt": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_gte": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_in": MaybeInts,  # since 4.7.2
-        "dirty_cache_space_lt": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_lte": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_not": MaybeInt,  # since 4.7.2
-        "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
-        "dirty_cache_usage": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_gt": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_gte": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_in": MaybeFloats,  # since 4.7.2
-        "dirty_cache_usage_lt": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_lte": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_not": MaybeFloat,  # since 4.7.2
-        "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
-        "disk_pools_every": "DiskPoolWhereInput2 | None",  # since 4.7.0
-        "disk_pools_none": "DiskPoolWhereInput2 | None",  # since 4.7.0
-        "disk_pools_some": "DiskPoolWhereInput2 | None",  # since 4.7.0
-        "disks_every": "DiskWhereInput2 | None",
-        "disks_none": "DiskWhereInput2 | None",
-        "disks_some": "DiskWhereInput2 | None",
-        "downgraded_prioritized_space": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "downgraded_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "failure_cache_space": MaybeInt,  # since 4.7.2
-        "failure_cache_space_gt": MaybeInt,  # since 4.7.2
-        "failure_cache_space_gte": MaybeInt,  # since 4.7.2
-        "failure_cache_space_in": MaybeInts,  # since 4.7.2
-        "failure_cache_space_lt": MaybeInt,  # since 4.7.2
-        "failure_cache_space_lte": MaybeInt,  # since 4.7.2
-        "failure_cache_space_not": MaybeInt,  # since 4.7.2
-        "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
-        "failure_data_space": MaybeInt,
-        "failure_data_space_gt": MaybeInt,
-        "failure_data_space_gte": MaybeInt,
-        "failure_data_space_in": MaybeInts,
-        "failure_data_space_lt": MaybeInt,
-        "failure_data_space_lte": MaybeInt,
-        "failure_data_space_not": MaybeInt,
-        "failure_data_space_not_in": MaybeInts,
-        "gpu_devices_every": "GpuDeviceWhereInput2 | None",  # since 3.3.0
-        "gpu_devices_none": "GpuDeviceWhereInput2 | None",  # since 3.3.0
-        "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
-        "hdd_data_capacity": MaybeInt,
-        "hdd_data_capacity_gt": MaybeInt,
-        "hdd_data_capacity_gte": MaybeInt,
-        "hdd_data_capacity_in": MaybeInts,
-        "hdd_data_capacity_lt": MaybeInt,
-        "hdd_data_capacity_lte": MaybeInt,
-        "hdd_data_capacity_not": MaybeInt,
-        "hdd_data_capacity_not_in": MaybeInts,
-        "hdd_disk_count": MaybeInt,
-        "hdd_disk_count_gt": MaybeInt,
-        "hdd_disk_count_gte": MaybeInt,
-        "hdd_disk_count_in": MaybeInts,
-        "hdd_disk_count_lt": MaybeInt,
-        "hdd_disk_count_lte": MaybeInt,
-        "hdd_disk_count_not": MaybeInt,
-        "hdd_disk_count_not_in": MaybeInts,
-        "hypervisor_ip": MaybeStr,
-        "hypervisor_ip_contains": MaybeStr,
-        "hypervisor_ip_ends_with": MaybeStr,
-        "hypervisor_ip_gt": MaybeStr,
-        "hypervisor_ip_gte": MaybeStr,
-        "hypervisor_ip_in": MaybeTexts,
-        "hypervisor_ip_lt": MaybeStr,
-        "hypervisor_ip_lte": MaybeStr,
-        "hypervisor_ip_not": MaybeStr,
-        "hypervisor_ip_not_contains": MaybeStr,
-        "hypervisor_ip_not_ends_with": MaybeStr,
-        "hypervisor_ip_not_in": MaybeTexts,
-        "hypervisor_ip_not_starts_with": MaybeStr,
-        "hypervisor_ip_starts_with": MaybeStr,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "iommu": "IommuStatus | None",  # since 3.3.0
-        "iommu_in": "Sequence[IommuStatus] | None",  # since 3.3.0
-        "iommu_not": "IommuStatus | None",  # since 3.3.0
-        "iommu_not_in": "Sequence[IommuStatus] | None",  # since 3.3.0
-        "ipmi": "IpmiWhereInput2 | None",
-        "is_os_in_raid1": MaybeBool,
-        "is_os_in_raid1_not": MaybeBool,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "lsm_cap_disk_safe_umount": MaybeBool,
-        "lsm_cap_disk_safe_umount_not": MaybeBool,
-        "management_ip": MaybeStr,
-        "management_ip_contains": MaybeStr,
-        "management_ip_ends_with": MaybeStr,
-        "management_ip_gt": MaybeStr,
-        "management_ip_gte": MaybeStr,
-        "management_ip_in": MaybeTexts,
-        "management_ip_lt": MaybeStr,
-        "management_ip_lte": MaybeStr,
-        "management_ip_not": MaybeStr,
-        "management_ip_not_contains": MaybeStr,
-        "management_ip_not_ends_with": MaybeStr,
-        "management_ip_not_in": MaybeTexts,
-        "management_ip_not_starts_with": MaybeStr,
-        "management_ip_starts_with": MaybeStr,
-        "merged_status": "HostMergedStatus | None",  # since 4.7.0
-        "merged_status_in": "Sequence[HostMergedStatus] | None",  # since 4.7.0
-        "merged_status_not": "HostMergedStatus | None",  # since 4.7.0
-        "merged_status_not_in": "Sequence[HostMergedStatus] | None",  # since 4.7.0
-        "model": MaybeStr,
-        "model_contains": MaybeStr,
-        "model_ends_with": MaybeStr,
-        "model_gt": MaybeStr,
-        "model_gte": MaybeStr,
-        "model_in": MaybeTexts,
-        "model_lt": MaybeStr,
-        "model_lte": MaybeStr,
-        "model_not": MaybeStr,
-        "model_not_contains": MaybeStr,
-        "model_not_ends_with": MaybeStr,
-        "model_not_in": MaybeTexts,
-        "model_not_starts_with": MaybeStr,
-        "model_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "nested_virtualization": MaybeBool,
-        "nested_virtualization_not": MaybeBool,
-        "nic_count": MaybeInt,
-        "nic_count_gt": MaybeInt,
-        "nic_count_gte": MaybeInt,
-        "nic_count_in": MaybeInts,
-        "nic_count_lt": MaybeInt,
-        "nic_count_lte": MaybeInt,
-        "nic_count_not": MaybeInt,
-        "nic_count_not_in": MaybeInts,
-        "nics_every": "NicWhereInput2 | None",
-        "nics_none": "NicWhereInput2 | None",
-        "nics_some": "NicWhereInput2 | None",
-        "node_topo_local_id": MaybeStr,
-        "node_topo_local_id_contains": MaybeStr,
-        "node_topo_local_id_ends_with": MaybeStr,
-        "node_topo_local_id_gt": MaybeStr,
-        "node_topo_local_id_gte": MaybeStr,
-        "node_topo_local_id_in": MaybeTexts,
-        "node_topo_local_id_lt": MaybeStr,
-        "node_topo_local_id_lte": MaybeStr,
-        "node_topo_local_id_not": MaybeStr,
-        "node_topo_local_id_not_contains": MaybeStr,
-        "node_topo_local_id_not_ends_with": MaybeStr,
-        "node_topo_local_id_not_in": MaybeTexts,
-        "node_topo_local_id_not_starts_with": MaybeStr,
-        "node_topo_local_id_starts_with": MaybeStr,
-        "os_memory_bytes": MaybeInt,
-        "os_memory_bytes_gt": MaybeInt,
-        "os_memory_bytes_gte": MaybeInt,
-        "os_memory_bytes_in": MaybeInts,
-        "os_memory_bytes_lt": MaybeInt,
-        "os_memory_bytes_lte": MaybeInt,
-        "os_memory_bytes_not": MaybeInt,
-        "os_memory_bytes_not_in": MaybeInts,
-        "os_version": MaybeStr,
-        "os_version_contains": MaybeStr,
-        "os_version_ends_with": MaybeStr,
-        "os_version_gt": MaybeStr,
-        "os_version_gte": MaybeStr,
-        "os_version_in": MaybeTexts,
-        "os_version_lt": MaybeStr,
-        "os_version_lte": MaybeStr,
-        "os_version_not": MaybeStr,
-        "os_version_not_contains": MaybeStr,
-        "os_version_not_ends_with": MaybeStr,
-        "os_version_not_in": MaybeTexts,
-        "os_version_not_starts_with": MaybeStr,
-        "os_version_starts_with": MaybeStr,
-        "perf_allocated_data_space": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_allocated_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_allocated_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_failure_data_space": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_failure_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_failure_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_total_data_capacity": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_gt": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_gte": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_in": MaybeInts,  # since 4.7.0
-        "perf_total_data_capacity_lt": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_lte": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_not": MaybeInt,  # since 4.7.0
-        "perf_total_data_capacity_not_in": MaybeInts,  # since 4.7.0
-        "perf_used_data_space": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_used_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_used_data_space_not_in": MaybeInts,  # since 4.7.0
-        "perf_valid_data_space": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_gt": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_gte": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_in": MaybeInts,  # since 4.7.0
-        "perf_valid_data_space_lt": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_lte": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_not": MaybeInt,  # since 4.7.0
-        "perf_valid_data_space_not_in": MaybeInts,  # since 4.7.0
-        "planned_prioritized_space": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_gt": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_gte": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_in": MaybeInts,  # since 4.7.0
-        "planned_prioritized_space_lt": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_lte": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_not": MaybeInt,  # since 4.7.0
-        "planned_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-        "pmem_dimm_capacity": MaybeInt,
-        "pmem_dimm_capacity_gt": MaybeInt,
-        "pmem_dimm_capacity_gte": MaybeInt,
-        "pmem_dimm_capacity_in": MaybeInts,
-        "pmem_dimm_capacity_lt": MaybeInt,
-        "pmem_dimm_capacity_lte": MaybeInt,
-        "pmem_dimm_capacity_not": MaybeInt,
-        "pmem_dimm_capacity_not_in": MaybeInts,
-        "pmem_dimm_count": MaybeInt,
-        "pmem_dimm_count_gt": MaybeInt,
-        "pmem_dimm_count_gte": MaybeInt,
-        "pmem_dimm_count_in": MaybeInts,
-        "pmem_dimm_count_lt": MaybeInt,
-        "pmem_dimm_count_lte": MaybeInt,
-        "pmem_dimm_count_not": MaybeInt,
-        "pmem_dimm_count_not_in": MaybeInts,
-        "pmem_dimms_every": "PmemDimmWhereInput2 | None",
-        "pmem_dimms_none": "PmemDimmWhereInput2 | None",
-        "pmem_dimms_some": "PmemDimmWhereInput2 | None",
-        "pmem_disk_count": MaybeInt,
-        "pmem_disk_count_gt": MaybeInt,
-        "pmem_disk_count_gte": MaybeInt,
-        "pmem_disk_count_in": MaybeInts,
-        "pmem_disk_count_lt": MaybeInt,
-        "pmem_disk_count_lte": MaybeInt,
-        "pmem_disk_count_not": MaybeInt,
-        "pmem_disk_count_not_in": MaybeInts,
-        "prio_space_percentage": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_gt": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_gte": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_in": MaybeFloats,  # since 4.7.0
-        "prio_space_percentage_lt": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_lte": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_not": MaybeFloat,  # since 4.7.0
-        "prio_space_percentage_not_in": MaybeFloats,  # since 4.7.0
-        "provisioned_cpu_cores": MaybeInt,
-        "provisioned_cpu_cores_gt": MaybeInt,
-        "provisioned_cpu_cores_gte": MaybeInt,
-        "provisioned_cpu_cores_in": MaybeInts,
-        "provisioned_cpu_cores_lt": MaybeInt,
-        "provisioned_cpu_cores_lte": MaybeInt,
-        "provisioned_cpu_cores_not": MaybeInt,
-        "provisioned_cpu_cores_not_in": MaybeInts,
-        "provisioned_memory_bytes": MaybeInt,
-        "provisioned_memory_bytes_gt": MaybeInt,
-        "provisioned_memory_bytes_gte": MaybeInt,
-        "provisioned_memory_bytes_in": MaybeInts,
-        "provisioned_memory_bytes_lt": MaybeInt,
-        "provisioned_memory_bytes_lte": MaybeInt,
-        "provisioned_memory_bytes_not": MaybeInt,
-        "provisioned_memory_bytes_not_in": MaybeInts,
-        "running_pause_vm_memory_bytes": MaybeInt,
-        "running_pause_vm_memory_bytes_gt": MaybeInt,
-        "running_pause_vm_memory_bytes_gte": MaybeInt,
-        "running_pause_vm_memory_bytes_in": MaybeInts,
-        "running_pause_vm_memory_bytes_lt": MaybeInt,
-        "running_pause_vm_memory_bytes_lte": MaybeInt,
-        "running_pause_vm_memory_bytes_not": MaybeInt,
-        "running_pause_vm_memory_bytes_not_in": MaybeInts,
-        "running_vm_num": MaybeInt,
-        "running_vm_num_gt": MaybeInt,
-        "running_vm_num_gte": MaybeInt,
-        "running_vm_num_in": MaybeInts,
-        "running_vm_num_lt": MaybeInt,
-        "running_vm_num_lte": MaybeInt,
-        "running_vm_num_not": MaybeInt,
-        "running_vm_num_not_in": MaybeInts,
-        "scvm_cpu": MaybeInt,
-        "scvm_cpu_gt": MaybeInt,
-        "scvm_cpu_gte": MaybeInt,
-        "scvm_cpu_in": MaybeInts,
-        "scvm_cpu_lt": MaybeInt,
-        "scvm_cpu_lte": MaybeInt,
-        "scvm_cpu_not": MaybeInt,
-        "scvm_cpu_not_in": MaybeInts,
-        "scvm_memory": MaybeInt,
-        "scvm_memory_gt": MaybeInt,
-        "scvm_memory_gte": MaybeInt,
-        "scvm_memory_in": MaybeInts,
-        "scvm_memory_lt": MaybeInt,
-        "scvm_memory_lte": MaybeInt,
-        "scvm_memory_not": MaybeInt,
-        "scvm_memory_not_in": MaybeInts,
-        "scvm_name": MaybeStr,
-        "scvm_name_contains": MaybeStr,
-        "scvm_name_ends_with": MaybeStr,
-        "scvm_name_gt": MaybeStr,
-        "scvm_name_gte": MaybeStr,
-        "scvm_name_in": MaybeTexts,
-        "scvm_name_lt": MaybeStr,
-        "scvm_name_lte": MaybeStr,
-        "scvm_name_not": MaybeStr,
-        "scvm_name_not_contains": MaybeStr,
-        "scvm_name_not_ends_with": MaybeStr,
-        "scvm_name_not_in": MaybeTexts,
-        "scvm_name_not_starts_with": MaybeStr,
-        "scvm_name_starts_with": MaybeStr,
-        "serial": MaybeStr,
-        "serial_contains": MaybeStr,
-        "serial_ends_with": MaybeStr,
-        "serial_gt": MaybeStr,
-        "serial_gte": MaybeStr,
-        "serial_in": MaybeTexts,
-        "serial_lt": MaybeStr,
-        "serial_lte": MaybeStr,
-        "serial_not": MaybeStr,
-        "serial_not_contains": MaybeStr,
-        "serial_not_ends_with": MaybeStr,
-        "serial_not_in": MaybeTexts,
-        "serial_not_starts_with": MaybeStr,
-        "serial_starts_with": MaybeStr,
-        "ssd_data_capacity": MaybeInt,
-        "ssd_data_capacity_gt": MaybeInt,
-        "ssd_data_capacity_gte": MaybeInt,
-        "ssd_data_capacity_in": MaybeInts,
-        "ssd_data_capacity_lt": MaybeInt,
-        "ssd_data_capacity_lte": MaybeInt,
-        "ssd_data_capacity_not": MaybeInt,
-        "ssd_data_capacity_not_in": MaybeInts,
-        "ssd_disk_count": MaybeInt,
-        "ssd_disk_count_gt": MaybeInt,
-        "ssd_disk_count_gte": MaybeInt,
-        "ssd_disk_count_in": MaybeInts,
-        "ssd_disk_count_lt": MaybeInt,
-        "ssd_disk_count_lte": MaybeInt,
-        "ssd_disk_count_not": MaybeInt,
-        "ssd_disk_count_not_in": MaybeInts,
-        "state": "HostState | None",
-        "state_in": "Sequence[HostState] | None",
-        "state_not": "HostState | None",
-        "state_not_in": "Sequence[HostState] | None",
-        "status": "HostStatus | None",
-        "status_in": "Sequence[HostStatus] | None",
-        "status_not": "HostStatus | None",
-        "status_not_in": "Sequence[HostStatus] | None",
-        "stopped_vm_num": MaybeInt,
-        "stopped_vm_num_gt": MaybeInt,
-        "stopped_vm_num_gte": MaybeInt,
-        "stopped_vm_num_in": MaybeInts,
-        "stopped_vm_num_lt": MaybeInt,
-        "stopped_vm_num_lte": MaybeInt,
-        "stopped_vm_num_not": MaybeInt,
-        "stopped_vm_num_not_in": MaybeInts,
-        "suspended_vm_num": MaybeInt,
-        "suspended_vm_num_gt": MaybeInt,
-        "suspended_vm_num_gte": MaybeInt,
-        "suspended_vm_num_in": MaybeInts,
-        "suspended_vm_num_lt": MaybeInt,
-        "suspended_vm_num_lte": MaybeInt,
-        "suspended_vm_num_not": MaybeInt,
-        "suspended_vm_num_not_in": MaybeInts,
-        "total_cache_capacity": MaybeInt,
-        "total_cache_capacity_gt": MaybeInt,
-        "total_cache_capacity_gte": MaybeInt,
-        "total_cache_capacity_in": MaybeInts,
-        "total_cache_capacity_lt": MaybeInt,
-        "total_cache_capacity_lte": MaybeInt,
-        "total_cache_capacity_not": MaybeInt,
-        "total_cache_capacity_not_in": MaybeInts,
-        "total_cpu_cores": MaybeInt,
-        "total_cpu_cores_gt": MaybeInt,
-        "total_cpu_cores_gte": MaybeInt,
-        "total_cpu_cores_in": MaybeInts,
-        "total_cpu_cores_lt": MaybeInt,
-        "total_cpu_cores_lte": MaybeInt,
-        "total_cpu_cores_not": MaybeInt,
-        "total_cpu_cores_not_in": MaybeInts,
-        "total_cpu_hz": MaybeInt,
-        "total_cpu_hz_gt": MaybeInt,
-        "total_cpu_hz_gte": MaybeInt,
-        "total_cpu_hz_in": MaybeInts,
-        "total_cpu_hz_lt": MaybeInt,
-        "total_cpu_hz_lte": MaybeInt,
-        "total_cpu_hz_not": MaybeInt,
-        "total_cpu_hz_not_in": MaybeInts,
-        "total_cpu_sockets": MaybeInt,
-        "total_cpu_sockets_gt": MaybeInt,
-        "total_cpu_sockets_gte": MaybeInt,
-        "total_cpu_sockets_in": MaybeInts,
-        "total_cpu_sockets_lt": MaybeInt,
-        "total_cpu_sockets_lte": MaybeInt,
-        "total_cpu_sockets_not": MaybeInt,
-        "total_cpu_sockets_not_in": MaybeInts,
-        "total_data_capacity": MaybeInt,
-        "total_data_capacity_gt": MaybeInt,
-        "total_data_capacity_gte": MaybeInt,
-        "total_data_capacity_in": MaybeInts,
-        "total_data_capacity_lt": MaybeInt,
-        "total_data_capacity_lte": MaybeInt,
-        "total_data_capacity_not": MaybeInt,
-        "total_data_capacity_not_in": MaybeInts,
-        "total_logical_cpu_cores": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_gt": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_gte": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_in": MaybeInts,  # since 4.9.0
-        "total_logical_cpu_cores_lt": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_lte": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_not": MaybeInt,  # since 4.9.0
-        "total_logical_cpu_cores_not_in": MaybeInts,  # since 4.9.0
-        "total_memory_bytes": MaybeInt,
-        "total_memory_bytes_gt": MaybeInt,
-        "total_memory_bytes_gte": MaybeInt,
-        "total_memory_bytes_in": MaybeInts,
-        "total_memory_bytes_lt": MaybeInt,
-        "total_memory_bytes_lte": MaybeInt,
-        "total_memory_bytes_not": MaybeInt,
-        "total_memory_bytes_not_in": MaybeInts,
-        "usb_devices_every": "UsbDeviceWhereInput2 | None",
-        "usb_devices_none": "UsbDeviceWhereInput2 | None",
-        "usb_devices_some": "UsbDeviceWhereInput2 | None",
-        "used_cache_space": MaybeInt,  # since 4.7.0
-        "used_cache_space_gt": MaybeInt,  # since 4.7.0
-        "used_cache_space_gte": MaybeInt,  # since 4.7.0
-        "used_cache_space_in": MaybeInts,  # since 4.7.0
-        "used_cache_space_lt": MaybeInt,  # since 4.7.0
-        "used_cache_space_lte": MaybeInt,  # since 4.7.0
-        "used_cache_space_not": MaybeInt,  # since 4.7.0
-        "used_cache_space_not_in": MaybeInts,  # since 4.7.0
-        "used_cpu_hz": MaybeFloat,
-        "used_cpu_hz_gt": MaybeFloat,
-        "used_cpu_hz_gte": MaybeFloat,
-        "used_cpu_hz_in": MaybeFloats,
-        "used_cpu_hz_lt": MaybeFloat,
-        "used_cpu_hz_lte": MaybeFloat,
-        "used_cpu_hz_not": MaybeFloat,
-        "used_cpu_hz_not_in": MaybeFloats,
-        "used_data_space": MaybeInt,
-        "used_data_space_gt": MaybeInt,
-        "used_data_space_gte": MaybeInt,
-        "used_data_space_in": MaybeInts,
-        "used_data_space_lt": MaybeInt,
-        "used_data_space_lte": MaybeInt,
-        "used_data_space_not": MaybeInt,
-        "used_data_space_not_in": MaybeInts,
-        "used_memory_bytes": MaybeFloat,
-        "used_memory_bytes_gt": MaybeFloat,
-        "used_memory_bytes_gte": MaybeFloat,
-        "used_memory_bytes_in": MaybeFloats,
-        "used_memory_bytes_lt": MaybeFloat,
-        "used_memory_bytes_lte": MaybeFloat,
-        "used_memory_bytes_not": MaybeFloat,
-        "used_memory_bytes_not_in": MaybeFloats,
-        "valid_cache_space": MaybeInt,  # since 4.7.0
-        "valid_cache_space_gt": MaybeInt,  # since 4.7.0
-        "valid_cache_space_gte": MaybeInt,  # since 4.7.0
-        "valid_cache_space_in": MaybeInts,  # since 4.7.0
-        "valid_cache_space_lt": MaybeInt,  # since 4.7.0
-        "valid_cache_space_lte": MaybeInt,  # since 4.7.0
-        "valid_cache_space_not": MaybeInt,  # since 4.7.0
-        "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
-        "valid_free_cache_space": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_gt": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_gte": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_in": MaybeInts,  # since 4.7.0
-        "valid_free_cache_space_lt": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_lte": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_not": MaybeInt,  # since 4.7.0
-        "valid_free_cache_space_not_in": MaybeInts,  # since 4.7.0
-        "vm_num": MaybeInt,
-        "vm_num_gt": MaybeInt,
-        "vm_num_gte": MaybeInt,
-        "vm_num_in": MaybeInts,
-        "vm_num_lt": MaybeInt,
-        "vm_num_lte": MaybeInt,
-        "vm_num_not": MaybeInt,
-        "vm_num_not_in": MaybeInts,
-        "vmotion_ip": MaybeStr,
-        "vmotion_ip_contains": MaybeStr,
-        "vmotion_ip_ends_with": MaybeStr,
-        "vmotion_ip_gt": MaybeStr,
-        "vmotion_ip_gte": MaybeStr,
-        "vmotion_ip_in": MaybeTexts,
-        "vmotion_ip_lt": MaybeStr,
-        "vmotion_ip_lte": MaybeStr,
-        "vmotion_ip_not": MaybeStr,
-        "vmotion_ip_not_contains": MaybeStr,
-        "vmotion_ip_not_ends_with": MaybeStr,
-        "vmotion_ip_not_in": MaybeTexts,
-        "vmotion_ip_not_starts_with": MaybeStr,
-        "vmotion_ip_starts_with": MaybeStr,
-        "vms_every": "VmWhereInput2 | None",
-        "vms_none": "VmWhereInput2 | None",
-        "vms_some": "VmWhereInput2 | None",
-        "vsphereEsxiAccount": "VsphereEsxiAccountWhereInput2 | None",
-        "with_faster_ssd_as_cache": MaybeBool,
-        "with_faster_ssd_as_cache_not": MaybeBool,
-        "zone": "ZoneWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+HostWhereInput = TypedDict("HostWhereInput", {
+    "AND": "Sequence[HostWhereInput] | None",
+    "NOT": "Sequence[HostWhereInput] | None",
+    "OR": "Sequence[HostWhereInput] | None",
+    "access_ip": MaybeStr, "access_ip_contains": MaybeStr, "access_ip_ends_with": MaybeStr, "access_ip_gt": MaybeStr, "access_ip_gte": MaybeStr, "access_ip_in": MaybeTexts, "access_ip_lt": MaybeStr, "access_ip_lte": MaybeStr, "access_ip_not": MaybeStr, "access_ip_not_contains": MaybeStr, "access_ip_not_ends_with": MaybeStr, "access_ip_not_in": MaybeTexts, "access_ip_not_starts_with": MaybeStr, "access_ip_starts_with": MaybeStr,
+    "allocable_cpu_cores_for_vm_exclusive": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_gt": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_gte": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_in": MaybeInts, "allocable_cpu_cores_for_vm_exclusive_lt": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_lte": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_not": MaybeInt, "allocable_cpu_cores_for_vm_exclusive_not_in": MaybeInts,  # since 3.3.0
+    "allocatable_memory_bytes": MaybeInt, "allocatable_memory_bytes_gt": MaybeInt, "allocatable_memory_bytes_gte": MaybeInt, "allocatable_memory_bytes_in": MaybeInts, "allocatable_memory_bytes_lt": MaybeInt, "allocatable_memory_bytes_lte": MaybeInt, "allocatable_memory_bytes_not": MaybeInt, "allocatable_memory_bytes_not_in": MaybeInts,
+    "allocated_prioritized_space": MaybeInt, "allocated_prioritized_space_gt": MaybeInt, "allocated_prioritized_space_gte": MaybeInt, "allocated_prioritized_space_in": MaybeInts, "allocated_prioritized_space_lt": MaybeInt, "allocated_prioritized_space_lte": MaybeInt, "allocated_prioritized_space_not": MaybeInt, "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "allocated_prioritized_space_usage": MaybeFloat, "allocated_prioritized_space_usage_gt": MaybeFloat, "allocated_prioritized_space_usage_gte": MaybeFloat, "allocated_prioritized_space_usage_in": MaybeFloats, "allocated_prioritized_space_usage_lt": MaybeFloat, "allocated_prioritized_space_usage_lte": MaybeFloat, "allocated_prioritized_space_usage_not": MaybeFloat, "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
+    "chunk_id": MaybeStr, "chunk_id_contains": MaybeStr, "chunk_id_ends_with": MaybeStr, "chunk_id_gt": MaybeStr, "chunk_id_gte": MaybeStr, "chunk_id_in": MaybeTexts, "chunk_id_lt": MaybeStr, "chunk_id_lte": MaybeStr, "chunk_id_not": MaybeStr, "chunk_id_not_contains": MaybeStr, "chunk_id_not_ends_with": MaybeStr, "chunk_id_not_in": MaybeTexts, "chunk_id_not_starts_with": MaybeStr, "chunk_id_starts_with": MaybeStr,
+    "cluster": "ClusterWhereInput2 | None",
+    "commited_memory_bytes": MaybeInt, "commited_memory_bytes_gt": MaybeInt, "commited_memory_bytes_gte": MaybeInt, "commited_memory_bytes_in": MaybeInts, "commited_memory_bytes_lt": MaybeInt, "commited_memory_bytes_lte": MaybeInt, "commited_memory_bytes_not": MaybeInt, "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
+    "connect_status": "HostConnectStatus | None", "connect_status_in": "Sequence[HostConnectStatus] | None", "connect_status_not": "HostConnectStatus | None", "connect_status_not_in": "Sequence[HostConnectStatus] | None",  # since 4.7.0
+    "cpu_brand": MaybeStr, "cpu_brand_contains": MaybeStr, "cpu_brand_ends_with": MaybeStr, "cpu_brand_gt": MaybeStr, "cpu_brand_gte": MaybeStr, "cpu_brand_in": MaybeTexts, "cpu_brand_lt": MaybeStr, "cpu_brand_lte": MaybeStr, "cpu_brand_not": MaybeStr, "cpu_brand_not_contains": MaybeStr, "cpu_brand_not_ends_with": MaybeStr, "cpu_brand_not_in": MaybeTexts, "cpu_brand_not_starts_with": MaybeStr, "cpu_brand_starts_with": MaybeStr,
+    "cpu_fan_speed_unit": "CpuFanSpeedUnit | None", "cpu_fan_speed_unit_in": "Sequence[CpuFanSpeedUnit] | None", "cpu_fan_speed_unit_not": "CpuFanSpeedUnit | None", "cpu_fan_speed_unit_not_in": "Sequence[CpuFanSpeedUnit] | None",
+    "cpu_hz_per_core": MaybeInt, "cpu_hz_per_core_gt": MaybeInt, "cpu_hz_per_core_gte": MaybeInt, "cpu_hz_per_core_in": MaybeInts, "cpu_hz_per_core_lt": MaybeInt, "cpu_hz_per_core_lte": MaybeInt, "cpu_hz_per_core_not": MaybeInt, "cpu_hz_per_core_not_in": MaybeInts,
+    "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
+    "cpu_vendor": MaybeStr, "cpu_vendor_contains": MaybeStr, "cpu_vendor_ends_with": MaybeStr, "cpu_vendor_gt": MaybeStr, "cpu_vendor_gte": MaybeStr, "cpu_vendor_in": MaybeTexts, "cpu_vendor_lt": MaybeStr, "cpu_vendor_lte": MaybeStr, "cpu_vendor_not": MaybeStr, "cpu_vendor_not_contains": MaybeStr, "cpu_vendor_not_ends_with": MaybeStr, "cpu_vendor_not_in": MaybeTexts, "cpu_vendor_not_starts_with": MaybeStr, "cpu_vendor_starts_with": MaybeStr,
+    "data_ip": MaybeStr, "data_ip_contains": MaybeStr, "data_ip_ends_with": MaybeStr, "data_ip_gt": MaybeStr, "data_ip_gte": MaybeStr, "data_ip_in": MaybeTexts, "data_ip_lt": MaybeStr, "data_ip_lte": MaybeStr, "data_ip_not": MaybeStr, "data_ip_not_contains": MaybeStr, "data_ip_not_ends_with": MaybeStr, "data_ip_not_in": MaybeTexts, "data_ip_not_starts_with": MaybeStr, "data_ip_starts_with": MaybeStr,
+    "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
+    "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
+    "disk_pools_every": "DiskPoolWhereInput2 | None", "disk_pools_none": "DiskPoolWhereInput2 | None", "disk_pools_some": "DiskPoolWhereInput2 | None",  # since 4.7.0
+    "disks_every": "DiskWhereInput2 | None", "disks_none": "DiskWhereInput2 | None", "disks_some": "DiskWhereInput2 | None",
+    "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
+    "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
+    "gpu_devices_every": "GpuDeviceWhereInput2 | None", "gpu_devices_none": "GpuDeviceWhereInput2 | None", "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+    "hdd_data_capacity": MaybeInt, "hdd_data_capacity_gt": MaybeInt, "hdd_data_capacity_gte": MaybeInt, "hdd_data_capacity_in": MaybeInts, "hdd_data_capacity_lt": MaybeInt, "hdd_data_capacity_lte": MaybeInt, "hdd_data_capacity_not": MaybeInt, "hdd_data_capacity_not_in": MaybeInts,
+    "hdd_disk_count": MaybeInt, "hdd_disk_count_gt": MaybeInt, "hdd_disk_count_gte": MaybeInt, "hdd_disk_count_in": MaybeInts, "hdd_disk_count_lt": MaybeInt, "hdd_disk_count_lte": MaybeInt, "hdd_disk_count_not": MaybeInt, "hdd_disk_count_not_in": MaybeInts,
+    "hypervisor_ip": MaybeStr, "hypervisor_ip_contains": MaybeStr, "hypervisor_ip_ends_with": MaybeStr, "hypervisor_ip_gt": MaybeStr, "hypervisor_ip_gte": MaybeStr, "hypervisor_ip_in": MaybeTexts, "hypervisor_ip_lt": MaybeStr, "hypervisor_ip_lte": MaybeStr, "hypervisor_ip_not": MaybeStr, "hypervisor_ip_not_contains": MaybeStr, "hypervisor_ip_not_ends_with": MaybeStr, "hypervisor_ip_not_in": MaybeTexts, "hypervisor_ip_not_starts_with": MaybeStr, "hypervisor_ip_starts_with": MaybeStr,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "iommu": "IommuStatus | None", "iommu_in": "Sequence[IommuStatus] | None", "iommu_not": "IommuStatus | None", "iommu_not_in": "Sequence[IommuStatus] | None",  # since 3.3.0
+    "ipmi": "IpmiWhereInput2 | None",
+    "is_os_in_raid1": MaybeBool, "is_os_in_raid1_not": MaybeBool,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "lsm_cap_disk_safe_umount": MaybeBool, "lsm_cap_disk_safe_umount_not": MaybeBool,
+    "management_ip": MaybeStr, "management_ip_contains": MaybeStr, "management_ip_ends_with": MaybeStr, "management_ip_gt": MaybeStr, "management_ip_gte": MaybeStr, "management_ip_in": MaybeTexts, "management_ip_lt": MaybeStr, "management_ip_lte": MaybeStr, "management_ip_not": MaybeStr, "management_ip_not_contains": MaybeStr, "management_ip_not_ends_with": MaybeStr, "management_ip_not_in": MaybeTexts, "management_ip_not_starts_with": MaybeStr, "management_ip_starts_with": MaybeStr,
+    "merged_status": "HostMergedStatus | None", "merged_status_in": "Sequence[HostMergedStatus] | None", "merged_status_not": "HostMergedStatus | None", "merged_status_not_in": "Sequence[HostMergedStatus] | None",  # since 4.7.0
+    "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "nested_virtualization": MaybeBool, "nested_virtualization_not": MaybeBool,
+    "nic_count": MaybeInt, "nic_count_gt": MaybeInt, "nic_count_gte": MaybeInt, "nic_count_in": MaybeInts, "nic_count_lt": MaybeInt, "nic_count_lte": MaybeInt, "nic_count_not": MaybeInt, "nic_count_not_in": MaybeInts,
+    "nics_every": "NicWhereInput2 | None", "nics_none": "NicWhereInput2 | None", "nics_some": "NicWhereInput2 | None",
+    "node_topo_local_id": MaybeStr, "node_topo_local_id_contains": MaybeStr, "node_topo_local_id_ends_with": MaybeStr, "node_topo_local_id_gt": MaybeStr, "node_topo_local_id_gte": MaybeStr, "node_topo_local_id_in": MaybeTexts, "node_topo_local_id_lt": MaybeStr, "node_topo_local_id_lte": MaybeStr, "node_topo_local_id_not": MaybeStr, "node_topo_local_id_not_contains": MaybeStr, "node_topo_local_id_not_ends_with": MaybeStr, "node_topo_local_id_not_in": MaybeTexts, "node_topo_local_id_not_starts_with": MaybeStr, "node_topo_local_id_starts_with": MaybeStr,
+    "os_memory_bytes": MaybeInt, "os_memory_bytes_gt": MaybeInt, "os_memory_bytes_gte": MaybeInt, "os_memory_bytes_in": MaybeInts, "os_memory_bytes_lt": MaybeInt, "os_memory_bytes_lte": MaybeInt, "os_memory_bytes_not": MaybeInt, "os_memory_bytes_not_in": MaybeInts,
+    "os_version": MaybeStr, "os_version_contains": MaybeStr, "os_version_ends_with": MaybeStr, "os_version_gt": MaybeStr, "os_version_gte": MaybeStr, "os_version_in": MaybeTexts, "os_version_lt": MaybeStr, "os_version_lte": MaybeStr, "os_version_not": MaybeStr, "os_version_not_contains": MaybeStr, "os_version_not_ends_with": MaybeStr, "os_version_not_in": MaybeTexts, "os_version_not_starts_with": MaybeStr, "os_version_starts_with": MaybeStr,
+    "perf_allocated_data_space": MaybeInt, "perf_allocated_data_space_gt": MaybeInt, "perf_allocated_data_space_gte": MaybeInt, "perf_allocated_data_space_in": MaybeInts, "perf_allocated_data_space_lt": MaybeInt, "perf_allocated_data_space_lte": MaybeInt, "perf_allocated_data_space_not": MaybeInt, "perf_allocated_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_failure_data_space": MaybeInt, "perf_failure_data_space_gt": MaybeInt, "perf_failure_data_space_gte": MaybeInt, "perf_failure_data_space_in": MaybeInts, "perf_failure_data_space_lt": MaybeInt, "perf_failure_data_space_lte": MaybeInt, "perf_failure_data_space_not": MaybeInt, "perf_failure_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_total_data_capacity": MaybeInt, "perf_total_data_capacity_gt": MaybeInt, "perf_total_data_capacity_gte": MaybeInt, "perf_total_data_capacity_in": MaybeInts, "perf_total_data_capacity_lt": MaybeInt, "perf_total_data_capacity_lte": MaybeInt, "perf_total_data_capacity_not": MaybeInt, "perf_total_data_capacity_not_in": MaybeInts,  # since 4.7.0
+    "perf_used_data_space": MaybeInt, "perf_used_data_space_gt": MaybeInt, "perf_used_data_space_gte": MaybeInt, "perf_used_data_space_in": MaybeInts, "perf_used_data_space_lt": MaybeInt, "perf_used_data_space_lte": MaybeInt, "perf_used_data_space_not": MaybeInt, "perf_used_data_space_not_in": MaybeInts,  # since 4.7.0
+    "perf_valid_data_space": MaybeInt, "perf_valid_data_space_gt": MaybeInt, "perf_valid_data_space_gte": MaybeInt, "perf_valid_data_space_in": MaybeInts, "perf_valid_data_space_lt": MaybeInt, "perf_valid_data_space_lte": MaybeInt, "perf_valid_data_space_not": MaybeInt, "perf_valid_data_space_not_in": MaybeInts,  # since 4.7.0
+    "planned_prioritized_space": MaybeInt, "planned_prioritized_space_gt": MaybeInt, "planned_prioritized_space_gte": MaybeInt, "planned_prioritized_space_in": MaybeInts, "planned_prioritized_space_lt": MaybeInt, "planned_prioritized_space_lte": MaybeInt, "planned_prioritized_space_not": MaybeInt, "planned_prioritized_space_not_in": MaybeInts,  # since 4.7.0
+    "pmem_dimm_capacity": MaybeInt, "pmem_dimm_capacity_gt": MaybeInt, "pmem_dimm_capacity_gte": MaybeInt, "pmem_dimm_capacity_in": MaybeInts, "pmem_dimm_capacity_lt": MaybeInt, "pmem_dimm_capacity_lte": MaybeInt, "pmem_dimm_capacity_not": MaybeInt, "pmem_dimm_capacity_not_in": MaybeInts,
+    "pmem_dimm_count": MaybeInt, "pmem_dimm_count_gt": MaybeInt, "pmem_dimm_count_gte": MaybeInt, "pmem_dimm_count_in": MaybeInts, "pmem_dimm_count_lt": MaybeInt, "pmem_dimm_count_lte": MaybeInt, "pmem_dimm_count_not": MaybeInt, "pmem_dimm_count_not_in": MaybeInts,
+    "pmem_dimms_every": "PmemDimmWhereInput2 | None", "pmem_dimms_none": "PmemDimmWhereInput2 | None", "pmem_dimms_some": "PmemDimmWhereInput2 | None",
+    "pmem_disk_count": MaybeInt, "pmem_disk_count_gt": MaybeInt, "pmem_disk_count_gte": MaybeInt, "pmem_disk_count_in": MaybeInts, "pmem_disk_count_lt": MaybeInt, "pmem_disk_count_lte": MaybeInt, "pmem_disk_count_not": MaybeInt, "pmem_disk_count_not_in": MaybeInts,
+    "prio_space_percentage": MaybeFloat, "prio_space_percentage_gt": MaybeFloat, "prio_space_percentage_gte": MaybeFloat, "prio_space_percentage_in": MaybeFloats, "prio_space_percentage_lt": MaybeFloat, "prio_space_percentage_lte": MaybeFloat, "prio_space_percentage_not": MaybeFloat, "prio_space_percentage_not_in": MaybeFloats,  # since 4.7.0
+    "provisioned_cpu_cores": MaybeInt, "provisioned_cpu_cores_gt": MaybeInt, "provisioned_cpu_cores_gte": MaybeInt, "provisioned_cpu_cores_in": MaybeInts, "provisioned_cpu_cores_lt": MaybeInt, "provisioned_cpu_cores_lte": MaybeInt, "provisioned_cpu_cores_not": MaybeInt, "provisioned_cpu_cores_not_in": MaybeInts,
+    "provisioned_memory_bytes": MaybeInt, "provisioned_memory_bytes_gt": MaybeInt, "provisioned_memory_bytes_gte": MaybeInt, "provisioned_memory_bytes_in": MaybeInts, "provisioned_memory_bytes_lt": MaybeInt, "provisioned_memory_bytes_lte": MaybeInt, "provisioned_memory_bytes_not": MaybeInt, "provisioned_memory_bytes_not_in": MaybeInts,
+    "running_pause_vm_memory_bytes": MaybeInt, "running_pause_vm_memory_bytes_gt": MaybeInt, "running_pause_vm_memory_bytes_gte": MaybeInt, "running_pause_vm_memory_bytes_in": MaybeInts, "running_pause_vm_memory_bytes_lt": MaybeInt, "running_pause_vm_memory_bytes_lte": MaybeInt, "running_pause_vm_memory_bytes_not": MaybeInt, "running_pause_vm_memory_bytes_not_in": MaybeInts,
+    "running_vm_num": MaybeInt, "running_vm_num_gt": MaybeInt, "running_vm_num_gte": MaybeInt, "running_vm_num_in": MaybeInts, "running_vm_num_lt": MaybeInt, "running_vm_num_lte": MaybeInt, "running_vm_num_not": MaybeInt, "running_vm_num_not_in": MaybeInts,
+    "scvm_cpu": MaybeInt, "scvm_cpu_gt": MaybeInt, "scvm_cpu_gte": MaybeInt, "scvm_cpu_in": MaybeInts, "scvm_cpu_lt": MaybeInt, "scvm_cpu_lte": MaybeInt, "scvm_cpu_not": MaybeInt, "scvm_cpu_not_in": MaybeInts,
+    "scvm_memory": MaybeInt, "scvm_memory_gt": MaybeInt, "scvm_memory_gte": MaybeInt, "scvm_memory_in": MaybeInts, "scvm_memory_lt": MaybeInt, "scvm_memory_lte": MaybeInt, "scvm_memory_not": MaybeInt, "scvm_memory_not_in": MaybeInts,
+    "scvm_name": MaybeStr, "scvm_name_contains": MaybeStr, "scvm_name_ends_with": MaybeStr, "scvm_name_gt": MaybeStr, "scvm_name_gte": MaybeStr, "scvm_name_in": MaybeTexts, "scvm_name_lt": MaybeStr, "scvm_name_lte": MaybeStr, "scvm_name_not": MaybeStr, "scvm_name_not_contains": MaybeStr, "scvm_name_not_ends_with": MaybeStr, "scvm_name_not_in": MaybeTexts, "scvm_name_not_starts_with": MaybeStr, "scvm_name_starts_with": MaybeStr,
+    "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
+    "ssd_data_capacity": MaybeInt, "ssd_data_capacity_gt": MaybeInt, "ssd_data_capacity_gte": MaybeInt, "ssd_data_capacity_in": MaybeInts, "ssd_data_capacity_lt": MaybeInt, "ssd_data_capacity_lte": MaybeInt, "ssd_data_capacity_not": MaybeInt, "ssd_data_capacity_not_in": MaybeInts,
+    "ssd_disk_count": MaybeInt, "ssd_disk_count_gt": MaybeInt, "ssd_disk_count_gte": MaybeInt, "ssd_disk_count_in": MaybeInts, "ssd_disk_count_lt": MaybeInt, "ssd_disk_count_lte": MaybeInt, "ssd_disk_count_not": MaybeInt, "ssd_disk_count_not_in": MaybeInts,
+    "state": "HostState | None", "state_in": "Sequence[HostState] | None", "state_not": "HostState | None", "state_not_in": "Sequence[HostState] | None",
+    "status": "HostStatus | None", "status_in": "Sequence[HostStatus] | None", "status_not": "HostStatus | None", "status_not_in": "Sequence[HostStatus] | None",
+    "stopped_vm_num": MaybeInt, "stopped_vm_num_gt": MaybeInt, "stopped_vm_num_gte": MaybeInt, "stopped_vm_num_in": MaybeInts, "stopped_vm_num_lt": MaybeInt, "stopped_vm_num_lte": MaybeInt, "stopped_vm_num_not": MaybeInt, "stopped_vm_num_not_in": MaybeInts,
+    "suspended_vm_num": MaybeInt, "suspended_vm_num_gt": MaybeInt, "suspended_vm_num_gte": MaybeInt, "suspended_vm_num_in": MaybeInts, "suspended_vm_num_lt": MaybeInt, "suspended_vm_num_lte": MaybeInt, "suspended_vm_num_not": MaybeInt, "suspended_vm_num_not_in": MaybeInts,
+    "total_cache_capacity": MaybeInt, "total_cache_capacity_gt": MaybeInt, "total_cache_capacity_gte": MaybeInt, "total_cache_capacity_in": MaybeInts, "total_cache_capacity_lt": MaybeInt, "total_cache_capacity_lte": MaybeInt, "total_cache_capacity_not": MaybeInt, "total_cache_capacity_not_in": MaybeInts,
+    "total_cpu_cores": MaybeInt, "total_cpu_cores_gt": MaybeInt, "total_cpu_cores_gte": MaybeInt, "total_cpu_cores_in": MaybeInts, "total_cpu_cores_lt": MaybeInt, "total_cpu_cores_lte": MaybeInt, "total_cpu_cores_not": MaybeInt, "total_cpu_cores_not_in": MaybeInts,
+    "total_cpu_hz": MaybeInt, "total_cpu_hz_gt": MaybeInt, "total_cpu_hz_gte": MaybeInt, "total_cpu_hz_in": MaybeInts, "total_cpu_hz_lt": MaybeInt, "total_cpu_hz_lte": MaybeInt, "total_cpu_hz_not": MaybeInt, "total_cpu_hz_not_in": MaybeInts,
+    "total_cpu_sockets": MaybeInt, "total_cpu_sockets_gt": MaybeInt, "total_cpu_sockets_gte": MaybeInt, "total_cpu_sockets_in": MaybeInts, "total_cpu_sockets_lt": MaybeInt, "total_cpu_sockets_lte": MaybeInt, "total_cpu_sockets_not": MaybeInt, "total_cpu_sockets_not_in": MaybeInts,
+    "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts,
+    "total_logical_cpu_cores": MaybeInt, "total_logical_cpu_cores_gt": MaybeInt, "total_logical_cpu_cores_gte": MaybeInt, "total_logical_cpu_cores_in": MaybeInts, "total_logical_cpu_cores_lt": MaybeInt, "total_logical_cpu_cores_lte": MaybeInt, "total_logical_cpu_cores_not": MaybeInt, "total_logical_cpu_cores_not_in": MaybeInts,  # since 4.9.0
+    "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts,
+    "usb_devices_every": "UsbDeviceWhereInput2 | None", "usb_devices_none": "UsbDeviceWhereInput2 | None", "usb_devices_some": "UsbDeviceWhereInput2 | None",
+    "used_cache_space": MaybeInt, "used_cache_space_gt": MaybeInt, "used_cache_space_gte": MaybeInt, "used_cache_space_in": MaybeInts, "used_cache_space_lt": MaybeInt, "used_cache_space_lte": MaybeInt, "used_cache_space_not": MaybeInt, "used_cache_space_not_in": MaybeInts,  # since 4.7.0
+    "used_cpu_hz": MaybeFloat, "used_cpu_hz_gt": MaybeFloat, "used_cpu_hz_gte": MaybeFloat, "used_cpu_hz_in": MaybeFloats, "used_cpu_hz_lt": MaybeFloat, "used_cpu_hz_lte": MaybeFloat, "used_cpu_hz_not": MaybeFloat, "used_cpu_hz_not_in": MaybeFloats,
+    "used_data_space": MaybeInt, "used_data_space_gt": MaybeInt, "used_data_space_gte": MaybeInt, "used_data_space_in": MaybeInts, "used_data_space_lt": MaybeInt, "used_data_space_lte": MaybeInt, "used_data_space_not": MaybeInt, "used_data_space_not_in": MaybeInts,
+    "used_memory_bytes": MaybeFloat, "used_memory_bytes_gt": MaybeFloat, "used_memory_bytes_gte": MaybeFloat, "used_memory_bytes_in": MaybeFloats, "used_memory_bytes_lt": MaybeFloat, "used_memory_bytes_lte": MaybeFloat, "used_memory_bytes_not": MaybeFloat, "used_memory_bytes_not_in": MaybeFloats,
+    "valid_cache_space": MaybeInt, "valid_cache_space_gt": MaybeInt, "valid_cache_space_gte": MaybeInt, "valid_cache_space_in": MaybeInts, "valid_cache_space_lt": MaybeInt, "valid_cache_space_lte": MaybeInt, "valid_cache_space_not": MaybeInt, "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
+    "valid_free_cache_space": MaybeInt, "valid_free_cache_space_gt": MaybeInt, "valid_free_cache_space_gte": MaybeInt, "valid_free_cache_space_in": MaybeInts, "valid_free_cache_space_lt": MaybeInt, "valid_free_cache_space_lte": MaybeInt, "valid_free_cache_space_not": MaybeInt, "valid_free_cache_space_not_in": MaybeInts,  # since 4.7.0
+    "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
+    "vmotion_ip": MaybeStr, "vmotion_ip_contains": MaybeStr, "vmotion_ip_ends_with": MaybeStr, "vmotion_ip_gt": MaybeStr, "vmotion_ip_gte": MaybeStr, "vmotion_ip_in": MaybeTexts, "vmotion_ip_lt": MaybeStr, "vmotion_ip_lte": MaybeStr, "vmotion_ip_not": MaybeStr, "vmotion_ip_not_contains": MaybeStr, "vmotion_ip_not_ends_with": MaybeStr, "vmotion_ip_not_in": MaybeTexts, "vmotion_ip_not_starts_with": MaybeStr, "vmotion_ip_starts_with": MaybeStr,
+    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vsphereEsxiAccount": "VsphereEsxiAccountWhereInput2 | None",
+    "with_faster_ssd_as_cache": MaybeBool, "with_faster_ssd_as_cache_not": MaybeBool,
+    "zone": "ZoneWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 

@@ -40,39 +40,19 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
 
 
-IsolationPolicyWhereInput = TypedDict(
-    "IsolationPolicyWhereInput",
-    {
-        "AND": "Sequence[IsolationPolicyWhereInput] | None",
-        "NOT": "Sequence[IsolationPolicyWhereInput] | None",
-        "OR": "Sequence[IsolationPolicyWhereInput] | None",
-        "everoute_cluster": "EverouteClusterWhereInput2 | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "mode": "IsolationMode | None",
-        "mode_in": "Sequence[IsolationMode] | None",
-        "mode_not": "IsolationMode | None",
-        "mode_not_in": "Sequence[IsolationMode] | None",
-        "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
-        "vm": "VmWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+IsolationPolicyWhereInput = TypedDict("IsolationPolicyWhereInput", {
+    "AND": "Sequence[IsolationPolicyWhereInput] | None",
+    "NOT": "Sequence[IsolationPolicyWhereInput] | None",
+    "OR": "Sequence[IsolationPolicyWhereInput] | None",
+    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "mode": "IsolationMode | None", "mode_in": "Sequence[IsolationMode] | None", "mode_not": "IsolationMode | None", "mode_not_in": "Sequence[IsolationMode] | None",
+    "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+    "vm": "VmWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

@@ -108,148 +108,31 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
-NfsExportWhereInput = TypedDict(
-    "NfsExportWhereInput",
-    {
-        "AND": "Sequence[NfsExportWhereInput] | None",
-        "NOT": "Sequence[NfsExportWhereInput] | None",
-        "OR": "Sequence[NfsExportWhereInput] | None",
-        "cluster": "ClusterWhereInput2 | None",
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "ec_k": MaybeInt,  # since 4.7.0
-        "ec_k_gt": MaybeInt,  # since 4.7.0
-        "ec_k_gte": MaybeInt,  # since 4.7.0
-        "ec_k_in": MaybeInts,  # since 4.7.0
-        "ec_k_lt": MaybeInt,  # since 4.7.0
-        "ec_k_lte": MaybeInt,  # since 4.7.0
-        "ec_k_not": MaybeInt,  # since 4.7.0
-        "ec_k_not_in": MaybeInts,  # since 4.7.0
-        "ec_m": MaybeInt,  # since 4.7.0
-        "ec_m_gt": MaybeInt,  # since 4.7.0
-        "ec_m_gte": MaybeInt,  # since 4.7.0
-        "ec_m_in": MaybeInts,  # since 4.7.0
-        "ec_m_lt": MaybeInt,  # since 4.7.0
-        "ec_m_lte": MaybeInt,  # since 4.7.0
-        "ec_m_not": MaybeInt,  # since 4.7.0
-        "ec_m_not_in": MaybeInts,  # since 4.7.0
-        "encrypt_method": "EncryptMethod | None",  # since 4.7.0
-        "encrypt_method_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-        "encrypt_method_not": "EncryptMethod | None",  # since 4.7.0
-        "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "export_inode_id": MaybeStr,
-        "export_inode_id_contains": MaybeStr,
-        "export_inode_id_ends_with": MaybeStr,
-        "export_inode_id_gt": MaybeStr,
-        "export_inode_id_gte": MaybeStr,
-        "export_inode_id_in": MaybeTexts,
-        "export_inode_id_lt": MaybeStr,
-        "export_inode_id_lte": MaybeStr,
-        "export_inode_id_not": MaybeStr,
-        "export_inode_id_not_contains": MaybeStr,
-        "export_inode_id_not_ends_with": MaybeStr,
-        "export_inode_id_not_in": MaybeTexts,
-        "export_inode_id_not_starts_with": MaybeStr,
-        "export_inode_id_starts_with": MaybeStr,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "inodes_every": "NfsInodeWhereInput2 | None",
-        "inodes_none": "NfsInodeWhereInput2 | None",
-        "inodes_some": "NfsInodeWhereInput2 | None",
-        "internal": MaybeBool,
-        "internal_not": MaybeBool,
-        "ip_whitelist": MaybeStr,
-        "ip_whitelist_contains": MaybeStr,
-        "ip_whitelist_ends_with": MaybeStr,
-        "ip_whitelist_gt": MaybeStr,
-        "ip_whitelist_gte": MaybeStr,
-        "ip_whitelist_in": MaybeTexts,
-        "ip_whitelist_lt": MaybeStr,
-        "ip_whitelist_lte": MaybeStr,
-        "ip_whitelist_not": MaybeStr,
-        "ip_whitelist_not_contains": MaybeStr,
-        "ip_whitelist_not_ends_with": MaybeStr,
-        "ip_whitelist_not_in": MaybeTexts,
-        "ip_whitelist_not_starts_with": MaybeStr,
-        "ip_whitelist_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "prioritized": MaybeBool,  # since 4.7.0
-        "prioritized_not": MaybeBool,  # since 4.7.0
-        "replica_num": MaybeInt,
-        "replica_num_gt": MaybeInt,
-        "replica_num_gte": MaybeInt,
-        "replica_num_in": MaybeInts,
-        "replica_num_lt": MaybeInt,
-        "replica_num_lte": MaybeInt,
-        "replica_num_not": MaybeInt,
-        "replica_num_not_in": MaybeInts,
-        "resiliency_type": "ResiliencyType | None",  # since 4.7.0
-        "resiliency_type_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
-        "resiliency_type_not": "ResiliencyType | None",  # since 4.7.0
-        "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
-        "thin_provision": MaybeBool,
-        "thin_provision_not": MaybeBool,
-    },
-    total=False,
-)
+# fmt: off
+NfsExportWhereInput = TypedDict("NfsExportWhereInput", {
+    "AND": "Sequence[NfsExportWhereInput] | None",
+    "NOT": "Sequence[NfsExportWhereInput] | None",
+    "OR": "Sequence[NfsExportWhereInput] | None",
+    "cluster": "ClusterWhereInput2 | None",
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
+    "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
+    "encrypt_method": "EncryptMethod | None", "encrypt_method_in": "Sequence[EncryptMethod] | None", "encrypt_method_not": "EncryptMethod | None", "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "export_inode_id": MaybeStr, "export_inode_id_contains": MaybeStr, "export_inode_id_ends_with": MaybeStr, "export_inode_id_gt": MaybeStr, "export_inode_id_gte": MaybeStr, "export_inode_id_in": MaybeTexts, "export_inode_id_lt": MaybeStr, "export_inode_id_lte": MaybeStr, "export_inode_id_not": MaybeStr, "export_inode_id_not_contains": MaybeStr, "export_inode_id_not_ends_with": MaybeStr, "export_inode_id_not_in": MaybeTexts, "export_inode_id_not_starts_with": MaybeStr, "export_inode_id_starts_with": MaybeStr,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "inodes_every": "NfsInodeWhereInput2 | None", "inodes_none": "NfsInodeWhereInput2 | None", "inodes_some": "NfsInodeWhereInput2 | None",
+    "internal": MaybeBool, "internal_not": MaybeBool,
+    "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
+    "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
+    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

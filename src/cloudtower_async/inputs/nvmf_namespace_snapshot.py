@@ -69,104 +69,27 @@ class NvmfNamespaceSnapshotCreationParams(TypedDict, total=False):
     """Id of the subsystem of that namespace."""
 
 
-NvmfNamespaceSnapshotWhereInput = TypedDict(
-    "NvmfNamespaceSnapshotWhereInput",
-    {
-        "AND": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
-        "NOT": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
-        "OR": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
-        "consistency_group_snapshot": "ConsistencyGroupSnapshotWhereInput2 | None",
-        "ec_k": MaybeInt,  # since 4.7.0
-        "ec_k_gt": MaybeInt,  # since 4.7.0
-        "ec_k_gte": MaybeInt,  # since 4.7.0
-        "ec_k_in": MaybeInts,  # since 4.7.0
-        "ec_k_lt": MaybeInt,  # since 4.7.0
-        "ec_k_lte": MaybeInt,  # since 4.7.0
-        "ec_k_not": MaybeInt,  # since 4.7.0
-        "ec_k_not_in": MaybeInts,  # since 4.7.0
-        "ec_m": MaybeInt,  # since 4.7.0
-        "ec_m_gt": MaybeInt,  # since 4.7.0
-        "ec_m_gte": MaybeInt,  # since 4.7.0
-        "ec_m_in": MaybeInts,  # since 4.7.0
-        "ec_m_lt": MaybeInt,  # since 4.7.0
-        "ec_m_lte": MaybeInt,  # since 4.7.0
-        "ec_m_not": MaybeInt,  # since 4.7.0
-        "ec_m_not_in": MaybeInts,  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "local_created_at": MaybeStr,
-        "local_created_at_gt": MaybeStr,
-        "local_created_at_gte": MaybeStr,
-        "local_created_at_in": MaybeTexts,
-        "local_created_at_lt": MaybeStr,
-        "local_created_at_lte": MaybeStr,
-        "local_created_at_not": MaybeStr,
-        "local_created_at_not_in": MaybeTexts,
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "nvmf_namespace": "NvmfNamespaceWhereInput2 | None",
-        "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
-        "resiliency_type": "ResiliencyType | None",  # since 4.7.0
-        "resiliency_type_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
-        "resiliency_type_not": "ResiliencyType | None",  # since 4.7.0
-        "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
-        "snapshot_group": "SnapshotGroupWhereInput2 | None",  # since 4.7.0
-        "unique_size": MaybeInt,
-        "unique_size_gt": MaybeInt,
-        "unique_size_gte": MaybeInt,
-        "unique_size_in": MaybeInts,
-        "unique_size_lt": MaybeInt,
-        "unique_size_lte": MaybeInt,
-        "unique_size_not": MaybeInt,
-        "unique_size_not_in": MaybeInts,
-    },
-    total=False,
-)
+# fmt: off
+NvmfNamespaceSnapshotWhereInput = TypedDict("NvmfNamespaceSnapshotWhereInput", {
+    "AND": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+    "NOT": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+    "OR": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
+    "consistency_group_snapshot": "ConsistencyGroupSnapshotWhereInput2 | None",
+    "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
+    "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "nvmf_namespace": "NvmfNamespaceWhereInput2 | None",
+    "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "snapshot_group": "SnapshotGroupWhereInput2 | None",  # since 4.7.0
+    "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

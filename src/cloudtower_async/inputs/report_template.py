@@ -48,18 +48,16 @@ ReportTemplateOrderByInput: TypeAlias = Literal[
     "task_num_DESC",
 ]
 
-ExecutePlan = TypedDict(
-    "ExecutePlan",
-    {
-        "__typename": Literal["ExecutePlan"],
-        "enabled": Required[bool],
-        "id": Required[str],
-        "period": Required[str],
-        "retain": Required[int],
-        "start_at": Required[str],
-    },
-    total=False,
-)
+# fmt: off
+ExecutePlan = TypedDict("ExecutePlan", {
+    "__typename": Literal['ExecutePlan'],
+    "enabled": Required[bool],
+    "id": Required[str],
+    "period": Required[str],
+    "retain": Required[int],
+    "start_at": Required[str],
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 
@@ -89,104 +87,32 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
     """Resources and fields that the report contains."""
 
 
-ReportTemplateWhereInput = TypedDict(
-    "ReportTemplateWhereInput",
-    {
-        "AND": "Sequence[ReportTemplateWhereInput] | None",
-        "NOT": "Sequence[ReportTemplateWhereInput] | None",
-        "OR": "Sequence[ReportTemplateWhereInput] | None",
-        "createdAt": MaybeStr,
-        "createdAt_gt": MaybeStr,
-        "createdAt_gte": MaybeStr,
-        "createdAt_in": MaybeTexts,
-        "createdAt_lt": MaybeStr,
-        "createdAt_lte": MaybeStr,
-        "createdAt_not": MaybeStr,
-        "createdAt_not_in": MaybeTexts,
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "preset": MaybeStr,
-        "preset_contains": MaybeStr,
-        "preset_ends_with": MaybeStr,
-        "preset_gt": MaybeStr,
-        "preset_gte": MaybeStr,
-        "preset_in": MaybeTexts,
-        "preset_lt": MaybeStr,
-        "preset_lte": MaybeStr,
-        "preset_not": MaybeStr,
-        "preset_not_contains": MaybeStr,
-        "preset_not_ends_with": MaybeStr,
-        "preset_not_in": MaybeTexts,
-        "preset_not_starts_with": MaybeStr,
-        "preset_starts_with": MaybeStr,
-        "task_num": MaybeInt,
-        "task_num_gt": MaybeInt,
-        "task_num_gte": MaybeInt,
-        "task_num_in": MaybeInts,
-        "task_num_lt": MaybeInt,
-        "task_num_lte": MaybeInt,
-        "task_num_not": MaybeInt,
-        "task_num_not_in": MaybeInts,
-        "tasks_every": "ReportTaskWhereInput2 | None",
-        "tasks_none": "ReportTaskWhereInput2 | None",
-        "tasks_some": "ReportTaskWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+ReportTemplateWhereInput = TypedDict("ReportTemplateWhereInput", {
+    "AND": "Sequence[ReportTemplateWhereInput] | None",
+    "NOT": "Sequence[ReportTemplateWhereInput] | None",
+    "OR": "Sequence[ReportTemplateWhereInput] | None",
+    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "preset": MaybeStr, "preset_contains": MaybeStr, "preset_ends_with": MaybeStr, "preset_gt": MaybeStr, "preset_gte": MaybeStr, "preset_in": MaybeTexts, "preset_lt": MaybeStr, "preset_lte": MaybeStr, "preset_not": MaybeStr, "preset_not_contains": MaybeStr, "preset_not_ends_with": MaybeStr, "preset_not_in": MaybeTexts, "preset_not_starts_with": MaybeStr, "preset_starts_with": MaybeStr,
+    "task_num": MaybeInt, "task_num_gt": MaybeInt, "task_num_gte": MaybeInt, "task_num_in": MaybeInts, "task_num_lt": MaybeInt, "task_num_lte": MaybeInt, "task_num_not": MaybeInt, "task_num_not_in": MaybeInts,
+    "tasks_every": "ReportTaskWhereInput2 | None", "tasks_none": "ReportTaskWhereInput2 | None", "tasks_some": "ReportTaskWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 
-ResourceMeta = TypedDict(
-    "ResourceMeta",
-    {
-        "__typename": Literal["ResourceMeta"],
-        "fields": Required[Texts],
-        "filter": Required[object],
-        "name": Required[str],
-        "type": Required["ReportResourceInputEnum"],
-    },
-    total=False,
-)
+# fmt: off
+ResourceMeta = TypedDict("ResourceMeta", {
+    "__typename": Literal['ResourceMeta'],
+    "fields": Required[Texts],
+    "filter": Required[object],
+    "name": Required[str],
+    "type": Required["ReportResourceInputEnum"],
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

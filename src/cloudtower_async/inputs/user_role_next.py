@@ -223,54 +223,18 @@ class RoleUpdationParamsData(TypedDict, total=False):
     """New name of the role."""
 
 
-UserRoleNextWhereInput = TypedDict(
-    "UserRoleNextWhereInput",
-    {
-        "AND": "Sequence[UserRoleNextWhereInput] | None",
-        "NOT": "Sequence[UserRoleNextWhereInput] | None",
-        "OR": "Sequence[UserRoleNextWhereInput] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "platform": "UserRolePlatform | None",
-        "platform_in": "Sequence[UserRolePlatform] | None",
-        "platform_not": "UserRolePlatform | None",
-        "platform_not_in": "Sequence[UserRolePlatform] | None",
-        "preset": "UserRolePreset | None",
-        "preset_in": "Sequence[UserRolePreset] | None",
-        "preset_not": "UserRolePreset | None",
-        "preset_not_in": "Sequence[UserRolePreset] | None",
-        "users_every": "UserWhereInput2 | None",
-        "users_none": "UserWhereInput2 | None",
-        "users_some": "UserWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+UserRoleNextWhereInput = TypedDict("UserRoleNextWhereInput", {
+    "AND": "Sequence[UserRoleNextWhereInput] | None",
+    "NOT": "Sequence[UserRoleNextWhereInput] | None",
+    "OR": "Sequence[UserRoleNextWhereInput] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "platform": "UserRolePlatform | None", "platform_in": "Sequence[UserRolePlatform] | None", "platform_not": "UserRolePlatform | None", "platform_not_in": "Sequence[UserRolePlatform] | None",
+    "preset": "UserRolePreset | None", "preset_in": "Sequence[UserRolePreset] | None", "preset_not": "UserRolePreset | None", "preset_not_in": "Sequence[UserRolePreset] | None",
+    "users_every": "UserWhereInput2 | None", "users_none": "UserWhereInput2 | None", "users_some": "UserWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

@@ -26,52 +26,20 @@ VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
     "vlan_id_DESC",
 ]
 
-VirtualPrivateCloudClusterBindingWhereInput = TypedDict(
-    "VirtualPrivateCloudClusterBindingWhereInput",
-    {
-        "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-        "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-        "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-        "cluster": "ClusterWhereInput2 | None",
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "mtu": MaybeInt,  # since 4.2.0
-        "mtu_gt": MaybeInt,  # since 4.2.0
-        "mtu_gte": MaybeInt,  # since 4.2.0
-        "mtu_in": MaybeInts,  # since 4.2.0
-        "mtu_lt": MaybeInt,  # since 4.2.0
-        "mtu_lte": MaybeInt,  # since 4.2.0
-        "mtu_not": MaybeInt,  # since 4.2.0
-        "mtu_not_in": MaybeInts,  # since 4.2.0
-        "vds": "VdsWhereInput2 | None",
-        "vlan_id": MaybeInt,
-        "vlan_id_gt": MaybeInt,
-        "vlan_id_gte": MaybeInt,
-        "vlan_id_in": MaybeInts,
-        "vlan_id_lt": MaybeInt,
-        "vlan_id_lte": MaybeInt,
-        "vlan_id_not": MaybeInt,
-        "vlan_id_not_in": MaybeInts,
-        "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+VirtualPrivateCloudClusterBindingWhereInput = TypedDict("VirtualPrivateCloudClusterBindingWhereInput", {
+    "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+    "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+    "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
+    "cluster": "ClusterWhereInput2 | None",
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "mtu": MaybeInt, "mtu_gt": MaybeInt, "mtu_gte": MaybeInt, "mtu_in": MaybeInts, "mtu_lt": MaybeInt, "mtu_lte": MaybeInt, "mtu_not": MaybeInt, "mtu_not_in": MaybeInts,  # since 4.2.0
+    "vds": "VdsWhereInput2 | None",
+    "vlan_id": MaybeInt, "vlan_id_gt": MaybeInt, "vlan_id_gte": MaybeInt, "vlan_id_in": MaybeInts, "vlan_id_lt": MaybeInt, "vlan_id_lte": MaybeInt, "vlan_id_not": MaybeInt, "vlan_id_not_in": MaybeInts,
+    "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:

@@ -41,64 +41,20 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     """Id of the VPC that gets the floating IP."""
 
 
-VirtualPrivateCloudFloatingIpWhereInput = TypedDict(
-    "VirtualPrivateCloudFloatingIpWhereInput",
-    {
-        "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-        "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-        "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "external_ip": MaybeStr,
-        "external_ip_contains": MaybeStr,
-        "external_ip_ends_with": MaybeStr,
-        "external_ip_gt": MaybeStr,
-        "external_ip_gte": MaybeStr,
-        "external_ip_in": MaybeTexts,
-        "external_ip_lt": MaybeStr,
-        "external_ip_lte": MaybeStr,
-        "external_ip_not": MaybeStr,
-        "external_ip_not_contains": MaybeStr,
-        "external_ip_not_ends_with": MaybeStr,
-        "external_ip_not_in": MaybeTexts,
-        "external_ip_not_starts_with": MaybeStr,
-        "external_ip_starts_with": MaybeStr,
-        "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-        "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "vpc": "VirtualPrivateCloudWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+VirtualPrivateCloudFloatingIpWhereInput = TypedDict("VirtualPrivateCloudFloatingIpWhereInput", {
+    "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+    "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+    "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
+    "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+    "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:

@@ -11,31 +11,16 @@ if TYPE_CHECKING:
 
 VmEntityFilterResultOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC"]
 
-VmEntityFilterResultWhereInput = TypedDict(
-    "VmEntityFilterResultWhereInput",
-    {
-        "AND": "Sequence[VmEntityFilterResultWhereInput] | None",
-        "NOT": "Sequence[VmEntityFilterResultWhereInput] | None",
-        "OR": "Sequence[VmEntityFilterResultWhereInput] | None",
-        "entityFilter": "EntityFilterWhereInput2 | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "vm": "VmWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+VmEntityFilterResultWhereInput = TypedDict("VmEntityFilterResultWhereInput", {
+    "AND": "Sequence[VmEntityFilterResultWhereInput] | None",
+    "NOT": "Sequence[VmEntityFilterResultWhereInput] | None",
+    "OR": "Sequence[VmEntityFilterResultWhereInput] | None",
+    "entityFilter": "EntityFilterWhereInput2 | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "vm": "VmWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

@@ -60,175 +60,36 @@ VmNicOrderByInput: TypeAlias = Literal[
 ]
 VmNicType: TypeAlias = Union[Literal["VLAN", "VPC"], "VmNicTypeMember"]
 
-VmNicWhereInput = TypedDict(
-    "VmNicWhereInput",
-    {
-        "AND": "Sequence[VmNicWhereInput] | None",
-        "NOT": "Sequence[VmNicWhereInput] | None",
-        "OR": "Sequence[VmNicWhereInput] | None",
-        "dpi_enabled": MaybeBool,  # since 4.8.0
-        "dpi_enabled_not": MaybeBool,  # since 4.8.0
-        "egress_rate_limit_burst_in_bit": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_gt": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_gte": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_in": MaybeFloats,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_lt": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_lte": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_not": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_burst_in_bit_not_in": MaybeFloats,  # since 3.3.0
-        "egress_rate_limit_enabled": MaybeBool,  # since 3.3.0
-        "egress_rate_limit_enabled_not": MaybeBool,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_gt": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_gte": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_in": MaybeFloats,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_lt": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_lte": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_not": MaybeFloat,  # since 3.3.0
-        "egress_rate_limit_max_rate_in_bitps_not_in": MaybeFloats,  # since 3.3.0
-        "enabled": MaybeBool,
-        "enabled_not": MaybeBool,
-        "gateway": MaybeStr,
-        "gateway_contains": MaybeStr,
-        "gateway_ends_with": MaybeStr,
-        "gateway_gt": MaybeStr,
-        "gateway_gte": MaybeStr,
-        "gateway_in": MaybeTexts,
-        "gateway_lt": MaybeStr,
-        "gateway_lte": MaybeStr,
-        "gateway_not": MaybeStr,
-        "gateway_not_contains": MaybeStr,
-        "gateway_not_ends_with": MaybeStr,
-        "gateway_not_in": MaybeTexts,
-        "gateway_not_starts_with": MaybeStr,
-        "gateway_starts_with": MaybeStr,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "ingress_rate_limit_burst_in_bit": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_gt": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_gte": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_in": MaybeFloats,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_lt": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_lte": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_not": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_burst_in_bit_not_in": MaybeFloats,  # since 3.3.0
-        "ingress_rate_limit_enabled": MaybeBool,  # since 3.3.0
-        "ingress_rate_limit_enabled_not": MaybeBool,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_gt": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_gte": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_in": MaybeFloats,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_lt": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_lte": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_not": MaybeFloat,  # since 3.3.0
-        "ingress_rate_limit_max_rate_in_bitps_not_in": MaybeFloats,  # since 3.3.0
-        "interface_id": MaybeStr,
-        "interface_id_contains": MaybeStr,
-        "interface_id_ends_with": MaybeStr,
-        "interface_id_gt": MaybeStr,
-        "interface_id_gte": MaybeStr,
-        "interface_id_in": MaybeTexts,
-        "interface_id_lt": MaybeStr,
-        "interface_id_lte": MaybeStr,
-        "interface_id_not": MaybeStr,
-        "interface_id_not_contains": MaybeStr,
-        "interface_id_not_ends_with": MaybeStr,
-        "interface_id_not_in": MaybeTexts,
-        "interface_id_not_starts_with": MaybeStr,
-        "interface_id_starts_with": MaybeStr,
-        "ip_address": MaybeStr,
-        "ip_address_contains": MaybeStr,
-        "ip_address_ends_with": MaybeStr,
-        "ip_address_gt": MaybeStr,
-        "ip_address_gte": MaybeStr,
-        "ip_address_in": MaybeTexts,
-        "ip_address_lt": MaybeStr,
-        "ip_address_lte": MaybeStr,
-        "ip_address_not": MaybeStr,
-        "ip_address_not_contains": MaybeStr,
-        "ip_address_not_ends_with": MaybeStr,
-        "ip_address_not_in": MaybeTexts,
-        "ip_address_not_starts_with": MaybeStr,
-        "ip_address_starts_with": MaybeStr,
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "mac_address": MaybeStr,
-        "mac_address_contains": MaybeStr,
-        "mac_address_ends_with": MaybeStr,
-        "mac_address_gt": MaybeStr,
-        "mac_address_gte": MaybeStr,
-        "mac_address_in": MaybeTexts,
-        "mac_address_lt": MaybeStr,
-        "mac_address_lte": MaybeStr,
-        "mac_address_not": MaybeStr,
-        "mac_address_not_contains": MaybeStr,
-        "mac_address_not_ends_with": MaybeStr,
-        "mac_address_not_in": MaybeTexts,
-        "mac_address_not_starts_with": MaybeStr,
-        "mac_address_starts_with": MaybeStr,
-        "mirror": MaybeBool,
-        "mirror_not": MaybeBool,
-        "model": "VmNicModel | None",
-        "model_in": "Sequence[VmNicModel] | None",
-        "model_not": "VmNicModel | None",
-        "model_not_in": "Sequence[VmNicModel] | None",
-        "nic": "NicWhereInput2 | None",
-        "order": MaybeInt,
-        "order_gt": MaybeInt,
-        "order_gte": MaybeInt,
-        "order_in": MaybeInts,
-        "order_lt": MaybeInt,
-        "order_lte": MaybeInt,
-        "order_not": MaybeInt,
-        "order_not_in": MaybeInts,
-        "subnet_mask": MaybeStr,
-        "subnet_mask_contains": MaybeStr,
-        "subnet_mask_ends_with": MaybeStr,
-        "subnet_mask_gt": MaybeStr,
-        "subnet_mask_gte": MaybeStr,
-        "subnet_mask_in": MaybeTexts,
-        "subnet_mask_lt": MaybeStr,
-        "subnet_mask_lte": MaybeStr,
-        "subnet_mask_not": MaybeStr,
-        "subnet_mask_not_contains": MaybeStr,
-        "subnet_mask_not_ends_with": MaybeStr,
-        "subnet_mask_not_in": MaybeTexts,
-        "subnet_mask_not_starts_with": MaybeStr,
-        "subnet_mask_starts_with": MaybeStr,
-        "type": "VmNicType | None",  # since 4.1.0
-        "type_in": "Sequence[VmNicType] | None",  # since 4.1.0
-        "type_not": "VmNicType | None",  # since 4.1.0
-        "type_not_in": "Sequence[VmNicType] | None",  # since 4.1.0
-        "vlan": "VlanWhereInput2 | None",
-        "vm": "VmWhereInput2 | None",
-        "vpc_nic": "VirtualPrivateCloudNicWhereInput2 | None",  # since 4.1.0
-    },
-    total=False,
-)
+# fmt: off
+VmNicWhereInput = TypedDict("VmNicWhereInput", {
+    "AND": "Sequence[VmNicWhereInput] | None",
+    "NOT": "Sequence[VmNicWhereInput] | None",
+    "OR": "Sequence[VmNicWhereInput] | None",
+    "dpi_enabled": MaybeBool, "dpi_enabled_not": MaybeBool,  # since 4.8.0
+    "egress_rate_limit_burst_in_bit": MaybeFloat, "egress_rate_limit_burst_in_bit_gt": MaybeFloat, "egress_rate_limit_burst_in_bit_gte": MaybeFloat, "egress_rate_limit_burst_in_bit_in": MaybeFloats, "egress_rate_limit_burst_in_bit_lt": MaybeFloat, "egress_rate_limit_burst_in_bit_lte": MaybeFloat, "egress_rate_limit_burst_in_bit_not": MaybeFloat, "egress_rate_limit_burst_in_bit_not_in": MaybeFloats,  # since 3.3.0
+    "egress_rate_limit_enabled": MaybeBool, "egress_rate_limit_enabled_not": MaybeBool,  # since 3.3.0
+    "egress_rate_limit_max_rate_in_bitps": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_gt": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_gte": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_in": MaybeFloats, "egress_rate_limit_max_rate_in_bitps_lt": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_lte": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_not": MaybeFloat, "egress_rate_limit_max_rate_in_bitps_not_in": MaybeFloats,  # since 3.3.0
+    "enabled": MaybeBool, "enabled_not": MaybeBool,
+    "gateway": MaybeStr, "gateway_contains": MaybeStr, "gateway_ends_with": MaybeStr, "gateway_gt": MaybeStr, "gateway_gte": MaybeStr, "gateway_in": MaybeTexts, "gateway_lt": MaybeStr, "gateway_lte": MaybeStr, "gateway_not": MaybeStr, "gateway_not_contains": MaybeStr, "gateway_not_ends_with": MaybeStr, "gateway_not_in": MaybeTexts, "gateway_not_starts_with": MaybeStr, "gateway_starts_with": MaybeStr,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "ingress_rate_limit_burst_in_bit": MaybeFloat, "ingress_rate_limit_burst_in_bit_gt": MaybeFloat, "ingress_rate_limit_burst_in_bit_gte": MaybeFloat, "ingress_rate_limit_burst_in_bit_in": MaybeFloats, "ingress_rate_limit_burst_in_bit_lt": MaybeFloat, "ingress_rate_limit_burst_in_bit_lte": MaybeFloat, "ingress_rate_limit_burst_in_bit_not": MaybeFloat, "ingress_rate_limit_burst_in_bit_not_in": MaybeFloats,  # since 3.3.0
+    "ingress_rate_limit_enabled": MaybeBool, "ingress_rate_limit_enabled_not": MaybeBool,  # since 3.3.0
+    "ingress_rate_limit_max_rate_in_bitps": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_gt": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_gte": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_in": MaybeFloats, "ingress_rate_limit_max_rate_in_bitps_lt": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_lte": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_not": MaybeFloat, "ingress_rate_limit_max_rate_in_bitps_not_in": MaybeFloats,  # since 3.3.0
+    "interface_id": MaybeStr, "interface_id_contains": MaybeStr, "interface_id_ends_with": MaybeStr, "interface_id_gt": MaybeStr, "interface_id_gte": MaybeStr, "interface_id_in": MaybeTexts, "interface_id_lt": MaybeStr, "interface_id_lte": MaybeStr, "interface_id_not": MaybeStr, "interface_id_not_contains": MaybeStr, "interface_id_not_ends_with": MaybeStr, "interface_id_not_in": MaybeTexts, "interface_id_not_starts_with": MaybeStr, "interface_id_starts_with": MaybeStr,
+    "ip_address": MaybeStr, "ip_address_contains": MaybeStr, "ip_address_ends_with": MaybeStr, "ip_address_gt": MaybeStr, "ip_address_gte": MaybeStr, "ip_address_in": MaybeTexts, "ip_address_lt": MaybeStr, "ip_address_lte": MaybeStr, "ip_address_not": MaybeStr, "ip_address_not_contains": MaybeStr, "ip_address_not_ends_with": MaybeStr, "ip_address_not_in": MaybeTexts, "ip_address_not_starts_with": MaybeStr, "ip_address_starts_with": MaybeStr,
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
+    "mirror": MaybeBool, "mirror_not": MaybeBool,
+    "model": "VmNicModel | None", "model_in": "Sequence[VmNicModel] | None", "model_not": "VmNicModel | None", "model_not_in": "Sequence[VmNicModel] | None",
+    "nic": "NicWhereInput2 | None",
+    "order": MaybeInt, "order_gt": MaybeInt, "order_gte": MaybeInt, "order_in": MaybeInts, "order_lt": MaybeInt, "order_lte": MaybeInt, "order_not": MaybeInt, "order_not_in": MaybeInts,
+    "subnet_mask": MaybeStr, "subnet_mask_contains": MaybeStr, "subnet_mask_ends_with": MaybeStr, "subnet_mask_gt": MaybeStr, "subnet_mask_gte": MaybeStr, "subnet_mask_in": MaybeTexts, "subnet_mask_lt": MaybeStr, "subnet_mask_lte": MaybeStr, "subnet_mask_not": MaybeStr, "subnet_mask_not_contains": MaybeStr, "subnet_mask_not_ends_with": MaybeStr, "subnet_mask_not_in": MaybeTexts, "subnet_mask_not_starts_with": MaybeStr, "subnet_mask_starts_with": MaybeStr,
+    "type": "VmNicType | None", "type_in": "Sequence[VmNicType] | None", "type_not": "VmNicType | None", "type_not_in": "Sequence[VmNicType] | None",  # since 4.1.0
+    "vlan": "VlanWhereInput2 | None",
+    "vm": "VmWhereInput2 | None",
+    "vpc_nic": "VirtualPrivateCloudNicWhereInput2 | None",  # since 4.1.0
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:

@@ -232,209 +232,42 @@ class VmVolumeRollbackParams(TypedDict, total=False):
     """Id of the volume snapshot to return to."""
 
 
-VmVolumeWhereInput = TypedDict(
-    "VmVolumeWhereInput",
-    {
-        "AND": "Sequence[VmVolumeWhereInput] | None",
-        "NOT": "Sequence[VmVolumeWhereInput] | None",
-        "OR": "Sequence[VmVolumeWhereInput] | None",
-        "cluster": "ClusterWhereInput2 | None",
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",
-        "elf_storage_policy_ec_k": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_k_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_m": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_m_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-        "elf_storage_policy_not": "VmVolumeElfStoragePolicyType | None",
-        "elf_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-        "elf_storage_policy_replica_num": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_replica_num_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_stripe_num": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_gt": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_gte": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_in": MaybeInts,  # since 4.8.0
-        "elf_storage_policy_stripe_num_lt": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_lte": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_not": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
-        "elf_storage_policy_thin_provision": MaybeBool,  # since 4.7.0
-        "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "guest_size_usage": MaybeFloat,
-        "guest_size_usage_gt": MaybeFloat,
-        "guest_size_usage_gte": MaybeFloat,
-        "guest_size_usage_in": MaybeFloats,
-        "guest_size_usage_lt": MaybeFloat,
-        "guest_size_usage_lte": MaybeFloat,
-        "guest_size_usage_not": MaybeFloat,
-        "guest_size_usage_not_in": MaybeFloats,
-        "guest_used_size": MaybeInt,
-        "guest_used_size_gt": MaybeInt,
-        "guest_used_size_gte": MaybeInt,
-        "guest_used_size_in": MaybeInts,
-        "guest_used_size_lt": MaybeInt,
-        "guest_used_size_lte": MaybeInt,
-        "guest_used_size_not": MaybeInt,
-        "guest_used_size_not_in": MaybeInts,
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",
-        "labels_none": "LabelWhereInput2 | None",
-        "labels_some": "LabelWhereInput2 | None",
-        "local_created_at": MaybeStr,
-        "local_created_at_gt": MaybeStr,
-        "local_created_at_gte": MaybeStr,
-        "local_created_at_in": MaybeTexts,
-        "local_created_at_lt": MaybeStr,
-        "local_created_at_lte": MaybeStr,
-        "local_created_at_not": MaybeStr,
-        "local_created_at_not_in": MaybeTexts,
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "lun": "IscsiLunWhereInput2 | None",
-        "mounting": MaybeBool,
-        "mounting_not": MaybeBool,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "path": MaybeStr,
-        "path_contains": MaybeStr,
-        "path_ends_with": MaybeStr,
-        "path_gt": MaybeStr,
-        "path_gte": MaybeStr,
-        "path_in": MaybeTexts,
-        "path_lt": MaybeStr,
-        "path_lte": MaybeStr,
-        "path_not": MaybeStr,
-        "path_not_contains": MaybeStr,
-        "path_not_ends_with": MaybeStr,
-        "path_not_in": MaybeTexts,
-        "path_not_starts_with": MaybeStr,
-        "path_starts_with": MaybeStr,
-        "resident_in_cache": MaybeBool,  # since 4.7.0
-        "resident_in_cache_not": MaybeBool,  # since 4.7.0
-        "sharing": MaybeBool,
-        "sharing_not": MaybeBool,
-        "size": MaybeInt,
-        "size_gt": MaybeInt,
-        "size_gte": MaybeInt,
-        "size_in": MaybeInts,
-        "size_lt": MaybeInt,
-        "size_lte": MaybeInt,
-        "size_not": MaybeInt,
-        "size_not_in": MaybeInts,
-        "type": "VmVolumeType | None",
-        "type_in": "Sequence[VmVolumeType] | None",
-        "type_not": "VmVolumeType | None",
-        "type_not_in": "Sequence[VmVolumeType] | None",
-        "unique_logical_size": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_gt": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_gte": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_in": MaybeFloats,  # since 4.1.0
-        "unique_logical_size_lt": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_lte": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_not": MaybeFloat,  # since 4.1.0
-        "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
-        "unique_size": MaybeInt,
-        "unique_size_gt": MaybeInt,
-        "unique_size_gte": MaybeInt,
-        "unique_size_in": MaybeInts,
-        "unique_size_lt": MaybeInt,
-        "unique_size_lte": MaybeInt,
-        "unique_size_not": MaybeInt,
-        "unique_size_not_in": MaybeInts,
-        "used_size": MaybeInt,  # since 4.6.0
-        "used_size_gt": MaybeInt,  # since 4.6.0
-        "used_size_gte": MaybeInt,  # since 4.6.0
-        "used_size_in": MaybeInts,  # since 4.6.0
-        "used_size_lt": MaybeInt,  # since 4.6.0
-        "used_size_lte": MaybeInt,  # since 4.6.0
-        "used_size_not": MaybeInt,  # since 4.6.0
-        "used_size_not_in": MaybeInts,  # since 4.6.0
-        "used_size_usage": MaybeFloat,  # since 4.6.0
-        "used_size_usage_gt": MaybeFloat,  # since 4.6.0
-        "used_size_usage_gte": MaybeFloat,  # since 4.6.0
-        "used_size_usage_in": MaybeFloats,  # since 4.6.0
-        "used_size_usage_lt": MaybeFloat,  # since 4.6.0
-        "used_size_usage_lte": MaybeFloat,  # since 4.6.0
-        "used_size_usage_not": MaybeFloat,  # since 4.6.0
-        "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
-        "vm_disks_every": "VmDiskWhereInput2 | None",
-        "vm_disks_none": "VmDiskWhereInput2 | None",
-        "vm_disks_some": "VmDiskWhereInput2 | None",
-    },
-    total=False,
-)
+# fmt: off
+VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
+    "AND": "Sequence[VmVolumeWhereInput] | None",
+    "NOT": "Sequence[VmVolumeWhereInput] | None",
+    "OR": "Sequence[VmVolumeWhereInput] | None",
+    "cluster": "ClusterWhereInput2 | None",
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",
+    "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_ec_m": MaybeInt, "elf_storage_policy_ec_m_gt": MaybeInt, "elf_storage_policy_ec_m_gte": MaybeInt, "elf_storage_policy_ec_m_in": MaybeInts, "elf_storage_policy_ec_m_lt": MaybeInt, "elf_storage_policy_ec_m_lte": MaybeInt, "elf_storage_policy_ec_m_not": MaybeInt, "elf_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "elf_storage_policy_not": "VmVolumeElfStoragePolicyType | None", "elf_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
+    "elf_storage_policy_replica_num": MaybeInt, "elf_storage_policy_replica_num_gt": MaybeInt, "elf_storage_policy_replica_num_gte": MaybeInt, "elf_storage_policy_replica_num_in": MaybeInts, "elf_storage_policy_replica_num_lt": MaybeInt, "elf_storage_policy_replica_num_lte": MaybeInt, "elf_storage_policy_replica_num_not": MaybeInt, "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_stripe_num": MaybeInt, "elf_storage_policy_stripe_num_gt": MaybeInt, "elf_storage_policy_stripe_num_gte": MaybeInt, "elf_storage_policy_stripe_num_in": MaybeInts, "elf_storage_policy_stripe_num_lt": MaybeInt, "elf_storage_policy_stripe_num_lte": MaybeInt, "elf_storage_policy_stripe_num_not": MaybeInt, "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
+    "elf_storage_policy_thin_provision": MaybeBool, "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "guest_size_usage": MaybeFloat, "guest_size_usage_gt": MaybeFloat, "guest_size_usage_gte": MaybeFloat, "guest_size_usage_in": MaybeFloats, "guest_size_usage_lt": MaybeFloat, "guest_size_usage_lte": MaybeFloat, "guest_size_usage_not": MaybeFloat, "guest_size_usage_not_in": MaybeFloats,
+    "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "lun": "IscsiLunWhereInput2 | None",
+    "mounting": MaybeBool, "mounting_not": MaybeBool,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
+    "resident_in_cache": MaybeBool, "resident_in_cache_not": MaybeBool,  # since 4.7.0
+    "sharing": MaybeBool, "sharing_not": MaybeBool,
+    "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
+    "type": "VmVolumeType | None", "type_in": "Sequence[VmVolumeType] | None", "type_not": "VmVolumeType | None", "type_not_in": "Sequence[VmVolumeType] | None",
+    "unique_logical_size": MaybeFloat, "unique_logical_size_gt": MaybeFloat, "unique_logical_size_gte": MaybeFloat, "unique_logical_size_in": MaybeFloats, "unique_logical_size_lt": MaybeFloat, "unique_logical_size_lte": MaybeFloat, "unique_logical_size_not": MaybeFloat, "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
+    "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
+    "used_size": MaybeInt, "used_size_gt": MaybeInt, "used_size_gte": MaybeInt, "used_size_in": MaybeInts, "used_size_lt": MaybeInt, "used_size_lte": MaybeInt, "used_size_not": MaybeInt, "used_size_not_in": MaybeInts,  # since 4.6.0
+    "used_size_usage": MaybeFloat, "used_size_usage_gt": MaybeFloat, "used_size_usage_gte": MaybeFloat, "used_size_usage_in": MaybeFloats, "used_size_usage_lt": MaybeFloat, "used_size_usage_lte": MaybeFloat, "used_size_usage_not": MaybeFloat, "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
+    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 

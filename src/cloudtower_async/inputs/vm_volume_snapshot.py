@@ -77,188 +77,38 @@ class VmVolumeSnapshotCreationParams(TypedDict, total=False):
     """Id of the virtual volume to take a snapshot of."""
 
 
-VmVolumeSnapshotWhereInput = TypedDict(
-    "VmVolumeSnapshotWhereInput",
-    {
-        "AND": "Sequence[VmVolumeSnapshotWhereInput] | None",
-        "NOT": "Sequence[VmVolumeSnapshotWhereInput] | None",
-        "OR": "Sequence[VmVolumeSnapshotWhereInput] | None",
-        "cluster": "ClusterWhereInput2 | None",
-        "createAt": MaybeStr,
-        "createAt_gt": MaybeStr,
-        "createAt_gte": MaybeStr,
-        "createAt_in": MaybeTexts,
-        "createAt_lt": MaybeStr,
-        "createAt_lte": MaybeStr,
-        "createAt_not": MaybeStr,
-        "createAt_not_in": MaybeTexts,
-        "description": MaybeStr,
-        "description_contains": MaybeStr,
-        "description_ends_with": MaybeStr,
-        "description_gt": MaybeStr,
-        "description_gte": MaybeStr,
-        "description_in": MaybeTexts,
-        "description_lt": MaybeStr,
-        "description_lte": MaybeStr,
-        "description_not": MaybeStr,
-        "description_not_contains": MaybeStr,
-        "description_not_ends_with": MaybeStr,
-        "description_not_in": MaybeTexts,
-        "description_not_starts_with": MaybeStr,
-        "description_starts_with": MaybeStr,
-        "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",  # since 3.3.0
-        "elf_storage_policy_ec_k": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_k_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_m": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_ec_m_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None",  # since 3.3.0
-        "elf_storage_policy_not": "VmVolumeElfStoragePolicyType | None",  # since 3.3.0
-        "elf_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",  # since 3.3.0
-        "elf_storage_policy_replica_num": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_gt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_gte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_replica_num_lt": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_lte": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_not": MaybeInt,  # since 4.7.0
-        "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
-        "elf_storage_policy_stripe_num": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_gt": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_gte": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_in": MaybeInts,  # since 4.8.0
-        "elf_storage_policy_stripe_num_lt": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_lte": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_not": MaybeInt,  # since 4.8.0
-        "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
-        "elf_storage_policy_thin_provision": MaybeBool,  # since 4.7.0
-        "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
-        "entityAsyncStatus": "EntityAsyncStatus | None",
-        "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None",
-        "entityAsyncStatus_not": "EntityAsyncStatus | None",
-        "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-        "id": MaybeStr,
-        "id_contains": MaybeStr,
-        "id_ends_with": MaybeStr,
-        "id_gt": MaybeStr,
-        "id_gte": MaybeStr,
-        "id_in": MaybeTexts,
-        "id_lt": MaybeStr,
-        "id_lte": MaybeStr,
-        "id_not": MaybeStr,
-        "id_not_contains": MaybeStr,
-        "id_not_ends_with": MaybeStr,
-        "id_not_in": MaybeTexts,
-        "id_not_starts_with": MaybeStr,
-        "id_starts_with": MaybeStr,
-        "labels_every": "LabelWhereInput2 | None",  # since 3.3.0
-        "labels_none": "LabelWhereInput2 | None",  # since 3.3.0
-        "labels_some": "LabelWhereInput2 | None",  # since 3.3.0
-        "local_created_at": MaybeStr,
-        "local_created_at_gt": MaybeStr,
-        "local_created_at_gte": MaybeStr,
-        "local_created_at_in": MaybeTexts,
-        "local_created_at_lt": MaybeStr,
-        "local_created_at_lte": MaybeStr,
-        "local_created_at_not": MaybeStr,
-        "local_created_at_not_in": MaybeTexts,
-        "local_id": MaybeStr,
-        "local_id_contains": MaybeStr,
-        "local_id_ends_with": MaybeStr,
-        "local_id_gt": MaybeStr,
-        "local_id_gte": MaybeStr,
-        "local_id_in": MaybeTexts,
-        "local_id_lt": MaybeStr,
-        "local_id_lte": MaybeStr,
-        "local_id_not": MaybeStr,
-        "local_id_not_contains": MaybeStr,
-        "local_id_not_ends_with": MaybeStr,
-        "local_id_not_in": MaybeTexts,
-        "local_id_not_starts_with": MaybeStr,
-        "local_id_starts_with": MaybeStr,
-        "name": MaybeStr,
-        "name_contains": MaybeStr,
-        "name_ends_with": MaybeStr,
-        "name_gt": MaybeStr,
-        "name_gte": MaybeStr,
-        "name_in": MaybeTexts,
-        "name_lt": MaybeStr,
-        "name_lte": MaybeStr,
-        "name_not": MaybeStr,
-        "name_not_contains": MaybeStr,
-        "name_not_ends_with": MaybeStr,
-        "name_not_in": MaybeTexts,
-        "name_not_starts_with": MaybeStr,
-        "name_starts_with": MaybeStr,
-        "resident_in_cache": MaybeBool,  # since 4.7.0
-        "resident_in_cache_not": MaybeBool,  # since 4.7.0
-        "shared_size": MaybeFloat,
-        "shared_size_gt": MaybeFloat,
-        "shared_size_gte": MaybeFloat,
-        "shared_size_in": MaybeFloats,
-        "shared_size_lt": MaybeFloat,
-        "shared_size_lte": MaybeFloat,
-        "shared_size_not": MaybeFloat,
-        "shared_size_not_in": MaybeFloats,
-        "size": MaybeFloat,
-        "size_gt": MaybeFloat,
-        "size_gte": MaybeFloat,
-        "size_in": MaybeFloats,
-        "size_lt": MaybeFloat,
-        "size_lte": MaybeFloat,
-        "size_not": MaybeFloat,
-        "size_not_in": MaybeFloats,
-        "type": "VmVolumeSnapshotType | None",
-        "type_in": "Sequence[VmVolumeSnapshotType] | None",
-        "type_not": "VmVolumeSnapshotType | None",
-        "type_not_in": "Sequence[VmVolumeSnapshotType] | None",
-        "unique_size": MaybeFloat,
-        "unique_size_gt": MaybeFloat,
-        "unique_size_gte": MaybeFloat,
-        "unique_size_in": MaybeFloats,
-        "unique_size_lt": MaybeFloat,
-        "unique_size_lte": MaybeFloat,
-        "unique_size_not": MaybeFloat,
-        "unique_size_not_in": MaybeFloats,
-        "vm_volume": "VmVolumeWhereInput2 | None",
-        "volume_sharing": MaybeBool,  # since 3.3.0
-        "volume_sharing_not": MaybeBool,  # since 3.3.0
-        "volume_size": MaybeFloat,  # since 3.3.0
-        "volume_size_gt": MaybeFloat,  # since 3.3.0
-        "volume_size_gte": MaybeFloat,  # since 3.3.0
-        "volume_size_in": MaybeFloats,  # since 3.3.0
-        "volume_size_lt": MaybeFloat,  # since 3.3.0
-        "volume_size_lte": MaybeFloat,  # since 3.3.0
-        "volume_size_not": MaybeFloat,  # since 3.3.0
-        "volume_size_not_in": MaybeFloats,  # since 3.3.0
-        "zbs_snapshot_uuid": MaybeStr,
-        "zbs_snapshot_uuid_contains": MaybeStr,
-        "zbs_snapshot_uuid_ends_with": MaybeStr,
-        "zbs_snapshot_uuid_gt": MaybeStr,
-        "zbs_snapshot_uuid_gte": MaybeStr,
-        "zbs_snapshot_uuid_in": MaybeTexts,
-        "zbs_snapshot_uuid_lt": MaybeStr,
-        "zbs_snapshot_uuid_lte": MaybeStr,
-        "zbs_snapshot_uuid_not": MaybeStr,
-        "zbs_snapshot_uuid_not_contains": MaybeStr,
-        "zbs_snapshot_uuid_not_ends_with": MaybeStr,
-        "zbs_snapshot_uuid_not_in": MaybeTexts,
-        "zbs_snapshot_uuid_not_starts_with": MaybeStr,
-        "zbs_snapshot_uuid_starts_with": MaybeStr,
-    },
-    total=False,
-)
+# fmt: off
+VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
+    "AND": "Sequence[VmVolumeSnapshotWhereInput] | None",
+    "NOT": "Sequence[VmVolumeSnapshotWhereInput] | None",
+    "OR": "Sequence[VmVolumeSnapshotWhereInput] | None",
+    "cluster": "ClusterWhereInput2 | None",
+    "createAt": MaybeStr, "createAt_gt": MaybeStr, "createAt_gte": MaybeStr, "createAt_in": MaybeTexts, "createAt_lt": MaybeStr, "createAt_lte": MaybeStr, "createAt_not": MaybeStr, "createAt_not_in": MaybeTexts,
+    "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
+    "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",  # since 3.3.0
+    "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_ec_m": MaybeInt, "elf_storage_policy_ec_m_gt": MaybeInt, "elf_storage_policy_ec_m_gte": MaybeInt, "elf_storage_policy_ec_m_in": MaybeInts, "elf_storage_policy_ec_m_lt": MaybeInt, "elf_storage_policy_ec_m_lte": MaybeInt, "elf_storage_policy_ec_m_not": MaybeInt, "elf_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "elf_storage_policy_not": "VmVolumeElfStoragePolicyType | None", "elf_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",  # since 3.3.0
+    "elf_storage_policy_replica_num": MaybeInt, "elf_storage_policy_replica_num_gt": MaybeInt, "elf_storage_policy_replica_num_gte": MaybeInt, "elf_storage_policy_replica_num_in": MaybeInts, "elf_storage_policy_replica_num_lt": MaybeInt, "elf_storage_policy_replica_num_lte": MaybeInt, "elf_storage_policy_replica_num_not": MaybeInt, "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
+    "elf_storage_policy_stripe_num": MaybeInt, "elf_storage_policy_stripe_num_gt": MaybeInt, "elf_storage_policy_stripe_num_gte": MaybeInt, "elf_storage_policy_stripe_num_in": MaybeInts, "elf_storage_policy_stripe_num_lt": MaybeInt, "elf_storage_policy_stripe_num_lte": MaybeInt, "elf_storage_policy_stripe_num_not": MaybeInt, "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
+    "elf_storage_policy_thin_provision": MaybeBool, "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
+    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
+    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",  # since 3.3.0
+    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
+    "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
+    "resident_in_cache": MaybeBool, "resident_in_cache_not": MaybeBool,  # since 4.7.0
+    "shared_size": MaybeFloat, "shared_size_gt": MaybeFloat, "shared_size_gte": MaybeFloat, "shared_size_in": MaybeFloats, "shared_size_lt": MaybeFloat, "shared_size_lte": MaybeFloat, "shared_size_not": MaybeFloat, "shared_size_not_in": MaybeFloats,
+    "size": MaybeFloat, "size_gt": MaybeFloat, "size_gte": MaybeFloat, "size_in": MaybeFloats, "size_lt": MaybeFloat, "size_lte": MaybeFloat, "size_not": MaybeFloat, "size_not_in": MaybeFloats,
+    "type": "VmVolumeSnapshotType | None", "type_in": "Sequence[VmVolumeSnapshotType] | None", "type_not": "VmVolumeSnapshotType | None", "type_not_in": "Sequence[VmVolumeSnapshotType] | None",
+    "unique_size": MaybeFloat, "unique_size_gt": MaybeFloat, "unique_size_gte": MaybeFloat, "unique_size_in": MaybeFloats, "unique_size_lt": MaybeFloat, "unique_size_lte": MaybeFloat, "unique_size_not": MaybeFloat, "unique_size_not_in": MaybeFloats,
+    "vm_volume": "VmVolumeWhereInput2 | None",
+    "volume_sharing": MaybeBool, "volume_sharing_not": MaybeBool,  # since 3.3.0
+    "volume_size": MaybeFloat, "volume_size_gt": MaybeFloat, "volume_size_gte": MaybeFloat, "volume_size_in": MaybeFloats, "volume_size_lt": MaybeFloat, "volume_size_lte": MaybeFloat, "volume_size_not": MaybeFloat, "volume_size_not_in": MaybeFloats,  # since 3.3.0
+    "zbs_snapshot_uuid": MaybeStr, "zbs_snapshot_uuid_contains": MaybeStr, "zbs_snapshot_uuid_ends_with": MaybeStr, "zbs_snapshot_uuid_gt": MaybeStr, "zbs_snapshot_uuid_gte": MaybeStr, "zbs_snapshot_uuid_in": MaybeTexts, "zbs_snapshot_uuid_lt": MaybeStr, "zbs_snapshot_uuid_lte": MaybeStr, "zbs_snapshot_uuid_not": MaybeStr, "zbs_snapshot_uuid_not_contains": MaybeStr, "zbs_snapshot_uuid_not_ends_with": MaybeStr, "zbs_snapshot_uuid_not_in": MaybeTexts, "zbs_snapshot_uuid_not_starts_with": MaybeStr, "zbs_snapshot_uuid_starts_with": MaybeStr,
+}, total=False)
+# fmt: on
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
