@@ -23,6 +23,8 @@ from tests.odd_servers import proxy
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from cloudtower_async import Watch
+
 SOURCE = Path(cloudtower_async.__file__).parent
 NOT_OURS = ("api", "models", "inputs", "testing", "simulator")
 
@@ -83,6 +85,24 @@ async def as_completed(tower: Cloudtower, sim: Simulator) -> None:
 async def watch(tower: Cloudtower, _: Simulator) -> None:
     async with tower.watch(tower.vm.get_vms, INTERVAL) as view:
         async for _event in view:
+            pass
+
+
+async def subscribe(tower: Cloudtower, _: Simulator) -> None:
+    async with (
+        tower.watch(tower.vm.get_vms, INTERVAL) as view,
+        view.subscribe() as states,
+        anyio.create_task_group() as group,
+    ):
+        for _number in range(20):
+            group.start_soon(follow, view)
+        async for _state in states:
+            pass
+
+
+async def follow(view: Watch[Any]) -> None:
+    async with view.subscribe() as states:
+        async for _state in states:
             pass
 
 
@@ -154,12 +174,19 @@ CASES: dict[str, Case] = {
     "watch without a feed": Case(
         watch,
         "get-vms",
-        ["watch/view.py Watch.__anext__"],
+        ["watch/view.py Watch._look_out"],
         counts=lambda _, body: "id_gt" not in str(body),  # other pages of the same listing
         options={"change_feed": None},
     ),
     "watch by the feed": Case(
-        watch, "resource-changes", ["watch/feed.py Feed.read", "watch/view.py Watch.__anext__"]
+        watch, "resource-changes", ["watch/feed.py Feed.read", "watch/view.py Watch._look_out"]
+    ),
+    "many subscribers of a view": Case(
+        subscribe,
+        "get-vms",
+        ["watch/subscribers.py Subscribers.newer"],
+        counts=lambda _, body: "id_gt" not in str(body),
+        options={"change_feed": None},
     ),
     "watch through an outage": Case(
         watch_through_an_outage,

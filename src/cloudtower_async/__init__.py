@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     )
     from .uploads.upload import Upload, UploadProgress
     from .watch.feed import Change, Changes
+    from .watch.subscribers import Subscription
     from .watch.view import Watch, WatchEvent
 
 __all__ = [
@@ -172,6 +173,7 @@ __all__ = [
     "SourceChanged",
     "StatusError",
     "Subject",
+    "Subscription",
     "SvtImage",
     "TLSFailed",
     "TaskError",
@@ -223,6 +225,7 @@ _HOMES = {
     "Pending": ".tasks.pending",
     "PendingAnswer": ".tasks.pending",
     "PendingResource": ".tasks.pending",
+    "Subscription": ".watch.subscribers",
     "UploadProgress": ".uploads.upload",
     "Watch": ".watch.view",
     "WatchEvent": ".watch.view",

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, assert_type
 
 import msgspec
 
-from cloudtower_async import Change, Changes, Watch, WatchEvent, models
+from cloudtower_async import Change, Changes, Subscription, Watch, WatchEvent, models
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
@@ -38,6 +39,11 @@ async def views(tower: Cloudtower) -> None:
         async for event in vms:
             assert_type(event, WatchEvent[models.Vm])
             assert_type(event.old, models.Vm | None)
+        assert_type(vms.subscribe(), Subscription[Mapping[str, models.Vm]])
+        async with vms.subscribe() as states:
+            async for state in states:
+                assert_type(state, Mapping[str, models.Vm])
+                state["v1"] = state["v2"]  # type: ignore[index]
     tower.watch(tower.alert.get_alerts, 1.0, where={"ended": False}, content_language="zh-CN")
     tower.watch(tower.host.get_hosts, interval=1.0)
 

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from contextlib import aclosing
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import anyio
@@ -19,6 +20,7 @@ from ..validators import check_seconds
 from .dependencies import Dependencies
 from .feed import Feed
 from .outages import Outage
+from .subscribers import Subscribers, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -58,7 +60,7 @@ class Watch(Generic[R]):
     """The resources that match a query, and their changes; made by `Cloudtower.watch`.
 
     Entering it reads the resources. Iterating waits for the next event, and updates the view by it.
-    Nothing runs in the background.
+    Nothing runs in the background. `subscribe` lets any number of tasks follow the same view.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Watch(Generic[R]):
         self._due = -math.inf
         self._view: dict[str, R] = {}
         self._events: deque[WatchEvent[R]] = deque()
+        self._subscribers = Subscribers(self._advance, self._state)
         # Ids to read again, in the order of their changes, and whether each should be listed.
         self._touched: dict[str, bool] = {}
         self._stale = False  # everything is to be read again
@@ -128,6 +131,7 @@ class Watch(Generic[R]):
             self._due = anyio.current_time() + self._interval
             self._relist_later()
             self._open = True
+            self._subscribers.open()
         return self
 
     async def __aexit__(
@@ -137,6 +141,24 @@ class Watch(Generic[R]):
         traceback: TracebackType | None,
     ) -> None:
         self._open = False
+        self._subscribers.close()
+
+    def subscribe(self) -> Subscription[Mapping[str, R]]:
+        """Follow the view together with any number of other subscribers, who share its polls.
+
+        Enter the subscription and iterate over it: it yields the resources by id, read-only, at
+        once and after each change. A slow subscriber gets the latest state instead of a backlog.
+        One of the subscribers that wait polls for all; while none waits, nothing is sent. Leaving
+        the view ends every iteration. While others subscribe, do not iterate over the view itself.
+
+        Example:
+            ::
+
+                async with tower.watch(tower.vm.get_vms) as view, view.subscribe() as states:
+                    async for vms in states:
+                        print(len(vms))
+        """
+        return Subscription(self._subscribers)
 
     def __aiter__(self) -> Self:
         return self
@@ -145,20 +167,44 @@ class Watch(Generic[R]):
         """Wait for the next event. Cancellation loses no event."""
         self._executor.transport.running_loop()
         with self._guard:
-            while not self._events:
-                if self._open is None:
-                    raise CloudtowerError(
-                        "nothing has been read for this view: async with tower.watch(…) as view"
-                    )
-                if not self._open:
-                    raise StopAsyncIteration
-                await self._follow()
-            event = self._events.popleft()
-            if event.new is None:
-                del self._view[event.id]
-            else:
-                self._view[event.id] = event.new
-            return event
+            await self._look_out()
+            return self._take()
+
+    async def _advance(self) -> None:
+        """Wait for events, and update the view by all of them."""
+        self._executor.transport.running_loop()
+        with self._guard:
+            await self._look_out()
+            while self._events:
+                self._take()
+
+    async def _look_out(self) -> None:
+        """Wait until there is an event.
+
+        Raises:
+            StopAsyncIteration: The view was left.
+        """
+        while not self._events:
+            if self._open is None:
+                raise CloudtowerError(
+                    "nothing has been read for this view: async with tower.watch(…) as view"
+                )
+            if not self._open:
+                raise StopAsyncIteration
+            await self._follow()
+
+    def _take(self) -> WatchEvent[R]:
+        """Update the view by the next event, and return it."""
+        event = self._events.popleft()
+        if event.new is None:
+            del self._view[event.id]
+        else:
+            self._view[event.id] = event.new
+        self._subscribers.change()
+        return event
+
+    def _state(self) -> Mapping[str, R]:
+        return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
         """Take one step; what it has found out is kept if the next one is cancelled."""

@@ -1,0 +1,150 @@
+"""Many subscribers of one view.
+
+Nothing runs in the background. One of the subscribers that wait leads: it polls for all of them.
+When it is cancelled, another one takes over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+from ..errors import CloudtowerError
+from ..transport.tracebacks import another, without_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+    from typing import Self
+
+S = TypeVar("S")
+
+
+class _Round:
+    """A poll that subscribers wait for.
+
+    Attributes:
+        over: Set when the leader has ended.
+        error: Why the poll failed.
+    """
+
+    __slots__ = ("error", "over")
+
+    def __init__(self) -> None:
+        self.over = anyio.Event()
+        self.error: CloudtowerError | None = None
+
+
+class Subscribers(Generic[S]):
+    """Shares the states of a source.
+
+    Args:
+        advance: Waits until the source has a new state.
+        state: Returns the state of the source.
+
+    Attributes:
+        version: Number of states so far.
+    """
+
+    def __init__(self, advance: Callable[[], Awaitable[object]], state: Callable[[], S]) -> None:
+        self._advance = advance
+        self._read = state
+        self._state: S | None = None
+        self._round: _Round | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._closed = False
+        self.version = 0
+
+    def change(self) -> None:
+        """Tell that the source has another state."""
+        self.version += 1
+        self._state = None
+
+    def state(self) -> S:
+        """Return the state, made once for all subscribers."""
+        if self._state is None:
+            self._state = self._read()
+        return self._state
+
+    def open(self) -> None:
+        """Begin with a state that was read anew."""
+        self._closed = False
+        self.change()
+
+    def close(self) -> None:
+        """End the iteration of every subscriber."""
+        self._closed = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def newer(self, version: int) -> None:
+        """Lead, or wait for the leader, until there is a state after this version.
+
+        Raises:
+            StopAsyncIteration: There will be none.
+            CloudtowerError: The poll failed. Each subscriber gets an error of its own.
+        """
+        while not self._closed:
+            if self.version != version:
+                return
+            if self._round is None:
+                await self._lead()
+                continue
+            current = self._round
+            await current.over.wait()
+            if current.error is not None:
+                raise another(current.error)
+        raise StopAsyncIteration
+
+    async def _lead(self) -> None:
+        current = self._round = _Round()
+        try:
+            with anyio.CancelScope() as self._scope:
+                await self._advance()
+        except CloudtowerError as exc:
+            current.error = without_frames(another(exc))
+            raise
+        finally:
+            self._round = self._scope = None
+            current.over.set()
+
+
+class Subscription(Generic[S]):
+    """The states of a view as one subscriber sees them; made by `Watch.subscribe`.
+
+    Iterating yields the present state at once, then the latest one after each change. A subscriber
+    that is slow misses the states between: there is no backlog.
+    """
+
+    def __init__(self, subscribers: Subscribers[S]) -> None:
+        self._subscribers = subscribers
+        self._seen = 0
+        self._open = False
+        self._guard = anyio.ResourceGuard("reading this subscription")
+
+    async def __aenter__(self) -> Self:
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> S:
+        """Wait for the next state. Cancellation loses none."""
+        if not self._open:
+            raise CloudtowerError(
+                "the subscription is not entered: async with view.subscribe() as states"
+            )
+        with self._guard:
+            await self._subscribers.newer(self._seen)
+            self._seen = self._subscribers.version
+            return self._subscribers.state()
