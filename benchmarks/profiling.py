@@ -109,7 +109,7 @@ def main() -> None:
         return
     lines = ["# Where the time of a call goes", ""]
     lines += [f"By py-spy, `{' '.join(['python', '-m', 'benchmarks.profiling'])}`. msgspec is in"]
-    lines += ["the function that calls it: decoding in `decode`, encoding in `_content`.", ""]
+    lines += ["the function that calls it: decoding in `decode`, encoding in `_send`.", ""]
     with replay("2 clusters, 100 VMs") as address:
         for number in (1, 50):
             lines += table(profile(address, number), number)

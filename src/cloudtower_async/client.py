@@ -154,9 +154,9 @@ class Cloudtower(Namespaces):
         return self
 
     async def get_token(self) -> str:
-        """The token that calls are sent with, such as to keep it; logs in first if need be.
+        """Return the token that calls are sent with; log in first if needed.
 
-        It is a secret: who has it works as this user, and a server may never let it run out.
+        Treat it as a secret: anyone holding it acts as this user, and it may never expire.
 
         Raises:
             LoginFailed: The credentials were refused.

@@ -46,7 +46,7 @@ _HINTS = {
     413: "Pass fewer ids at a time; for an upload, pass a smaller chunk_size=.",
     421: "Check that the endpoint is the address of CloudTower itself.",
     425: "Try again later.",
-    501: "To call again does not help. The simulator answers so for what it does not model.",
+    501: "Retrying will not help. The simulator answers so for what it does not model.",
 }
 _PASSIVE = "The nodes of the pair may be changing places: try again later."
 _MAYBE_PASSIVE = (
