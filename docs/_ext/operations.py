@@ -81,7 +81,7 @@ class Module:
         for node, below in zip(self.nodes, [*self.nodes[1:], None], strict=True):
             match node:
                 case ast.ClassDef(name):
-                    choices = [_text(one.value) for one in node.body if isinstance(one, ast.Assign)]
+                    choices = [text for one in node.body for text in _member(one)]
                     found[name] = Shape(ast.get_docstring(node) or "", self._fields(node), choices)
                 case ast.Assign(
                     [ast.Name(name)], ast.Call(ast.Name("TypedDict"), [_, ast.Dict() as table])
@@ -119,6 +119,15 @@ class Module:
 
 def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
     return node.body if isinstance(node, ast.If) else [node]
+
+
+def _member(node: ast.stmt) -> list[str]:
+    """The text of an enum member; an alias of another member has none."""
+    match node:
+        case ast.Assign(value=ast.Constant(str(text))):
+            return [text]
+        case _:
+            return []
 
 
 def _docstring(below: ast.stmt | None) -> str:
