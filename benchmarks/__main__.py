@@ -26,6 +26,7 @@ PARTS = (
     "installed",
     "task_waiter",
     "reading",
+    "projection",
     "loading",
     "metrics",
     "uploads",

@@ -110,7 +110,7 @@ async def throughput(vms: int) -> None:
         async with session(address) as tower:
             count = len(await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE))
             login = await tower.user.login(username=address.username, password=address.password)
-            requests = _requests(count)
+            requests = page_requests(count)
             decoder = msgspec.json.Decoder(list[models.Vm])
             headers = {"authorization": login.data.token, "content-type": "application/json"}
             async with aiohttp.ClientSession(f"{address.url}/v2/api/", headers=headers) as bare_one:
@@ -123,10 +123,10 @@ async def throughput(vms: int) -> None:
                     del found  # or the collector goes through them while the other is measured
                     gc.collect()
                     with bare.measured():
-                        rows = await _bare(bare_one, requests, decoder)
+                        rows = await read_bare(bare_one, requests, decoder)
                     assert len(rows) - len(requests) + 2 == count  # noqa: S101
                     del rows
-    value, low, high = spread(_ratios(bare.wall, ours.wall))
+    value, low, high = spread(ratios(bare.wall, ours.wall))
     fast, bare_fast = (count / spread(times.wall)[0] for times in (ours, bare))
     print_as_lines(
         [
@@ -138,17 +138,18 @@ async def throughput(vms: int) -> None:
                 goal=0.8,
                 better="more",
                 note=f"{fast:,.0f} and {bare_fast:,.0f} VMs a second; "
-                f"by processor time {spread(_ratios(bare.cpu, ours.cpu))[0]:.2f}",
+                f"by processor time {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )
 
 
-def _ratios(numbers: list[float], others: list[float]) -> list[float]:
+def ratios(numbers: list[float], others: list[float]) -> list[float]:
+    """Return the ratios of measurements that were made in turn."""
     return [number / other for number, other in zip(numbers, others, strict=True)]
 
 
-def _requests(count: int) -> list[tuple[str, bytes]]:
+def page_requests(count: int) -> list[tuple[str, bytes]]:
     """Those of `fetch_all`, byte for byte."""
     bodies: list[dict[str, object]] = []
     for start in range(0, count, PAGE):
@@ -158,11 +159,13 @@ def _requests(count: int) -> list[tuple[str, bytes]]:
     return [("get-vms-connection", b"{}"), *pages]
 
 
-async def _bare(
+async def read_bare(
     session: aiohttp.ClientSession,
     requests: list[tuple[str, bytes]],
     decoder: msgspec.json.Decoder[list[models.Vm]],
 ) -> list[models.Vm]:
+    """Read pages as `fetch_all` does, with aiohttp and msgspec by themselves."""
+
     async def ask(path: str, body: bytes) -> bytes:
         async with session.post(path, data=body) as answer:
             return await answer.read()

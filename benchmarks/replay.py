@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
 
@@ -17,9 +17,16 @@ from .apart import Address, heard, tell
 from .full import full_vms
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from cloudtower_async.testing import Simulator
+
+Change: TypeAlias = "Callable[[bytes, bytes], bytes]"
+
+
+def large_vms(path: bytes, content: bytes) -> bytes:
+    """Make VMs as large as those of real servers."""
+    return full_vms(content) if path.endswith(b"/get-vms") else content
 
 
 class Memory:
@@ -28,10 +35,12 @@ class Memory:
     Args:
         simulator: Gives them the first time.
         session: To ask it.
+        change: Changes the content of an answer to a path.
     """
 
-    def __init__(self, simulator: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, simulator: str, session: aiohttp.ClientSession, change: Change) -> None:
         self.answers: dict[tuple[bytes, bytes], bytes] = {}
+        self._change = change
         self._simulator = simulator
         self._session = session
 
@@ -40,9 +49,7 @@ class Memory:
         headers = {"authorization": token, "content-type": "application/json"}
         url = self._simulator + path.decode()
         async with self._session.post(url, data=body, headers=headers) as response:
-            content = await response.read()
-            if path.endswith(b"/get-vms"):
-                content = full_vms(content)
+            content = self._change(path, await response.read())
             head = (
                 f"HTTP/1.1 {response.status} OK\r\ncontent-type: application/json\r\n"
                 f"x-tower-request-id: replayed\r\ncontent-length: {len(content)}\r\n\r\n"
@@ -95,13 +102,18 @@ def _header(head: bytes, name: bytes) -> bytes:
     return b"" if at < 0 else head[at:].split(b"\r\n", 2)[1].partition(b":")[2].strip()
 
 
-async def serve(sim: Simulator) -> None:
-    """Answer from memory what a running simulator has answered before, until the input ends."""
+async def serve(sim: Simulator, change: Change = large_vms) -> None:
+    """Answer from memory what a running simulator has answered before, until the input ends.
+
+    Args:
+        sim: The simulator.
+        change: Changes the content of an answer to a path.
+    """
     async with (
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as group,
     ):
-        memory = Memory(sim.url, session)
+        memory = Memory(sim.url, session, change)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Replay(memory, group), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
