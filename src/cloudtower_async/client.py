@@ -1145,3 +1145,4 @@ def _preload(namespaces: Sequence[str]) -> None:
             _ = operation.decoder
             if operation.body is not None:
                 operation.body()
+            operation.loaded = True

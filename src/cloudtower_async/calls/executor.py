@@ -6,10 +6,12 @@ import asyncio
 import copy
 import logging
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from ..errors import (
@@ -144,6 +146,7 @@ class Executor:
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
         self._limits = RateLimiter(in_flight, settings.rate_limit)
+        self._loading = anyio.Lock()
 
     def with_defaults(self, *, content_language: str, timeout: float, lock_timeout: float) -> Self:
         """Return an executor with other defaults, over the same connections and limits."""
@@ -276,6 +279,8 @@ class Executor:
             headers["external-cloudtower-id"] = external_cloudtower_id
         if operation.auth is Auth.BASIC:
             headers["x-bypass-whitelist"] = "true"
+        if not operation.loaded:
+            await self._load(operation, arguments)
         if not checked:
             arguments = check(operation, arguments, validate=self.validate)
         content: dict[str, Any] = {}
@@ -306,6 +311,18 @@ class Executor:
             raise without_frames(failure)
         finally:
             del failure  # it and this frame would keep each other, and what was sent
+
+    async def _load(self, operation: Operation[R], arguments: object) -> None:
+        """Load the types that the first call of an operation needs, without blocking the loop.
+
+        Importing them takes milliseconds. One operation is loaded at a time, in a thread that waits
+        for no other: those of the pool may all be waiting for calls like this one.
+        """
+        self.transport.running_loop()
+        async with self._loading:
+            if not operation.loaded:
+                load = partial(_load_types, operation, arguments, self.validate)
+                await anyio.to_thread.run_sync(load, limiter=anyio.CapacityLimiter(1))
 
     async def attempt(self, call: Call[R]) -> R:
         """Send a call once and return the decoded answer.
@@ -528,6 +545,14 @@ class Executor:
         )
         error.proxy = self.transport.proxy_of(endpoint)
         return error
+
+
+def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:
+    """Load the types of an operation, and those of the keys that these arguments have."""
+    _ = operation.decoder
+    with suppress(InvalidInput):  # raised again when the arguments are really checked
+        check(operation, arguments, validate=validate)
+    operation.loaded = True
 
 
 def _prepare(call: Call[R], arguments: object) -> None:

@@ -67,6 +67,9 @@ class Operation(Generic[R]):
         since: First server version that has it.
         not_modified: The server may answer 304; the call then yields an empty list.
         root: Path of the API.
+
+    Attributes:
+        loaded: The types of the arguments and of the answer are in memory.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
+        self.loaded: bool = body is None  # the few without arguments have small answers
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
