@@ -27,6 +27,8 @@ PARTS = (
     "task_waiter",
     "reading",
     "projection",
+    "large_answers",
+    "first_use",
     "loading",
     "metrics",
     "uploads",

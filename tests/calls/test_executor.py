@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import anyio.lowlevel
 import pytest
 from aiohttp import web
 
-from cloudtower_async import errors
+from cloudtower_async import errors, inputs
 from cloudtower_async.calls.executor import Executor
 from cloudtower_async.calls.operation import Auth, Carries, Kind, Operation
 from cloudtower_async.transport.auth import Authenticator
@@ -293,3 +294,35 @@ async def test_a_broken_answer_is_refused_only_when_strict() -> None:
             ) as info:
                 await c.call(LIST)
     assert isinstance(info.value.__cause__, errors.ResponseDecodeError)
+
+
+async def test_the_first_calls_of_an_operation_load_its_types_once_in_a_thread() -> None:
+    loaders: list[int] = []
+
+    def answer() -> type[dict[str, Any]]:
+        loaders.append(threading.get_ident())
+        return dict[str, Any]
+
+    operation = Operation(
+        "x.first", "/echo", Kind.QUERY, answer, body=lambda: inputs.TaskWhereInput
+    )
+    async with (
+        serve(echo) as url,
+        caller(url, token=TOKEN) as executor,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(20):
+            group.start_soon(executor.send, operation, {"status": "FAILED"})
+    assert operation.loaded
+    assert threading.get_ident() not in loaders
+    assert len(loaders) == 1
+
+
+async def test_wrong_arguments_of_a_first_call_are_refused_by_the_call_itself() -> None:
+    operation = Operation(
+        "x.first", "/echo", Kind.QUERY, lambda: dict[str, Any], body=lambda: inputs.TaskWhereInput
+    )
+    async with serve(echo) as url, caller(url, token=TOKEN) as executor:
+        for _ in range(2):
+            with pytest.raises(errors.InvalidInput, match="stauts"):
+                await executor.send(operation, {"stauts": "FAILED"})

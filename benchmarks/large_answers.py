@@ -1,0 +1,147 @@
+"""`python -m benchmarks.large_answers`: answers that are large, broken, or both.
+
+The same VMs are decoded in turn: by msgspec in one piece, by the SDK, and by the SDK with one row
+or with every row broken in one member. While the SDK decodes, another task counts how much
+processor time passes until it has its turn again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cloudtower_async.api.vm import GET_VMS
+from cloudtower_async.calls.decoding import SlicedAnswer, decode
+from cloudtower_async.transport.responses import Answer
+
+from .figures import Figure, print_as_lines, spread
+from .full import full_vm
+from .measures import Times
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from cloudtower_async.models import Vm
+
+VMS, BROKEN, ROUNDS = 20_000, 10_000, 9
+
+
+def answer(vms: int, broken: Container[int] = ()) -> bytes:
+    """An answer with so many full VMs; those in these places have a text as number of vCPUs."""
+    right = full_vm()
+    rows = (
+        right | {"id": f"vm-{place}"} | ({"vcpu": "two"} if place in broken else {})
+        for place in range(vms)
+    )
+    return b"[%s]" % b",".join(map(msgspec.json.encode, rows))
+
+
+async def read(body: bytes) -> list[Vm]:
+    """Decode an answer as a call does."""
+    found = decode(GET_VMS, Answer(200, body, "r-1"), "https://tower.example", strict=False)
+    return await found.read() if isinstance(found, SlicedAnswer) else found
+
+
+async def longest_block(body: bytes) -> float:
+    """Seconds of processor time that another task waited at most while an answer was decoded."""
+    longest, since = 0.0, time.process_time()
+
+    async def tick() -> None:
+        nonlocal longest, since
+        while True:
+            now = time.process_time()
+            longest, since = max(longest, now - since), now
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    found = await read(body)
+    await asyncio.sleep(0)
+    ticking.cancel()
+    del found  # only now: to free so many VMs takes its time, too
+    return longest
+
+
+async def slices() -> list[Figure]:
+    """Decode a large answer in slices, and in one piece."""
+    body = answer(VMS)
+    at_once, sliced, blocks = Times(), Times(), list[float]()
+    for _ in range(ROUNDS):
+        gc.collect()
+        with at_once.measured():
+            found = GET_VMS.decoder.decode(body)
+        del found
+        gc.collect()
+        with sliced.measured():
+            found = await read(body)
+        del found
+        gc.collect()
+        blocks.append(await longest_block(body))
+    note = f"{len(body) / 1e6:.0f} MB; in one piece {spread(at_once.cpu)[0] * 1e3:.0f} ms"
+    what = f"one answer of {VMS:,} VMs, over decoding it in one piece"
+    return [
+        _ratio(f"{what}: longest block of the loop", blocks, at_once.cpu, 0.2, note),
+        _ratio(f"{what}: CPU", sliced.cpu, at_once.cpu, 1.25, note),
+    ]
+
+
+async def repairs() -> list[Figure]:
+    """Decode answers with broken rows, and the same one intact."""
+    bodies = {
+        "intact": answer(BROKEN),
+        "one": answer(BROKEN, {BROKEN // 2}),
+        "all": answer(BROKEN, range(BROKEN)),
+    }
+    times = {case: Times() for case in bodies}
+    for _ in range(ROUNDS):
+        for case, body in bodies.items():
+            gc.collect()
+            with times[case].measured():
+                found = await read(body)
+            assert len(found) == BROKEN  # noqa: S101
+            del found
+    peaks: dict[str, int] = {}
+    for case, body in bodies.items():
+        gc.collect()
+        tracemalloc.start()
+        await read(body)
+        peaks[case] = tracemalloc.get_traced_memory()[1] + len(body)
+        tracemalloc.stop()
+    intact = times["intact"].cpu
+    medians = {case: spread(spent.cpu)[0] * 1e3 for case, spent in times.items()}
+    note = ", ".join(f"{case} {value:.0f} ms" for case, value in medians.items())
+    what = f"{BROKEN:,} VMs, one row broken, over intact: CPU"
+    every = f"{BROKEN:,} VMs, every row broken in one member, over intact"
+    return [
+        _ratio(what, times["one"].cpu, intact, 1.8, note),
+        _ratio(f"{every}: CPU", times["all"].cpu, intact, 6, note),
+        Figure(
+            what=f"{every}: peak memory",
+            value=peaks["all"] / peaks["intact"],
+            goal=1.6,
+            note=f"{peaks['all'] / 1e6:.0f} MB / {peaks['intact'] / 1e6:.0f} MB",
+        ),
+    ]
+
+
+def _ratio(what: str, these: list[float], others: list[float], goal: float, note: str) -> Figure:
+    value, low, high = spread([one / other for one, other in zip(these, others, strict=True)])
+    return Figure(what=what, value=value, low=low, high=high, goal=goal, note=note)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)
+    print_as_lines(asyncio.run(slices()))
+    print_as_lines(asyncio.run(repairs()))
+
+
+if __name__ == "__main__":
+    main()
