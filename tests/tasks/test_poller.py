@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import aiohttp
 import anyio
 import anyio.lowlevel
 import hypothesis
@@ -399,3 +400,25 @@ async def nobody_asks_too_much(sim: Simulator, waiters: list[Waiter]) -> None:
 @hypothesis.given(steps())
 def test_joining_leaving_and_ending_in_any_order(steps: list[Step]) -> None:
     anyio.run(play, steps)
+
+
+@pytest.mark.anyio
+async def test_an_exception_of_a_hook_ends_the_wait_as_it_is(sim: Simulator) -> None:
+    class BrokenHookError(Exception):
+        pass
+
+    async def fail(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
+        if params.url.path.endswith("/get-tasks"):
+            raise BrokenHookError
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(fail)
+    [cluster] = sim.store.table("Cluster")
+    task = sim.tasks.start({"cluster": cluster, "description": "any"}, Work())
+    async with Cloudtower(
+        sim.url, username=sim.username, password=sim.password, trace_configs=[trace]
+    ) as tower:
+        for failed in await asyncio.gather(
+            *(tower.wait(task, interval=QUICK) for _ in range(3)), return_exceptions=True
+        ):
+            assert isinstance(failed, BrokenHookError)

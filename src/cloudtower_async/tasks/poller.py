@@ -55,6 +55,7 @@ class TaskPoller:
         self._subscriptions: dict[TaskSubscription, None] = {}
         self._polled: set[TaskSubscription] = set()  # those with running requests
         self._closed = False
+        self._failures: list[Exception] = []  # that end the wait of the leader
         self._asked = -math.inf
         self._warned = -math.inf
         self._sleeps_until = -math.inf
@@ -103,7 +104,7 @@ class TaskPoller:
         try:
             await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
             async with anyio.create_task_group() as group:
-                while not (leader.over or self._closed):
+                while not (leader.over or self._closed or self._failures):
                     self._send_requests(group)
                     first = min(self._subscriptions, key=attrgetter("due"))
                     self._sleeps_until = first.due
@@ -112,12 +113,15 @@ class TaskPoller:
                         await leader.sleep()
                     self._sleeps_until = -math.inf
                 group.cancel_scope.deadline = anyio.current_time() + _PATIENCE
+            if self._failures:
+                raise self._failures.pop(0)  # as it is, not in a group of errors
         finally:
             self._leader = None
             self._sleeps_until = -math.inf
             for subscription in self._polled:
                 subscription.abandon()
             self._polled.clear()
+            self._failures.clear()
 
     def _send_requests(self, group: TaskGroup) -> None:
         """Send as few requests as needed for everything that is due, each task in one of them."""
@@ -149,6 +153,11 @@ class TaskPoller:
             tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:
             error = exc
+        except Exception as exc:  # raised by a hook of the program
+            self._failures = [exc]
+            if self._leader is not None:
+                self._leader.wake()
+            return
         now = anyio.current_time()
         lost = error is not None and self._is_lost(without_frames(error), now)
         for subscription in subscriptions:
