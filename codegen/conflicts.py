@@ -22,7 +22,7 @@ _GENERATED = ("api", "models", "inputs")
 _SESSION = "Cloudtower"
 
 # Modules that are generated besides those of the namespaces.
-_MODULES = frozenset({"catalogue", "common", "nested", "newer", "older", "shared"})
+_MODULES = frozenset({"catalogue", "common", "enums", "nested", "newer", "older", "shared"})
 # What a method has besides its own arguments.
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
 # What generated modules import, or define, under names of this form.

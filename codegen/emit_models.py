@@ -26,6 +26,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         for module, wanted in members.items()
     }
     made["shared/__init__.py"] = '"""Answers that several namespaces share, one to a module."""\n'
+    made["enums/__init__.py"] = '"""Enums that several namespaces share, by their first word."""\n'
     made |= writing.lazy_package(
         "Every struct and enum that an answer holds, by its name in the API; loaded at first use.",
         modules,

@@ -2,8 +2,9 @@
 
 A type that one namespace alone needs stands in that namespace's module. What several share:
 
-- of an answer, each in a small module of its own, so that the first use of a namespace loads what
-  it needs and nothing else;
+- of an answer, each struct in a small module of its own, so that the first use of a namespace loads
+  what it needs and nothing else; enums with those whose names begin with the same word, as they are
+  mostly needed together, and loading a module takes longer than making an enum;
 - of an input, with the namespace whose operation takes it or that it is named after, else in
   `common`: inputs refer to each other in circles, but only for type checkers, so that loading one
   never loads another.
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from . import names
-from .schema import Api, Node, Operation, Record, Ref, closure, refs
+from .schema import Api, Enum, Node, Operation, Record, Ref, closure, refs
 
 WITH_TASK = "WithTask_"
 COMMON = "common"
@@ -55,9 +56,16 @@ def models(api: Api) -> dict[str, str]:
         for name in closure(api, own_types(api, operation.answer)):
             users[name].add(namespace(operation))
     return {
-        name: next(iter(used_by)) if len(used_by) == 1 else f"shared.{names.snake(name)}"
+        name: next(iter(used_by)) if len(used_by) == 1 else _shared(api, name)
         for name, used_by in sorted(users.items())
     }
+
+
+def _shared(api: Api, name: str) -> str:
+    """The module of a type that the answers of several namespaces hold."""
+    if isinstance(api.types[name], Enum):
+        return f"enums.{names.snake(name).partition('_')[0]}"
+    return f"shared.{names.snake(name)}"
 
 
 def inputs(api: Api) -> dict[str, str]:

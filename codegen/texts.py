@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .refusals import SchemaError
 from .schema import Api, Operation, Property, Record
@@ -66,11 +66,12 @@ def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) ->
     if not isinstance(table, dict):
         yield f"`{name}` is in no table; put it below the name of its schema"
         return
+    texts = cast("dict[str, object]", table)
     allowed = None if api is None else _keys(name, api)
     if not allowed and allowed is not None:
         yield f"[{name}]: the API has no schema of this name with fields; correct or remove it"
         return
-    for key, text in table.items():
+    for key, text in texts.items():
         if allowed is not None and key not in allowed:
             what = "operation" if name == _OPERATIONS else "field"
             yield f"[{name}] {key}: the API has no such {what}; correct or remove it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def operations() -> Iterator[Any]:
     pytest.importorskip("sphinx")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOCS / "_ext")
+        patch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
         yield importlib.import_module("operations")
 
 

@@ -23,7 +23,7 @@ def test_an_answer_that_one_namespace_needs_stands_in_its_module(api: Api) -> No
 def test_an_answer_that_several_need_has_a_module_of_its_own(api: Api) -> None:
     modules = layout.models(api)
     assert modules["NestedOrchard"] == "shared.nested_orchard"
-    assert modules["TreeStatus"] == "shared.tree_status"
+    assert modules["TreeStatus"] == "enums.tree"
 
 
 def test_collapsed_answers_and_arguments_are_no_models(api: Api) -> None:

@@ -137,6 +137,69 @@ from .entity_filter import FilterRuleMetricEnum as FilterRuleMetricEnum
 from .entity_filter import FilterRuleOpEnum as FilterRuleOpEnum
 from .entity_filter import FilterStatus as FilterStatus
 from .entity_filter import NestedFilterRule as NestedFilterRule
+from .enums.architecture import Architecture as Architecture
+from .enums.backup import BackupExecutionMethod as BackupExecutionMethod
+from .enums.backup import BackupExecutionStatus as BackupExecutionStatus
+from .enums.backup import BackupExecutionType as BackupExecutionType
+from .enums.backup import BackupPlanDeleteStrategy as BackupPlanDeleteStrategy
+from .enums.backup import BackupPlanExecutionState as BackupPlanExecutionState
+from .enums.backup import BackupPlanExecutionStatus as BackupPlanExecutionStatus
+from .enums.backup import BackupPlanKeepPolicy as BackupPlanKeepPolicy
+from .enums.backup import BackupPlanPhase as BackupPlanPhase
+from .enums.backup import BackupPlanStatus as BackupPlanStatus
+from .enums.backup import BackupRestoreExecutionMode as BackupRestoreExecutionMode
+from .enums.backup import BackupServiceNetworkType as BackupServiceNetworkType
+from .enums.bus import Bus as Bus
+from .enums.cluster import ClusterType as ClusterType
+from .enums.configuration import ConfigurationMethod as ConfigurationMethod
+from .enums.consistent import ConsistentType as ConsistentType
+from .enums.disk import DiskFunction as DiskFunction
+from .enums.disk import DiskHealthStatus as DiskHealthStatus
+from .enums.disk import DiskType as DiskType
+from .enums.encrypt import EncryptMethod as EncryptMethod
+from .enums.entity import EntityAsyncStatus as EntityAsyncStatus
+from .enums.gpu import GpuDeviceStatus as GpuDeviceStatus
+from .enums.gpu import GpuDeviceUsage as GpuDeviceUsage
+from .enums.iommu import IommuStatus as IommuStatus
+from .enums.license import LicenseType as LicenseType
+from .enums.network import NetworkPolicyRuleAlgProtocol as NetworkPolicyRuleAlgProtocol
+from .enums.network import NetworkPolicyRulePortProtocol as NetworkPolicyRulePortProtocol
+from .enums.network import NetworkPolicyRuleType as NetworkPolicyRuleType
+from .enums.network import NetworkType as NetworkType
+from .enums.replica import ReplicaNameRule as ReplicaNameRule
+from .enums.replication import ReplicationPlanPeriod as ReplicationPlanPeriod
+from .enums.replication import ReplicationPlanType as ReplicationPlanType
+from .enums.resiliency import ResiliencyType as ResiliencyType
+from .enums.severity import SeverityEnum as SeverityEnum
+from .enums.snapshot import SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatus
+from .enums.snmp import SnmpAuthProtocol as SnmpAuthProtocol
+from .enums.snmp import SnmpPrivacyProtocol as SnmpPrivacyProtocol
+from .enums.snmp import SnmpProtocol as SnmpProtocol
+from .enums.snmp import SnmpVersion as SnmpVersion
+from .enums.software import SoftwareEdition as SoftwareEdition
+from .enums.step import StepUnit as StepUnit
+from .enums.task import TaskStatus as TaskStatus
+from .enums.task import TaskType as TaskType
+from .enums.upload import UploadResourceType as UploadResourceType
+from .enums.upload import UploadTaskStatus as UploadTaskStatus
+from .enums.user import UserAuditLogStatus as UserAuditLogStatus
+from .enums.vlan import VlanModeType as VlanModeType
+from .enums.vm import VmClockOffset as VmClockOffset
+from .enums.vm import VmDiskIoPolicy as VmDiskIoPolicy
+from .enums.vm import VmDiskIoRestrictType as VmDiskIoRestrictType
+from .enums.vm import VmDiskType as VmDiskType
+from .enums.vm import VmExportFileType as VmExportFileType
+from .enums.vm import VmFirmware as VmFirmware
+from .enums.vm import VmGuestsOperationSystem as VmGuestsOperationSystem
+from .enums.vm import VmHaPriority as VmHaPriority
+from .enums.vm import VmNicModel as VmNicModel
+from .enums.vm import VmNicType as VmNicType
+from .enums.vm import VmStatus as VmStatus
+from .enums.vm import VmToolsStatus as VmToolsStatus
+from .enums.vm import VmUsage as VmUsage
+from .enums.vm import VmVideoType as VmVideoType
+from .enums.vm import VmVolumeElfStoragePolicyType as VmVolumeElfStoragePolicyType
+from .enums.weekday import WeekdayTypeEnum as WeekdayTypeEnum
 from .everoute_cluster import EverouteCluster as EverouteCluster
 from .everoute_cluster import EverouteClusterPhase as EverouteClusterPhase
 from .everoute_cluster import GlobalPolicyAction as GlobalPolicyAction
@@ -294,38 +357,9 @@ from .security_policy import DeleteSecurityPolicy as DeleteSecurityPolicy
 from .security_policy import NestedSecurityPolicyApply as NestedSecurityPolicyApply
 from .security_policy import PolicyMode as PolicyMode
 from .security_policy import SecurityPolicy as SecurityPolicy
-from .shared.architecture import Architecture as Architecture
-from .shared.backup_execution_method import BackupExecutionMethod as BackupExecutionMethod
-from .shared.backup_execution_status import BackupExecutionStatus as BackupExecutionStatus
-from .shared.backup_execution_type import BackupExecutionType as BackupExecutionType
-from .shared.backup_plan_delete_strategy import BackupPlanDeleteStrategy as BackupPlanDeleteStrategy
 from .shared.backup_plan_execution import BackupPlanExecution as BackupPlanExecution
-from .shared.backup_plan_execution_state import BackupPlanExecutionState as BackupPlanExecutionState
-from .shared.backup_plan_execution_status import (
-    BackupPlanExecutionStatus as BackupPlanExecutionStatus,
-)
-from .shared.backup_plan_keep_policy import BackupPlanKeepPolicy as BackupPlanKeepPolicy
-from .shared.backup_plan_phase import BackupPlanPhase as BackupPlanPhase
-from .shared.backup_plan_status import BackupPlanStatus as BackupPlanStatus
 from .shared.backup_restore_execution import BackupRestoreExecution as BackupRestoreExecution
-from .shared.backup_restore_execution_mode import (
-    BackupRestoreExecutionMode as BackupRestoreExecutionMode,
-)
-from .shared.backup_service_network_type import BackupServiceNetworkType as BackupServiceNetworkType
-from .shared.bus import Bus as Bus
 from .shared.cluster_settings import ClusterSettings as ClusterSettings
-from .shared.cluster_type import ClusterType as ClusterType
-from .shared.configuration_method import ConfigurationMethod as ConfigurationMethod
-from .shared.consistent_type import ConsistentType as ConsistentType
-from .shared.disk_function import DiskFunction as DiskFunction
-from .shared.disk_health_status import DiskHealthStatus as DiskHealthStatus
-from .shared.disk_type import DiskType as DiskType
-from .shared.encrypt_method import EncryptMethod as EncryptMethod
-from .shared.entity_async_status import EntityAsyncStatus as EntityAsyncStatus
-from .shared.gpu_device_status import GpuDeviceStatus as GpuDeviceStatus
-from .shared.gpu_device_usage import GpuDeviceUsage as GpuDeviceUsage
-from .shared.iommu_status import IommuStatus as IommuStatus
-from .shared.license_type import LicenseType as LicenseType
 from .shared.nested_alert_rule import NestedAlertRule as NestedAlertRule
 from .shared.nested_backup_plan import NestedBackupPlan as NestedBackupPlan
 from .shared.nested_backup_plan_execution import (
@@ -500,57 +534,11 @@ from .shared.nested_vpc_gateways_common_external_ips_type import (
 from .shared.nested_witness import NestedWitness as NestedWitness
 from .shared.nested_zone import NestedZone as NestedZone
 from .shared.nested_zone_topo import NestedZoneTopo as NestedZoneTopo
-from .shared.network_policy_rule_alg_protocol import (
-    NetworkPolicyRuleAlgProtocol as NetworkPolicyRuleAlgProtocol,
-)
-from .shared.network_policy_rule_port_protocol import (
-    NetworkPolicyRulePortProtocol as NetworkPolicyRulePortProtocol,
-)
-from .shared.network_policy_rule_type import NetworkPolicyRuleType as NetworkPolicyRuleType
-from .shared.network_type import NetworkType as NetworkType
-from .shared.replica_name_rule import ReplicaNameRule as ReplicaNameRule
-from .shared.replication_plan_period import ReplicationPlanPeriod as ReplicationPlanPeriod
-from .shared.replication_plan_type import ReplicationPlanType as ReplicationPlanType
 from .shared.report_task import ReportTask as ReportTask
-from .shared.resiliency_type import ResiliencyType as ResiliencyType
-from .shared.severity_enum import SeverityEnum as SeverityEnum
-from .shared.snapshot_plan_execute_status import (
-    SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatus,
-)
-from .shared.snmp_auth_protocol import SnmpAuthProtocol as SnmpAuthProtocol
-from .shared.snmp_privacy_protocol import SnmpPrivacyProtocol as SnmpPrivacyProtocol
-from .shared.snmp_protocol import SnmpProtocol as SnmpProtocol
-from .shared.snmp_version import SnmpVersion as SnmpVersion
-from .shared.software_edition import SoftwareEdition as SoftwareEdition
-from .shared.step_unit import StepUnit as StepUnit
 from .shared.task import Task as Task
-from .shared.task_status import TaskStatus as TaskStatus
-from .shared.task_type import TaskType as TaskType
-from .shared.upload_resource_type import UploadResourceType as UploadResourceType
 from .shared.upload_task import UploadTask as UploadTask
-from .shared.upload_task_status import UploadTaskStatus as UploadTaskStatus
-from .shared.user_audit_log_status import UserAuditLogStatus as UserAuditLogStatus
-from .shared.vlan_mode_type import VlanModeType as VlanModeType
-from .shared.vm_clock_offset import VmClockOffset as VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy as VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType as VmDiskIoRestrictType
-from .shared.vm_disk_type import VmDiskType as VmDiskType
 from .shared.vm_export_file import VmExportFile as VmExportFile
 from .shared.vm_export_file_file import VmExportFileFile as VmExportFileFile
-from .shared.vm_export_file_type import VmExportFileType as VmExportFileType
-from .shared.vm_firmware import VmFirmware as VmFirmware
-from .shared.vm_guests_operation_system import VmGuestsOperationSystem as VmGuestsOperationSystem
-from .shared.vm_ha_priority import VmHaPriority as VmHaPriority
-from .shared.vm_nic_model import VmNicModel as VmNicModel
-from .shared.vm_nic_type import VmNicType as VmNicType
-from .shared.vm_status import VmStatus as VmStatus
-from .shared.vm_tools_status import VmToolsStatus as VmToolsStatus
-from .shared.vm_usage import VmUsage as VmUsage
-from .shared.vm_video_type import VmVideoType as VmVideoType
-from .shared.vm_volume_elf_storage_policy_type import (
-    VmVolumeElfStoragePolicyType as VmVolumeElfStoragePolicyType,
-)
-from .shared.weekday_type_enum import WeekdayTypeEnum as WeekdayTypeEnum
 from .smtp_server import SmtpSecureMode as SmtpSecureMode
 from .smtp_server import SmtpServer as SmtpServer
 from .snapshot_group import DeleteSnapshotGroup as DeleteSnapshotGroup

@@ -4,34 +4,38 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.architecture import Architecture
-from .shared.backup_plan_delete_strategy import BackupPlanDeleteStrategy
-from .shared.backup_plan_execution_status import BackupPlanExecutionStatus
-from .shared.backup_plan_keep_policy import BackupPlanKeepPolicy
-from .shared.backup_plan_phase import BackupPlanPhase
-from .shared.backup_plan_status import BackupPlanStatus
-from .shared.bus import Bus
-from .shared.cluster_type import ClusterType
-from .shared.consistent_type import ConsistentType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.architecture import Architecture
+from .enums.backup import (
+    BackupPlanDeleteStrategy,
+    BackupPlanExecutionStatus,
+    BackupPlanKeepPolicy,
+    BackupPlanPhase,
+    BackupPlanStatus,
+)
+from .enums.bus import Bus
+from .enums.cluster import ClusterType
+from .enums.consistent import ConsistentType
+from .enums.entity import EntityAsyncStatus
+from .enums.vlan import VlanModeType
+from .enums.vm import (
+    VmClockOffset,
+    VmDiskIoPolicy,
+    VmDiskIoRestrictType,
+    VmDiskType,
+    VmFirmware,
+    VmGuestsOperationSystem,
+    VmHaPriority,
+    VmToolsStatus,
+    VmVideoType,
+    VmVolumeElfStoragePolicyType,
+)
+from .enums.weekday import WeekdayTypeEnum
 from .shared.nested_backup_plan_execution import NestedBackupPlanExecution
 from .shared.nested_backup_plan_time_point import NestedBackupPlanTimePoint
 from .shared.nested_backup_restore_point import NestedBackupRestorePoint
 from .shared.nested_backup_service import NestedBackupService
 from .shared.nested_backup_store_repository import NestedBackupStoreRepository
 from .shared.nested_vm import NestedVm
-from .shared.vlan_mode_type import VlanModeType
-from .shared.vm_clock_offset import VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_disk_type import VmDiskType
-from .shared.vm_firmware import VmFirmware
-from .shared.vm_guests_operation_system import VmGuestsOperationSystem
-from .shared.vm_ha_priority import VmHaPriority
-from .shared.vm_tools_status import VmToolsStatus
-from .shared.vm_video_type import VmVideoType
-from .shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
-from .shared.weekday_type_enum import WeekdayTypeEnum
 
 
 class BackupPlanDelayOption(OpenEnum):

@@ -4,8 +4,8 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.consistent_type import ConsistentType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.consistent import ConsistentType
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_backup_plan import NestedBackupPlan
 from .shared.nested_vm import NestedVm
 

@@ -4,8 +4,8 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.backup_service_network_type import BackupServiceNetworkType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.backup import BackupServiceNetworkType
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_backup_plan import NestedBackupPlan
 from .shared.nested_backup_store_repository import NestedBackupStoreRepository
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication

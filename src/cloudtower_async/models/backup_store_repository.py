@@ -2,7 +2,7 @@
 """Answers of `tower.backup_store_repository`."""
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_backup_plan import NestedBackupPlan
 from .shared.nested_backup_restore_point import NestedBackupRestorePoint
 from .shared.nested_backup_service import NestedBackupService

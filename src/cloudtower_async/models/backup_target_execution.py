@@ -3,9 +3,8 @@
 
 from msgspec import Struct
 
-from .shared.backup_execution_status import BackupExecutionStatus
-from .shared.backup_execution_type import BackupExecutionType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.backup import BackupExecutionStatus, BackupExecutionType
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_backup_plan_execution import NestedBackupPlanExecution
 from .shared.nested_backup_restore_point import NestedBackupRestorePoint
 from .shared.nested_vm import NestedVm

@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import HoldsSecrets
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_business_host_group import NestedBusinessHostGroup
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_iscsi_lun import NestedIscsiLun

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_user import NestedUser
 
 

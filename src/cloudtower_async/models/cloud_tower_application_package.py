@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..types import HoldsSecrets
-from .shared.architecture import Architecture
+from .enums.architecture import Architecture
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
 
 

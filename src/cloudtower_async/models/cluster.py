@@ -6,10 +6,11 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.architecture import Architecture
-from .shared.cluster_type import ClusterType
-from .shared.entity_async_status import EntityAsyncStatus
-from .shared.license_type import LicenseType
+from .enums.architecture import Architecture
+from .enums.cluster import ClusterType
+from .enums.entity import EntityAsyncStatus
+from .enums.license import LicenseType
+from .enums.software import SoftwareEdition
 from .shared.nested_consistency_group import NestedConsistencyGroup
 from .shared.nested_datacenter import NestedDatacenter
 from .shared.nested_everoute_cluster import NestedEverouteCluster
@@ -21,7 +22,6 @@ from .shared.nested_vm_folder import NestedVmFolder
 from .shared.nested_vm_template import NestedVmTemplate
 from .shared.nested_witness import NestedWitness
 from .shared.nested_zone import NestedZone
-from .shared.software_edition import SoftwareEdition
 
 
 class AllocatableEcStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):

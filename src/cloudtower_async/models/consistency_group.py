@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
 from .shared.nested_iscsi_lun import NestedIscsiLun

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_consistency_group import NestedConsistencyGroup
 from .shared.nested_iscsi_lun_snapshot import NestedIscsiLunSnapshot
 from .shared.nested_label import NestedLabel

@@ -4,24 +4,26 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.architecture import Architecture
-from .shared.bus import Bus
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.architecture import Architecture
+from .enums.bus import Bus
+from .enums.entity import EntityAsyncStatus
+from .enums.resiliency import ResiliencyType
+from .enums.vm import (
+    VmClockOffset,
+    VmDiskIoPolicy,
+    VmDiskIoRestrictType,
+    VmDiskType,
+    VmFirmware,
+    VmNicModel,
+    VmNicType,
+    VmVolumeElfStoragePolicyType,
+)
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_cpu import NestedCpu
 from .shared.nested_frozen_vlan import NestedFrozenVlan
 from .shared.nested_label import NestedLabel
 from .shared.nested_template_vpc_nic import NestedTemplateVpcNic
 from .shared.nested_vm_template import NestedVmTemplate
-from .shared.resiliency_type import ResiliencyType
-from .shared.vm_clock_offset import VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_disk_type import VmDiskType
-from .shared.vm_firmware import VmFirmware
-from .shared.vm_nic_model import VmNicModel
-from .shared.vm_nic_type import VmNicType
-from .shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
 
 
 class NestedTemplateConfig(Struct, kw_only=True, frozen=True, gc=False):

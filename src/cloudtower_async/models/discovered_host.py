@@ -3,8 +3,7 @@
 
 from msgspec import Struct
 
-from .shared.disk_function import DiskFunction
-from .shared.disk_type import DiskType
+from .enums.disk import DiskFunction, DiskType
 
 
 class NestedDiscoveredHostDimms(Struct, kw_only=True, frozen=True, gc=False):

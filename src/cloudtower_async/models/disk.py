@@ -4,10 +4,8 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.disk_function import DiskFunction
-from .shared.disk_health_status import DiskHealthStatus
-from .shared.disk_type import DiskType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.disk import DiskFunction, DiskHealthStatus, DiskType
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_host import NestedHost
 from .shared.nested_label import NestedLabel
 from .shared.nested_pmem_dimm import NestedPmemDimm

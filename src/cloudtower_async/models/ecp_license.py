@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.license_type import LicenseType
+from .enums.license import LicenseType
 from .shared.nested_cluster import NestedCluster
 
 

@@ -4,8 +4,8 @@
 from typing import Any
 
 from ..types import HoldsSecrets
-from .shared.architecture import Architecture
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.architecture import Architecture
+from .enums.entity import EntityAsyncStatus
 
 
 class EveroutePackage(

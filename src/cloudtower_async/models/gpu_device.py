@@ -3,9 +3,19 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
-from .shared.gpu_device_status import GpuDeviceStatus
-from .shared.gpu_device_usage import GpuDeviceUsage
+from .enums.entity import EntityAsyncStatus
+from .enums.gpu import GpuDeviceStatus, GpuDeviceUsage
+from .enums.vm import (
+    VmClockOffset,
+    VmDiskIoPolicy,
+    VmDiskIoRestrictType,
+    VmFirmware,
+    VmGuestsOperationSystem,
+    VmStatus,
+    VmToolsStatus,
+    VmUsage,
+    VmVideoType,
+)
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_cpu import NestedCpu
 from .shared.nested_gpu_device import NestedGpuDevice
@@ -24,15 +34,6 @@ from .shared.nested_vm_folder import NestedVmFolder
 from .shared.nested_vm_nic import NestedVmNic
 from .shared.nested_vm_placement_group import NestedVmPlacementGroup
 from .shared.nested_vm_snapshot import NestedVmSnapshot
-from .shared.vm_clock_offset import VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_firmware import VmFirmware
-from .shared.vm_guests_operation_system import VmGuestsOperationSystem
-from .shared.vm_status import VmStatus
-from .shared.vm_tools_status import VmToolsStatus
-from .shared.vm_usage import VmUsage
-from .shared.vm_video_type import VmVideoType
 
 
 class GpuDevice(

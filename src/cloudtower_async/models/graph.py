@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.network import NetworkType
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_disk import NestedDisk
 from .shared.nested_host import NestedHost
@@ -18,7 +19,6 @@ from .shared.nested_vm_nic import NestedVmNic
 from .shared.nested_vm_volume import NestedVmVolume
 from .shared.nested_witness import NestedWitness
 from .shared.nested_zone import NestedZone
-from .shared.network_type import NetworkType
 
 
 class DeleteGraph(Struct, kw_only=True, frozen=True, gc=False):

@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
-from .shared.iommu_status import IommuStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.iommu import IommuStatus
+from .enums.task import TaskStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_disk import NestedDisk
 from .shared.nested_gpu_device import NestedGpuDevice
@@ -18,7 +19,6 @@ from .shared.nested_step import NestedStep
 from .shared.nested_usb_device import NestedUsbDevice
 from .shared.nested_vm import NestedVm
 from .shared.nested_zone import NestedZone
-from .shared.task_status import TaskStatus
 
 
 class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):

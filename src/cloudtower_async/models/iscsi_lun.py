@@ -3,9 +3,10 @@
 
 from msgspec import Struct
 
-from .shared.configuration_method import ConfigurationMethod
-from .shared.encrypt_method import EncryptMethod
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.configuration import ConfigurationMethod
+from .enums.encrypt import EncryptMethod
+from .enums.entity import EntityAsyncStatus
+from .enums.resiliency import ResiliencyType
 from .shared.nested_business_host import NestedBusinessHost
 from .shared.nested_business_host_group import NestedBusinessHostGroup
 from .shared.nested_consistency_group import NestedConsistencyGroup
@@ -13,7 +14,6 @@ from .shared.nested_iscsi_target import NestedIscsiTarget
 from .shared.nested_label import NestedLabel
 from .shared.nested_replication_plan import NestedReplicationPlan
 from .shared.nested_snapshot_plan import NestedSnapshotPlan
-from .shared.resiliency_type import ResiliencyType
 
 
 class DeleteIscsiLun(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,13 +3,13 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.resiliency import ResiliencyType
 from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
 from .shared.nested_iscsi_lun import NestedIscsiLun
 from .shared.nested_iscsi_target import NestedIscsiTarget
 from .shared.nested_label import NestedLabel
 from .shared.nested_snapshot_group import NestedSnapshotGroup
-from .shared.resiliency_type import ResiliencyType
 
 
 class DeleteIscsiLunSnapshot(Struct, kw_only=True, frozen=True, gc=False):

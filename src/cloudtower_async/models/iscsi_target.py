@@ -4,16 +4,16 @@
 from msgspec import Struct
 
 from ..types import HoldsSecrets
-from .shared.configuration_method import ConfigurationMethod
-from .shared.encrypt_method import EncryptMethod
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.configuration import ConfigurationMethod
+from .enums.encrypt import EncryptMethod
+from .enums.entity import EntityAsyncStatus
+from .enums.resiliency import ResiliencyType
 from .shared.nested_business_host import NestedBusinessHost
 from .shared.nested_business_host_group import NestedBusinessHostGroup
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_iscsi_connection import NestedIscsiConnection
 from .shared.nested_iscsi_lun import NestedIscsiLun
 from .shared.nested_label import NestedLabel
-from .shared.resiliency_type import ResiliencyType
 
 
 class DeleteIscsiTarget(Struct, kw_only=True, frozen=True, gc=False):

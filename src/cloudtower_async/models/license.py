@@ -3,8 +3,8 @@
 
 from msgspec import Struct
 
-from .shared.license_type import LicenseType
-from .shared.software_edition import SoftwareEdition
+from .enums.license import LicenseType
+from .enums.software import SoftwareEdition
 
 
 class License(Struct, kw_only=True, frozen=True, gc=False):

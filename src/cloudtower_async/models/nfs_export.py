@@ -3,12 +3,12 @@
 
 from msgspec import Struct
 
-from .shared.encrypt_method import EncryptMethod
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.encrypt import EncryptMethod
+from .enums.entity import EntityAsyncStatus
+from .enums.resiliency import ResiliencyType
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_label import NestedLabel
 from .shared.nested_nfs_inode import NestedNfsInode
-from .shared.resiliency_type import ResiliencyType
 
 
 class DeleteNfsExport(Struct, kw_only=True, frozen=True, gc=False):

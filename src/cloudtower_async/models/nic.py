@@ -4,13 +4,13 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
-from .shared.iommu_status import IommuStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.iommu import IommuStatus
+from .enums.network import NetworkType
 from .shared.nested_host import NestedHost
 from .shared.nested_label import NestedLabel
 from .shared.nested_vds import NestedVds
 from .shared.nested_vm import NestedVm
-from .shared.network_type import NetworkType
 
 
 class NicDriverState(OpenEnum):

@@ -3,9 +3,8 @@
 
 from msgspec import Struct
 
-from .shared.bus import Bus
-from .shared.vm_disk_type import VmDiskType
-from .shared.vm_firmware import VmFirmware
+from .enums.bus import Bus
+from .enums.vm import VmDiskType, VmFirmware
 
 
 class ExportFileDownloadLinks(Struct, kw_only=True, frozen=True, gc=False):

@@ -4,8 +4,8 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
-from .shared.iommu_status import IommuStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.iommu import IommuStatus
 from .shared.nested_host import NestedHost
 
 

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from .shared.disk_health_status import DiskHealthStatus
+from .enums.disk import DiskHealthStatus
 from .shared.nested_disk import NestedDisk
 from .shared.nested_host import NestedHost
 

@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_external_cloud_tower import NestedExternalCloudTower
 from .shared.nested_iscsi_lun import NestedIscsiLun
 from .shared.nested_replication_object_descriptor import NestedReplicationObjectDescriptor

@@ -3,13 +3,20 @@
 
 from msgspec import Struct
 
-from .shared.backup_plan_delete_strategy import BackupPlanDeleteStrategy
-from .shared.backup_plan_execution_status import BackupPlanExecutionStatus
-from .shared.backup_plan_keep_policy import BackupPlanKeepPolicy
-from .shared.backup_plan_phase import BackupPlanPhase
-from .shared.backup_plan_status import BackupPlanStatus
-from .shared.consistent_type import ConsistentType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.backup import (
+    BackupPlanDeleteStrategy,
+    BackupPlanExecutionStatus,
+    BackupPlanKeepPolicy,
+    BackupPlanPhase,
+    BackupPlanStatus,
+)
+from .enums.consistent import ConsistentType
+from .enums.entity import EntityAsyncStatus
+from .enums.replica import ReplicaNameRule
+from .enums.replication import ReplicationPlanPeriod, ReplicationPlanType
+from .enums.resiliency import ResiliencyType
+from .enums.vm import VmVolumeElfStoragePolicyType
+from .enums.weekday import WeekdayTypeEnum
 from .shared.nested_backup_plan_time_point import NestedBackupPlanTimePoint
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_external_cloud_tower import NestedExternalCloudTower
@@ -23,12 +30,6 @@ from .shared.nested_replication_restore_point import NestedReplicationRestorePoi
 from .shared.nested_replication_service import NestedReplicationService
 from .shared.nested_replication_target_execution import NestedReplicationTargetExecution
 from .shared.nested_vm import NestedVm
-from .shared.replica_name_rule import ReplicaNameRule
-from .shared.replication_plan_period import ReplicationPlanPeriod
-from .shared.replication_plan_type import ReplicationPlanType
-from .shared.resiliency_type import ResiliencyType
-from .shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
-from .shared.weekday_type_enum import WeekdayTypeEnum
 
 
 class NestedReplicationPlanExecution(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,8 +3,8 @@
 
 from msgspec import Struct
 
-from .shared.backup_service_network_type import BackupServiceNetworkType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.backup import BackupServiceNetworkType
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_replication_cluster_descriptor import NestedReplicationClusterDescriptor

@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
 from .shared.nested_vm_snapshot import NestedVmSnapshot

@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.snapshot import SnapshotPlanExecuteStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
 from .shared.nested_vm import NestedVm
-from .shared.snapshot_plan_execute_status import SnapshotPlanExecuteStatus
 
 
 class DeleteSnapshotPlan(Struct, kw_only=True, frozen=True, gc=False):

@@ -4,11 +4,11 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.snapshot import SnapshotPlanExecuteStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_snapshot_group import NestedSnapshotGroup
 from .shared.nested_snapshot_plan import NestedSnapshotPlan
-from .shared.snapshot_plan_execute_status import SnapshotPlanExecuteStatus
 
 
 class SnapshotPlanTaskType(OpenEnum):

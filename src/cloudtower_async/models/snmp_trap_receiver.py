@@ -4,12 +4,9 @@
 from msgspec import Struct
 
 from ..types import HoldsSecrets, OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.snmp import SnmpAuthProtocol, SnmpPrivacyProtocol, SnmpProtocol, SnmpVersion
 from .shared.nested_cluster import NestedCluster
-from .shared.snmp_auth_protocol import SnmpAuthProtocol
-from .shared.snmp_privacy_protocol import SnmpPrivacyProtocol
-from .shared.snmp_protocol import SnmpProtocol
-from .shared.snmp_version import SnmpVersion
 
 
 class DeleteSnmpTrapReceiver(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,8 +3,8 @@
 
 from msgspec import Struct
 
+from .enums.user import UserAuditLogStatus
 from .shared.nested_cluster import NestedCluster
-from .shared.user_audit_log_status import UserAuditLogStatus
 
 
 class SystemAuditLog(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,9 +3,9 @@
 
 from msgspec import Struct
 
+from .enums.user import UserAuditLogStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_user import NestedUser
-from .shared.user_audit_log_status import UserAuditLogStatus
 
 
 class UserAuditLog(Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):

@@ -4,8 +4,8 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.license_type import LicenseType
-from .shared.software_edition import SoftwareEdition
+from .enums.license import LicenseType
+from .enums.software import SoftwareEdition
 
 
 class EverouteFeatureType(OpenEnum):

@@ -3,13 +3,13 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.network import NetworkType
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_everoute_cluster import NestedEverouteCluster
 from .shared.nested_label import NestedLabel
 from .shared.nested_nic import NestedNic
 from .shared.nested_vlan import NestedVlan
-from .shared.network_type import NetworkType
 
 
 class DeleteVds(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,12 +3,12 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.network import NetworkType
+from .enums.vlan import VlanModeType
 from .shared.nested_label import NestedLabel
 from .shared.nested_vds import NestedVds
 from .shared.nested_vm_nic import NestedVmNic
-from .shared.network_type import NetworkType
-from .shared.vlan_mode_type import VlanModeType
 
 
 class DeleteVlan(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,12 +3,11 @@
 
 from msgspec import Struct
 
-from .shared.bus import Bus
+from .enums.bus import Bus
+from .enums.vm import VmDiskIoRestrictType, VmDiskType
 from .shared.nested_elf_image import NestedElfImage
 from .shared.nested_vm import NestedVm
 from .shared.nested_vm_volume import NestedVmVolume
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_disk_type import VmDiskType
 
 
 class NestedSvtImage(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,14 +3,13 @@
 
 from msgspec import Struct
 
+from .enums.vm import VmNicModel, VmNicType
 from .shared.nested_nic import NestedNic
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
 from .shared.nested_virtual_private_cloud_floating_ip import NestedVirtualPrivateCloudFloatingIp
 from .shared.nested_virtual_private_cloud_subnet import NestedVirtualPrivateCloudSubnet
 from .shared.nested_vlan import NestedVlan
 from .shared.nested_vm import NestedVm
-from .shared.vm_nic_model import VmNicModel
-from .shared.vm_nic_type import VmNicType
 
 
 class NestedVirtualPrivateCloudNic(Struct, kw_only=True, frozen=True, gc=False):

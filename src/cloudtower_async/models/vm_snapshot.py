@@ -3,8 +3,16 @@
 
 from msgspec import Struct
 
-from .shared.consistent_type import ConsistentType
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.consistent import ConsistentType
+from .enums.entity import EntityAsyncStatus
+from .enums.vm import (
+    VmClockOffset,
+    VmDiskIoPolicy,
+    VmDiskIoRestrictType,
+    VmFirmware,
+    VmHaPriority,
+    VmNicModel,
+)
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_cpu import NestedCpu
 from .shared.nested_frozen_disks import NestedFrozenDisks
@@ -12,12 +20,6 @@ from .shared.nested_frozen_vlan import NestedFrozenVlan
 from .shared.nested_label import NestedLabel
 from .shared.nested_snapshot_group import NestedSnapshotGroup
 from .shared.nested_vm import NestedVm
-from .shared.vm_clock_offset import VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_firmware import VmFirmware
-from .shared.vm_ha_priority import VmHaPriority
-from .shared.vm_nic_model import VmNicModel
 
 
 class DeleteVmSnapshot(Struct, kw_only=True, frozen=True, gc=False):

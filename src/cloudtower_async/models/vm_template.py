@@ -3,7 +3,15 @@
 
 from msgspec import Struct
 
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.vm import (
+    VmClockOffset,
+    VmDiskIoPolicy,
+    VmDiskIoRestrictType,
+    VmFirmware,
+    VmNicModel,
+    VmNicType,
+)
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_content_library_vm_template import NestedContentLibraryVmTemplate
 from .shared.nested_cpu import NestedCpu
@@ -11,12 +19,6 @@ from .shared.nested_frozen_disks import NestedFrozenDisks
 from .shared.nested_frozen_vlan import NestedFrozenVlan
 from .shared.nested_label import NestedLabel
 from .shared.nested_template_vpc_nic import NestedTemplateVpcNic
-from .shared.vm_clock_offset import VmClockOffset
-from .shared.vm_disk_io_policy import VmDiskIoPolicy
-from .shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from .shared.vm_firmware import VmFirmware
-from .shared.vm_nic_model import VmNicModel
-from .shared.vm_nic_type import VmNicType
 
 
 class DeleteVmTemplate(Struct, kw_only=True, frozen=True, gc=False):

@@ -4,12 +4,12 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.vm import VmVolumeElfStoragePolicyType
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_iscsi_lun import NestedIscsiLun
 from .shared.nested_label import NestedLabel
 from .shared.nested_vm_disk import NestedVmDisk
-from .shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
 
 
 class DeleteVmVolume(Struct, kw_only=True, frozen=True, gc=False):

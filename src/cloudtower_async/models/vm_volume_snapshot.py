@@ -4,11 +4,11 @@
 from msgspec import Struct
 
 from ..types import OpenEnum
-from .shared.entity_async_status import EntityAsyncStatus
+from .enums.entity import EntityAsyncStatus
+from .enums.vm import VmVolumeElfStoragePolicyType
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_label import NestedLabel
 from .shared.nested_vm_volume import NestedVmVolume
-from .shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
 
 
 class DeleteVmVolumeSnapshot(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,11 +3,13 @@
 
 from msgspec import Struct
 
-from ..shared.backup_execution_method import BackupExecutionMethod
-from ..shared.backup_execution_type import BackupExecutionType
-from ..shared.backup_plan_execution_state import BackupPlanExecutionState
-from ..shared.backup_plan_execution_status import BackupPlanExecutionStatus
-from ..shared.entity_async_status import EntityAsyncStatus
+from ..enums.backup import (
+    BackupExecutionMethod,
+    BackupExecutionType,
+    BackupPlanExecutionState,
+    BackupPlanExecutionStatus,
+)
+from ..enums.entity import EntityAsyncStatus
 from ..shared.nested_backup_plan import NestedBackupPlan
 
 

@@ -3,9 +3,8 @@
 
 from msgspec import Struct
 
-from ..shared.backup_execution_status import BackupExecutionStatus
-from ..shared.backup_restore_execution_mode import BackupRestoreExecutionMode
-from ..shared.entity_async_status import EntityAsyncStatus
+from ..enums.backup import BackupExecutionStatus, BackupRestoreExecutionMode
+from ..enums.entity import EntityAsyncStatus
 from ..shared.nested_backup_restore_execution_network_mapping import (
     NestedBackupRestoreExecutionNetworkMapping,
 )

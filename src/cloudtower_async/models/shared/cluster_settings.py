@@ -3,9 +3,9 @@
 
 from msgspec import Struct
 
+from ..enums.vm import VmVolumeElfStoragePolicyType
 from ..shared.nested_cluster import NestedCluster
 from ..shared.nested_vm_recycle_bin import NestedVmRecycleBin
-from ..shared.vm_volume_elf_storage_policy_type import VmVolumeElfStoragePolicyType
 
 
 class ClusterSettings(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..shared.weekday_type_enum import WeekdayTypeEnum
+from ..enums.weekday import WeekdayTypeEnum
 
 
 class NestedBackupPlanTimePoint(Struct, kw_only=True, frozen=True, gc=False):

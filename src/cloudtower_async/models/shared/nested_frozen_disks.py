@@ -3,9 +3,8 @@
 
 from msgspec import Struct
 
-from ..shared.bus import Bus
-from ..shared.vm_disk_io_restrict_type import VmDiskIoRestrictType
-from ..shared.vm_disk_type import VmDiskType
+from ..enums.bus import Bus
+from ..enums.vm import VmDiskIoRestrictType, VmDiskType
 
 
 class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):

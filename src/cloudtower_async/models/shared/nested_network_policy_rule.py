@@ -3,11 +3,11 @@
 
 from msgspec import Struct
 
+from ..enums.network import NetworkPolicyRuleType
 from ..shared.nested_label import NestedLabel
 from ..shared.nested_network_policy_rule_port import NestedNetworkPolicyRulePort
 from ..shared.nested_network_policy_rule_service import NestedNetworkPolicyRuleService
 from ..shared.nested_security_group import NestedSecurityGroup
-from ..shared.network_policy_rule_type import NetworkPolicyRuleType
 
 
 class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,8 +3,7 @@
 
 from msgspec import Struct
 
-from ..shared.network_policy_rule_alg_protocol import NetworkPolicyRuleAlgProtocol
-from ..shared.network_policy_rule_port_protocol import NetworkPolicyRulePortProtocol
+from ..enums.network import NetworkPolicyRuleAlgProtocol, NetworkPolicyRulePortProtocol
 
 
 class NestedNetworkPolicyRulePort(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..shared.vlan_mode_type import VlanModeType
+from ..enums.vlan import VlanModeType
 
 
 class NestedReplicationNetworkInformation(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..shared.step_unit import StepUnit
+from ..enums.step import StepUnit
 
 
 class NestedStep(Struct, kw_only=True, frozen=True, gc=False):

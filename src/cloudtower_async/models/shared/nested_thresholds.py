@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..shared.severity_enum import SeverityEnum
+from ..enums.severity import SeverityEnum
 
 
 class NestedThresholds(Struct, kw_only=True, frozen=True, gc=False):

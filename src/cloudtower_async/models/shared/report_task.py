@@ -3,8 +3,8 @@
 
 from msgspec import Struct
 
+from ..enums.task import TaskStatus
 from ..shared.nested_report_template import NestedReportTemplate
-from ..shared.task_status import TaskStatus
 
 
 class ReportTask(Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):

@@ -4,11 +4,10 @@
 from typing import Any
 
 from ...types import HoldsSecrets
+from ..enums.task import TaskStatus, TaskType
 from ..shared.nested_cluster import NestedCluster
 from ..shared.nested_step import NestedStep
 from ..shared.nested_user import NestedUser
-from ..shared.task_status import TaskStatus
-from ..shared.task_type import TaskType
 
 
 class Task(HoldsSecrets, kw_only=True, frozen=True, gc=False):

@@ -4,8 +4,7 @@
 from typing import Any
 
 from ...types import HoldsSecrets
-from ..shared.upload_resource_type import UploadResourceType
-from ..shared.upload_task_status import UploadTaskStatus
+from ..enums.upload import UploadResourceType, UploadTaskStatus
 
 
 class UploadTask(

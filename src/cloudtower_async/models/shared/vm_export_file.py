@@ -3,12 +3,12 @@
 
 from msgspec import Struct
 
-from ..shared.entity_async_status import EntityAsyncStatus
+from ..enums.entity import EntityAsyncStatus
+from ..enums.vm import VmExportFileType
 from ..shared.nested_content_library_vm_template import NestedContentLibraryVmTemplate
 from ..shared.nested_vm import NestedVm
 from ..shared.nested_vm_volume import NestedVmVolume
 from ..shared.vm_export_file_file import VmExportFileFile
-from ..shared.vm_export_file_type import VmExportFileType
 
 
 class VmExportFile(

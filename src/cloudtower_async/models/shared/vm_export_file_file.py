@@ -2,7 +2,7 @@
 """Answers of several namespaces."""
 
 from ...types import HoldsSecrets
-from ..shared.vm_export_file_type import VmExportFileType
+from ..enums.vm import VmExportFileType
 
 
 class VmExportFileFile(

@@ -4,6 +4,32 @@
 from ...types import OpenEnum
 
 
+class NetworkPolicyRuleAlgProtocol(OpenEnum):
+    """Since CloudTower 4.4.0."""
+
+    FTP = "FTP"
+    TFTP = "TFTP"
+
+
+class NetworkPolicyRulePortProtocol(OpenEnum):
+    """Since CloudTower 3.0.0."""
+
+    ALG = "ALG"  # since 3.1.0
+    ICMP = "ICMP"
+    IPIP = "IPIP"  # since 3.1.0
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class NetworkPolicyRuleType(OpenEnum):
+    """Since CloudTower 3.0.0."""
+
+    ALL = "ALL"
+    IP_BLOCK = "IP_BLOCK"
+    SECURITY_GROUP = "SECURITY_GROUP"
+    SELECTOR = "SELECTOR"
+
+
 class NetworkType(OpenEnum):
     """Since CloudTower 3.0.0."""
 

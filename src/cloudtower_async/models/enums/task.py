@@ -12,3 +12,14 @@ class TaskStatus(OpenEnum):
     PAUSED = "PAUSED"
     PENDING = "PENDING"
     SUCCESSED = "SUCCESSED"
+
+
+class TaskType(OpenEnum):
+    """Since CloudTower 3.0.0."""
+
+    APPLICATION = "APPLICATION"
+    BACKUP = "BACKUP"
+    HOST_PLUGIN = "HOST_PLUGIN"
+    REPLICATION = "REPLICATION"  # since 3.2.0
+    RESOLVER = "RESOLVER"
+    SFS = "SFS"  # since 4.0.0

@@ -21,3 +21,13 @@ class UploadResourceType(OpenEnum):
     VM_VOLUME_QCOW2 = "VM_VOLUME_QCOW2"
     VM_VOLUME_RAW = "VM_VOLUME_RAW"
     VM_VOLUME_VMDK = "VM_VOLUME_VMDK"  # since 4.6.0
+
+
+class UploadTaskStatus(OpenEnum):
+    """Since CloudTower 3.0.0."""
+
+    FAILED = "FAILED"
+    INITIALIZING = "INITIALIZING"
+    PAUSED = "PAUSED"
+    SUCCESSED = "SUCCESSED"
+    UPLOADING = "UPLOADING"

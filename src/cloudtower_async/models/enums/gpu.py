@@ -10,3 +10,10 @@ class GpuDeviceStatus(OpenEnum):
     NEED_REBOOT = "NEED_REBOOT"
     NOT_READY = "NOT_READY"
     READY = "READY"
+
+
+class GpuDeviceUsage(OpenEnum):
+    """Since CloudTower 3.3.0."""
+
+    PASS_THROUGH = "PASS_THROUGH"
+    VGPU = "VGPU"

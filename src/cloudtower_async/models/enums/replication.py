@@ -4,6 +4,16 @@
 from ...types import OpenEnum
 
 
+class ReplicationPlanPeriod(OpenEnum):
+    """Since CloudTower 4.6.0."""
+
+    DAILY = "DAILY"
+    HOURLY = "HOURLY"
+    MINUTELY = "MINUTELY"
+    MONTHLY = "MONTHLY"
+    WEEKLY = "WEEKLY"
+
+
 class ReplicationPlanType(OpenEnum):
     """Since CloudTower 4.6.0."""
 
