@@ -144,12 +144,12 @@ def _module(
         ("..calls.namespace", "Namespace"),
         ("..calls.operation", "Kind"),
         ("..calls.operation", "Operation"),
-        ("typing", "TYPE_CHECKING"),
+        ("..types", "ContentLanguage"),
+        *emit_inputs.scaffolding(methods),
     }
     imports |= {("..calls.operation", name) for name in ("Auth", "Carries") if name in constants}
     imports |= {("..types", t) for t in ("Connection", "WithTask") if t in "".join(answers)}
     imports |= {("..", p) for p in ("inputs", "models") if f"{p}." in constants}
-    static = {("..types", "ContentLanguage"), *emit_inputs.scaffolding(methods)}
     return "\n".join(
         [
             f'"""`tower.{namespace}`: {wording.counted(len(operations), "operation")}."""',
@@ -157,9 +157,6 @@ def _module(
             "from __future__ import annotations",
             "",
             *writing.import_lines(imports),
-            "",
-            "if TYPE_CHECKING:",
-            *(f"    {line}" for line in writing.import_lines(static)),
             "",
             constants,
             "",
@@ -254,7 +251,7 @@ def _parameter(prop: Property) -> str:
 
 
 def _given(node: Node, listed: str = "Sequence") -> str:
-    return emit_inputs.annotation(node, "inputs.", listed)
+    return emit_inputs.annotation(node, listed=listed)
 
 
 def _answer(api: Api, node: Node) -> str:

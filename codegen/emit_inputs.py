@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 
 from . import corrections, layout, names, wording, writing
@@ -46,6 +46,17 @@ _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
 _ANYTHING = "Mapping[str, object]"
+# At run time there is the filter itself only.
+_NESTED = '''"""Filters inside filters: bounded variants for checkers, whole ones at run time."""
+
+from .. import inputs
+
+
+def __getattr__(name: str) -> object:
+    if not name.endswith(("WhereInput2", "WhereInput3")):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(inputs, name[:-1])
+'''
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
@@ -62,7 +73,8 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     made |= writing.lazy_package(
         "Every shape that an argument has, by its name in the API; loaded at first use.", modules
     )
-    made["nested.py"] = _nested(api, modules)
+    made["nested.py"] = _NESTED
+    made["nested.pyi"] = _nested(api, modules)
     made["older.py"] = _older(history, modules)
     made["newer.py"] = _newer(api, history, modules)
     return made
@@ -110,19 +122,18 @@ def _keys_since(history: History, record: Record) -> dict[str, str]:
     return {since: " ".join(keys) for since, keys in sorted(found.items())}
 
 
-def annotation(node: Node, inside: str = "", listed: str = "Sequence") -> str:
+def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence") -> str:
     """The static type of what a caller may pass for a node.
 
-    `inside` goes before the name of a type, for those who see it from outside; `listed` is what a
-    list is annotated with.
+    `local` are the types that the module defines itself; `listed` is what a list is annotated with.
     """
     match node:
         case Ref(name):
-            return inside + name
+            return name if name in local else f"inputs.{name}"
         case ListOf(Scalar("str")) if listed == "Sequence":
             return "Texts"
         case ListOf(items):
-            return f"{listed}[{annotation(items, inside, listed)}]"
+            return f"{listed}[{annotation(items, local, listed)}]"
         case FreeForm():
             return _ANYTHING
         case Choice(values):
@@ -165,33 +176,26 @@ def _module(
     whole = _taken_apart(api)
     for record in records:
         if record.name not in whole:
-            lines += ["", *_record(history, texts, record), ""]
+            lines += ["", *_record(history, texts, record, wanted), ""]
     hidden = [
         line
         for record in records
         if record.name in whole
-        for line in (*_record(history, Texts({}), record), "")
+        for line in (*_record(history, Texts({}), record, wanted), "")
     ]
     opaque = [
         f'{record.name}: TypeAlias = "{_ANYTHING}"' for record in records if record.name in whole
     ]
     text = "\n".join(lines)
-    static = set(_others(records, modules, module, writing.words("\n".join(lines + hidden))))
-    # Each by its name: what imports the package leads to the session, and so back to here.
-    static |= {
-        ("..models", f"{enum.name} as {enum.name}Member") for enum in enums if enum.name in answered
-    }
     imports = set(scaffolding("\n".join([text, *opaque, *hidden])))
-    if static or opaque:
+    imports |= set(_packages(text, "\n".join(hidden)))
+    if opaque:
         imports.add(("typing", "TYPE_CHECKING"))
     return "\n".join(
         [
             f'"""Arguments of `tower.{module}`."""',
             "",
             *writing.import_lines(imports),
-            "",
-            *(["if TYPE_CHECKING:"] if static else []),
-            *(f"    {line}" for line in writing.import_lines(static)),
             "",
             text,
             *(["if TYPE_CHECKING:"] if opaque else []),
@@ -221,28 +225,31 @@ def _taken_apart(api: Api) -> set[str]:
     return whole - inside - listed
 
 
-def _others(
-    records: list[Record], modules: dict[str, str], module: str, mentioned: set[str]
-) -> Iterator[tuple[str, str]]:
-    """The types of other modules that this one mentions: for checkers, as they form circles."""
-    for record in records:
-        for prop in record.properties:
-            for ref in refs(prop.node):
-                if modules[ref] != module and ref in mentioned:
-                    yield f".{modules[ref]}", ref
-                if f"{ref}2" in mentioned:
-                    yield ".nested", f"{ref}2"
+def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
+    """The packages and modules whose types are mentioned; they load each when it is evaluated.
+
+    An enum of another module leads to `models` at run time. What checkers do not see is used is
+    imported under its own name, as what is exported is.
+    """
+    for module, name in (("..", "inputs"), ("..", "models"), (".", "nested")):
+        mention = re.compile(rf"\b{name}\.[A-Z]")
+        if mention.search(text):
+            yield module, name
+        elif mention.search(hidden) or (name == "models" and "inputs." in text + hidden):
+            yield module, f"{name} as {name}"
 
 
 def _enum(enum: Enum, answered: bool) -> str:
     literal = _literal(enum.values)
     if answered:
-        literal = f'Union[{literal}, "{enum.name}Member"]'
+        literal = f'Union[{literal}, "models.{enum.name}"]'
     return f"{enum.name}: TypeAlias = {literal}"
 
 
-def _record(history: History, texts: Texts, record: Record) -> Iterator[str]:
-    keys = list(_keys(history, record))
+def _record(
+    history: History, texts: Texts, record: Record, local: Collection[str]
+) -> Iterator[str]:
+    keys = list(_keys(history, record, local))
     docstring = f'"""Since CloudTower {history.schema_since(record.within)}."""'
     if is_filter(record.name) or not _fits_a_class(record):
         yield "# fmt: off"
@@ -262,7 +269,9 @@ def _record(history: History, texts: Texts, record: Record) -> Iterator[str]:
             yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
 
 
-def _keys(history: History, record: Record) -> Iterator[tuple[str, str, str]]:
+def _keys(
+    history: History, record: Record, local: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
     """Each key with its annotation and a comment."""
     oldest = history.schema_since(record.within)
     for prop in record.properties:
@@ -271,11 +280,11 @@ def _keys(history: History, record: Record) -> Iterator[tuple[str, str, str]]:
         notes += [f"since {since}"] if since != oldest else []
         notes += ["deprecated"] if prop.deprecated else []
         said = ", ".join(note for note in notes if note)
-        yield prop.wire, _key(prop, _at_depth(prop, 1)), f"  # {said}" if said else ""
+        yield prop.wire, _key(prop, _at_depth(prop, 1, local)), f"  # {said}" if said else ""
 
 
 def _nested(api: Api, modules: dict[str, str]) -> str:
-    """The module of the variants: each after what it refers to, so that none has to wait."""
+    """The stub of the variants: each after what it refers to, so that none has to wait."""
     filters = [
         kind for name in modules if is_filter(name) and isinstance(kind := api.types[name], Record)
     ]
@@ -283,18 +292,8 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
     text = "\n".join(lines)
     imports = set(scaffolding(text))
     imports.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
-    words = writing.words(text)
-    imports |= {(f".{module}", name) for name, module in modules.items() if name in words}
-    return "\n".join(
-        [
-            '"""Filters as they stand in others: what type checkers take them for."""',
-            "",
-            "from typing import TYPE_CHECKING",
-            "",
-            "if TYPE_CHECKING:",
-            *(f"    {line}" for line in [*writing.import_lines(imports), "", "# fmt: off", *lines]),
-        ]
-    )
+    head = [*writing.import_lines(imports), "", "from .. import inputs", "", "# fmt: off"]
+    return "\n".join([*head, *lines])
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
@@ -327,7 +326,7 @@ def _key(prop: Property, kind: str) -> str:
 
 
 def _variant_key(prop: Property, depth: int) -> str:
-    """An annotation without quotes: the module is not run, and what it names comes before it."""
+    """An annotation without quotes: a stub is not run, and what it names comes before it."""
     kind = _or_none(prop, _at_depth(prop, depth))
     return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
 
@@ -336,17 +335,19 @@ def _or_none(prop: Property, kind: str) -> str:
     return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable else kind
 
 
-def _at_depth(prop: Property, depth: int) -> str:
+def _at_depth(prop: Property, depth: int, local: Collection[str] = ()) -> str:
     """The annotation of a property in a filter that stands `depth` deep."""
     inner = _inner(prop)
     if inner is None:
-        return annotation(prop.node)
+        return annotation(prop.node, local)
     if prop.wire in ("AND", "OR", "NOT"):
         # Deeper down nothing may refer to itself: comparing such types takes pyright minutes.
-        below = "" if depth == 1 else None
+        kind = annotation(Ref(inner), local) if depth == 1 else _ANYTHING
     else:
         below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
-    kind = _ANYTHING if below is None else f"{inner}{below}"
+        kind = _ANYTHING if below is None else f"{inner}{below}"
+        if depth == 1:
+            kind = f"nested.{kind}"
     return f"Sequence[{kind}]" if isinstance(prop.node, ListOf) else kind
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from cloudtower_async import inputs
 from cloudtower_async.calls.arg_types import ArgType, arg_type, member, newest_member
+from cloudtower_async.inputs import vm
 from cloudtower_async.types import FileContent
 
 _FILTER = ArgType(dict, record=inputs.VmWhereInput)
@@ -26,8 +27,9 @@ _FILTER = ArgType(dict, record=inputs.VmWhereInput)
         (list[str] | tuple[str, ...] | None, ArgType(list, True, item=ArgType(str))),
         (inputs.VmWhereInput, _FILTER),
         (ForwardRef("VmWhereInput"), _FILTER),
-        (ForwardRef("VmWhereInput2"), _FILTER),
-        (ForwardRef("Sequence[VmWhereInput3]"), ArgType(list, item=_FILTER)),
+        (ForwardRef("nested.VmWhereInput2"), _FILTER),
+        (Required["VmWhereInput"], _FILTER),
+        (ForwardRef("Sequence[nested.VmWhereInput3]"), ArgType(list, item=_FILTER)),
         (
             ForwardRef("Sequence[VmWhereInput] | None"),
             ArgType(list, True, item=_FILTER),
@@ -35,7 +37,7 @@ _FILTER = ArgType(dict, record=inputs.VmWhereInput)
     ],
 )
 def test_an_annotation_is_read_however_it_is_written(annotation: object, expected: ArgType) -> None:
-    assert arg_type(annotation) == expected
+    assert arg_type(annotation, vars(vm)) == expected
 
 
 def test_the_literals_of_an_enum_are_the_choices_of_a_nullable_string() -> None:

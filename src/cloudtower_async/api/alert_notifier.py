@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Literal
 
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, WithTask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Literal
-
-    from ..types import ContentLanguage, Texts
+from ..types import Connection, ContentLanguage, Texts, WithTask
 
 CREATE_ALERT_NOTIFIER = Operation(
     "alert_notifier.create_alert_notifier",

@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..calls.namespace import Namespace
 from ..calls.operation import Auth, Carries, Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 GET_API_VERSION = Operation(
     "api_info.get_api_version",

@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import Connection, ContentLanguage
 
 GET_BACKUP_RESTORE_POINTS = Operation(
     "backup_restore_point.get_backup_restore_points",

@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-from ..types import Connection, WithTask
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage, FileContent
+from ..types import Connection, ContentLanguage, FileContent, WithTask
 
 DELETE_CONTENT_LIBRARY_IMAGE = Operation(
     "content_library_image.delete_content_library_image",

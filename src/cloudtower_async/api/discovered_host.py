@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage, Texts
+from ..types import ContentLanguage, Texts
 
 GET_DISCOVER_HOSTS = Operation(
     "discovered_host.get_discover_hosts",

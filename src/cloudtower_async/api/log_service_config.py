@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 GET_LOG_SERVICE_CONFIGS = Operation(
     "log_service_config.get_log_service_configs",

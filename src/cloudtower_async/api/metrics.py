@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import WithTask
-
-if TYPE_CHECKING:
-    from typing import Literal
-
-    from ..types import ContentLanguage, Texts
+from ..types import ContentLanguage, Texts, WithTask
 
 GET_CLUSTER_METRICS = Operation(
     "metrics.get_cluster_metrics",

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, WithTask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..types import ContentLanguage
+from ..types import Connection, ContentLanguage, WithTask
 
 CREATE_NETWORK_POLICY_RULE_SERVICE = Operation(
     "network_policy_rule_service.create_network_policy_rule_service",

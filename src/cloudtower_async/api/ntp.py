@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 GET_NTP_SERVICE_URL = Operation(
     "ntp.get_ntp_service_url",

@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import WithTask
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage, WithTask
 
 CLEAR_SYSTEM_SERVICE_ALERT_NOTIFICATION_CONFIG = Operation(
     "observability.clear_system_service_alert_notification_config",

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage, FileContent
+from ..types import ContentLanguage, FileContent
 
 GET_EXPORT_FILE_DOWNLOAD_LINKS = Operation(
     "ovf.get_export_file_download_links",

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 GET_PCI_DEVICES = Operation(
     "pci_device.get_pci_devices",

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Auth, Carries, Kind, Operation
-
-if TYPE_CHECKING:
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 GET_RESOURCE_CHANGES = Operation(
     "resource_change.get_resource_changes",

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from .. import inputs
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..types import ContentLanguage
+from ..types import ContentLanguage
 
 EXPORT_CSV = Operation(
     "table_reporter.export_csv",

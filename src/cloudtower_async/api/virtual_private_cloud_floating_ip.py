@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, WithTask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..types import ContentLanguage, Texts
+from ..types import Connection, ContentLanguage, Texts, WithTask
 
 BATCH_CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS = Operation(
     "virtual_private_cloud_floating_ip.batch_create_virtual_private_cloud_floating_ips",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import keyword
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import (
@@ -33,7 +34,6 @@ Record: TypeAlias = Any
 """A TypedDict: no static type describes `__required_keys__` and its other attributes."""
 
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
-_VARIANT = re.compile(r"(?<=WhereInput)[23]$")  # of a filter: for type checkers only
 _SIMPLE = (str, int, float, bool, object)
 _LISTS = (list, tuple, set, frozenset, Sequence)
 # Filters that are sent as JSON in a string; the schema calls them strings.
@@ -106,8 +106,10 @@ def newest_member(record: Record, key: str) -> ArgType | None:
     if annotation is None:
         return None
     if name := _AS_TEXT.get((record.__name__, key)):
-        return ArgType(str, record=_Names()[name])
-    found = arg_type(annotation)
+        from .. import inputs  # nothing generated is loaded before it is needed
+
+        return ArgType(str, record=getattr(inputs, name))
+    found = arg_type(annotation, vars(sys.modules[record.__module__]))
     return _as_date(found) if _is_date(record, key) else found
 
 
@@ -140,13 +142,14 @@ def key_since(record: Record, key: str) -> str | None:
     return next((since for since, keys in versions.items() if key in keys.split()), None)
 
 
-def arg_type(annotation: object) -> ArgType:
-    """Return the type that an annotation of a TypedDict describes."""
+def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType:
+    """Return the type that an annotation of a TypedDict describes.
+
+    `names` are those of the module that the annotation is in; None: it holds no text.
+    """
     if isinstance(annotation, ForwardRef):
-        annotation = annotation.__forward_arg__
-    if isinstance(annotation, str):
         # The text is generated code: what an import of the names would evaluate, too.
-        return arg_type(eval(annotation, {}, _Names()))  # noqa: S307
+        annotation = eval(annotation.__forward_arg__, names or {})  # noqa: S307
     if annotation == FileContent:
         return ArgType(bytes)
     if isinstance(annotation, type) and annotation in _SIMPLE:
@@ -156,27 +159,16 @@ def arg_type(annotation: object) -> ArgType:
     parts = get_args(annotation)
     origin = get_origin(annotation)
     if origin is Required:
-        return arg_type(parts[0])
+        return arg_type(parts[0], names)
     if origin is Mapping:
         return ArgType(dict)
     if origin is Literal:
         return ArgType(str, choices=frozenset(parts))
     if origin in _LISTS:
-        return ArgType(list, item=arg_type(parts[0]))
+        return ArgType(list, item=arg_type(parts[0], names))
     # The first member of a union is enough: JSON has one kind of list, and the literals of an
     # enum come before its class.
-    return replace(arg_type(parts[0]), nullable=type(None) in parts)
-
-
-class _Names(dict[str, Any]):
-    """Names in annotations, each loaded when it is first used."""
-
-    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - a TypedDict, or literals of an enum
-        from .. import inputs  # importing the session must load nothing generated
-
-        if name == "Sequence":
-            return Sequence
-        return getattr(inputs, _VARIANT.sub("", name))
+    return replace(arg_type(parts[0], names), nullable=type(None) in parts)
 
 
 def place(path: str) -> str:

@@ -5,16 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        AlertRuleWhereInput2,
-        AlertWhereInput2,
-        ClusterWhereInput2,
-        DiskWhereInput2,
-        HostWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 AlertOrderByInput: TypeAlias = Literal[
     "cause_ASC",
@@ -56,13 +47,13 @@ AlertWhereInput = TypedDict("AlertWhereInput", {
     "AND": "Sequence[AlertWhereInput] | None",
     "NOT": "Sequence[AlertWhereInput] | None",
     "OR": "Sequence[AlertWhereInput] | None",
-    "alert_rule": "AlertRuleWhereInput2 | None",
+    "alert_rule": "nested.AlertRuleWhereInput2 | None",
     "cause": MaybeStr, "cause_contains": MaybeStr, "cause_ends_with": MaybeStr, "cause_gt": MaybeStr, "cause_gte": MaybeStr, "cause_in": MaybeTexts, "cause_lt": MaybeStr, "cause_lte": MaybeStr, "cause_not": MaybeStr, "cause_not_contains": MaybeStr, "cause_not_ends_with": MaybeStr, "cause_not_in": MaybeTexts, "cause_not_starts_with": MaybeStr, "cause_starts_with": MaybeStr,
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "create_time": MaybeStr, "create_time_gt": MaybeStr, "create_time_gte": MaybeStr, "create_time_in": MaybeTexts, "create_time_lt": MaybeStr, "create_time_lte": MaybeStr, "create_time_not": MaybeStr, "create_time_not_in": MaybeTexts,
-    "disk": "DiskWhereInput2 | None",
+    "disk": "nested.DiskWhereInput2 | None",
     "ended": MaybeBool, "ended_not": MaybeBool,
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "impact": MaybeStr, "impact_contains": MaybeStr, "impact_ends_with": MaybeStr, "impact_gt": MaybeStr, "impact_gte": MaybeStr, "impact_in": MaybeTexts, "impact_lt": MaybeStr, "impact_lte": MaybeStr, "impact_not": MaybeStr, "impact_not_contains": MaybeStr, "impact_not_ends_with": MaybeStr, "impact_not_in": MaybeTexts, "impact_not_starts_with": MaybeStr, "impact_starts_with": MaybeStr,
     "local_create_time": MaybeStr, "local_create_time_gt": MaybeStr, "local_create_time_gte": MaybeStr, "local_create_time_in": MaybeTexts, "local_create_time_lt": MaybeStr, "local_create_time_lte": MaybeStr, "local_create_time_not": MaybeStr, "local_create_time_not_in": MaybeTexts,
@@ -75,7 +66,7 @@ AlertWhereInput = TypedDict("AlertWhereInput", {
     "solution": MaybeStr, "solution_contains": MaybeStr, "solution_ends_with": MaybeStr, "solution_gt": MaybeStr, "solution_gte": MaybeStr, "solution_in": MaybeTexts, "solution_lt": MaybeStr, "solution_lte": MaybeStr, "solution_not": MaybeStr, "solution_not_contains": MaybeStr, "solution_not_ends_with": MaybeStr, "solution_not_in": MaybeTexts, "solution_not_starts_with": MaybeStr, "solution_starts_with": MaybeStr,
     "threshold": MaybeFloat, "threshold_gt": MaybeFloat, "threshold_gte": MaybeFloat, "threshold_in": MaybeFloats, "threshold_lt": MaybeFloat, "threshold_lte": MaybeFloat, "threshold_not": MaybeFloat, "threshold_not_in": MaybeFloats,
     "value": MaybeFloat, "value_gt": MaybeFloat, "value_gte": MaybeFloat, "value_in": MaybeFloats, "value_lt": MaybeFloat, "value_lte": MaybeFloat, "value_not": MaybeFloat, "value_not_in": MaybeFloats,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -96,7 +87,7 @@ class GetAlertsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "AlertWhereInput2 | None"
+    where: "nested.AlertWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -114,9 +105,9 @@ else:
         last: MaybeInt
         orderBy: "AlertOrderByInput | None"
         skip: MaybeInt
-        where: "AlertWhereInput2 | None"
+        where: "nested.AlertWhereInput2 | None"
 
     class ResolveAlertParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["AlertWhereInput2"]
+        where: Required["nested.AlertWhereInput2"]

@@ -4,13 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import NotifierLanguageCode as NotifierLanguageCodeMember
-    from ..models import NotifierSecurityMode as NotifierSecurityModeMember
-    from .common import EntityAsyncStatus
-    from .nested import AlertNotifierWhereInput2, ClusterWhereInput2, SmtpServerWhereInput2
+from . import nested
 
 AlertNotifierOrderByInput: TypeAlias = Literal[
     "disabled_ASC",
@@ -34,16 +30,16 @@ AlertNotifierOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-NotifierLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "NotifierLanguageCodeMember"]
+NotifierLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.NotifierLanguageCode"]
 NotifierSecurityMode: TypeAlias = Union[
-    Literal["SSL", "STARTTLS", "UNSPECIFIED"], "NotifierSecurityModeMember"
+    Literal["SSL", "STARTTLS", "UNSPECIFIED"], "models.NotifierSecurityMode"
 ]
 
 
 class AlertNotifierCreationParams(TypedDict, total=False):
     """Since CloudTower 3.1.0."""
 
-    clusters: Required["ClusterWhereInput2"]
+    clusters: Required["nested.ClusterWhereInput2"]
     """Filter of the clusters whose alerts are e-mailed."""
     disabled: Required[bool]
     """True to send no e-mails for now."""
@@ -66,15 +62,15 @@ AlertNotifierWhereInput = TypedDict("AlertNotifierWhereInput", {
     "AND": "Sequence[AlertNotifierWhereInput] | None",
     "NOT": "Sequence[AlertNotifierWhereInput] | None",
     "OR": "Sequence[AlertNotifierWhereInput] | None",
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "disabled": MaybeBool, "disabled_not": MaybeBool,
     "email_from": MaybeStr, "email_from_contains": MaybeStr, "email_from_ends_with": MaybeStr, "email_from_gt": MaybeStr, "email_from_gte": MaybeStr, "email_from_in": MaybeTexts, "email_from_lt": MaybeStr, "email_from_lte": MaybeStr, "email_from_not": MaybeStr, "email_from_not_contains": MaybeStr, "email_from_not_ends_with": MaybeStr, "email_from_not_in": MaybeTexts, "email_from_not_starts_with": MaybeStr, "email_from_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "language_code": "NotifierLanguageCode | None", "language_code_in": "Sequence[NotifierLanguageCode] | None", "language_code_not": "NotifierLanguageCode | None", "language_code_not_in": "Sequence[NotifierLanguageCode] | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "security_mode": "NotifierSecurityMode | None", "security_mode_in": "Sequence[NotifierSecurityMode] | None", "security_mode_not": "NotifierSecurityMode | None", "security_mode_not_in": "Sequence[NotifierSecurityMode] | None",
-    "smtp_server_config": "SmtpServerWhereInput2 | None",  # since 3.1.0
+    "smtp_server_config": "nested.SmtpServerWhereInput2 | None",  # since 3.1.0
     "smtp_server_host": MaybeStr, "smtp_server_host_contains": MaybeStr, "smtp_server_host_ends_with": MaybeStr, "smtp_server_host_gt": MaybeStr, "smtp_server_host_gte": MaybeStr, "smtp_server_host_in": MaybeTexts, "smtp_server_host_lt": MaybeStr, "smtp_server_host_lte": MaybeStr, "smtp_server_host_not": MaybeStr, "smtp_server_host_not_contains": MaybeStr, "smtp_server_host_not_ends_with": MaybeStr, "smtp_server_host_not_in": MaybeTexts, "smtp_server_host_not_starts_with": MaybeStr, "smtp_server_host_starts_with": MaybeStr,
     "smtp_server_port": MaybeInt, "smtp_server_port_gt": MaybeInt, "smtp_server_port_gte": MaybeInt, "smtp_server_port_in": MaybeInts, "smtp_server_port_lt": MaybeInt, "smtp_server_port_lte": MaybeInt, "smtp_server_port_not": MaybeInt, "smtp_server_port_not_in": MaybeInts,
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
@@ -100,12 +96,12 @@ else:
         name: str
         notice_severities: Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]
         smtp_server_id: str
-        where: Required["AlertNotifierWhereInput2"]
+        where: Required["nested.AlertNotifierWhereInput2"]
 
     class AlertNotifierUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        clusters: "ClusterWhereInput2"  # since 3.1.0
+        clusters: "nested.ClusterWhereInput2"  # since 3.1.0
         disabled: bool
         email_from: str
         email_tos: Texts
@@ -118,7 +114,7 @@ else:
     class DeleteAlertNotifierParams(TypedDict, total=False):
         """Since CloudTower 3.1.0."""
 
-        where: Required["AlertNotifierWhereInput2"]
+        where: Required["nested.AlertNotifierWhereInput2"]
 
     class GetAlertNotifiersConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -129,7 +125,7 @@ else:
         last: MaybeInt
         orderBy: "AlertNotifierOrderByInput | None"
         skip: MaybeInt
-        where: "AlertNotifierWhereInput2 | None"
+        where: "nested.AlertNotifierWhereInput2 | None"
 
     class GetAlertNotifiersRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -140,4 +136,4 @@ else:
         last: MaybeInt
         orderBy: "AlertNotifierOrderByInput | None"
         skip: MaybeInt
-        where: "AlertNotifierWhereInput2 | None"
+        where: "nested.AlertNotifierWhereInput2 | None"

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import AlertRuleObject as AlertRuleObjectMember
-    from ..models import AlertRuleUnit as AlertRuleUnitMember
-    from .nested import AlertRuleWhereInput2, ClusterWhereInput2, GlobalAlertRuleWhereInput2
+from . import nested
 
 AlertRuleObject: TypeAlias = Union[
     Literal[
@@ -41,7 +38,7 @@ AlertRuleObject: TypeAlias = Union[
         "WITNESS_NETWORK",
         "ZBS_ZONE",
     ],
-    "AlertRuleObjectMember",
+    "models.AlertRuleObject",
 ]
 AlertRuleOrderByInput: TypeAlias = Literal[
     "customized_ASC",
@@ -69,7 +66,7 @@ AlertRuleUnit: TypeAlias = Union[
         "SECOND",
         "UNIT_UNSPECIFIED",
     ],
-    "AlertRuleUnitMember",
+    "models.AlertRuleUnit",
 ]
 
 # fmt: off
@@ -77,10 +74,10 @@ AlertRuleWhereInput = TypedDict("AlertRuleWhereInput", {
     "AND": "Sequence[AlertRuleWhereInput] | None",
     "NOT": "Sequence[AlertRuleWhereInput] | None",
     "OR": "Sequence[AlertRuleWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "customized": MaybeBool, "customized_not": MaybeBool,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
-    "global_alert_rule": "GlobalAlertRuleWhereInput2 | None",
+    "global_alert_rule": "nested.GlobalAlertRuleWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
 }, total=False)
@@ -101,7 +98,7 @@ else:
         last: MaybeInt
         orderBy: "AlertRuleOrderByInput | None"
         skip: MaybeInt
-        where: "AlertRuleWhereInput2 | None"
+        where: "nested.AlertRuleWhereInput2 | None"
 
     class GetAlertRulesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -112,4 +109,4 @@ else:
         last: MaybeInt
         orderBy: "AlertRuleOrderByInput | None"
         skip: MaybeInt
-        where: "AlertRuleWhereInput2 | None"
+        where: "nested.AlertRuleWhereInput2 | None"

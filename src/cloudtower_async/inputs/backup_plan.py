@@ -4,36 +4,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import BackupPlanDelayOption as BackupPlanDelayOptionMember
-    from ..models import BackupPlanDeleteStrategy as BackupPlanDeleteStrategyMember
-    from ..models import BackupPlanKeepPolicy as BackupPlanKeepPolicyMember
-    from ..models import BackupPlanPeriod as BackupPlanPeriodMember
-    from ..models import BackupPlanPhase as BackupPlanPhaseMember
-    from ..models import BackupPlanStatus as BackupPlanStatusMember
-    from ..models import WeekdayTypeEnum as WeekdayTypeEnumMember
-    from .backup_plan_execution import BackupPlanExecutionStatus
-    from .common import BackupExecutionType, ConsistentType, EntityAsyncStatus
-    from .nested import (
-        BackupPlanExecutionWhereInput2,
-        BackupPlanWhereInput2,
-        BackupRestorePointWhereInput2,
-        BackupServiceWhereInput2,
-        BackupStoreRepositoryWhereInput2,
-        VmWhereInput2,
-    )
-    from .vm_nic import VmNicType
+from . import nested
 
 BackupPlanDelayOption: TypeAlias = Union[
-    Literal["KEEP_GO_ON", "STOP_BACKUP"], "BackupPlanDelayOptionMember"
+    Literal["KEEP_GO_ON", "STOP_BACKUP"], "models.BackupPlanDelayOption"
 ]
 BackupPlanDeleteStrategy: TypeAlias = Union[
-    Literal["DELETE_RESTORE_POINT", "KEEP_RESTORE_POINT"], "BackupPlanDeleteStrategyMember"
+    Literal["DELETE_RESTORE_POINT", "KEEP_RESTORE_POINT"], "models.BackupPlanDeleteStrategy"
 ]
 BackupPlanKeepPolicy: TypeAlias = Union[
-    Literal["COUNT", "FOREVER", "TIME"], "BackupPlanKeepPolicyMember"
+    Literal["COUNT", "FOREVER", "TIME"], "models.BackupPlanKeepPolicy"
 ]
 BackupPlanOrderByInput: TypeAlias = Literal[
     "backup_delay_option_ASC",
@@ -118,17 +100,17 @@ BackupPlanOrderByInput: TypeAlias = Literal[
     "window_start_DESC",
 ]
 BackupPlanPeriod: TypeAlias = Union[
-    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY", "YEARLY"], "BackupPlanPeriodMember"
+    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY", "YEARLY"], "models.BackupPlanPeriod"
 ]
 BackupPlanPhase: TypeAlias = Union[
     Literal["INVALID", "PAUSED", "SCHEDULING", "STOPPED", "VALIDATING", "WAITING_SCHEDULE"],
-    "BackupPlanPhaseMember",
+    "models.BackupPlanPhase",
 ]
 BackupPlanStatus: TypeAlias = Union[
-    Literal["PAUSED", "STOPPED", "WORKING"], "BackupPlanStatusMember"
+    Literal["PAUSED", "STOPPED", "WORKING"], "models.BackupPlanStatus"
 ]
 WeekdayTypeEnum: TypeAlias = Union[
-    Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"], "WeekdayTypeEnumMember"
+    Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"], "models.WeekdayTypeEnum"
 ]
 
 
@@ -167,9 +149,9 @@ class BackupPlanCreationParams(TypedDict, total=False):
     """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: Required[str]
     """Name of the new backup plan."""
-    snapshot_consistent_type: Required["ConsistentType"]
+    snapshot_consistent_type: Required["inputs.ConsistentType"]
     """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
-    vms: Required["VmWhereInput2"]
+    vms: Required["nested.VmWhereInput2"]
     """Filter for the VMs to back up."""
     window_end: str
     """End of the time window."""
@@ -187,7 +169,7 @@ class BackupPlanDeletionParamsData(TypedDict, total=False):
 class BackupPlanExecuteParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
-    type: Required["BackupExecutionType"]
+    type: Required["inputs.BackupExecutionType"]
     """Kind of backup to run: `FULL` or `INCREMENTAL`."""
 
 
@@ -239,9 +221,9 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
     name: str
     """New name of the backup plan."""
-    snapshot_consistent_type: "ConsistentType"
+    snapshot_consistent_type: "inputs.ConsistentType"
     """Consistency of the snapshot: `CRASH_CONSISTENT` or `FILE_SYSTEM_CONSISTENT` (needs running VM tools)."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs to back up."""
     window_end: str
     """End of the time window."""
@@ -255,11 +237,11 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "NOT": "Sequence[BackupPlanWhereInput] | None",
     "OR": "Sequence[BackupPlanWhereInput] | None",
     "backup_delay_option": "BackupPlanDelayOption | None", "backup_delay_option_in": "Sequence[BackupPlanDelayOption] | None", "backup_delay_option_not": "BackupPlanDelayOption | None", "backup_delay_option_not_in": "Sequence[BackupPlanDelayOption] | None",  # since 4.5.0
-    "backup_plan_executions_every": "BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_none": "BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_some": "BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
+    "backup_plan_executions_every": "nested.BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_none": "nested.BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_some": "nested.BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
     "backup_restore_point_count": MaybeInt, "backup_restore_point_count_gt": MaybeInt, "backup_restore_point_count_gte": MaybeInt, "backup_restore_point_count_in": MaybeInts, "backup_restore_point_count_lt": MaybeInt, "backup_restore_point_count_lte": MaybeInt, "backup_restore_point_count_not": MaybeInt, "backup_restore_point_count_not_in": MaybeInts,  # since 4.5.0
-    "backup_restore_points_every": "BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "BackupRestorePointWhereInput2 | None",  # since 4.5.0
-    "backup_service": "BackupServiceWhereInput2 | None",
-    "backup_store_repository": "BackupStoreRepositoryWhereInput2 | None",
+    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2 | None",  # since 4.5.0
+    "backup_service": "nested.BackupServiceWhereInput2 | None",
+    "backup_store_repository": "nested.BackupStoreRepositoryWhereInput2 | None",
     "backup_total_size": MaybeInt, "backup_total_size_gt": MaybeInt, "backup_total_size_gte": MaybeInt, "backup_total_size_in": MaybeInts, "backup_total_size_lt": MaybeInt, "backup_total_size_lte": MaybeInt, "backup_total_size_not": MaybeInt, "backup_total_size_not_in": MaybeInts,  # since 4.5.0
     "compression": MaybeBool, "compression_not": MaybeBool,
     "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
@@ -267,7 +249,7 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "delete_strategy": "BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None", "delete_strategy_not": "BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",  # since 4.5.0
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "enable_window": MaybeBool, "enable_window_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "full_interval": MaybeInt, "full_interval_gt": MaybeInt, "full_interval_gte": MaybeInt, "full_interval_in": MaybeInts, "full_interval_lt": MaybeInt, "full_interval_lte": MaybeInt, "full_interval_not": MaybeInt, "full_interval_not_in": MaybeInts,
     "full_period": "BackupPlanPeriod | None", "full_period_in": "Sequence[BackupPlanPeriod] | None", "full_period_not": "BackupPlanPeriod | None", "full_period_not_in": "Sequence[BackupPlanPeriod] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -275,15 +257,15 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "incremental_period": "BackupPlanPeriod | None", "incremental_period_in": "Sequence[BackupPlanPeriod] | None", "incremental_period_not": "BackupPlanPeriod | None", "incremental_period_not_in": "Sequence[BackupPlanPeriod] | None",
     "keep_policy": "BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[BackupPlanKeepPolicy] | None", "keep_policy_not": "BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[BackupPlanKeepPolicy] | None",
     "keep_policy_value": MaybeInt, "keep_policy_value_gt": MaybeInt, "keep_policy_value_gte": MaybeInt, "keep_policy_value_in": MaybeInts, "keep_policy_value_lt": MaybeInt, "keep_policy_value_lte": MaybeInt, "keep_policy_value_not": MaybeInt, "keep_policy_value_not_in": MaybeInts,
-    "last_execute_status": "BackupPlanExecutionStatus | None", "last_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_status": "inputs.BackupPlanExecutionStatus | None", "last_execute_status_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_execute_status_message": MaybeStr, "last_execute_status_message_contains": MaybeStr, "last_execute_status_message_ends_with": MaybeStr, "last_execute_status_message_gt": MaybeStr, "last_execute_status_message_gte": MaybeStr, "last_execute_status_message_in": MaybeTexts, "last_execute_status_message_lt": MaybeStr, "last_execute_status_message_lte": MaybeStr, "last_execute_status_message_not": MaybeStr, "last_execute_status_message_not_contains": MaybeStr, "last_execute_status_message_not_ends_with": MaybeStr, "last_execute_status_message_not_in": MaybeTexts, "last_execute_status_message_not_starts_with": MaybeStr, "last_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
-    "last_execute_status_not": "BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_execute_success_job_count": MaybeInt, "last_execute_success_job_count_gt": MaybeInt, "last_execute_success_job_count_gte": MaybeInt, "last_execute_success_job_count_in": MaybeInts, "last_execute_success_job_count_lt": MaybeInt, "last_execute_success_job_count_lte": MaybeInt, "last_execute_success_job_count_not": MaybeInt, "last_execute_success_job_count_not_in": MaybeInts,
     "last_execute_total_job_count": MaybeInt, "last_execute_total_job_count_gt": MaybeInt, "last_execute_total_job_count_gte": MaybeInt, "last_execute_total_job_count_in": MaybeInts, "last_execute_total_job_count_lt": MaybeInt, "last_execute_total_job_count_lte": MaybeInt, "last_execute_total_job_count_not": MaybeInt, "last_execute_total_job_count_not_in": MaybeInts,
     "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
-    "last_manual_execute_status": "BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_status": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_status_message": MaybeStr, "last_manual_execute_status_message_contains": MaybeStr, "last_manual_execute_status_message_ends_with": MaybeStr, "last_manual_execute_status_message_gt": MaybeStr, "last_manual_execute_status_message_gte": MaybeStr, "last_manual_execute_status_message_in": MaybeTexts, "last_manual_execute_status_message_lt": MaybeStr, "last_manual_execute_status_message_lte": MaybeStr, "last_manual_execute_status_message_not": MaybeStr, "last_manual_execute_status_message_not_contains": MaybeStr, "last_manual_execute_status_message_not_ends_with": MaybeStr, "last_manual_execute_status_message_not_in": MaybeTexts, "last_manual_execute_status_message_not_starts_with": MaybeStr, "last_manual_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
-    "last_manual_execute_status_not": "BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_success_job_count": MaybeInt, "last_manual_execute_success_job_count_gt": MaybeInt, "last_manual_execute_success_job_count_gte": MaybeInt, "last_manual_execute_success_job_count_in": MaybeInts, "last_manual_execute_success_job_count_lt": MaybeInt, "last_manual_execute_success_job_count_lte": MaybeInt, "last_manual_execute_success_job_count_not": MaybeInt, "last_manual_execute_success_job_count_not_in": MaybeInts,
     "last_manual_execute_total_job_count": MaybeInt, "last_manual_execute_total_job_count_gt": MaybeInt, "last_manual_execute_total_job_count_gte": MaybeInt, "last_manual_execute_total_job_count_in": MaybeInts, "last_manual_execute_total_job_count_lt": MaybeInt, "last_manual_execute_total_job_count_lte": MaybeInt, "last_manual_execute_total_job_count_not": MaybeInt, "last_manual_execute_total_job_count_not_in": MaybeInts,
     "last_manual_executed_at": MaybeStr, "last_manual_executed_at_gt": MaybeStr, "last_manual_executed_at_gte": MaybeStr, "last_manual_executed_at_in": MaybeTexts, "last_manual_executed_at_lt": MaybeStr, "last_manual_executed_at_lte": MaybeStr, "last_manual_executed_at_not": MaybeStr, "last_manual_executed_at_not_in": MaybeTexts,
@@ -292,11 +274,11 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "next_execute_time": MaybeStr, "next_execute_time_gt": MaybeStr, "next_execute_time_gte": MaybeStr, "next_execute_time_in": MaybeTexts, "next_execute_time_lt": MaybeStr, "next_execute_time_lte": MaybeStr, "next_execute_time_not": MaybeStr, "next_execute_time_not_in": MaybeTexts,
     "phase": "BackupPlanPhase | None", "phase_in": "Sequence[BackupPlanPhase] | None", "phase_not": "BackupPlanPhase | None", "phase_not_in": "Sequence[BackupPlanPhase] | None",  # since 4.5.0
     "physical_size": MaybeInt, "physical_size_gt": MaybeInt, "physical_size_gte": MaybeInt, "physical_size_in": MaybeInts, "physical_size_lt": MaybeInt, "physical_size_lte": MaybeInt, "physical_size_not": MaybeInt, "physical_size_not_in": MaybeInts,
-    "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
+    "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
     "status": "BackupPlanStatus | None", "status_in": "Sequence[BackupPlanStatus] | None", "status_not": "BackupPlanStatus | None", "status_not_in": "Sequence[BackupPlanStatus] | None",
     "valid_size_of_backup_object": MaybeInt, "valid_size_of_backup_object_gt": MaybeInt, "valid_size_of_backup_object_gte": MaybeInt, "valid_size_of_backup_object_in": MaybeInts, "valid_size_of_backup_object_lt": MaybeInt, "valid_size_of_backup_object_lte": MaybeInt, "valid_size_of_backup_object_not": MaybeInt, "valid_size_of_backup_object_not_in": MaybeInts,
     "valid_size_of_restore_point": MaybeInt, "valid_size_of_restore_point_gt": MaybeInt, "valid_size_of_restore_point_gte": MaybeInt, "valid_size_of_restore_point_in": MaybeInts, "valid_size_of_restore_point_lt": MaybeInt, "valid_size_of_restore_point_lte": MaybeInt, "valid_size_of_restore_point_not": MaybeInt, "valid_size_of_restore_point_not_in": MaybeInts,  # since 4.5.0
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",  # since 4.5.0
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",  # since 4.5.0
     "window_end": MaybeStr, "window_end_contains": MaybeStr, "window_end_ends_with": MaybeStr, "window_end_gt": MaybeStr, "window_end_gte": MaybeStr, "window_end_in": MaybeTexts, "window_end_lt": MaybeStr, "window_end_lte": MaybeStr, "window_end_not": MaybeStr, "window_end_not_contains": MaybeStr, "window_end_not_ends_with": MaybeStr, "window_end_not_in": MaybeTexts, "window_end_not_starts_with": MaybeStr, "window_end_starts_with": MaybeStr,
     "window_start": MaybeStr, "window_start_contains": MaybeStr, "window_start_ends_with": MaybeStr, "window_start_gt": MaybeStr, "window_start_gte": MaybeStr, "window_start_in": MaybeTexts, "window_start_lt": MaybeStr, "window_start_lte": MaybeStr, "window_start_not": MaybeStr, "window_start_not_contains": MaybeStr, "window_start_not_ends_with": MaybeStr, "window_start_not_in": MaybeTexts, "window_start_not_starts_with": MaybeStr, "window_start_starts_with": MaybeStr,
 }, total=False)
@@ -307,7 +289,7 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
 # fmt: off
 BackupRestoreExecutionNetworkInformation = TypedDict("BackupRestoreExecutionNetworkInformation", {
     "__typename": Literal['BackupRestoreExecutionNetworkInformation'],
-    "type": "VmNicType | None",
+    "type": "inputs.VmNicType | None",
     "vlan_local_id": MaybeStr,
     "vpc_local_id": MaybeStr,
     "vpc_subnet_local_id": MaybeStr,
@@ -377,46 +359,46 @@ else:
         """Since CloudTower 4.4.0."""
 
         data: Required["BackupPlanDeletionParamsData"]
-        where: Required["BackupPlanWhereInput2"]
+        where: Required["nested.BackupPlanWhereInput2"]
 
     class BackupPlanExecuteParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
         data: Required["BackupPlanExecuteParamsData"]
-        where: Required["BackupPlanWhereInput2"]
+        where: Required["nested.BackupPlanWhereInput2"]
 
     class BackupPlanResumeParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
-        where: Required["BackupPlanWhereInput2"]
+        where: Required["nested.BackupPlanWhereInput2"]
 
     class BackupPlanSuspendParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
-        where: Required["BackupPlanWhereInput2"]
+        where: Required["nested.BackupPlanWhereInput2"]
 
     class BackupPlanUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
         data: Required["BackupPlanUpdationParamsData"]
-        where: Required["BackupPlanWhereInput2"]
+        where: Required["nested.BackupPlanWhereInput2"]
 
     class BackupRestorePointDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
-        where: Required["BackupRestorePointWhereInput2"]
+        where: Required["nested.BackupRestorePointWhereInput2"]
 
     class BackupRestorePointRebuildParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
         data: Required["BackupRestorePointRebuildParamsData"]
-        where: Required["BackupRestorePointWhereInput2"]
+        where: Required["nested.BackupRestorePointWhereInput2"]
 
     class BackupRestorePointRestoreInPlaceParams(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
 
         data: Required["BackupRestorePointRestoreInPlaceParamsData"]
-        where: Required["BackupRestorePointWhereInput2"]
+        where: Required["nested.BackupRestorePointWhereInput2"]
 
     class GetBackupPlansConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -427,7 +409,7 @@ else:
         last: MaybeInt
         orderBy: "BackupPlanOrderByInput | None"
         skip: MaybeInt
-        where: "BackupPlanWhereInput2 | None"
+        where: "nested.BackupPlanWhereInput2 | None"
 
     class GetBackupPlansRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -438,7 +420,7 @@ else:
         last: MaybeInt
         orderBy: "BackupPlanOrderByInput | None"
         skip: MaybeInt
-        where: "BackupPlanWhereInput2 | None"
+        where: "nested.BackupPlanWhereInput2 | None"
 
     class GetBackupRestorePointMetadataRequestBody(TypedDict, total=False):
         """Since CloudTower 4.5.0."""

@@ -4,13 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import BackupPlanExecutionState as BackupPlanExecutionStateMember
-    from ..models import BackupPlanExecutionStatus as BackupPlanExecutionStatusMember
-    from .common import BackupExecutionMethod, BackupExecutionType, EntityAsyncStatus
-    from .nested import BackupPlanExecutionWhereInput2, BackupPlanWhereInput2
+from . import nested
 
 BackupPlanExecutionOrderByInput: TypeAlias = Literal[
     "deletable_flag_marked_ASC",
@@ -42,7 +38,7 @@ BackupPlanExecutionOrderByInput: TypeAlias = Literal[
 ]
 BackupPlanExecutionState: TypeAlias = Union[
     Literal["FAILED", "PARTLY_FAILED", "PAUSED", "PAUSING", "RUNNING", "STARTING", "SUCCEED"],
-    "BackupPlanExecutionStateMember",
+    "models.BackupPlanExecutionState",
 ]
 BackupPlanExecutionStatus: TypeAlias = Union[
     Literal[
@@ -54,7 +50,7 @@ BackupPlanExecutionStatus: TypeAlias = Union[
         "SUCCESS",
         "WAITING_EXECUTE",
     ],
-    "BackupPlanExecutionStatusMember",
+    "models.BackupPlanExecutionStatus",
 ]
 
 # fmt: off
@@ -62,20 +58,20 @@ BackupPlanExecutionWhereInput = TypedDict("BackupPlanExecutionWhereInput", {
     "AND": "Sequence[BackupPlanExecutionWhereInput] | None",
     "NOT": "Sequence[BackupPlanExecutionWhereInput] | None",
     "OR": "Sequence[BackupPlanExecutionWhereInput] | None",
-    "backup_plan": "BackupPlanWhereInput2 | None",
+    "backup_plan": "nested.BackupPlanWhereInput2 | None",
     "deletable_flag_marked": MaybeBool, "deletable_flag_marked_not": MaybeBool,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "method": "BackupExecutionMethod | None", "method_in": "Sequence[BackupExecutionMethod] | None", "method_not": "BackupExecutionMethod | None", "method_not_in": "Sequence[BackupExecutionMethod] | None",
+    "method": "inputs.BackupExecutionMethod | None", "method_in": "Sequence[inputs.BackupExecutionMethod] | None", "method_not": "inputs.BackupExecutionMethod | None", "method_not_in": "Sequence[inputs.BackupExecutionMethod] | None",
     "state": "BackupPlanExecutionState | None", "state_in": "Sequence[BackupPlanExecutionState] | None", "state_not": "BackupPlanExecutionState | None", "state_not_in": "Sequence[BackupPlanExecutionState] | None",
     "status": "BackupPlanExecutionStatus | None", "status_in": "Sequence[BackupPlanExecutionStatus] | None", "status_not": "BackupPlanExecutionStatus | None", "status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
     "total_job_count": MaybeInt, "total_job_count_gt": MaybeInt, "total_job_count_gte": MaybeInt, "total_job_count_in": MaybeInts, "total_job_count_lt": MaybeInt, "total_job_count_lte": MaybeInt, "total_job_count_not": MaybeInt, "total_job_count_not_in": MaybeInts,
-    "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
+    "type": "inputs.BackupExecutionType | None", "type_in": "Sequence[inputs.BackupExecutionType] | None", "type_not": "inputs.BackupExecutionType | None", "type_not_in": "Sequence[inputs.BackupExecutionType] | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.4.0."""
@@ -94,7 +90,7 @@ else:
         last: MaybeInt
         orderBy: "BackupPlanExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupPlanExecutionWhereInput2 | None"
+        where: "nested.BackupPlanExecutionWhereInput2 | None"
 
     class GetBackupPlanExecutionsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -105,4 +101,4 @@ else:
         last: MaybeInt
         orderBy: "BackupPlanExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupPlanExecutionWhereInput2 | None"
+        where: "nested.BackupPlanExecutionWhereInput2 | None"

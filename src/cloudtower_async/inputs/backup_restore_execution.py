@@ -4,15 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import BackupRestoreExecutionMode as BackupRestoreExecutionModeMember
-    from .common import BackupExecutionStatus, EntityAsyncStatus
-    from .nested import BackupRestoreExecutionWhereInput2, BackupRestorePointWhereInput2
+from . import nested
 
 BackupRestoreExecutionMode: TypeAlias = Union[
-    Literal["INPLACE", "REBUILD"], "BackupRestoreExecutionModeMember"
+    Literal["INPLACE", "REBUILD"], "models.BackupRestoreExecutionMode"
 ]
 BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
     "duration_ASC",
@@ -50,9 +47,9 @@ BackupRestoreExecutionWhereInput = TypedDict("BackupRestoreExecutionWhereInput",
     "AND": "Sequence[BackupRestoreExecutionWhereInput] | None",
     "NOT": "Sequence[BackupRestoreExecutionWhereInput] | None",
     "OR": "Sequence[BackupRestoreExecutionWhereInput] | None",
-    "backup_restore_point": "BackupRestorePointWhereInput2 | None",
+    "backup_restore_point": "nested.BackupRestorePointWhereInput2 | None",
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "mode": "BackupRestoreExecutionMode | None", "mode_in": "Sequence[BackupRestoreExecutionMode] | None", "mode_not": "BackupRestoreExecutionMode | None", "mode_not_in": "Sequence[BackupRestoreExecutionMode] | None",
@@ -62,7 +59,7 @@ BackupRestoreExecutionWhereInput = TypedDict("BackupRestoreExecutionWhereInput",
     "rebuild_target_cluster": MaybeStr, "rebuild_target_cluster_contains": MaybeStr, "rebuild_target_cluster_ends_with": MaybeStr, "rebuild_target_cluster_gt": MaybeStr, "rebuild_target_cluster_gte": MaybeStr, "rebuild_target_cluster_in": MaybeTexts, "rebuild_target_cluster_lt": MaybeStr, "rebuild_target_cluster_lte": MaybeStr, "rebuild_target_cluster_not": MaybeStr, "rebuild_target_cluster_not_contains": MaybeStr, "rebuild_target_cluster_not_ends_with": MaybeStr, "rebuild_target_cluster_not_in": MaybeTexts, "rebuild_target_cluster_not_starts_with": MaybeStr, "rebuild_target_cluster_starts_with": MaybeStr,
     "retry_times": MaybeInt, "retry_times_gt": MaybeInt, "retry_times_gte": MaybeInt, "retry_times_in": MaybeInts, "retry_times_lt": MaybeInt, "retry_times_lte": MaybeInt, "retry_times_not": MaybeInt, "retry_times_not_in": MaybeInts,
     "startup_after_restore": MaybeBool, "startup_after_restore_not": MaybeBool,
-    "status": "BackupExecutionStatus | None", "status_in": "Sequence[BackupExecutionStatus] | None", "status_not": "BackupExecutionStatus | None", "status_not_in": "Sequence[BackupExecutionStatus] | None",
+    "status": "inputs.BackupExecutionStatus | None", "status_in": "Sequence[inputs.BackupExecutionStatus] | None", "status_not": "inputs.BackupExecutionStatus | None", "status_not_in": "Sequence[inputs.BackupExecutionStatus] | None",
     "total_bytes": MaybeInt, "total_bytes_gt": MaybeInt, "total_bytes_gte": MaybeInt, "total_bytes_in": MaybeInts, "total_bytes_lt": MaybeInt, "total_bytes_lte": MaybeInt, "total_bytes_not": MaybeInt, "total_bytes_not_in": MaybeInts,
 }, total=False)
 # fmt: on
@@ -82,7 +79,7 @@ else:
         last: MaybeInt
         orderBy: "BackupRestoreExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupRestoreExecutionWhereInput2 | None"
+        where: "nested.BackupRestoreExecutionWhereInput2 | None"
 
     class GetBackupRestoreExecutionsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -93,4 +90,4 @@ else:
         last: MaybeInt
         orderBy: "BackupRestoreExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupRestoreExecutionWhereInput2 | None"
+        where: "nested.BackupRestoreExecutionWhereInput2 | None"

@@ -4,19 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import BackupRestorePointCreation as BackupRestorePointCreationMember
-    from ..models import BackupRestorePointType as BackupRestorePointTypeMember
-    from .common import ConsistentType, EntityAsyncStatus
-    from .nested import (
-        BackupPlanWhereInput2,
-        BackupRestoreExecutionWhereInput2,
-        BackupRestorePointWhereInput2,
-        BackupTargetExecutionWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 BackupRestorePointCreation: TypeAlias = Union[
     Literal[
@@ -30,7 +20,7 @@ BackupRestorePointCreation: TypeAlias = Union[
         "SYNC_REPLICATION_INITIALIZATION",
         "SYNC_REPLICATION_SYNCING",
     ],
-    "BackupRestorePointCreationMember",
+    "models.BackupRestorePointCreation",
 ]
 BackupRestorePointOrderByInput: TypeAlias = Literal[
     "cluster_local_id_ASC",
@@ -73,7 +63,7 @@ BackupRestorePointOrderByInput: TypeAlias = Literal[
     "vm_name_DESC",
 ]
 BackupRestorePointType: TypeAlias = Union[
-    Literal["FULL", "INCREMENTAL"], "BackupRestorePointTypeMember"
+    Literal["FULL", "INCREMENTAL"], "models.BackupRestorePointType"
 ]
 
 # fmt: off
@@ -81,14 +71,14 @@ BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
     "AND": "Sequence[BackupRestorePointWhereInput] | None",
     "NOT": "Sequence[BackupRestorePointWhereInput] | None",
     "OR": "Sequence[BackupRestorePointWhereInput] | None",
-    "backup_plan": "BackupPlanWhereInput2 | None",
-    "backup_restore_executions_every": "BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_none": "BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_some": "BackupRestoreExecutionWhereInput2 | None",
-    "backup_target_execution": "BackupTargetExecutionWhereInput2 | None",
+    "backup_plan": "nested.BackupPlanWhereInput2 | None",
+    "backup_restore_executions_every": "nested.BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_none": "nested.BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_some": "nested.BackupRestoreExecutionWhereInput2 | None",
+    "backup_target_execution": "nested.BackupTargetExecutionWhereInput2 | None",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "compressed": MaybeBool, "compressed_not": MaybeBool,
     "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
     "creation": "BackupRestorePointCreation | None", "creation_in": "Sequence[BackupRestorePointCreation] | None", "creation_not": "BackupRestorePointCreation | None", "creation_not_in": "Sequence[BackupRestorePointCreation] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -97,11 +87,11 @@ BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
     "physical_size": MaybeInt, "physical_size_gt": MaybeInt, "physical_size_gte": MaybeInt, "physical_size_in": MaybeInts, "physical_size_lt": MaybeInt, "physical_size_lte": MaybeInt, "physical_size_not": MaybeInt, "physical_size_not_in": MaybeInts,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "slice": MaybeStr, "slice_contains": MaybeStr, "slice_ends_with": MaybeStr, "slice_gt": MaybeStr, "slice_gte": MaybeStr, "slice_in": MaybeTexts, "slice_lt": MaybeStr, "slice_lte": MaybeStr, "slice_not": MaybeStr, "slice_not_contains": MaybeStr, "slice_not_ends_with": MaybeStr, "slice_not_in": MaybeTexts, "slice_not_starts_with": MaybeStr, "slice_starts_with": MaybeStr,
-    "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
+    "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
     "type": "BackupRestorePointType | None", "type_in": "Sequence[BackupRestorePointType] | None", "type_not": "BackupRestorePointType | None", "type_not_in": "Sequence[BackupRestorePointType] | None",
     "valid_capacity": MaybeInt, "valid_capacity_gt": MaybeInt, "valid_capacity_gte": MaybeInt, "valid_capacity_in": MaybeInts, "valid_capacity_lt": MaybeInt, "valid_capacity_lte": MaybeInt, "valid_capacity_not": MaybeInt, "valid_capacity_not_in": MaybeInts,
     "valid_size": MaybeInt, "valid_size_gt": MaybeInt, "valid_size_gte": MaybeInt, "valid_size_in": MaybeInts, "valid_size_lt": MaybeInt, "valid_size_lte": MaybeInt, "valid_size_not": MaybeInt, "valid_size_not_in": MaybeInts,
-    "vm": "VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)
@@ -122,7 +112,7 @@ else:
         last: MaybeInt
         orderBy: "BackupRestorePointOrderByInput | None"
         skip: MaybeInt
-        where: "BackupRestorePointWhereInput2 | None"
+        where: "nested.BackupRestorePointWhereInput2 | None"
 
     class GetBackupRestorePointsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -133,4 +123,4 @@ else:
         last: MaybeInt
         orderBy: "BackupRestorePointOrderByInput | None"
         skip: MaybeInt
-        where: "BackupRestorePointWhereInput2 | None"
+        where: "nested.BackupRestorePointWhereInput2 | None"

@@ -4,23 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import BackupServiceNetworkType as BackupServiceNetworkTypeMember
-    from ..models import BackupServiceStatus as BackupServiceStatusMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        BackupPlanWhereInput2,
-        BackupServiceWhereInput2,
-        BackupStoreRepositoryWhereInput2,
-        CloudTowerApplicationWhereInput2,
-        ClusterWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 BackupServiceNetworkType: TypeAlias = Union[
-    Literal["MANAGEMENT", "NEW_NIC", "STORAGE"], "BackupServiceNetworkTypeMember"
+    Literal["MANAGEMENT", "NEW_NIC", "STORAGE"], "models.BackupServiceNetworkType"
 ]
 BackupServiceOrderByInput: TypeAlias = Literal[
     "backup_network_gateway_ASC",
@@ -94,7 +83,7 @@ BackupServiceStatus: TypeAlias = Union[
         "UPGRADE_FAILED",
         "UPGRADING",
     ],
-    "BackupServiceStatusMember",
+    "models.BackupServiceStatus",
 ]
 
 # fmt: off
@@ -102,19 +91,19 @@ BackupServiceWhereInput = TypedDict("BackupServiceWhereInput", {
     "AND": "Sequence[BackupServiceWhereInput] | None",
     "NOT": "Sequence[BackupServiceWhereInput] | None",
     "OR": "Sequence[BackupServiceWhereInput] | None",
-    "application": "CloudTowerApplicationWhereInput2 | None",
-    "backup_clusters_every": "ClusterWhereInput2 | None", "backup_clusters_none": "ClusterWhereInput2 | None", "backup_clusters_some": "ClusterWhereInput2 | None",
+    "application": "nested.CloudTowerApplicationWhereInput2 | None",
+    "backup_clusters_every": "nested.ClusterWhereInput2 | None", "backup_clusters_none": "nested.ClusterWhereInput2 | None", "backup_clusters_some": "nested.ClusterWhereInput2 | None",
     "backup_network_gateway": MaybeStr, "backup_network_gateway_contains": MaybeStr, "backup_network_gateway_ends_with": MaybeStr, "backup_network_gateway_gt": MaybeStr, "backup_network_gateway_gte": MaybeStr, "backup_network_gateway_in": MaybeTexts, "backup_network_gateway_lt": MaybeStr, "backup_network_gateway_lte": MaybeStr, "backup_network_gateway_not": MaybeStr, "backup_network_gateway_not_contains": MaybeStr, "backup_network_gateway_not_ends_with": MaybeStr, "backup_network_gateway_not_in": MaybeTexts, "backup_network_gateway_not_starts_with": MaybeStr, "backup_network_gateway_starts_with": MaybeStr,
     "backup_network_ip": MaybeStr, "backup_network_ip_contains": MaybeStr, "backup_network_ip_ends_with": MaybeStr, "backup_network_ip_gt": MaybeStr, "backup_network_ip_gte": MaybeStr, "backup_network_ip_in": MaybeTexts, "backup_network_ip_lt": MaybeStr, "backup_network_ip_lte": MaybeStr, "backup_network_ip_not": MaybeStr, "backup_network_ip_not_contains": MaybeStr, "backup_network_ip_not_ends_with": MaybeStr, "backup_network_ip_not_in": MaybeTexts, "backup_network_ip_not_starts_with": MaybeStr, "backup_network_ip_starts_with": MaybeStr,
     "backup_network_subnet_mask": MaybeStr, "backup_network_subnet_mask_contains": MaybeStr, "backup_network_subnet_mask_ends_with": MaybeStr, "backup_network_subnet_mask_gt": MaybeStr, "backup_network_subnet_mask_gte": MaybeStr, "backup_network_subnet_mask_in": MaybeTexts, "backup_network_subnet_mask_lt": MaybeStr, "backup_network_subnet_mask_lte": MaybeStr, "backup_network_subnet_mask_not": MaybeStr, "backup_network_subnet_mask_not_contains": MaybeStr, "backup_network_subnet_mask_not_ends_with": MaybeStr, "backup_network_subnet_mask_not_in": MaybeTexts, "backup_network_subnet_mask_not_starts_with": MaybeStr, "backup_network_subnet_mask_starts_with": MaybeStr,
     "backup_network_type": "BackupServiceNetworkType | None", "backup_network_type_in": "Sequence[BackupServiceNetworkType] | None", "backup_network_type_not": "BackupServiceNetworkType | None", "backup_network_type_not_in": "Sequence[BackupServiceNetworkType] | None",
     "backup_network_vlan": MaybeStr, "backup_network_vlan_contains": MaybeStr, "backup_network_vlan_ends_with": MaybeStr, "backup_network_vlan_gt": MaybeStr, "backup_network_vlan_gte": MaybeStr, "backup_network_vlan_in": MaybeTexts, "backup_network_vlan_lt": MaybeStr, "backup_network_vlan_lte": MaybeStr, "backup_network_vlan_not": MaybeStr, "backup_network_vlan_not_contains": MaybeStr, "backup_network_vlan_not_ends_with": MaybeStr, "backup_network_vlan_not_in": MaybeTexts, "backup_network_vlan_not_starts_with": MaybeStr, "backup_network_vlan_starts_with": MaybeStr,
-    "backup_plans_every": "BackupPlanWhereInput2 | None", "backup_plans_none": "BackupPlanWhereInput2 | None", "backup_plans_some": "BackupPlanWhereInput2 | None",
+    "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",
     "backup_rd_iops_max": MaybeInt, "backup_rd_iops_max_gt": MaybeInt, "backup_rd_iops_max_gte": MaybeInt, "backup_rd_iops_max_in": MaybeInts, "backup_rd_iops_max_lt": MaybeInt, "backup_rd_iops_max_lte": MaybeInt, "backup_rd_iops_max_not": MaybeInt, "backup_rd_iops_max_not_in": MaybeInts,
-    "backup_store_repositories_every": "BackupStoreRepositoryWhereInput2 | None", "backup_store_repositories_none": "BackupStoreRepositoryWhereInput2 | None", "backup_store_repositories_some": "BackupStoreRepositoryWhereInput2 | None",
+    "backup_store_repositories_every": "nested.BackupStoreRepositoryWhereInput2 | None", "backup_store_repositories_none": "nested.BackupStoreRepositoryWhereInput2 | None", "backup_store_repositories_some": "nested.BackupStoreRepositoryWhereInput2 | None",
     "backup_wr_iops_max": MaybeInt, "backup_wr_iops_max_gt": MaybeInt, "backup_wr_iops_max_gte": MaybeInt, "backup_wr_iops_max_in": MaybeInts, "backup_wr_iops_max_lt": MaybeInt, "backup_wr_iops_max_lte": MaybeInt, "backup_wr_iops_max_not": MaybeInt, "backup_wr_iops_max_not_in": MaybeInts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "kube_config": MaybeStr, "kube_config_contains": MaybeStr, "kube_config_ends_with": MaybeStr, "kube_config_gt": MaybeStr, "kube_config_gte": MaybeStr, "kube_config_in": MaybeTexts, "kube_config_lt": MaybeStr, "kube_config_lte": MaybeStr, "kube_config_not": MaybeStr, "kube_config_not_contains": MaybeStr, "kube_config_not_ends_with": MaybeStr, "kube_config_not_in": MaybeTexts, "kube_config_not_starts_with": MaybeStr, "kube_config_starts_with": MaybeStr,
     "management_network_gateway": MaybeStr, "management_network_gateway_contains": MaybeStr, "management_network_gateway_ends_with": MaybeStr, "management_network_gateway_gt": MaybeStr, "management_network_gateway_gte": MaybeStr, "management_network_gateway_in": MaybeTexts, "management_network_gateway_lt": MaybeStr, "management_network_gateway_lte": MaybeStr, "management_network_gateway_not": MaybeStr, "management_network_gateway_not_contains": MaybeStr, "management_network_gateway_not_ends_with": MaybeStr, "management_network_gateway_not_in": MaybeTexts, "management_network_gateway_not_starts_with": MaybeStr, "management_network_gateway_starts_with": MaybeStr,
@@ -128,7 +117,7 @@ BackupServiceWhereInput = TypedDict("BackupServiceWhereInput", {
     "restore_rd_iops_max": MaybeInt, "restore_rd_iops_max_gt": MaybeInt, "restore_rd_iops_max_gte": MaybeInt, "restore_rd_iops_max_in": MaybeInts, "restore_rd_iops_max_lt": MaybeInt, "restore_rd_iops_max_lte": MaybeInt, "restore_rd_iops_max_not": MaybeInt, "restore_rd_iops_max_not_in": MaybeInts,
     "restore_wr_iops_max": MaybeInt, "restore_wr_iops_max_gt": MaybeInt, "restore_wr_iops_max_gte": MaybeInt, "restore_wr_iops_max_in": MaybeInts, "restore_wr_iops_max_lt": MaybeInt, "restore_wr_iops_max_lte": MaybeInt, "restore_wr_iops_max_not": MaybeInt, "restore_wr_iops_max_not_in": MaybeInts,
     "retry_interval": MaybeInt, "retry_interval_gt": MaybeInt, "retry_interval_gte": MaybeInt, "retry_interval_in": MaybeInts, "retry_interval_lt": MaybeInt, "retry_interval_lte": MaybeInt, "retry_interval_not": MaybeInt, "retry_interval_not_in": MaybeInts,
-    "running_vm": "VmWhereInput2 | None",
+    "running_vm": "nested.VmWhereInput2 | None",
     "status": "BackupServiceStatus | None", "status_in": "Sequence[BackupServiceStatus] | None", "status_not": "BackupServiceStatus | None", "status_not_in": "Sequence[BackupServiceStatus] | None",
     "storage_network_gateway": MaybeStr, "storage_network_gateway_contains": MaybeStr, "storage_network_gateway_ends_with": MaybeStr, "storage_network_gateway_gt": MaybeStr, "storage_network_gateway_gte": MaybeStr, "storage_network_gateway_in": MaybeTexts, "storage_network_gateway_lt": MaybeStr, "storage_network_gateway_lte": MaybeStr, "storage_network_gateway_not": MaybeStr, "storage_network_gateway_not_contains": MaybeStr, "storage_network_gateway_not_ends_with": MaybeStr, "storage_network_gateway_not_in": MaybeTexts, "storage_network_gateway_not_starts_with": MaybeStr, "storage_network_gateway_starts_with": MaybeStr,
     "storage_network_ip": MaybeStr, "storage_network_ip_contains": MaybeStr, "storage_network_ip_ends_with": MaybeStr, "storage_network_ip_gt": MaybeStr, "storage_network_ip_gte": MaybeStr, "storage_network_ip_in": MaybeTexts, "storage_network_ip_lt": MaybeStr, "storage_network_ip_lte": MaybeStr, "storage_network_ip_not": MaybeStr, "storage_network_ip_not_contains": MaybeStr, "storage_network_ip_not_ends_with": MaybeStr, "storage_network_ip_not_in": MaybeTexts, "storage_network_ip_not_starts_with": MaybeStr, "storage_network_ip_starts_with": MaybeStr,
@@ -153,7 +142,7 @@ else:
         last: MaybeInt
         orderBy: "BackupServiceOrderByInput | None"
         skip: MaybeInt
-        where: "BackupServiceWhereInput2 | None"
+        where: "nested.BackupServiceWhereInput2 | None"
 
     class GetBackupServicesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -164,4 +153,4 @@ else:
         last: MaybeInt
         orderBy: "BackupServiceOrderByInput | None"
         skip: MaybeInt
-        where: "BackupServiceWhereInput2 | None"
+        where: "nested.BackupServiceWhereInput2 | None"

@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import BackupStoreStatus, BackupStoreType, EntityAsyncStatus
-    from .nested import (
-        BackupPlanWhereInput2,
-        BackupRestorePointWhereInput2,
-        BackupServiceWhereInput2,
-        BackupStoreRepositoryWhereInput2,
-    )
+from . import nested
 
 BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -65,12 +59,12 @@ BackupStoreRepositoryWhereInput = TypedDict("BackupStoreRepositoryWhereInput", {
     "AND": "Sequence[BackupStoreRepositoryWhereInput] | None",
     "NOT": "Sequence[BackupStoreRepositoryWhereInput] | None",
     "OR": "Sequence[BackupStoreRepositoryWhereInput] | None",
-    "backup_plans_every": "BackupPlanWhereInput2 | None", "backup_plans_none": "BackupPlanWhereInput2 | None", "backup_plans_some": "BackupPlanWhereInput2 | None",
-    "backup_restore_points_every": "BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "BackupRestorePointWhereInput2 | None",
-    "backup_service": "BackupServiceWhereInput2 | None",
+    "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",
+    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2 | None",
+    "backup_service": "nested.BackupServiceWhereInput2 | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "error_code": MaybeStr, "error_code_contains": MaybeStr, "error_code_ends_with": MaybeStr, "error_code_gt": MaybeStr, "error_code_gte": MaybeStr, "error_code_in": MaybeTexts, "error_code_lt": MaybeStr, "error_code_lte": MaybeStr, "error_code_not": MaybeStr, "error_code_not_contains": MaybeStr, "error_code_not_ends_with": MaybeStr, "error_code_not_in": MaybeTexts, "error_code_not_starts_with": MaybeStr, "error_code_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "iscsi_chap_name": MaybeStr, "iscsi_chap_name_contains": MaybeStr, "iscsi_chap_name_ends_with": MaybeStr, "iscsi_chap_name_gt": MaybeStr, "iscsi_chap_name_gte": MaybeStr, "iscsi_chap_name_in": MaybeTexts, "iscsi_chap_name_lt": MaybeStr, "iscsi_chap_name_lte": MaybeStr, "iscsi_chap_name_not": MaybeStr, "iscsi_chap_name_not_contains": MaybeStr, "iscsi_chap_name_not_ends_with": MaybeStr, "iscsi_chap_name_not_in": MaybeTexts, "iscsi_chap_name_not_starts_with": MaybeStr, "iscsi_chap_name_starts_with": MaybeStr,
@@ -82,9 +76,9 @@ BackupStoreRepositoryWhereInput = TypedDict("BackupStoreRepositoryWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nfs_path": MaybeStr, "nfs_path_contains": MaybeStr, "nfs_path_ends_with": MaybeStr, "nfs_path_gt": MaybeStr, "nfs_path_gte": MaybeStr, "nfs_path_in": MaybeTexts, "nfs_path_lt": MaybeStr, "nfs_path_lte": MaybeStr, "nfs_path_not": MaybeStr, "nfs_path_not_contains": MaybeStr, "nfs_path_not_ends_with": MaybeStr, "nfs_path_not_in": MaybeTexts, "nfs_path_not_starts_with": MaybeStr, "nfs_path_starts_with": MaybeStr,
     "nfs_server": MaybeStr, "nfs_server_contains": MaybeStr, "nfs_server_ends_with": MaybeStr, "nfs_server_gt": MaybeStr, "nfs_server_gte": MaybeStr, "nfs_server_in": MaybeTexts, "nfs_server_lt": MaybeStr, "nfs_server_lte": MaybeStr, "nfs_server_not": MaybeStr, "nfs_server_not_contains": MaybeStr, "nfs_server_not_ends_with": MaybeStr, "nfs_server_not_in": MaybeTexts, "nfs_server_not_starts_with": MaybeStr, "nfs_server_starts_with": MaybeStr,
-    "status": "BackupStoreStatus | None", "status_in": "Sequence[BackupStoreStatus] | None", "status_not": "BackupStoreStatus | None", "status_not_in": "Sequence[BackupStoreStatus] | None",
+    "status": "inputs.BackupStoreStatus | None", "status_in": "Sequence[inputs.BackupStoreStatus] | None", "status_not": "inputs.BackupStoreStatus | None", "status_not_in": "Sequence[inputs.BackupStoreStatus] | None",
     "total_capacity": MaybeInt, "total_capacity_gt": MaybeInt, "total_capacity_gte": MaybeInt, "total_capacity_in": MaybeInts, "total_capacity_lt": MaybeInt, "total_capacity_lte": MaybeInt, "total_capacity_not": MaybeInt, "total_capacity_not_in": MaybeInts,
-    "type": "BackupStoreType | None", "type_in": "Sequence[BackupStoreType] | None", "type_not": "BackupStoreType | None", "type_not_in": "Sequence[BackupStoreType] | None",
+    "type": "inputs.BackupStoreType | None", "type_in": "Sequence[inputs.BackupStoreType] | None", "type_not": "inputs.BackupStoreType | None", "type_not_in": "Sequence[inputs.BackupStoreType] | None",
     "update_timestamp": MaybeStr, "update_timestamp_contains": MaybeStr, "update_timestamp_ends_with": MaybeStr, "update_timestamp_gt": MaybeStr, "update_timestamp_gte": MaybeStr, "update_timestamp_in": MaybeTexts, "update_timestamp_lt": MaybeStr, "update_timestamp_lte": MaybeStr, "update_timestamp_not": MaybeStr, "update_timestamp_not_contains": MaybeStr, "update_timestamp_not_ends_with": MaybeStr, "update_timestamp_not_in": MaybeTexts, "update_timestamp_not_starts_with": MaybeStr, "update_timestamp_starts_with": MaybeStr,
     "used_data_space": MaybeInt, "used_data_space_gt": MaybeInt, "used_data_space_gte": MaybeInt, "used_data_space_in": MaybeInts, "used_data_space_lt": MaybeInt, "used_data_space_lte": MaybeInt, "used_data_space_not": MaybeInt, "used_data_space_not_in": MaybeInts,
     "used_data_space_usage": MaybeFloat, "used_data_space_usage_gt": MaybeFloat, "used_data_space_usage_gte": MaybeFloat, "used_data_space_usage_in": MaybeFloats, "used_data_space_usage_lt": MaybeFloat, "used_data_space_usage_lte": MaybeFloat, "used_data_space_usage_not": MaybeFloat, "used_data_space_usage_not_in": MaybeFloats,
@@ -107,7 +101,7 @@ else:
         last: MaybeInt
         orderBy: "BackupStoreRepositoryOrderByInput | None"
         skip: MaybeInt
-        where: "BackupStoreRepositoryWhereInput2 | None"
+        where: "nested.BackupStoreRepositoryWhereInput2 | None"
 
     class GetBackupStoreRepositoriesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -118,4 +112,4 @@ else:
         last: MaybeInt
         orderBy: "BackupStoreRepositoryOrderByInput | None"
         skip: MaybeInt
-        where: "BackupStoreRepositoryWhereInput2 | None"
+        where: "nested.BackupStoreRepositoryWhereInput2 | None"

@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import BackupExecutionStatus, BackupExecutionType, EntityAsyncStatus
-    from .nested import (
-        BackupPlanExecutionWhereInput2,
-        BackupRestorePointWhereInput2,
-        BackupTargetExecutionWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 BackupTargetExecutionOrderByInput: TypeAlias = Literal[
     "backup_group_ASC",
@@ -54,21 +48,21 @@ BackupTargetExecutionWhereInput = TypedDict("BackupTargetExecutionWhereInput", {
     "NOT": "Sequence[BackupTargetExecutionWhereInput] | None",
     "OR": "Sequence[BackupTargetExecutionWhereInput] | None",
     "backup_group": MaybeStr, "backup_group_contains": MaybeStr, "backup_group_ends_with": MaybeStr, "backup_group_gt": MaybeStr, "backup_group_gte": MaybeStr, "backup_group_in": MaybeTexts, "backup_group_lt": MaybeStr, "backup_group_lte": MaybeStr, "backup_group_not": MaybeStr, "backup_group_not_contains": MaybeStr, "backup_group_not_ends_with": MaybeStr, "backup_group_not_in": MaybeTexts, "backup_group_not_starts_with": MaybeStr, "backup_group_starts_with": MaybeStr,
-    "backup_plan_execution": "BackupPlanExecutionWhereInput2 | None",
-    "backup_restore_point": "BackupRestorePointWhereInput2 | None",
+    "backup_plan_execution": "nested.BackupPlanExecutionWhereInput2 | None",
+    "backup_restore_point": "nested.BackupRestorePointWhereInput2 | None",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "parent_backup": MaybeStr, "parent_backup_contains": MaybeStr, "parent_backup_ends_with": MaybeStr, "parent_backup_gt": MaybeStr, "parent_backup_gte": MaybeStr, "parent_backup_in": MaybeTexts, "parent_backup_lt": MaybeStr, "parent_backup_lte": MaybeStr, "parent_backup_not": MaybeStr, "parent_backup_not_contains": MaybeStr, "parent_backup_not_ends_with": MaybeStr, "parent_backup_not_in": MaybeTexts, "parent_backup_not_starts_with": MaybeStr, "parent_backup_starts_with": MaybeStr,
     "read_bytes": MaybeInt, "read_bytes_gt": MaybeInt, "read_bytes_gte": MaybeInt, "read_bytes_in": MaybeInts, "read_bytes_lt": MaybeInt, "read_bytes_lte": MaybeInt, "read_bytes_not": MaybeInt, "read_bytes_not_in": MaybeInts,
     "retry_times": MaybeInt, "retry_times_gt": MaybeInt, "retry_times_gte": MaybeInt, "retry_times_in": MaybeInts, "retry_times_lt": MaybeInt, "retry_times_lte": MaybeInt, "retry_times_not": MaybeInt, "retry_times_not_in": MaybeInts,
-    "status": "BackupExecutionStatus | None", "status_in": "Sequence[BackupExecutionStatus] | None", "status_not": "BackupExecutionStatus | None", "status_not_in": "Sequence[BackupExecutionStatus] | None",
+    "status": "inputs.BackupExecutionStatus | None", "status_in": "Sequence[inputs.BackupExecutionStatus] | None", "status_not": "inputs.BackupExecutionStatus | None", "status_not_in": "Sequence[inputs.BackupExecutionStatus] | None",
     "total_bytes": MaybeInt, "total_bytes_gt": MaybeInt, "total_bytes_gte": MaybeInt, "total_bytes_in": MaybeInts, "total_bytes_lt": MaybeInt, "total_bytes_lte": MaybeInt, "total_bytes_not": MaybeInt, "total_bytes_not_in": MaybeInts,
-    "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
-    "vm": "VmWhereInput2 | None",
+    "type": "inputs.BackupExecutionType | None", "type_in": "Sequence[inputs.BackupExecutionType] | None", "type_not": "inputs.BackupExecutionType | None", "type_not_in": "Sequence[inputs.BackupExecutionType] | None",
+    "vm": "nested.VmWhereInput2 | None",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)
@@ -89,7 +83,7 @@ else:
         last: MaybeInt
         orderBy: "BackupTargetExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupTargetExecutionWhereInput2 | None"
+        where: "nested.BackupTargetExecutionWhereInput2 | None"
 
     class GetBackupTargetExecutionsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.4.0."""
@@ -100,4 +94,4 @@ else:
         last: MaybeInt
         orderBy: "BackupTargetExecutionOrderByInput | None"
         skip: MaybeInt
-        where: "BackupTargetExecutionWhereInput2 | None"
+        where: "nested.BackupTargetExecutionWhereInput2 | None"

@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import Direction, PowerPosition
-    from .nested import (
-        BrickTopoWhereInput2,
-        ClusterTopoWhereInput2,
-        ClusterWhereInput2,
-        NodeTopoWhereInput2,
-        RackTopoWhereInput2,
-    )
+from . import nested
 
 BrickTopoOrderByInput: TypeAlias = Literal[
     "capacity_ASC",
@@ -55,7 +48,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     """Height of the chassis in rack units (U)."""
     name: Required[str]
     """Name of the chassis."""
-    node_topoes: "NodeTopoWhereInput2"
+    node_topoes: "nested.NodeTopoWhereInput2"
     """Filter for the nodes in the chassis."""
     position: Required[int]
     """Rack unit at which the chassis starts."""
@@ -83,7 +76,7 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
     """Height in rack units (U)."""
     name: str
     """New name of the chassis."""
-    node_topoes: "NodeTopoWhereInput2"
+    node_topoes: "nested.NodeTopoWhereInput2"
     """Filter for the nodes in the chassis."""
     position: int
     """Rack unit at which the chassis starts."""
@@ -96,18 +89,18 @@ BrickTopoWhereInput = TypedDict("BrickTopoWhereInput", {
     "AND": "Sequence[BrickTopoWhereInput] | None",
     "NOT": "Sequence[BrickTopoWhereInput] | None",
     "OR": "Sequence[BrickTopoWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "cluster_topo": "ClusterTopoWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
     "height": MaybeInt, "height_gt": MaybeInt, "height_gte": MaybeInt, "height_in": MaybeInts, "height_lt": MaybeInt, "height_lte": MaybeInt, "height_not": MaybeInt, "height_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "node_topoes_every": "NodeTopoWhereInput2 | None", "node_topoes_none": "NodeTopoWhereInput2 | None", "node_topoes_some": "NodeTopoWhereInput2 | None",
+    "node_topoes_every": "nested.NodeTopoWhereInput2 | None", "node_topoes_none": "nested.NodeTopoWhereInput2 | None", "node_topoes_some": "nested.NodeTopoWhereInput2 | None",
     "position": MaybeInt, "position_gt": MaybeInt, "position_gte": MaybeInt, "position_in": MaybeInts, "position_lt": MaybeInt, "position_lte": MaybeInt, "position_not": MaybeInt, "position_not_in": MaybeInts,
-    "power_layout": "Direction | None", "power_layout_in": "Sequence[Direction] | None", "power_layout_not": "Direction | None", "power_layout_not_in": "Sequence[Direction] | None",
-    "power_position": "PowerPosition | None", "power_position_in": "Sequence[PowerPosition] | None", "power_position_not": "PowerPosition | None", "power_position_not_in": "Sequence[PowerPosition] | None",
-    "rack_topo": "RackTopoWhereInput2 | None",
+    "power_layout": "inputs.Direction | None", "power_layout_in": "Sequence[inputs.Direction] | None", "power_layout_not": "inputs.Direction | None", "power_layout_not_in": "Sequence[inputs.Direction] | None",
+    "power_position": "inputs.PowerPosition | None", "power_position_in": "Sequence[inputs.PowerPosition] | None", "power_position_not": "inputs.PowerPosition | None", "power_position_not_in": "Sequence[inputs.PowerPosition] | None",
+    "rack_topo": "nested.RackTopoWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -144,19 +137,19 @@ else:
     class BrickTopoDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["BrickTopoWhereInput2"]
+        where: Required["nested.BrickTopoWhereInput2"]
 
     class BrickTopoMoveParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["BrickTopoMoveParamsData"]
-        where: Required["BrickTopoWhereInput2"]
+        where: Required["nested.BrickTopoWhereInput2"]
 
     class BrickTopoUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["BrickTopoUpdationParamsData"]
-        where: Required["BrickTopoWhereInput2"]
+        where: Required["nested.BrickTopoWhereInput2"]
 
     class GetBrickTopoesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -167,7 +160,7 @@ else:
         last: MaybeInt
         orderBy: "BrickTopoOrderByInput | None"
         skip: MaybeInt
-        where: "BrickTopoWhereInput2 | None"
+        where: "nested.BrickTopoWhereInput2 | None"
 
     class GetBrickTopoesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -178,4 +171,4 @@ else:
         last: MaybeInt
         orderBy: "BrickTopoOrderByInput | None"
         skip: MaybeInt
-        where: "BrickTopoWhereInput2 | None"
+        where: "nested.BrickTopoWhereInput2 | None"

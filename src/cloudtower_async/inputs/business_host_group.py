@@ -4,19 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        BusinessHostGroupWhereInput2,
-        BusinessHostWhereInput2,
-        ClusterWhereInput2,
-        IscsiLunWhereInput2,
-        IscsiTargetWhereInput2,
-        NvmfNamespaceWhereInput2,
-        NvmfSubsystemWhereInput2,
-    )
+from . import nested
 
 BusinessHostGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -36,17 +27,17 @@ BusinessHostGroupWhereInput = TypedDict("BusinessHostGroupWhereInput", {
     "AND": "Sequence[BusinessHostGroupWhereInput] | None",
     "NOT": "Sequence[BusinessHostGroupWhereInput] | None",
     "OR": "Sequence[BusinessHostGroupWhereInput] | None",
-    "business_hosts_every": "BusinessHostWhereInput2 | None", "business_hosts_none": "BusinessHostWhereInput2 | None", "business_hosts_some": "BusinessHostWhereInput2 | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "IscsiLunWhereInput2 | None", "iscsi_luns_none": "IscsiLunWhereInput2 | None", "iscsi_luns_some": "IscsiLunWhereInput2 | None",
-    "iscsi_targets_every": "IscsiTargetWhereInput2 | None", "iscsi_targets_none": "IscsiTargetWhereInput2 | None", "iscsi_targets_some": "IscsiTargetWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
+    "iscsi_targets_every": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_none": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_some": "nested.IscsiTargetWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nvmf_namespaces_every": "NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_none": "NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_some": "NvmfNamespaceWhereInput2 | None",
-    "nvmf_subsystems_every": "NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_none": "NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_some": "NvmfSubsystemWhereInput2 | None",
+    "nvmf_namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
+    "nvmf_subsystems_every": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_none": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_some": "nested.NvmfSubsystemWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.0."""
@@ -65,7 +56,7 @@ else:
         last: MaybeInt
         orderBy: "BusinessHostGroupOrderByInput | None"
         skip: MaybeInt
-        where: "BusinessHostGroupWhereInput2 | None"
+        where: "nested.BusinessHostGroupWhereInput2 | None"
 
     class GetBusinessHostGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
@@ -76,4 +67,4 @@ else:
         last: MaybeInt
         orderBy: "BusinessHostGroupOrderByInput | None"
         skip: MaybeInt
-        where: "BusinessHostGroupWhereInput2 | None"
+        where: "nested.BusinessHostGroupWhereInput2 | None"

@@ -4,17 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import CloudTowerApplicationState as CloudTowerApplicationStateMember
-    from .common import ByteUnit, EntityAsyncStatus
-    from .nested import (
-        CloudTowerApplicationPackageWhereInput2,
-        CloudTowerApplicationWhereInput2,
-        UserWhereInput2,
-    )
-    from .vm import VmStatus, VmUsage
+from . import nested
 
 ApplicationVmSpecAffinityPolicy: TypeAlias = Literal["MUST", "PREFER"]
 ApplicationVmSpecPlacementSituation: TypeAlias = Literal["DIFFERENT", "SAME"]
@@ -56,7 +48,7 @@ CloudTowerApplicationState: TypeAlias = Union[
         "UPGRADE_FAILED",
         "UPGRADING",
     ],
-    "CloudTowerApplicationStateMember",
+    "models.CloudTowerApplicationState",
 ]
 
 
@@ -79,7 +71,7 @@ class ApplicationVmSpec(TypedDict, total=False):
     """Whether the VM is marked as one of the system's own."""
     memory: int
     """Memory in bytes, or in `memory_unit`."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: str
     """Name of the VM."""
@@ -91,7 +83,7 @@ class ApplicationVmSpec(TypedDict, total=False):
     """State of the VM."""
     storages: "Sequence[ApplicationVmSpecStorage]"
     """Disks in addition to the 30 GB system disk."""
-    vmUsage: "VmUsage"
+    vmUsage: "inputs.VmUsage"
     """Purpose of the system VM, such as `BUNDLE_APPLICATION`."""
 
 
@@ -157,7 +149,7 @@ class ApplicationVmSpecPlacement(TypedDict, total=False):
 class ApplicationVmSpecStatus(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    message: "VmStatus"
+    message: "inputs.VmStatus"
     """Power state of the VM."""
     vmIps: Texts
     """IP addresses of the VM."""
@@ -168,7 +160,7 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
 
     size: int
     """Size of the disk in bytes, or in `size_unit`."""
-    size_unit: "ByteUnit"
+    size_unit: "inputs.ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
 
@@ -177,16 +169,16 @@ CloudTowerApplicationWhereInput = TypedDict("CloudTowerApplicationWhereInput", {
     "AND": "Sequence[CloudTowerApplicationWhereInput] | None",
     "NOT": "Sequence[CloudTowerApplicationWhereInput] | None",
     "OR": "Sequence[CloudTowerApplicationWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "package": "CloudTowerApplicationPackageWhereInput2 | None",
+    "package": "nested.CloudTowerApplicationPackageWhereInput2 | None",
     "placementSituation": MaybeStr, "placementSituation_contains": MaybeStr, "placementSituation_ends_with": MaybeStr, "placementSituation_gt": MaybeStr, "placementSituation_gte": MaybeStr, "placementSituation_in": MaybeTexts, "placementSituation_lt": MaybeStr, "placementSituation_lte": MaybeStr, "placementSituation_not": MaybeStr, "placementSituation_not_contains": MaybeStr, "placementSituation_not_ends_with": MaybeStr, "placementSituation_not_in": MaybeTexts, "placementSituation_not_starts_with": MaybeStr, "placementSituation_starts_with": MaybeStr,
     "placementVerb": MaybeStr, "placementVerb_contains": MaybeStr, "placementVerb_ends_with": MaybeStr, "placementVerb_gt": MaybeStr, "placementVerb_gte": MaybeStr, "placementVerb_in": MaybeTexts, "placementVerb_lt": MaybeStr, "placementVerb_lte": MaybeStr, "placementVerb_not": MaybeStr, "placementVerb_not_contains": MaybeStr, "placementVerb_not_ends_with": MaybeStr, "placementVerb_not_in": MaybeTexts, "placementVerb_not_starts_with": MaybeStr, "placementVerb_starts_with": MaybeStr,
     "resourceVersion": MaybeInt, "resourceVersion_gt": MaybeInt, "resourceVersion_gte": MaybeInt, "resourceVersion_in": MaybeInts, "resourceVersion_lt": MaybeInt, "resourceVersion_lte": MaybeInt, "resourceVersion_not": MaybeInt, "resourceVersion_not_in": MaybeInts,
     "state": "CloudTowerApplicationState | None", "state_in": "Sequence[CloudTowerApplicationState] | None", "state_not": "CloudTowerApplicationState | None", "state_not_in": "Sequence[CloudTowerApplicationState] | None",
     "targetPackage": MaybeStr, "targetPackage_contains": MaybeStr, "targetPackage_ends_with": MaybeStr, "targetPackage_gt": MaybeStr, "targetPackage_gte": MaybeStr, "targetPackage_in": MaybeTexts, "targetPackage_lt": MaybeStr, "targetPackage_lte": MaybeStr, "targetPackage_not": MaybeStr, "targetPackage_not_contains": MaybeStr, "targetPackage_not_ends_with": MaybeStr, "targetPackage_not_in": MaybeTexts, "targetPackage_not_starts_with": MaybeStr, "targetPackage_starts_with": MaybeStr,
-    "user": "UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -219,7 +211,7 @@ else:
     class DeleteCloudTowerApplicationPackageParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["CloudTowerApplicationPackageWhereInput2"]
+        where: Required["nested.CloudTowerApplicationPackageWhereInput2"]
 
     class DeployCloudTowerApplicationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -237,7 +229,7 @@ else:
         last: MaybeInt
         orderBy: "CloudTowerApplicationOrderByInput | None"
         skip: MaybeInt
-        where: "CloudTowerApplicationWhereInput2 | None"
+        where: "nested.CloudTowerApplicationWhereInput2 | None"
 
     class GetCloudTowerApplicationsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -248,12 +240,12 @@ else:
         last: MaybeInt
         orderBy: "CloudTowerApplicationOrderByInput | None"
         skip: MaybeInt
-        where: "CloudTowerApplicationWhereInput2 | None"
+        where: "nested.CloudTowerApplicationWhereInput2 | None"
 
     class UninstallCloudTowerApplicationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["CloudTowerApplicationWhereInput2"]
+        where: Required["nested.CloudTowerApplicationWhereInput2"]
 
     class UpgradeCloudTowerApplicationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import Architecture
-    from .nested import CloudTowerApplicationPackageWhereInput2, CloudTowerApplicationWhereInput2
+from . import nested
 
 CloudTowerApplicationPackageOrderByInput: TypeAlias = Literal[
     "architecture_ASC",
@@ -32,8 +31,8 @@ CloudTowerApplicationPackageWhereInput = TypedDict("CloudTowerApplicationPackage
     "AND": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
     "NOT": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
     "OR": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
-    "applications_every": "CloudTowerApplicationWhereInput2 | None", "applications_none": "CloudTowerApplicationWhereInput2 | None", "applications_some": "CloudTowerApplicationWhereInput2 | None",
-    "architecture": "Architecture | None", "architecture_in": "Sequence[Architecture] | None", "architecture_not": "Architecture | None", "architecture_not_in": "Sequence[Architecture] | None",
+    "applications_every": "nested.CloudTowerApplicationWhereInput2 | None", "applications_none": "nested.CloudTowerApplicationWhereInput2 | None", "applications_some": "nested.CloudTowerApplicationWhereInput2 | None",
+    "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "scosVersion": MaybeStr, "scosVersion_contains": MaybeStr, "scosVersion_ends_with": MaybeStr, "scosVersion_gt": MaybeStr, "scosVersion_gte": MaybeStr, "scosVersion_in": MaybeTexts, "scosVersion_lt": MaybeStr, "scosVersion_lte": MaybeStr, "scosVersion_not": MaybeStr, "scosVersion_not_contains": MaybeStr, "scosVersion_not_ends_with": MaybeStr, "scosVersion_not_in": MaybeTexts, "scosVersion_not_starts_with": MaybeStr, "scosVersion_starts_with": MaybeStr,
@@ -56,7 +55,7 @@ else:
         last: MaybeInt
         orderBy: "CloudTowerApplicationPackageOrderByInput | None"
         skip: MaybeInt
-        where: "CloudTowerApplicationPackageWhereInput2 | None"
+        where: "nested.CloudTowerApplicationPackageWhereInput2 | None"
 
     class GetCloudTowerApplicationPackagesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -67,4 +66,4 @@ else:
         last: MaybeInt
         orderBy: "CloudTowerApplicationPackageOrderByInput | None"
         skip: MaybeInt
-        where: "CloudTowerApplicationPackageWhereInput2 | None"
+        where: "nested.CloudTowerApplicationPackageWhereInput2 | None"

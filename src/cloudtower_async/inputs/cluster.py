@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import (
     MaybeBool,
     MaybeFloat,
@@ -14,31 +15,7 @@ from ..types import (
     MaybeTexts,
     Texts,
 )
-
-if TYPE_CHECKING:
-    from ..models import ClusterConnectorErrorCode as ClusterConnectorErrorCodeMember
-    from ..models import ClusterType as ClusterTypeMember
-    from .common import Architecture, ConnectState, EntityAsyncStatus, Hypervisor, SoftwareEdition
-    from .license import LicenseType
-    from .nested import (
-        ApplicationWhereInput2,
-        ClusterSettingsWhereInput2,
-        ClusterWhereInput2,
-        ConsistencyGroupWhereInput2,
-        DatacenterWhereInput2,
-        EcpLicenseWhereInput2,
-        EverouteClusterWhereInput2,
-        HostWhereInput2,
-        LabelWhereInput2,
-        VcenterAccountWhereInput2,
-        VdsWhereInput2,
-        VmFolderWhereInput2,
-        VmTemplateWhereInput2,
-        VmWhereInput2,
-        WitnessWhereInput2,
-        ZoneWhereInput2,
-    )
-    from .ntp import NtpMode
+from . import nested
 
 ClusterConnectorErrorCode: TypeAlias = Union[
     Literal[
@@ -48,7 +25,7 @@ ClusterConnectorErrorCode: TypeAlias = Union[
         "LOAD_CLUSTER_UNAUTHORIZED",
         "LOAD_CLUSTER_UNHEALTHY",
     ],
-    "ClusterConnectorErrorCodeMember",
+    "models.ClusterConnectorErrorCode",
 ]
 ClusterOrderByInput: TypeAlias = Literal[
     "access_write_compress_enabled_ASC",
@@ -243,7 +220,7 @@ ClusterOrderByInput: TypeAlias = Literal[
     "vm_num_DESC",
 ]
 ClusterType: TypeAlias = Union[
-    Literal["BLUESHARK", "SMTX_ELF", "SMTX_OS", "SMTX_ZBS"], "ClusterTypeMember"
+    Literal["BLUESHARK", "SMTX_ELF", "SMTX_OS", "SMTX_ZBS"], "models.ClusterType"
 ]
 
 
@@ -315,7 +292,7 @@ class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
     """Management IP address for each host."""
     mgt_netmask: str
     """Subnet mask of the management network."""
-    ntp_mode: "NtpMode"
+    ntp_mode: "inputs.NtpMode"
     """NTP servers: `EXTERNAL`, or `INTERNAL` for the cluster's own."""
     ntp_servers: Texts
     """Addresses of NTP servers for the cluster."""
@@ -369,40 +346,40 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "allocated_prioritized_space": MaybeInt, "allocated_prioritized_space_gt": MaybeInt, "allocated_prioritized_space_gte": MaybeInt, "allocated_prioritized_space_in": MaybeInts, "allocated_prioritized_space_lt": MaybeInt, "allocated_prioritized_space_lte": MaybeInt, "allocated_prioritized_space_not": MaybeInt, "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "allocated_prioritized_space_usage": MaybeFloat, "allocated_prioritized_space_usage_gt": MaybeFloat, "allocated_prioritized_space_usage_gte": MaybeFloat, "allocated_prioritized_space_usage_in": MaybeFloats, "allocated_prioritized_space_usage_lt": MaybeFloat, "allocated_prioritized_space_usage_lte": MaybeFloat, "allocated_prioritized_space_usage_not": MaybeFloat, "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
     "application_highest_version": MaybeStr, "application_highest_version_contains": MaybeStr, "application_highest_version_ends_with": MaybeStr, "application_highest_version_gt": MaybeStr, "application_highest_version_gte": MaybeStr, "application_highest_version_in": MaybeTexts, "application_highest_version_lt": MaybeStr, "application_highest_version_lte": MaybeStr, "application_highest_version_not": MaybeStr, "application_highest_version_not_contains": MaybeStr, "application_highest_version_not_ends_with": MaybeStr, "application_highest_version_not_in": MaybeTexts, "application_highest_version_not_starts_with": MaybeStr, "application_highest_version_starts_with": MaybeStr,
-    "applications_every": "ApplicationWhereInput2 | None", "applications_none": "ApplicationWhereInput2 | None", "applications_some": "ApplicationWhereInput2 | None",
-    "architecture": "Architecture | None", "architecture_in": "Sequence[Architecture] | None", "architecture_not": "Architecture | None", "architecture_not_in": "Sequence[Architecture] | None",
+    "applications_every": "nested.ApplicationWhereInput2 | None", "applications_none": "nested.ApplicationWhereInput2 | None", "applications_some": "nested.ApplicationWhereInput2 | None",
+    "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
     "auto_converge": MaybeBool, "auto_converge_not": MaybeBool,
     "commited_memory_bytes": MaybeInt, "commited_memory_bytes_gt": MaybeInt, "commited_memory_bytes_gte": MaybeInt, "commited_memory_bytes_in": MaybeInts, "commited_memory_bytes_lt": MaybeInt, "commited_memory_bytes_lte": MaybeInt, "commited_memory_bytes_not": MaybeInt, "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
-    "connect_state": "ConnectState | None", "connect_state_in": "Sequence[ConnectState] | None", "connect_state_not": "ConnectState | None", "connect_state_not_in": "Sequence[ConnectState] | None",
-    "consistency_groups_every": "ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "ConsistencyGroupWhereInput2 | None",
+    "connect_state": "inputs.ConnectState | None", "connect_state_in": "Sequence[inputs.ConnectState] | None", "connect_state_not": "inputs.ConnectState | None", "connect_state_not_in": "Sequence[inputs.ConnectState] | None",
+    "consistency_groups_every": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "nested.ConsistencyGroupWhereInput2 | None",
     "current_cpu_model": MaybeStr, "current_cpu_model_contains": MaybeStr, "current_cpu_model_ends_with": MaybeStr, "current_cpu_model_gt": MaybeStr, "current_cpu_model_gte": MaybeStr, "current_cpu_model_in": MaybeTexts, "current_cpu_model_lt": MaybeStr, "current_cpu_model_lte": MaybeStr, "current_cpu_model_not": MaybeStr, "current_cpu_model_not_contains": MaybeStr, "current_cpu_model_not_ends_with": MaybeStr, "current_cpu_model_not_in": MaybeTexts, "current_cpu_model_not_starts_with": MaybeStr, "current_cpu_model_starts_with": MaybeStr,
     "data_reduction_ratio": MaybeFloat, "data_reduction_ratio_gt": MaybeFloat, "data_reduction_ratio_gte": MaybeFloat, "data_reduction_ratio_in": MaybeFloats, "data_reduction_ratio_lt": MaybeFloat, "data_reduction_ratio_lte": MaybeFloat, "data_reduction_ratio_not": MaybeFloat, "data_reduction_ratio_not_in": MaybeFloats,  # since 4.7.0
     "data_reduction_saving": MaybeFloat, "data_reduction_saving_gt": MaybeFloat, "data_reduction_saving_gte": MaybeFloat, "data_reduction_saving_in": MaybeFloats, "data_reduction_saving_lt": MaybeFloat, "data_reduction_saving_lte": MaybeFloat, "data_reduction_saving_not": MaybeFloat, "data_reduction_saving_not_in": MaybeFloats,  # since 4.7.0
-    "datacenters_every": "DatacenterWhereInput2 | None", "datacenters_none": "DatacenterWhereInput2 | None", "datacenters_some": "DatacenterWhereInput2 | None",
+    "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
     "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
     "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
     "disconnected_date": MaybeStr, "disconnected_date_gt": MaybeStr, "disconnected_date_gte": MaybeStr, "disconnected_date_in": MaybeTexts, "disconnected_date_lt": MaybeStr, "disconnected_date_lte": MaybeStr, "disconnected_date_not": MaybeStr, "disconnected_date_not_in": MaybeTexts,
     "disconnected_reason": "ClusterConnectorErrorCode | None", "disconnected_reason_in": "Sequence[ClusterConnectorErrorCode] | None", "disconnected_reason_not": "ClusterConnectorErrorCode | None", "disconnected_reason_not_in": "Sequence[ClusterConnectorErrorCode] | None",
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-    "ecp_license": "EcpLicenseWhereInput2 | None",  # since 4.7.0
+    "ecp_license": "nested.EcpLicenseWhereInput2 | None",  # since 4.7.0
     "enable_tiering": MaybeBool, "enable_tiering_not": MaybeBool,  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "has_metrox": MaybeBool, "has_metrox_not": MaybeBool,
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
-    "hosts_every": "HostWhereInput2 | None", "hosts_none": "HostWhereInput2 | None", "hosts_some": "HostWhereInput2 | None",
-    "hypervisor": "Hypervisor | None", "hypervisor_in": "Sequence[Hypervisor] | None", "hypervisor_not": "Hypervisor | None", "hypervisor_not_in": "Sequence[Hypervisor] | None",
+    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
+    "hypervisor": "inputs.Hypervisor | None", "hypervisor_in": "Sequence[inputs.Hypervisor] | None", "hypervisor_not": "inputs.Hypervisor | None", "hypervisor_not_in": "Sequence[inputs.Hypervisor] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_all_flash": MaybeBool, "is_all_flash_not": MaybeBool,
     "iscsi_vip": MaybeStr, "iscsi_vip_contains": MaybeStr, "iscsi_vip_ends_with": MaybeStr, "iscsi_vip_gt": MaybeStr, "iscsi_vip_gte": MaybeStr, "iscsi_vip_in": MaybeTexts, "iscsi_vip_lt": MaybeStr, "iscsi_vip_lte": MaybeStr, "iscsi_vip_not": MaybeStr, "iscsi_vip_not_contains": MaybeStr, "iscsi_vip_not_ends_with": MaybeStr, "iscsi_vip_not_in": MaybeTexts, "iscsi_vip_not_starts_with": MaybeStr, "iscsi_vip_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "license_expire_date": MaybeStr, "license_expire_date_gt": MaybeStr, "license_expire_date_gte": MaybeStr, "license_expire_date_in": MaybeTexts, "license_expire_date_lt": MaybeStr, "license_expire_date_lte": MaybeStr, "license_expire_date_not": MaybeStr, "license_expire_date_not_in": MaybeTexts,
     "license_serial": MaybeStr, "license_serial_contains": MaybeStr, "license_serial_ends_with": MaybeStr, "license_serial_gt": MaybeStr, "license_serial_gte": MaybeStr, "license_serial_in": MaybeTexts, "license_serial_lt": MaybeStr, "license_serial_lte": MaybeStr, "license_serial_not": MaybeStr, "license_serial_not_contains": MaybeStr, "license_serial_not_ends_with": MaybeStr, "license_serial_not_in": MaybeTexts, "license_serial_not_starts_with": MaybeStr, "license_serial_starts_with": MaybeStr,
     "license_sign_date": MaybeStr, "license_sign_date_gt": MaybeStr, "license_sign_date_gte": MaybeStr, "license_sign_date_in": MaybeTexts, "license_sign_date_lt": MaybeStr, "license_sign_date_lte": MaybeStr, "license_sign_date_not": MaybeStr, "license_sign_date_not_in": MaybeTexts,
-    "license_type": "LicenseType | None", "license_type_in": "Sequence[LicenseType] | None", "license_type_not": "LicenseType | None", "license_type_not_in": "Sequence[LicenseType] | None",
+    "license_type": "inputs.LicenseType | None", "license_type_in": "Sequence[inputs.LicenseType] | None", "license_type_not": "inputs.LicenseType | None", "license_type_not_in": "Sequence[inputs.LicenseType] | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "logical_used_data_space": MaybeInt, "logical_used_data_space_gt": MaybeInt, "logical_used_data_space_gte": MaybeInt, "logical_used_data_space_in": MaybeInts, "logical_used_data_space_lt": MaybeInt, "logical_used_data_space_lte": MaybeInt, "logical_used_data_space_not": MaybeInt, "logical_used_data_space_not_in": MaybeInts,  # since 4.7.0
     "maintenance_end_date": MaybeStr, "maintenance_end_date_gt": MaybeStr, "maintenance_end_date_gte": MaybeStr, "maintenance_end_date_in": MaybeTexts, "maintenance_end_date_lt": MaybeStr, "maintenance_end_date_lte": MaybeStr, "maintenance_end_date_not": MaybeStr, "maintenance_end_date_not_in": MaybeTexts,
@@ -417,7 +394,7 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "migration_speed": MaybeInt, "migration_speed_gt": MaybeInt, "migration_speed_gte": MaybeInt, "migration_speed_in": MaybeInts, "migration_speed_lt": MaybeInt, "migration_speed_lte": MaybeInt, "migration_speed_not": MaybeInt, "migration_speed_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "no_performance_layer": MaybeBool, "no_performance_layer_not": MaybeBool,  # since 4.7.0
-    "ntp_mode": "NtpMode | None", "ntp_mode_in": "Sequence[NtpMode] | None", "ntp_mode_not": "NtpMode | None", "ntp_mode_not_in": "Sequence[NtpMode] | None",
+    "ntp_mode": "inputs.NtpMode | None", "ntp_mode_in": "Sequence[inputs.NtpMode] | None", "ntp_mode_not": "inputs.NtpMode | None", "ntp_mode_not_in": "Sequence[inputs.NtpMode] | None",
     "nvme_over_rdma_enabled": MaybeBool, "nvme_over_rdma_enabled_not": MaybeBool,
     "nvme_over_tcp_enabled": MaybeBool, "nvme_over_tcp_enabled_not": MaybeBool,
     "nvmf_enabled": MaybeBool, "nvmf_enabled_not": MaybeBool,
@@ -443,8 +420,8 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "replica_capacity_only": MaybeBool, "replica_capacity_only_not": MaybeBool,  # since 4.7.0
     "reserved_cpu_cores_for_system_service": MaybeInt, "reserved_cpu_cores_for_system_service_gt": MaybeInt, "reserved_cpu_cores_for_system_service_gte": MaybeInt, "reserved_cpu_cores_for_system_service_in": MaybeInts, "reserved_cpu_cores_for_system_service_lt": MaybeInt, "reserved_cpu_cores_for_system_service_lte": MaybeInt, "reserved_cpu_cores_for_system_service_not": MaybeInt, "reserved_cpu_cores_for_system_service_not_in": MaybeInts,
     "running_vm_num": MaybeInt, "running_vm_num_gt": MaybeInt, "running_vm_num_gte": MaybeInt, "running_vm_num_in": MaybeInts, "running_vm_num_lt": MaybeInt, "running_vm_num_lte": MaybeInt, "running_vm_num_not": MaybeInt, "running_vm_num_not_in": MaybeInts,
-    "settings": "ClusterSettingsWhereInput2 | None",
-    "software_edition": "SoftwareEdition | None", "software_edition_in": "Sequence[SoftwareEdition] | None", "software_edition_not": "SoftwareEdition | None", "software_edition_not_in": "Sequence[SoftwareEdition] | None",
+    "settings": "nested.ClusterSettingsWhereInput2 | None",
+    "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
     "stopped_vm_num": MaybeInt, "stopped_vm_num_gt": MaybeInt, "stopped_vm_num_gte": MaybeInt, "stopped_vm_num_in": MaybeInts, "stopped_vm_num_lt": MaybeInt, "stopped_vm_num_lte": MaybeInt, "stopped_vm_num_not": MaybeInt, "stopped_vm_num_not_in": MaybeInts,
     "stretch": MaybeBool, "stretch_not": MaybeBool,
     "suspended_vm_num": MaybeInt, "suspended_vm_num_gt": MaybeInt, "suspended_vm_num_gte": MaybeInt, "suspended_vm_num_in": MaybeInts, "suspended_vm_num_lt": MaybeInt, "suspended_vm_num_lte": MaybeInt, "suspended_vm_num_not": MaybeInt, "suspended_vm_num_not_in": MaybeInts,
@@ -465,16 +442,16 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "used_memory_bytes": MaybeFloat, "used_memory_bytes_gt": MaybeFloat, "used_memory_bytes_gte": MaybeFloat, "used_memory_bytes_in": MaybeFloats, "used_memory_bytes_lt": MaybeFloat, "used_memory_bytes_lte": MaybeFloat, "used_memory_bytes_not": MaybeFloat, "used_memory_bytes_not_in": MaybeFloats,
     "valid_cache_space": MaybeInt, "valid_cache_space_gt": MaybeInt, "valid_cache_space_gte": MaybeInt, "valid_cache_space_in": MaybeInts, "valid_cache_space_lt": MaybeInt, "valid_cache_space_lte": MaybeInt, "valid_cache_space_not": MaybeInt, "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
     "valid_data_space": MaybeInt, "valid_data_space_gt": MaybeInt, "valid_data_space_gte": MaybeInt, "valid_data_space_in": MaybeInts, "valid_data_space_lt": MaybeInt, "valid_data_space_lte": MaybeInt, "valid_data_space_not": MaybeInt, "valid_data_space_not_in": MaybeInts,
-    "vcenterAccount": "VcenterAccountWhereInput2 | None",
-    "vdses_every": "VdsWhereInput2 | None", "vdses_none": "VdsWhereInput2 | None", "vdses_some": "VdsWhereInput2 | None",
+    "vcenterAccount": "nested.VcenterAccountWhereInput2 | None",
+    "vdses_every": "nested.VdsWhereInput2 | None", "vdses_none": "nested.VdsWhereInput2 | None", "vdses_some": "nested.VdsWhereInput2 | None",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
     "vhost_enabled": MaybeBool, "vhost_enabled_not": MaybeBool,
-    "vm_folders_every": "VmFolderWhereInput2 | None", "vm_folders_none": "VmFolderWhereInput2 | None", "vm_folders_some": "VmFolderWhereInput2 | None",
+    "vm_folders_every": "nested.VmFolderWhereInput2 | None", "vm_folders_none": "nested.VmFolderWhereInput2 | None", "vm_folders_some": "nested.VmFolderWhereInput2 | None",
     "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
-    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
-    "witness": "WitnessWhereInput2 | None",
-    "zones_every": "ZoneWhereInput2 | None", "zones_none": "ZoneWhereInput2 | None", "zones_some": "ZoneWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "witness": "nested.WitnessWhereInput2 | None",
+    "zones_every": "nested.ZoneWhereInput2 | None", "zones_none": "nested.ZoneWhereInput2 | None", "zones_some": "nested.ZoneWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -522,7 +499,7 @@ class GetClustersRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ClusterWhereInput2 | None"
+    where: "nested.ClusterWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -568,65 +545,65 @@ else:
         """Since CloudTower 3.0.0."""
 
         force: bool  # since 4.7.0
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterDisablePinInPerformanceParams(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
 
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterEnableIscsiUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         enable_iscsi: Required[bool]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterEnablePinInPerformanceParams(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
 
         data: Required["ClusterEnablePinInPerformanceParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterHaUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         ha: Required[bool]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterLicenseUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterLicenseUpdationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterNetworkSettingUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterNetworkSettingUpdationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterUpdationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterVirtualizationUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterVirtualizationUpdationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class GetClusterPinInPerformanceInfoRequestBody(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
 
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class GetClusterStorageInfoRequestBody(TypedDict, total=False):
         """Since CloudTower 4.5.0."""
 
         effect: Required["GetClusterStorageInfoEffect"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class GetClustersConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -637,9 +614,9 @@ else:
         last: MaybeInt
         orderBy: "ClusterOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterWhereInput2 | None"
+        where: "nested.ClusterWhereInput2 | None"
 
     class GetMetaLeaderRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import ClusterImageWhereInput2, ClusterWhereInput2
+from . import nested
 
 ClusterImageOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -38,8 +37,8 @@ ClusterImageWhereInput = TypedDict("ClusterImageWhereInput", {
     "AND": "Sequence[ClusterImageWhereInput] | None",
     "NOT": "Sequence[ClusterImageWhereInput] | None",
     "OR": "Sequence[ClusterImageWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "meta_name": MaybeStr, "meta_name_contains": MaybeStr, "meta_name_ends_with": MaybeStr, "meta_name_gt": MaybeStr, "meta_name_gte": MaybeStr, "meta_name_in": MaybeTexts, "meta_name_lt": MaybeStr, "meta_name_lte": MaybeStr, "meta_name_not": MaybeStr, "meta_name_not_contains": MaybeStr, "meta_name_not_ends_with": MaybeStr, "meta_name_not_in": MaybeTexts, "meta_name_not_starts_with": MaybeStr, "meta_name_starts_with": MaybeStr,
@@ -69,7 +68,7 @@ else:
         last: MaybeInt
         orderBy: "ClusterImageOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterImageWhereInput2 | None"
+        where: "nested.ClusterImageWhereInput2 | None"
 
     class GetClusterImagesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -80,4 +79,4 @@ else:
         last: MaybeInt
         orderBy: "ClusterImageOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterImageWhereInput2 | None"
+        where: "nested.ClusterImageWhereInput2 | None"

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import ClusterSettingsWhereInput2, ClusterWhereInput2
-    from .vm_volume import VmVolumeElfStoragePolicyType
+from . import nested
 
 ClusterSettingsOrderByInput: TypeAlias = Literal[
     "default_ha_ASC",
@@ -38,12 +37,12 @@ ClusterSettingsWhereInput = TypedDict("ClusterSettingsWhereInput", {
     "AND": "Sequence[ClusterSettingsWhereInput] | None",
     "NOT": "Sequence[ClusterSettingsWhereInput] | None",
     "OR": "Sequence[ClusterSettingsWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "default_ha": MaybeBool, "default_ha_not": MaybeBool,
-    "default_storage_policy": "VmVolumeElfStoragePolicyType | None",
+    "default_storage_policy": "inputs.VmVolumeElfStoragePolicyType | None",
     "default_storage_policy_ec_k": MaybeInt, "default_storage_policy_ec_k_gt": MaybeInt, "default_storage_policy_ec_k_gte": MaybeInt, "default_storage_policy_ec_k_in": MaybeInts, "default_storage_policy_ec_k_lt": MaybeInt, "default_storage_policy_ec_k_lte": MaybeInt, "default_storage_policy_ec_k_not": MaybeInt, "default_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
     "default_storage_policy_ec_m": MaybeInt, "default_storage_policy_ec_m_gt": MaybeInt, "default_storage_policy_ec_m_gte": MaybeInt, "default_storage_policy_ec_m_in": MaybeInts, "default_storage_policy_ec_m_lt": MaybeInt, "default_storage_policy_ec_m_lte": MaybeInt, "default_storage_policy_ec_m_not": MaybeInt, "default_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
-    "default_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "default_storage_policy_not": "VmVolumeElfStoragePolicyType | None", "default_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
+    "default_storage_policy_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None", "default_storage_policy_not": "inputs.VmVolumeElfStoragePolicyType | None", "default_storage_policy_not_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None",
     "default_storage_policy_replica_num": MaybeInt, "default_storage_policy_replica_num_gt": MaybeInt, "default_storage_policy_replica_num_gte": MaybeInt, "default_storage_policy_replica_num_in": MaybeInts, "default_storage_policy_replica_num_lt": MaybeInt, "default_storage_policy_replica_num_lte": MaybeInt, "default_storage_policy_replica_num_not": MaybeInt, "default_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
     "default_storage_policy_stripe_num": MaybeInt, "default_storage_policy_stripe_num_gt": MaybeInt, "default_storage_policy_stripe_num_gte": MaybeInt, "default_storage_policy_stripe_num_in": MaybeInts, "default_storage_policy_stripe_num_lt": MaybeInt, "default_storage_policy_stripe_num_lte": MaybeInt, "default_storage_policy_stripe_num_not": MaybeInt, "default_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
     "default_storage_policy_thin_provision": MaybeBool, "default_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
@@ -67,7 +66,7 @@ else:
         last: MaybeInt
         orderBy: "ClusterSettingsOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterSettingsWhereInput2 | None"
+        where: "nested.ClusterSettingsWhereInput2 | None"
 
     class GetClusterSettingsesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -78,4 +77,4 @@ else:
         last: MaybeInt
         orderBy: "ClusterSettingsOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterSettingsWhereInput2 | None"
+        where: "nested.ClusterSettingsWhereInput2 | None"

@@ -5,15 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        BrickTopoWhereInput2,
-        ClusterTopoWhereInput2,
-        ClusterWhereInput2,
-        NodeTopoWhereInput2,
-        ZoneTopoWhereInput2,
-    )
+from . import nested
 
 ClusterTopoOrderByInput: TypeAlias = Literal[
     "id_ASC", "id_DESC", "local_id_ASC", "local_id_DESC", "name_ASC", "name_DESC"
@@ -24,13 +16,13 @@ ClusterTopoWhereInput = TypedDict("ClusterTopoWhereInput", {
     "AND": "Sequence[ClusterTopoWhereInput] | None",
     "NOT": "Sequence[ClusterTopoWhereInput] | None",
     "OR": "Sequence[ClusterTopoWhereInput] | None",
-    "brick_topoes_every": "BrickTopoWhereInput2 | None", "brick_topoes_none": "BrickTopoWhereInput2 | None", "brick_topoes_some": "BrickTopoWhereInput2 | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "brick_topoes_every": "nested.BrickTopoWhereInput2 | None", "brick_topoes_none": "nested.BrickTopoWhereInput2 | None", "brick_topoes_some": "nested.BrickTopoWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "node_topoes_every": "NodeTopoWhereInput2 | None", "node_topoes_none": "NodeTopoWhereInput2 | None", "node_topoes_some": "NodeTopoWhereInput2 | None",
-    "zone_topoes_every": "ZoneTopoWhereInput2 | None", "zone_topoes_none": "ZoneTopoWhereInput2 | None", "zone_topoes_some": "ZoneTopoWhereInput2 | None",
+    "node_topoes_every": "nested.NodeTopoWhereInput2 | None", "node_topoes_none": "nested.NodeTopoWhereInput2 | None", "node_topoes_some": "nested.NodeTopoWhereInput2 | None",
+    "zone_topoes_every": "nested.ZoneTopoWhereInput2 | None", "zone_topoes_none": "nested.ZoneTopoWhereInput2 | None", "zone_topoes_some": "nested.ZoneTopoWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -49,7 +41,7 @@ else:
         last: MaybeInt
         orderBy: "ClusterTopoOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterTopoWhereInput2 | None"
+        where: "nested.ClusterTopoWhereInput2 | None"
 
     class GetClusterTopoesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -60,4 +52,4 @@ else:
         last: MaybeInt
         orderBy: "ClusterTopoOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterTopoWhereInput2 | None"
+        where: "nested.ClusterTopoWhereInput2 | None"

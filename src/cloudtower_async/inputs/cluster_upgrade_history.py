@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import ClusterUpgradeHistoryWhereInput2, ClusterWhereInput2
+from . import nested
 
 ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
     "date_ASC",
@@ -31,7 +29,7 @@ ClusterUpgradeHistoryWhereInput = TypedDict("ClusterUpgradeHistoryWhereInput", {
     "AND": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
     "NOT": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
     "OR": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "date": MaybeStr, "date_gt": MaybeStr, "date_gte": MaybeStr, "date_in": MaybeTexts, "date_lt": MaybeStr, "date_lte": MaybeStr, "date_not": MaybeStr, "date_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -56,7 +54,7 @@ else:
         last: MaybeInt
         orderBy: "ClusterUpgradeHistoryOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterUpgradeHistoryWhereInput2 | None"
+        where: "nested.ClusterUpgradeHistoryWhereInput2 | None"
 
     class GetClusterUpgradeHistoriesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -67,4 +65,4 @@ else:
         last: MaybeInt
         orderBy: "ClusterUpgradeHistoryOrderByInput | None"
         skip: MaybeInt
-        where: "ClusterUpgradeHistoryWhereInput2 | None"
+        where: "nested.ClusterUpgradeHistoryWhereInput2 | None"

@@ -2,152 +2,77 @@
 """Arguments of `tower.common`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from . import nested
 
-if TYPE_CHECKING:
-    from ..models import Architecture as ArchitectureMember
-    from ..models import BackupExecutionMethod as BackupExecutionMethodMember
-    from ..models import BackupExecutionStatus as BackupExecutionStatusMember
-    from ..models import BackupExecutionType as BackupExecutionTypeMember
-    from ..models import BackupStoreStatus as BackupStoreStatusMember
-    from ..models import BackupStoreType as BackupStoreTypeMember
-    from ..models import Bus as BusMember
-    from ..models import ConfigurationMethod as ConfigurationMethodMember
-    from ..models import ConnectState as ConnectStateMember
-    from ..models import ConsistentType as ConsistentTypeMember
-    from ..models import CpuFanSpeedUnit as CpuFanSpeedUnitMember
-    from ..models import Direction as DirectionMember
-    from ..models import EcpEdition as EcpEditionMember
-    from ..models import EncryptMethod as EncryptMethodMember
-    from ..models import EntityAsyncStatus as EntityAsyncStatusMember
-    from ..models import EntityType as EntityTypeMember
-    from ..models import FilterStatus as FilterStatusMember
-    from ..models import GlobalPolicyAction as GlobalPolicyActionMember
-    from ..models import Hypervisor as HypervisorMember
-    from ..models import IommuStatus as IommuStatusMember
-    from ..models import IsolationMode as IsolationModeMember
-    from ..models import MetricType as MetricTypeMember
-    from ..models import NetworkPolicyRuleAlgProtocol as NetworkPolicyRuleAlgProtocolMember
-    from ..models import NetworkPolicyRulePortProtocol as NetworkPolicyRulePortProtocolMember
-    from ..models import NetworkType as NetworkTypeMember
-    from ..models import PolicyMode as PolicyModeMember
-    from ..models import PowerPosition as PowerPositionMember
-    from ..models import ReplicaNameRule as ReplicaNameRuleMember
-    from ..models import ReplicationMethod as ReplicationMethodMember
-    from ..models import ReplicationObjectType as ReplicationObjectTypeMember
-    from ..models import ResiliencyType as ResiliencyTypeMember
-    from ..models import SmtpSecureMode as SmtpSecureModeMember
-    from ..models import SnmpAuthProtocol as SnmpAuthProtocolMember
-    from ..models import SnmpPrivacyProtocol as SnmpPrivacyProtocolMember
-    from ..models import SnmpProtocol as SnmpProtocolMember
-    from ..models import SnmpVersion as SnmpVersionMember
-    from ..models import SoftwareEdition as SoftwareEditionMember
-    from ..models import StoreConnectionType as StoreConnectionTypeMember
-    from ..models import StoreTransportType as StoreTransportTypeMember
-    from ..models import SyncReplicationObjectStatus as SyncReplicationObjectStatusMember
-    from ..models import SyncReplicationStatus as SyncReplicationStatusMember
-    from ..models import TimeUnit as TimeUnitMember
-    from .backup_restore_point import BackupRestorePointCreation, BackupRestorePointType
-    from .everoute_cluster import EverouteClusterPhase
-    from .nested import (
-        ApiKeyWhereInput2,
-        EverouteClusterWhereInput2,
-        ExternalCloudTowerWhereInput2,
-        FailbackExecutionWhereInput2,
-        FailoverExecutionWhereInput2,
-        IscsiLunWhereInput2,
-        LoadBalancerInstanceGroupWhereInput2,
-        LoadBalancerInstanceWhereInput2,
-        LoadBalancerServiceWhereInput2,
-        PermanentFailoverExecutionWhereInput2,
-        PermanentFailoverTargetExecutionWhereInput2,
-        ReplicationFailbackTargetExecutionWhereInput2,
-        ReplicationFailoverTargetExecutionWhereInput2,
-        ReplicationPlanExecutionWhereInput2,
-        ReplicationPlanWhereInput2,
-        ReplicationServiceWhereInput2,
-        ReplicationTargetExecutionWhereInput2,
-        ReplicaVmWhereInput2,
-        SyncReplicationPlanWhereInput2,
-        UserRoleNextWhereInput2,
-        UserWhereInput2,
-        VirtualPrivateCloudSubnetWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-        VlanWhereInput2,
-        VmWhereInput2,
-        VnetBondGroupWhereInput2,
-        VnetBondWhereInput2,
-    )
-    from .ovf import OvfCpu, OvfDisk, OvfNic
-    from .vm import VmFirmware
-
-Architecture: TypeAlias = Union[Literal["AARCH64", "X86_64"], "ArchitectureMember"]
+Architecture: TypeAlias = Union[Literal["AARCH64", "X86_64"], "models.Architecture"]
 BPSUnit: TypeAlias = Literal["Bps", "KBps", "MBps", "GBps", "TBps"]
 BackupDedupMode: TypeAlias = Literal["CHAIN", "NONE"]
-BackupExecutionMethod: TypeAlias = Union[Literal["AUTO", "MANUAL"], "BackupExecutionMethodMember"]
+BackupExecutionMethod: TypeAlias = Union[Literal["AUTO", "MANUAL"], "models.BackupExecutionMethod"]
 BackupExecutionState: TypeAlias = Literal[
     "FAILED", "PARTLY_FAILED", "PAUSED", "PAUSING", "RUNNING", "STARTING", "SUCCEED"
 ]
 BackupExecutionStatus: TypeAlias = Union[
     Literal["ABORTED", "FAILED", "INITIALIZING", "PAUSED", "PENDING", "RUNNING", "SUCCESS"],
-    "BackupExecutionStatusMember",
+    "models.BackupExecutionStatus",
 ]
-BackupExecutionType: TypeAlias = Union[Literal["FULL", "INCREMENTAL"], "BackupExecutionTypeMember"]
+BackupExecutionType: TypeAlias = Union[Literal["FULL", "INCREMENTAL"], "models.BackupExecutionType"]
 BackupJobPhase: TypeAlias = Literal[
     "ABORTED", "ABORTING", "FINALIZING", "INITIALIZING", "PAUSED", "RUNNING", "SKIPPED", "SUCCESS"
 ]
 BackupStoreStatus: TypeAlias = Union[
     Literal["CONNECTED", "CONNECTING", "DISABLED", "ERROR", "INIT", "INIT_ERROR"],
-    "BackupStoreStatusMember",
+    "models.BackupStoreStatus",
 ]
 BackupStoreType: TypeAlias = Union[
-    Literal["BOOSTFS", "ISCSI", "NFS3", "NFS4"], "BackupStoreTypeMember"
+    Literal["BOOSTFS", "ISCSI", "NFS3", "NFS4"], "models.BackupStoreType"
 ]
-Bus: TypeAlias = Union[Literal["IDE", "SCSI", "USB", "VIRTIO"], "BusMember"]
+Bus: TypeAlias = Union[Literal["IDE", "SCSI", "USB", "VIRTIO"], "models.Bus"]
 ByteUnit: TypeAlias = Literal["B", "KB", "MB", "GB", "TB", "PB"]
 ConfigurationMethod: TypeAlias = Union[
-    Literal["BUSINESS_HOST", "MANUAL"], "ConfigurationMethodMember"
+    Literal["BUSINESS_HOST", "MANUAL"], "models.ConfigurationMethod"
 ]
 ConnectState: TypeAlias = Union[
     Literal["CONNECTED", "CONNECTED_ERROR", "DISCONNECTED", "INITIALIZING", "REMOVING"],
-    "ConnectStateMember",
+    "models.ConnectState",
 ]
 ConsistentType: TypeAlias = Union[
-    Literal["CRASH_CONSISTENT", "FILE_SYSTEM_CONSISTENT"], "ConsistentTypeMember"
+    Literal["CRASH_CONSISTENT", "FILE_SYSTEM_CONSISTENT"], "models.ConsistentType"
 ]
-CpuFanSpeedUnit: TypeAlias = Union[Literal["PERCENT", "RPM"], "CpuFanSpeedUnitMember"]
-Direction: TypeAlias = Union[Literal["HORIZONTAL", "VERTICAL"], "DirectionMember"]
+CpuFanSpeedUnit: TypeAlias = Union[Literal["PERCENT", "RPM"], "models.CpuFanSpeedUnit"]
+Direction: TypeAlias = Union[Literal["HORIZONTAL", "VERTICAL"], "models.Direction"]
 EcpEdition: TypeAlias = Union[
     Literal["ECP_ADVANCED", "ECP_ESSENTIAL", "ECP_STANDARD", "ECP_VDI_ESSENTIAL"],
-    "EcpEditionMember",
+    "models.EcpEdition",
 ]
 EncryptMethod: TypeAlias = Union[
-    Literal["AES256_CTR", "PLAIN_TEXT", "SM4_CTR"], "EncryptMethodMember"
+    Literal["AES256_CTR", "PLAIN_TEXT", "SM4_CTR"], "models.EncryptMethod"
 ]
 EntityAsyncStatus: TypeAlias = Union[
-    Literal["CREATING", "DELETING", "UPDATING"], "EntityAsyncStatusMember"
+    Literal["CREATING", "DELETING", "UPDATING"], "models.EntityAsyncStatus"
 ]
-EntityType: TypeAlias = Union[Literal["VM"], "EntityTypeMember"]
+EntityType: TypeAlias = Union[Literal["VM"], "models.EntityType"]
 ExternalCloudTowerStatus: TypeAlias = Literal["CONNECTED", "CONNECTING", "DISCONNECTED"]
 FailoverShutdownMode: TypeAlias = Literal["NONE", "POWEROFF", "SHUTDOWN", "SHUTDOWNWITHPOWEROFF"]
 FilterStatus: TypeAlias = Union[
     Literal["EXECUTING", "FAILED", "INITIALIZING", "PARTIAL_SUCCESSED", "SUCCESSED"],
-    "FilterStatusMember",
+    "models.FilterStatus",
 ]
-GlobalPolicyAction: TypeAlias = Union[Literal["ALLOW", "DROP"], "GlobalPolicyActionMember"]
+GlobalPolicyAction: TypeAlias = Union[Literal["ALLOW", "DROP"], "models.GlobalPolicyAction"]
 Hypervisor: TypeAlias = Union[
-    Literal["BLUESHARK", "ELF", "VMWARE", "XENSERVER"], "HypervisorMember"
+    Literal["BLUESHARK", "ELF", "VMWARE", "XENSERVER"], "models.Hypervisor"
 ]
-IommuStatus: TypeAlias = Union[Literal["DISABLE", "ENABLE", "NEED_REBOOT"], "IommuStatusMember"]
-IsolationMode: TypeAlias = Union[Literal["ALL", "PARTIAL"], "IsolationModeMember"]
-MetricType: TypeAlias = Union[Literal["BOTTOMK", "NORMAL", "TOPK"], "MetricTypeMember"]
+IommuStatus: TypeAlias = Union[Literal["DISABLE", "ENABLE", "NEED_REBOOT"], "models.IommuStatus"]
+IsolationMode: TypeAlias = Union[Literal["ALL", "PARTIAL"], "models.IsolationMode"]
+MetricType: TypeAlias = Union[Literal["BOTTOMK", "NORMAL", "TOPK"], "models.MetricType"]
 NetworkPolicyRuleAlgProtocol: TypeAlias = Union[
-    Literal["FTP", "TFTP"], "NetworkPolicyRuleAlgProtocolMember"
+    Literal["FTP", "TFTP"], "models.NetworkPolicyRuleAlgProtocol"
 ]
 NetworkPolicyRulePortProtocol: TypeAlias = Union[
-    Literal["ALG", "ICMP", "IPIP", "TCP", "UDP"], "NetworkPolicyRulePortProtocolMember"
+    Literal["ALG", "ICMP", "IPIP", "TCP", "UDP"], "models.NetworkPolicyRulePortProtocol"
 ]
 NetworkType: TypeAlias = Union[
     Literal[
@@ -161,40 +86,44 @@ NetworkType: TypeAlias = Union[
         "VPC_SYS",
         "VPC_VM",
     ],
-    "NetworkTypeMember",
+    "models.NetworkType",
 ]
-PolicyMode: TypeAlias = Union[Literal["MONITOR", "WORK"], "PolicyModeMember"]
-PowerPosition: TypeAlias = Union[Literal["LEFT", "MIDDLE", "RIGHT"], "PowerPositionMember"]
-ReplicaNameRule: TypeAlias = Union[Literal["ORIGIN", "PREFIX", "SUFFIX"], "ReplicaNameRuleMember"]
-ReplicationMethod: TypeAlias = Union[Literal["ASYNC", "SYNC"], "ReplicationMethodMember"]
+PolicyMode: TypeAlias = Union[Literal["MONITOR", "WORK"], "models.PolicyMode"]
+PowerPosition: TypeAlias = Union[Literal["LEFT", "MIDDLE", "RIGHT"], "models.PowerPosition"]
+ReplicaNameRule: TypeAlias = Union[Literal["ORIGIN", "PREFIX", "SUFFIX"], "models.ReplicaNameRule"]
+ReplicationMethod: TypeAlias = Union[Literal["ASYNC", "SYNC"], "models.ReplicationMethod"]
 ReplicationObjectType: TypeAlias = Union[
-    Literal["CONSISTENCY_GROUP", "ISCSI_LUN", "NVMF_NAMESPACE", "VM"], "ReplicationObjectTypeMember"
+    Literal["CONSISTENCY_GROUP", "ISCSI_LUN", "NVMF_NAMESPACE", "VM"],
+    "models.ReplicationObjectType",
 ]
 ReplicationTargetExecutionCreation: TypeAlias = Literal[
     "FAILBACK", "FAILOVER", "REPLICATION", "SYNC_REPLICATION"
 ]
-ResiliencyType: TypeAlias = Union[Literal["EC", "REPLICA"], "ResiliencyTypeMember"]
-SmtpSecureMode: TypeAlias = Union[Literal["SSL", "STARTTLS", "UNSPECIFIED"], "SmtpSecureModeMember"]
-SnmpAuthProtocol: TypeAlias = Union[Literal["MD5", "SHA"], "SnmpAuthProtocolMember"]
-SnmpPrivacyProtocol: TypeAlias = Union[Literal["AES", "DES"], "SnmpPrivacyProtocolMember"]
-SnmpProtocol: TypeAlias = Union[Literal["TCP", "UDP"], "SnmpProtocolMember"]
-SnmpVersion: TypeAlias = Union[Literal["V2C", "V3"], "SnmpVersionMember"]
+ResiliencyType: TypeAlias = Union[Literal["EC", "REPLICA"], "models.ResiliencyType"]
+SmtpSecureMode: TypeAlias = Union[
+    Literal["SSL", "STARTTLS", "UNSPECIFIED"], "models.SmtpSecureMode"
+]
+SnmpAuthProtocol: TypeAlias = Union[Literal["MD5", "SHA"], "models.SnmpAuthProtocol"]
+SnmpPrivacyProtocol: TypeAlias = Union[Literal["AES", "DES"], "models.SnmpPrivacyProtocol"]
+SnmpProtocol: TypeAlias = Union[Literal["TCP", "UDP"], "models.SnmpProtocol"]
+SnmpVersion: TypeAlias = Union[Literal["V2C", "V3"], "models.SnmpVersion"]
 SoftwareEdition: TypeAlias = Union[
     Literal[
         "COMMUNITY", "ENTERPRISE", "ENTERPRISE_PLUS", "ESSENTIAL", "EXPRESS", "STANDARD", "TRIAL"
     ],
-    "SoftwareEditionMember",
+    "models.SoftwareEdition",
 ]
-StoreConnectionType: TypeAlias = Union[Literal["ISCSI", "NVMe"], "StoreConnectionTypeMember"]
-StoreTransportType: TypeAlias = Union[Literal["RDMA", "TCP"], "StoreTransportTypeMember"]
+StoreConnectionType: TypeAlias = Union[Literal["ISCSI", "NVMe"], "models.StoreConnectionType"]
+StoreTransportType: TypeAlias = Union[Literal["RDMA", "TCP"], "models.StoreTransportType"]
 SyncReplicationObjectStatus: TypeAlias = Union[
     Literal["SOURCE_UNREACHABLE", "TARGET_UNREACHABLE", "UNEXPECTED_VM_STATUS"],
-    "SyncReplicationObjectStatusMember",
+    "models.SyncReplicationObjectStatus",
 ]
 SyncReplicationStatus: TypeAlias = Union[
-    Literal["INITIALIZING", "PAUSED", "PENDING", "SYNCED", "SYNCING"], "SyncReplicationStatusMember"
+    Literal["INITIALIZING", "PAUSED", "PENDING", "SYNCED", "SYNCING"],
+    "models.SyncReplicationStatus",
 ]
-TimeUnit: TypeAlias = Union[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "TimeUnitMember"]
+TimeUnit: TypeAlias = Union[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "models.TimeUnit"]
 VnetBondNetworkType: TypeAlias = Literal["VLAN", "VPC"]
 
 # fmt: off
@@ -204,12 +133,12 @@ ApiKeyWhereInput = TypedDict("ApiKeyWhereInput", {
     "OR": "Sequence[ApiKeyWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "editable": MaybeBool, "editable_not": MaybeBool,
-    "external_cloudtowers_every": "ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_none": "ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_some": "ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtowers_every": "nested.ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_none": "nested.ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_some": "nested.ExternalCloudTowerWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "key": MaybeStr, "key_contains": MaybeStr, "key_ends_with": MaybeStr, "key_gt": MaybeStr, "key_gte": MaybeStr, "key_in": MaybeTexts, "key_lt": MaybeStr, "key_lte": MaybeStr, "key_not": MaybeStr, "key_not_contains": MaybeStr, "key_not_ends_with": MaybeStr, "key_not_in": MaybeTexts, "key_not_starts_with": MaybeStr, "key_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "roles_every": "UserRoleNextWhereInput2 | None", "roles_none": "UserRoleNextWhereInput2 | None", "roles_some": "UserRoleNextWhereInput2 | None",
-    "user": "UserWhereInput2 | None",
+    "roles_every": "nested.UserRoleNextWhereInput2 | None", "roles_none": "nested.UserRoleNextWhereInput2 | None", "roles_some": "nested.UserRoleNextWhereInput2 | None",
+    "user": "nested.UserWhereInput2 | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -227,17 +156,17 @@ ExternalCloudTowerWhereInput = TypedDict("ExternalCloudTowerWhereInput", {
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "endpoint": MaybeStr, "endpoint_contains": MaybeStr, "endpoint_ends_with": MaybeStr, "endpoint_gt": MaybeStr, "endpoint_gte": MaybeStr, "endpoint_in": MaybeTexts, "endpoint_lt": MaybeStr, "endpoint_lte": MaybeStr, "endpoint_not": MaybeStr, "endpoint_not_contains": MaybeStr, "endpoint_not_ends_with": MaybeStr, "endpoint_not_in": MaybeTexts, "endpoint_not_starts_with": MaybeStr, "endpoint_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "failback_executions_every": "FailbackExecutionWhereInput2 | None", "failback_executions_none": "FailbackExecutionWhereInput2 | None", "failback_executions_some": "FailbackExecutionWhereInput2 | None",
-    "failover_executions_every": "FailoverExecutionWhereInput2 | None", "failover_executions_none": "FailoverExecutionWhereInput2 | None", "failover_executions_some": "FailoverExecutionWhereInput2 | None",
+    "failback_executions_every": "nested.FailbackExecutionWhereInput2 | None", "failback_executions_none": "nested.FailbackExecutionWhereInput2 | None", "failback_executions_some": "nested.FailbackExecutionWhereInput2 | None",
+    "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "permanent_failover_executions_every": "PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_none": "PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_some": "PermanentFailoverExecutionWhereInput2 | None",
-    "replica_vms_every": "ReplicaVmWhereInput2 | None", "replica_vms_none": "ReplicaVmWhereInput2 | None", "replica_vms_some": "ReplicaVmWhereInput2 | None",
-    "replication_plans_every": "ReplicationPlanWhereInput2 | None", "replication_plans_none": "ReplicationPlanWhereInput2 | None", "replication_plans_some": "ReplicationPlanWhereInput2 | None",
+    "permanent_failover_executions_every": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_none": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_some": "nested.PermanentFailoverExecutionWhereInput2 | None",
+    "replica_vms_every": "nested.ReplicaVmWhereInput2 | None", "replica_vms_none": "nested.ReplicaVmWhereInput2 | None", "replica_vms_some": "nested.ReplicaVmWhereInput2 | None",
+    "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",
     "status": "ExternalCloudTowerStatus | None", "status_in": "Sequence[ExternalCloudTowerStatus] | None", "status_not": "ExternalCloudTowerStatus | None", "status_not_in": "Sequence[ExternalCloudTowerStatus] | None",
-    "sync_replication_plans_every": "SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
-    "use_api_key": "ApiKeyWhereInput2 | None",
+    "use_api_key": "nested.ApiKeyWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -250,12 +179,12 @@ FailbackExecutionWhereInput = TypedDict("FailbackExecutionWhereInput", {
     "OR": "Sequence[FailbackExecutionWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
-    "replication_failback_target_executions_every": "ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_none": "ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_some": "ReplicationFailbackTargetExecutionWhereInput2 | None",
-    "replication_service": "ReplicationServiceWhereInput2 | None",
+    "replication_failback_target_executions_every": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_none": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_some": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None",
+    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
@@ -273,13 +202,13 @@ FailoverExecutionWhereInput = TypedDict("FailoverExecutionWhereInput", {
     "OR": "Sequence[FailoverExecutionWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "is_test_mode": MaybeBool, "is_test_mode_not": MaybeBool,
-    "replication_failover_target_executions_every": "ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_none": "ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_some": "ReplicationFailoverTargetExecutionWhereInput2 | None",
-    "replication_service": "ReplicationServiceWhereInput2 | None",
+    "replication_failover_target_executions_every": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_none": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_some": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None",
+    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "shutdown_mode": "FailoverShutdownMode | None", "shutdown_mode_in": "Sequence[FailoverShutdownMode] | None", "shutdown_mode_not": "FailoverShutdownMode | None", "shutdown_mode_not_in": "Sequence[FailoverShutdownMode] | None",
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
@@ -310,12 +239,12 @@ LoadBalancerInstanceGroupWhereInput = TypedDict("LoadBalancerInstanceGroupWhereI
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "primary_load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",
-    "secondary_load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",
-    "vnet_bond_groups_every": "VnetBondGroupWhereInput2 | None", "vnet_bond_groups_none": "VnetBondGroupWhereInput2 | None", "vnet_bond_groups_some": "VnetBondGroupWhereInput2 | None",
+    "primary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",
+    "secondary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",
+    "vnet_bond_groups_every": "nested.VnetBondGroupWhereInput2 | None", "vnet_bond_groups_none": "nested.VnetBondGroupWhereInput2 | None", "vnet_bond_groups_some": "nested.VnetBondGroupWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -330,14 +259,14 @@ LoadBalancerInstanceWhereInput = TypedDict("LoadBalancerInstanceWhereInput", {
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "phase": "EverouteClusterPhase | None", "phase_in": "Sequence[EverouteClusterPhase] | None", "phase_not": "EverouteClusterPhase | None", "phase_not_in": "Sequence[EverouteClusterPhase] | None",
-    "primary_in_load_balancer_group": "LoadBalancerInstanceGroupWhereInput2 | None",
-    "secondary_in_load_balancer_group": "LoadBalancerInstanceGroupWhereInput2 | None",
-    "vm_instances_every": "VmWhereInput2 | None", "vm_instances_none": "VmWhereInput2 | None", "vm_instances_some": "VmWhereInput2 | None",
-    "vnet_bonds_every": "VnetBondWhereInput2 | None", "vnet_bonds_none": "VnetBondWhereInput2 | None", "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    "phase": "inputs.EverouteClusterPhase | None", "phase_in": "Sequence[inputs.EverouteClusterPhase] | None", "phase_not": "inputs.EverouteClusterPhase | None", "phase_not_in": "Sequence[inputs.EverouteClusterPhase] | None",
+    "primary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
+    "secondary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
+    "vm_instances_every": "nested.VmWhereInput2 | None", "vm_instances_none": "nested.VmWhereInput2 | None", "vm_instances_some": "nested.VmWhereInput2 | None",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -349,13 +278,13 @@ LoadBalancerServiceWhereInput = TypedDict("LoadBalancerServiceWhereInput", {
     "NOT": "Sequence[LoadBalancerServiceWhereInput] | None",
     "OR": "Sequence[LoadBalancerServiceWhereInput] | None",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance_groups_every": "LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_none": "LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_some": "LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
-    "load_balancer_instances_every": "LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_none": "LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_some": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
-    "phase": "EverouteClusterPhase | None", "phase_in": "Sequence[EverouteClusterPhase] | None", "phase_not": "EverouteClusterPhase | None", "phase_not_in": "Sequence[EverouteClusterPhase] | None",
-    "vm_instances_every": "VmWhereInput2 | None", "vm_instances_none": "VmWhereInput2 | None", "vm_instances_some": "VmWhereInput2 | None",
-    "vnet_bonds_every": "VnetBondWhereInput2 | None", "vnet_bonds_none": "VnetBondWhereInput2 | None", "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    "load_balancer_instance_groups_every": "nested.LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_none": "nested.LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_some": "nested.LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
+    "load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+    "phase": "inputs.EverouteClusterPhase | None", "phase_in": "Sequence[inputs.EverouteClusterPhase] | None", "phase_not": "inputs.EverouteClusterPhase | None", "phase_not_in": "Sequence[inputs.EverouteClusterPhase] | None",
+    "vm_instances_every": "nested.VmWhereInput2 | None", "vm_instances_none": "nested.VmWhereInput2 | None", "vm_instances_some": "nested.VmWhereInput2 | None",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.4.0."""
@@ -375,19 +304,19 @@ class NetworkPolicyRulePortInput(TypedDict, total=False):
 class ParsedOVF(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    cpu: Required["OvfCpu"]
+    cpu: Required["inputs.OvfCpu"]
     """CPU layout in the OVF."""
     description: str
     """Free text for people; an empty text means no description."""
-    disks: Required["Sequence[OvfDisk]"]
+    disks: Required["Sequence[inputs.OvfDisk]"]
     """Disks and CD-ROM drives in the OVF."""
-    firmware: Required["VmFirmware"]
+    firmware: Required["inputs.VmFirmware"]
     """Boot firmware in the OVF: `BIOS` or `UEFI`."""
     memory: Required[int]
     """Memory in the OVF in bytes."""
     name: Required[str]
     """Name of the VM in the OVF."""
-    nics: Required["Sequence[OvfNic]"]
+    nics: Required["Sequence[inputs.OvfNic]"]
     """NICs in the OVF."""
     vcpu: Required[int]
     """Number of vCPUs in the OVF."""
@@ -399,12 +328,12 @@ PermanentFailoverExecutionWhereInput = TypedDict("PermanentFailoverExecutionWher
     "NOT": "Sequence[PermanentFailoverExecutionWhereInput] | None",
     "OR": "Sequence[PermanentFailoverExecutionWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
-    "permanent_failover_target_executions_every": "PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_none": "PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_some": "PermanentFailoverTargetExecutionWhereInput2 | None",
-    "replication_service": "ReplicationServiceWhereInput2 | None",
+    "permanent_failover_target_executions_every": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_none": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_some": "nested.PermanentFailoverTargetExecutionWhereInput2 | None",
+    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
@@ -419,15 +348,15 @@ PermanentFailoverTargetExecutionWhereInput = TypedDict("PermanentFailoverTargetE
     "NOT": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
     "OR": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "keep_snapshot": MaybeBool, "keep_snapshot_not": MaybeBool,
     "keep_test_vm": MaybeBool, "keep_test_vm_not": MaybeBool,
-    "permanent_failover_execution": "PermanentFailoverExecutionWhereInput2 | None",
+    "permanent_failover_execution": "nested.PermanentFailoverExecutionWhereInput2 | None",
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
-    "replica_vm": "ReplicaVmWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
@@ -441,7 +370,7 @@ ReplicationFailbackTargetExecutionWhereInput = TypedDict("ReplicationFailbackTar
     "AND": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
     "NOT": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
     "OR": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
-    "failback_execution": "FailbackExecutionWhereInput2 | None",
+    "failback_execution": "nested.FailbackExecutionWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -458,7 +387,7 @@ ReplicationFailoverTargetExecutionWhereInput = TypedDict("ReplicationFailoverTar
     "AND": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
     "NOT": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
     "OR": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
-    "failover_execution": "FailoverExecutionWhereInput2 | None",
+    "failover_execution": "nested.FailoverExecutionWhereInput2 | None",
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -476,26 +405,26 @@ ReplicationRestorePointWhereInput = TypedDict("ReplicationRestorePointWhereInput
     "NOT": "Sequence[ReplicationRestorePointWhereInput] | None",
     "OR": "Sequence[ReplicationRestorePointWhereInput] | None",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
-    "creation": "BackupRestorePointCreation | None", "creation_in": "Sequence[BackupRestorePointCreation] | None", "creation_not": "BackupRestorePointCreation | None", "creation_not_in": "Sequence[BackupRestorePointCreation] | None",
+    "creation": "inputs.BackupRestorePointCreation | None", "creation_in": "Sequence[inputs.BackupRestorePointCreation] | None", "creation_not": "inputs.BackupRestorePointCreation | None", "creation_not_in": "Sequence[inputs.BackupRestorePointCreation] | None",
     "dedup": "BackupDedupMode | None", "dedup_in": "Sequence[BackupDedupMode] | None", "dedup_not": "BackupDedupMode | None", "dedup_not_in": "Sequence[BackupDedupMode] | None",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "failover_executions_every": "FailoverExecutionWhereInput2 | None", "failover_executions_none": "FailoverExecutionWhereInput2 | None", "failover_executions_some": "FailoverExecutionWhereInput2 | None",
+    "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_lun": "IscsiLunWhereInput2 | None",
+    "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "parent_restore_point": MaybeStr, "parent_restore_point_contains": MaybeStr, "parent_restore_point_ends_with": MaybeStr, "parent_restore_point_gt": MaybeStr, "parent_restore_point_gte": MaybeStr, "parent_restore_point_in": MaybeTexts, "parent_restore_point_lt": MaybeStr, "parent_restore_point_lte": MaybeStr, "parent_restore_point_not": MaybeStr, "parent_restore_point_not_contains": MaybeStr, "parent_restore_point_not_ends_with": MaybeStr, "parent_restore_point_not_in": MaybeTexts, "parent_restore_point_not_starts_with": MaybeStr, "parent_restore_point_starts_with": MaybeStr,
-    "replica_vm": "ReplicaVmWhereInput2 | None",
-    "replication_plan": "ReplicationPlanWhereInput2 | None",
-    "replication_service": "ReplicationServiceWhereInput2 | None",
-    "replication_target_execution": "ReplicationTargetExecutionWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
+    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
+    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "replication_target_execution": "nested.ReplicationTargetExecutionWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "slice": MaybeStr, "slice_contains": MaybeStr, "slice_ends_with": MaybeStr, "slice_gt": MaybeStr, "slice_gte": MaybeStr, "slice_in": MaybeTexts, "slice_lt": MaybeStr, "slice_lte": MaybeStr, "slice_not": MaybeStr, "slice_not_contains": MaybeStr, "slice_not_ends_with": MaybeStr, "slice_not_in": MaybeTexts, "slice_not_starts_with": MaybeStr, "slice_starts_with": MaybeStr,
     "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
-    "sync_replication_plan": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
     "tower_deploy_id": MaybeStr, "tower_deploy_id_contains": MaybeStr, "tower_deploy_id_ends_with": MaybeStr, "tower_deploy_id_gt": MaybeStr, "tower_deploy_id_gte": MaybeStr, "tower_deploy_id_in": MaybeTexts, "tower_deploy_id_lt": MaybeStr, "tower_deploy_id_lte": MaybeStr, "tower_deploy_id_not": MaybeStr, "tower_deploy_id_not_contains": MaybeStr, "tower_deploy_id_not_ends_with": MaybeStr, "tower_deploy_id_not_in": MaybeTexts, "tower_deploy_id_not_starts_with": MaybeStr, "tower_deploy_id_starts_with": MaybeStr,
-    "type": "BackupRestorePointType | None", "type_in": "Sequence[BackupRestorePointType] | None", "type_not": "BackupRestorePointType | None", "type_not_in": "Sequence[BackupRestorePointType] | None",
-    "vm": "VmWhereInput2 | None",
+    "type": "inputs.BackupRestorePointType | None", "type_in": "Sequence[inputs.BackupRestorePointType] | None", "type_not": "inputs.BackupRestorePointType | None", "type_not_in": "Sequence[inputs.BackupRestorePointType] | None",
+    "vm": "nested.VmWhereInput2 | None",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)
@@ -515,12 +444,12 @@ ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWher
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
-    "replica_vm": "ReplicaVmWhereInput2 | None",
-    "replication_plan": "ReplicationPlanWhereInput2 | None",
-    "replication_plan_execution": "ReplicationPlanExecutionWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
+    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
+    "replication_plan_execution": "nested.ReplicationPlanExecutionWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
-    "sync_replication_plan": "SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
     "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,  # since 4.8.1
 }, total=False)
@@ -537,11 +466,11 @@ VnetBondGroupWhereInput = TypedDict("VnetBondGroupWhereInput", {
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance_group": "LoadBalancerInstanceGroupWhereInput2 | None",
+    "load_balancer_instance_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "network_type": "VnetBondNetworkType | None", "network_type_in": "Sequence[VnetBondNetworkType] | None", "network_type_not": "VnetBondNetworkType | None", "network_type_not_in": "Sequence[VnetBondNetworkType] | None",
-    "vnet_bonds_every": "VnetBondWhereInput2 | None", "vnet_bonds_none": "VnetBondWhereInput2 | None", "vnet_bonds_some": "VnetBondWhereInput2 | None",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -557,16 +486,16 @@ VnetBondWhereInput = TypedDict("VnetBondWhereInput", {
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,  # since 4.8.0
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance": "LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
-    "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_instance": "nested.LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "namespace": MaybeStr, "namespace_contains": MaybeStr, "namespace_ends_with": MaybeStr, "namespace_gt": MaybeStr, "namespace_gte": MaybeStr, "namespace_in": MaybeTexts, "namespace_lt": MaybeStr, "namespace_lte": MaybeStr, "namespace_not": MaybeStr, "namespace_not_contains": MaybeStr, "namespace_not_ends_with": MaybeStr, "namespace_not_in": MaybeTexts, "namespace_not_starts_with": MaybeStr, "namespace_starts_with": MaybeStr,
     "network_type": "VnetBondNetworkType | None", "network_type_in": "Sequence[VnetBondNetworkType] | None", "network_type_not": "VnetBondNetworkType | None", "network_type_not_in": "Sequence[VnetBondNetworkType] | None",  # since 4.8.0
-    "vlan": "VlanWhereInput2 | None",
-    "vnet_bond_group": "VnetBondGroupWhereInput2 | None",  # since 4.8.0
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",  # since 4.8.0
-    "vpc_subnet": "VirtualPrivateCloudSubnetWhereInput2 | None",  # since 4.8.0
+    "vlan": "nested.VlanWhereInput2 | None",
+    "vnet_bond_group": "nested.VnetBondGroupWhereInput2 | None",  # since 4.8.0
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",  # since 4.8.0
+    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",  # since 4.8.0
 }, total=False)
 # fmt: on
 """Since CloudTower 4.4.0."""

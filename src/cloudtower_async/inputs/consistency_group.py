@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        ConsistencyGroupSnapshotWhereInput2,
-        ConsistencyGroupWhereInput2,
-        IscsiLunWhereInput2,
-        LabelWhereInput2,
-        NvmfNamespaceWhereInput2,
-    )
+from . import nested
 
 ConsistencyGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -77,17 +69,17 @@ ConsistencyGroupWhereInput = TypedDict("ConsistencyGroupWhereInput", {
     "AND": "Sequence[ConsistencyGroupWhereInput] | None",
     "NOT": "Sequence[ConsistencyGroupWhereInput] | None",
     "OR": "Sequence[ConsistencyGroupWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "consistency_group_snapshots_every": "ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_none": "ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_some": "ConsistencyGroupSnapshotWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "consistency_group_snapshots_every": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_none": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_some": "nested.ConsistencyGroupSnapshotWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "IscsiLunWhereInput2 | None", "iscsi_luns_none": "IscsiLunWhereInput2 | None", "iscsi_luns_some": "IscsiLunWhereInput2 | None",
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "namespaces_every": "NvmfNamespaceWhereInput2 | None", "namespaces_none": "NvmfNamespaceWhereInput2 | None", "namespaces_some": "NvmfNamespaceWhereInput2 | None",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on
@@ -109,7 +101,7 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ConsistencyGroupWhereInput2 | None"
+    where: "nested.ConsistencyGroupWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -123,13 +115,13 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["ConsistencyGroupDeletionParamsData"]
-        where: Required["ConsistencyGroupWhereInput2"]
+        where: Required["nested.ConsistencyGroupWhereInput2"]
 
     class ConsistencyGroupUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ConsistencyGroupUpdationParamsData"]
-        where: Required["ConsistencyGroupWhereInput2"]
+        where: Required["nested.ConsistencyGroupWhereInput2"]
 
     class GetConsistencyGroupsConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -140,4 +132,4 @@ else:
         last: MaybeInt
         orderBy: "ConsistencyGroupOrderByInput | None"
         skip: MaybeInt
-        where: "ConsistencyGroupWhereInput2 | None"
+        where: "nested.ConsistencyGroupWhereInput2 | None"

@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ConsistencyGroupSnapshotWhereInput2,
-        ConsistencyGroupWhereInput2,
-        IscsiLunSnapshotWhereInput2,
-        LabelWhereInput2,
-        NvmfNamespaceSnapshotWhereInput2,
-    )
+from . import nested
 
 ConsistencyGroupSnapshotOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -51,17 +44,17 @@ class ConsistencyGroupSnapshotDeletionParamsData(TypedDict, total=False):
 # fmt: off
 ConsistencyGroupSnapshotWhereInput = TypedDict("ConsistencyGroupSnapshotWhereInput", {
     "AND": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
-    "Iscsi_lun_snapshots_every": "IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_none": "IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_some": "IscsiLunSnapshotWhereInput2 | None",
+    "Iscsi_lun_snapshots_every": "nested.IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_none": "nested.IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_some": "nested.IscsiLunSnapshotWhereInput2 | None",
     "NOT": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
     "OR": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
-    "consistency_group": "ConsistencyGroupWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "consistency_group": "nested.ConsistencyGroupWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nvmf_namespace_snapshots_every": "NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_none": "NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_some": "NvmfNamespaceSnapshotWhereInput2 | None",
+    "nvmf_namespace_snapshots_every": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_none": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_some": "nested.NvmfNamespaceSnapshotWhereInput2 | None",
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on
@@ -78,12 +71,12 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["ConsistencyGroupSnapshotDeletionParamsData"]
-        where: Required["ConsistencyGroupSnapshotWhereInput2"]
+        where: Required["nested.ConsistencyGroupSnapshotWhereInput2"]
 
     class ConsistencyGroupSnapshotUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ConsistencyGroupSnapshotWhereInput2"]
+        where: Required["nested.ConsistencyGroupSnapshotWhereInput2"]
 
     class GetConsistencyGroupSnapshotsConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -94,7 +87,7 @@ else:
         last: MaybeInt
         orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "ConsistencyGroupSnapshotWhereInput2 | None"
+        where: "nested.ConsistencyGroupSnapshotWhereInput2 | None"
 
     class GetConsistencyGroupSnapshotsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -105,4 +98,4 @@ else:
         last: MaybeInt
         orderBy: "ConsistencyGroupSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "ConsistencyGroupSnapshotWhereInput2 | None"
+        where: "nested.ConsistencyGroupSnapshotWhereInput2 | None"

@@ -4,20 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        ContentLibraryImageWhereInput2,
-        ElfImageWhereInput2,
-        IscsiLunWhereInput2,
-        LabelWhereInput2,
-        VmDiskWhereInput2,
-        VmSnapshotWhereInput2,
-        VmTemplateWhereInput2,
-    )
+from . import nested
 
 ContentLibraryImageOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -40,7 +30,7 @@ ContentLibraryImageOrderByInput: TypeAlias = Literal[
 class ContentLibraryImageImportData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
-    cluster: Required["ClusterWhereInput2"]
+    cluster: Required["nested.ClusterWhereInput2"]
     """Filter for the cluster that imports the image."""
     description: str
     """Free text about the image."""
@@ -53,14 +43,14 @@ class ContentLibraryImageImportData(TypedDict, total=False):
 class ContentLibraryImageUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: Required["ClusterWhereInput2"]
+    clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters to distribute the image to, or to remove it from."""
 
 
 class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that keep a copy of the image."""
     description: str
     """New free text."""
@@ -73,20 +63,20 @@ ContentLibraryImageWhereInput = TypedDict("ContentLibraryImageWhereInput", {
     "AND": "Sequence[ContentLibraryImageWhereInput] | None",
     "NOT": "Sequence[ContentLibraryImageWhereInput] | None",
     "OR": "Sequence[ContentLibraryImageWhereInput] | None",
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "elf_images_every": "ElfImageWhereInput2 | None", "elf_images_none": "ElfImageWhereInput2 | None", "elf_images_some": "ElfImageWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "elf_images_every": "nested.ElfImageWhereInput2 | None", "elf_images_none": "nested.ElfImageWhereInput2 | None", "elf_images_some": "nested.ElfImageWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "IscsiLunWhereInput2 | None", "iscsi_luns_none": "IscsiLunWhereInput2 | None", "iscsi_luns_some": "IscsiLunWhereInput2 | None",  # since 4.3.0
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",  # since 4.3.0
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
-    "vm_snapshots_every": "VmSnapshotWhereInput2 | None", "vm_snapshots_none": "VmSnapshotWhereInput2 | None", "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
-    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -107,7 +97,7 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ContentLibraryImageWhereInput2 | None"
+    where: "nested.ContentLibraryImageWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -123,7 +113,7 @@ else:
     class ContentLibraryImageDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ContentLibraryImageWhereInput2"]
+        where: Required["nested.ContentLibraryImageWhereInput2"]
 
     class ContentLibraryImageImportParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
@@ -134,13 +124,13 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["ContentLibraryImageUpdationClusterParamsData"]
-        where: Required["ContentLibraryImageWhereInput2"]
+        where: Required["nested.ContentLibraryImageWhereInput2"]
 
     class ContentLibraryImageUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ContentLibraryImageUpdationParamsData"]
-        where: Required["ContentLibraryImageWhereInput2"]
+        where: Required["nested.ContentLibraryImageWhereInput2"]
 
     class CreateContentLibraryImageForm(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -162,4 +152,4 @@ else:
         last: MaybeInt
         orderBy: "ContentLibraryImageOrderByInput | None"
         skip: MaybeInt
-        where: "ContentLibraryImageWhereInput2 | None"
+        where: "nested.ContentLibraryImageWhereInput2 | None"

@@ -4,20 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import ContentLibraryVmTemplateUsage as ContentLibraryVmTemplateUsageMember
-    from .common import Architecture, ByteUnit, EntityAsyncStatus, ParsedOVF
-    from .nested import (
-        ClusterWhereInput2,
-        ContentLibraryVmTemplateWhereInput2,
-        LabelWhereInput2,
-        VmTemplateWhereInput2,
-    )
-    from .vm import VmClockOffset, VmdkDiskModify, VmFirmware, VmWhereUniqueInput
-    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
-    from .vm_nic import VmNicModel
+from . import nested
 
 ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
     "architecture_ASC",
@@ -78,7 +67,7 @@ ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
     "zbs_storage_info_DESC",
 ]
 ContentLibraryVmTemplateUsage: TypeAlias = Union[
-    Literal["SVM"], "ContentLibraryVmTemplateUsageMember"
+    Literal["SVM"], "models.ContentLibraryVmTemplateUsage"
 ]
 
 
@@ -89,7 +78,7 @@ class ContentLibraryImportVmNic(TypedDict, total=False):
     """Whether the NIC is connected."""
     mirror: bool
     """Whether the NIC receives mirrored traffic."""
-    model: Required["VmNicModel"]
+    model: Required["inputs.VmNicModel"]
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
 
 
@@ -98,13 +87,13 @@ class ContentLibraryVmTemplateCreationParams(TypedDict, total=False):
 
     cloud_init_supported: bool
     """Whether cloud-init is installed in the guest; false if omitted."""
-    clusters: Required["ClusterWhereInput2"]
+    clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters that get a copy of the template."""
     description: str
     """Free text about the template."""
     name: Required[str]
     """Display name of the new template."""
-    vm: Required["VmWhereUniqueInput"]
+    vm: Required["inputs.VmWhereUniqueInput"]
     """VM to copy into the template, identified by its id."""
 
 
@@ -125,11 +114,11 @@ class ContentLibraryVmTemplateImportParams(TypedDict, total=False):
     """Whether high availability is on for VMs from the template."""
     memory: int
     """Memory in bytes, or in `memory_unit`; optional."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Display name of the new template."""
-    parsed_ovf: Required["ParsedOVF"]
+    parsed_ovf: Required["inputs.ParsedOVF"]
     """Content of the OVF package as returned by `parse_ovf`."""
     upload_tasks: Required[Texts]
     """Ids of the upload tasks that carried the files of the OVF package."""
@@ -144,7 +133,7 @@ class ContentLibraryVmTemplateOvfDiskOperate(TypedDict, total=False):
 
     modify_cd_roms: "Sequence[ContentLibraryVmdkCdromModify]"
     """Changes to CD-ROM drives that the OVF describes."""
-    modify_vmdk_disks: "Sequence[VmdkDiskModify]"
+    modify_vmdk_disks: "Sequence[inputs.VmdkDiskModify]"
     """Changes to disks that the OVF describes."""
     mount_new_cd_roms: "Sequence[ContentLibraryVmdkCdromMount]"
     """CD-ROM drives to add."""
@@ -153,7 +142,7 @@ class ContentLibraryVmTemplateOvfDiskOperate(TypedDict, total=False):
 class ContentLibraryVmTemplateUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: Required["ClusterWhereInput2"]
+    clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters to distribute the template to, or to remove it from."""
 
 
@@ -162,7 +151,7 @@ class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
 
     cloud_init_supported: bool
     """Whether cloud-init is installed in the guest."""
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that keep a copy of the template."""
     description: str
     """New free text."""
@@ -175,23 +164,23 @@ ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInp
     "AND": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
     "NOT": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
     "OR": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-    "architecture": "Architecture | None", "architecture_in": "Sequence[Architecture] | None", "architecture_not": "Architecture | None", "architecture_not_in": "Sequence[Architecture] | None",
-    "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",  # since 4.5.0
+    "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
+    "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",  # since 4.5.0
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,  # since 4.5.0
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",  # since 4.5.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "firmware": "inputs.VmFirmware | None", "firmware_in": "Sequence[inputs.VmFirmware] | None", "firmware_not": "inputs.VmFirmware | None", "firmware_not_in": "Sequence[inputs.VmFirmware] | None",  # since 4.5.0
     "ha": MaybeBool, "ha_not": MaybeBool,  # since 4.5.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "io_policy": "VmDiskIoPolicy | None", "io_policy_in": "Sequence[VmDiskIoPolicy] | None", "io_policy_not": "VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",  # since 4.5.0
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",  # since 4.5.0
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,  # since 4.5.0
-    "max_bandwidth_policy": "VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+    "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",  # since 4.5.0
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,  # since 4.5.0
-    "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",  # since 4.5.0
+    "max_iops_policy": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_iops_policy_not": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",  # since 4.5.0
     "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "os": MaybeStr, "os_contains": MaybeStr, "os_ends_with": MaybeStr, "os_gt": MaybeStr, "os_gte": MaybeStr, "os_in": MaybeTexts, "os_lt": MaybeStr, "os_lte": MaybeStr, "os_not": MaybeStr, "os_not_contains": MaybeStr, "os_not_ends_with": MaybeStr, "os_not_in": MaybeTexts, "os_not_starts_with": MaybeStr, "os_starts_with": MaybeStr,
@@ -199,7 +188,7 @@ ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInp
     "usage": "ContentLibraryVmTemplateUsage | None", "usage_in": "Sequence[ContentLibraryVmTemplateUsage] | None", "usage_not": "ContentLibraryVmTemplateUsage | None", "usage_not_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "video_type": MaybeStr, "video_type_contains": MaybeStr, "video_type_ends_with": MaybeStr, "video_type_gt": MaybeStr, "video_type_gte": MaybeStr, "video_type_in": MaybeTexts, "video_type_lt": MaybeStr, "video_type_lte": MaybeStr, "video_type_not": MaybeStr, "video_type_not_contains": MaybeStr, "video_type_not_ends_with": MaybeStr, "video_type_not_in": MaybeTexts, "video_type_not_starts_with": MaybeStr, "video_type_starts_with": MaybeStr,  # since 4.5.0
-    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
     "win_opt": MaybeBool, "win_opt_not": MaybeBool,  # since 4.5.0
 }, total=False)
 # fmt: on
@@ -243,7 +232,7 @@ class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ContentLibraryVmTemplateWhereInput2 | None"
+    where: "nested.ContentLibraryVmTemplateWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -258,24 +247,24 @@ else:
     class ContentLibraryVmTemplateDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ContentLibraryVmTemplateWhereInput2"]
+        where: Required["nested.ContentLibraryVmTemplateWhereInput2"]
 
     class ContentLibraryVmTemplateExportParams(TypedDict, total=False):
         """Since CloudTower 3.2.0."""
 
-        where: Required["ContentLibraryVmTemplateWhereInput2"]
+        where: Required["nested.ContentLibraryVmTemplateWhereInput2"]
 
     class ContentLibraryVmTemplateUpdationClusterParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ContentLibraryVmTemplateUpdationClusterParamsData"]
-        where: Required["ContentLibraryVmTemplateWhereInput2"]
+        where: Required["nested.ContentLibraryVmTemplateWhereInput2"]
 
     class ContentLibraryVmTemplateUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ContentLibraryVmTemplateUpdationParamsData"]
-        where: Required["ContentLibraryVmTemplateWhereInput2"]
+        where: Required["nested.ContentLibraryVmTemplateWhereInput2"]
 
     class GetContentLibraryVmTemplatesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -286,4 +275,4 @@ else:
         last: MaybeInt
         orderBy: "ContentLibraryVmTemplateOrderByInput | None"
         skip: MaybeInt
-        where: "ContentLibraryVmTemplateWhereInput2 | None"
+        where: "nested.ContentLibraryVmTemplateWhereInput2 | None"

@@ -5,14 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        ClusterWhereInput2,
-        DatacenterWhereInput2,
-        LabelWhereInput2,
-        OrganizationWhereInput2,
-    )
+from . import nested
 
 DatacenterOrderByInput: TypeAlias = Literal[
     "cluster_num_ASC",
@@ -54,14 +47,14 @@ class AddClustersToDatacenterParams(TypedDict, total=False):
 class AddClustersToDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters to add."""
 
 
 class DatacenterCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that join the datacenter; omit it for none."""
     name: Required[str]
     """Name of the datacenter."""
@@ -72,7 +65,7 @@ class DatacenterCreationParams(TypedDict, total=False):
 class DatacenterUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters of the datacenter."""
     name: str
     """New name of the datacenter."""
@@ -84,13 +77,13 @@ DatacenterWhereInput = TypedDict("DatacenterWhereInput", {
     "NOT": "Sequence[DatacenterWhereInput] | None",
     "OR": "Sequence[DatacenterWhereInput] | None",
     "cluster_num": MaybeInt, "cluster_num_gt": MaybeInt, "cluster_num_gte": MaybeInt, "cluster_num_in": MaybeInts, "cluster_num_lt": MaybeInt, "cluster_num_lte": MaybeInt, "cluster_num_not": MaybeInt, "cluster_num_not_in": MaybeInts,
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "organization": "OrganizationWhereInput2 | None",
+    "organization": "nested.OrganizationWhereInput2 | None",
     "total_cpu_hz": MaybeInt, "total_cpu_hz_gt": MaybeInt, "total_cpu_hz_gte": MaybeInt, "total_cpu_hz_in": MaybeInts, "total_cpu_hz_lt": MaybeInt, "total_cpu_hz_lte": MaybeInt, "total_cpu_hz_not": MaybeInt, "total_cpu_hz_not_in": MaybeInts,
     "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts,
     "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts,
@@ -125,7 +118,7 @@ class GetDatacentersRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "DatacenterWhereInput2 | None"
+    where: "nested.DatacenterWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -141,7 +134,7 @@ class RemoveClustersFromDatacenterParams(TypedDict, total=False):
 class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters to remove from the datacenter."""
 
 
@@ -154,13 +147,13 @@ else:
     class DatacenterDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["DatacenterWhereInput2"]
+        where: Required["nested.DatacenterWhereInput2"]
 
     class DatacenterUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["DatacenterUpdationParamsData"]
-        where: Required["DatacenterWhereInput2"]
+        where: Required["nested.DatacenterWhereInput2"]
 
     class GetDatacentersConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -171,4 +164,4 @@ else:
         last: MaybeInt
         orderBy: "DatacenterOrderByInput | None"
         skip: MaybeInt
-        where: "DatacenterWhereInput2 | None"
+        where: "nested.DatacenterWhereInput2 | None"

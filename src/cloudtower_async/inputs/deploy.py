@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import DeployWhereInput2, LicenseWhereInput2
+from . import nested
 
 DeployOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "version_ASC", "version_DESC"]
 
@@ -17,7 +15,7 @@ DeployWhereInput = TypedDict("DeployWhereInput", {
     "NOT": "Sequence[DeployWhereInput] | None",
     "OR": "Sequence[DeployWhereInput] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "license": "LicenseWhereInput2 | None",
+    "license": "nested.LicenseWhereInput2 | None",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -37,7 +35,7 @@ else:
         last: MaybeInt
         orderBy: "DeployOrderByInput | None"
         skip: MaybeInt
-        where: "DeployWhereInput2 | None"
+        where: "nested.DeployWhereInput2 | None"
 
     class GetDeploysRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -48,4 +46,4 @@ else:
         last: MaybeInt
         orderBy: "DeployOrderByInput | None"
         skip: MaybeInt
-        where: "DeployWhereInput2 | None"
+        where: "nested.DeployWhereInput2 | None"

@@ -4,11 +4,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
+from .. import inputs as inputs
+from .. import models as models
 from ..types import MaybeTexts
-
-if TYPE_CHECKING:
-    from .cluster import ClusterWhereUniqueInput
-
 
 if TYPE_CHECKING:
     GetDiscoverHostsRequestBody: TypeAlias = "Mapping[str, object]"
@@ -17,5 +15,5 @@ else:
     class GetDiscoverHostsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        cluster: Required["ClusterWhereUniqueInput"]
+        cluster: Required["inputs.ClusterWhereUniqueInput"]
         host_address: MaybeTexts

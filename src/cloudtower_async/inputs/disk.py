@@ -4,23 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import DiskFunction as DiskFunctionMember
-    from ..models import DiskHealthStatus as DiskHealthStatusMember
-    from ..models import DiskType as DiskTypeMember
-    from ..models import DiskUsage as DiskUsageMember
-    from ..models import DiskUsageStatus as DiskUsageStatusMember
-    from .common import EntityAsyncStatus
-    from .nested import DiskWhereInput2, HostWhereInput2, LabelWhereInput2, PmemDimmWhereInput2
+from . import nested
 
 DiskFunction: TypeAlias = Union[
-    Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "DiskFunctionMember"
+    Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "models.DiskFunction"
 ]
 DiskHealthStatus: TypeAlias = Union[
     Literal["HEALTHY", "SMART_FAILED", "SOFTWARE_RAID_FAILURE", "SUBHEALTHY", "UNHEALTHY"],
-    "DiskHealthStatusMember",
+    "models.DiskHealthStatus",
 ]
 DiskOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -73,14 +66,14 @@ DiskOrderByInput: TypeAlias = Literal[
     "usage_status_DESC",
 ]
 DiskType: TypeAlias = Union[
-    Literal["HDD", "NVMe_SSD", "PMem", "SATA_OR_SAS_SSD", "SSD"], "DiskTypeMember"
+    Literal["HDD", "NVMe_SSD", "PMem", "SATA_OR_SAS_SSD", "SSD"], "models.DiskType"
 ]
 DiskUsage: TypeAlias = Union[
-    Literal["BOOT", "CACHE", "CACHE_AND_META", "DATA", "DATA_AND_META"], "DiskUsageMember"
+    Literal["BOOT", "CACHE", "CACHE_AND_META", "DATA", "DATA_AND_META"], "models.DiskUsage"
 ]
 DiskUsageStatus: TypeAlias = Union[
     Literal["ISOLATED", "MOUNTED", "MOUNTING", "PARTIAL_MOUNTED", "UNMOUNTED", "UNMOUNTING"],
-    "DiskUsageStatusMember",
+    "models.DiskUsageStatus",
 ]
 
 
@@ -96,14 +89,14 @@ DiskWhereInput = TypedDict("DiskWhereInput", {
     "AND": "Sequence[DiskWhereInput] | None",
     "NOT": "Sequence[DiskWhereInput] | None",
     "OR": "Sequence[DiskWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "firmware": MaybeStr, "firmware_contains": MaybeStr, "firmware_ends_with": MaybeStr, "firmware_gt": MaybeStr, "firmware_gte": MaybeStr, "firmware_in": MaybeTexts, "firmware_lt": MaybeStr, "firmware_lte": MaybeStr, "firmware_not": MaybeStr, "firmware_not_contains": MaybeStr, "firmware_not_ends_with": MaybeStr, "firmware_not_in": MaybeTexts, "firmware_not_starts_with": MaybeStr, "firmware_starts_with": MaybeStr,
     "function": "DiskFunction | None", "function_in": "Sequence[DiskFunction] | None", "function_not": "DiskFunction | None", "function_not_in": "Sequence[DiskFunction] | None",
     "health_status": "DiskHealthStatus | None", "health_status_in": "Sequence[DiskHealthStatus] | None", "health_status_not": "DiskHealthStatus | None", "health_status_not_in": "Sequence[DiskHealthStatus] | None",
     "healthy": MaybeBool, "healthy_not": MaybeBool,
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
     "mounted": MaybeBool, "mounted_not": MaybeBool,
@@ -113,7 +106,7 @@ DiskWhereInput = TypedDict("DiskWhereInput", {
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "persistent_memory_type": MaybeStr, "persistent_memory_type_contains": MaybeStr, "persistent_memory_type_ends_with": MaybeStr, "persistent_memory_type_gt": MaybeStr, "persistent_memory_type_gte": MaybeStr, "persistent_memory_type_in": MaybeTexts, "persistent_memory_type_lt": MaybeStr, "persistent_memory_type_lte": MaybeStr, "persistent_memory_type_not": MaybeStr, "persistent_memory_type_not_contains": MaybeStr, "persistent_memory_type_not_ends_with": MaybeStr, "persistent_memory_type_not_in": MaybeTexts, "persistent_memory_type_not_starts_with": MaybeStr, "persistent_memory_type_starts_with": MaybeStr,
     "physical_slot_on_brick": MaybeInt, "physical_slot_on_brick_gt": MaybeInt, "physical_slot_on_brick_gte": MaybeInt, "physical_slot_on_brick_in": MaybeInts, "physical_slot_on_brick_lt": MaybeInt, "physical_slot_on_brick_lte": MaybeInt, "physical_slot_on_brick_not": MaybeInt, "physical_slot_on_brick_not_in": MaybeInts,
-    "pmem_dimms_every": "PmemDimmWhereInput2 | None", "pmem_dimms_none": "PmemDimmWhereInput2 | None", "pmem_dimms_some": "PmemDimmWhereInput2 | None",
+    "pmem_dimms_every": "nested.PmemDimmWhereInput2 | None", "pmem_dimms_none": "nested.PmemDimmWhereInput2 | None", "pmem_dimms_some": "nested.PmemDimmWhereInput2 | None",
     "recommended_usage": "DiskUsage | None", "recommended_usage_in": "Sequence[DiskUsage] | None", "recommended_usage_not": "DiskUsage | None", "recommended_usage_not_in": "Sequence[DiskUsage] | None",
     "remaining_life_percent": MaybeInt, "remaining_life_percent_gt": MaybeInt, "remaining_life_percent_gte": MaybeInt, "remaining_life_percent_in": MaybeInts, "remaining_life_percent_lt": MaybeInt, "remaining_life_percent_lte": MaybeInt, "remaining_life_percent_not": MaybeInt, "remaining_life_percent_not_in": MaybeInts,
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
@@ -141,7 +134,7 @@ class GetDisksRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "DiskWhereInput2 | None"
+    where: "nested.DiskWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -155,12 +148,12 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["DiskMountParamsData"]
-        where: Required["DiskWhereInput2"]
+        where: Required["nested.DiskWhereInput2"]
 
     class DiskUnmountParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["DiskWhereInput2"]
+        where: Required["nested.DiskWhereInput2"]
 
     class GetDisksConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -171,4 +164,4 @@ else:
         last: MaybeInt
         orderBy: "DiskOrderByInput | None"
         skip: MaybeInt
-        where: "DiskWhereInput2 | None"
+        where: "nested.DiskWhereInput2 | None"

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import DiskPoolStatus as DiskPoolStatusMember
-    from ..models import DiskPoolUseState as DiskPoolUseStateMember
-    from .nested import DiskPoolWhereInput2, DiskWhereInput2, HostWhereInput2, LabelWhereInput2
+from . import nested
 
 DiskPoolOrderByInput: TypeAlias = Literal[
     "chunk_id_ASC",
@@ -70,9 +67,11 @@ DiskPoolOrderByInput: TypeAlias = Literal[
     "valid_free_cache_space_DESC",
 ]
 DiskPoolStatus: TypeAlias = Union[
-    Literal["DISCONNECTED", "ERROR", "HEALTHY", "INITIALIZING"], "DiskPoolStatusMember"
+    Literal["DISCONNECTED", "ERROR", "HEALTHY", "INITIALIZING"], "models.DiskPoolStatus"
 ]
-DiskPoolUseState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "DiskPoolUseStateMember"]
+DiskPoolUseState: TypeAlias = Union[
+    Literal["IDLE", "IN_USE", "REMOVING"], "models.DiskPoolUseState"
+]
 
 # fmt: off
 DiskPoolWhereInput = TypedDict("DiskPoolWhereInput", {
@@ -84,13 +83,13 @@ DiskPoolWhereInput = TypedDict("DiskPoolWhereInput", {
     "data_space_usage": MaybeFloat, "data_space_usage_gt": MaybeFloat, "data_space_usage_gte": MaybeFloat, "data_space_usage_in": MaybeFloats, "data_space_usage_lt": MaybeFloat, "data_space_usage_lte": MaybeFloat, "data_space_usage_not": MaybeFloat, "data_space_usage_not_in": MaybeFloats,
     "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,
     "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,
-    "disks_every": "DiskWhereInput2 | None", "disks_none": "DiskWhereInput2 | None", "disks_some": "DiskWhereInput2 | None",
+    "disks_every": "nested.DiskWhereInput2 | None", "disks_none": "nested.DiskWhereInput2 | None", "disks_some": "nested.DiskWhereInput2 | None",
     "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "hdd_disk_count": MaybeInt, "hdd_disk_count_gt": MaybeInt, "hdd_disk_count_gte": MaybeInt, "hdd_disk_count_in": MaybeInts, "hdd_disk_count_lt": MaybeInt, "hdd_disk_count_lte": MaybeInt, "hdd_disk_count_not": MaybeInt, "hdd_disk_count_not_in": MaybeInts,
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "numa_node": MaybeStr, "numa_node_contains": MaybeStr, "numa_node_ends_with": MaybeStr, "numa_node_gt": MaybeStr, "numa_node_gte": MaybeStr, "numa_node_in": MaybeTexts, "numa_node_lt": MaybeStr, "numa_node_lte": MaybeStr, "numa_node_not": MaybeStr, "numa_node_not_contains": MaybeStr, "numa_node_not_ends_with": MaybeStr, "numa_node_not_in": MaybeTexts, "numa_node_not_starts_with": MaybeStr, "numa_node_starts_with": MaybeStr,
     "nvme_ssd_disk_count": MaybeInt, "nvme_ssd_disk_count_gt": MaybeInt, "nvme_ssd_disk_count_gte": MaybeInt, "nvme_ssd_disk_count_in": MaybeInts, "nvme_ssd_disk_count_lt": MaybeInt, "nvme_ssd_disk_count_lte": MaybeInt, "nvme_ssd_disk_count_not": MaybeInt, "nvme_ssd_disk_count_not_in": MaybeInts,
@@ -128,7 +127,7 @@ else:
         last: MaybeInt
         orderBy: "DiskPoolOrderByInput | None"
         skip: MaybeInt
-        where: "DiskPoolWhereInput2 | None"
+        where: "nested.DiskPoolWhereInput2 | None"
 
     class GetDiskPoolsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
@@ -139,4 +138,4 @@ else:
         last: MaybeInt
         orderBy: "DiskPoolOrderByInput | None"
         skip: MaybeInt
-        where: "DiskPoolWhereInput2 | None"
+        where: "nested.DiskPoolWhereInput2 | None"

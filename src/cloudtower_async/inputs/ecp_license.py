@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EcpEdition
-    from .license import LicenseType
-    from .nested import ClusterWhereInput2, EcpLicenseWhereInput2
+from . import nested
 
 EcpLicenseOrderByInput: TypeAlias = Literal[
     "cluster_local_id_ASC",
@@ -53,14 +51,14 @@ EcpLicenseWhereInput = TypedDict("EcpLicenseWhereInput", {
     "AND": "Sequence[EcpLicenseWhereInput] | None",
     "NOT": "Sequence[EcpLicenseWhereInput] | None",
     "OR": "Sequence[EcpLicenseWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
-    "ecp_edition": "EcpEdition | None", "ecp_edition_in": "Sequence[EcpEdition] | None", "ecp_edition_not": "EcpEdition | None", "ecp_edition_not_in": "Sequence[EcpEdition] | None",
+    "ecp_edition": "inputs.EcpEdition | None", "ecp_edition_in": "Sequence[inputs.EcpEdition] | None", "ecp_edition_not": "inputs.EcpEdition | None", "ecp_edition_not_in": "Sequence[inputs.EcpEdition] | None",
     "expire_date": MaybeStr, "expire_date_gt": MaybeStr, "expire_date_gte": MaybeStr, "expire_date_in": MaybeTexts, "expire_date_lt": MaybeStr, "expire_date_lte": MaybeStr, "expire_date_not": MaybeStr, "expire_date_not_in": MaybeTexts,
     "has_metrox": MaybeBool, "has_metrox_not": MaybeBool,
     "has_remote_backup": MaybeBool, "has_remote_backup_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "license_type": "LicenseType | None", "license_type_in": "Sequence[LicenseType] | None", "license_type_not": "LicenseType | None", "license_type_not_in": "Sequence[LicenseType] | None",
+    "license_type": "inputs.LicenseType | None", "license_type_in": "Sequence[inputs.LicenseType] | None", "license_type_not": "inputs.LicenseType | None", "license_type_not_in": "Sequence[inputs.LicenseType] | None",
     "max_core_num": MaybeInt, "max_core_num_gt": MaybeInt, "max_core_num_gte": MaybeInt, "max_core_num_in": MaybeInts, "max_core_num_lt": MaybeInt, "max_core_num_lte": MaybeInt, "max_core_num_not": MaybeInt, "max_core_num_not_in": MaybeInts,
     "max_physical_data_capacity": MaybeFloat, "max_physical_data_capacity_gt": MaybeFloat, "max_physical_data_capacity_gte": MaybeFloat, "max_physical_data_capacity_in": MaybeFloats, "max_physical_data_capacity_lt": MaybeFloat, "max_physical_data_capacity_lte": MaybeFloat, "max_physical_data_capacity_not": MaybeFloat, "max_physical_data_capacity_not_in": MaybeFloats,
     "original_code": MaybeStr, "original_code_contains": MaybeStr, "original_code_ends_with": MaybeStr, "original_code_gt": MaybeStr, "original_code_gte": MaybeStr, "original_code_in": MaybeTexts, "original_code_lt": MaybeStr, "original_code_lte": MaybeStr, "original_code_not": MaybeStr, "original_code_not_contains": MaybeStr, "original_code_not_ends_with": MaybeStr, "original_code_not_in": MaybeTexts, "original_code_not_starts_with": MaybeStr, "original_code_starts_with": MaybeStr,
@@ -89,7 +87,7 @@ else:
         last: MaybeInt
         orderBy: "EcpLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "EcpLicenseWhereInput2 | None"
+        where: "nested.EcpLicenseWhereInput2 | None"
 
     class GetEcpLicensesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
@@ -100,4 +98,4 @@ else:
         last: MaybeInt
         orderBy: "EcpLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "EcpLicenseWhereInput2 | None"
+        where: "nested.EcpLicenseWhereInput2 | None"

@@ -4,17 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import ElfDataStoreType as ElfDataStoreTypeMember
-    from .nested import (
-        ClusterWhereInput2,
-        ElfDataStoreWhereInput2,
-        IscsiTargetWhereInput2,
-        NfsExportWhereInput2,
-        NvmfSubsystemWhereInput2,
-    )
+from . import nested
 
 ElfDataStoreOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -38,24 +30,24 @@ ElfDataStoreOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "ElfDataStoreTypeMember"]
+ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "models.ElfDataStoreType"]
 
 # fmt: off
 ElfDataStoreWhereInput = TypedDict("ElfDataStoreWhereInput", {
     "AND": "Sequence[ElfDataStoreWhereInput] | None",
     "NOT": "Sequence[ElfDataStoreWhereInput] | None",
     "OR": "Sequence[ElfDataStoreWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "external_use": MaybeBool, "external_use_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
-    "iscsi_target": "IscsiTargetWhereInput2 | None",
+    "iscsi_target": "nested.IscsiTargetWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nfs_export": "NfsExportWhereInput2 | None",
-    "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+    "nfs_export": "nested.NfsExportWhereInput2 | None",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
     "type": "ElfDataStoreType | None", "type_in": "Sequence[ElfDataStoreType] | None", "type_not": "ElfDataStoreType | None", "type_not_in": "Sequence[ElfDataStoreType] | None",
@@ -79,7 +71,7 @@ class GetElfDataStoresRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ElfDataStoreWhereInput2 | None"
+    where: "nested.ElfDataStoreWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -96,4 +88,4 @@ else:
         last: MaybeInt
         orderBy: "ElfDataStoreOrderByInput | None"
         skip: MaybeInt
-        where: "ElfDataStoreWhereInput2 | None"
+        where: "nested.ElfDataStoreWhereInput2 | None"

@@ -4,19 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        ContentLibraryImageWhereInput2,
-        ElfImageWhereInput2,
-        LabelWhereInput2,
-        VmDiskWhereInput2,
-        VmSnapshotWhereInput2,
-        VmTemplateWhereInput2,
-    )
+from . import nested
 
 ElfImageOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -52,20 +43,20 @@ ElfImageWhereInput = TypedDict("ElfImageWhereInput", {
     "AND": "Sequence[ElfImageWhereInput] | None",
     "NOT": "Sequence[ElfImageWhereInput] | None",
     "OR": "Sequence[ElfImageWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "content_library_image": "ContentLibraryImageWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "content_library_image": "nested.ContentLibraryImageWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
-    "vm_snapshots_every": "VmSnapshotWhereInput2 | None", "vm_snapshots_none": "VmSnapshotWhereInput2 | None", "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
-    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -86,7 +77,7 @@ class GetElfImagesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "ElfImageWhereInput2 | None"
+    where: "nested.ElfImageWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -111,13 +102,13 @@ else:
     class ElfImageDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ElfImageWhereInput2"]
+        where: Required["nested.ElfImageWhereInput2"]
 
     class ElfImageUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ElfImageUpdationParamsData"]
-        where: Required["ElfImageWhereInput2"]
+        where: Required["nested.ElfImageWhereInput2"]
 
     class GetElfImagesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -128,4 +119,4 @@ else:
         last: MaybeInt
         orderBy: "ElfImageOrderByInput | None"
         skip: MaybeInt
-        where: "ElfImageWhereInput2 | None"
+        where: "nested.ElfImageWhereInput2 | None"

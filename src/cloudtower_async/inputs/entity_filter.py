@@ -4,14 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import FilterRuleAggregationEnum as FilterRuleAggregationEnumMember
-    from ..models import FilterRuleMetricEnum as FilterRuleMetricEnumMember
-    from ..models import FilterRuleOpEnum as FilterRuleOpEnumMember
-    from .common import EntityType, FilterStatus
-    from .nested import ClusterWhereInput2, EntityFilterWhereInput2, VmWhereInput2
+from . import nested
 
 EntityFilterOrderByInput: TypeAlias = Literal[
     "apply_to_all_clusters_ASC",
@@ -32,15 +27,15 @@ EntityFilterOrderByInput: TypeAlias = Literal[
     "rules_DESC",
 ]
 FilterRuleAggregationEnum: TypeAlias = Union[
-    Literal["AVG", "MAX", "MIN", "QUANTILE", "SUM"], "FilterRuleAggregationEnumMember"
+    Literal["AVG", "MAX", "MIN", "QUANTILE", "SUM"], "models.FilterRuleAggregationEnum"
 ]
 FilterRuleMetricEnum: TypeAlias = Union[
     Literal[
         "VM_CPU_USAGE", "VM_MEMORY_USAGE", "VM_POWEROFF_DAYS", "VM_POWERON_DAYS", "VM_READWRITE_IO"
     ],
-    "FilterRuleMetricEnumMember",
+    "models.FilterRuleMetricEnum",
 ]
-FilterRuleOpEnum: TypeAlias = Union[Literal["GT", "GTE", "LT", "LTE"], "FilterRuleOpEnumMember"]
+FilterRuleOpEnum: TypeAlias = Union[Literal["GT", "GTE", "LT", "LTE"], "models.FilterRuleOpEnum"]
 
 
 class EntityFilterCreationParams(TypedDict, total=False):
@@ -48,9 +43,9 @@ class EntityFilterCreationParams(TypedDict, total=False):
 
     apply_to_all_clusters: bool
     """Whether the rule applies to all clusters."""
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that the rule covers."""
-    exclude_vms: "VmWhereInput2"
+    exclude_vms: "nested.VmWhereInput2"
     """Filter of the VMs that the rule leaves out."""
     name: Required[str]
     """Name of the new resource optimization rule."""
@@ -63,9 +58,9 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
 
     apply_to_all_clusters: bool
     """Whether the rule applies to all clusters."""
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that the rule covers."""
-    exclude_vms: "VmWhereInput2"
+    exclude_vms: "nested.VmWhereInput2"
     """Filter of the VMs that the rule leaves out."""
     name: str
     """New name of the resource optimization rule."""
@@ -79,10 +74,10 @@ EntityFilterWhereInput = TypedDict("EntityFilterWhereInput", {
     "NOT": "Sequence[EntityFilterWhereInput] | None",
     "OR": "Sequence[EntityFilterWhereInput] | None",
     "apply_to_all_clusters": MaybeBool, "apply_to_all_clusters_not": MaybeBool,
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
-    "entity_type": "EntityType | None", "entity_type_in": "Sequence[EntityType] | None", "entity_type_not": "EntityType | None", "entity_type_not_in": "Sequence[EntityType] | None",
-    "exec_failed_cluster_every": "ClusterWhereInput2 | None", "exec_failed_cluster_none": "ClusterWhereInput2 | None", "exec_failed_cluster_some": "ClusterWhereInput2 | None",
-    "filter_status": "FilterStatus | None", "filter_status_in": "Sequence[FilterStatus] | None", "filter_status_not": "FilterStatus | None", "filter_status_not_in": "Sequence[FilterStatus] | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "entity_type": "inputs.EntityType | None", "entity_type_in": "Sequence[inputs.EntityType] | None", "entity_type_not": "inputs.EntityType | None", "entity_type_not_in": "Sequence[inputs.EntityType] | None",
+    "exec_failed_cluster_every": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_none": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_some": "nested.ClusterWhereInput2 | None",
+    "filter_status": "inputs.FilterStatus | None", "filter_status_in": "Sequence[inputs.FilterStatus] | None", "filter_status_not": "inputs.FilterStatus | None", "filter_status_not_in": "Sequence[inputs.FilterStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -124,7 +119,7 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "EntityFilterWhereInput2 | None"
+    where: "nested.EntityFilterWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -137,13 +132,13 @@ else:
     class EntityFilterDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["EntityFilterWhereInput2"]
+        where: Required["nested.EntityFilterWhereInput2"]
 
     class EntityFilterUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["EntityFilterUpdationParamsData"]
-        where: Required["EntityFilterWhereInput2"]
+        where: Required["nested.EntityFilterWhereInput2"]
 
     class GetEntityFiltersConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -154,4 +149,4 @@ else:
         last: MaybeInt
         orderBy: "EntityFilterOrderByInput | None"
         skip: MaybeInt
-        where: "EntityFilterWhereInput2 | None"
+        where: "nested.EntityFilterWhereInput2 | None"

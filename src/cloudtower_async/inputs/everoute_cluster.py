@@ -4,18 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import EverouteClusterPhase as EverouteClusterPhaseMember
-    from .common import EntityAsyncStatus, GlobalPolicyAction
-    from .nested import (
-        ClusterWhereInput2,
-        EverouteClusterWhereInput2,
-        LoadBalancerServiceWhereInput2,
-        VdsWhereInput2,
-        VirtualPrivateCloudServiceWhereInput2,
-    )
+from . import nested
 
 EverouteClusterOrderByInput: TypeAlias = Literal[
     "controller_instances_ASC",
@@ -43,7 +34,7 @@ EverouteClusterOrderByInput: TypeAlias = Literal[
 ]
 EverouteClusterPhase: TypeAlias = Union[
     Literal["Associated", "Failed", "Init", "Running", "Terminating", "Updating", "Upgrading"],
-    "EverouteClusterPhaseMember",
+    "models.EverouteClusterPhase",
 ]
 
 # fmt: off
@@ -51,17 +42,17 @@ EverouteClusterWhereInput = TypedDict("EverouteClusterWhereInput", {
     "AND": "Sequence[EverouteClusterWhereInput] | None",
     "NOT": "Sequence[EverouteClusterWhereInput] | None",
     "OR": "Sequence[EverouteClusterWhereInput] | None",
-    "agent_elf_clusters_every": "ClusterWhereInput2 | None", "agent_elf_clusters_none": "ClusterWhereInput2 | None", "agent_elf_clusters_some": "ClusterWhereInput2 | None",
-    "agent_elf_vdses_every": "VdsWhereInput2 | None", "agent_elf_vdses_none": "VdsWhereInput2 | None", "agent_elf_vdses_some": "VdsWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "global_default_action": "GlobalPolicyAction | None", "global_default_action_in": "Sequence[GlobalPolicyAction] | None", "global_default_action_not": "GlobalPolicyAction | None", "global_default_action_not_in": "Sequence[GlobalPolicyAction] | None",
+    "agent_elf_clusters_every": "nested.ClusterWhereInput2 | None", "agent_elf_clusters_none": "nested.ClusterWhereInput2 | None", "agent_elf_clusters_some": "nested.ClusterWhereInput2 | None",
+    "agent_elf_vdses_every": "nested.VdsWhereInput2 | None", "agent_elf_vdses_none": "nested.VdsWhereInput2 | None", "agent_elf_vdses_some": "nested.VdsWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "global_default_action": "inputs.GlobalPolicyAction | None", "global_default_action_in": "Sequence[inputs.GlobalPolicyAction] | None", "global_default_action_not": "inputs.GlobalPolicyAction | None", "global_default_action_not_in": "Sequence[inputs.GlobalPolicyAction] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "installed": MaybeBool, "installed_not": MaybeBool,
-    "load_balancer_service": "LoadBalancerServiceWhereInput2 | None",  # since 4.4.0
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",  # since 4.4.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "phase": "EverouteClusterPhase | None", "phase_in": "Sequence[EverouteClusterPhase] | None", "phase_not": "EverouteClusterPhase | None", "phase_not_in": "Sequence[EverouteClusterPhase] | None",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
-    "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",  # since 4.4.0
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",  # since 4.4.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -80,7 +71,7 @@ else:
         last: MaybeInt
         orderBy: "EverouteClusterOrderByInput | None"
         skip: MaybeInt
-        where: "EverouteClusterWhereInput2 | None"
+        where: "nested.EverouteClusterWhereInput2 | None"
 
     class GetEverouteClustersRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -91,4 +82,4 @@ else:
         last: MaybeInt
         orderBy: "EverouteClusterOrderByInput | None"
         skip: MaybeInt
-        where: "EverouteClusterWhereInput2 | None"
+        where: "nested.EverouteClusterWhereInput2 | None"

@@ -4,12 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import SoftwareEdition
-    from .license import LicenseType
-    from .nested import EverouteLicenseWhereInput2
+from . import nested as nested
 
 EverouteLicenseOrderByInput: TypeAlias = Literal[
     "code_ASC",
@@ -43,8 +41,8 @@ EverouteLicenseWhereInput = TypedDict("EverouteLicenseWhereInput", {
     "max_socket_num": MaybeInt, "max_socket_num_gt": MaybeInt, "max_socket_num_gte": MaybeInt, "max_socket_num_in": MaybeInts, "max_socket_num_lt": MaybeInt, "max_socket_num_lte": MaybeInt, "max_socket_num_not": MaybeInt, "max_socket_num_not_in": MaybeInts,
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
     "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
-    "software_edition": "SoftwareEdition | None", "software_edition_in": "Sequence[SoftwareEdition] | None", "software_edition_not": "SoftwareEdition | None", "software_edition_not_in": "Sequence[SoftwareEdition] | None",
-    "type": "LicenseType | None", "type_in": "Sequence[LicenseType] | None", "type_not": "LicenseType | None", "type_not_in": "Sequence[LicenseType] | None",
+    "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
+    "type": "inputs.LicenseType | None", "type_in": "Sequence[inputs.LicenseType] | None", "type_not": "inputs.LicenseType | None", "type_not_in": "Sequence[inputs.LicenseType] | None",
     "uid": MaybeStr, "uid_contains": MaybeStr, "uid_ends_with": MaybeStr, "uid_gt": MaybeStr, "uid_gte": MaybeStr, "uid_in": MaybeTexts, "uid_lt": MaybeStr, "uid_lte": MaybeStr, "uid_not": MaybeStr, "uid_not_contains": MaybeStr, "uid_not_ends_with": MaybeStr, "uid_not_in": MaybeTexts, "uid_not_starts_with": MaybeStr, "uid_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -64,7 +62,7 @@ else:
         last: MaybeInt
         orderBy: "EverouteLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "EverouteLicenseWhereInput2 | None"
+        where: "nested.EverouteLicenseWhereInput2 | None"
 
     class GetEverouteLicensesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -75,4 +73,4 @@ else:
         last: MaybeInt
         orderBy: "EverouteLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "EverouteLicenseWhereInput2 | None"
+        where: "nested.EverouteLicenseWhereInput2 | None"

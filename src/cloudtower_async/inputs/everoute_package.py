@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import Architecture, EntityAsyncStatus
-    from .nested import EveroutePackageWhereInput2
+from . import nested as nested
 
 EveroutePackageOrderByInput: TypeAlias = Literal[
     "arch_ASC",
@@ -36,9 +35,9 @@ EveroutePackageWhereInput = TypedDict("EveroutePackageWhereInput", {
     "AND": "Sequence[EveroutePackageWhereInput] | None",
     "NOT": "Sequence[EveroutePackageWhereInput] | None",
     "OR": "Sequence[EveroutePackageWhereInput] | None",
-    "arch": "Architecture | None", "arch_in": "Sequence[Architecture] | None", "arch_not": "Architecture | None", "arch_not_in": "Sequence[Architecture] | None",
+    "arch": "inputs.Architecture | None", "arch_in": "Sequence[inputs.Architecture] | None", "arch_not": "inputs.Architecture | None", "arch_not_in": "Sequence[inputs.Architecture] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -62,7 +61,7 @@ else:
         last: MaybeInt
         orderBy: "EveroutePackageOrderByInput | None"
         skip: MaybeInt
-        where: "EveroutePackageWhereInput2 | None"
+        where: "nested.EveroutePackageWhereInput2 | None"
 
     class GetEveroutePackagesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -73,4 +72,4 @@ else:
         last: MaybeInt
         orderBy: "EveroutePackageOrderByInput | None"
         skip: MaybeInt
-        where: "EveroutePackageWhereInput2 | None"
+        where: "nested.EveroutePackageWhereInput2 | None"

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import SeverityEnum as SeverityEnumMember
-    from .alert_rule import AlertRuleObject, AlertRuleUnit
-    from .nested import AlertRuleWhereInput2, ClusterWhereInput2, GlobalAlertRuleWhereInput2
+from . import nested
 
 GlobalAlertRuleOrderByInput: TypeAlias = Literal[
     "boolean_ASC",
@@ -40,7 +37,7 @@ GlobalAlertRuleOrderByInput: TypeAlias = Literal[
     "unit_DESC",
 ]
 SeverityEnum: TypeAlias = Union[
-    Literal["CRITICAL", "INFO", "NOTICE", "SEVERITY_UNSPECIFIED"], "SeverityEnumMember"
+    Literal["CRITICAL", "INFO", "NOTICE", "SEVERITY_UNSPECIFIED"], "models.SeverityEnum"
 ]
 
 
@@ -56,7 +53,7 @@ class AlertRuleThresholds(TypedDict, total=False):
 class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: Required["ClusterWhereInput2"]
+    clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters that get the changed rule."""
     disabled: bool
     """Whether the rule raises no alerts."""
@@ -79,7 +76,7 @@ class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "GlobalAlertRuleWhereInput2 | None"
+    where: "nested.GlobalAlertRuleWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -97,7 +94,7 @@ GlobalAlertRuleWhereInput = TypedDict("GlobalAlertRuleWhereInput", {
     "AND": "Sequence[GlobalAlertRuleWhereInput] | None",
     "NOT": "Sequence[GlobalAlertRuleWhereInput] | None",
     "OR": "Sequence[GlobalAlertRuleWhereInput] | None",
-    "alert_rules_every": "AlertRuleWhereInput2 | None", "alert_rules_none": "AlertRuleWhereInput2 | None", "alert_rules_some": "AlertRuleWhereInput2 | None",
+    "alert_rules_every": "nested.AlertRuleWhereInput2 | None", "alert_rules_none": "nested.AlertRuleWhereInput2 | None", "alert_rules_some": "nested.AlertRuleWhereInput2 | None",
     "boolean": MaybeBool, "boolean_not": MaybeBool,
     "cause": MaybeStr, "cause_contains": MaybeStr, "cause_ends_with": MaybeStr, "cause_gt": MaybeStr, "cause_gte": MaybeStr, "cause_in": MaybeTexts, "cause_lt": MaybeStr, "cause_lte": MaybeStr, "cause_not": MaybeStr, "cause_not_contains": MaybeStr, "cause_not_ends_with": MaybeStr, "cause_not_in": MaybeTexts, "cause_not_starts_with": MaybeStr, "cause_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
@@ -105,10 +102,10 @@ GlobalAlertRuleWhereInput = TypedDict("GlobalAlertRuleWhereInput", {
     "impact": MaybeStr, "impact_contains": MaybeStr, "impact_ends_with": MaybeStr, "impact_gt": MaybeStr, "impact_gte": MaybeStr, "impact_in": MaybeTexts, "impact_lt": MaybeStr, "impact_lte": MaybeStr, "impact_not": MaybeStr, "impact_not_contains": MaybeStr, "impact_not_ends_with": MaybeStr, "impact_not_in": MaybeTexts, "impact_not_starts_with": MaybeStr, "impact_starts_with": MaybeStr,
     "message": MaybeStr, "message_contains": MaybeStr, "message_ends_with": MaybeStr, "message_gt": MaybeStr, "message_gte": MaybeStr, "message_in": MaybeTexts, "message_lt": MaybeStr, "message_lte": MaybeStr, "message_not": MaybeStr, "message_not_contains": MaybeStr, "message_not_ends_with": MaybeStr, "message_not_in": MaybeTexts, "message_not_starts_with": MaybeStr, "message_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "object": "AlertRuleObject | None", "object_in": "Sequence[AlertRuleObject] | None", "object_not": "AlertRuleObject | None", "object_not_in": "Sequence[AlertRuleObject] | None",
+    "object": "inputs.AlertRuleObject | None", "object_in": "Sequence[inputs.AlertRuleObject] | None", "object_not": "inputs.AlertRuleObject | None", "object_not_in": "Sequence[inputs.AlertRuleObject] | None",
     "operator": MaybeStr, "operator_contains": MaybeStr, "operator_ends_with": MaybeStr, "operator_gt": MaybeStr, "operator_gte": MaybeStr, "operator_in": MaybeTexts, "operator_lt": MaybeStr, "operator_lte": MaybeStr, "operator_not": MaybeStr, "operator_not_contains": MaybeStr, "operator_not_ends_with": MaybeStr, "operator_not_in": MaybeTexts, "operator_not_starts_with": MaybeStr, "operator_starts_with": MaybeStr,
     "solution": MaybeStr, "solution_contains": MaybeStr, "solution_ends_with": MaybeStr, "solution_gt": MaybeStr, "solution_gte": MaybeStr, "solution_in": MaybeTexts, "solution_lt": MaybeStr, "solution_lte": MaybeStr, "solution_not": MaybeStr, "solution_not_contains": MaybeStr, "solution_not_ends_with": MaybeStr, "solution_not_in": MaybeTexts, "solution_not_starts_with": MaybeStr, "solution_starts_with": MaybeStr,
-    "unit": "AlertRuleUnit | None", "unit_in": "Sequence[AlertRuleUnit] | None", "unit_not": "AlertRuleUnit | None", "unit_not_in": "Sequence[AlertRuleUnit] | None",
+    "unit": "inputs.AlertRuleUnit | None", "unit_in": "Sequence[inputs.AlertRuleUnit] | None", "unit_not": "inputs.AlertRuleUnit | None", "unit_not_in": "Sequence[inputs.AlertRuleUnit] | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -123,7 +120,7 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["CustomizeAlertRuleUpdationParamsData"]
-        where: Required["GlobalAlertRuleWhereInput2"]
+        where: Required["nested.GlobalAlertRuleWhereInput2"]
 
     class GetGlobalAlertRulesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -134,10 +131,10 @@ else:
         last: MaybeInt
         orderBy: "GlobalAlertRuleOrderByInput | None"
         skip: MaybeInt
-        where: "GlobalAlertRuleWhereInput2 | None"
+        where: "nested.GlobalAlertRuleWhereInput2 | None"
 
     class GlobalAlertRuleUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["GlobalAlertRuleUpdationParamsData"]
-        where: Required["GlobalAlertRuleWhereInput2"]
+        where: Required["nested.GlobalAlertRuleWhereInput2"]

@@ -4,15 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
+from . import nested as nested
 
-if TYPE_CHECKING:
-    from ..models import AccessMode as AccessModeMember
-    from ..models import PasswordComplexity as PasswordComplexityMember
-    from .common import EntityAsyncStatus
-    from .nested import ClusterWhereInput2, GlobalSettingsWhereInput2
-
-AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "AccessModeMember"]
+AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "models.AccessMode"]
 GlobalSettingsOrderByInput: TypeAlias = Literal[
     "auth_ASC",
     "auth_DESC",
@@ -23,7 +19,7 @@ GlobalSettingsOrderByInput: TypeAlias = Literal[
     "vm_recycle_bin_ASC",
     "vm_recycle_bin_DESC",
 ]
-PasswordComplexity: TypeAlias = Union[Literal["HIGH", "LOW", "MIDDLE"], "PasswordComplexityMember"]
+PasswordComplexity: TypeAlias = Union[Literal["HIGH", "LOW", "MIDDLE"], "models.PasswordComplexity"]
 
 
 class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
@@ -49,7 +45,7 @@ GlobalSettingsWhereInput = TypedDict("GlobalSettingsWhereInput", {
     "AND": "Sequence[GlobalSettingsWhereInput] | None",
     "NOT": "Sequence[GlobalSettingsWhereInput] | None",
     "OR": "Sequence[GlobalSettingsWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",  # since 4.9.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",  # since 4.9.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -71,18 +67,18 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterRecycleBinCreationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterRecycleBinDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class ClusterRecycleBinUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ClusterRecycleBinUpdationParamsData"]
-        where: Required["ClusterWhereInput2"]
+        where: Required["nested.ClusterWhereInput2"]
 
     class GetGlobalSettingsesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -93,7 +89,7 @@ else:
         last: MaybeInt
         orderBy: "GlobalSettingsOrderByInput | None"
         skip: MaybeInt
-        where: "GlobalSettingsWhereInput2 | None"
+        where: "nested.GlobalSettingsWhereInput2 | None"
 
     class GetGlobalSettingsesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -104,7 +100,7 @@ else:
         last: MaybeInt
         orderBy: "GlobalSettingsOrderByInput | None"
         skip: MaybeInt
-        where: "GlobalSettingsWhereInput2 | None"
+        where: "nested.GlobalSettingsWhereInput2 | None"
 
     class GlobalRecycleBinUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

@@ -4,13 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import GpuDeviceStatus as GpuDeviceStatusMember
-    from ..models import GpuDeviceUsage as GpuDeviceUsageMember
-    from .common import EntityAsyncStatus
-    from .nested import GpuDeviceWhereInput2, HostWhereInput2, LabelWhereInput2, VmWhereInput2
+from . import nested
 
 GpuDeviceOrderByInput: TypeAlias = Literal[
     "assigned_vgpus_num_ASC",
@@ -57,9 +53,9 @@ GpuDeviceOrderByInput: TypeAlias = Literal[
     "vgpu_instance_num_DESC",
 ]
 GpuDeviceStatus: TypeAlias = Union[
-    Literal["NEED_REBOOT", "NOT_READY", "READY"], "GpuDeviceStatusMember"
+    Literal["NEED_REBOOT", "NOT_READY", "READY"], "models.GpuDeviceStatus"
 ]
-GpuDeviceUsage: TypeAlias = Union[Literal["PASS_THROUGH", "VGPU"], "GpuDeviceUsageMember"]
+GpuDeviceUsage: TypeAlias = Union[Literal["PASS_THROUGH", "VGPU"], "models.GpuDeviceUsage"]
 
 
 class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
@@ -95,13 +91,13 @@ GpuDeviceWhereInput = TypedDict("GpuDeviceWhereInput", {
     "brand": MaybeStr, "brand_contains": MaybeStr, "brand_ends_with": MaybeStr, "brand_gt": MaybeStr, "brand_gte": MaybeStr, "brand_in": MaybeTexts, "brand_lt": MaybeStr, "brand_lte": MaybeStr, "brand_not": MaybeStr, "brand_not_contains": MaybeStr, "brand_not_ends_with": MaybeStr, "brand_not_in": MaybeTexts, "brand_not_starts_with": MaybeStr, "brand_starts_with": MaybeStr,
     "bus_location": MaybeStr, "bus_location_contains": MaybeStr, "bus_location_ends_with": MaybeStr, "bus_location_gt": MaybeStr, "bus_location_gte": MaybeStr, "bus_location_in": MaybeTexts, "bus_location_lt": MaybeStr, "bus_location_lte": MaybeStr, "bus_location_not": MaybeStr, "bus_location_not_contains": MaybeStr, "bus_location_not_ends_with": MaybeStr, "bus_location_not_in": MaybeTexts, "bus_location_not_starts_with": MaybeStr, "bus_location_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "host": "HostWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_nvidia_tools_ready": MaybeBool, "is_nvidia_tools_ready_not": MaybeBool,
     "is_nvidia_vfs_enabled": MaybeBool, "is_nvidia_vfs_enabled_not": MaybeBool,
     "is_nvidia_vfs_supported": MaybeBool, "is_nvidia_vfs_supported_not": MaybeBool,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
@@ -111,7 +107,7 @@ GpuDeviceWhereInput = TypedDict("GpuDeviceWhereInput", {
     "user_vgpu_type_id": MaybeStr, "user_vgpu_type_id_contains": MaybeStr, "user_vgpu_type_id_ends_with": MaybeStr, "user_vgpu_type_id_gt": MaybeStr, "user_vgpu_type_id_gte": MaybeStr, "user_vgpu_type_id_in": MaybeTexts, "user_vgpu_type_id_lt": MaybeStr, "user_vgpu_type_id_lte": MaybeStr, "user_vgpu_type_id_not": MaybeStr, "user_vgpu_type_id_not_contains": MaybeStr, "user_vgpu_type_id_not_ends_with": MaybeStr, "user_vgpu_type_id_not_in": MaybeTexts, "user_vgpu_type_id_not_starts_with": MaybeStr, "user_vgpu_type_id_starts_with": MaybeStr,
     "user_vgpu_type_name": MaybeStr, "user_vgpu_type_name_contains": MaybeStr, "user_vgpu_type_name_ends_with": MaybeStr, "user_vgpu_type_name_gt": MaybeStr, "user_vgpu_type_name_gte": MaybeStr, "user_vgpu_type_name_in": MaybeTexts, "user_vgpu_type_name_lt": MaybeStr, "user_vgpu_type_name_lte": MaybeStr, "user_vgpu_type_name_not": MaybeStr, "user_vgpu_type_name_not_contains": MaybeStr, "user_vgpu_type_name_not_ends_with": MaybeStr, "user_vgpu_type_name_not_in": MaybeTexts, "user_vgpu_type_name_not_starts_with": MaybeStr, "user_vgpu_type_name_starts_with": MaybeStr,
     "vgpu_instance_num": MaybeInt, "vgpu_instance_num_gt": MaybeInt, "vgpu_instance_num_gte": MaybeInt, "vgpu_instance_num_in": MaybeInts, "vgpu_instance_num_lt": MaybeInt, "vgpu_instance_num_lte": MaybeInt, "vgpu_instance_num_not": MaybeInt, "vgpu_instance_num_not_in": MaybeInts,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.3.0."""
@@ -133,7 +129,7 @@ else:
         last: MaybeInt
         orderBy: "GpuDeviceOrderByInput | None"
         skip: MaybeInt
-        where: "GpuDeviceWhereInput2 | None"
+        where: "nested.GpuDeviceWhereInput2 | None"
 
     class GetGpuDevicesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
@@ -144,22 +140,22 @@ else:
         last: MaybeInt
         orderBy: "GpuDeviceOrderByInput | None"
         skip: MaybeInt
-        where: "GpuDeviceWhereInput2 | None"
+        where: "nested.GpuDeviceWhereInput2 | None"
 
     class GpuDeviceDescriptionUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["GpuDeviceDescriptionUpdationParamsData"]
-        where: Required["GpuDeviceWhereInput2"]
+        where: Required["nested.GpuDeviceWhereInput2"]
 
     class GpuDeviceSriovSwitchParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["GpuDeviceSriovSwitchParamsData"]
-        where: Required["GpuDeviceWhereInput2"]
+        where: Required["nested.GpuDeviceWhereInput2"]
 
     class GpuDeviceUsageUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["GpuDeviceUsageUpdationParamsData"]
-        where: Required["GpuDeviceWhereInput2"]
+        where: Required["nested.GpuDeviceWhereInput2"]

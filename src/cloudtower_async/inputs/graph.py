@@ -4,26 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import GraphType as GraphTypeMember
-    from .common import EntityAsyncStatus, MetricType, NetworkType
-    from .nested import (
-        ClusterWhereInput2,
-        DiskWhereInput2,
-        GraphWhereInput2,
-        HostWhereInput2,
-        IscsiLunWhereInput2,
-        NicWhereInput2,
-        NvmfNamespaceWhereInput2,
-        ViewWhereInput2,
-        VmNicWhereInput2,
-        VmVolumeWhereInput2,
-        VmWhereInput2,
-        WitnessWhereInput2,
-        ZoneWhereInput2,
-    )
+from . import nested
 
 GraphOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -51,7 +34,7 @@ GraphOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-GraphType: TypeAlias = Union[Literal["AREA", "STACK"], "GraphTypeMember"]
+GraphType: TypeAlias = Union[Literal["AREA", "STACK"], "models.GraphType"]
 
 
 class GraphCreationParams(TypedDict, total=False):
@@ -67,9 +50,9 @@ class GraphCreationParams(TypedDict, total=False):
     """Number of resources shown with `TOPK` and `BOTTOMK`."""
     metric_name: Required[str]
     """Name of the metric that the chart shows."""
-    metric_type: "MetricType"
+    metric_type: "inputs.MetricType"
     """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
-    network: "NetworkType"
+    network: "inputs.NetworkType"
     """Network whose traffic the graph shows."""
     resource_type: Required[str]
     """Kind of resource that the graph shows."""
@@ -86,27 +69,27 @@ class GraphCreationParams(TypedDict, total=False):
 class GraphUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    cluster: "ClusterWhereInput2"
+    cluster: "nested.ClusterWhereInput2"
     """Filter of the cluster that the chart shows."""
     connect_id: Texts
     """Ids of the resources that the graph shows."""
-    disks: "DiskWhereInput2"
+    disks: "nested.DiskWhereInput2"
     """Filter of the physical disks that the chart shows."""
-    hosts: "HostWhereInput2"
+    hosts: "nested.HostWhereInput2"
     """Filter of the hosts that the chart shows."""
     instance_ids: Texts
     """Ids of the iSCSI LUNs or NVMe-oF namespaces that the chart shows."""
-    luns: "IscsiLunWhereInput2"
+    luns: "nested.IscsiLunWhereInput2"
     """Filter of the iSCSI LUNs that the chart shows."""
     metric_count: int
     """Number of resources shown with `TOPK` and `BOTTOMK`."""
     metric_name: str
     """Name of the metric that the chart shows."""
-    metric_type: "MetricType"
+    metric_type: "inputs.MetricType"
     """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
-    network: "NetworkType"
+    network: "inputs.NetworkType"
     """Network whose traffic the graph shows."""
-    nics: "NicWhereInput2"
+    nics: "nested.NicWhereInput2"
     """Filter of the physical network ports that the chart shows."""
     resource_type: str
     """Kind of resource that the graph shows."""
@@ -116,11 +99,11 @@ class GraphUpdationParamsData(TypedDict, total=False):
     """Title of the graph."""
     type: "GraphType"
     """Kind of graph: `AREA` or `STACK`."""
-    vmNics: "VmNicWhereInput2"
+    vmNics: "nested.VmNicWhereInput2"
     """Filter for the virtual NICs that the graph shows."""
-    vmVolumes: "VmVolumeWhereInput2"
+    vmVolumes: "nested.VmVolumeWhereInput2"
     """Filter of the virtual volumes that the chart shows."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter of the VMs that the chart shows."""
 
 
@@ -129,29 +112,29 @@ GraphWhereInput = TypedDict("GraphWhereInput", {
     "AND": "Sequence[GraphWhereInput] | None",
     "NOT": "Sequence[GraphWhereInput] | None",
     "OR": "Sequence[GraphWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "disks_every": "DiskWhereInput2 | None", "disks_none": "DiskWhereInput2 | None", "disks_some": "DiskWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "hosts_every": "HostWhereInput2 | None", "hosts_none": "HostWhereInput2 | None", "hosts_some": "HostWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "disks_every": "nested.DiskWhereInput2 | None", "disks_none": "nested.DiskWhereInput2 | None", "disks_some": "nested.DiskWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "luns_every": "IscsiLunWhereInput2 | None", "luns_none": "IscsiLunWhereInput2 | None", "luns_some": "IscsiLunWhereInput2 | None",
+    "luns_every": "nested.IscsiLunWhereInput2 | None", "luns_none": "nested.IscsiLunWhereInput2 | None", "luns_some": "nested.IscsiLunWhereInput2 | None",
     "metric_count": MaybeInt, "metric_count_gt": MaybeInt, "metric_count_gte": MaybeInt, "metric_count_in": MaybeInts, "metric_count_lt": MaybeInt, "metric_count_lte": MaybeInt, "metric_count_not": MaybeInt, "metric_count_not_in": MaybeInts,
     "metric_name": MaybeStr, "metric_name_contains": MaybeStr, "metric_name_ends_with": MaybeStr, "metric_name_gt": MaybeStr, "metric_name_gte": MaybeStr, "metric_name_in": MaybeTexts, "metric_name_lt": MaybeStr, "metric_name_lte": MaybeStr, "metric_name_not": MaybeStr, "metric_name_not_contains": MaybeStr, "metric_name_not_ends_with": MaybeStr, "metric_name_not_in": MaybeTexts, "metric_name_not_starts_with": MaybeStr, "metric_name_starts_with": MaybeStr,
-    "metric_type": "MetricType | None", "metric_type_in": "Sequence[MetricType] | None", "metric_type_not": "MetricType | None", "metric_type_not_in": "Sequence[MetricType] | None",
-    "namespaces_every": "NvmfNamespaceWhereInput2 | None", "namespaces_none": "NvmfNamespaceWhereInput2 | None", "namespaces_some": "NvmfNamespaceWhereInput2 | None",
-    "network": "NetworkType | None", "network_in": "Sequence[NetworkType] | None", "network_not": "NetworkType | None", "network_not_in": "Sequence[NetworkType] | None",
-    "nics_every": "NicWhereInput2 | None", "nics_none": "NicWhereInput2 | None", "nics_some": "NicWhereInput2 | None",
+    "metric_type": "inputs.MetricType | None", "metric_type_in": "Sequence[inputs.MetricType] | None", "metric_type_not": "inputs.MetricType | None", "metric_type_not_in": "Sequence[inputs.MetricType] | None",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
+    "network": "inputs.NetworkType | None", "network_in": "Sequence[inputs.NetworkType] | None", "network_not": "inputs.NetworkType | None", "network_not_in": "Sequence[inputs.NetworkType] | None",
+    "nics_every": "nested.NicWhereInput2 | None", "nics_none": "nested.NicWhereInput2 | None", "nics_some": "nested.NicWhereInput2 | None",
     "resource_type": MaybeStr, "resource_type_contains": MaybeStr, "resource_type_ends_with": MaybeStr, "resource_type_gt": MaybeStr, "resource_type_gte": MaybeStr, "resource_type_in": MaybeTexts, "resource_type_lt": MaybeStr, "resource_type_lte": MaybeStr, "resource_type_not": MaybeStr, "resource_type_not_contains": MaybeStr, "resource_type_not_ends_with": MaybeStr, "resource_type_not_in": MaybeTexts, "resource_type_not_starts_with": MaybeStr, "resource_type_starts_with": MaybeStr,
     "service": MaybeStr, "service_contains": MaybeStr, "service_ends_with": MaybeStr, "service_gt": MaybeStr, "service_gte": MaybeStr, "service_in": MaybeTexts, "service_lt": MaybeStr, "service_lte": MaybeStr, "service_not": MaybeStr, "service_not_contains": MaybeStr, "service_not_ends_with": MaybeStr, "service_not_in": MaybeTexts, "service_not_starts_with": MaybeStr, "service_starts_with": MaybeStr,
     "title": MaybeStr, "title_contains": MaybeStr, "title_ends_with": MaybeStr, "title_gt": MaybeStr, "title_gte": MaybeStr, "title_in": MaybeTexts, "title_lt": MaybeStr, "title_lte": MaybeStr, "title_not": MaybeStr, "title_not_contains": MaybeStr, "title_not_ends_with": MaybeStr, "title_not_in": MaybeTexts, "title_not_starts_with": MaybeStr, "title_starts_with": MaybeStr,
     "type": "GraphType | None", "type_in": "Sequence[GraphType] | None", "type_not": "GraphType | None", "type_not_in": "Sequence[GraphType] | None",
-    "view": "ViewWhereInput2 | None",
-    "vmNics_every": "VmNicWhereInput2 | None", "vmNics_none": "VmNicWhereInput2 | None", "vmNics_some": "VmNicWhereInput2 | None",
-    "vmVolumes_every": "VmVolumeWhereInput2 | None", "vmVolumes_none": "VmVolumeWhereInput2 | None", "vmVolumes_some": "VmVolumeWhereInput2 | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
-    "witnesses_every": "WitnessWhereInput2 | None", "witnesses_none": "WitnessWhereInput2 | None", "witnesses_some": "WitnessWhereInput2 | None",
-    "zones_every": "ZoneWhereInput2 | None", "zones_none": "ZoneWhereInput2 | None", "zones_some": "ZoneWhereInput2 | None",
+    "view": "nested.ViewWhereInput2 | None",
+    "vmNics_every": "nested.VmNicWhereInput2 | None", "vmNics_none": "nested.VmNicWhereInput2 | None", "vmNics_some": "nested.VmNicWhereInput2 | None",
+    "vmVolumes_every": "nested.VmVolumeWhereInput2 | None", "vmVolumes_none": "nested.VmVolumeWhereInput2 | None", "vmVolumes_some": "nested.VmVolumeWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "witnesses_every": "nested.WitnessWhereInput2 | None", "witnesses_none": "nested.WitnessWhereInput2 | None", "witnesses_some": "nested.WitnessWhereInput2 | None",
+    "zones_every": "nested.ZoneWhereInput2 | None", "zones_none": "nested.ZoneWhereInput2 | None", "zones_some": "nested.ZoneWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -172,7 +155,7 @@ else:
         last: MaybeInt
         orderBy: "GraphOrderByInput | None"
         skip: MaybeInt
-        where: "GraphWhereInput2 | None"
+        where: "nested.GraphWhereInput2 | None"
 
     class GetGraphsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -183,15 +166,15 @@ else:
         last: MaybeInt
         orderBy: "GraphOrderByInput | None"
         skip: MaybeInt
-        where: "GraphWhereInput2 | None"
+        where: "nested.GraphWhereInput2 | None"
 
     class GraphDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["GraphWhereInput2"]
+        where: Required["nested.GraphWhereInput2"]
 
     class GraphUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "GraphUpdationParamsData"
-        where: Required["GraphWhereInput2"]
+        where: Required["nested.GraphWhereInput2"]

@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import (
     MaybeBool,
     MaybeFloat,
@@ -14,38 +15,16 @@ from ..types import (
     MaybeTexts,
     Texts,
 )
-
-if TYPE_CHECKING:
-    from ..models import HostConnectStatus as HostConnectStatusMember
-    from ..models import HostMergedStatus as HostMergedStatusMember
-    from ..models import HostState as HostStateMember
-    from ..models import HostStatus as HostStatusMember
-    from .common import CpuFanSpeedUnit, EntityAsyncStatus, IommuStatus
-    from .disk import DiskFunction, DiskType
-    from .nested import (
-        ClusterWhereInput2,
-        DiskPoolWhereInput2,
-        DiskWhereInput2,
-        GpuDeviceWhereInput2,
-        HostWhereInput2,
-        IpmiWhereInput2,
-        LabelWhereInput2,
-        NicWhereInput2,
-        PmemDimmWhereInput2,
-        UsbDeviceWhereInput2,
-        VmWhereInput2,
-        VsphereEsxiAccountWhereInput2,
-        ZoneWhereInput2,
-    )
+from . import nested
 
 HostBatchCreateIfaceFunction: TypeAlias = Literal[
     "ACCESS", "ERSPAN", "MANAGEMENT", "MIGRATION", "STORAGE", "VMWARE_ACCESS"
 ]
 HostConnectStatus: TypeAlias = Union[
-    Literal["CONNECTED", "DISCONNECTED"], "HostConnectStatusMember"
+    Literal["CONNECTED", "DISCONNECTED"], "models.HostConnectStatus"
 ]
 HostMergedStatus: TypeAlias = Union[
-    Literal["DISCONNECTED", "HEALTHY", "INITIALIZING", "UNUSUAL"], "HostMergedStatusMember"
+    Literal["DISCONNECTED", "HEALTHY", "INITIALIZING", "UNUSUAL"], "models.HostMergedStatus"
 ]
 HostOrderByInput: TypeAlias = Literal[
     "access_ip_ASC",
@@ -205,7 +184,7 @@ HostOrderByInput: TypeAlias = Literal[
     "with_faster_ssd_as_cache_ASC",
     "with_faster_ssd_as_cache_DESC",
 ]
-HostState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "HostStateMember"]
+HostState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "models.HostState"]
 HostStatus: TypeAlias = Union[
     Literal[
         "CONNECTED_ERROR",
@@ -215,7 +194,7 @@ HostStatus: TypeAlias = Union[
         "INITIALIZING",
         "SESSION_EXPIRED",
     ],
-    "HostStatusMember",
+    "models.HostStatus",
 ]
 OperateActionEnum: TypeAlias = Literal["poweroff", "reboot"]
 ZbsSpec: TypeAlias = Literal["normal", "large"]
@@ -275,7 +254,7 @@ class GetHostsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "HostWhereInput2 | None"
+    where: "nested.HostWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -295,11 +274,11 @@ class HostBatchCreateDiskInput(TypedDict, total=False):
     """Number of the chunk server instance for the disk; optional."""
     drive: Required[str]
     """Device name of the disk."""
-    function: "DiskFunction | None"
+    function: "inputs.DiskFunction | None"
     """Use of the disk: `BOOT`, `CACHE`, `DATA`, `SMTX_SYSTEM` or `UNMOUNT`."""
     size: MaybeFloat  # since 4.4.0
     """Size of the disk in bytes; None if unknown."""
-    type: "DiskType | None"
+    type: "inputs.DiskType | None"
     """Type of the disk: `HDD`, `SSD`, `SATA_OR_SAS_SSD`, `NVMe_SSD` or `PMem`."""
 
 
@@ -398,32 +377,32 @@ HostWhereInput = TypedDict("HostWhereInput", {
     "allocated_prioritized_space": MaybeInt, "allocated_prioritized_space_gt": MaybeInt, "allocated_prioritized_space_gte": MaybeInt, "allocated_prioritized_space_in": MaybeInts, "allocated_prioritized_space_lt": MaybeInt, "allocated_prioritized_space_lte": MaybeInt, "allocated_prioritized_space_not": MaybeInt, "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "allocated_prioritized_space_usage": MaybeFloat, "allocated_prioritized_space_usage_gt": MaybeFloat, "allocated_prioritized_space_usage_gte": MaybeFloat, "allocated_prioritized_space_usage_in": MaybeFloats, "allocated_prioritized_space_usage_lt": MaybeFloat, "allocated_prioritized_space_usage_lte": MaybeFloat, "allocated_prioritized_space_usage_not": MaybeFloat, "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
     "chunk_id": MaybeStr, "chunk_id_contains": MaybeStr, "chunk_id_ends_with": MaybeStr, "chunk_id_gt": MaybeStr, "chunk_id_gte": MaybeStr, "chunk_id_in": MaybeTexts, "chunk_id_lt": MaybeStr, "chunk_id_lte": MaybeStr, "chunk_id_not": MaybeStr, "chunk_id_not_contains": MaybeStr, "chunk_id_not_ends_with": MaybeStr, "chunk_id_not_in": MaybeTexts, "chunk_id_not_starts_with": MaybeStr, "chunk_id_starts_with": MaybeStr,
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "commited_memory_bytes": MaybeInt, "commited_memory_bytes_gt": MaybeInt, "commited_memory_bytes_gte": MaybeInt, "commited_memory_bytes_in": MaybeInts, "commited_memory_bytes_lt": MaybeInt, "commited_memory_bytes_lte": MaybeInt, "commited_memory_bytes_not": MaybeInt, "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
     "connect_status": "HostConnectStatus | None", "connect_status_in": "Sequence[HostConnectStatus] | None", "connect_status_not": "HostConnectStatus | None", "connect_status_not_in": "Sequence[HostConnectStatus] | None",  # since 4.7.0
     "cpu_brand": MaybeStr, "cpu_brand_contains": MaybeStr, "cpu_brand_ends_with": MaybeStr, "cpu_brand_gt": MaybeStr, "cpu_brand_gte": MaybeStr, "cpu_brand_in": MaybeTexts, "cpu_brand_lt": MaybeStr, "cpu_brand_lte": MaybeStr, "cpu_brand_not": MaybeStr, "cpu_brand_not_contains": MaybeStr, "cpu_brand_not_ends_with": MaybeStr, "cpu_brand_not_in": MaybeTexts, "cpu_brand_not_starts_with": MaybeStr, "cpu_brand_starts_with": MaybeStr,
-    "cpu_fan_speed_unit": "CpuFanSpeedUnit | None", "cpu_fan_speed_unit_in": "Sequence[CpuFanSpeedUnit] | None", "cpu_fan_speed_unit_not": "CpuFanSpeedUnit | None", "cpu_fan_speed_unit_not_in": "Sequence[CpuFanSpeedUnit] | None",
+    "cpu_fan_speed_unit": "inputs.CpuFanSpeedUnit | None", "cpu_fan_speed_unit_in": "Sequence[inputs.CpuFanSpeedUnit] | None", "cpu_fan_speed_unit_not": "inputs.CpuFanSpeedUnit | None", "cpu_fan_speed_unit_not_in": "Sequence[inputs.CpuFanSpeedUnit] | None",
     "cpu_hz_per_core": MaybeInt, "cpu_hz_per_core_gt": MaybeInt, "cpu_hz_per_core_gte": MaybeInt, "cpu_hz_per_core_in": MaybeInts, "cpu_hz_per_core_lt": MaybeInt, "cpu_hz_per_core_lte": MaybeInt, "cpu_hz_per_core_not": MaybeInt, "cpu_hz_per_core_not_in": MaybeInts,
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "cpu_vendor": MaybeStr, "cpu_vendor_contains": MaybeStr, "cpu_vendor_ends_with": MaybeStr, "cpu_vendor_gt": MaybeStr, "cpu_vendor_gte": MaybeStr, "cpu_vendor_in": MaybeTexts, "cpu_vendor_lt": MaybeStr, "cpu_vendor_lte": MaybeStr, "cpu_vendor_not": MaybeStr, "cpu_vendor_not_contains": MaybeStr, "cpu_vendor_not_ends_with": MaybeStr, "cpu_vendor_not_in": MaybeTexts, "cpu_vendor_not_starts_with": MaybeStr, "cpu_vendor_starts_with": MaybeStr,
     "data_ip": MaybeStr, "data_ip_contains": MaybeStr, "data_ip_ends_with": MaybeStr, "data_ip_gt": MaybeStr, "data_ip_gte": MaybeStr, "data_ip_in": MaybeTexts, "data_ip_lt": MaybeStr, "data_ip_lte": MaybeStr, "data_ip_not": MaybeStr, "data_ip_not_contains": MaybeStr, "data_ip_not_ends_with": MaybeStr, "data_ip_not_in": MaybeTexts, "data_ip_not_starts_with": MaybeStr, "data_ip_starts_with": MaybeStr,
     "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
     "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
-    "disk_pools_every": "DiskPoolWhereInput2 | None", "disk_pools_none": "DiskPoolWhereInput2 | None", "disk_pools_some": "DiskPoolWhereInput2 | None",  # since 4.7.0
-    "disks_every": "DiskWhereInput2 | None", "disks_none": "DiskWhereInput2 | None", "disks_some": "DiskWhereInput2 | None",
+    "disk_pools_every": "nested.DiskPoolWhereInput2 | None", "disk_pools_none": "nested.DiskPoolWhereInput2 | None", "disk_pools_some": "nested.DiskPoolWhereInput2 | None",  # since 4.7.0
+    "disks_every": "nested.DiskWhereInput2 | None", "disks_none": "nested.DiskWhereInput2 | None", "disks_some": "nested.DiskWhereInput2 | None",
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
-    "gpu_devices_every": "GpuDeviceWhereInput2 | None", "gpu_devices_none": "GpuDeviceWhereInput2 | None", "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+    "gpu_devices_every": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_none": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_some": "nested.GpuDeviceWhereInput2 | None",  # since 3.3.0
     "hdd_data_capacity": MaybeInt, "hdd_data_capacity_gt": MaybeInt, "hdd_data_capacity_gte": MaybeInt, "hdd_data_capacity_in": MaybeInts, "hdd_data_capacity_lt": MaybeInt, "hdd_data_capacity_lte": MaybeInt, "hdd_data_capacity_not": MaybeInt, "hdd_data_capacity_not_in": MaybeInts,
     "hdd_disk_count": MaybeInt, "hdd_disk_count_gt": MaybeInt, "hdd_disk_count_gte": MaybeInt, "hdd_disk_count_in": MaybeInts, "hdd_disk_count_lt": MaybeInt, "hdd_disk_count_lte": MaybeInt, "hdd_disk_count_not": MaybeInt, "hdd_disk_count_not_in": MaybeInts,
     "hypervisor_ip": MaybeStr, "hypervisor_ip_contains": MaybeStr, "hypervisor_ip_ends_with": MaybeStr, "hypervisor_ip_gt": MaybeStr, "hypervisor_ip_gte": MaybeStr, "hypervisor_ip_in": MaybeTexts, "hypervisor_ip_lt": MaybeStr, "hypervisor_ip_lte": MaybeStr, "hypervisor_ip_not": MaybeStr, "hypervisor_ip_not_contains": MaybeStr, "hypervisor_ip_not_ends_with": MaybeStr, "hypervisor_ip_not_in": MaybeTexts, "hypervisor_ip_not_starts_with": MaybeStr, "hypervisor_ip_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iommu": "IommuStatus | None", "iommu_in": "Sequence[IommuStatus] | None", "iommu_not": "IommuStatus | None", "iommu_not_in": "Sequence[IommuStatus] | None",  # since 3.3.0
-    "ipmi": "IpmiWhereInput2 | None",
+    "iommu": "inputs.IommuStatus | None", "iommu_in": "Sequence[inputs.IommuStatus] | None", "iommu_not": "inputs.IommuStatus | None", "iommu_not_in": "Sequence[inputs.IommuStatus] | None",  # since 3.3.0
+    "ipmi": "nested.IpmiWhereInput2 | None",
     "is_os_in_raid1": MaybeBool, "is_os_in_raid1_not": MaybeBool,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "lsm_cap_disk_safe_umount": MaybeBool, "lsm_cap_disk_safe_umount_not": MaybeBool,
     "management_ip": MaybeStr, "management_ip_contains": MaybeStr, "management_ip_ends_with": MaybeStr, "management_ip_gt": MaybeStr, "management_ip_gte": MaybeStr, "management_ip_in": MaybeTexts, "management_ip_lt": MaybeStr, "management_ip_lte": MaybeStr, "management_ip_not": MaybeStr, "management_ip_not_contains": MaybeStr, "management_ip_not_ends_with": MaybeStr, "management_ip_not_in": MaybeTexts, "management_ip_not_starts_with": MaybeStr, "management_ip_starts_with": MaybeStr,
@@ -432,7 +411,7 @@ HostWhereInput = TypedDict("HostWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nested_virtualization": MaybeBool, "nested_virtualization_not": MaybeBool,
     "nic_count": MaybeInt, "nic_count_gt": MaybeInt, "nic_count_gte": MaybeInt, "nic_count_in": MaybeInts, "nic_count_lt": MaybeInt, "nic_count_lte": MaybeInt, "nic_count_not": MaybeInt, "nic_count_not_in": MaybeInts,
-    "nics_every": "NicWhereInput2 | None", "nics_none": "NicWhereInput2 | None", "nics_some": "NicWhereInput2 | None",
+    "nics_every": "nested.NicWhereInput2 | None", "nics_none": "nested.NicWhereInput2 | None", "nics_some": "nested.NicWhereInput2 | None",
     "node_topo_local_id": MaybeStr, "node_topo_local_id_contains": MaybeStr, "node_topo_local_id_ends_with": MaybeStr, "node_topo_local_id_gt": MaybeStr, "node_topo_local_id_gte": MaybeStr, "node_topo_local_id_in": MaybeTexts, "node_topo_local_id_lt": MaybeStr, "node_topo_local_id_lte": MaybeStr, "node_topo_local_id_not": MaybeStr, "node_topo_local_id_not_contains": MaybeStr, "node_topo_local_id_not_ends_with": MaybeStr, "node_topo_local_id_not_in": MaybeTexts, "node_topo_local_id_not_starts_with": MaybeStr, "node_topo_local_id_starts_with": MaybeStr,
     "os_memory_bytes": MaybeInt, "os_memory_bytes_gt": MaybeInt, "os_memory_bytes_gte": MaybeInt, "os_memory_bytes_in": MaybeInts, "os_memory_bytes_lt": MaybeInt, "os_memory_bytes_lte": MaybeInt, "os_memory_bytes_not": MaybeInt, "os_memory_bytes_not_in": MaybeInts,
     "os_version": MaybeStr, "os_version_contains": MaybeStr, "os_version_ends_with": MaybeStr, "os_version_gt": MaybeStr, "os_version_gte": MaybeStr, "os_version_in": MaybeTexts, "os_version_lt": MaybeStr, "os_version_lte": MaybeStr, "os_version_not": MaybeStr, "os_version_not_contains": MaybeStr, "os_version_not_ends_with": MaybeStr, "os_version_not_in": MaybeTexts, "os_version_not_starts_with": MaybeStr, "os_version_starts_with": MaybeStr,
@@ -444,7 +423,7 @@ HostWhereInput = TypedDict("HostWhereInput", {
     "planned_prioritized_space": MaybeInt, "planned_prioritized_space_gt": MaybeInt, "planned_prioritized_space_gte": MaybeInt, "planned_prioritized_space_in": MaybeInts, "planned_prioritized_space_lt": MaybeInt, "planned_prioritized_space_lte": MaybeInt, "planned_prioritized_space_not": MaybeInt, "planned_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "pmem_dimm_capacity": MaybeInt, "pmem_dimm_capacity_gt": MaybeInt, "pmem_dimm_capacity_gte": MaybeInt, "pmem_dimm_capacity_in": MaybeInts, "pmem_dimm_capacity_lt": MaybeInt, "pmem_dimm_capacity_lte": MaybeInt, "pmem_dimm_capacity_not": MaybeInt, "pmem_dimm_capacity_not_in": MaybeInts,
     "pmem_dimm_count": MaybeInt, "pmem_dimm_count_gt": MaybeInt, "pmem_dimm_count_gte": MaybeInt, "pmem_dimm_count_in": MaybeInts, "pmem_dimm_count_lt": MaybeInt, "pmem_dimm_count_lte": MaybeInt, "pmem_dimm_count_not": MaybeInt, "pmem_dimm_count_not_in": MaybeInts,
-    "pmem_dimms_every": "PmemDimmWhereInput2 | None", "pmem_dimms_none": "PmemDimmWhereInput2 | None", "pmem_dimms_some": "PmemDimmWhereInput2 | None",
+    "pmem_dimms_every": "nested.PmemDimmWhereInput2 | None", "pmem_dimms_none": "nested.PmemDimmWhereInput2 | None", "pmem_dimms_some": "nested.PmemDimmWhereInput2 | None",
     "pmem_disk_count": MaybeInt, "pmem_disk_count_gt": MaybeInt, "pmem_disk_count_gte": MaybeInt, "pmem_disk_count_in": MaybeInts, "pmem_disk_count_lt": MaybeInt, "pmem_disk_count_lte": MaybeInt, "pmem_disk_count_not": MaybeInt, "pmem_disk_count_not_in": MaybeInts,
     "prio_space_percentage": MaybeFloat, "prio_space_percentage_gt": MaybeFloat, "prio_space_percentage_gte": MaybeFloat, "prio_space_percentage_in": MaybeFloats, "prio_space_percentage_lt": MaybeFloat, "prio_space_percentage_lte": MaybeFloat, "prio_space_percentage_not": MaybeFloat, "prio_space_percentage_not_in": MaybeFloats,  # since 4.7.0
     "provisioned_cpu_cores": MaybeInt, "provisioned_cpu_cores_gt": MaybeInt, "provisioned_cpu_cores_gte": MaybeInt, "provisioned_cpu_cores_in": MaybeInts, "provisioned_cpu_cores_lt": MaybeInt, "provisioned_cpu_cores_lte": MaybeInt, "provisioned_cpu_cores_not": MaybeInt, "provisioned_cpu_cores_not_in": MaybeInts,
@@ -468,7 +447,7 @@ HostWhereInput = TypedDict("HostWhereInput", {
     "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts,
     "total_logical_cpu_cores": MaybeInt, "total_logical_cpu_cores_gt": MaybeInt, "total_logical_cpu_cores_gte": MaybeInt, "total_logical_cpu_cores_in": MaybeInts, "total_logical_cpu_cores_lt": MaybeInt, "total_logical_cpu_cores_lte": MaybeInt, "total_logical_cpu_cores_not": MaybeInt, "total_logical_cpu_cores_not_in": MaybeInts,  # since 4.9.0
     "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts,
-    "usb_devices_every": "UsbDeviceWhereInput2 | None", "usb_devices_none": "UsbDeviceWhereInput2 | None", "usb_devices_some": "UsbDeviceWhereInput2 | None",
+    "usb_devices_every": "nested.UsbDeviceWhereInput2 | None", "usb_devices_none": "nested.UsbDeviceWhereInput2 | None", "usb_devices_some": "nested.UsbDeviceWhereInput2 | None",
     "used_cache_space": MaybeInt, "used_cache_space_gt": MaybeInt, "used_cache_space_gte": MaybeInt, "used_cache_space_in": MaybeInts, "used_cache_space_lt": MaybeInt, "used_cache_space_lte": MaybeInt, "used_cache_space_not": MaybeInt, "used_cache_space_not_in": MaybeInts,  # since 4.7.0
     "used_cpu_hz": MaybeFloat, "used_cpu_hz_gt": MaybeFloat, "used_cpu_hz_gte": MaybeFloat, "used_cpu_hz_in": MaybeFloats, "used_cpu_hz_lt": MaybeFloat, "used_cpu_hz_lte": MaybeFloat, "used_cpu_hz_not": MaybeFloat, "used_cpu_hz_not_in": MaybeFloats,
     "used_data_space": MaybeInt, "used_data_space_gt": MaybeInt, "used_data_space_gte": MaybeInt, "used_data_space_in": MaybeInts, "used_data_space_lt": MaybeInt, "used_data_space_lte": MaybeInt, "used_data_space_not": MaybeInt, "used_data_space_not_in": MaybeInts,
@@ -477,10 +456,10 @@ HostWhereInput = TypedDict("HostWhereInput", {
     "valid_free_cache_space": MaybeInt, "valid_free_cache_space_gt": MaybeInt, "valid_free_cache_space_gte": MaybeInt, "valid_free_cache_space_in": MaybeInts, "valid_free_cache_space_lt": MaybeInt, "valid_free_cache_space_lte": MaybeInt, "valid_free_cache_space_not": MaybeInt, "valid_free_cache_space_not_in": MaybeInts,  # since 4.7.0
     "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
     "vmotion_ip": MaybeStr, "vmotion_ip_contains": MaybeStr, "vmotion_ip_ends_with": MaybeStr, "vmotion_ip_gt": MaybeStr, "vmotion_ip_gte": MaybeStr, "vmotion_ip_in": MaybeTexts, "vmotion_ip_lt": MaybeStr, "vmotion_ip_lte": MaybeStr, "vmotion_ip_not": MaybeStr, "vmotion_ip_not_contains": MaybeStr, "vmotion_ip_not_ends_with": MaybeStr, "vmotion_ip_not_in": MaybeTexts, "vmotion_ip_not_starts_with": MaybeStr, "vmotion_ip_starts_with": MaybeStr,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
-    "vsphereEsxiAccount": "VsphereEsxiAccountWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vsphereEsxiAccount": "nested.VsphereEsxiAccountWhereInput2 | None",
     "with_faster_ssd_as_cache": MaybeBool, "with_faster_ssd_as_cache_not": MaybeBool,
-    "zone": "ZoneWhereInput2 | None",
+    "zone": "nested.ZoneWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -529,7 +508,7 @@ else:
     class EnterMaintenanceModeCheckParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
 
-        where: Required["HostWhereInput2"]
+        where: Required["nested.HostWhereInput2"]
 
     class EnterMaintenanceModeParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
@@ -551,7 +530,7 @@ else:
     class ExitMaintenanceModeResultParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
 
-        where: Required["HostWhereInput2"]
+        where: Required["nested.HostWhereInput2"]
 
     class GetHostsConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -562,13 +541,13 @@ else:
         last: MaybeInt
         orderBy: "HostOrderByInput | None"
         skip: MaybeInt
-        where: "HostWhereInput2 | None"
+        where: "nested.HostWhereInput2 | None"
 
     class HostUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["HostUpdationParamsData"]
-        where: Required["HostWhereInput2"]
+        where: Required["nested.HostWhereInput2"]
 
     class OperateHostPowerParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""

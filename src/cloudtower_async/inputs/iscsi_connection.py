@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import StoreConnectionType, StoreTransportType
-    from .nested import (
-        ClusterWhereInput2,
-        HostWhereInput2,
-        IscsiConnectionWhereInput2,
-        IscsiTargetWhereInput2,
-        NvmfSubsystemWhereInput2,
-    )
+from . import nested
 
 IscsiConnectionOrderByInput: TypeAlias = Literal[
     "client_port_ASC",
@@ -45,7 +38,7 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "IscsiConnectionWhereInput2 | None"
+    where: "nested.IscsiConnectionWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -55,14 +48,14 @@ IscsiConnectionWhereInput = TypedDict("IscsiConnectionWhereInput", {
     "NOT": "Sequence[IscsiConnectionWhereInput] | None",
     "OR": "Sequence[IscsiConnectionWhereInput] | None",
     "client_port": MaybeInt, "client_port_gt": MaybeInt, "client_port_gte": MaybeInt, "client_port_in": MaybeInts, "client_port_lt": MaybeInt, "client_port_lte": MaybeInt, "client_port_not": MaybeInt, "client_port_not_in": MaybeInts,
-    "cluster": "ClusterWhereInput2 | None",
-    "host": "HostWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "initiator_ip": MaybeStr, "initiator_ip_contains": MaybeStr, "initiator_ip_ends_with": MaybeStr, "initiator_ip_gt": MaybeStr, "initiator_ip_gte": MaybeStr, "initiator_ip_in": MaybeTexts, "initiator_ip_lt": MaybeStr, "initiator_ip_lte": MaybeStr, "initiator_ip_not": MaybeStr, "initiator_ip_not_contains": MaybeStr, "initiator_ip_not_ends_with": MaybeStr, "initiator_ip_not_in": MaybeTexts, "initiator_ip_not_starts_with": MaybeStr, "initiator_ip_starts_with": MaybeStr,
-    "iscsi_target": "IscsiTargetWhereInput2 | None",
-    "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
-    "tr_type": "StoreTransportType | None", "tr_type_in": "Sequence[StoreTransportType] | None", "tr_type_not": "StoreTransportType | None", "tr_type_not_in": "Sequence[StoreTransportType] | None",
-    "type": "StoreConnectionType | None", "type_in": "Sequence[StoreConnectionType] | None", "type_not": "StoreConnectionType | None", "type_not_in": "Sequence[StoreConnectionType] | None",
+    "iscsi_target": "nested.IscsiTargetWhereInput2 | None",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
+    "tr_type": "inputs.StoreTransportType | None", "tr_type_in": "Sequence[inputs.StoreTransportType] | None", "tr_type_not": "inputs.StoreTransportType | None", "tr_type_not_in": "Sequence[inputs.StoreTransportType] | None",
+    "type": "inputs.StoreConnectionType | None", "type_in": "Sequence[inputs.StoreConnectionType] | None", "type_not": "inputs.StoreConnectionType | None", "type_not_in": "Sequence[inputs.StoreConnectionType] | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -80,4 +73,4 @@ else:
         last: MaybeInt
         orderBy: "IscsiConnectionOrderByInput | None"
         skip: MaybeInt
-        where: "IscsiConnectionWhereInput2 | None"
+        where: "nested.IscsiConnectionWhereInput2 | None"

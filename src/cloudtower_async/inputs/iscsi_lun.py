@@ -4,27 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import (
-        BPSUnit,
-        ByteUnit,
-        ConfigurationMethod,
-        EncryptMethod,
-        EntityAsyncStatus,
-        ResiliencyType,
-    )
-    from .nested import (
-        BusinessHostGroupWhereInput2,
-        BusinessHostWhereInput2,
-        ConsistencyGroupWhereInput2,
-        IscsiLunWhereInput2,
-        IscsiTargetWhereInput2,
-        LabelWhereInput2,
-        ReplicationPlanWhereInput2,
-        SnapshotPlanWhereInput2,
-    )
+from . import nested
 
 IscsiLunOrderByInput: TypeAlias = Literal[
     "allowed_initiators_ASC",
@@ -144,7 +127,7 @@ class GetIscsiLunsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "IscsiLunWhereInput2 | None"
+    where: "nested.IscsiLunWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -164,7 +147,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
 
     assigned_size: Required[int]
     """Capacity of the LUN in bytes, or in `assigned_size_unit`."""
-    assigned_size_unit: "ByteUnit"
+    assigned_size_unit: "inputs.ByteUnit"
     """Unit of `assigned_size`; bytes if omitted."""
     ec_k: float  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
@@ -178,7 +161,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     """Display name of the new LUN."""
     replica_num: Required[int]
     """Number of copies that the storage keeps of the LUN's data."""
-    resiliency_type: "ResiliencyType"  # since 4.7.0
+    resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool  # since 4.7.0
     """True for thin provisioning, False for thick."""
@@ -190,7 +173,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
-    bps_max_unit: "BPSUnit"
+    bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
     """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -198,11 +181,11 @@ class IscsiLunCreationParams(TypedDict, total=False):
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
-    bps_rd_max_unit: "BPSUnit"
+    bps_rd_max_unit: "inputs.BPSUnit"
     """Unit of `bps_rd_max`; bytes per second if omitted."""
-    bps_rd_unit: "BPSUnit"
+    bps_rd_unit: "inputs.BPSUnit"
     """Unit of `bps_rd`; bytes per second if omitted."""
-    bps_unit: "BPSUnit"
+    bps_unit: "inputs.BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
     """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -210,19 +193,19 @@ class IscsiLunCreationParams(TypedDict, total=False):
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
-    bps_wr_max_unit: "BPSUnit"
+    bps_wr_max_unit: "inputs.BPSUnit"
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_unit: "BPSUnit"
+    bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`; bytes per second if omitted."""
-    business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the business hosts are those of the target or subsystem."""
-    business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
-    configuration_method: "ConfigurationMethod"  # since 4.7.0
+    configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
-    encrypt_method: "EncryptMethod"  # since 4.7.0
+    encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
     """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -267,7 +250,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
 
     assigned_size: int
     """New capacity in bytes, or in `assigned_size_unit`."""
-    assigned_size_unit: "ByteUnit"
+    assigned_size_unit: "inputs.ByteUnit"
     """Unit of `assigned_size`; bytes if omitted."""
     name: str
     """New display name."""
@@ -283,7 +266,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
-    bps_max_unit: "BPSUnit"
+    bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
     """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -291,11 +274,11 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
-    bps_rd_max_unit: "BPSUnit"
+    bps_rd_max_unit: "inputs.BPSUnit"
     """Unit of `bps_rd_max`; bytes per second if omitted."""
-    bps_rd_unit: "BPSUnit"
+    bps_rd_unit: "inputs.BPSUnit"
     """Unit of `bps_rd`; bytes per second if omitted."""
-    bps_unit: "BPSUnit"
+    bps_unit: "inputs.BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
     """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -303,19 +286,19 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
-    bps_wr_max_unit: "BPSUnit"
+    bps_wr_max_unit: "inputs.BPSUnit"
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_unit: "BPSUnit"
+    bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`; bytes per second if omitted."""
-    business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the business hosts are those of the target or subsystem."""
-    business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
-    configuration_method: "ConfigurationMethod"  # since 4.7.0
+    configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
-    encrypt_method: "EncryptMethod"  # since 4.7.0
+    encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
     """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -361,16 +344,16 @@ IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
     "bps_wr_max_length": MaybeInt, "bps_wr_max_length_gt": MaybeInt, "bps_wr_max_length_gte": MaybeInt, "bps_wr_max_length_in": MaybeInts, "bps_wr_max_length_lt": MaybeInt, "bps_wr_max_length_lte": MaybeInt, "bps_wr_max_length_not": MaybeInt, "bps_wr_max_length_not_in": MaybeInts,
     "bps_wr_max_lt": MaybeInt, "bps_wr_max_lte": MaybeInt, "bps_wr_max_not": MaybeInt, "bps_wr_max_not_in": MaybeInts,
     "bps_wr_not": MaybeInt, "bps_wr_not_in": MaybeInts,
-    "business_host_groups_every": "BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2 | None",  # since 4.7.0
     "business_host_is_same_with_parent": MaybeBool, "business_host_is_same_with_parent_not": MaybeBool,  # since 4.7.0
-    "business_hosts_every": "BusinessHostWhereInput2 | None", "business_hosts_none": "BusinessHostWhereInput2 | None", "business_hosts_some": "BusinessHostWhereInput2 | None",  # since 4.7.0
-    "configuration_method": "ConfigurationMethod | None", "configuration_method_in": "Sequence[ConfigurationMethod] | None", "configuration_method_not": "ConfigurationMethod | None", "configuration_method_not_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
-    "consistency_group": "ConsistencyGroupWhereInput2 | None",
+    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",  # since 4.7.0
+    "configuration_method": "inputs.ConfigurationMethod | None", "configuration_method_in": "Sequence[inputs.ConfigurationMethod] | None", "configuration_method_not": "inputs.ConfigurationMethod | None", "configuration_method_not_in": "Sequence[inputs.ConfigurationMethod] | None",  # since 4.7.0
+    "consistency_group": "nested.ConsistencyGroupWhereInput2 | None",
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
-    "encrypt_method": "EncryptMethod | None", "encrypt_method_in": "Sequence[EncryptMethod] | None", "encrypt_method_not": "EncryptMethod | None", "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "encrypt_method": "inputs.EncryptMethod | None", "encrypt_method_in": "Sequence[inputs.EncryptMethod] | None", "encrypt_method_not": "inputs.EncryptMethod | None", "encrypt_method_not_in": "Sequence[inputs.EncryptMethod] | None",  # since 4.7.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "io_size": MaybeInt, "io_size_gt": MaybeInt, "io_size_gte": MaybeInt, "io_size_in": MaybeInts, "io_size_lt": MaybeInt, "io_size_lte": MaybeInt, "io_size_not": MaybeInt, "io_size_not_in": MaybeInts,
     "iops": MaybeInt, "iops_gt": MaybeInt, "iops_gte": MaybeInt, "iops_in": MaybeInts, "iops_lt": MaybeInt, "iops_lte": MaybeInt,
@@ -388,19 +371,19 @@ IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
     "iops_wr_max_length": MaybeInt, "iops_wr_max_length_gt": MaybeInt, "iops_wr_max_length_gte": MaybeInt, "iops_wr_max_length_in": MaybeInts, "iops_wr_max_length_lt": MaybeInt, "iops_wr_max_length_lte": MaybeInt, "iops_wr_max_length_not": MaybeInt, "iops_wr_max_length_not_in": MaybeInts,
     "iops_wr_max_lt": MaybeInt, "iops_wr_max_lte": MaybeInt, "iops_wr_max_not": MaybeInt, "iops_wr_max_not_in": MaybeInts,
     "iops_wr_not": MaybeInt, "iops_wr_not_in": MaybeInts,
-    "iscsi_target": "IscsiTargetWhereInput2 | None",
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "iscsi_target": "nested.IscsiTargetWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "lun_id": MaybeInt, "lun_id_gt": MaybeInt, "lun_id_gte": MaybeInt, "lun_id_in": MaybeInts, "lun_id_lt": MaybeInt, "lun_id_lte": MaybeInt, "lun_id_not": MaybeInt, "lun_id_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "replication_plans_every": "ReplicationPlanWhereInput2 | None", "replication_plans_none": "ReplicationPlanWhereInput2 | None", "replication_plans_some": "ReplicationPlanWhereInput2 | None",  # since 4.7.0
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",  # since 4.7.0
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
     "shared_size": MaybeInt, "shared_size_gt": MaybeInt, "shared_size_gte": MaybeInt, "shared_size_in": MaybeInts, "shared_size_lt": MaybeInt, "shared_size_lte": MaybeInt, "shared_size_not": MaybeInt, "shared_size_not_in": MaybeInts,
     "snapshot_num": MaybeInt, "snapshot_num_gt": MaybeInt, "snapshot_num_gte": MaybeInt, "snapshot_num_in": MaybeInts, "snapshot_num_lt": MaybeInt, "snapshot_num_lte": MaybeInt, "snapshot_num_not": MaybeInt, "snapshot_num_not_in": MaybeInts,
-    "snapshot_plans_every": "SnapshotPlanWhereInput2 | None", "snapshot_plans_none": "SnapshotPlanWhereInput2 | None", "snapshot_plans_some": "SnapshotPlanWhereInput2 | None",  # since 4.7.0
+    "snapshot_plans_every": "nested.SnapshotPlanWhereInput2 | None", "snapshot_plans_none": "nested.SnapshotPlanWhereInput2 | None", "snapshot_plans_some": "nested.SnapshotPlanWhereInput2 | None",  # since 4.7.0
     "stripe_num": MaybeInt, "stripe_num_gt": MaybeInt, "stripe_num_gte": MaybeInt, "stripe_num_in": MaybeInts, "stripe_num_lt": MaybeInt, "stripe_num_lte": MaybeInt, "stripe_num_not": MaybeInt, "stripe_num_not_in": MaybeInts,
     "stripe_size": MaybeInt, "stripe_size_gt": MaybeInt, "stripe_size_gte": MaybeInt, "stripe_size_in": MaybeInts, "stripe_size_lt": MaybeInt, "stripe_size_lte": MaybeInt, "stripe_size_not": MaybeInt, "stripe_size_not_in": MaybeInts,
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
@@ -426,16 +409,16 @@ else:
         last: MaybeInt
         orderBy: "IscsiLunOrderByInput | None"
         skip: MaybeInt
-        where: "IscsiLunWhereInput2 | None"
+        where: "nested.IscsiLunWhereInput2 | None"
 
     class IscsiLunDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["IscsiLunDeletionParamsData"]
-        where: Required["IscsiLunWhereInput2"]
+        where: Required["nested.IscsiLunWhereInput2"]
 
     class IscsiLunUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["IscsiLunUpdationParamsData"]
-        where: Required["IscsiLunWhereInput2"]
+        where: Required["nested.IscsiLunWhereInput2"]

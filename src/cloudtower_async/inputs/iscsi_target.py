@@ -4,26 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import (
-        BPSUnit,
-        ByteUnit,
-        ConfigurationMethod,
-        EncryptMethod,
-        EntityAsyncStatus,
-        ResiliencyType,
-    )
-    from .nested import (
-        BusinessHostGroupWhereInput2,
-        BusinessHostWhereInput2,
-        ClusterWhereInput2,
-        IscsiConnectionWhereInput2,
-        IscsiLunWhereInput2,
-        IscsiTargetWhereInput2,
-        LabelWhereInput2,
-    )
+from . import nested
 
 IscsiTargetOrderByInput: TypeAlias = Literal[
     "bps_ASC",
@@ -134,7 +118,7 @@ class GetIscsiTargetsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "IscsiTargetWhereInput2 | None"
+    where: "nested.IscsiTargetWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -162,7 +146,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Number of extents in a stripe group."""
     stripe_size: Required[int]
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
-    stripe_size_unit: "ByteUnit"
+    stripe_size_unit: "inputs.ByteUnit"
     """Unit of `stripe_size`; bytes if omitted."""
     thin_provision: Required[bool]
     """Whether LUNs of the target are thinly provisioned by default."""
@@ -172,7 +156,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
-    bps_max_unit: "BPSUnit"
+    bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
     """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -180,11 +164,11 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
-    bps_rd_max_unit: "BPSUnit"
+    bps_rd_max_unit: "inputs.BPSUnit"
     """Unit of `bps_rd_max`; bytes per second if omitted."""
-    bps_rd_unit: "BPSUnit"
+    bps_rd_unit: "inputs.BPSUnit"
     """Unit of `bps_rd`; bytes per second if omitted."""
-    bps_unit: "BPSUnit"
+    bps_unit: "inputs.BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
     """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -192,15 +176,15 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
-    bps_wr_max_size: "BPSUnit"  # deprecated
+    bps_wr_max_size: "inputs.BPSUnit"  # deprecated
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_max_unit: "BPSUnit"
+    bps_wr_max_unit: "inputs.BPSUnit"
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_unit: "BPSUnit"
+    bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`; bytes per second if omitted."""
-    business_host_groups: "BusinessHostGroupWhereInput2"  # since 4.7.0
+    business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
-    business_hosts: "BusinessHostWhereInput2"  # since 4.7.0
+    business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
     chap_enabled: bool
     """True if CHAP authentication is required."""
@@ -210,7 +194,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Secret of the target: 12 to 16 letters or digits. Treat it as a password."""
     configuration_adaptive: bool  # since 4.7.0
     """True if the allowlist adapts to its configuration automatically."""
-    configuration_method: "ConfigurationMethod"  # since 4.7.0
+    configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     description: str
     """Free text about the target."""
@@ -218,7 +202,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
-    encrypt_method: "EncryptMethod"  # since 4.7.0
+    encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
@@ -246,7 +230,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool  # since 4.7.0
     """True to keep the data in the fast tier (pinned to cache)."""
-    resiliency_type: "ResiliencyType"  # since 4.7.0
+    resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
@@ -263,7 +247,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
-    bps_max_unit: "BPSUnit"
+    bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`; bytes per second if omitted."""
     bps_rd: int
     """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -271,11 +255,11 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
-    bps_rd_max_unit: "BPSUnit"
+    bps_rd_max_unit: "inputs.BPSUnit"
     """Unit of `bps_rd_max`; bytes per second if omitted."""
-    bps_rd_unit: "BPSUnit"
+    bps_rd_unit: "inputs.BPSUnit"
     """Unit of `bps_rd`; bytes per second if omitted."""
-    bps_unit: "BPSUnit"
+    bps_unit: "inputs.BPSUnit"
     """Unit of `bps`; bytes per second if omitted."""
     bps_wr: int
     """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
@@ -283,15 +267,15 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
-    bps_wr_max_size: "BPSUnit"  # deprecated
+    bps_wr_max_size: "inputs.BPSUnit"  # deprecated
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_max_unit: "BPSUnit"
+    bps_wr_max_unit: "inputs.BPSUnit"
     """Unit of `bps_wr_max`; bytes per second if omitted."""
-    bps_wr_unit: "BPSUnit"
+    bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`; bytes per second if omitted."""
-    business_host_groups: "BusinessHostGroupWhereInput2"
+    business_host_groups: "nested.BusinessHostGroupWhereInput2"
     """Business host groups that may access the storage object."""
-    business_hosts: "BusinessHostWhereInput2"
+    business_hosts: "nested.BusinessHostWhereInput2"
     """Business hosts that may access the storage object."""
     chap_enabled: bool
     """True if CHAP authentication is required."""
@@ -301,7 +285,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """Secret of the target: 12 to 16 letters or digits. Treat it as a password."""
     configuration_adaptive: bool
     """True if the allowlist adapts to its configuration automatically."""
-    configuration_method: "ConfigurationMethod"
+    configuration_method: "inputs.ConfigurationMethod"
     """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     description: str
     """New free text."""
@@ -309,7 +293,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """Number of data blocks per stripe of the erasure code."""
     ec_m: float
     """Number of parity blocks per stripe of the erasure code."""
-    encrypt_method: "EncryptMethod"
+    encrypt_method: "inputs.EncryptMethod"
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
@@ -337,7 +321,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool
     """True to keep the data in the fast tier (pinned to cache)."""
-    resiliency_type: "ResiliencyType"
+    resiliency_type: "inputs.ResiliencyType"
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
@@ -361,19 +345,19 @@ IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
     "bps_wr_max_length": MaybeInt, "bps_wr_max_length_gt": MaybeInt, "bps_wr_max_length_gte": MaybeInt, "bps_wr_max_length_in": MaybeInts, "bps_wr_max_length_lt": MaybeInt, "bps_wr_max_length_lte": MaybeInt, "bps_wr_max_length_not": MaybeInt, "bps_wr_max_length_not_in": MaybeInts,
     "bps_wr_max_lt": MaybeInt, "bps_wr_max_lte": MaybeInt, "bps_wr_max_not": MaybeInt, "bps_wr_max_not_in": MaybeInts,
     "bps_wr_not": MaybeInt, "bps_wr_not_in": MaybeInts,
-    "business_host_groups_every": "BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "BusinessHostGroupWhereInput2 | None",  # since 4.7.0
-    "business_hosts_every": "BusinessHostWhereInput2 | None", "business_hosts_none": "BusinessHostWhereInput2 | None", "business_hosts_some": "BusinessHostWhereInput2 | None",  # since 4.7.0
+    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",  # since 4.7.0
     "chap_enabled": MaybeBool, "chap_enabled_not": MaybeBool,
     "chap_name": MaybeStr, "chap_name_contains": MaybeStr, "chap_name_ends_with": MaybeStr, "chap_name_gt": MaybeStr, "chap_name_gte": MaybeStr, "chap_name_in": MaybeTexts, "chap_name_lt": MaybeStr, "chap_name_lte": MaybeStr, "chap_name_not": MaybeStr, "chap_name_not_contains": MaybeStr, "chap_name_not_ends_with": MaybeStr, "chap_name_not_in": MaybeTexts, "chap_name_not_starts_with": MaybeStr, "chap_name_starts_with": MaybeStr,
     "chap_secret": MaybeStr, "chap_secret_contains": MaybeStr, "chap_secret_ends_with": MaybeStr, "chap_secret_gt": MaybeStr, "chap_secret_gte": MaybeStr, "chap_secret_in": MaybeTexts, "chap_secret_lt": MaybeStr, "chap_secret_lte": MaybeStr, "chap_secret_not": MaybeStr, "chap_secret_not_contains": MaybeStr, "chap_secret_not_ends_with": MaybeStr, "chap_secret_not_in": MaybeTexts, "chap_secret_not_starts_with": MaybeStr, "chap_secret_starts_with": MaybeStr,
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "configuration_adaptive": MaybeBool, "configuration_adaptive_not": MaybeBool,  # since 4.7.0
-    "configuration_method": "ConfigurationMethod | None", "configuration_method_in": "Sequence[ConfigurationMethod] | None", "configuration_method_not": "ConfigurationMethod | None", "configuration_method_not_in": "Sequence[ConfigurationMethod] | None",  # since 4.7.0
+    "configuration_method": "inputs.ConfigurationMethod | None", "configuration_method_in": "Sequence[inputs.ConfigurationMethod] | None", "configuration_method_not": "inputs.ConfigurationMethod | None", "configuration_method_not_in": "Sequence[inputs.ConfigurationMethod] | None",  # since 4.7.0
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
-    "encrypt_method": "EncryptMethod | None", "encrypt_method_in": "Sequence[EncryptMethod] | None", "encrypt_method_not": "EncryptMethod | None", "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "encrypt_method": "inputs.EncryptMethod | None", "encrypt_method_in": "Sequence[inputs.EncryptMethod] | None", "encrypt_method_not": "inputs.EncryptMethod | None", "encrypt_method_not_in": "Sequence[inputs.EncryptMethod] | None",  # since 4.7.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_use": MaybeBool, "external_use_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
@@ -396,15 +380,15 @@ IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
     "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
     "iqn_name": MaybeStr, "iqn_name_contains": MaybeStr, "iqn_name_ends_with": MaybeStr, "iqn_name_gt": MaybeStr, "iqn_name_gte": MaybeStr, "iqn_name_in": MaybeTexts, "iqn_name_lt": MaybeStr, "iqn_name_lte": MaybeStr, "iqn_name_not": MaybeStr, "iqn_name_not_contains": MaybeStr, "iqn_name_not_ends_with": MaybeStr, "iqn_name_not_in": MaybeTexts, "iqn_name_not_starts_with": MaybeStr, "iqn_name_starts_with": MaybeStr,
     "iqn_whitelist": MaybeStr, "iqn_whitelist_contains": MaybeStr, "iqn_whitelist_ends_with": MaybeStr, "iqn_whitelist_gt": MaybeStr, "iqn_whitelist_gte": MaybeStr, "iqn_whitelist_in": MaybeTexts, "iqn_whitelist_lt": MaybeStr, "iqn_whitelist_lte": MaybeStr, "iqn_whitelist_not": MaybeStr, "iqn_whitelist_not_contains": MaybeStr, "iqn_whitelist_not_ends_with": MaybeStr, "iqn_whitelist_not_in": MaybeTexts, "iqn_whitelist_not_starts_with": MaybeStr, "iqn_whitelist_starts_with": MaybeStr,
-    "iscsi_connections_every": "IscsiConnectionWhereInput2 | None", "iscsi_connections_none": "IscsiConnectionWhereInput2 | None", "iscsi_connections_some": "IscsiConnectionWhereInput2 | None",  # since 4.7.0
+    "iscsi_connections_every": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_none": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_some": "nested.IscsiConnectionWhereInput2 | None",  # since 4.7.0
     "iscsi_luns_num": MaybeInt, "iscsi_luns_num_gt": MaybeInt, "iscsi_luns_num_gte": MaybeInt, "iscsi_luns_num_in": MaybeInts, "iscsi_luns_num_lt": MaybeInt, "iscsi_luns_num_lte": MaybeInt, "iscsi_luns_num_not": MaybeInt, "iscsi_luns_num_not_in": MaybeInts,  # since 4.7.0
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "luns_every": "IscsiLunWhereInput2 | None", "luns_none": "IscsiLunWhereInput2 | None", "luns_some": "IscsiLunWhereInput2 | None",
+    "luns_every": "nested.IscsiLunWhereInput2 | None", "luns_none": "nested.IscsiLunWhereInput2 | None", "luns_some": "nested.IscsiLunWhereInput2 | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
     "stripe_num": MaybeInt, "stripe_num_gt": MaybeInt, "stripe_num_gte": MaybeInt, "stripe_num_in": MaybeInts, "stripe_num_lt": MaybeInt, "stripe_num_lte": MaybeInt, "stripe_num_not": MaybeInt, "stripe_num_not_in": MaybeInts,
     "stripe_size": MaybeInt, "stripe_size_gt": MaybeInt, "stripe_size_gte": MaybeInt, "stripe_size_in": MaybeInts, "stripe_size_lt": MaybeInt, "stripe_size_lte": MaybeInt, "stripe_size_not": MaybeInt, "stripe_size_not_in": MaybeInts,
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
@@ -427,15 +411,15 @@ else:
         last: MaybeInt
         orderBy: "IscsiTargetOrderByInput | None"
         skip: MaybeInt
-        where: "IscsiTargetWhereInput2 | None"
+        where: "nested.IscsiTargetWhereInput2 | None"
 
     class IscsiTargetDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["IscsiTargetWhereInput2"]
+        where: Required["nested.IscsiTargetWhereInput2"]
 
     class IscsiTargetUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["IscsiTargetUpdationParamsData"]
-        where: Required["IscsiTargetWhereInput2"]
+        where: Required["nested.IscsiTargetWhereInput2"]

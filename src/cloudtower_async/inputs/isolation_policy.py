@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import IsolationMode
-    from .nested import (
-        EverouteClusterWhereInput2,
-        IsolationPolicyWhereInput2,
-        LabelWhereInput2,
-        SecurityPolicyStatisticsWhereInput2,
-        VmWhereInput2,
-    )
-    from .security_policy import SecurityPolicyIngressEgressInput
+from . import nested
 
 IsolationPolicyOrderByInput: TypeAlias = Literal[
     "egress_ASC",
@@ -32,11 +24,11 @@ IsolationPolicyOrderByInput: TypeAlias = Literal[
 class IsolationPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
-    egress: "Sequence[SecurityPolicyIngressEgressInput]"
+    egress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
     """Outgoing traffic that still passes, one rule per entry."""
-    ingress: "Sequence[SecurityPolicyIngressEgressInput]"
+    ingress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
     """Incoming traffic that still passes, one rule per entry."""
-    mode: "IsolationMode"
+    mode: "inputs.IsolationMode"
     """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
 
 
@@ -45,12 +37,12 @@ IsolationPolicyWhereInput = TypedDict("IsolationPolicyWhereInput", {
     "AND": "Sequence[IsolationPolicyWhereInput] | None",
     "NOT": "Sequence[IsolationPolicyWhereInput] | None",
     "OR": "Sequence[IsolationPolicyWhereInput] | None",
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
-    "mode": "IsolationMode | None", "mode_in": "Sequence[IsolationMode] | None", "mode_not": "IsolationMode | None", "mode_not_in": "Sequence[IsolationMode] | None",
-    "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
-    "vm": "VmWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "mode": "inputs.IsolationMode | None", "mode_in": "Sequence[inputs.IsolationMode] | None", "mode_not": "inputs.IsolationMode | None", "mode_not_in": "Sequence[inputs.IsolationMode] | None",
+    "statistics": "nested.SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+    "vm": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -72,7 +64,7 @@ else:
         last: MaybeInt
         orderBy: "IsolationPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "IsolationPolicyWhereInput2 | None"
+        where: "nested.IsolationPolicyWhereInput2 | None"
 
     class GetIsolationPoliciesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -83,24 +75,24 @@ else:
         last: MaybeInt
         orderBy: "IsolationPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "IsolationPolicyWhereInput2 | None"
+        where: "nested.IsolationPolicyWhereInput2 | None"
 
     class IsolationPolicyCreateParams(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
 
-        egress: "Sequence[SecurityPolicyIngressEgressInput]"
+        egress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
         everoute_cluster_id: Required[str]
-        ingress: "Sequence[SecurityPolicyIngressEgressInput]"
-        mode: Required["IsolationMode"]
+        ingress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
+        mode: Required["inputs.IsolationMode"]
         vm_id: Required[str]
 
     class IsolationPolicyDeleteParams(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
 
-        where: Required["IsolationPolicyWhereInput2"]
+        where: Required["nested.IsolationPolicyWhereInput2"]
 
     class IsolationPolicyUpdateBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
 
         data: Required["IsolationPolicyUpdateParams"]
-        where: Required["IsolationPolicyWhereInput2"]
+        where: Required["nested.IsolationPolicyWhereInput2"]

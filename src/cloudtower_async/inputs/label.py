@@ -5,40 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        ClusterWhereInput2,
-        ConsistencyGroupSnapshotWhereInput2,
-        ConsistencyGroupWhereInput2,
-        ContentLibraryImageWhereInput2,
-        ContentLibraryVmTemplateWhereInput2,
-        DatacenterWhereInput2,
-        DiskWhereInput2,
-        ElfImageWhereInput2,
-        GpuDeviceWhereInput2,
-        HostWhereInput2,
-        IscsiLunSnapshotWhereInput2,
-        IscsiLunWhereInput2,
-        IscsiTargetWhereInput2,
-        IsolationPolicyWhereInput2,
-        LabelWhereInput2,
-        NamespaceGroupWhereInput2,
-        NfsExportWhereInput2,
-        NfsInodeWhereInput2,
-        NicWhereInput2,
-        NvmfNamespaceSnapshotWhereInput2,
-        NvmfNamespaceWhereInput2,
-        NvmfSubsystemWhereInput2,
-        SecurityPolicyWhereInput2,
-        VdsWhereInput2,
-        VlanWhereInput2,
-        VmSnapshotWhereInput2,
-        VmTemplateWhereInput2,
-        VmVolumeSnapshotWhereInput2,
-        VmVolumeWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 LabelOrderByInput: TypeAlias = Literal[
     "cluster_num_ASC",
@@ -117,63 +84,63 @@ LabelOrderByInput: TypeAlias = Literal[
 class AddLabelsToResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that get the labels."""
-    consistency_group_snapshots: "ConsistencyGroupSnapshotWhereInput2"
+    consistency_group_snapshots: "nested.ConsistencyGroupSnapshotWhereInput2"
     """Filter for the consistency group snapshots that get the labels."""
-    consistency_groups: "ConsistencyGroupWhereInput2"
+    consistency_groups: "nested.ConsistencyGroupWhereInput2"
     """Filter for the consistency groups that get the labels."""
-    content_library_images: "ContentLibraryImageWhereInput2"
+    content_library_images: "nested.ContentLibraryImageWhereInput2"
     """Filter for the content library images that get the labels."""
-    content_library_vm_templates: "ContentLibraryVmTemplateWhereInput2"
+    content_library_vm_templates: "nested.ContentLibraryVmTemplateWhereInput2"
     """Filter for the content library templates that get the labels."""
-    datacenters: "DatacenterWhereInput2"
+    datacenters: "nested.DatacenterWhereInput2"
     """Filter for the datacenters that get the labels."""
-    disks: "DiskWhereInput2"
+    disks: "nested.DiskWhereInput2"
     """Filter for the physical disks that get the labels."""
-    elf_images: "ElfImageWhereInput2"
+    elf_images: "nested.ElfImageWhereInput2"
     """Filter for the ISO images on clusters that get the labels."""
-    gpu_devices: "GpuDeviceWhereInput2"  # since 3.3.0
+    gpu_devices: "nested.GpuDeviceWhereInput2"  # since 3.3.0
     """Filter for the GPU devices that get the labels."""
-    hosts: "HostWhereInput2"
+    hosts: "nested.HostWhereInput2"
     """Filter for the hosts that get the labels."""
-    iscsi_lun_snapshots: "IscsiLunSnapshotWhereInput2"
+    iscsi_lun_snapshots: "nested.IscsiLunSnapshotWhereInput2"
     """Filter for the iSCSI LUN snapshots that get the labels."""
-    iscsi_luns: "IscsiLunWhereInput2"
+    iscsi_luns: "nested.IscsiLunWhereInput2"
     """Filter for the iSCSI LUNs that get the labels."""
-    iscsi_targets: "IscsiTargetWhereInput2"
+    iscsi_targets: "nested.IscsiTargetWhereInput2"
     """Filter for the iSCSI targets that get the labels."""
-    isolation_policies: "IsolationPolicyWhereInput2"
+    isolation_policies: "nested.IsolationPolicyWhereInput2"
     """Filter for the isolation policies that get the labels."""
-    namespace_groups: "NamespaceGroupWhereInput2"
+    namespace_groups: "nested.NamespaceGroupWhereInput2"
     """Filter for the NVMe-oF namespace groups that get the labels."""
-    nfs_exports: "NfsExportWhereInput2"
+    nfs_exports: "nested.NfsExportWhereInput2"
     """Filter for the NFS exports that get the labels."""
-    nfs_inodes: "NfsInodeWhereInput2"
+    nfs_inodes: "nested.NfsInodeWhereInput2"
     """Filter for the NFS files and folders that get the labels."""
-    nics: "NicWhereInput2"
+    nics: "nested.NicWhereInput2"
     """Filter for the physical NICs that get the labels."""
-    nvmf_namespace_snapshots: "NvmfNamespaceSnapshotWhereInput2"
+    nvmf_namespace_snapshots: "nested.NvmfNamespaceSnapshotWhereInput2"
     """Filter for the NVMe-oF namespace snapshots that get the labels."""
-    nvmf_namespaces: "NvmfNamespaceWhereInput2"
+    nvmf_namespaces: "nested.NvmfNamespaceWhereInput2"
     """Filter for the NVMe-oF namespaces that get the labels."""
-    nvmf_subsystems: "NvmfSubsystemWhereInput2"
+    nvmf_subsystems: "nested.NvmfSubsystemWhereInput2"
     """Filter for the NVMe-oF subsystems that get the labels."""
-    security_policies: "SecurityPolicyWhereInput2"
+    security_policies: "nested.SecurityPolicyWhereInput2"
     """Filter for the security policies that get the labels."""
-    vdses: "VdsWhereInput2"
+    vdses: "nested.VdsWhereInput2"
     """Filter for the virtual distributed switches that get the labels."""
-    vlans: "VlanWhereInput2"
+    vlans: "nested.VlanWhereInput2"
     """Filter for the virtual networks that get the labels."""
-    vm_snapshots: "VmSnapshotWhereInput2"
+    vm_snapshots: "nested.VmSnapshotWhereInput2"
     """Filter for the VM snapshots that get the labels."""
-    vm_templates: "VmTemplateWhereInput2"
+    vm_templates: "nested.VmTemplateWhereInput2"
     """Filter for the VM templates that get the labels."""
-    vm_volume_snapshots: "VmVolumeSnapshotWhereInput2"  # since 3.3.0
+    vm_volume_snapshots: "nested.VmVolumeSnapshotWhereInput2"  # since 3.3.0
     """Filter for the volume snapshots that get the labels."""
-    vm_volumes: "VmVolumeWhereInput2"
+    vm_volumes: "nested.VmVolumeWhereInput2"
     """Filter for the virtual volumes that get the labels."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs that get the labels."""
 
 
@@ -201,69 +168,69 @@ LabelWhereInput = TypedDict("LabelWhereInput", {
     "NOT": "Sequence[LabelWhereInput] | None",
     "OR": "Sequence[LabelWhereInput] | None",
     "cluster_num": MaybeInt, "cluster_num_gt": MaybeInt, "cluster_num_gte": MaybeInt, "cluster_num_in": MaybeInts, "cluster_num_lt": MaybeInt, "cluster_num_lte": MaybeInt, "cluster_num_not": MaybeInt, "cluster_num_not_in": MaybeInts,
-    "clusters_every": "ClusterWhereInput2 | None", "clusters_none": "ClusterWhereInput2 | None", "clusters_some": "ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "consistency_group_num": MaybeInt, "consistency_group_num_gt": MaybeInt, "consistency_group_num_gte": MaybeInt, "consistency_group_num_in": MaybeInts, "consistency_group_num_lt": MaybeInt, "consistency_group_num_lte": MaybeInt, "consistency_group_num_not": MaybeInt, "consistency_group_num_not_in": MaybeInts,
     "consistency_group_snapshot_num": MaybeInt, "consistency_group_snapshot_num_gt": MaybeInt, "consistency_group_snapshot_num_gte": MaybeInt, "consistency_group_snapshot_num_in": MaybeInts, "consistency_group_snapshot_num_lt": MaybeInt, "consistency_group_snapshot_num_lte": MaybeInt, "consistency_group_snapshot_num_not": MaybeInt, "consistency_group_snapshot_num_not_in": MaybeInts,
-    "consistency_group_snapshots_every": "ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_none": "ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_some": "ConsistencyGroupSnapshotWhereInput2 | None",
-    "consistency_groups_every": "ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "ConsistencyGroupWhereInput2 | None",
+    "consistency_group_snapshots_every": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_none": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_some": "nested.ConsistencyGroupSnapshotWhereInput2 | None",
+    "consistency_groups_every": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "nested.ConsistencyGroupWhereInput2 | None",
     "content_library_image_num": MaybeInt, "content_library_image_num_gt": MaybeInt, "content_library_image_num_gte": MaybeInt, "content_library_image_num_in": MaybeInts, "content_library_image_num_lt": MaybeInt, "content_library_image_num_lte": MaybeInt, "content_library_image_num_not": MaybeInt, "content_library_image_num_not_in": MaybeInts,
-    "content_library_images_every": "ContentLibraryImageWhereInput2 | None", "content_library_images_none": "ContentLibraryImageWhereInput2 | None", "content_library_images_some": "ContentLibraryImageWhereInput2 | None",
+    "content_library_images_every": "nested.ContentLibraryImageWhereInput2 | None", "content_library_images_none": "nested.ContentLibraryImageWhereInput2 | None", "content_library_images_some": "nested.ContentLibraryImageWhereInput2 | None",
     "content_library_vm_template_num": MaybeInt, "content_library_vm_template_num_gt": MaybeInt, "content_library_vm_template_num_gte": MaybeInt, "content_library_vm_template_num_in": MaybeInts, "content_library_vm_template_num_lt": MaybeInt, "content_library_vm_template_num_lte": MaybeInt, "content_library_vm_template_num_not": MaybeInt, "content_library_vm_template_num_not_in": MaybeInts,
-    "content_library_vm_templates_every": "ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_none": "ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_some": "ContentLibraryVmTemplateWhereInput2 | None",
+    "content_library_vm_templates_every": "nested.ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_none": "nested.ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_some": "nested.ContentLibraryVmTemplateWhereInput2 | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "datacenter_num": MaybeInt, "datacenter_num_gt": MaybeInt, "datacenter_num_gte": MaybeInt, "datacenter_num_in": MaybeInts, "datacenter_num_lt": MaybeInt, "datacenter_num_lte": MaybeInt, "datacenter_num_not": MaybeInt, "datacenter_num_not_in": MaybeInts,
-    "datacenters_every": "DatacenterWhereInput2 | None", "datacenters_none": "DatacenterWhereInput2 | None", "datacenters_some": "DatacenterWhereInput2 | None",
+    "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
     "disk_num": MaybeInt, "disk_num_gt": MaybeInt, "disk_num_gte": MaybeInt, "disk_num_in": MaybeInts, "disk_num_lt": MaybeInt, "disk_num_lte": MaybeInt, "disk_num_not": MaybeInt, "disk_num_not_in": MaybeInts,
-    "disks_every": "DiskWhereInput2 | None", "disks_none": "DiskWhereInput2 | None", "disks_some": "DiskWhereInput2 | None",
+    "disks_every": "nested.DiskWhereInput2 | None", "disks_none": "nested.DiskWhereInput2 | None", "disks_some": "nested.DiskWhereInput2 | None",
     "elf_image_num": MaybeInt, "elf_image_num_gt": MaybeInt, "elf_image_num_gte": MaybeInt, "elf_image_num_in": MaybeInts, "elf_image_num_lt": MaybeInt, "elf_image_num_lte": MaybeInt, "elf_image_num_not": MaybeInt, "elf_image_num_not_in": MaybeInts,
-    "elf_images_every": "ElfImageWhereInput2 | None", "elf_images_none": "ElfImageWhereInput2 | None", "elf_images_some": "ElfImageWhereInput2 | None",
+    "elf_images_every": "nested.ElfImageWhereInput2 | None", "elf_images_none": "nested.ElfImageWhereInput2 | None", "elf_images_some": "nested.ElfImageWhereInput2 | None",
     "gpu_device_num": MaybeInt, "gpu_device_num_gt": MaybeInt, "gpu_device_num_gte": MaybeInt, "gpu_device_num_in": MaybeInts, "gpu_device_num_lt": MaybeInt, "gpu_device_num_lte": MaybeInt, "gpu_device_num_not": MaybeInt, "gpu_device_num_not_in": MaybeInts,  # since 3.3.0
-    "gpu_devices_every": "GpuDeviceWhereInput2 | None", "gpu_devices_none": "GpuDeviceWhereInput2 | None", "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+    "gpu_devices_every": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_none": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_some": "nested.GpuDeviceWhereInput2 | None",  # since 3.3.0
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
-    "hosts_every": "HostWhereInput2 | None", "hosts_none": "HostWhereInput2 | None", "hosts_some": "HostWhereInput2 | None",
+    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "iscsi_lun_num": MaybeInt, "iscsi_lun_num_gt": MaybeInt, "iscsi_lun_num_gte": MaybeInt, "iscsi_lun_num_in": MaybeInts, "iscsi_lun_num_lt": MaybeInt, "iscsi_lun_num_lte": MaybeInt, "iscsi_lun_num_not": MaybeInt, "iscsi_lun_num_not_in": MaybeInts,
     "iscsi_lun_snapshot_num": MaybeInt, "iscsi_lun_snapshot_num_gt": MaybeInt, "iscsi_lun_snapshot_num_gte": MaybeInt, "iscsi_lun_snapshot_num_in": MaybeInts, "iscsi_lun_snapshot_num_lt": MaybeInt, "iscsi_lun_snapshot_num_lte": MaybeInt, "iscsi_lun_snapshot_num_not": MaybeInt, "iscsi_lun_snapshot_num_not_in": MaybeInts,
-    "iscsi_lun_snapshots_every": "IscsiLunSnapshotWhereInput2 | None", "iscsi_lun_snapshots_none": "IscsiLunSnapshotWhereInput2 | None", "iscsi_lun_snapshots_some": "IscsiLunSnapshotWhereInput2 | None",
-    "iscsi_luns_every": "IscsiLunWhereInput2 | None", "iscsi_luns_none": "IscsiLunWhereInput2 | None", "iscsi_luns_some": "IscsiLunWhereInput2 | None",
+    "iscsi_lun_snapshots_every": "nested.IscsiLunSnapshotWhereInput2 | None", "iscsi_lun_snapshots_none": "nested.IscsiLunSnapshotWhereInput2 | None", "iscsi_lun_snapshots_some": "nested.IscsiLunSnapshotWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
     "iscsi_target_num": MaybeInt, "iscsi_target_num_gt": MaybeInt, "iscsi_target_num_gte": MaybeInt, "iscsi_target_num_in": MaybeInts, "iscsi_target_num_lt": MaybeInt, "iscsi_target_num_lte": MaybeInt, "iscsi_target_num_not": MaybeInt, "iscsi_target_num_not_in": MaybeInts,
-    "iscsi_targets_every": "IscsiTargetWhereInput2 | None", "iscsi_targets_none": "IscsiTargetWhereInput2 | None", "iscsi_targets_some": "IscsiTargetWhereInput2 | None",
-    "isolation_policies_every": "IsolationPolicyWhereInput2 | None", "isolation_policies_none": "IsolationPolicyWhereInput2 | None", "isolation_policies_some": "IsolationPolicyWhereInput2 | None",
+    "iscsi_targets_every": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_none": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_some": "nested.IscsiTargetWhereInput2 | None",
+    "isolation_policies_every": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_none": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_some": "nested.IsolationPolicyWhereInput2 | None",
     "isolation_policy_num": MaybeInt, "isolation_policy_num_gt": MaybeInt, "isolation_policy_num_gte": MaybeInt, "isolation_policy_num_in": MaybeInts, "isolation_policy_num_lt": MaybeInt, "isolation_policy_num_lte": MaybeInt, "isolation_policy_num_not": MaybeInt, "isolation_policy_num_not_in": MaybeInts,
     "key": MaybeStr, "key_contains": MaybeStr, "key_ends_with": MaybeStr, "key_gt": MaybeStr, "key_gte": MaybeStr, "key_in": MaybeTexts, "key_lt": MaybeStr, "key_lte": MaybeStr, "key_not": MaybeStr, "key_not_contains": MaybeStr, "key_not_ends_with": MaybeStr, "key_not_in": MaybeTexts, "key_not_starts_with": MaybeStr, "key_starts_with": MaybeStr,
     "namespace_group_num": MaybeInt, "namespace_group_num_gt": MaybeInt, "namespace_group_num_gte": MaybeInt, "namespace_group_num_in": MaybeInts, "namespace_group_num_lt": MaybeInt, "namespace_group_num_lte": MaybeInt, "namespace_group_num_not": MaybeInt, "namespace_group_num_not_in": MaybeInts,
-    "namespace_groups_every": "NamespaceGroupWhereInput2 | None", "namespace_groups_none": "NamespaceGroupWhereInput2 | None", "namespace_groups_some": "NamespaceGroupWhereInput2 | None",
+    "namespace_groups_every": "nested.NamespaceGroupWhereInput2 | None", "namespace_groups_none": "nested.NamespaceGroupWhereInput2 | None", "namespace_groups_some": "nested.NamespaceGroupWhereInput2 | None",
     "nfs_export_num": MaybeInt, "nfs_export_num_gt": MaybeInt, "nfs_export_num_gte": MaybeInt, "nfs_export_num_in": MaybeInts, "nfs_export_num_lt": MaybeInt, "nfs_export_num_lte": MaybeInt, "nfs_export_num_not": MaybeInt, "nfs_export_num_not_in": MaybeInts,
-    "nfs_exports_every": "NfsExportWhereInput2 | None", "nfs_exports_none": "NfsExportWhereInput2 | None", "nfs_exports_some": "NfsExportWhereInput2 | None",
+    "nfs_exports_every": "nested.NfsExportWhereInput2 | None", "nfs_exports_none": "nested.NfsExportWhereInput2 | None", "nfs_exports_some": "nested.NfsExportWhereInput2 | None",
     "nfs_inode_num": MaybeInt, "nfs_inode_num_gt": MaybeInt, "nfs_inode_num_gte": MaybeInt, "nfs_inode_num_in": MaybeInts, "nfs_inode_num_lt": MaybeInt, "nfs_inode_num_lte": MaybeInt, "nfs_inode_num_not": MaybeInt, "nfs_inode_num_not_in": MaybeInts,
-    "nfs_inodes_every": "NfsInodeWhereInput2 | None", "nfs_inodes_none": "NfsInodeWhereInput2 | None", "nfs_inodes_some": "NfsInodeWhereInput2 | None",
+    "nfs_inodes_every": "nested.NfsInodeWhereInput2 | None", "nfs_inodes_none": "nested.NfsInodeWhereInput2 | None", "nfs_inodes_some": "nested.NfsInodeWhereInput2 | None",
     "nic_num": MaybeInt, "nic_num_gt": MaybeInt, "nic_num_gte": MaybeInt, "nic_num_in": MaybeInts, "nic_num_lt": MaybeInt, "nic_num_lte": MaybeInt, "nic_num_not": MaybeInt, "nic_num_not_in": MaybeInts,
-    "nics_every": "NicWhereInput2 | None", "nics_none": "NicWhereInput2 | None", "nics_some": "NicWhereInput2 | None",
+    "nics_every": "nested.NicWhereInput2 | None", "nics_none": "nested.NicWhereInput2 | None", "nics_some": "nested.NicWhereInput2 | None",
     "nvmf_namespace_num": MaybeInt, "nvmf_namespace_num_gt": MaybeInt, "nvmf_namespace_num_gte": MaybeInt, "nvmf_namespace_num_in": MaybeInts, "nvmf_namespace_num_lt": MaybeInt, "nvmf_namespace_num_lte": MaybeInt, "nvmf_namespace_num_not": MaybeInt, "nvmf_namespace_num_not_in": MaybeInts,
     "nvmf_namespace_snapshot_num": MaybeInt, "nvmf_namespace_snapshot_num_gt": MaybeInt, "nvmf_namespace_snapshot_num_gte": MaybeInt, "nvmf_namespace_snapshot_num_in": MaybeInts, "nvmf_namespace_snapshot_num_lt": MaybeInt, "nvmf_namespace_snapshot_num_lte": MaybeInt, "nvmf_namespace_snapshot_num_not": MaybeInt, "nvmf_namespace_snapshot_num_not_in": MaybeInts,
-    "nvmf_namespace_snapshots_every": "NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_none": "NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_some": "NvmfNamespaceSnapshotWhereInput2 | None",
-    "nvmf_namespaces_every": "NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_none": "NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_some": "NvmfNamespaceWhereInput2 | None",
+    "nvmf_namespace_snapshots_every": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_none": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_some": "nested.NvmfNamespaceSnapshotWhereInput2 | None",
+    "nvmf_namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
     "nvmf_subsystem_num": MaybeInt, "nvmf_subsystem_num_gt": MaybeInt, "nvmf_subsystem_num_gte": MaybeInt, "nvmf_subsystem_num_in": MaybeInts, "nvmf_subsystem_num_lt": MaybeInt, "nvmf_subsystem_num_lte": MaybeInt, "nvmf_subsystem_num_not": MaybeInt, "nvmf_subsystem_num_not_in": MaybeInts,
-    "nvmf_subsystems_every": "NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_none": "NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_some": "NvmfSubsystemWhereInput2 | None",
-    "security_policies_every": "SecurityPolicyWhereInput2 | None", "security_policies_none": "SecurityPolicyWhereInput2 | None", "security_policies_some": "SecurityPolicyWhereInput2 | None",
+    "nvmf_subsystems_every": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_none": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_some": "nested.NvmfSubsystemWhereInput2 | None",
+    "security_policies_every": "nested.SecurityPolicyWhereInput2 | None", "security_policies_none": "nested.SecurityPolicyWhereInput2 | None", "security_policies_some": "nested.SecurityPolicyWhereInput2 | None",
     "security_policy_num": MaybeInt, "security_policy_num_gt": MaybeInt, "security_policy_num_gte": MaybeInt, "security_policy_num_in": MaybeInts, "security_policy_num_lt": MaybeInt, "security_policy_num_lte": MaybeInt, "security_policy_num_not": MaybeInt, "security_policy_num_not_in": MaybeInts,
     "system_vlan_num": MaybeInt, "system_vlan_num_gt": MaybeInt, "system_vlan_num_gte": MaybeInt, "system_vlan_num_in": MaybeInts, "system_vlan_num_lt": MaybeInt, "system_vlan_num_lte": MaybeInt, "system_vlan_num_not": MaybeInt, "system_vlan_num_not_in": MaybeInts,
     "total_num": MaybeInt, "total_num_gt": MaybeInt, "total_num_gte": MaybeInt, "total_num_in": MaybeInts, "total_num_lt": MaybeInt, "total_num_lte": MaybeInt, "total_num_not": MaybeInt, "total_num_not_in": MaybeInts,
     "value": MaybeStr, "value_contains": MaybeStr, "value_ends_with": MaybeStr, "value_gt": MaybeStr, "value_gte": MaybeStr, "value_in": MaybeTexts, "value_lt": MaybeStr, "value_lte": MaybeStr, "value_not": MaybeStr, "value_not_contains": MaybeStr, "value_not_ends_with": MaybeStr, "value_not_in": MaybeTexts, "value_not_starts_with": MaybeStr, "value_starts_with": MaybeStr,
     "vds_num": MaybeInt, "vds_num_gt": MaybeInt, "vds_num_gte": MaybeInt, "vds_num_in": MaybeInts, "vds_num_lt": MaybeInt, "vds_num_lte": MaybeInt, "vds_num_not": MaybeInt, "vds_num_not_in": MaybeInts,
-    "vdses_every": "VdsWhereInput2 | None", "vdses_none": "VdsWhereInput2 | None", "vdses_some": "VdsWhereInput2 | None",
-    "vlans_every": "VlanWhereInput2 | None", "vlans_none": "VlanWhereInput2 | None", "vlans_some": "VlanWhereInput2 | None",
+    "vdses_every": "nested.VdsWhereInput2 | None", "vdses_none": "nested.VdsWhereInput2 | None", "vdses_some": "nested.VdsWhereInput2 | None",
+    "vlans_every": "nested.VlanWhereInput2 | None", "vlans_none": "nested.VlanWhereInput2 | None", "vlans_some": "nested.VlanWhereInput2 | None",
     "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
     "vm_snapshot_num": MaybeInt, "vm_snapshot_num_gt": MaybeInt, "vm_snapshot_num_gte": MaybeInt, "vm_snapshot_num_in": MaybeInts, "vm_snapshot_num_lt": MaybeInt, "vm_snapshot_num_lte": MaybeInt, "vm_snapshot_num_not": MaybeInt, "vm_snapshot_num_not_in": MaybeInts,
-    "vm_snapshots_every": "VmSnapshotWhereInput2 | None", "vm_snapshots_none": "VmSnapshotWhereInput2 | None", "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
     "vm_template_num": MaybeInt, "vm_template_num_gt": MaybeInt, "vm_template_num_gte": MaybeInt, "vm_template_num_in": MaybeInts, "vm_template_num_lt": MaybeInt, "vm_template_num_lte": MaybeInt, "vm_template_num_not": MaybeInt, "vm_template_num_not_in": MaybeInts,
-    "vm_templates_every": "VmTemplateWhereInput2 | None", "vm_templates_none": "VmTemplateWhereInput2 | None", "vm_templates_some": "VmTemplateWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
     "vm_vlan_num": MaybeInt, "vm_vlan_num_gt": MaybeInt, "vm_vlan_num_gte": MaybeInt, "vm_vlan_num_in": MaybeInts, "vm_vlan_num_lt": MaybeInt, "vm_vlan_num_lte": MaybeInt, "vm_vlan_num_not": MaybeInt, "vm_vlan_num_not_in": MaybeInts,
     "vm_volume_num": MaybeInt, "vm_volume_num_gt": MaybeInt, "vm_volume_num_gte": MaybeInt, "vm_volume_num_in": MaybeInts, "vm_volume_num_lt": MaybeInt, "vm_volume_num_lte": MaybeInt, "vm_volume_num_not": MaybeInt, "vm_volume_num_not_in": MaybeInts,
     "vm_volume_snapshot_num": MaybeInt, "vm_volume_snapshot_num_gt": MaybeInt, "vm_volume_snapshot_num_gte": MaybeInt, "vm_volume_snapshot_num_in": MaybeInts, "vm_volume_snapshot_num_lt": MaybeInt, "vm_volume_snapshot_num_lte": MaybeInt, "vm_volume_snapshot_num_not": MaybeInt, "vm_volume_snapshot_num_not_in": MaybeInts,  # since 3.3.0
-    "vm_volume_snapshots_every": "VmVolumeSnapshotWhereInput2 | None", "vm_volume_snapshots_none": "VmVolumeSnapshotWhereInput2 | None", "vm_volume_snapshots_some": "VmVolumeSnapshotWhereInput2 | None",  # since 3.3.0
-    "vm_volumes_every": "VmVolumeWhereInput2 | None", "vm_volumes_none": "VmVolumeWhereInput2 | None", "vm_volumes_some": "VmVolumeWhereInput2 | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vm_volume_snapshots_every": "nested.VmVolumeSnapshotWhereInput2 | None", "vm_volume_snapshots_none": "nested.VmVolumeSnapshotWhereInput2 | None", "vm_volume_snapshots_some": "nested.VmVolumeSnapshotWhereInput2 | None",  # since 3.3.0
+    "vm_volumes_every": "nested.VmVolumeWhereInput2 | None", "vm_volumes_none": "nested.VmVolumeWhereInput2 | None", "vm_volumes_some": "nested.VmVolumeWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -272,63 +239,63 @@ LabelWhereInput = TypedDict("LabelWhereInput", {
 class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    clusters: "ClusterWhereInput2"
+    clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that lose the labels."""
-    consistency_group_snapshots: "ConsistencyGroupSnapshotWhereInput2"
+    consistency_group_snapshots: "nested.ConsistencyGroupSnapshotWhereInput2"
     """Filter for the consistency group snapshots that lose the labels."""
-    consistency_groups: "ConsistencyGroupWhereInput2"
+    consistency_groups: "nested.ConsistencyGroupWhereInput2"
     """Filter for the consistency groups that lose the labels."""
-    content_library_images: "ContentLibraryImageWhereInput2"
+    content_library_images: "nested.ContentLibraryImageWhereInput2"
     """Filter for the content library images that lose the labels."""
-    content_library_vm_templates: "ContentLibraryVmTemplateWhereInput2"
+    content_library_vm_templates: "nested.ContentLibraryVmTemplateWhereInput2"
     """Filter for the content library templates that lose the labels."""
-    datacenters: "DatacenterWhereInput2"
+    datacenters: "nested.DatacenterWhereInput2"
     """Filter for the datacenters that lose the labels."""
-    disks: "DiskWhereInput2"
+    disks: "nested.DiskWhereInput2"
     """Filter for the physical disks that lose the labels."""
-    elf_images: "ElfImageWhereInput2"
+    elf_images: "nested.ElfImageWhereInput2"
     """Filter for the ISO images on clusters that lose the labels."""
-    gpu_devices: "GpuDeviceWhereInput2"  # since 3.3.0
+    gpu_devices: "nested.GpuDeviceWhereInput2"  # since 3.3.0
     """Filter for the GPU devices that lose the labels."""
-    hosts: "HostWhereInput2"
+    hosts: "nested.HostWhereInput2"
     """Filter for the hosts that lose the labels."""
-    iscsi_lun_snapshots: "IscsiLunSnapshotWhereInput2"
+    iscsi_lun_snapshots: "nested.IscsiLunSnapshotWhereInput2"
     """Filter for the iSCSI LUN snapshots that lose the labels."""
-    iscsi_luns: "IscsiLunWhereInput2"
+    iscsi_luns: "nested.IscsiLunWhereInput2"
     """Filter for the iSCSI LUNs that lose the labels."""
-    iscsi_targets: "IscsiTargetWhereInput2"
+    iscsi_targets: "nested.IscsiTargetWhereInput2"
     """Filter for the iSCSI targets that lose the labels."""
-    isolation_policies: "IsolationPolicyWhereInput2"
+    isolation_policies: "nested.IsolationPolicyWhereInput2"
     """Filter for the isolation policies that lose the labels."""
-    namespace_groups: "NamespaceGroupWhereInput2"
+    namespace_groups: "nested.NamespaceGroupWhereInput2"
     """Filter for the NVMe-oF namespace groups that lose the labels."""
-    nfs_exports: "NfsExportWhereInput2"
+    nfs_exports: "nested.NfsExportWhereInput2"
     """Filter for the NFS exports that lose the labels."""
-    nfs_inodes: "NfsInodeWhereInput2"
+    nfs_inodes: "nested.NfsInodeWhereInput2"
     """Filter for the NFS files and folders that lose the labels."""
-    nics: "NicWhereInput2"
+    nics: "nested.NicWhereInput2"
     """Filter for the physical NICs that lose the labels."""
-    nvmf_namespace_snapshots: "NvmfNamespaceSnapshotWhereInput2"
+    nvmf_namespace_snapshots: "nested.NvmfNamespaceSnapshotWhereInput2"
     """Filter for the NVMe-oF namespace snapshots that lose the labels."""
-    nvmf_namespaces: "NvmfNamespaceWhereInput2"
+    nvmf_namespaces: "nested.NvmfNamespaceWhereInput2"
     """Filter for the NVMe-oF namespaces that lose the labels."""
-    nvmf_subsystems: "NvmfSubsystemWhereInput2"
+    nvmf_subsystems: "nested.NvmfSubsystemWhereInput2"
     """Filter for the NVMe-oF subsystems that lose the labels."""
-    security_policies: "SecurityPolicyWhereInput2"
+    security_policies: "nested.SecurityPolicyWhereInput2"
     """Filter for the security policies that lose the labels."""
-    vdses: "VdsWhereInput2"
+    vdses: "nested.VdsWhereInput2"
     """Filter for the virtual distributed switches that lose the labels."""
-    vlans: "VlanWhereInput2"
+    vlans: "nested.VlanWhereInput2"
     """Filter for the virtual networks that lose the labels."""
-    vm_snapshots: "VmSnapshotWhereInput2"
+    vm_snapshots: "nested.VmSnapshotWhereInput2"
     """Filter for the VM snapshots that lose the labels."""
-    vm_templates: "VmTemplateWhereInput2"
+    vm_templates: "nested.VmTemplateWhereInput2"
     """Filter for the VM templates that lose the labels."""
-    vm_volume_snapshots: "VmVolumeSnapshotWhereInput2"  # since 3.3.0
+    vm_volume_snapshots: "nested.VmVolumeSnapshotWhereInput2"  # since 3.3.0
     """Filter for the volume snapshots that lose the labels."""
-    vm_volumes: "VmVolumeWhereInput2"
+    vm_volumes: "nested.VmVolumeWhereInput2"
     """Filter for the virtual volumes that lose the labels."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs that lose the labels."""
 
 
@@ -345,7 +312,7 @@ else:
         """Since CloudTower 3.0.0."""
 
         data: Required["AddLabelsToResourcesParamsData"]
-        where: Required["LabelWhereInput2"]
+        where: Required["nested.LabelWhereInput2"]
 
     class GetLabelsConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -356,7 +323,7 @@ else:
         last: MaybeInt
         orderBy: "LabelOrderByInput | None"
         skip: MaybeInt
-        where: "LabelWhereInput2 | None"
+        where: "nested.LabelWhereInput2 | None"
 
     class GetLabelsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -367,21 +334,21 @@ else:
         last: MaybeInt
         orderBy: "LabelOrderByInput | None"
         skip: MaybeInt
-        where: "LabelWhereInput2 | None"
+        where: "nested.LabelWhereInput2 | None"
 
     class LabelDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["LabelWhereInput2"]
+        where: Required["nested.LabelWhereInput2"]
 
     class LabelUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["LabelUpdationParamsData"]
-        where: Required["LabelWhereInput2"]
+        where: Required["nested.LabelWhereInput2"]
 
     class RemoveLabelsFromResourcesParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["RemoveLabelsFromResourcesParamsData"]
-        where: Required["LabelWhereInput2"]
+        where: Required["nested.LabelWhereInput2"]

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import LicenseType as LicenseTypeMember
-    from .common import SoftwareEdition
-    from .nested import LicenseWhereInput2
+from . import nested as nested
 
 LicenseOrderByInput: TypeAlias = Literal[
     "expire_date_ASC",
@@ -33,7 +30,7 @@ LicenseOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-LicenseType: TypeAlias = Union[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "LicenseTypeMember"]
+LicenseType: TypeAlias = Union[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "models.LicenseType"]
 
 
 class LicenseUpdationParamsData(TypedDict, total=False):
@@ -56,7 +53,7 @@ LicenseWhereInput = TypedDict("LicenseWhereInput", {
     "max_chunk_num": MaybeInt, "max_chunk_num_gt": MaybeInt, "max_chunk_num_gte": MaybeInt, "max_chunk_num_in": MaybeInts, "max_chunk_num_lt": MaybeInt, "max_chunk_num_lte": MaybeInt, "max_chunk_num_not": MaybeInt, "max_chunk_num_not_in": MaybeInts,
     "max_cluster_num": MaybeInt, "max_cluster_num_gt": MaybeInt, "max_cluster_num_gte": MaybeInt, "max_cluster_num_in": MaybeInts, "max_cluster_num_lt": MaybeInt, "max_cluster_num_lte": MaybeInt, "max_cluster_num_not": MaybeInt, "max_cluster_num_not_in": MaybeInts,
     "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
-    "software_edition": "SoftwareEdition | None", "software_edition_in": "Sequence[SoftwareEdition] | None", "software_edition_not": "SoftwareEdition | None", "software_edition_not_in": "Sequence[SoftwareEdition] | None",
+    "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
     "type": "LicenseType | None", "type_in": "Sequence[LicenseType] | None", "type_not": "LicenseType | None", "type_not_in": "Sequence[LicenseType] | None",
 }, total=False)
 # fmt: on
@@ -77,7 +74,7 @@ else:
         last: MaybeInt
         orderBy: "LicenseOrderByInput | None"
         skip: MaybeInt
-        where: "LicenseWhereInput2 | None"
+        where: "nested.LicenseWhereInput2 | None"
 
     class GetLicensesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -88,7 +85,7 @@ else:
         last: MaybeInt
         orderBy: "LicenseOrderByInput | None"
         skip: MaybeInt
-        where: "LicenseWhereInput2 | None"
+        where: "nested.LicenseWhereInput2 | None"
 
     class LicenseUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

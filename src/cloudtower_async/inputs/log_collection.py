@@ -4,16 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import LogCollectionStatus as LogCollectionStatusMember
-    from .nested import (
-        ClusterWhereInput2,
-        HostWhereInput2,
-        LogCollectionWhereInput2,
-        WitnessWhereInput2,
-    )
+from . import nested
 
 LogCollectionOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -40,7 +33,7 @@ LogCollectionOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 LogCollectionStatus: TypeAlias = Union[
-    Literal["EXECUTING", "FAILED", "STOPPING", "SUCCESSED"], "LogCollectionStatusMember"
+    Literal["EXECUTING", "FAILED", "STOPPING", "SUCCESSED"], "models.LogCollectionStatus"
 ]
 
 
@@ -49,7 +42,7 @@ class LogCollectionCreationParams(TypedDict, total=False):
 
     cluster_id: Required[str]
     """Id of the cluster whose logs are collected."""
-    hosts: Required["HostWhereInput2"]
+    hosts: Required["nested.HostWhereInput2"]
     """Filter for the hosts whose logs are collected."""
     log_ended_at: Required[str]
     """End of the period of the logs, as ISO 8601 UTC text."""
@@ -75,8 +68,8 @@ LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
     "AND": "Sequence[LogCollectionWhereInput] | None",
     "NOT": "Sequence[LogCollectionWhereInput] | None",
     "OR": "Sequence[LogCollectionWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "hosts_every": "HostWhereInput2 | None", "hosts_none": "HostWhereInput2 | None", "hosts_some": "HostWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "log_ended_at": MaybeStr, "log_ended_at_gt": MaybeStr, "log_ended_at_gte": MaybeStr, "log_ended_at_in": MaybeTexts, "log_ended_at_lt": MaybeStr, "log_ended_at_lte": MaybeStr, "log_ended_at_not": MaybeStr, "log_ended_at_not_in": MaybeTexts,
@@ -87,7 +80,7 @@ LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
     "status": "LogCollectionStatus | None", "status_in": "Sequence[LogCollectionStatus] | None", "status_not": "LogCollectionStatus | None", "status_not_in": "Sequence[LogCollectionStatus] | None",
-    "witness": "WitnessWhereInput2 | None",
+    "witness": "nested.WitnessWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -102,7 +95,7 @@ else:
     class ForceStopLogCollectionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["LogCollectionWhereInput2"]
+        where: Required["nested.LogCollectionWhereInput2"]
 
     class GetLogCollectionsConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -113,7 +106,7 @@ else:
         last: MaybeInt
         orderBy: "LogCollectionOrderByInput | None"
         skip: MaybeInt
-        where: "LogCollectionWhereInput2 | None"
+        where: "nested.LogCollectionWhereInput2 | None"
 
     class GetLogCollectionsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -124,9 +117,9 @@ else:
         last: MaybeInt
         orderBy: "LogCollectionOrderByInput | None"
         skip: MaybeInt
-        where: "LogCollectionWhereInput2 | None"
+        where: "nested.LogCollectionWhereInput2 | None"
 
     class LogCollectionDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["LogCollectionWhereInput2"]
+        where: Required["nested.LogCollectionWhereInput2"]

@@ -4,14 +4,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from .cluster import ClusterWhereUniqueInput
+from .. import inputs
+from .. import models as models
 
 
 class LogServiceConfigsInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    cluster: Required["ClusterWhereUniqueInput"]
+    cluster: Required["inputs.ClusterWhereUniqueInput"]
     """Which cluster to return services for: its `id` or another unique field."""
 
 

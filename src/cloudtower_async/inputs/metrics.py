@@ -5,20 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import Texts
-
-if TYPE_CHECKING:
-    from .nested import (
-        ClusterWhereInput2,
-        DiskWhereInput2,
-        HostWhereInput2,
-        IscsiLunWhereInput2,
-        NicWhereInput2,
-        NvmfNamespaceWhereInput2,
-        VmNicWhereInput2,
-        VmVolumeWhereInput2,
-        VmWhereInput2,
-    )
-
+from . import nested as nested
 
 if TYPE_CHECKING:
     GetClusterMetricInput: TypeAlias = "Mapping[str, object]"
@@ -43,36 +30,36 @@ else:
     class GetClusterMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        clusters: Required["ClusterWhereInput2"]
+        clusters: Required["nested.ClusterWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetDiskMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        disks: Required["DiskWhereInput2"]
+        disks: Required["nested.DiskWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetHostMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetHostNetworkMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
-        nics: "NicWhereInput2"
+        nics: "nested.NicWhereInput2"
         range: Required[str]
 
     class GetHostServiceMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
         services: Required[Texts]
@@ -80,45 +67,45 @@ else:
     class GetLunMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: "HostWhereInput2"
-        luns: Required["IscsiLunWhereInput2"]
+        hosts: "nested.HostWhereInput2"
+        luns: Required["nested.IscsiLunWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetNvmfNamespaceMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: "HostWhereInput2"
+        hosts: "nested.HostWhereInput2"
         metrics: Required[Texts]
-        nvmfNamespaces: Required["NvmfNamespaceWhereInput2"]
+        nvmfNamespaces: Required["nested.NvmfNamespaceWhereInput2"]
         range: Required[str]
 
     class GetSCVMDiskMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        disks: Required["DiskWhereInput2"]
+        disks: Required["nested.DiskWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetScvmMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetScvmNetworkInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
-        nics: "NicWhereInput2"
+        nics: "nested.NicWhereInput2"
         range: Required[str]
 
     class GetScvmServiceMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        hosts: Required["HostWhereInput2"]
+        hosts: Required["nested.HostWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
         services: Required[Texts]
@@ -126,7 +113,7 @@ else:
     class GetTopNMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        clusters: Required["ClusterWhereInput2"]
+        clusters: Required["nested.ClusterWhereInput2"]
         metrics: Required[Texts]
         n: Required[int]
         range: Required[str]
@@ -137,34 +124,34 @@ else:
 
         metrics: Required[Texts]
         range: Required[str]
-        vms: Required["VmWhereInput2"]
+        vms: Required["nested.VmWhereInput2"]
 
     class GetVmNetWorkMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         metrics: Required[Texts]
-        nics: "VmNicWhereInput2"
+        nics: "nested.VmNicWhereInput2"
         range: Required[str]
-        vms: Required["VmWhereInput2"]
+        vms: Required["nested.VmWhereInput2"]
 
     class GetVmVolumeMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         metrics: Required[Texts]
         range: Required[str]
-        vmVolumes: Required["VmVolumeWhereInput2"]
+        vmVolumes: Required["nested.VmVolumeWhereInput2"]
 
     class GetWitnessMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        clusters: Required["ClusterWhereInput2"]
+        clusters: Required["nested.ClusterWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
 
     class GetZoneMetricInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        clusters: Required["ClusterWhereInput2"]
+        clusters: Required["nested.ClusterWhereInput2"]
         metrics: Required[Texts]
         range: Required[str]
         type: Required[Literal["primary-to-secondary", "secondary-to-primary"]]

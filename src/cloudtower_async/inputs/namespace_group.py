@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        LabelWhereInput2,
-        NamespaceGroupWhereInput2,
-        NvmfNamespaceWhereInput2,
-        NvmfSubsystemWhereInput2,
-    )
+from . import nested
 
 NamespaceGroupOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -44,7 +38,7 @@ class GetNamespaceGroupsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "NamespaceGroupWhereInput2 | None"
+    where: "nested.NamespaceGroupWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -69,14 +63,14 @@ NamespaceGroupWhereInput = TypedDict("NamespaceGroupWhereInput", {
     "AND": "Sequence[NamespaceGroupWhereInput] | None",
     "NOT": "Sequence[NamespaceGroupWhereInput] | None",
     "OR": "Sequence[NamespaceGroupWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_create_time": MaybeStr, "local_create_time_gt": MaybeStr, "local_create_time_gte": MaybeStr, "local_create_time_in": MaybeTexts, "local_create_time_lt": MaybeStr, "local_create_time_lte": MaybeStr, "local_create_time_not": MaybeStr, "local_create_time_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "namespaces_every": "NvmfNamespaceWhereInput2 | None", "namespaces_none": "NvmfNamespaceWhereInput2 | None", "namespaces_some": "NvmfNamespaceWhereInput2 | None",
-    "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -96,15 +90,15 @@ else:
         last: MaybeInt
         orderBy: "NamespaceGroupOrderByInput | None"
         skip: MaybeInt
-        where: "NamespaceGroupWhereInput2 | None"
+        where: "nested.NamespaceGroupWhereInput2 | None"
 
     class NamespaceGroupDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["NamespaceGroupWhereInput2"]
+        where: Required["nested.NamespaceGroupWhereInput2"]
 
     class NamespaceGroupUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["NamespaceGroupUpdationParamsData"]
-        where: Required["NamespaceGroupWhereInput2"]
+        where: Required["nested.NamespaceGroupWhereInput2"]

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import NetworkPolicyRuleAlgProtocol, NetworkPolicyRulePortProtocol
-    from .nested import NetworkPolicyRuleServiceWhereInput2
+from . import nested as nested
 
 NetworkPolicyRuleServiceOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -38,11 +37,11 @@ class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
 class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
-    alg_protocol: "NetworkPolicyRuleAlgProtocol"
+    alg_protocol: "inputs.NetworkPolicyRuleAlgProtocol"
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
     """Port or range of ports as text; unused for `ICMP`."""
-    protocol: Required["NetworkPolicyRulePortProtocol"]
+    protocol: Required["inputs.NetworkPolicyRulePortProtocol"]
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 
 
@@ -86,7 +85,7 @@ else:
         last: MaybeInt
         orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
         skip: MaybeInt
-        where: "NetworkPolicyRuleServiceWhereInput2 | None"
+        where: "nested.NetworkPolicyRuleServiceWhereInput2 | None"
 
     class GetNetworkPolicyRuleServicesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -97,15 +96,15 @@ else:
         last: MaybeInt
         orderBy: "NetworkPolicyRuleServiceOrderByInput | None"
         skip: MaybeInt
-        where: "NetworkPolicyRuleServiceWhereInput2 | None"
+        where: "nested.NetworkPolicyRuleServiceWhereInput2 | None"
 
     class NetworkPolicyRuleServiceDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
 
-        where: Required["NetworkPolicyRuleServiceWhereInput2"]
+        where: Required["nested.NetworkPolicyRuleServiceWhereInput2"]
 
     class NetworkPolicyRuleServiceUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
 
         data: Required["NetworkPolicyRuleServiceUpdationParamsData"]
-        where: Required["NetworkPolicyRuleServiceWhereInput2"]
+        where: Required["nested.NetworkPolicyRuleServiceWhereInput2"]

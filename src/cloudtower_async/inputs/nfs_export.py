@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EncryptMethod, EntityAsyncStatus, ResiliencyType
-    from .nested import (
-        ClusterWhereInput2,
-        LabelWhereInput2,
-        NfsExportWhereInput2,
-        NfsInodeWhereInput2,
-    )
+from . import nested
 
 NfsExportOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -64,7 +58,7 @@ class GetNfsExportsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "NfsExportWhereInput2 | None"
+    where: "nested.NfsExportWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -77,7 +71,7 @@ class NfsExportCreationParams(TypedDict, total=False):
     """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
-    encrypt_method: "EncryptMethod"  # since 4.7.0
+    encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     ip_whitelist: str
     """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
@@ -85,7 +79,7 @@ class NfsExportCreationParams(TypedDict, total=False):
     """Display name of the new export."""
     replica_num: Required[int]
     """Default number of copies for inodes of the export."""
-    resiliency_type: "ResiliencyType"  # since 4.7.0
+    resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: Required[bool]
     """True for thin provisioning, False for thick."""
@@ -104,7 +98,7 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
     """New display name."""
     replica_num: float  # since 4.7.0
     """New default number of copies for inodes; inodes that exist keep theirs."""
-    resiliency_type: "ResiliencyType"  # since 4.7.0
+    resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
 
@@ -113,23 +107,23 @@ NfsExportWhereInput = TypedDict("NfsExportWhereInput", {
     "AND": "Sequence[NfsExportWhereInput] | None",
     "NOT": "Sequence[NfsExportWhereInput] | None",
     "OR": "Sequence[NfsExportWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
-    "encrypt_method": "EncryptMethod | None", "encrypt_method_in": "Sequence[EncryptMethod] | None", "encrypt_method_not": "EncryptMethod | None", "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "encrypt_method": "inputs.EncryptMethod | None", "encrypt_method_in": "Sequence[inputs.EncryptMethod] | None", "encrypt_method_not": "inputs.EncryptMethod | None", "encrypt_method_not_in": "Sequence[inputs.EncryptMethod] | None",  # since 4.7.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "export_inode_id": MaybeStr, "export_inode_id_contains": MaybeStr, "export_inode_id_ends_with": MaybeStr, "export_inode_id_gt": MaybeStr, "export_inode_id_gte": MaybeStr, "export_inode_id_in": MaybeTexts, "export_inode_id_lt": MaybeStr, "export_inode_id_lte": MaybeStr, "export_inode_id_not": MaybeStr, "export_inode_id_not_contains": MaybeStr, "export_inode_id_not_ends_with": MaybeStr, "export_inode_id_not_in": MaybeTexts, "export_inode_id_not_starts_with": MaybeStr, "export_inode_id_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "inodes_every": "NfsInodeWhereInput2 | None", "inodes_none": "NfsInodeWhereInput2 | None", "inodes_some": "NfsInodeWhereInput2 | None",
+    "inodes_every": "nested.NfsInodeWhereInput2 | None", "inodes_none": "nested.NfsInodeWhereInput2 | None", "inodes_some": "nested.NfsInodeWhereInput2 | None",
     "internal": MaybeBool, "internal_not": MaybeBool,
     "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
 }, total=False)
 # fmt: on
@@ -150,15 +144,15 @@ else:
         last: MaybeInt
         orderBy: "NfsExportOrderByInput | None"
         skip: MaybeInt
-        where: "NfsExportWhereInput2 | None"
+        where: "nested.NfsExportWhereInput2 | None"
 
     class NfsExportDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["NfsExportWhereInput2"]
+        where: Required["nested.NfsExportWhereInput2"]
 
     class NfsExportUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "NfsExportUpdationParamsData"
-        where: Required["NfsExportWhereInput2"]
+        where: Required["nested.NfsExportWhereInput2"]

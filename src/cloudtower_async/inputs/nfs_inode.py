@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EncryptMethod, EntityAsyncStatus, ResiliencyType
-    from .nested import LabelWhereInput2, NfsExportWhereInput2, NfsInodeWhereInput2
+from . import nested
 
 NfsInodeOrderByInput: TypeAlias = Literal[
     "assigned_size_ASC",
@@ -66,18 +65,18 @@ NfsInodeWhereInput = TypedDict("NfsInodeWhereInput", {
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
-    "encrypt_method": "EncryptMethod | None", "encrypt_method_in": "Sequence[EncryptMethod] | None", "encrypt_method_not": "EncryptMethod | None", "encrypt_method_not_in": "Sequence[EncryptMethod] | None",  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "encrypt_method": "inputs.EncryptMethod | None", "encrypt_method_in": "Sequence[inputs.EncryptMethod] | None", "encrypt_method_not": "inputs.EncryptMethod | None", "encrypt_method_not_in": "Sequence[inputs.EncryptMethod] | None",  # since 4.7.0
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "file": MaybeBool, "file_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "local_updated_at": MaybeStr, "local_updated_at_gt": MaybeStr, "local_updated_at_gte": MaybeStr, "local_updated_at_in": MaybeTexts, "local_updated_at_lt": MaybeStr, "local_updated_at_lte": MaybeStr, "local_updated_at_not": MaybeStr, "local_updated_at_not_in": MaybeTexts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nfs_export": "NfsExportWhereInput2 | None",
+    "nfs_export": "nested.NfsExportWhereInput2 | None",
     "parent_id": MaybeStr, "parent_id_contains": MaybeStr, "parent_id_ends_with": MaybeStr, "parent_id_gt": MaybeStr, "parent_id_gte": MaybeStr, "parent_id_in": MaybeTexts, "parent_id_lt": MaybeStr, "parent_id_lte": MaybeStr, "parent_id_not": MaybeStr, "parent_id_not_contains": MaybeStr, "parent_id_not_ends_with": MaybeStr, "parent_id_not_in": MaybeTexts, "parent_id_not_starts_with": MaybeStr, "parent_id_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
     "shared_size": MaybeInt, "shared_size_gt": MaybeInt, "shared_size_gte": MaybeInt, "shared_size_in": MaybeInts, "shared_size_lt": MaybeInt, "shared_size_lte": MaybeInt, "shared_size_not": MaybeInt, "shared_size_not_in": MaybeInts,
     "snapshot_num": MaybeInt, "snapshot_num_gt": MaybeInt, "snapshot_num_gte": MaybeInt, "snapshot_num_in": MaybeInts, "snapshot_num_lt": MaybeInt, "snapshot_num_lte": MaybeInt, "snapshot_num_not": MaybeInt, "snapshot_num_not_in": MaybeInts,
     "unique_logical_size": MaybeFloat, "unique_logical_size_gt": MaybeFloat, "unique_logical_size_gte": MaybeFloat, "unique_logical_size_in": MaybeFloats, "unique_logical_size_lt": MaybeFloat, "unique_logical_size_lte": MaybeFloat, "unique_logical_size_not": MaybeFloat, "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
@@ -101,7 +100,7 @@ else:
         last: MaybeInt
         orderBy: "NfsInodeOrderByInput | None"
         skip: MaybeInt
-        where: "NfsInodeWhereInput2 | None"
+        where: "nested.NfsInodeWhereInput2 | None"
 
     class GetNfsInodesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -112,10 +111,10 @@ else:
         last: MaybeInt
         orderBy: "NfsInodeOrderByInput | None"
         skip: MaybeInt
-        where: "NfsInodeWhereInput2 | None"
+        where: "nested.NfsInodeWhereInput2 | None"
 
     class NfsInodeUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
 
         data: Required["NfsInodeUpdationParamsData"]
-        where: Required["NfsInodeWhereInput2"]
+        where: Required["nested.NfsInodeWhereInput2"]

@@ -4,22 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import NicDriverState as NicDriverStateMember
-    from ..models import NicUserUsage as NicUserUsageMember
-    from .common import EntityAsyncStatus, IommuStatus, NetworkType
-    from .nested import (
-        HostWhereInput2,
-        LabelWhereInput2,
-        NicWhereInput2,
-        VdsWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 NicDriverState: TypeAlias = Union[
-    Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "NicDriverStateMember"
+    Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "models.NicDriverState"
 ]
 NicOrderByInput: TypeAlias = Literal[
     "driver_ASC",
@@ -75,7 +65,7 @@ NicOrderByInput: TypeAlias = Literal[
     "user_usage_ASC",
     "user_usage_DESC",
 ]
-NicUserUsage: TypeAlias = Union[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "NicUserUsageMember"]
+NicUserUsage: TypeAlias = Union[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "models.NicUserUsage"]
 
 
 class GetNicsRequestBody(TypedDict, total=False):
@@ -93,7 +83,7 @@ class GetNicsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "NicWhereInput2 | None"
+    where: "nested.NicWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -115,15 +105,15 @@ NicWhereInput = TypedDict("NicWhereInput", {
     "OR": "Sequence[NicWhereInput] | None",
     "driver": MaybeStr, "driver_contains": MaybeStr, "driver_ends_with": MaybeStr, "driver_gt": MaybeStr, "driver_gte": MaybeStr, "driver_in": MaybeTexts, "driver_lt": MaybeStr, "driver_lte": MaybeStr, "driver_not": MaybeStr, "driver_not_contains": MaybeStr, "driver_not_ends_with": MaybeStr, "driver_not_in": MaybeTexts, "driver_not_starts_with": MaybeStr, "driver_starts_with": MaybeStr,
     "driver_state": "NicDriverState | None", "driver_state_in": "Sequence[NicDriverState] | None", "driver_state_not": "NicDriverState | None", "driver_state_not_in": "Sequence[NicDriverState] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "gateway_ip": MaybeStr, "gateway_ip_contains": MaybeStr, "gateway_ip_ends_with": MaybeStr, "gateway_ip_gt": MaybeStr, "gateway_ip_gte": MaybeStr, "gateway_ip_in": MaybeTexts, "gateway_ip_lt": MaybeStr, "gateway_ip_lte": MaybeStr, "gateway_ip_not": MaybeStr, "gateway_ip_not_contains": MaybeStr, "gateway_ip_not_ends_with": MaybeStr, "gateway_ip_not_in": MaybeTexts, "gateway_ip_not_starts_with": MaybeStr, "gateway_ip_starts_with": MaybeStr,
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "ibdev": MaybeStr, "ibdev_contains": MaybeStr, "ibdev_ends_with": MaybeStr, "ibdev_gt": MaybeStr, "ibdev_gte": MaybeStr, "ibdev_in": MaybeTexts, "ibdev_lt": MaybeStr, "ibdev_lte": MaybeStr, "ibdev_not": MaybeStr, "ibdev_not_contains": MaybeStr, "ibdev_not_ends_with": MaybeStr, "ibdev_not_in": MaybeTexts, "ibdev_not_starts_with": MaybeStr, "ibdev_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iommu_status": "IommuStatus | None", "iommu_status_in": "Sequence[IommuStatus] | None", "iommu_status_not": "IommuStatus | None", "iommu_status_not_in": "Sequence[IommuStatus] | None",  # since 3.4.4
+    "iommu_status": "inputs.IommuStatus | None", "iommu_status_in": "Sequence[inputs.IommuStatus] | None", "iommu_status_not": "inputs.IommuStatus | None", "iommu_status_not_in": "Sequence[inputs.IommuStatus] | None",  # since 3.4.4
     "ip_address": MaybeStr, "ip_address_contains": MaybeStr, "ip_address_ends_with": MaybeStr, "ip_address_gt": MaybeStr, "ip_address_gte": MaybeStr, "ip_address_in": MaybeTexts, "ip_address_lt": MaybeStr, "ip_address_lte": MaybeStr, "ip_address_not": MaybeStr, "ip_address_not_contains": MaybeStr, "ip_address_not_ends_with": MaybeStr, "ip_address_not_in": MaybeTexts, "ip_address_not_starts_with": MaybeStr, "ip_address_starts_with": MaybeStr,
     "is_sriov": MaybeBool, "is_sriov_not": MaybeBool,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
     "max_vf_num": MaybeInt, "max_vf_num_gt": MaybeInt, "max_vf_num_gte": MaybeInt, "max_vf_num_in": MaybeInts, "max_vf_num_lt": MaybeInt, "max_vf_num_lte": MaybeInt, "max_vf_num_not": MaybeInt, "max_vf_num_not_in": MaybeInts,
@@ -137,12 +127,12 @@ NicWhereInput = TypedDict("NicWhereInput", {
     "speed": MaybeInt, "speed_gt": MaybeInt, "speed_gte": MaybeInt, "speed_in": MaybeInts, "speed_lt": MaybeInt, "speed_lte": MaybeInt, "speed_not": MaybeInt, "speed_not_in": MaybeInts,
     "subnet_mask": MaybeStr, "subnet_mask_contains": MaybeStr, "subnet_mask_ends_with": MaybeStr, "subnet_mask_gt": MaybeStr, "subnet_mask_gte": MaybeStr, "subnet_mask_in": MaybeTexts, "subnet_mask_lt": MaybeStr, "subnet_mask_lte": MaybeStr, "subnet_mask_not": MaybeStr, "subnet_mask_not_contains": MaybeStr, "subnet_mask_not_ends_with": MaybeStr, "subnet_mask_not_in": MaybeTexts, "subnet_mask_not_starts_with": MaybeStr, "subnet_mask_starts_with": MaybeStr,
     "total_vf_num": MaybeInt, "total_vf_num_gt": MaybeInt, "total_vf_num_gte": MaybeInt, "total_vf_num_in": MaybeInts, "total_vf_num_lt": MaybeInt, "total_vf_num_lte": MaybeInt, "total_vf_num_not": MaybeInt, "total_vf_num_not_in": MaybeInts,
-    "type": "NetworkType | None", "type_in": "Sequence[NetworkType] | None", "type_not": "NetworkType | None", "type_not_in": "Sequence[NetworkType] | None",
+    "type": "inputs.NetworkType | None", "type_in": "Sequence[inputs.NetworkType] | None", "type_not": "inputs.NetworkType | None", "type_not_in": "Sequence[inputs.NetworkType] | None",
     "up": MaybeBool, "up_not": MaybeBool,
     "used_vf_num": MaybeInt, "used_vf_num_gt": MaybeInt, "used_vf_num_gte": MaybeInt, "used_vf_num_in": MaybeInts, "used_vf_num_lt": MaybeInt, "used_vf_num_lte": MaybeInt, "used_vf_num_not": MaybeInt, "used_vf_num_not_in": MaybeInts,
     "user_usage": "NicUserUsage | None", "user_usage_in": "Sequence[NicUserUsage] | None", "user_usage_not": "NicUserUsage | None", "user_usage_not_in": "Sequence[NicUserUsage] | None",  # since 3.3.0
-    "vds": "VdsWhereInput2 | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",  # since 3.4.4
+    "vds": "nested.VdsWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",  # since 3.4.4
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -161,10 +151,10 @@ else:
         last: MaybeInt
         orderBy: "NicOrderByInput | None"
         skip: MaybeInt
-        where: "NicWhereInput2 | None"
+        where: "nested.NicWhereInput2 | None"
 
     class NicUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["NicUpdationParamsData"]
-        where: Required["NicWhereInput2"]
+        where: Required["nested.NicWhereInput2"]

@@ -5,15 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        BrickTopoWhereInput2,
-        ClusterTopoWhereInput2,
-        ClusterWhereInput2,
-        HostWhereInput2,
-        NodeTopoWhereInput2,
-    )
+from . import nested
 
 NodeTopoOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -52,10 +44,10 @@ NodeTopoWhereInput = TypedDict("NodeTopoWhereInput", {
     "AND": "Sequence[NodeTopoWhereInput] | None",
     "NOT": "Sequence[NodeTopoWhereInput] | None",
     "OR": "Sequence[NodeTopoWhereInput] | None",
-    "brick_topo": "BrickTopoWhereInput2 | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "cluster_topo": "ClusterTopoWhereInput2 | None",
-    "host": "HostWhereInput2 | None",
+    "brick_topo": "nested.BrickTopoWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -96,7 +88,7 @@ else:
         last: MaybeInt
         orderBy: "NodeTopoOrderByInput | None"
         skip: MaybeInt
-        where: "NodeTopoWhereInput2 | None"
+        where: "nested.NodeTopoWhereInput2 | None"
 
     class GetNodeTopoesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -107,4 +99,4 @@ else:
         last: MaybeInt
         orderBy: "NodeTopoOrderByInput | None"
         skip: MaybeInt
-        where: "NodeTopoWhereInput2 | None"
+        where: "nested.NodeTopoWhereInput2 | None"

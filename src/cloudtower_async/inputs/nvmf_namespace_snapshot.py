@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus, ResiliencyType
-    from .nested import (
-        ConsistencyGroupSnapshotWhereInput2,
-        LabelWhereInput2,
-        NvmfNamespaceSnapshotWhereInput2,
-        NvmfNamespaceWhereInput2,
-        NvmfSubsystemWhereInput2,
-        SnapshotGroupWhereInput2,
-    )
+from . import nested
 
 NvmfNamespaceSnapshotOrderByInput: TypeAlias = Literal[
     "ec_k_ASC",
@@ -54,7 +46,7 @@ class GetNvmfNamespaceSnapshotsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "NvmfNamespaceSnapshotWhereInput2 | None"
+    where: "nested.NvmfNamespaceSnapshotWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -74,19 +66,19 @@ NvmfNamespaceSnapshotWhereInput = TypedDict("NvmfNamespaceSnapshotWhereInput", {
     "AND": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
     "NOT": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
     "OR": "Sequence[NvmfNamespaceSnapshotWhereInput] | None",
-    "consistency_group_snapshot": "ConsistencyGroupSnapshotWhereInput2 | None",
+    "consistency_group_snapshot": "nested.ConsistencyGroupSnapshotWhereInput2 | None",
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nvmf_namespace": "NvmfNamespaceWhereInput2 | None",
-    "nvmf_subsystem": "NvmfSubsystemWhereInput2 | None",
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",  # since 4.7.0
-    "snapshot_group": "SnapshotGroupWhereInput2 | None",  # since 4.7.0
+    "nvmf_namespace": "nested.NvmfNamespaceWhereInput2 | None",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
+    "snapshot_group": "nested.SnapshotGroupWhereInput2 | None",  # since 4.7.0
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on
@@ -106,9 +98,9 @@ else:
         last: MaybeInt
         orderBy: "NvmfNamespaceSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "NvmfNamespaceSnapshotWhereInput2 | None"
+        where: "nested.NvmfNamespaceSnapshotWhereInput2 | None"
 
     class NvmfNamespaceSnapshotDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["NvmfNamespaceSnapshotWhereInput2"]
+        where: Required["nested.NvmfNamespaceSnapshotWhereInput2"]

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import DatacenterWhereInput2, OrganizationWhereInput2
+from . import nested
 
 OrganizationOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "name_ASC", "name_DESC"]
 
@@ -31,7 +29,7 @@ OrganizationWhereInput = TypedDict("OrganizationWhereInput", {
     "AND": "Sequence[OrganizationWhereInput] | None",
     "NOT": "Sequence[OrganizationWhereInput] | None",
     "OR": "Sequence[OrganizationWhereInput] | None",
-    "datacenters_every": "DatacenterWhereInput2 | None", "datacenters_none": "DatacenterWhereInput2 | None", "datacenters_some": "DatacenterWhereInput2 | None",
+    "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
 }, total=False)
@@ -54,7 +52,7 @@ else:
         last: MaybeInt
         orderBy: "OrganizationOrderByInput | None"
         skip: MaybeInt
-        where: "OrganizationWhereInput2 | None"
+        where: "nested.OrganizationWhereInput2 | None"
 
     class GetOrganizationsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -65,15 +63,15 @@ else:
         last: MaybeInt
         orderBy: "OrganizationOrderByInput | None"
         skip: MaybeInt
-        where: "OrganizationWhereInput2 | None"
+        where: "nested.OrganizationWhereInput2 | None"
 
     class OrganizationDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["OrganizationWhereInput2"]
+        where: Required["nested.OrganizationWhereInput2"]
 
     class OrganizationUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["OrganizationUpdationParamsData"]
-        where: Required["OrganizationWhereInput2"]
+        where: Required["nested.OrganizationWhereInput2"]

@@ -4,11 +4,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import FileContent, MaybeStr
-
-if TYPE_CHECKING:
-    from .common import Bus
-    from .vm_disk import VmDiskType
 
 
 class OvfCpu(TypedDict, total=False):
@@ -23,13 +21,13 @@ class OvfCpu(TypedDict, total=False):
 class OvfDisk(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    bus: Required["Bus"]
+    bus: Required["inputs.Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     name: Required[str]
     """Name of the disk file in the OVF."""
     size: Required[int]
     """Size of the disk in bytes."""
-    type: Required["VmDiskType"]
+    type: Required["inputs.VmDiskType"]
     """Kind of the entry: `DISK` or `CD_ROM`."""
 
 

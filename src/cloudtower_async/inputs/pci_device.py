@@ -4,19 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import PciDeviceMdevState as PciDeviceMdevStateMember
-    from ..models import PciDevicePartitionState as PciDevicePartitionStateMember
-    from ..models import PciDeviceSriovState as PciDeviceSriovStateMember
-    from ..models import PciDeviceType as PciDeviceTypeMember
-    from ..models import PciDeviceUsage as PciDeviceUsageMember
-    from .common import EntityAsyncStatus, IommuStatus
-    from .nested import HostWhereInput2, PciDeviceWhereInput2
+from . import nested
 
 PciDeviceMdevState: TypeAlias = Union[
-    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "PciDeviceMdevStateMember"
+    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDeviceMdevState"
 ]
 PciDeviceOrderByInput: TypeAlias = Literal[
     "bus_ASC",
@@ -77,14 +70,14 @@ PciDeviceOrderByInput: TypeAlias = Literal[
     "verdor_name_DESC",
 ]
 PciDevicePartitionState: TypeAlias = Union[
-    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "PciDevicePartitionStateMember"
+    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDevicePartitionState"
 ]
 PciDeviceSriovState: TypeAlias = Union[
-    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "PciDeviceSriovStateMember"
+    Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDeviceSriovState"
 ]
-PciDeviceType: TypeAlias = Union[Literal["HSM"], "PciDeviceTypeMember"]
+PciDeviceType: TypeAlias = Union[Literal["HSM"], "models.PciDeviceType"]
 PciDeviceUsage: TypeAlias = Union[
-    Literal["MDEV", "PASS_THROUGH", "SRIOV_VF", "UNKNOWN"], "PciDeviceUsageMember"
+    Literal["MDEV", "PASS_THROUGH", "SRIOV_VF", "UNKNOWN"], "models.PciDeviceUsage"
 ]
 
 # fmt: off
@@ -97,11 +90,11 @@ PciDeviceWhereInput = TypedDict("PciDeviceWhereInput", {
     "bus_lt": MaybeStr, "bus_lte": MaybeStr, "bus_not": MaybeStr, "bus_not_contains": MaybeStr, "bus_not_ends_with": MaybeStr, "bus_not_in": MaybeTexts, "bus_not_starts_with": MaybeStr, "bus_starts_with": MaybeStr,
     "class_code": MaybeStr, "class_code_contains": MaybeStr, "class_code_ends_with": MaybeStr, "class_code_gt": MaybeStr, "class_code_gte": MaybeStr, "class_code_in": MaybeTexts, "class_code_lt": MaybeStr, "class_code_lte": MaybeStr, "class_code_not": MaybeStr, "class_code_not_contains": MaybeStr, "class_code_not_ends_with": MaybeStr, "class_code_not_in": MaybeTexts, "class_code_not_starts_with": MaybeStr, "class_code_starts_with": MaybeStr,
     "device_type": MaybeStr, "device_type_contains": MaybeStr, "device_type_ends_with": MaybeStr, "device_type_gt": MaybeStr, "device_type_gte": MaybeStr, "device_type_in": MaybeTexts, "device_type_lt": MaybeStr, "device_type_lte": MaybeStr, "device_type_not": MaybeStr, "device_type_not_contains": MaybeStr, "device_type_not_ends_with": MaybeStr, "device_type_not_in": MaybeTexts, "device_type_not_starts_with": MaybeStr, "device_type_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "function_num": MaybeStr, "function_num_contains": MaybeStr, "function_num_ends_with": MaybeStr, "function_num_gt": MaybeStr, "function_num_gte": MaybeStr, "function_num_in": MaybeTexts, "function_num_lt": MaybeStr, "function_num_lte": MaybeStr, "function_num_not": MaybeStr, "function_num_not_contains": MaybeStr, "function_num_not_ends_with": MaybeStr, "function_num_not_in": MaybeTexts, "function_num_not_starts_with": MaybeStr, "function_num_starts_with": MaybeStr,
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iommu_status": "IommuStatus | None", "iommu_status_in": "Sequence[IommuStatus] | None", "iommu_status_not": "IommuStatus | None", "iommu_status_not_in": "Sequence[IommuStatus] | None",
+    "iommu_status": "inputs.IommuStatus | None", "iommu_status_in": "Sequence[inputs.IommuStatus] | None", "iommu_status_not": "inputs.IommuStatus | None", "iommu_status_not_in": "Sequence[inputs.IommuStatus] | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mdev_state": "PciDeviceMdevState | None", "mdev_state_in": "Sequence[PciDeviceMdevState] | None", "mdev_state_not": "PciDeviceMdevState | None", "mdev_state_not_in": "Sequence[PciDeviceMdevState] | None",
     "mdev_type_id": MaybeStr, "mdev_type_id_contains": MaybeStr, "mdev_type_id_ends_with": MaybeStr, "mdev_type_id_gt": MaybeStr, "mdev_type_id_gte": MaybeStr, "mdev_type_id_in": MaybeTexts, "mdev_type_id_lt": MaybeStr, "mdev_type_id_lte": MaybeStr, "mdev_type_id_not": MaybeStr, "mdev_type_id_not_contains": MaybeStr, "mdev_type_id_not_ends_with": MaybeStr, "mdev_type_id_not_in": MaybeTexts, "mdev_type_id_not_starts_with": MaybeStr, "mdev_type_id_starts_with": MaybeStr,
@@ -139,4 +132,4 @@ else:
         last: MaybeInt
         orderBy: "PciDeviceOrderByInput | None"
         skip: MaybeInt
-        where: "PciDeviceWhereInput2 | None"
+        where: "nested.PciDeviceWhereInput2 | None"

@@ -5,14 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        BrickTopoWhereInput2,
-        ClusterWhereInput2,
-        RackTopoWhereInput2,
-        ZoneTopoWhereInput2,
-    )
+from . import nested
 
 RackTopoOrderByInput: TypeAlias = Literal[
     "height_ASC",
@@ -29,7 +22,7 @@ RackTopoOrderByInput: TypeAlias = Literal[
 class RackTopoCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    brick_topoes: "BrickTopoWhereInput2"
+    brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: Required[str]
     """Id of the cluster that holds the resource or that it is about."""
@@ -44,7 +37,7 @@ class RackTopoCreationParams(TypedDict, total=False):
 class RackTopoUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    brick_topoes: "BrickTopoWhereInput2"
+    brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: str
     """Id of the cluster that holds the resource or that it is about."""
@@ -61,13 +54,13 @@ RackTopoWhereInput = TypedDict("RackTopoWhereInput", {
     "AND": "Sequence[RackTopoWhereInput] | None",
     "NOT": "Sequence[RackTopoWhereInput] | None",
     "OR": "Sequence[RackTopoWhereInput] | None",
-    "brick_topoes_every": "BrickTopoWhereInput2 | None", "brick_topoes_none": "BrickTopoWhereInput2 | None", "brick_topoes_some": "BrickTopoWhereInput2 | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "brick_topoes_every": "nested.BrickTopoWhereInput2 | None", "brick_topoes_none": "nested.BrickTopoWhereInput2 | None", "brick_topoes_some": "nested.BrickTopoWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "height": MaybeInt, "height_gt": MaybeInt, "height_gte": MaybeInt, "height_in": MaybeInts, "height_lt": MaybeInt, "height_lte": MaybeInt, "height_not": MaybeInt, "height_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "zone_topo": "ZoneTopoWhereInput2 | None",
+    "zone_topo": "nested.ZoneTopoWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -88,7 +81,7 @@ else:
         last: MaybeInt
         orderBy: "RackTopoOrderByInput | None"
         skip: MaybeInt
-        where: "RackTopoWhereInput2 | None"
+        where: "nested.RackTopoWhereInput2 | None"
 
     class GetRackTopoesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -99,15 +92,15 @@ else:
         last: MaybeInt
         orderBy: "RackTopoOrderByInput | None"
         skip: MaybeInt
-        where: "RackTopoWhereInput2 | None"
+        where: "nested.RackTopoWhereInput2 | None"
 
     class RackTopoDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["RackTopoWhereInput2"]
+        where: Required["nested.RackTopoWhereInput2"]
 
     class RackTopoUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["RackTopoUpdationParamsData"]
-        where: Required["RackTopoWhereInput2"]
+        where: Required["nested.RackTopoWhereInput2"]

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import RegistryServiceUsage as RegistryServiceUsageMember
-    from .common import EntityAsyncStatus
-    from .nested import CloudTowerApplicationWhereInput2, RegistryServiceWhereInput2
+from . import nested
 
 RegistryServiceOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -25,16 +22,16 @@ RegistryServiceOrderByInput: TypeAlias = Literal[
     "usage_ASC",
     "usage_DESC",
 ]
-RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "RegistryServiceUsageMember"]
+RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "models.RegistryServiceUsage"]
 
 # fmt: off
 RegistryServiceWhereInput = TypedDict("RegistryServiceWhereInput", {
     "AND": "Sequence[RegistryServiceWhereInput] | None",
     "NOT": "Sequence[RegistryServiceWhereInput] | None",
     "OR": "Sequence[RegistryServiceWhereInput] | None",
-    "application": "CloudTowerApplicationWhereInput2 | None",
+    "application": "nested.CloudTowerApplicationWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "hostname": MaybeStr, "hostname_contains": MaybeStr, "hostname_ends_with": MaybeStr, "hostname_gt": MaybeStr, "hostname_gte": MaybeStr, "hostname_in": MaybeTexts, "hostname_lt": MaybeStr, "hostname_lte": MaybeStr, "hostname_not": MaybeStr, "hostname_not_contains": MaybeStr, "hostname_not_ends_with": MaybeStr, "hostname_not_in": MaybeTexts, "hostname_not_starts_with": MaybeStr, "hostname_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -57,7 +54,7 @@ else:
         last: MaybeInt
         orderBy: "RegistryServiceOrderByInput | None"
         skip: MaybeInt
-        where: "RegistryServiceWhereInput2 | None"
+        where: "nested.RegistryServiceWhereInput2 | None"
 
     class GetRegistryServicesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.7.2."""
@@ -68,4 +65,4 @@ else:
         last: MaybeInt
         orderBy: "RegistryServiceOrderByInput | None"
         skip: MaybeInt
-        where: "RegistryServiceWhereInput2 | None"
+        where: "nested.RegistryServiceWhereInput2 | None"

@@ -4,28 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import ReplicaVmState as ReplicaVmStateMember
-    from .common import (
-        EntityAsyncStatus,
-        ReplicationMethod,
-        ReplicationObjectType,
-        SyncReplicationObjectStatus,
-        SyncReplicationStatus,
-    )
-    from .nested import (
-        ExternalCloudTowerWhereInput2,
-        IscsiLunWhereInput2,
-        ReplicationPlanWhereInput2,
-        ReplicationRestorePointWhereInput2,
-        ReplicationServiceWhereInput2,
-        ReplicationTargetExecutionWhereInput2,
-        ReplicaVmWhereInput2,
-        SyncReplicationPlanWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 ReplicaVmOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -89,7 +70,7 @@ ReplicaVmState: TypeAlias = Union[
         "READY",
         "REPLICATING",
     ],
-    "ReplicaVmStateMember",
+    "models.ReplicaVmState",
 ]
 
 # fmt: off
@@ -98,38 +79,38 @@ ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
     "NOT": "Sequence[ReplicaVmWhereInput] | None",
     "OR": "Sequence[ReplicaVmWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "failover_test_replica_group": MaybeStr, "failover_test_replica_group_contains": MaybeStr, "failover_test_replica_group_ends_with": MaybeStr, "failover_test_replica_group_gt": MaybeStr, "failover_test_replica_group_gte": MaybeStr, "failover_test_replica_group_in": MaybeTexts, "failover_test_replica_group_lt": MaybeStr, "failover_test_replica_group_lte": MaybeStr, "failover_test_replica_group_not": MaybeStr, "failover_test_replica_group_not_contains": MaybeStr, "failover_test_replica_group_not_ends_with": MaybeStr, "failover_test_replica_group_not_in": MaybeTexts, "failover_test_replica_group_not_starts_with": MaybeStr, "failover_test_replica_group_starts_with": MaybeStr,
-    "failover_test_vm": "VmWhereInput2 | None",
+    "failover_test_vm": "nested.VmWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inbound": MaybeBool, "inbound_not": MaybeBool,
-    "iscsi_lun": "IscsiLunWhereInput2 | None",
+    "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
     "last_out_of_sync_at": MaybeStr, "last_out_of_sync_at_gt": MaybeStr, "last_out_of_sync_at_gte": MaybeStr, "last_out_of_sync_at_in": MaybeTexts, "last_out_of_sync_at_lt": MaybeStr, "last_out_of_sync_at_lte": MaybeStr, "last_out_of_sync_at_not": MaybeStr, "last_out_of_sync_at_not_in": MaybeTexts,  # since 4.9.0
     "last_out_of_sync_reason": MaybeStr, "last_out_of_sync_reason_contains": MaybeStr, "last_out_of_sync_reason_ends_with": MaybeStr, "last_out_of_sync_reason_gt": MaybeStr, "last_out_of_sync_reason_gte": MaybeStr, "last_out_of_sync_reason_in": MaybeTexts, "last_out_of_sync_reason_lt": MaybeStr, "last_out_of_sync_reason_lte": MaybeStr, "last_out_of_sync_reason_not": MaybeStr, "last_out_of_sync_reason_not_contains": MaybeStr, "last_out_of_sync_reason_not_ends_with": MaybeStr, "last_out_of_sync_reason_not_in": MaybeTexts, "last_out_of_sync_reason_not_starts_with": MaybeStr, "last_out_of_sync_reason_starts_with": MaybeStr,  # since 4.9.0
     "last_synced_at": MaybeStr, "last_synced_at_gt": MaybeStr, "last_synced_at_gte": MaybeStr, "last_synced_at_in": MaybeTexts, "last_synced_at_lt": MaybeStr, "last_synced_at_lte": MaybeStr, "last_synced_at_not": MaybeStr, "last_synced_at_not_in": MaybeTexts,  # since 4.9.0
-    "method": "ReplicationMethod | None", "method_in": "Sequence[ReplicationMethod] | None", "method_not": "ReplicationMethod | None", "method_not_in": "Sequence[ReplicationMethod] | None",  # since 4.9.0
-    "origin_iscsi_lun": "IscsiLunWhereInput2 | None",
-    "origin_vm": "VmWhereInput2 | None",
+    "method": "inputs.ReplicationMethod | None", "method_in": "Sequence[inputs.ReplicationMethod] | None", "method_not": "inputs.ReplicationMethod | None", "method_not_in": "Sequence[inputs.ReplicationMethod] | None",  # since 4.9.0
+    "origin_iscsi_lun": "nested.IscsiLunWhereInput2 | None",
+    "origin_vm": "nested.VmWhereInput2 | None",
     "origin_vm_cluster_local_id": MaybeStr, "origin_vm_cluster_local_id_contains": MaybeStr, "origin_vm_cluster_local_id_ends_with": MaybeStr, "origin_vm_cluster_local_id_gt": MaybeStr, "origin_vm_cluster_local_id_gte": MaybeStr, "origin_vm_cluster_local_id_in": MaybeTexts, "origin_vm_cluster_local_id_lt": MaybeStr, "origin_vm_cluster_local_id_lte": MaybeStr, "origin_vm_cluster_local_id_not": MaybeStr, "origin_vm_cluster_local_id_not_contains": MaybeStr, "origin_vm_cluster_local_id_not_ends_with": MaybeStr, "origin_vm_cluster_local_id_not_in": MaybeTexts, "origin_vm_cluster_local_id_not_starts_with": MaybeStr, "origin_vm_cluster_local_id_starts_with": MaybeStr,
     "origin_vm_cluster_name": MaybeStr, "origin_vm_cluster_name_contains": MaybeStr, "origin_vm_cluster_name_ends_with": MaybeStr, "origin_vm_cluster_name_gt": MaybeStr, "origin_vm_cluster_name_gte": MaybeStr, "origin_vm_cluster_name_in": MaybeTexts, "origin_vm_cluster_name_lt": MaybeStr, "origin_vm_cluster_name_lte": MaybeStr, "origin_vm_cluster_name_not": MaybeStr, "origin_vm_cluster_name_not_contains": MaybeStr, "origin_vm_cluster_name_not_ends_with": MaybeStr, "origin_vm_cluster_name_not_in": MaybeTexts, "origin_vm_cluster_name_not_starts_with": MaybeStr, "origin_vm_cluster_name_starts_with": MaybeStr,
     "origin_vm_local_id": MaybeStr, "origin_vm_local_id_contains": MaybeStr, "origin_vm_local_id_ends_with": MaybeStr, "origin_vm_local_id_gt": MaybeStr, "origin_vm_local_id_gte": MaybeStr, "origin_vm_local_id_in": MaybeTexts, "origin_vm_local_id_lt": MaybeStr, "origin_vm_local_id_lte": MaybeStr, "origin_vm_local_id_not": MaybeStr, "origin_vm_local_id_not_contains": MaybeStr, "origin_vm_local_id_not_ends_with": MaybeStr, "origin_vm_local_id_not_in": MaybeTexts, "origin_vm_local_id_not_starts_with": MaybeStr, "origin_vm_local_id_starts_with": MaybeStr,
     "origin_vm_name": MaybeStr, "origin_vm_name_contains": MaybeStr, "origin_vm_name_ends_with": MaybeStr, "origin_vm_name_gt": MaybeStr, "origin_vm_name_gte": MaybeStr, "origin_vm_name_in": MaybeTexts, "origin_vm_name_lt": MaybeStr, "origin_vm_name_lte": MaybeStr, "origin_vm_name_not": MaybeStr, "origin_vm_name_not_contains": MaybeStr, "origin_vm_name_not_ends_with": MaybeStr, "origin_vm_name_not_in": MaybeTexts, "origin_vm_name_not_starts_with": MaybeStr, "origin_vm_name_starts_with": MaybeStr,
     "replica_group": MaybeStr, "replica_group_contains": MaybeStr, "replica_group_ends_with": MaybeStr, "replica_group_gt": MaybeStr, "replica_group_gte": MaybeStr, "replica_group_in": MaybeTexts, "replica_group_lt": MaybeStr, "replica_group_lte": MaybeStr, "replica_group_not": MaybeStr, "replica_group_not_contains": MaybeStr, "replica_group_not_ends_with": MaybeStr, "replica_group_not_in": MaybeTexts, "replica_group_not_starts_with": MaybeStr, "replica_group_starts_with": MaybeStr,
     "replication_group": MaybeStr, "replication_group_contains": MaybeStr, "replication_group_ends_with": MaybeStr, "replication_group_gt": MaybeStr, "replication_group_gte": MaybeStr, "replication_group_in": MaybeTexts, "replication_group_lt": MaybeStr, "replication_group_lte": MaybeStr, "replication_group_not": MaybeStr, "replication_group_not_contains": MaybeStr, "replication_group_not_ends_with": MaybeStr, "replication_group_not_in": MaybeTexts, "replication_group_not_starts_with": MaybeStr, "replication_group_starts_with": MaybeStr,
-    "replication_plan": "ReplicationPlanWhereInput2 | None",
-    "replication_service": "ReplicationServiceWhereInput2 | None",
-    "replication_target_executions_every": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "ReplicationTargetExecutionWhereInput2 | None",
+    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
+    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "replication_target_executions_every": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "nested.ReplicationTargetExecutionWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,  # since 4.9.0
-    "restore_points_every": "ReplicationRestorePointWhereInput2 | None", "restore_points_none": "ReplicationRestorePointWhereInput2 | None", "restore_points_some": "ReplicationRestorePointWhereInput2 | None",
+    "restore_points_every": "nested.ReplicationRestorePointWhereInput2 | None", "restore_points_none": "nested.ReplicationRestorePointWhereInput2 | None", "restore_points_some": "nested.ReplicationRestorePointWhereInput2 | None",
     "state": "ReplicaVmState | None", "state_in": "Sequence[ReplicaVmState] | None", "state_not": "ReplicaVmState | None", "state_not_in": "Sequence[ReplicaVmState] | None",
-    "sync_replication_object_status": "SyncReplicationObjectStatus | None", "sync_replication_object_status_in": "Sequence[SyncReplicationObjectStatus] | None", "sync_replication_object_status_not": "SyncReplicationObjectStatus | None", "sync_replication_object_status_not_in": "Sequence[SyncReplicationObjectStatus] | None",  # since 4.9.0
-    "sync_replication_plan": "SyncReplicationPlanWhereInput2 | None",  # since 4.9.0
-    "sync_replication_status": "SyncReplicationStatus | None", "sync_replication_status_in": "Sequence[SyncReplicationStatus] | None", "sync_replication_status_not": "SyncReplicationStatus | None", "sync_replication_status_not_in": "Sequence[SyncReplicationStatus] | None",  # since 4.9.0
+    "sync_replication_object_status": "inputs.SyncReplicationObjectStatus | None", "sync_replication_object_status_in": "Sequence[inputs.SyncReplicationObjectStatus] | None", "sync_replication_object_status_not": "inputs.SyncReplicationObjectStatus | None", "sync_replication_object_status_not_in": "Sequence[inputs.SyncReplicationObjectStatus] | None",  # since 4.9.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.9.0
+    "sync_replication_status": "inputs.SyncReplicationStatus | None", "sync_replication_status_in": "Sequence[inputs.SyncReplicationStatus] | None", "sync_replication_status_not": "inputs.SyncReplicationStatus | None", "sync_replication_status_not_in": "Sequence[inputs.SyncReplicationStatus] | None",  # since 4.9.0
     "targets_deletable": MaybeBool, "targets_deletable_not": MaybeBool,
-    "type": "ReplicationObjectType | None", "type_in": "Sequence[ReplicationObjectType] | None", "type_not": "ReplicationObjectType | None", "type_not_in": "Sequence[ReplicationObjectType] | None",
+    "type": "inputs.ReplicationObjectType | None", "type_in": "Sequence[inputs.ReplicationObjectType] | None", "type_not": "inputs.ReplicationObjectType | None", "type_not_in": "Sequence[inputs.ReplicationObjectType] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
-    "vm": "VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -148,7 +129,7 @@ else:
         last: MaybeInt
         orderBy: "ReplicaVmOrderByInput | None"
         skip: MaybeInt
-        where: "ReplicaVmWhereInput2 | None"
+        where: "nested.ReplicaVmWhereInput2 | None"
 
     class GetReplicaVmsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -159,4 +140,4 @@ else:
         last: MaybeInt
         orderBy: "ReplicaVmOrderByInput | None"
         skip: MaybeInt
-        where: "ReplicaVmWhereInput2 | None"
+        where: "nested.ReplicaVmWhereInput2 | None"

@@ -4,40 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import ReplicationPlanPeriod as ReplicationPlanPeriodMember
-    from ..models import ReplicationPlanType as ReplicationPlanTypeMember
-    from .backup_plan import (
-        BackupPlanDeleteStrategy,
-        BackupPlanKeepPolicy,
-        BackupPlanPhase,
-        BackupPlanStatus,
-    )
-    from .backup_plan_execution import BackupPlanExecutionStatus
-    from .common import (
-        BackupExecutionMethod,
-        BackupExecutionState,
-        BackupExecutionType,
-        ConsistentType,
-        EntityAsyncStatus,
-        ReplicaNameRule,
-        ResiliencyType,
-    )
-    from .nested import (
-        ClusterWhereInput2,
-        ExternalCloudTowerWhereInput2,
-        IscsiLunWhereInput2,
-        ReplicationPlanExecutionWhereInput2,
-        ReplicationPlanWhereInput2,
-        ReplicationRestorePointWhereInput2,
-        ReplicationServiceWhereInput2,
-        ReplicationTargetExecutionWhereInput2,
-        ReplicaVmWhereInput2,
-        VmWhereInput2,
-    )
-    from .vm_volume import VmVolumeElfStoragePolicyType
+from . import nested
 
 ReplicationPlanOrderByInput: TypeAlias = Literal[
     "abort_window_unfinished_ASC",
@@ -136,9 +105,11 @@ ReplicationPlanOrderByInput: TypeAlias = Literal[
     "window_start_DESC",
 ]
 ReplicationPlanPeriod: TypeAlias = Union[
-    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY"], "ReplicationPlanPeriodMember"
+    Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY"], "models.ReplicationPlanPeriod"
 ]
-ReplicationPlanType: TypeAlias = Union[Literal["STORAGE_VOLUME", "VM"], "ReplicationPlanTypeMember"]
+ReplicationPlanType: TypeAlias = Union[
+    Literal["STORAGE_VOLUME", "VM"], "models.ReplicationPlanType"
+]
 
 # fmt: off
 ReplicationPlanExecutionWhereInput = TypedDict("ReplicationPlanExecutionWhereInput", {
@@ -147,20 +118,20 @@ ReplicationPlanExecutionWhereInput = TypedDict("ReplicationPlanExecutionWhereInp
     "OR": "Sequence[ReplicationPlanExecutionWhereInput] | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "deletable_flag_marked": MaybeBool, "deletable_flag_marked_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "method": "BackupExecutionMethod | None", "method_in": "Sequence[BackupExecutionMethod] | None", "method_not": "BackupExecutionMethod | None", "method_not_in": "Sequence[BackupExecutionMethod] | None",
+    "method": "inputs.BackupExecutionMethod | None", "method_in": "Sequence[inputs.BackupExecutionMethod] | None", "method_not": "inputs.BackupExecutionMethod | None", "method_not_in": "Sequence[inputs.BackupExecutionMethod] | None",
     "pause": MaybeBool, "pause_not": MaybeBool,
-    "replication_plan": "ReplicationPlanWhereInput2 | None",
-    "replication_target_executions_every": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "ReplicationTargetExecutionWhereInput2 | None",
+    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
+    "replication_target_executions_every": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "nested.ReplicationTargetExecutionWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
+    "state": "inputs.BackupExecutionState | None", "state_in": "Sequence[inputs.BackupExecutionState] | None", "state_not": "inputs.BackupExecutionState | None", "state_not_in": "Sequence[inputs.BackupExecutionState] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
     "total_job_count": MaybeInt, "total_job_count_gt": MaybeInt, "total_job_count_gte": MaybeInt, "total_job_count_in": MaybeInts, "total_job_count_lt": MaybeInt, "total_job_count_lte": MaybeInt, "total_job_count_not": MaybeInt, "total_job_count_not_in": MaybeInts,
-    "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
+    "type": "inputs.BackupExecutionType | None", "type_in": "Sequence[inputs.BackupExecutionType] | None", "type_not": "inputs.BackupExecutionType | None", "type_not_in": "Sequence[inputs.BackupExecutionType] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
 }, total=False)
 # fmt: on
@@ -176,53 +147,53 @@ ReplicationPlanWhereInput = TypedDict("ReplicationPlanWhereInput", {
     "activation_timestamp": MaybeStr, "activation_timestamp_gt": MaybeStr, "activation_timestamp_gte": MaybeStr, "activation_timestamp_in": MaybeTexts, "activation_timestamp_lt": MaybeStr, "activation_timestamp_lte": MaybeStr, "activation_timestamp_not": MaybeStr, "activation_timestamp_not_in": MaybeTexts,
     "compression": MaybeBool, "compression_not": MaybeBool,
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
-    "delete_strategy": "BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None", "delete_strategy_not": "BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",
+    "delete_strategy": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None", "delete_strategy_not": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,
     "enable_window": MaybeBool, "enable_window_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inbound": MaybeBool, "inbound_not": MaybeBool,
     "interval": MaybeInt, "interval_gt": MaybeInt, "interval_gte": MaybeInt, "interval_in": MaybeInts, "interval_lt": MaybeInt, "interval_lte": MaybeInt, "interval_not": MaybeInt, "interval_not_in": MaybeInts,
-    "iscsi_luns_every": "IscsiLunWhereInput2 | None", "iscsi_luns_none": "IscsiLunWhereInput2 | None", "iscsi_luns_some": "IscsiLunWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
     "keep_mac_address": MaybeBool, "keep_mac_address_not": MaybeBool,
-    "keep_policy": "BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[BackupPlanKeepPolicy] | None", "keep_policy_not": "BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[BackupPlanKeepPolicy] | None",
+    "keep_policy": "inputs.BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[inputs.BackupPlanKeepPolicy] | None", "keep_policy_not": "inputs.BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[inputs.BackupPlanKeepPolicy] | None",
     "keep_policy_value": MaybeInt, "keep_policy_value_gt": MaybeInt, "keep_policy_value_gte": MaybeInt, "keep_policy_value_in": MaybeInts, "keep_policy_value_lt": MaybeInt, "keep_policy_value_lte": MaybeInt, "keep_policy_value_not": MaybeInt, "keep_policy_value_not_in": MaybeInts,
-    "last_execute_status": "BackupPlanExecutionStatus | None", "last_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_status": "inputs.BackupPlanExecutionStatus | None", "last_execute_status_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_execute_status_message": MaybeStr, "last_execute_status_message_contains": MaybeStr, "last_execute_status_message_ends_with": MaybeStr, "last_execute_status_message_gt": MaybeStr, "last_execute_status_message_gte": MaybeStr, "last_execute_status_message_in": MaybeTexts, "last_execute_status_message_lt": MaybeStr, "last_execute_status_message_lte": MaybeStr, "last_execute_status_message_not": MaybeStr, "last_execute_status_message_not_contains": MaybeStr, "last_execute_status_message_not_ends_with": MaybeStr, "last_execute_status_message_not_in": MaybeTexts, "last_execute_status_message_not_starts_with": MaybeStr, "last_execute_status_message_starts_with": MaybeStr,
-    "last_execute_status_not": "BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_execute_success_job_count": MaybeInt, "last_execute_success_job_count_gt": MaybeInt, "last_execute_success_job_count_gte": MaybeInt, "last_execute_success_job_count_in": MaybeInts, "last_execute_success_job_count_lt": MaybeInt, "last_execute_success_job_count_lte": MaybeInt, "last_execute_success_job_count_not": MaybeInt, "last_execute_success_job_count_not_in": MaybeInts,
     "last_execute_total_job_count": MaybeInt, "last_execute_total_job_count_gt": MaybeInt, "last_execute_total_job_count_gte": MaybeInt, "last_execute_total_job_count_in": MaybeInts, "last_execute_total_job_count_lt": MaybeInt, "last_execute_total_job_count_lte": MaybeInt, "last_execute_total_job_count_not": MaybeInt, "last_execute_total_job_count_not_in": MaybeInts,
     "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
-    "last_manual_execute_status": "BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_status": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_status_message": MaybeStr, "last_manual_execute_status_message_contains": MaybeStr, "last_manual_execute_status_message_ends_with": MaybeStr, "last_manual_execute_status_message_gt": MaybeStr, "last_manual_execute_status_message_gte": MaybeStr, "last_manual_execute_status_message_in": MaybeTexts, "last_manual_execute_status_message_lt": MaybeStr, "last_manual_execute_status_message_lte": MaybeStr, "last_manual_execute_status_message_not": MaybeStr, "last_manual_execute_status_message_not_contains": MaybeStr, "last_manual_execute_status_message_not_ends_with": MaybeStr, "last_manual_execute_status_message_not_in": MaybeTexts, "last_manual_execute_status_message_not_starts_with": MaybeStr, "last_manual_execute_status_message_starts_with": MaybeStr,
-    "last_manual_execute_status_not": "BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[BackupPlanExecutionStatus] | None",
+    "last_manual_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_success_job_count": MaybeInt, "last_manual_execute_success_job_count_gt": MaybeInt, "last_manual_execute_success_job_count_gte": MaybeInt, "last_manual_execute_success_job_count_in": MaybeInts, "last_manual_execute_success_job_count_lt": MaybeInt, "last_manual_execute_success_job_count_lte": MaybeInt, "last_manual_execute_success_job_count_not": MaybeInt, "last_manual_execute_success_job_count_not_in": MaybeInts,
     "last_manual_execute_total_job_count": MaybeInt, "last_manual_execute_total_job_count_gt": MaybeInt, "last_manual_execute_total_job_count_gte": MaybeInt, "last_manual_execute_total_job_count_in": MaybeInts, "last_manual_execute_total_job_count_lt": MaybeInt, "last_manual_execute_total_job_count_lte": MaybeInt, "last_manual_execute_total_job_count_not": MaybeInt, "last_manual_execute_total_job_count_not_in": MaybeInts,
     "last_manual_executed_at": MaybeStr, "last_manual_executed_at_gt": MaybeStr, "last_manual_executed_at_gte": MaybeStr, "last_manual_executed_at_in": MaybeTexts, "last_manual_executed_at_lt": MaybeStr, "last_manual_executed_at_lte": MaybeStr, "last_manual_executed_at_not": MaybeStr, "last_manual_executed_at_not_in": MaybeTexts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "next_execution_time": MaybeStr, "next_execution_time_gt": MaybeStr, "next_execution_time_gte": MaybeStr, "next_execution_time_in": MaybeTexts, "next_execution_time_lt": MaybeStr, "next_execution_time_lte": MaybeStr, "next_execution_time_not": MaybeStr, "next_execution_time_not_in": MaybeTexts,
     "period": "ReplicationPlanPeriod | None", "period_in": "Sequence[ReplicationPlanPeriod] | None", "period_not": "ReplicationPlanPeriod | None", "period_not_in": "Sequence[ReplicationPlanPeriod] | None",
-    "phase": "BackupPlanPhase | None", "phase_in": "Sequence[BackupPlanPhase] | None", "phase_not": "BackupPlanPhase | None", "phase_not_in": "Sequence[BackupPlanPhase] | None",
-    "replica_name_rule": "ReplicaNameRule | None", "replica_name_rule_in": "Sequence[ReplicaNameRule] | None", "replica_name_rule_not": "ReplicaNameRule | None", "replica_name_rule_not_in": "Sequence[ReplicaNameRule] | None",
+    "phase": "inputs.BackupPlanPhase | None", "phase_in": "Sequence[inputs.BackupPlanPhase] | None", "phase_not": "inputs.BackupPlanPhase | None", "phase_not_in": "Sequence[inputs.BackupPlanPhase] | None",
+    "replica_name_rule": "inputs.ReplicaNameRule | None", "replica_name_rule_in": "Sequence[inputs.ReplicaNameRule] | None", "replica_name_rule_not": "inputs.ReplicaNameRule | None", "replica_name_rule_not_in": "Sequence[inputs.ReplicaNameRule] | None",
     "replica_name_setting": MaybeStr, "replica_name_setting_contains": MaybeStr, "replica_name_setting_ends_with": MaybeStr, "replica_name_setting_gt": MaybeStr, "replica_name_setting_gte": MaybeStr, "replica_name_setting_in": MaybeTexts, "replica_name_setting_lt": MaybeStr, "replica_name_setting_lte": MaybeStr, "replica_name_setting_not": MaybeStr, "replica_name_setting_not_contains": MaybeStr, "replica_name_setting_not_ends_with": MaybeStr, "replica_name_setting_not_in": MaybeTexts, "replica_name_setting_not_starts_with": MaybeStr, "replica_name_setting_starts_with": MaybeStr,
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "replica_vms_every": "ReplicaVmWhereInput2 | None", "replica_vms_none": "ReplicaVmWhereInput2 | None", "replica_vms_some": "ReplicaVmWhereInput2 | None",
-    "replication_plan_executions_every": "ReplicationPlanExecutionWhereInput2 | None", "replication_plan_executions_none": "ReplicationPlanExecutionWhereInput2 | None", "replication_plan_executions_some": "ReplicationPlanExecutionWhereInput2 | None",
-    "replication_restore_points_every": "ReplicationRestorePointWhereInput2 | None", "replication_restore_points_none": "ReplicationRestorePointWhereInput2 | None", "replication_restore_points_some": "ReplicationRestorePointWhereInput2 | None",
-    "replication_target_executions_every": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "ReplicationTargetExecutionWhereInput2 | None",
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",
-    "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
-    "status": "BackupPlanStatus | None", "status_in": "Sequence[BackupPlanStatus] | None", "status_not": "BackupPlanStatus | None", "status_not_in": "Sequence[BackupPlanStatus] | None",
-    "storage_policy": "VmVolumeElfStoragePolicyType | None", "storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "storage_policy_not": "VmVolumeElfStoragePolicyType | None", "storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-    "target_cluster": "ClusterWhereInput2 | None",
-    "target_replication_service": "ReplicationServiceWhereInput2 | None",
+    "replica_vms_every": "nested.ReplicaVmWhereInput2 | None", "replica_vms_none": "nested.ReplicaVmWhereInput2 | None", "replica_vms_some": "nested.ReplicaVmWhereInput2 | None",
+    "replication_plan_executions_every": "nested.ReplicationPlanExecutionWhereInput2 | None", "replication_plan_executions_none": "nested.ReplicationPlanExecutionWhereInput2 | None", "replication_plan_executions_some": "nested.ReplicationPlanExecutionWhereInput2 | None",
+    "replication_restore_points_every": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_none": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_some": "nested.ReplicationRestorePointWhereInput2 | None",
+    "replication_target_executions_every": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "nested.ReplicationTargetExecutionWhereInput2 | None",
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",
+    "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
+    "status": "inputs.BackupPlanStatus | None", "status_in": "Sequence[inputs.BackupPlanStatus] | None", "status_not": "inputs.BackupPlanStatus | None", "status_not_in": "Sequence[inputs.BackupPlanStatus] | None",
+    "storage_policy": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None", "storage_policy_not": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_not_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None",
+    "target_cluster": "nested.ClusterWhereInput2 | None",
+    "target_replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
     "type": "ReplicationPlanType | None", "type_in": "Sequence[ReplicationPlanType] | None", "type_not": "ReplicationPlanType | None", "type_not_in": "Sequence[ReplicationPlanType] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
     "window_end": MaybeStr, "window_end_contains": MaybeStr, "window_end_ends_with": MaybeStr, "window_end_gt": MaybeStr, "window_end_gte": MaybeStr, "window_end_in": MaybeTexts, "window_end_lt": MaybeStr, "window_end_lte": MaybeStr, "window_end_not": MaybeStr, "window_end_not_contains": MaybeStr, "window_end_not_ends_with": MaybeStr, "window_end_not_in": MaybeTexts, "window_end_not_starts_with": MaybeStr, "window_end_starts_with": MaybeStr,
     "window_start": MaybeStr, "window_start_contains": MaybeStr, "window_start_ends_with": MaybeStr, "window_start_gt": MaybeStr, "window_start_gte": MaybeStr, "window_start_in": MaybeTexts, "window_start_lt": MaybeStr, "window_start_lte": MaybeStr, "window_start_not": MaybeStr, "window_start_not_contains": MaybeStr, "window_start_not_ends_with": MaybeStr, "window_start_not_in": MaybeTexts, "window_start_not_starts_with": MaybeStr, "window_start_starts_with": MaybeStr,
 }, total=False)
@@ -243,7 +214,7 @@ else:
         last: MaybeInt
         orderBy: "ReplicationPlanOrderByInput | None"
         skip: MaybeInt
-        where: "ReplicationPlanWhereInput2 | None"
+        where: "nested.ReplicationPlanWhereInput2 | None"
 
     class GetReplicationPlansRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -254,4 +225,4 @@ else:
         last: MaybeInt
         orderBy: "ReplicationPlanOrderByInput | None"
         skip: MaybeInt
-        where: "ReplicationPlanWhereInput2 | None"
+        where: "nested.ReplicationPlanWhereInput2 | None"

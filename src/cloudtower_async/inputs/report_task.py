@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import ReportTaskWhereInput2, ReportTemplateWhereInput2
-    from .task import TaskStatus
+from . import nested
 
 ReportTaskOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -35,8 +34,8 @@ ReportTaskWhereInput = TypedDict("ReportTaskWhereInput", {
     "internal": MaybeBool, "internal_not": MaybeBool,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "plan_id": MaybeStr, "plan_id_contains": MaybeStr, "plan_id_ends_with": MaybeStr, "plan_id_gt": MaybeStr, "plan_id_gte": MaybeStr, "plan_id_in": MaybeTexts, "plan_id_lt": MaybeStr, "plan_id_lte": MaybeStr, "plan_id_not": MaybeStr, "plan_id_not_contains": MaybeStr, "plan_id_not_ends_with": MaybeStr, "plan_id_not_in": MaybeTexts, "plan_id_not_starts_with": MaybeStr, "plan_id_starts_with": MaybeStr,
-    "status": "TaskStatus | None", "status_in": "Sequence[TaskStatus] | None", "status_not": "TaskStatus | None", "status_not_in": "Sequence[TaskStatus] | None",
-    "template": "ReportTemplateWhereInput2 | None",
+    "status": "inputs.TaskStatus | None", "status_in": "Sequence[inputs.TaskStatus] | None", "status_not": "inputs.TaskStatus | None", "status_not_in": "Sequence[inputs.TaskStatus] | None",
+    "template": "nested.ReportTemplateWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -55,7 +54,7 @@ else:
         last: MaybeInt
         orderBy: "ReportTaskOrderByInput | None"
         skip: MaybeInt
-        where: "ReportTaskWhereInput2 | None"
+        where: "nested.ReportTaskWhereInput2 | None"
 
     class GetReportTasksRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -66,4 +65,4 @@ else:
         last: MaybeInt
         orderBy: "ReportTaskOrderByInput | None"
         skip: MaybeInt
-        where: "ReportTaskWhereInput2 | None"
+        where: "nested.ReportTaskWhereInput2 | None"

@@ -4,11 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import ReportResourceInputEnum as ReportResourceInputEnumMember
-    from .nested import ReportTaskWhereInput2, ReportTemplateWhereInput2
+from . import nested
 
 ReportResourceInputEnum: TypeAlias = Union[
     Literal[
@@ -27,7 +25,7 @@ ReportResourceInputEnum: TypeAlias = Union[
         "VM",
         "VM_TEMPLATE",
     ],
-    "ReportResourceInputEnumMember",
+    "models.ReportResourceInputEnum",
 ]
 ReportTemplateOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -98,7 +96,7 @@ ReportTemplateWhereInput = TypedDict("ReportTemplateWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "preset": MaybeStr, "preset_contains": MaybeStr, "preset_ends_with": MaybeStr, "preset_gt": MaybeStr, "preset_gte": MaybeStr, "preset_in": MaybeTexts, "preset_lt": MaybeStr, "preset_lte": MaybeStr, "preset_not": MaybeStr, "preset_not_contains": MaybeStr, "preset_not_ends_with": MaybeStr, "preset_not_in": MaybeTexts, "preset_not_starts_with": MaybeStr, "preset_starts_with": MaybeStr,
     "task_num": MaybeInt, "task_num_gt": MaybeInt, "task_num_gte": MaybeInt, "task_num_in": MaybeInts, "task_num_lt": MaybeInt, "task_num_lte": MaybeInt, "task_num_not": MaybeInt, "task_num_not_in": MaybeInts,
-    "tasks_every": "ReportTaskWhereInput2 | None", "tasks_none": "ReportTaskWhereInput2 | None", "tasks_some": "ReportTaskWhereInput2 | None",
+    "tasks_every": "nested.ReportTaskWhereInput2 | None", "tasks_none": "nested.ReportTaskWhereInput2 | None", "tasks_some": "nested.ReportTaskWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -132,7 +130,7 @@ else:
         last: MaybeInt
         orderBy: "ReportTemplateOrderByInput | None"
         skip: MaybeInt
-        where: "ReportTemplateWhereInput2 | None"
+        where: "nested.ReportTemplateWhereInput2 | None"
 
     class GetReportTemplatesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -143,20 +141,20 @@ else:
         last: MaybeInt
         orderBy: "ReportTemplateOrderByInput | None"
         skip: MaybeInt
-        where: "ReportTemplateWhereInput2 | None"
+        where: "nested.ReportTemplateWhereInput2 | None"
 
     class ReportTemplateDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ReportTemplateWhereInput2"]
+        where: Required["nested.ReportTemplateWhereInput2"]
 
     class ReportTemplateUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ReportTemplateUpdationParamsData"]
-        where: Required["ReportTemplateWhereInput2"]
+        where: Required["nested.ReportTemplateWhereInput2"]
 
     class ReporteTemplateGenerationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ReportTemplateWhereInput2"]
+        where: Required["nested.ReportTemplateWhereInput2"]

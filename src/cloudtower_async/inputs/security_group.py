@@ -5,16 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        EverouteClusterWhereInput2,
-        IsolationPolicyWhereInput2,
-        LabelWhereInput2,
-        SecurityGroupWhereInput2,
-        SecurityPolicyWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 SecurityGroupMemberType: TypeAlias = Literal["IP", "POD", "VM"]
 SecurityGroupOrderByInput: TypeAlias = Literal[
@@ -34,11 +25,11 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
 
     description: str
     """New description; an empty text means none."""
-    label_groups: "Sequence[LabelWhereInput2]"
+    label_groups: "Sequence[nested.LabelWhereInput2]"
     """Label filters; VMs that match all labels of one group become members."""
     name: str
     """New name of the security group."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs that become members."""
 
 
@@ -48,15 +39,15 @@ SecurityGroupWhereInput = TypedDict("SecurityGroupWhereInput", {
     "NOT": "Sequence[SecurityGroupWhereInput] | None",
     "OR": "Sequence[SecurityGroupWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "exclude_ips": MaybeStr, "exclude_ips_contains": MaybeStr, "exclude_ips_ends_with": MaybeStr, "exclude_ips_gt": MaybeStr, "exclude_ips_gte": MaybeStr, "exclude_ips_in": MaybeTexts, "exclude_ips_lt": MaybeStr, "exclude_ips_lte": MaybeStr, "exclude_ips_not": MaybeStr, "exclude_ips_not_contains": MaybeStr, "exclude_ips_not_ends_with": MaybeStr, "exclude_ips_not_in": MaybeTexts, "exclude_ips_not_starts_with": MaybeStr, "exclude_ips_starts_with": MaybeStr,  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ips": MaybeStr, "ips_contains": MaybeStr, "ips_ends_with": MaybeStr, "ips_gt": MaybeStr, "ips_gte": MaybeStr, "ips_in": MaybeTexts, "ips_lt": MaybeStr, "ips_lte": MaybeStr, "ips_not": MaybeStr, "ips_not_contains": MaybeStr, "ips_not_ends_with": MaybeStr, "ips_not_in": MaybeTexts, "ips_not_starts_with": MaybeStr, "ips_starts_with": MaybeStr,  # since 4.6.0
-    "isolation_policies_every": "IsolationPolicyWhereInput2 | None", "isolation_policies_none": "IsolationPolicyWhereInput2 | None", "isolation_policies_some": "IsolationPolicyWhereInput2 | None",
+    "isolation_policies_every": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_none": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_some": "nested.IsolationPolicyWhereInput2 | None",
     "member_type": "SecurityGroupMemberType | None", "member_type_in": "Sequence[SecurityGroupMemberType] | None", "member_type_not": "SecurityGroupMemberType | None", "member_type_not_in": "Sequence[SecurityGroupMemberType] | None",  # since 4.6.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "security_policies_every": "SecurityPolicyWhereInput2 | None", "security_policies_none": "SecurityPolicyWhereInput2 | None", "security_policies_some": "SecurityPolicyWhereInput2 | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "security_policies_every": "nested.SecurityPolicyWhereInput2 | None", "security_policies_none": "nested.SecurityPolicyWhereInput2 | None", "security_policies_some": "nested.SecurityPolicyWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -78,7 +69,7 @@ else:
         last: MaybeInt
         orderBy: "SecurityGroupOrderByInput | None"
         skip: MaybeInt
-        where: "SecurityGroupWhereInput2 | None"
+        where: "nested.SecurityGroupWhereInput2 | None"
 
     class GetSecurityGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -89,24 +80,24 @@ else:
         last: MaybeInt
         orderBy: "SecurityGroupOrderByInput | None"
         skip: MaybeInt
-        where: "SecurityGroupWhereInput2 | None"
+        where: "nested.SecurityGroupWhereInput2 | None"
 
     class SecurityGroupCreateParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         description: str
         everoute_cluster_id: Required[str]
-        label_groups: "Sequence[LabelWhereInput2]"  # not empty
+        label_groups: "Sequence[nested.LabelWhereInput2]"  # not empty
         name: Required[str]  # not empty
-        vms: "VmWhereInput2"
+        vms: "nested.VmWhereInput2"
 
     class SecurityGroupDeleteParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SecurityGroupWhereInput2"]
+        where: Required["nested.SecurityGroupWhereInput2"]
 
     class SecurityGroupUpdateBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["SecurityGroupUpdateParams"]
-        where: Required["SecurityGroupWhereInput2"]
+        where: Required["nested.SecurityGroupWhereInput2"]

@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import IPSecurityPolicy, NetworkPolicyRulePortInput, PolicyMode
-    from .nested import (
-        EverouteClusterWhereInput2,
-        LabelWhereInput2,
-        SecurityGroupWhereInput2,
-        SecurityPolicyStatisticsWhereInput2,
-        SecurityPolicyWhereInput2,
-    )
+from . import nested
 
 SecurityPolicyFlowControlType: TypeAlias = Literal["ALL"]
 SecurityPolicyOrderByInput: TypeAlias = Literal[
@@ -49,16 +42,16 @@ class SecurityPolicyApplyToInput(TypedDict, total=False):
 class SecurityPolicyApplyToInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    label_groups: "Sequence[LabelWhereInput2]"
+    label_groups: "Sequence[nested.LabelWhereInput2]"
     """Label filters that select VMs; a VM must match all labels of one of the groups."""
-    security_groups: "SecurityGroupWhereInput2"
+    security_groups: "nested.SecurityGroupWhereInput2"
     """Filter for security groups whose VMs are protected."""
 
 
 class SecurityPolicyIngressEgressInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    ports: "Sequence[NetworkPolicyRulePortInput]"
+    ports: "Sequence[inputs.NetworkPolicyRulePortInput]"
     """Protocols and ports of the traffic; all if omitted."""
     service_ids: Texts  # since 4.6.0
     """Ids of network services that name protocols and ports."""
@@ -71,11 +64,11 @@ class SecurityPolicyIngressEgressInput(TypedDict, total=False):
 class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    ips: "Sequence[IPSecurityPolicy]"
+    ips: "Sequence[inputs.IPSecurityPolicy]"
     """IP addresses and subnets of the peers."""
-    label_groups: "Sequence[LabelWhereInput2]"
+    label_groups: "Sequence[nested.LabelWhereInput2]"
     """Label filters that select peer VMs; a VM must match all labels of one of the groups."""
-    security_groups: "SecurityGroupWhereInput2"
+    security_groups: "nested.SecurityGroupWhereInput2"
     """Filter for security groups whose VMs are the peers."""
 
 
@@ -110,7 +103,7 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     """Rules for incoming traffic."""
     is_blocklist: bool  # since 4.6.0
     """True if the rules deny traffic instead of allowing it."""
-    policy_mode: "PolicyMode"
+    policy_mode: "inputs.PolicyMode"
     """`WORK` enforces the policy at once; `MONITOR` enforces nothing until it is changed to `WORK`."""
 
 
@@ -120,12 +113,12 @@ SecurityPolicyWhereInput = TypedDict("SecurityPolicyWhereInput", {
     "NOT": "Sequence[SecurityPolicyWhereInput] | None",
     "OR": "Sequence[SecurityPolicyWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_blocklist": MaybeBool, "is_blocklist_not": MaybeBool,  # since 4.5.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "policy_mode": "PolicyMode | None", "policy_mode_in": "Sequence[PolicyMode] | None", "policy_mode_not": "PolicyMode | None", "policy_mode_not_in": "Sequence[PolicyMode] | None",
-    "statistics": "SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+    "policy_mode": "inputs.PolicyMode | None", "policy_mode_in": "Sequence[inputs.PolicyMode] | None", "policy_mode_not": "inputs.PolicyMode | None", "policy_mode_not_in": "Sequence[inputs.PolicyMode] | None",
+    "statistics": "nested.SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -147,7 +140,7 @@ else:
         last: MaybeInt
         orderBy: "SecurityPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "SecurityPolicyWhereInput2 | None"
+        where: "nested.SecurityPolicyWhereInput2 | None"
 
     class GetSecurityPoliciesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -158,7 +151,7 @@ else:
         last: MaybeInt
         orderBy: "SecurityPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "SecurityPolicyWhereInput2 | None"
+        where: "nested.SecurityPolicyWhereInput2 | None"
 
     class SecurityPolicyCreateParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -170,15 +163,15 @@ else:
         ingress: "Sequence[SecurityPolicyIngressEgressInput]"
         is_blocklist: bool  # since 4.6.0
         name: Required[str]  # not empty
-        policy_mode: "PolicyMode"
+        policy_mode: "inputs.PolicyMode"
 
     class SecurityPolicyDeleteParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SecurityPolicyWhereInput2"]
+        where: Required["nested.SecurityPolicyWhereInput2"]
 
     class SecurityPolicyUpdateBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["SecurityPolicyUpdateParams"]
-        where: Required["SecurityPolicyWhereInput2"]
+        where: Required["nested.SecurityPolicyWhereInput2"]

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import SmtpSecureMode
-    from .nested import SmtpServerWhereInput2
+from . import nested as nested
 
 SmtpServerOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -37,7 +36,7 @@ SmtpServerWhereInput = TypedDict("SmtpServerWhereInput", {
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "port": MaybeInt, "port_gt": MaybeInt, "port_gte": MaybeInt, "port_in": MaybeInts, "port_lt": MaybeInt, "port_lte": MaybeInt, "port_not": MaybeInt, "port_not_in": MaybeInts,
-    "secure_mode": "SmtpSecureMode | None", "secure_mode_in": "Sequence[SmtpSecureMode] | None", "secure_mode_not": "SmtpSecureMode | None", "secure_mode_not_in": "Sequence[SmtpSecureMode] | None",
+    "secure_mode": "inputs.SmtpSecureMode | None", "secure_mode_in": "Sequence[inputs.SmtpSecureMode] | None", "secure_mode_not": "inputs.SmtpSecureMode | None", "secure_mode_not_in": "Sequence[inputs.SmtpSecureMode] | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -57,7 +56,7 @@ else:
         last: MaybeInt
         orderBy: "SmtpServerOrderByInput | None"
         skip: MaybeInt
-        where: "SmtpServerWhereInput2 | None"
+        where: "nested.SmtpServerWhereInput2 | None"
 
     class GetSmtpServersRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -68,4 +67,4 @@ else:
         last: MaybeInt
         orderBy: "SmtpServerOrderByInput | None"
         skip: MaybeInt
-        where: "SmtpServerWhereInput2 | None"
+        where: "nested.SmtpServerWhereInput2 | None"

@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        SnapshotGroupWhereInput2,
-        SnapshotPlanTaskWhereInput2,
-        VmSnapshotWhereInput2,
-    )
+from . import nested
 
 SnapshotGroupOrderByInput: TypeAlias = Literal[
     "deleted_ASC",
@@ -66,9 +60,9 @@ SnapshotGroupWhereInput = TypedDict("SnapshotGroupWhereInput", {
     "AND": "Sequence[SnapshotGroupWhereInput] | None",
     "NOT": "Sequence[SnapshotGroupWhereInput] | None",
     "OR": "Sequence[SnapshotGroupWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "deleted": MaybeBool, "deleted_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "estimated_recycling_time": MaybeStr, "estimated_recycling_time_gt": MaybeStr, "estimated_recycling_time_gte": MaybeStr, "estimated_recycling_time_in": MaybeTexts, "estimated_recycling_time_lt": MaybeStr, "estimated_recycling_time_lte": MaybeStr, "estimated_recycling_time_not": MaybeStr, "estimated_recycling_time_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
@@ -78,8 +72,8 @@ SnapshotGroupWhereInput = TypedDict("SnapshotGroupWhereInput", {
     "logical_size_bytes": MaybeInt, "logical_size_bytes_gt": MaybeInt, "logical_size_bytes_gte": MaybeInt, "logical_size_bytes_in": MaybeInts, "logical_size_bytes_lt": MaybeInt, "logical_size_bytes_lte": MaybeInt, "logical_size_bytes_not": MaybeInt, "logical_size_bytes_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "object_num": MaybeInt, "object_num_gt": MaybeInt, "object_num_gte": MaybeInt, "object_num_in": MaybeInts, "object_num_lt": MaybeInt, "object_num_lte": MaybeInt, "object_num_not": MaybeInt, "object_num_not_in": MaybeInts,
-    "snapshotPlanTask": "SnapshotPlanTaskWhereInput2 | None",
-    "vm_snapshots_every": "VmSnapshotWhereInput2 | None", "vm_snapshots_none": "VmSnapshotWhereInput2 | None", "vm_snapshots_some": "VmSnapshotWhereInput2 | None",
+    "snapshotPlanTask": "nested.SnapshotPlanTaskWhereInput2 | None",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -101,7 +95,7 @@ else:
         last: MaybeInt
         orderBy: "SnapshotGroupOrderByInput | None"
         skip: MaybeInt
-        where: "SnapshotGroupWhereInput2 | None"
+        where: "nested.SnapshotGroupWhereInput2 | None"
 
     class GetSnapshotGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -112,19 +106,19 @@ else:
         last: MaybeInt
         orderBy: "SnapshotGroupOrderByInput | None"
         skip: MaybeInt
-        where: "SnapshotGroupWhereInput2 | None"
+        where: "nested.SnapshotGroupWhereInput2 | None"
 
     class SnapshotGroupDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotGroupWhereInput2"]
+        where: Required["nested.SnapshotGroupWhereInput2"]
 
     class SnapshotGroupKeepParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotGroupWhereInput2"]
+        where: Required["nested.SnapshotGroupWhereInput2"]
 
     class SnapshotGroupRollbackParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotGroupWhereInput2"]
+        where: Required["nested.SnapshotGroupWhereInput2"]

@@ -4,26 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import SnapshotPlanExecuteStatus as SnapshotPlanExecuteStatusMember
-    from ..models import SnapshotPlanExecuteType as SnapshotPlanExecuteTypeMember
-    from ..models import SnapshotPlanStatus as SnapshotPlanStatusMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        SnapshotPlanTaskWhereInput2,
-        SnapshotPlanWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 SnapshotPlanExecuteStatus: TypeAlias = Union[
     Literal["CREATED", "FAILED", "IN_PROGRESS", "SUCCEED", "UNSPECIFIED"],
-    "SnapshotPlanExecuteStatusMember",
+    "models.SnapshotPlanExecuteStatus",
 ]
 SnapshotPlanExecuteType: TypeAlias = Union[
-    Literal["DAY", "HOUR", "MINUTE", "MONTH", "WEEK"], "SnapshotPlanExecuteTypeMember"
+    Literal["DAY", "HOUR", "MINUTE", "MONTH", "WEEK"], "models.SnapshotPlanExecuteType"
 ]
 SnapshotPlanOrderByInput: TypeAlias = Literal[
     "auto_delete_num_ASC",
@@ -78,7 +68,7 @@ SnapshotPlanOrderByInput: TypeAlias = Literal[
     "status_DESC",
 ]
 SnapshotPlanStatus: TypeAlias = Union[
-    Literal["NORMAL", "STOPPED", "SUSPENDED"], "SnapshotPlanStatusMember"
+    Literal["NORMAL", "STOPPED", "SUSPENDED"], "models.SnapshotPlanStatus"
 ]
 
 
@@ -97,7 +87,7 @@ class GetSnapshotPlansRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "SnapshotPlanWhereInput2 | None"
+    where: "nested.SnapshotPlanWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -157,12 +147,12 @@ SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
     "OR": "Sequence[SnapshotPlanWhereInput] | None",
     "auto_delete_num": MaybeInt, "auto_delete_num_gt": MaybeInt, "auto_delete_num_gte": MaybeInt, "auto_delete_num_in": MaybeInts, "auto_delete_num_lt": MaybeInt, "auto_delete_num_lte": MaybeInt, "auto_delete_num_not": MaybeInt, "auto_delete_num_not_in": MaybeInts,
     "auto_execute_num": MaybeInt, "auto_execute_num_gt": MaybeInt, "auto_execute_num_gte": MaybeInt, "auto_execute_num_in": MaybeInts, "auto_execute_num_lt": MaybeInt, "auto_execute_num_lte": MaybeInt, "auto_execute_num_not": MaybeInt, "auto_execute_num_not_in": MaybeInts,
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "end_time": MaybeStr, "end_time_gt": MaybeStr, "end_time_gte": MaybeStr, "end_time_in": MaybeTexts, "end_time_lt": MaybeStr, "end_time_lte": MaybeStr, "end_time_not": MaybeStr, "end_time_not_in": MaybeTexts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "execute_plan_type": "SnapshotPlanExecuteType | None", "execute_plan_type_in": "Sequence[SnapshotPlanExecuteType] | None", "execute_plan_type_not": "SnapshotPlanExecuteType | None", "execute_plan_type_not_in": "Sequence[SnapshotPlanExecuteType] | None",
-    "execution_tasks_every": "SnapshotPlanTaskWhereInput2 | None", "execution_tasks_none": "SnapshotPlanTaskWhereInput2 | None", "execution_tasks_some": "SnapshotPlanTaskWhereInput2 | None",
+    "execution_tasks_every": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_none": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_some": "nested.SnapshotPlanTaskWhereInput2 | None",
     "healthy": MaybeBool, "healthy_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "last_execute_end_time": MaybeStr, "last_execute_end_time_gt": MaybeStr, "last_execute_end_time_gte": MaybeStr, "last_execute_end_time_in": MaybeTexts, "last_execute_end_time_lt": MaybeStr, "last_execute_end_time_lte": MaybeStr, "last_execute_end_time_not": MaybeStr, "last_execute_end_time_not_in": MaybeTexts,
@@ -181,7 +171,7 @@ SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
     "snapshot_group_num": MaybeInt, "snapshot_group_num_gt": MaybeInt, "snapshot_group_num_gte": MaybeInt, "snapshot_group_num_in": MaybeInts, "snapshot_group_num_lt": MaybeInt, "snapshot_group_num_lte": MaybeInt, "snapshot_group_num_not": MaybeInt, "snapshot_group_num_not_in": MaybeInts,
     "start_time": MaybeStr, "start_time_gt": MaybeStr, "start_time_gte": MaybeStr, "start_time_in": MaybeTexts, "start_time_lt": MaybeStr, "start_time_lte": MaybeStr, "start_time_not": MaybeStr, "start_time_not_in": MaybeTexts,
     "status": "SnapshotPlanStatus | None", "status_in": "Sequence[SnapshotPlanStatus] | None", "status_not": "SnapshotPlanStatus | None", "status_not_in": "Sequence[SnapshotPlanStatus] | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -204,31 +194,31 @@ else:
         last: MaybeInt
         orderBy: "SnapshotPlanOrderByInput | None"
         skip: MaybeInt
-        where: "SnapshotPlanWhereInput2 | None"
+        where: "nested.SnapshotPlanWhereInput2 | None"
 
     class SnapshotPlanDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotPlanWhereInput2"]
+        where: Required["nested.SnapshotPlanWhereInput2"]
 
     class SnapshotPlanExecutionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["SnapshotPlanExecutionParamsData"]
-        where: Required["SnapshotPlanWhereInput2"]
+        where: Required["nested.SnapshotPlanWhereInput2"]
 
     class SnapshotPlanResumeParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotPlanWhereInput2"]
+        where: Required["nested.SnapshotPlanWhereInput2"]
 
     class SnapshotPlanSuspendedParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnapshotPlanWhereInput2"]
+        where: Required["nested.SnapshotPlanWhereInput2"]
 
     class SnapshotPlanUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "SnapshotPlanUpdationParamsData"
-        where: Required["SnapshotPlanWhereInput2"]
+        where: Required["nested.SnapshotPlanWhereInput2"]

@@ -4,18 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import SnapshotPlanTaskType as SnapshotPlanTaskTypeMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        SnapshotGroupWhereInput2,
-        SnapshotPlanTaskWhereInput2,
-        SnapshotPlanWhereInput2,
-    )
-    from .snapshot_plan import SnapshotPlanExecuteStatus
+from . import nested
 
 SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
     "end_time_ASC",
@@ -37,7 +28,7 @@ SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
 ]
 SnapshotPlanTaskType: TypeAlias = Union[
     Literal["TASK_TYPE_CLONE", "TASK_TYPE_PROTECT", "TASK_TYPE_ROLLBACK"],
-    "SnapshotPlanTaskTypeMember",
+    "models.SnapshotPlanTaskType",
 ]
 
 # fmt: off
@@ -45,16 +36,16 @@ SnapshotPlanTaskWhereInput = TypedDict("SnapshotPlanTaskWhereInput", {
     "AND": "Sequence[SnapshotPlanTaskWhereInput] | None",
     "NOT": "Sequence[SnapshotPlanTaskWhereInput] | None",
     "OR": "Sequence[SnapshotPlanTaskWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "end_time": MaybeStr, "end_time_gt": MaybeStr, "end_time_gte": MaybeStr, "end_time_in": MaybeTexts, "end_time_lt": MaybeStr, "end_time_lte": MaybeStr, "end_time_not": MaybeStr, "end_time_not_in": MaybeTexts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "snapshotGroup": "SnapshotGroupWhereInput2 | None",
-    "snapshotPlan": "SnapshotPlanWhereInput2 | None",
+    "snapshotGroup": "nested.SnapshotGroupWhereInput2 | None",
+    "snapshotPlan": "nested.SnapshotPlanWhereInput2 | None",
     "start_time": MaybeStr, "start_time_gt": MaybeStr, "start_time_gte": MaybeStr, "start_time_in": MaybeTexts, "start_time_lt": MaybeStr, "start_time_lte": MaybeStr, "start_time_not": MaybeStr, "start_time_not_in": MaybeTexts,
-    "status": "SnapshotPlanExecuteStatus | None", "status_in": "Sequence[SnapshotPlanExecuteStatus] | None", "status_not": "SnapshotPlanExecuteStatus | None", "status_not_in": "Sequence[SnapshotPlanExecuteStatus] | None",
+    "status": "inputs.SnapshotPlanExecuteStatus | None", "status_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None", "status_not": "inputs.SnapshotPlanExecuteStatus | None", "status_not_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None",
     "type": "SnapshotPlanTaskType | None", "type_in": "Sequence[SnapshotPlanTaskType] | None", "type_not": "SnapshotPlanTaskType | None", "type_not_in": "Sequence[SnapshotPlanTaskType] | None",
 }, total=False)
 # fmt: on
@@ -74,7 +65,7 @@ else:
         last: MaybeInt
         orderBy: "SnapshotPlanTaskOrderByInput | None"
         skip: MaybeInt
-        where: "SnapshotPlanTaskWhereInput2 | None"
+        where: "nested.SnapshotPlanTaskWhereInput2 | None"
 
     class GetSnapshotPlanTasksRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -85,4 +76,4 @@ else:
         last: MaybeInt
         orderBy: "SnapshotPlanTaskOrderByInput | None"
         skip: MaybeInt
-        where: "SnapshotPlanTaskWhereInput2 | None"
+        where: "nested.SnapshotPlanTaskWhereInput2 | None"

@@ -4,20 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from . import nested
 
-if TYPE_CHECKING:
-    from ..models import SnmpLanguageCode as SnmpLanguageCodeMember
-    from .common import (
-        EntityAsyncStatus,
-        SnmpAuthProtocol,
-        SnmpPrivacyProtocol,
-        SnmpProtocol,
-        SnmpVersion,
-    )
-    from .nested import ClusterWhereInput2, SnmpTrapReceiverWhereInput2
-
-SnmpLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "SnmpLanguageCodeMember"]
+SnmpLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.SnmpLanguageCode"]
 SnmpTrapReceiverOrderByInput: TypeAlias = Literal[
     "auth_pass_phrase_ASC",
     "auth_pass_phrase_DESC",
@@ -63,7 +54,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
 
     auth_pass_phrase: str
     """Passphrase for authentication (SNMP v3). Treat it as a secret."""
-    auth_protocol: "SnmpAuthProtocol"
+    auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
     """Id of the cluster that holds the resource or that it is about."""
@@ -85,13 +76,13 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     """Port at which the receiver listens."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
-    privacy_protocol: "SnmpPrivacyProtocol"
+    privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
-    protocol: Required["SnmpProtocol"]
+    protocol: Required["inputs.SnmpProtocol"]
     """Transport of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
-    version: Required["SnmpVersion"]
+    version: Required["inputs.SnmpVersion"]
     """SNMP version: `V2C` or `V3`."""
 
 
@@ -100,7 +91,7 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
 
     auth_pass_phrase: str
     """Passphrase for authentication (SNMP v3). Treat it as a secret."""
-    auth_protocol: "SnmpAuthProtocol"
+    auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
@@ -120,13 +111,13 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
     """Port at which the receiver listens."""
     privacy_pass_phrase: str
     """Passphrase for encryption (SNMP v3). Treat it as a secret."""
-    privacy_protocol: "SnmpPrivacyProtocol"
+    privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
-    protocol: "SnmpProtocol"
+    protocol: "inputs.SnmpProtocol"
     """Transport of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
-    version: "SnmpVersion"
+    version: "inputs.SnmpVersion"
     """SNMP version: `V2C` or `V3`."""
 
 
@@ -136,12 +127,12 @@ SnmpTrapReceiverWhereInput = TypedDict("SnmpTrapReceiverWhereInput", {
     "NOT": "Sequence[SnmpTrapReceiverWhereInput] | None",
     "OR": "Sequence[SnmpTrapReceiverWhereInput] | None",
     "auth_pass_phrase": MaybeStr, "auth_pass_phrase_contains": MaybeStr, "auth_pass_phrase_ends_with": MaybeStr, "auth_pass_phrase_gt": MaybeStr, "auth_pass_phrase_gte": MaybeStr, "auth_pass_phrase_in": MaybeTexts, "auth_pass_phrase_lt": MaybeStr, "auth_pass_phrase_lte": MaybeStr, "auth_pass_phrase_not": MaybeStr, "auth_pass_phrase_not_contains": MaybeStr, "auth_pass_phrase_not_ends_with": MaybeStr, "auth_pass_phrase_not_in": MaybeTexts, "auth_pass_phrase_not_starts_with": MaybeStr, "auth_pass_phrase_starts_with": MaybeStr,
-    "auth_protocol": "SnmpAuthProtocol | None", "auth_protocol_in": "Sequence[SnmpAuthProtocol] | None", "auth_protocol_not": "SnmpAuthProtocol | None", "auth_protocol_not_in": "Sequence[SnmpAuthProtocol] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "auth_protocol": "inputs.SnmpAuthProtocol | None", "auth_protocol_in": "Sequence[inputs.SnmpAuthProtocol] | None", "auth_protocol_not": "inputs.SnmpAuthProtocol | None", "auth_protocol_not_in": "Sequence[inputs.SnmpAuthProtocol] | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "community": MaybeStr, "community_contains": MaybeStr, "community_ends_with": MaybeStr, "community_gt": MaybeStr, "community_gte": MaybeStr, "community_in": MaybeTexts, "community_lt": MaybeStr, "community_lte": MaybeStr, "community_not": MaybeStr, "community_not_contains": MaybeStr, "community_not_ends_with": MaybeStr, "community_not_in": MaybeTexts, "community_not_starts_with": MaybeStr, "community_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
     "engine_id": MaybeStr, "engine_id_contains": MaybeStr, "engine_id_ends_with": MaybeStr, "engine_id_gt": MaybeStr, "engine_id_gte": MaybeStr, "engine_id_in": MaybeTexts, "engine_id_lt": MaybeStr, "engine_id_lte": MaybeStr, "engine_id_not": MaybeStr, "engine_id_not_contains": MaybeStr, "engine_id_not_ends_with": MaybeStr, "engine_id_not_in": MaybeTexts, "engine_id_not_starts_with": MaybeStr, "engine_id_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "host": MaybeStr, "host_contains": MaybeStr, "host_ends_with": MaybeStr, "host_gt": MaybeStr, "host_gte": MaybeStr, "host_in": MaybeTexts, "host_lt": MaybeStr, "host_lte": MaybeStr, "host_not": MaybeStr, "host_not_contains": MaybeStr, "host_not_ends_with": MaybeStr, "host_not_in": MaybeTexts, "host_not_starts_with": MaybeStr, "host_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inform": MaybeBool, "inform_not": MaybeBool,
@@ -150,10 +141,10 @@ SnmpTrapReceiverWhereInput = TypedDict("SnmpTrapReceiverWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "port": MaybeInt, "port_gt": MaybeInt, "port_gte": MaybeInt, "port_in": MaybeInts, "port_lt": MaybeInt, "port_lte": MaybeInt, "port_not": MaybeInt, "port_not_in": MaybeInts,
     "privacy_pass_phrase": MaybeStr, "privacy_pass_phrase_contains": MaybeStr, "privacy_pass_phrase_ends_with": MaybeStr, "privacy_pass_phrase_gt": MaybeStr, "privacy_pass_phrase_gte": MaybeStr, "privacy_pass_phrase_in": MaybeTexts, "privacy_pass_phrase_lt": MaybeStr, "privacy_pass_phrase_lte": MaybeStr, "privacy_pass_phrase_not": MaybeStr, "privacy_pass_phrase_not_contains": MaybeStr, "privacy_pass_phrase_not_ends_with": MaybeStr, "privacy_pass_phrase_not_in": MaybeTexts, "privacy_pass_phrase_not_starts_with": MaybeStr, "privacy_pass_phrase_starts_with": MaybeStr,
-    "privacy_protocol": "SnmpPrivacyProtocol | None", "privacy_protocol_in": "Sequence[SnmpPrivacyProtocol] | None", "privacy_protocol_not": "SnmpPrivacyProtocol | None", "privacy_protocol_not_in": "Sequence[SnmpPrivacyProtocol] | None",
-    "protocol": "SnmpProtocol | None", "protocol_in": "Sequence[SnmpProtocol] | None", "protocol_not": "SnmpProtocol | None", "protocol_not_in": "Sequence[SnmpProtocol] | None",
+    "privacy_protocol": "inputs.SnmpPrivacyProtocol | None", "privacy_protocol_in": "Sequence[inputs.SnmpPrivacyProtocol] | None", "privacy_protocol_not": "inputs.SnmpPrivacyProtocol | None", "privacy_protocol_not_in": "Sequence[inputs.SnmpPrivacyProtocol] | None",
+    "protocol": "inputs.SnmpProtocol | None", "protocol_in": "Sequence[inputs.SnmpProtocol] | None", "protocol_not": "inputs.SnmpProtocol | None", "protocol_not_in": "Sequence[inputs.SnmpProtocol] | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
-    "version": "SnmpVersion | None", "version_in": "Sequence[SnmpVersion] | None", "version_not": "SnmpVersion | None", "version_not_in": "Sequence[SnmpVersion] | None",
+    "version": "inputs.SnmpVersion | None", "version_in": "Sequence[inputs.SnmpVersion] | None", "version_not": "inputs.SnmpVersion | None", "version_not_in": "Sequence[inputs.SnmpVersion] | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -174,7 +165,7 @@ else:
         last: MaybeInt
         orderBy: "SnmpTrapReceiverOrderByInput | None"
         skip: MaybeInt
-        where: "SnmpTrapReceiverWhereInput2 | None"
+        where: "nested.SnmpTrapReceiverWhereInput2 | None"
 
     class GetSnmpTrapReceiversRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -185,15 +176,15 @@ else:
         last: MaybeInt
         orderBy: "SnmpTrapReceiverOrderByInput | None"
         skip: MaybeInt
-        where: "SnmpTrapReceiverWhereInput2 | None"
+        where: "nested.SnmpTrapReceiverWhereInput2 | None"
 
     class SnmpTrapReceiverDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["SnmpTrapReceiverWhereInput2"]
+        where: Required["nested.SnmpTrapReceiverWhereInput2"]
 
     class SnmpTrapReceiverUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["SnmpTrapReceiverUpdationParamsData"]
-        where: Required["SnmpTrapReceiverWhereInput2"]
+        where: Required["nested.SnmpTrapReceiverWhereInput2"]

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import ClusterWhereInput2, SvtImageWhereInput2, VmDiskWhereInput2
+from . import nested
 
 SvtImageOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -34,8 +33,8 @@ SvtImageWhereInput = TypedDict("SvtImageWhereInput", {
     "AND": "Sequence[SvtImageWhereInput] | None",
     "NOT": "Sequence[SvtImageWhereInput] | None",
     "OR": "Sequence[SvtImageWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -43,7 +42,7 @@ SvtImageWhereInput = TypedDict("SvtImageWhereInput", {
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "version": MaybeInt, "version_gt": MaybeInt, "version_gte": MaybeInt, "version_in": MaybeInts, "version_lt": MaybeInt, "version_lte": MaybeInt, "version_not": MaybeInt, "version_not_in": MaybeInts,
-    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -63,7 +62,7 @@ else:
         last: MaybeInt
         orderBy: "SvtImageOrderByInput | None"
         skip: MaybeInt
-        where: "SvtImageWhereInput2 | None"
+        where: "nested.SvtImageWhereInput2 | None"
 
     class GetSvtImagesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -74,7 +73,7 @@ else:
         last: MaybeInt
         orderBy: "SvtImageOrderByInput | None"
         skip: MaybeInt
-        where: "SvtImageWhereInput2 | None"
+        where: "nested.SvtImageWhereInput2 | None"
 
     class UploadSvtImageForm(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

@@ -4,27 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .backup_plan import (
-        BackupPlanDeleteStrategy,
-        BackupPlanKeepPolicy,
-        BackupPlanPhase,
-        BackupPlanStatus,
-    )
-    from .common import ConsistentType, EntityAsyncStatus, ReplicaNameRule, ResiliencyType
-    from .nested import (
-        ClusterWhereInput2,
-        ExternalCloudTowerWhereInput2,
-        ReplicationRestorePointWhereInput2,
-        ReplicationServiceWhereInput2,
-        ReplicaVmWhereInput2,
-        SyncReplicationPlanWhereInput2,
-        VmWhereInput2,
-    )
-    from .replication_plan import ReplicationPlanPeriod, ReplicationPlanType
-    from .vm_volume import VmVolumeElfStoragePolicyType
+from . import nested
 
 SyncReplicationPlanOrderByInput: TypeAlias = Literal[
     "activation_timestamp_ASC",
@@ -120,42 +103,42 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
     "compression": MaybeBool, "compression_not": MaybeBool,
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "data_version": MaybeInt, "data_version_gt": MaybeInt, "data_version_gte": MaybeInt, "data_version_in": MaybeInts, "data_version_lt": MaybeInt, "data_version_lte": MaybeInt, "data_version_not": MaybeInt, "data_version_not_in": MaybeInts,
-    "delete_strategy": "BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None", "delete_strategy_not": "BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",
+    "delete_strategy": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None", "delete_strategy_not": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "ExternalCloudTowerWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "failover_test_keep_mac_address": MaybeBool, "failover_test_keep_mac_address_not": MaybeBool,
-    "failover_test_name_rule": "ReplicaNameRule | None", "failover_test_name_rule_in": "Sequence[ReplicaNameRule] | None", "failover_test_name_rule_not": "ReplicaNameRule | None", "failover_test_name_rule_not_in": "Sequence[ReplicaNameRule] | None",
+    "failover_test_name_rule": "inputs.ReplicaNameRule | None", "failover_test_name_rule_in": "Sequence[inputs.ReplicaNameRule] | None", "failover_test_name_rule_not": "inputs.ReplicaNameRule | None", "failover_test_name_rule_not_in": "Sequence[inputs.ReplicaNameRule] | None",
     "failover_test_name_setting": MaybeStr, "failover_test_name_setting_contains": MaybeStr, "failover_test_name_setting_ends_with": MaybeStr, "failover_test_name_setting_gt": MaybeStr, "failover_test_name_setting_gte": MaybeStr, "failover_test_name_setting_in": MaybeTexts, "failover_test_name_setting_lt": MaybeStr, "failover_test_name_setting_lte": MaybeStr, "failover_test_name_setting_not": MaybeStr, "failover_test_name_setting_not_contains": MaybeStr, "failover_test_name_setting_not_ends_with": MaybeStr, "failover_test_name_setting_not_in": MaybeTexts, "failover_test_name_setting_not_starts_with": MaybeStr, "failover_test_name_setting_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inbound": MaybeBool, "inbound_not": MaybeBool,
     "initialization_time_point": MaybeStr, "initialization_time_point_contains": MaybeStr, "initialization_time_point_ends_with": MaybeStr, "initialization_time_point_gt": MaybeStr, "initialization_time_point_gte": MaybeStr, "initialization_time_point_in": MaybeTexts, "initialization_time_point_lt": MaybeStr, "initialization_time_point_lte": MaybeStr, "initialization_time_point_not": MaybeStr, "initialization_time_point_not_contains": MaybeStr, "initialization_time_point_not_ends_with": MaybeStr, "initialization_time_point_not_in": MaybeTexts, "initialization_time_point_not_starts_with": MaybeStr, "initialization_time_point_starts_with": MaybeStr,
     "interval": MaybeInt, "interval_gt": MaybeInt, "interval_gte": MaybeInt, "interval_in": MaybeInts, "interval_lt": MaybeInt, "interval_lte": MaybeInt, "interval_not": MaybeInt, "interval_not_in": MaybeInts,
     "keep_mac_address": MaybeBool, "keep_mac_address_not": MaybeBool,
-    "keep_policy": "BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[BackupPlanKeepPolicy] | None", "keep_policy_not": "BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[BackupPlanKeepPolicy] | None",
+    "keep_policy": "inputs.BackupPlanKeepPolicy | None", "keep_policy_in": "Sequence[inputs.BackupPlanKeepPolicy] | None", "keep_policy_not": "inputs.BackupPlanKeepPolicy | None", "keep_policy_not_in": "Sequence[inputs.BackupPlanKeepPolicy] | None",
     "keep_policy_value": MaybeInt, "keep_policy_value_gt": MaybeInt, "keep_policy_value_gte": MaybeInt, "keep_policy_value_in": MaybeInts, "keep_policy_value_lt": MaybeInt, "keep_policy_value_lte": MaybeInt, "keep_policy_value_not": MaybeInt, "keep_policy_value_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "period": "ReplicationPlanPeriod | None", "period_in": "Sequence[ReplicationPlanPeriod] | None", "period_not": "ReplicationPlanPeriod | None", "period_not_in": "Sequence[ReplicationPlanPeriod] | None",
-    "phase": "BackupPlanPhase | None", "phase_in": "Sequence[BackupPlanPhase] | None", "phase_not": "BackupPlanPhase | None", "phase_not_in": "Sequence[BackupPlanPhase] | None",
-    "replica_name_rule": "ReplicaNameRule | None", "replica_name_rule_in": "Sequence[ReplicaNameRule] | None", "replica_name_rule_not": "ReplicaNameRule | None", "replica_name_rule_not_in": "Sequence[ReplicaNameRule] | None",
+    "period": "inputs.ReplicationPlanPeriod | None", "period_in": "Sequence[inputs.ReplicationPlanPeriod] | None", "period_not": "inputs.ReplicationPlanPeriod | None", "period_not_in": "Sequence[inputs.ReplicationPlanPeriod] | None",
+    "phase": "inputs.BackupPlanPhase | None", "phase_in": "Sequence[inputs.BackupPlanPhase] | None", "phase_not": "inputs.BackupPlanPhase | None", "phase_not_in": "Sequence[inputs.BackupPlanPhase] | None",
+    "replica_name_rule": "inputs.ReplicaNameRule | None", "replica_name_rule_in": "Sequence[inputs.ReplicaNameRule] | None", "replica_name_rule_not": "inputs.ReplicaNameRule | None", "replica_name_rule_not_in": "Sequence[inputs.ReplicaNameRule] | None",
     "replica_name_setting": MaybeStr, "replica_name_setting_contains": MaybeStr, "replica_name_setting_ends_with": MaybeStr, "replica_name_setting_gt": MaybeStr, "replica_name_setting_gte": MaybeStr, "replica_name_setting_in": MaybeTexts, "replica_name_setting_lt": MaybeStr, "replica_name_setting_lte": MaybeStr, "replica_name_setting_not": MaybeStr, "replica_name_setting_not_contains": MaybeStr, "replica_name_setting_not_ends_with": MaybeStr, "replica_name_setting_not_in": MaybeTexts, "replica_name_setting_not_starts_with": MaybeStr, "replica_name_setting_starts_with": MaybeStr,
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "replica_vms_every": "ReplicaVmWhereInput2 | None", "replica_vms_none": "ReplicaVmWhereInput2 | None", "replica_vms_some": "ReplicaVmWhereInput2 | None",
-    "replication_restore_points_every": "ReplicationRestorePointWhereInput2 | None", "replication_restore_points_none": "ReplicationRestorePointWhereInput2 | None", "replication_restore_points_some": "ReplicationRestorePointWhereInput2 | None",
-    "resiliency_type": "ResiliencyType | None", "resiliency_type_in": "Sequence[ResiliencyType] | None", "resiliency_type_not": "ResiliencyType | None", "resiliency_type_not_in": "Sequence[ResiliencyType] | None",
+    "replica_vms_every": "nested.ReplicaVmWhereInput2 | None", "replica_vms_none": "nested.ReplicaVmWhereInput2 | None", "replica_vms_some": "nested.ReplicaVmWhereInput2 | None",
+    "replication_restore_points_every": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_none": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_some": "nested.ReplicationRestorePointWhereInput2 | None",
+    "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
-    "status": "BackupPlanStatus | None", "status_in": "Sequence[BackupPlanStatus] | None", "status_not": "BackupPlanStatus | None", "status_not_in": "Sequence[BackupPlanStatus] | None",
+    "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
+    "status": "inputs.BackupPlanStatus | None", "status_in": "Sequence[inputs.BackupPlanStatus] | None", "status_not": "inputs.BackupPlanStatus | None", "status_not_in": "Sequence[inputs.BackupPlanStatus] | None",
     "storage_encrypted": MaybeBool, "storage_encrypted_not": MaybeBool,
-    "storage_policy": "VmVolumeElfStoragePolicyType | None", "storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "storage_policy_not": "VmVolumeElfStoragePolicyType | None", "storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",
-    "target_cluster": "ClusterWhereInput2 | None",
-    "target_replication_service": "ReplicationServiceWhereInput2 | None",
+    "storage_policy": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None", "storage_policy_not": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_not_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None",
+    "target_cluster": "nested.ClusterWhereInput2 | None",
+    "target_replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
-    "type": "ReplicationPlanType | None", "type_in": "Sequence[ReplicationPlanType] | None", "type_not": "ReplicationPlanType | None", "type_not_in": "Sequence[ReplicationPlanType] | None",
+    "type": "inputs.ReplicationPlanType | None", "type_in": "Sequence[inputs.ReplicationPlanType] | None", "type_not": "inputs.ReplicationPlanType | None", "type_not_in": "Sequence[inputs.ReplicationPlanType] | None",
     "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -174,7 +157,7 @@ else:
         last: MaybeInt
         orderBy: "SyncReplicationPlanOrderByInput | None"
         skip: MaybeInt
-        where: "SyncReplicationPlanWhereInput2 | None"
+        where: "nested.SyncReplicationPlanWhereInput2 | None"
 
     class GetSyncReplicationPlansRequestBody(TypedDict, total=False):
         """Since CloudTower 4.9.0."""
@@ -185,4 +168,4 @@ else:
         last: MaybeInt
         orderBy: "SyncReplicationPlanOrderByInput | None"
         skip: MaybeInt
-        where: "SyncReplicationPlanWhereInput2 | None"
+        where: "nested.SyncReplicationPlanWhereInput2 | None"

@@ -4,41 +4,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
-if TYPE_CHECKING:
-    from .alert import GetAlertsRequestBody
-    from .cluster import GetClustersRequestBody
-    from .consistency_group import GetConsistencyGroupsRequestBody
-    from .content_library_image import GetContentLibraryImagesRequestBody
-    from .content_library_vm_template import GetContentLibraryVmTemplatesRequestBody
-    from .datacenter import GetDatacentersRequestBody
-    from .disk import GetDisksRequestBody
-    from .elf_data_store import GetElfDataStoresRequestBody
-    from .elf_image import GetElfImagesRequestBody
-    from .entity_filter import GetEntityFiltersRequestBody
-    from .global_alert_rule import GetGlobalAlertRulesRequestBody
-    from .host import GetHostsRequestBody
-    from .iscsi_connection import GetIscsiConnectionsRequestBody
-    from .iscsi_lun import GetIscsiLunsRequestBody
-    from .iscsi_lun_snapshot import GetIscsiLunSnapshotsRequestBody
-    from .iscsi_target import GetIscsiTargetsRequestBody
-    from .namespace_group import GetNamespaceGroupsRequestBody
-    from .nfs_export import GetNfsExportsRequestBody
-    from .nic import GetNicsRequestBody
-    from .nvmf_namespace import GetNvmfNamespacesRequestBody
-    from .nvmf_namespace_snapshot import GetNvmfNamespaceSnapshotsRequestBody
-    from .nvmf_subsystem import GetNvmfSubsystemsRequestBody
-    from .snapshot_plan import GetSnapshotPlansRequestBody
-    from .system_audit_log import GetSystemAuditLogsRequestBody
-    from .task import GetTasksRequestBody
-    from .usb_device import GetUsbDevicesRequestBody
-    from .user import GetUsersRequestBody
-    from .user_audit_log import GetUserAuditLogsRequestBody
-    from .vds import GetVdsesRequestBody
-    from .vlan import GetVlansRequestBody
-    from .vm import GetVmsRequestBody
-    from .vm_placement_group import GetVmPlacementGroupsRequestBody
-    from .vm_template import GetVmTemplatesRequestBody
-    from .vm_volume import GetVmVolumesRequestBody
+from .. import inputs
+from .. import models as models
 
 
 class ColumnConfig(TypedDict, total=False):
@@ -53,73 +20,73 @@ class ColumnConfig(TypedDict, total=False):
 class TableReporterParamsFilter(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    alerts: "GetAlertsRequestBody"
+    alerts: "inputs.GetAlertsRequestBody"
     """Query for alerts."""
-    clusters: "GetClustersRequestBody"
+    clusters: "inputs.GetClustersRequestBody"
     """Query for clusters."""
-    consistencyGroups: "GetConsistencyGroupsRequestBody"
+    consistencyGroups: "inputs.GetConsistencyGroupsRequestBody"
     """Query for consistency groups."""
-    contentLibraryImages: "GetContentLibraryImagesRequestBody"
+    contentLibraryImages: "inputs.GetContentLibraryImagesRequestBody"
     """Query for content library images."""
-    contentLibraryVmTemplates: "GetContentLibraryVmTemplatesRequestBody"
+    contentLibraryVmTemplates: "inputs.GetContentLibraryVmTemplatesRequestBody"
     """Query for content library VM templates."""
-    datacenters: "GetDatacentersRequestBody"
+    datacenters: "inputs.GetDatacentersRequestBody"
     """Query for datacenters."""
-    disks: "GetDisksRequestBody"
+    disks: "inputs.GetDisksRequestBody"
     """Query for physical disks."""
-    elfDataStores: "GetElfDataStoresRequestBody"  # deprecated
+    elfDataStores: "inputs.GetElfDataStoresRequestBody"  # deprecated
     """Query for data stores."""
-    elfImages: "GetElfImagesRequestBody"
+    elfImages: "inputs.GetElfImagesRequestBody"
     """Query for ISO images on clusters."""
-    globalAlertRules: "GetGlobalAlertRulesRequestBody"
+    globalAlertRules: "inputs.GetGlobalAlertRulesRequestBody"
     """Query for global alert rules."""
-    hosts: "GetHostsRequestBody"
+    hosts: "inputs.GetHostsRequestBody"
     """Query for hosts."""
-    iscsiConnections: "GetIscsiConnectionsRequestBody"
+    iscsiConnections: "inputs.GetIscsiConnectionsRequestBody"
     """Query for iSCSI and NVMe over Fabrics connections."""
-    iscsiLunSnapshots: "GetIscsiLunSnapshotsRequestBody"
+    iscsiLunSnapshots: "inputs.GetIscsiLunSnapshotsRequestBody"
     """Query for LUN snapshots."""
-    iscsiLuns: "GetIscsiLunsRequestBody"
+    iscsiLuns: "inputs.GetIscsiLunsRequestBody"
     """Query for LUNs."""
-    iscsiTargets: "GetIscsiTargetsRequestBody"
+    iscsiTargets: "inputs.GetIscsiTargetsRequestBody"
     """Query for iSCSI targets."""
-    namespaceGroups: "GetNamespaceGroupsRequestBody"
+    namespaceGroups: "inputs.GetNamespaceGroupsRequestBody"
     """Query for namespace groups."""
-    nfsExports: "GetNfsExportsRequestBody"
+    nfsExports: "inputs.GetNfsExportsRequestBody"
     """Query for NFS exports."""
-    nics: "GetNicsRequestBody"
+    nics: "inputs.GetNicsRequestBody"
     """Query for physical NICs."""
-    nvmfNamespaceSnapshots: "GetNvmfNamespaceSnapshotsRequestBody"
+    nvmfNamespaceSnapshots: "inputs.GetNvmfNamespaceSnapshotsRequestBody"
     """Query for snapshots of NVMe over Fabrics namespaces."""
-    nvmfNamespaces: "GetNvmfNamespacesRequestBody"
+    nvmfNamespaces: "inputs.GetNvmfNamespacesRequestBody"
     """Query for NVMe over Fabrics namespaces."""
-    nvmfSubsystems: "GetNvmfSubsystemsRequestBody"
+    nvmfSubsystems: "inputs.GetNvmfSubsystemsRequestBody"
     """Query for NVMe over Fabrics subsystems."""
-    snapshotPlans: "GetSnapshotPlansRequestBody"
+    snapshotPlans: "inputs.GetSnapshotPlansRequestBody"
     """Query for snapshot plans."""
-    systemAuditLogs: "GetSystemAuditLogsRequestBody"
+    systemAuditLogs: "inputs.GetSystemAuditLogsRequestBody"
     """Query for audit logs of the system."""
-    tasks: "GetTasksRequestBody"
+    tasks: "inputs.GetTasksRequestBody"
     """Query for tasks."""
-    usbDevices: "GetUsbDevicesRequestBody"
+    usbDevices: "inputs.GetUsbDevicesRequestBody"
     """Query for USB devices."""
-    userAuditLogs: "GetUserAuditLogsRequestBody"
+    userAuditLogs: "inputs.GetUserAuditLogsRequestBody"
     """Query for audit logs of users."""
-    users: "GetUsersRequestBody"
+    users: "inputs.GetUsersRequestBody"
     """Query for users."""
-    vdses: "GetVdsesRequestBody"
+    vdses: "inputs.GetVdsesRequestBody"
     """Query for virtual switches."""
-    vlans: "GetVlansRequestBody"
+    vlans: "inputs.GetVlansRequestBody"
     """Query for VM networks and system networks."""
-    vmEntityFilters: "GetEntityFiltersRequestBody"
+    vmEntityFilters: "inputs.GetEntityFiltersRequestBody"
     """Query for resource optimization rules."""
-    vmPlacementGroups: "GetVmPlacementGroupsRequestBody"
+    vmPlacementGroups: "inputs.GetVmPlacementGroupsRequestBody"
     """Query for placement groups."""
-    vmTemplates: "GetVmTemplatesRequestBody"
+    vmTemplates: "inputs.GetVmTemplatesRequestBody"
     """Query for VM templates on clusters."""
-    vmVolumes: "GetVmVolumesRequestBody"
+    vmVolumes: "inputs.GetVmVolumesRequestBody"
     """Query for virtual volumes."""
-    vms: "GetVmsRequestBody"
+    vms: "inputs.GetVmsRequestBody"
     """Query for VMs."""
 
 

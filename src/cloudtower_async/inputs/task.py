@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import TaskStatus as TaskStatusMember
-    from ..models import TaskType as TaskTypeMember
-    from .nested import ClusterWhereInput2, TaskWhereInput2, UserWhereInput2
+from . import nested
 
 TaskOrderByInput: TypeAlias = Literal[
     "args_ASC",
@@ -56,11 +53,11 @@ TaskOrderByInput: TypeAlias = Literal[
     "type_DESC",
 ]
 TaskStatus: TypeAlias = Union[
-    Literal["EXECUTING", "FAILED", "PAUSED", "PENDING", "SUCCESSED"], "TaskStatusMember"
+    Literal["EXECUTING", "FAILED", "PAUSED", "PENDING", "SUCCESSED"], "models.TaskStatus"
 ]
 TaskType: TypeAlias = Union[
     Literal["APPLICATION", "BACKUP", "HOST_PLUGIN", "REPLICATION", "RESOLVER", "SFS"],
-    "TaskTypeMember",
+    "models.TaskType",
 ]
 
 
@@ -79,7 +76,7 @@ class GetTasksRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "TaskWhereInput2 | None"
+    where: "nested.TaskWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -192,7 +189,7 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
     "AND": "Sequence[TaskWhereInput] | None",
     "NOT": "Sequence[TaskWhereInput] | None",
     "OR": "Sequence[TaskWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "error_code": MaybeStr, "error_code_contains": MaybeStr, "error_code_ends_with": MaybeStr, "error_code_gt": MaybeStr, "error_code_gte": MaybeStr, "error_code_in": MaybeTexts, "error_code_lt": MaybeStr, "error_code_lte": MaybeStr, "error_code_not": MaybeStr, "error_code_not_contains": MaybeStr, "error_code_not_ends_with": MaybeStr, "error_code_not_in": MaybeTexts, "error_code_not_starts_with": MaybeStr, "error_code_starts_with": MaybeStr,
     "error_message": MaybeStr, "error_message_contains": MaybeStr, "error_message_ends_with": MaybeStr, "error_message_gt": MaybeStr, "error_message_gte": MaybeStr, "error_message_in": MaybeTexts, "error_message_lt": MaybeStr, "error_message_lte": MaybeStr, "error_message_not": MaybeStr, "error_message_not_contains": MaybeStr, "error_message_not_ends_with": MaybeStr, "error_message_not_in": MaybeTexts, "error_message_not_starts_with": MaybeStr, "error_message_starts_with": MaybeStr,
@@ -212,7 +209,7 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
     "status": "TaskStatus | None", "status_in": "Sequence[TaskStatus] | None", "status_not": "TaskStatus | None", "status_not_in": "Sequence[TaskStatus] | None",
     "type": "TaskType | None", "type_in": "Sequence[TaskType] | None", "type_not": "TaskType | None", "type_not_in": "Sequence[TaskType] | None",
-    "user": "UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -231,10 +228,10 @@ else:
         last: MaybeInt
         orderBy: "TaskOrderByInput | None"
         skip: MaybeInt
-        where: "TaskWhereInput2 | None"
+        where: "nested.TaskWhereInput2 | None"
 
     class TaskUpdateParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
 
         data: Required["TaskUpdateParamsData"]
-        where: Required["TaskWhereInput2"]
+        where: Required["nested.TaskWhereInput2"]

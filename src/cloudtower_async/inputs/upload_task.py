@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import UploadResourceType as UploadResourceTypeMember
-    from ..models import UploadTaskStatus as UploadTaskStatusMember
-    from .nested import UploadTaskWhereInput2
+from . import nested as nested
 
 UploadResourceType: TypeAlias = Union[
     Literal[
@@ -28,7 +25,7 @@ UploadResourceType: TypeAlias = Union[
         "VM_VOLUME_RAW",
         "VM_VOLUME_VMDK",
     ],
-    "UploadResourceTypeMember",
+    "models.UploadResourceType",
 ]
 UploadTaskOrderByInput: TypeAlias = Literal[
     "args_ASC",
@@ -53,7 +50,7 @@ UploadTaskOrderByInput: TypeAlias = Literal[
     "updatedAt_DESC",
 ]
 UploadTaskStatus: TypeAlias = Union[
-    Literal["FAILED", "INITIALIZING", "PAUSED", "SUCCESSED", "UPLOADING"], "UploadTaskStatusMember"
+    Literal["FAILED", "INITIALIZING", "PAUSED", "SUCCESSED", "UPLOADING"], "models.UploadTaskStatus"
 ]
 
 # fmt: off
@@ -83,7 +80,7 @@ else:
     class CancelUploadTaskParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["UploadTaskWhereInput2"]
+        where: Required["nested.UploadTaskWhereInput2"]
 
     class GetUploadTasksConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -94,7 +91,7 @@ else:
         last: MaybeInt
         orderBy: "UploadTaskOrderByInput | None"
         skip: MaybeInt
-        where: "UploadTaskWhereInput2 | None"
+        where: "nested.UploadTaskWhereInput2 | None"
 
     class GetUploadTasksRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -105,4 +102,4 @@ else:
         last: MaybeInt
         orderBy: "UploadTaskOrderByInput | None"
         skip: MaybeInt
-        where: "UploadTaskWhereInput2 | None"
+        where: "nested.UploadTaskWhereInput2 | None"

@@ -4,12 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import UsbDeviceStatus as UsbDeviceStatusMember
-    from .common import EntityAsyncStatus
-    from .nested import HostWhereInput2, UsbDeviceWhereInput2, VmWhereInput2
+from . import nested
 
 UsbDeviceOrderByInput: TypeAlias = Literal[
     "binded_ASC",
@@ -35,7 +32,7 @@ UsbDeviceOrderByInput: TypeAlias = Literal[
     "usb_type_ASC",
     "usb_type_DESC",
 ]
-UsbDeviceStatus: TypeAlias = Union[Literal["EJECTED", "NORMAL"], "UsbDeviceStatusMember"]
+UsbDeviceStatus: TypeAlias = Union[Literal["EJECTED", "NORMAL"], "models.UsbDeviceStatus"]
 
 
 class GetUsbDevicesRequestBody(TypedDict, total=False):
@@ -53,7 +50,7 @@ class GetUsbDevicesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "UsbDeviceWhereInput2 | None"
+    where: "nested.UsbDeviceWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -62,14 +59,14 @@ class UsbDeviceMountParamsData(TypedDict, total=False):
 
     vm_id: str  # deprecated
     """Id of the VM that gets the device."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter of the VMs that get the device; an alternative to `vm_id`."""
 
 
 class UsbDeviceUnmountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    vms: Required["VmWhereInput2"]
+    vms: Required["nested.VmWhereInput2"]
     """Filter of the VMs that lose the device."""
 
 
@@ -80,8 +77,8 @@ UsbDeviceWhereInput = TypedDict("UsbDeviceWhereInput", {
     "OR": "Sequence[UsbDeviceWhereInput] | None",
     "binded": MaybeBool, "binded_not": MaybeBool,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "host": "HostWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -90,7 +87,7 @@ UsbDeviceWhereInput = TypedDict("UsbDeviceWhereInput", {
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "status": "UsbDeviceStatus | None", "status_in": "Sequence[UsbDeviceStatus] | None", "status_not": "UsbDeviceStatus | None", "status_not_in": "Sequence[UsbDeviceStatus] | None",
     "usb_type": MaybeStr, "usb_type_contains": MaybeStr, "usb_type_ends_with": MaybeStr, "usb_type_gt": MaybeStr, "usb_type_gte": MaybeStr, "usb_type_in": MaybeTexts, "usb_type_lt": MaybeStr, "usb_type_lte": MaybeStr, "usb_type_not": MaybeStr, "usb_type_not_contains": MaybeStr, "usb_type_not_ends_with": MaybeStr, "usb_type_not_in": MaybeTexts, "usb_type_not_starts_with": MaybeStr, "usb_type_starts_with": MaybeStr,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -110,16 +107,16 @@ else:
         last: MaybeInt
         orderBy: "UsbDeviceOrderByInput | None"
         skip: MaybeInt
-        where: "UsbDeviceWhereInput2 | None"
+        where: "nested.UsbDeviceWhereInput2 | None"
 
     class UsbDeviceMountParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["UsbDeviceMountParamsData"]
-        where: Required["UsbDeviceWhereInput2"]
+        where: Required["nested.UsbDeviceWhereInput2"]
 
     class UsbDeviceUnmountParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "UsbDeviceUnmountParamsData"
-        where: Required["UsbDeviceWhereInput2"]
+        where: Required["nested.UsbDeviceWhereInput2"]

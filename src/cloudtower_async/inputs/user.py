@@ -4,14 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import UserRole as UserRoleMember
-    from ..models import UserRolePlatform as UserRolePlatformMember
-    from ..models import UserRolePreset as UserRolePresetMember
-    from ..models import UserSource as UserSourceMember
-    from .nested import UserRoleNextWhereInput2, UserWhereInput2
+from . import nested
 
 MfaType: TypeAlias = Literal["Mail", "Sms", "Totp", "TotpRecoveryCode"]
 UserOrderByInput: TypeAlias = Literal[
@@ -44,8 +39,10 @@ UserOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserRole: TypeAlias = Union[Literal["ADMIN", "READ_ONLY", "ROOT"], "UserRoleMember"]
-UserRolePlatform: TypeAlias = Union[Literal["MANAGEMENT", "SELF_SERVICE"], "UserRolePlatformMember"]
+UserRole: TypeAlias = Union[Literal["ADMIN", "READ_ONLY", "ROOT"], "models.UserRole"]
+UserRolePlatform: TypeAlias = Union[
+    Literal["MANAGEMENT", "SELF_SERVICE"], "models.UserRolePlatform"
+]
 UserRolePreset: TypeAlias = Union[
     Literal[
         "ADMIN",
@@ -57,9 +54,9 @@ UserRolePreset: TypeAlias = Union[
         "WORKLOAD_CLUSTER_REGISTRY_USER",
         "WORKLOAD_CLUSTER_USER",
     ],
-    "UserRolePresetMember",
+    "models.UserRolePreset",
 ]
-UserSource: TypeAlias = Union[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "UserSourceMember"]
+UserSource: TypeAlias = Union[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "models.UserSource"]
 
 
 class GetUsersRequestBody(TypedDict, total=False):
@@ -77,7 +74,7 @@ class GetUsersRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "UserWhereInput2 | None"
+    where: "nested.UserWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -141,7 +138,7 @@ UserWhereInput = TypedDict("UserWhereInput", {
     "password_expired": MaybeBool, "password_expired_not": MaybeBool,
     "password_updated_at": MaybeStr, "password_updated_at_gt": MaybeStr, "password_updated_at_gte": MaybeStr, "password_updated_at_in": MaybeTexts, "password_updated_at_lt": MaybeStr, "password_updated_at_lte": MaybeStr, "password_updated_at_not": MaybeStr, "password_updated_at_not_in": MaybeTexts,
     "role": "UserRole | None", "role_in": "Sequence[UserRole] | None", "role_not": "UserRole | None", "role_not_in": "Sequence[UserRole] | None",
-    "roles_every": "UserRoleNextWhereInput2 | None", "roles_none": "UserRoleNextWhereInput2 | None", "roles_some": "UserRoleNextWhereInput2 | None",
+    "roles_every": "nested.UserRoleNextWhereInput2 | None", "roles_none": "nested.UserRoleNextWhereInput2 | None", "roles_some": "nested.UserRoleNextWhereInput2 | None",
     "source": "UserSource | None", "source_in": "Sequence[UserSource] | None", "source_not": "UserSource | None", "source_not_in": "Sequence[UserSource] | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
 }, total=False)
@@ -165,7 +162,7 @@ else:
         last: MaybeInt
         orderBy: "UserOrderByInput | None"
         skip: MaybeInt
-        where: "UserWhereInput2 | None"
+        where: "nested.UserWhereInput2 | None"
 
     class LoginInput(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -184,10 +181,10 @@ else:
     class UserDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["UserWhereInput2"]
+        where: Required["nested.UserWhereInput2"]
 
     class UserUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["UserUpdationParamsData"]
-        where: Required["UserWhereInput2"]
+        where: Required["nested.UserWhereInput2"]

@@ -4,11 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import UserAuditLogStatus as UserAuditLogStatusMember
-    from .nested import ClusterWhereInput2, UserAuditLogWhereInput2, UserWhereInput2
+from . import nested
 
 UserAuditLogOrderByInput: TypeAlias = Literal[
     "action_ASC",
@@ -36,7 +34,7 @@ UserAuditLogOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserAuditLogStatus: TypeAlias = Union[Literal["FAILED", "SUCCESSED"], "UserAuditLogStatusMember"]
+UserAuditLogStatus: TypeAlias = Union[Literal["FAILED", "SUCCESSED"], "models.UserAuditLogStatus"]
 
 
 class GetUserAuditLogsRequestBody(TypedDict, total=False):
@@ -54,7 +52,7 @@ class GetUserAuditLogsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "UserAuditLogWhereInput2 | None"
+    where: "nested.UserAuditLogWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -105,7 +103,7 @@ UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
     "OR": "Sequence[UserAuditLogWhereInput] | None",
     "action": MaybeStr, "action_contains": MaybeStr, "action_ends_with": MaybeStr, "action_gt": MaybeStr, "action_gte": MaybeStr, "action_in": MaybeTexts, "action_lt": MaybeStr, "action_lte": MaybeStr, "action_not": MaybeStr, "action_not_contains": MaybeStr, "action_not_ends_with": MaybeStr, "action_not_in": MaybeTexts, "action_not_starts_with": MaybeStr, "action_starts_with": MaybeStr,
     "auth_type": MaybeStr, "auth_type_contains": MaybeStr, "auth_type_ends_with": MaybeStr, "auth_type_gt": MaybeStr, "auth_type_gte": MaybeStr, "auth_type_in": MaybeTexts, "auth_type_lt": MaybeStr, "auth_type_lte": MaybeStr, "auth_type_not": MaybeStr, "auth_type_not_contains": MaybeStr, "auth_type_not_ends_with": MaybeStr, "auth_type_not_in": MaybeTexts, "auth_type_not_starts_with": MaybeStr, "auth_type_starts_with": MaybeStr,  # since 3.4.4
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -115,7 +113,7 @@ UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
     "resource_type": MaybeStr, "resource_type_contains": MaybeStr, "resource_type_ends_with": MaybeStr, "resource_type_gt": MaybeStr, "resource_type_gte": MaybeStr, "resource_type_in": MaybeTexts, "resource_type_lt": MaybeStr, "resource_type_lte": MaybeStr, "resource_type_not": MaybeStr, "resource_type_not_contains": MaybeStr, "resource_type_not_ends_with": MaybeStr, "resource_type_not_in": MaybeTexts, "resource_type_not_starts_with": MaybeStr, "resource_type_starts_with": MaybeStr,
     "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
     "status": "UserAuditLogStatus | None", "status_in": "Sequence[UserAuditLogStatus] | None", "status_not": "UserAuditLogStatus | None", "status_not_in": "Sequence[UserAuditLogStatus] | None",
-    "user": "UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2 | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,  # since 3.4.4
 }, total=False)
 # fmt: on
@@ -134,4 +132,4 @@ else:
         last: MaybeInt
         orderBy: "UserAuditLogOrderByInput | None"
         skip: MaybeInt
-        where: "UserAuditLogWhereInput2 | None"
+        where: "nested.UserAuditLogWhereInput2 | None"

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import UserRoleNextWhereInput2, UserWhereInput2
-    from .user import UserRolePlatform, UserRolePreset
+from . import nested
 
 ROLE_ACTION: TypeAlias = Literal[
     "*",
@@ -230,9 +229,9 @@ UserRoleNextWhereInput = TypedDict("UserRoleNextWhereInput", {
     "OR": "Sequence[UserRoleNextWhereInput] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "platform": "UserRolePlatform | None", "platform_in": "Sequence[UserRolePlatform] | None", "platform_not": "UserRolePlatform | None", "platform_not_in": "Sequence[UserRolePlatform] | None",
-    "preset": "UserRolePreset | None", "preset_in": "Sequence[UserRolePreset] | None", "preset_not": "UserRolePreset | None", "preset_not_in": "Sequence[UserRolePreset] | None",
-    "users_every": "UserWhereInput2 | None", "users_none": "UserWhereInput2 | None", "users_some": "UserWhereInput2 | None",
+    "platform": "inputs.UserRolePlatform | None", "platform_in": "Sequence[inputs.UserRolePlatform] | None", "platform_not": "inputs.UserRolePlatform | None", "platform_not_in": "Sequence[inputs.UserRolePlatform] | None",
+    "preset": "inputs.UserRolePreset | None", "preset_in": "Sequence[inputs.UserRolePreset] | None", "preset_not": "inputs.UserRolePreset | None", "preset_not_in": "Sequence[inputs.UserRolePreset] | None",
+    "users_every": "nested.UserWhereInput2 | None", "users_none": "nested.UserWhereInput2 | None", "users_some": "nested.UserWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -253,7 +252,7 @@ else:
         last: MaybeInt
         orderBy: "UserRoleNextOrderByInput | None"
         skip: MaybeInt
-        where: "UserRoleNextWhereInput2 | None"
+        where: "nested.UserRoleNextWhereInput2 | None"
 
     class GetUserRoleNextsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -264,15 +263,15 @@ else:
         last: MaybeInt
         orderBy: "UserRoleNextOrderByInput | None"
         skip: MaybeInt
-        where: "UserRoleNextWhereInput2 | None"
+        where: "nested.UserRoleNextWhereInput2 | None"
 
     class RoleDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["UserRoleNextWhereInput2"]
+        where: Required["nested.UserRoleNextWhereInput2"]
 
     class RoleUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["RoleUpdationParamsData"]
-        where: Required["UserRoleNextWhereInput2"]
+        where: Required["nested.UserRoleNextWhereInput2"]

@@ -4,18 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from . import nested as nested
 
-if TYPE_CHECKING:
-    from ..models import EverouteFeatureType as EverouteFeatureTypeMember
-    from ..models import EverouteLicensePricingType as EverouteLicensePricingTypeMember
-    from .common import SoftwareEdition
-    from .license import LicenseType
-    from .nested import V2EverouteLicenseWhereInput2
-
-EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "EverouteFeatureTypeMember"]
+EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "models.EverouteFeatureType"]
 EverouteLicensePricingType: TypeAlias = Union[
-    Literal["CPU_SLOT_NUM", "VCPU_NUM", "VM_NUM"], "EverouteLicensePricingTypeMember"
+    Literal["CPU_SLOT_NUM", "VCPU_NUM", "VM_NUM"], "models.EverouteLicensePricingType"
 ]
 V2EverouteLicenseOrderByInput: TypeAlias = Literal[
     "code_ASC",
@@ -66,8 +61,8 @@ V2EverouteLicenseWhereInput = TypedDict("V2EverouteLicenseWhereInput", {
     "pricing_type": "EverouteLicensePricingType | None", "pricing_type_in": "Sequence[EverouteLicensePricingType] | None", "pricing_type_not": "EverouteLicensePricingType | None", "pricing_type_not_in": "Sequence[EverouteLicensePricingType] | None",
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
     "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
-    "software_edition": "SoftwareEdition | None", "software_edition_in": "Sequence[SoftwareEdition] | None", "software_edition_not": "SoftwareEdition | None", "software_edition_not_in": "Sequence[SoftwareEdition] | None",
-    "type": "LicenseType | None", "type_in": "Sequence[LicenseType] | None", "type_not": "LicenseType | None", "type_not_in": "Sequence[LicenseType] | None",
+    "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
+    "type": "inputs.LicenseType | None", "type_in": "Sequence[inputs.LicenseType] | None", "type_not": "inputs.LicenseType | None", "type_not_in": "Sequence[inputs.LicenseType] | None",
     "uid": MaybeStr, "uid_contains": MaybeStr, "uid_ends_with": MaybeStr, "uid_gt": MaybeStr, "uid_gte": MaybeStr, "uid_in": MaybeTexts, "uid_lt": MaybeStr, "uid_lte": MaybeStr, "uid_not": MaybeStr, "uid_not_contains": MaybeStr, "uid_not_ends_with": MaybeStr, "uid_not_in": MaybeTexts, "uid_not_starts_with": MaybeStr, "uid_starts_with": MaybeStr,
     "version": MaybeInt, "version_gt": MaybeInt, "version_gte": MaybeInt, "version_in": MaybeInts, "version_lt": MaybeInt, "version_lte": MaybeInt, "version_not": MaybeInt, "version_not_in": MaybeInts,
 }, total=False)
@@ -88,7 +83,7 @@ else:
         last: MaybeInt
         orderBy: "V2EverouteLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "V2EverouteLicenseWhereInput2 | None"
+        where: "nested.V2EverouteLicenseWhereInput2 | None"
 
     class GetV2EverouteLicensesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -99,4 +94,4 @@ else:
         last: MaybeInt
         orderBy: "V2EverouteLicenseOrderByInput | None"
         skip: MaybeInt
-        where: "V2EverouteLicenseWhereInput2 | None"
+        where: "nested.V2EverouteLicenseWhereInput2 | None"

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import ClusterWhereInput2, VcenterAccountWhereInput2
+from . import nested
 
 VcenterAccountOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -58,7 +56,7 @@ VcenterAccountWhereInput = TypedDict("VcenterAccountWhereInput", {
     "AND": "Sequence[VcenterAccountWhereInput] | None",
     "NOT": "Sequence[VcenterAccountWhereInput] | None",
     "OR": "Sequence[VcenterAccountWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_valid": MaybeBool, "is_valid_not": MaybeBool,
@@ -100,7 +98,7 @@ else:
         last: MaybeInt
         orderBy: "VcenterAccountOrderByInput | None"
         skip: MaybeInt
-        where: "VcenterAccountWhereInput2 | None"
+        where: "nested.VcenterAccountWhereInput2 | None"
 
     class GetVcenterAccountsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -111,7 +109,7 @@ else:
         last: MaybeInt
         orderBy: "VcenterAccountOrderByInput | None"
         skip: MaybeInt
-        where: "VcenterAccountWhereInput2 | None"
+        where: "nested.VcenterAccountWhereInput2 | None"
 
     class UpdateVcenterAccountParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

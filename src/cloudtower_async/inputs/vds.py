@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus, NetworkType
-    from .nested import (
-        ClusterWhereInput2,
-        EverouteClusterWhereInput2,
-        LabelWhereInput2,
-        NicWhereInput2,
-        VdsWhereInput2,
-        VlanWhereInput2,
-    )
+from . import nested
 
 VdsOrderByInput: TypeAlias = Literal[
     "bond_mode_ASC",
@@ -56,7 +48,7 @@ class GetVdsesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VdsWhereInput2 | None"
+    where: "nested.VdsWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -176,20 +168,20 @@ VdsWhereInput = TypedDict("VdsWhereInput", {
     "NOT": "Sequence[VdsWhereInput] | None",
     "OR": "Sequence[VdsWhereInput] | None",
     "bond_mode": MaybeStr, "bond_mode_contains": MaybeStr, "bond_mode_ends_with": MaybeStr, "bond_mode_gt": MaybeStr, "bond_mode_gte": MaybeStr, "bond_mode_in": MaybeTexts, "bond_mode_lt": MaybeStr, "bond_mode_lte": MaybeStr, "bond_mode_not": MaybeStr, "bond_mode_not_contains": MaybeStr, "bond_mode_not_ends_with": MaybeStr, "bond_mode_not_in": MaybeTexts, "bond_mode_not_starts_with": MaybeStr, "bond_mode_starts_with": MaybeStr,
-    "cluster": "ClusterWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "everoute_cluster": "EverouteClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nics_every": "NicWhereInput2 | None", "nics_none": "NicWhereInput2 | None", "nics_some": "NicWhereInput2 | None",
+    "nics_every": "nested.NicWhereInput2 | None", "nics_none": "nested.NicWhereInput2 | None", "nics_some": "nested.NicWhereInput2 | None",
     "ovsbr_name": MaybeStr, "ovsbr_name_contains": MaybeStr, "ovsbr_name_ends_with": MaybeStr, "ovsbr_name_gt": MaybeStr, "ovsbr_name_gte": MaybeStr, "ovsbr_name_in": MaybeTexts, "ovsbr_name_lt": MaybeStr, "ovsbr_name_lte": MaybeStr, "ovsbr_name_not": MaybeStr, "ovsbr_name_not_contains": MaybeStr, "ovsbr_name_not_ends_with": MaybeStr, "ovsbr_name_not_in": MaybeTexts, "ovsbr_name_not_starts_with": MaybeStr, "ovsbr_name_starts_with": MaybeStr,
-    "type": "NetworkType | None", "type_in": "Sequence[NetworkType] | None", "type_not": "NetworkType | None", "type_not_in": "Sequence[NetworkType] | None",
-    "vlans_every": "VlanWhereInput2 | None", "vlans_none": "VlanWhereInput2 | None",
+    "type": "inputs.NetworkType | None", "type_in": "Sequence[inputs.NetworkType] | None", "type_not": "inputs.NetworkType | None", "type_not_in": "Sequence[inputs.NetworkType] | None",
+    "vlans_every": "nested.VlanWhereInput2 | None", "vlans_none": "nested.VlanWhereInput2 | None",
     "vlans_num": MaybeInt, "vlans_num_gt": MaybeInt, "vlans_num_gte": MaybeInt, "vlans_num_in": MaybeInts, "vlans_num_lt": MaybeInt, "vlans_num_lte": MaybeInt, "vlans_num_not": MaybeInt, "vlans_num_not_in": MaybeInts,
-    "vlans_some": "VlanWhereInput2 | None",
+    "vlans_some": "nested.VlanWhereInput2 | None",
     "work_mode": MaybeStr, "work_mode_contains": MaybeStr, "work_mode_ends_with": MaybeStr, "work_mode_gt": MaybeStr, "work_mode_gte": MaybeStr, "work_mode_in": MaybeTexts, "work_mode_lt": MaybeStr, "work_mode_lte": MaybeStr, "work_mode_not": MaybeStr, "work_mode_not_contains": MaybeStr, "work_mode_not_ends_with": MaybeStr, "work_mode_not_in": MaybeTexts, "work_mode_not_starts_with": MaybeStr, "work_mode_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -210,15 +202,15 @@ else:
         last: MaybeInt
         orderBy: "VdsOrderByInput | None"
         skip: MaybeInt
-        where: "VdsWhereInput2 | None"
+        where: "nested.VdsWhereInput2 | None"
 
     class VdsDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VdsWhereInput2"]
+        where: Required["nested.VdsWhereInput2"]
 
     class VdsUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VdsUpdationParamsData"]
-        where: Required["VdsWhereInput2"]
+        where: Required["nested.VdsWhereInput2"]

@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus, TimeUnit
-    from .nested import ClusterWhereInput2, GraphWhereInput2, ViewWhereInput2
+from . import nested
 
 ViewOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -35,7 +34,7 @@ class ViewCreationParams(TypedDict, total=False):
     """Name of the new monitoring view."""
     time_span: Required[int]
     """Time that its charts show, in `time_unit`s."""
-    time_unit: Required["TimeUnit"]
+    time_unit: Required["inputs.TimeUnit"]
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
 
@@ -46,7 +45,7 @@ class ViewUpdationParamsData(TypedDict, total=False):
     """New name of the monitoring view."""
     time_span: int
     """Time that its charts show, in `time_unit`s."""
-    time_unit: "TimeUnit"
+    time_unit: "inputs.TimeUnit"
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
 
@@ -55,14 +54,14 @@ ViewWhereInput = TypedDict("ViewWhereInput", {
     "AND": "Sequence[ViewWhereInput] | None",
     "NOT": "Sequence[ViewWhereInput] | None",
     "OR": "Sequence[ViewWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "graphs_every": "GraphWhereInput2 | None", "graphs_none": "GraphWhereInput2 | None", "graphs_some": "GraphWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "graphs_every": "nested.GraphWhereInput2 | None", "graphs_none": "nested.GraphWhereInput2 | None", "graphs_some": "nested.GraphWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "time_span": MaybeInt, "time_span_gt": MaybeInt, "time_span_gte": MaybeInt, "time_span_in": MaybeInts, "time_span_lt": MaybeInt, "time_span_lte": MaybeInt, "time_span_not": MaybeInt, "time_span_not_in": MaybeInts,
-    "time_unit": "TimeUnit | None", "time_unit_in": "Sequence[TimeUnit] | None", "time_unit_not": "TimeUnit | None", "time_unit_not_in": "Sequence[TimeUnit] | None",
+    "time_unit": "inputs.TimeUnit | None", "time_unit_in": "Sequence[inputs.TimeUnit] | None", "time_unit_not": "inputs.TimeUnit | None", "time_unit_not_in": "Sequence[inputs.TimeUnit] | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -83,7 +82,7 @@ else:
         last: MaybeInt
         orderBy: "ViewOrderByInput | None"
         skip: MaybeInt
-        where: "ViewWhereInput2 | None"
+        where: "nested.ViewWhereInput2 | None"
 
     class GetViewsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -94,15 +93,15 @@ else:
         last: MaybeInt
         orderBy: "ViewOrderByInput | None"
         skip: MaybeInt
-        where: "ViewWhereInput2 | None"
+        where: "nested.ViewWhereInput2 | None"
 
     class ViewDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["ViewWhereInput2"]
+        where: Required["nested.ViewWhereInput2"]
 
     class ViewUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "ViewUpdationParamsData"
-        where: Required["ViewWhereInput2"]
+        where: Required["nested.ViewWhereInput2"]

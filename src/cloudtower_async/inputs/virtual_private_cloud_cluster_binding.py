@@ -4,16 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        VdsWhereInput2,
-        VirtualPrivateCloudClusterBindingWhereInput2,
-        VirtualPrivateCloudServiceWhereInput2,
-    )
+from . import nested
 
 VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -31,13 +25,13 @@ VirtualPrivateCloudClusterBindingWhereInput = TypedDict("VirtualPrivateCloudClus
     "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
     "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "mtu": MaybeInt, "mtu_gt": MaybeInt, "mtu_gte": MaybeInt, "mtu_in": MaybeInts, "mtu_lt": MaybeInt, "mtu_lte": MaybeInt, "mtu_not": MaybeInt, "mtu_not_in": MaybeInts,  # since 4.2.0
-    "vds": "VdsWhereInput2 | None",
+    "vds": "nested.VdsWhereInput2 | None",
     "vlan_id": MaybeInt, "vlan_id_gt": MaybeInt, "vlan_id_gte": MaybeInt, "vlan_id_in": MaybeInts, "vlan_id_lt": MaybeInt, "vlan_id_lte": MaybeInt, "vlan_id_not": MaybeInt, "vlan_id_not_in": MaybeInts,
-    "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -56,7 +50,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudClusterBindingWhereInput2 | None"
 
     class GetVirtualPrivateCloudClusterBindingsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -67,4 +61,4 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudClusterBindingOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudClusterBindingWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudClusterBindingWhereInput2 | None"

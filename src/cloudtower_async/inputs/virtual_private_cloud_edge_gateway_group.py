@@ -4,15 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
-        VirtualPrivateCloudEdgeGatewayWhereInput2,
-        VirtualPrivateCloudServiceWhereInput2,
-    )
+from . import nested
 
 VirtualPrivateCloudEdgeGatewayGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -33,12 +28,12 @@ VirtualPrivateCloudEdgeGatewayGroupWhereInput = TypedDict("VirtualPrivateCloudEd
     "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateways_every": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_none": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_some": "VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "edge_gateways_every": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_none": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_some": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "primary_edge_gateway_id": MaybeStr, "primary_edge_gateway_id_contains": MaybeStr, "primary_edge_gateway_id_ends_with": MaybeStr, "primary_edge_gateway_id_gt": MaybeStr, "primary_edge_gateway_id_gte": MaybeStr, "primary_edge_gateway_id_in": MaybeTexts, "primary_edge_gateway_id_lt": MaybeStr, "primary_edge_gateway_id_lte": MaybeStr, "primary_edge_gateway_id_not": MaybeStr, "primary_edge_gateway_id_not_contains": MaybeStr, "primary_edge_gateway_id_not_ends_with": MaybeStr, "primary_edge_gateway_id_not_in": MaybeTexts, "primary_edge_gateway_id_not_starts_with": MaybeStr, "primary_edge_gateway_id_starts_with": MaybeStr,
-    "vpc_service": "VirtualPrivateCloudServiceWhereInput2 | None",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.5.0."""
@@ -57,7 +52,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
 
     class GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -68,4 +63,4 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None"

@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudEdgeGatewayGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudFloatingIpWhereInput2,
-        VirtualPrivateCloudNatGatewayWhereInput2,
-        VirtualPrivateCloudRouterGatewayWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-    )
+from . import nested
 
 VirtualPrivateCloudExternalSubnetGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -42,17 +34,17 @@ VirtualPrivateCloudExternalSubnetGroupWhereInput = TypedDict("VirtualPrivateClou
     "NOT": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateway_group": "VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "edge_gateway_group": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "exclusive": MaybeBool, "exclusive_not": MaybeBool,
-    "floating_ips_every": "VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_none": "VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_some": "VirtualPrivateCloudFloatingIpWhereInput2 | None",
+    "floating_ips_every": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_none": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_some": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nat_gateways_every": "VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_none": "VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_some": "VirtualPrivateCloudNatGatewayWhereInput2 | None",
-    "router_gateways_every": "VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_none": "VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_some": "VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+    "nat_gateways_every": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_none": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_some": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None",
+    "router_gateways_every": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_none": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_some": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None",
     "shared_in_edge_gateway_group": MaybeBool, "shared_in_edge_gateway_group_not": MaybeBool,
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.5.0."""
@@ -73,7 +65,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudExternalSubnetGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"
 
     class GetVirtualPrivateCloudExternalSubnetGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.6.0."""
@@ -84,4 +76,4 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudExternalSubnetGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None"

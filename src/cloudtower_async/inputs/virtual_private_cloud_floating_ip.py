@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudFloatingIpWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-    )
-    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
+from . import nested
 
 VirtualPrivateCloudFloatingIpOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -46,13 +39,13 @@ VirtualPrivateCloudFloatingIpWhereInput = TypedDict("VirtualPrivateCloudFloating
     "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
     "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
-    "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-    "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -71,7 +64,7 @@ else:
         external_subnet_group_id: str
         external_subnet_id: str
         ip_addresses: Texts
-        ip_addresses_under_group: "Sequence[Sequence[VirtualPrivateCloudExternalIpsParams]]"
+        ip_addresses_under_group: "Sequence[Sequence[inputs.VirtualPrivateCloudExternalIpsParams]]"
         vpc_id: Required[str]
 
     class GetVirtualPrivateCloudFloatingIpsConnectionRequestBody(TypedDict, total=False):
@@ -83,7 +76,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None"
 
     class GetVirtualPrivateCloudFloatingIpsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -94,9 +87,9 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudFloatingIpOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudFloatingIpWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None"
 
     class VirtualPrivateCloudFloatingIpDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudFloatingIpWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudFloatingIpWhereInput2"]

@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudNatGatewayWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-    )
-    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
+from . import nested
 
 VirtualPrivateCloudNatGatewayOrderByInput: TypeAlias = Literal[
     "dnat_rules_ASC",
@@ -60,7 +53,7 @@ class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     """True to let VMs of the VPC reach external networks through the gateway (source NAT)."""
     external_ip: str
     """External IP address of the gateway; omit it for an automatic one."""
-    external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    external_ips: "Sequence[inputs.VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
     """External IP addresses per edge gateway, where primary and secondary differ."""
     external_subnet_group_id: str  # since 4.6.0
     """Id of the group of external subnets that the address is taken from."""
@@ -83,7 +76,7 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     """True to let VMs of the VPC reach external networks through the gateway (source NAT)."""
     external_ip: str
     """New external IP address of the gateway."""
-    external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    external_ips: "Sequence[inputs.VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
     """New external IP addresses per edge gateway, where primary and secondary differ."""
     name: str
     """New name of the NAT gateway."""
@@ -96,14 +89,14 @@ VirtualPrivateCloudNatGatewayWhereInput = TypedDict("VirtualPrivateCloudNatGatew
     "OR": "Sequence[VirtualPrivateCloudNatGatewayWhereInput] | None",
     "enable_dnat": MaybeBool, "enable_dnat_not": MaybeBool,
     "enable_snat": MaybeBool, "enable_snat_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
-    "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-    "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -124,7 +117,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None"
 
     class GetVirtualPrivateCloudNatGatewaysRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -135,15 +128,15 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudNatGatewayOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudNatGatewayWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None"
 
     class VirtualPrivateCloudNatGatewayDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudNatGatewayWhereInput2"]
 
     class VirtualPrivateCloudNatGatewayUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
         data: Required["VirtualPrivateCloudNatGatewayUpdationParamsData"]
-        where: Required["VirtualPrivateCloudNatGatewayWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudNatGatewayWhereInput2"]

@@ -4,17 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudRouteTableWhereInput2,
-        VirtualPrivateCloudRouteWhereInput2,
-        VirtualPrivateCloudSubnetWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-    )
-    from .virtual_private_cloud import VirtualPrivateCloudRouteNextHopType
+from . import nested
 
 VirtualPrivateCloudRouteTableOrderByInput: TypeAlias = Literal[
     "default_for_vpc_ASC",
@@ -39,7 +32,7 @@ class VirtualPrivateCloudRouteParams(TypedDict, total=False):
     """Destination addresses of the route in CIDR notation."""
     next_hop_local_id: Required[str]
     """Local id of the gateway or other instance that is the next hop."""
-    next_hop_type: Required["VirtualPrivateCloudRouteNextHopType"]
+    next_hop_type: Required["inputs.VirtualPrivateCloudRouteNextHopType"]
     """Kind of the next hop; the enum lists the values."""
 
 
@@ -74,13 +67,13 @@ VirtualPrivateCloudRouteTableWhereInput = TypedDict("VirtualPrivateCloudRouteTab
     "OR": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
     "default_for_vpc": MaybeBool, "default_for_vpc_not": MaybeBool,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "routes_every": "VirtualPrivateCloudRouteWhereInput2 | None", "routes_none": "VirtualPrivateCloudRouteWhereInput2 | None", "routes_some": "VirtualPrivateCloudRouteWhereInput2 | None",
-    "subnets_every": "VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_none": "VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_some": "VirtualPrivateCloudSubnetWhereInput2 | None",
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "routes_every": "nested.VirtualPrivateCloudRouteWhereInput2 | None", "routes_none": "nested.VirtualPrivateCloudRouteWhereInput2 | None", "routes_some": "nested.VirtualPrivateCloudRouteWhereInput2 | None",
+    "subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -101,7 +94,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudRouteTableWhereInput2 | None"
 
     class GetVirtualPrivateCloudRouteTablesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -112,15 +105,15 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudRouteTableOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudRouteTableWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudRouteTableWhereInput2 | None"
 
     class VirtualPrivateCloudRouteTableDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudRouteTableWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudRouteTableWhereInput2"]
 
     class VirtualPrivateCloudRouteTableUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
         data: Required["VirtualPrivateCloudRouteTableUpdationParamsData"]
-        where: Required["VirtualPrivateCloudRouteTableWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudRouteTableWhereInput2"]

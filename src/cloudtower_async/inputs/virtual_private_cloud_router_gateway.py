@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudExternalSubnetGroupWhereInput2,
-        VirtualPrivateCloudExternalSubnetWhereInput2,
-        VirtualPrivateCloudRouterGatewayWhereInput2,
-        VirtualPrivateCloudSubnetWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-    )
-    from .virtual_private_cloud import VirtualPrivateCloudExternalIpsParams
+from . import nested
 
 VirtualPrivateCloudRouterGatewayOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -44,7 +36,7 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     """Ids of the VPC subnets that the gateway routes."""
     external_ip: str
     """IP address of its external interface; omit it for an automatic one."""
-    external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    external_ips: "Sequence[inputs.VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
     """IP addresses of its external interface per edge gateway, where primary and secondary differ."""
     external_subnet_group_id: str  # since 4.6.0
     """Id of the group of external subnets that it connects to."""
@@ -85,7 +77,7 @@ class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     """Ids of the VPC subnets that the gateway is to route."""
     external_ip: str
     """New IP address of its external interface."""
-    external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
+    external_ips: "Sequence[inputs.VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
     """New IP addresses of its external interface per edge gateway, where primary and secondary differ."""
     name: str
     """New name of the routing gateway."""
@@ -98,16 +90,16 @@ VirtualPrivateCloudRouterGatewayWhereInput = TypedDict("VirtualPrivateCloudRoute
     "AND": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
     "NOT": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
-    "associated_subnets_every": "VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_none": "VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_some": "VirtualPrivateCloudSubnetWhereInput2 | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "associated_subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
-    "external_subnet": "VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-    "external_subnet_group": "VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nexthop_ip": MaybeStr, "nexthop_ip_contains": MaybeStr, "nexthop_ip_ends_with": MaybeStr, "nexthop_ip_gt": MaybeStr, "nexthop_ip_gte": MaybeStr, "nexthop_ip_in": MaybeTexts, "nexthop_ip_lt": MaybeStr, "nexthop_ip_lte": MaybeStr, "nexthop_ip_not": MaybeStr, "nexthop_ip_not_contains": MaybeStr, "nexthop_ip_not_ends_with": MaybeStr, "nexthop_ip_not_in": MaybeTexts, "nexthop_ip_not_starts_with": MaybeStr, "nexthop_ip_starts_with": MaybeStr,
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -128,7 +120,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None"
 
     class GetVirtualPrivateCloudRouterGatewaysRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -139,15 +131,15 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudRouterGatewayOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudRouterGatewayWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None"
 
     class VirtualPrivateCloudRouterGatewayDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudRouterGatewayWhereInput2"]
 
     class VirtualPrivateCloudRouterGatewayUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
         data: Required["VirtualPrivateCloudRouterGatewayUpdateDataParams"]
-        where: Required["VirtualPrivateCloudRouterGatewayWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudRouterGatewayWhereInput2"]

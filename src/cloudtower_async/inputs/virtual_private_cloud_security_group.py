@@ -4,15 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        VirtualPrivateCloudSecurityGroupWhereInput2,
-        VirtualPrivateCloudWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 VirtualPrivateCloudSecurityGroupOrderByInput: TypeAlias = Literal[
     "default_for_vpc_ASC",
@@ -74,12 +69,12 @@ VirtualPrivateCloudSecurityGroupWhereInput = TypedDict("VirtualPrivateCloudSecur
     "OR": "Sequence[VirtualPrivateCloudSecurityGroupWhereInput] | None",
     "default_for_vpc": MaybeBool, "default_for_vpc_not": MaybeBool,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -100,7 +95,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudSecurityGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None"
 
     class GetVirtualPrivateCloudSecurityGroupsRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -111,15 +106,15 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudSecurityGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudSecurityGroupWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None"
 
     class VirtualPrivateCloudSecurityGroupDeletionParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudSecurityGroupWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudSecurityGroupWhereInput2"]
 
     class VirtualPrivateCloudSecurityGroupUpdationParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
         data: Required["VirtualPrivateCloudSecurityGroupUpdationParamsData"]
-        where: Required["VirtualPrivateCloudSecurityGroupWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudSecurityGroupWhereInput2"]

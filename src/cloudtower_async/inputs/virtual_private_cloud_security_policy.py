@@ -4,30 +4,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import (
-        VirtualPrivateCloudNetworkPolicyRulePortProtocol as VirtualPrivateCloudNetworkPolicyRulePortProtocolMember,
-    )
-    from ..models import (
-        VirtualPrivateCloudNetworkPolicyRuleType as VirtualPrivateCloudNetworkPolicyRuleTypeMember,
-    )
-    from ..models import (
-        VirtualPrivateCloudSecurityPolicyMode as VirtualPrivateCloudSecurityPolicyModeMember,
-    )
-    from .common import EntityAsyncStatus
-    from .nested import VirtualPrivateCloudSecurityPolicyWhereInput2, VirtualPrivateCloudWhereInput2
+from . import nested
 
 VirtualPrivateCloudNetworkPolicyRulePortProtocol: TypeAlias = Union[
-    Literal["ICMP", "TCP", "UDP"], "VirtualPrivateCloudNetworkPolicyRulePortProtocolMember"
+    Literal["ICMP", "TCP", "UDP"], "models.VirtualPrivateCloudNetworkPolicyRulePortProtocol"
 ]
 VirtualPrivateCloudNetworkPolicyRuleType: TypeAlias = Union[
     Literal["ALL", "IP_BLOCK", "SECURITY_GROUP", "SELECTOR"],
-    "VirtualPrivateCloudNetworkPolicyRuleTypeMember",
+    "models.VirtualPrivateCloudNetworkPolicyRuleType",
 ]
 VirtualPrivateCloudSecurityPolicyMode: TypeAlias = Union[
-    Literal["MONITOR", "WORK"], "VirtualPrivateCloudSecurityPolicyModeMember"
+    Literal["MONITOR", "WORK"], "models.VirtualPrivateCloudSecurityPolicyMode"
 ]
 VirtualPrivateCloudSecurityPolicyOrderByInput: TypeAlias = Literal[
     "apply_to_ASC",
@@ -128,12 +117,12 @@ VirtualPrivateCloudSecurityPolicyWhereInput = TypedDict("VirtualPrivateCloudSecu
     "NOT": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
     "OR": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "policy_mode": "VirtualPrivateCloudSecurityPolicyMode | None", "policy_mode_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None", "policy_mode_not": "VirtualPrivateCloudSecurityPolicyMode | None", "policy_mode_not_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None",
-    "vpc": "VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -154,7 +143,7 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
 
     class GetVirtualPrivateCloudSecurityPoliciesRequestBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
@@ -165,15 +154,15 @@ else:
         last: MaybeInt
         orderBy: "VirtualPrivateCloudSecurityPolicyOrderByInput | None"
         skip: MaybeInt
-        where: "VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
+        where: "nested.VirtualPrivateCloudSecurityPolicyWhereInput2 | None"
 
     class VirtualPrivateCloudSecurityPolicyDeleteParams(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
-        where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudSecurityPolicyWhereInput2"]
 
     class VirtualPrivateCloudSecurityPolicyUpdateBody(TypedDict, total=False):
         """Since CloudTower 4.2.0."""
 
         data: Required["VirtualPrivateCloudSecurityPolicyUpdateParams"]
-        where: Required["VirtualPrivateCloudSecurityPolicyWhereInput2"]
+        where: Required["nested.VirtualPrivateCloudSecurityPolicyWhereInput2"]

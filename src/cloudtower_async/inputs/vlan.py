@@ -4,15 +4,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
-
-if TYPE_CHECKING:
-    from ..models import VlanModeType as VlanModeTypeMember
-    from .common import BPSUnit, ByteUnit, EntityAsyncStatus, NetworkType
-    from .nested import LabelWhereInput2, VdsWhereInput2, VlanWhereInput2, VmNicWhereInput2
+from . import nested
 
 VlanModeType: TypeAlias = Union[
-    Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "VlanModeTypeMember"
+    Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "models.VlanModeType"
 ]
 VlanOrderByInput: TypeAlias = Literal[
     "entityAsyncStatus_ASC",
@@ -70,7 +67,7 @@ class GetVlansRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VlanWhereInput2 | None"
+    where: "nested.VlanWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -105,11 +102,11 @@ VlanWhereInput = TypedDict("VlanWhereInput", {
     "AND": "Sequence[VlanWhereInput] | None",
     "NOT": "Sequence[VlanWhereInput] | None",
     "OR": "Sequence[VlanWhereInput] | None",
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "gateway_ip": MaybeStr, "gateway_ip_contains": MaybeStr, "gateway_ip_ends_with": MaybeStr, "gateway_ip_gt": MaybeStr, "gateway_ip_gte": MaybeStr, "gateway_ip_in": MaybeTexts, "gateway_ip_lt": MaybeStr, "gateway_ip_lte": MaybeStr, "gateway_ip_not": MaybeStr, "gateway_ip_not_contains": MaybeStr, "gateway_ip_not_ends_with": MaybeStr, "gateway_ip_not_in": MaybeTexts, "gateway_ip_not_starts_with": MaybeStr, "gateway_ip_starts_with": MaybeStr,
     "gateway_subnetmask": MaybeStr, "gateway_subnetmask_contains": MaybeStr, "gateway_subnetmask_ends_with": MaybeStr, "gateway_subnetmask_gt": MaybeStr, "gateway_subnetmask_gte": MaybeStr, "gateway_subnetmask_in": MaybeTexts, "gateway_subnetmask_lt": MaybeStr, "gateway_subnetmask_lte": MaybeStr, "gateway_subnetmask_not": MaybeStr, "gateway_subnetmask_not_contains": MaybeStr, "gateway_subnetmask_not_ends_with": MaybeStr, "gateway_subnetmask_not_in": MaybeTexts, "gateway_subnetmask_not_starts_with": MaybeStr, "gateway_subnetmask_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mode_type": "VlanModeType | None", "mode_type_in": "Sequence[VlanModeType] | None", "mode_type_not": "VlanModeType | None", "mode_type_not_in": "Sequence[VlanModeType] | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -118,10 +115,10 @@ VlanWhereInput = TypedDict("VlanWhereInput", {
     "qos_min_bandwidth": MaybeFloat, "qos_min_bandwidth_gt": MaybeFloat, "qos_min_bandwidth_gte": MaybeFloat, "qos_min_bandwidth_in": MaybeFloats, "qos_min_bandwidth_lt": MaybeFloat, "qos_min_bandwidth_lte": MaybeFloat, "qos_min_bandwidth_not": MaybeFloat, "qos_min_bandwidth_not_in": MaybeFloats,
     "qos_priority": MaybeInt, "qos_priority_gt": MaybeInt, "qos_priority_gte": MaybeInt, "qos_priority_in": MaybeInts, "qos_priority_lt": MaybeInt, "qos_priority_lte": MaybeInt, "qos_priority_not": MaybeInt, "qos_priority_not_in": MaybeInts,
     "subnetmask": MaybeStr, "subnetmask_contains": MaybeStr, "subnetmask_ends_with": MaybeStr, "subnetmask_gt": MaybeStr, "subnetmask_gte": MaybeStr, "subnetmask_in": MaybeTexts, "subnetmask_lt": MaybeStr, "subnetmask_lte": MaybeStr, "subnetmask_not": MaybeStr, "subnetmask_not_contains": MaybeStr, "subnetmask_not_ends_with": MaybeStr, "subnetmask_not_in": MaybeTexts, "subnetmask_not_starts_with": MaybeStr, "subnetmask_starts_with": MaybeStr,
-    "type": "NetworkType | None", "type_in": "Sequence[NetworkType] | None", "type_not": "NetworkType | None", "type_not_in": "Sequence[NetworkType] | None",
-    "vds": "VdsWhereInput2 | None",
+    "type": "inputs.NetworkType | None", "type_in": "Sequence[inputs.NetworkType] | None", "type_not": "inputs.NetworkType | None", "type_not_in": "Sequence[inputs.NetworkType] | None",
+    "vds": "nested.VdsWhereInput2 | None",
     "vlan_id": MaybeInt, "vlan_id_gt": MaybeInt, "vlan_id_gte": MaybeInt, "vlan_id_in": MaybeInts, "vlan_id_lt": MaybeInt, "vlan_id_lte": MaybeInt, "vlan_id_not": MaybeInt, "vlan_id_not_in": MaybeInts,
-    "vm_nics_every": "VmNicWhereInput2 | None", "vm_nics_none": "VmNicWhereInput2 | None", "vm_nics_some": "VmNicWhereInput2 | None",
+    "vm_nics_every": "nested.VmNicWhereInput2 | None", "vm_nics_none": "nested.VmNicWhereInput2 | None", "vm_nics_some": "nested.VmNicWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -138,15 +135,15 @@ class VmVlanCreationParams(TypedDict, total=False):
     """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; `0-4095` (all) if omitted."""
     qos_burst: MaybeInt
     """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given."""
-    qos_burst_unit: "ByteUnit"
+    qos_burst_unit: "inputs.ByteUnit"
     """Unit of `qos_burst`; bytes if omitted."""
     qos_max_bandwidth: MaybeInt
     """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given."""
-    qos_max_bandwidth_unit: "BPSUnit"
+    qos_max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
     qos_min_bandwidth: MaybeInt
     """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given."""
-    qos_min_bandwidth_unit: "BPSUnit"
+    qos_min_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
     qos_priority: float  # at least 0
     """Priority of the QoS policy from 0 to 100."""
@@ -167,15 +164,15 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`."""
     qos_burst: MaybeInt
     """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None for none."""
-    qos_burst_unit: "ByteUnit"
+    qos_burst_unit: "inputs.ByteUnit"
     """Unit of `qos_burst`; bytes if omitted."""
     qos_max_bandwidth: MaybeInt
     """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None for none."""
-    qos_max_bandwidth_unit: "BPSUnit"
+    qos_max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
     qos_min_bandwidth: MaybeInt
     """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None for none."""
-    qos_min_bandwidth_unit: "BPSUnit"
+    qos_min_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
     qos_priority: float  # at least 0
     """Priority of the QoS policy from 0 to 100."""
@@ -200,27 +197,27 @@ else:
         last: MaybeInt
         orderBy: "VlanOrderByInput | None"
         skip: MaybeInt
-        where: "VlanWhereInput2 | None"
+        where: "nested.VlanWhereInput2 | None"
 
     class ManagementVlanUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["ManagementVlanUpdationParamsData"]
-        where: Required["VlanWhereInput2"]
+        where: Required["nested.VlanWhereInput2"]
 
     class MigrationVlanUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "MigrationVlanUpdationParamsData"
-        where: Required["VlanWhereInput2"]
+        where: Required["nested.VlanWhereInput2"]
 
     class VlanDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VlanWhereInput2"]
+        where: Required["nested.VlanWhereInput2"]
 
     class VmVlanUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmVlanUpdationParamsData"]
-        where: Required["VlanWhereInput2"]
+        where: Required["nested.VlanWhereInput2"]

@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import (
     MaybeBool,
     MaybeFloat,
@@ -14,54 +15,19 @@ from ..types import (
     MaybeTexts,
     Texts,
 )
-
-if TYPE_CHECKING:
-    from ..models import VmClockOffset as VmClockOffsetMember
-    from ..models import VmFirmware as VmFirmwareMember
-    from ..models import VmGuestsOperationSystem as VmGuestsOperationSystemMember
-    from ..models import VmHaPriority as VmHaPriorityMember
-    from ..models import VmStatus as VmStatusMember
-    from ..models import VmToolsStatus as VmToolsStatusMember
-    from ..models import VmUsage as VmUsageMember
-    from ..models import VmVideoType as VmVideoTypeMember
-    from ..models import VmVmPolicy as VmVmPolicyMember
-    from .cluster import ClusterWhereUniqueInput
-    from .common import BPSUnit, Bus, ByteUnit, EntityAsyncStatus, ParsedOVF
-    from .nested import (
-        BackupPlanWhereInput2,
-        ClusterWhereInput2,
-        GpuDeviceWhereInput2,
-        HostWhereInput2,
-        IsolationPolicyWhereInput2,
-        LabelWhereInput2,
-        NicWhereInput2,
-        SnapshotPlanWhereInput2,
-        TaskWhereInput2,
-        UsbDeviceWhereInput2,
-        VmDiskWhereInput2,
-        VmEntityFilterResultWhereInput2,
-        VmFolderWhereInput2,
-        VmNicWhereInput2,
-        VmPlacementGroupWhereInput2,
-        VmSnapshotWhereInput2,
-        VmWhereInput2,
-    )
-    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
-    from .vm_export_file import VmExportFileType
-    from .vm_nic import VmNicModel, VmNicType
-    from .vm_volume import VmVolumeElfStoragePolicyType
+from . import nested
 
 BitPSUnit: TypeAlias = Literal["bps", "Kbps", "Mbps", "Gbps", "Tbps"]
 BitUnit: TypeAlias = Literal["bit", "Kb", "Mb", "Gb", "Tb", "Pb"]
 CloudInitNetworkTypeEnum: TypeAlias = Literal["IPV4", "IPV4_DHCP"]
 MigrateType: TypeAlias = Literal["COLD_MIGRATE", "CUTOVER_MIGRATE", "LIVE_MIGRATE"]
-VmClockOffset: TypeAlias = Union[Literal["LOCALTIME", "UTC"], "VmClockOffsetMember"]
-VmFirmware: TypeAlias = Union[Literal["BIOS", "UEFI"], "VmFirmwareMember"]
+VmClockOffset: TypeAlias = Union[Literal["LOCALTIME", "UTC"], "models.VmClockOffset"]
+VmFirmware: TypeAlias = Union[Literal["BIOS", "UEFI"], "models.VmFirmware"]
 VmGuestsOperationSystem: TypeAlias = Union[
-    Literal["LINUX", "UNKNOWN", "WINDOWS"], "VmGuestsOperationSystemMember"
+    Literal["LINUX", "UNKNOWN", "WINDOWS"], "models.VmGuestsOperationSystem"
 ]
 VmHaPriority: TypeAlias = Union[
-    Literal["LEVEL_1_LOW", "LEVEL_2_MEDIUM", "LEVEL_3_HIGH"], "VmHaPriorityMember"
+    Literal["LEVEL_1_LOW", "LEVEL_2_MEDIUM", "LEVEL_3_HIGH"], "models.VmHaPriority"
 ]
 VmOrderByInput: TypeAlias = Literal[
     "anti_malware_enabled_ASC",
@@ -180,10 +146,10 @@ VmOrderByInput: TypeAlias = Literal[
     "win_opt_DESC",
 ]
 VmStatus: TypeAlias = Union[
-    Literal["DELETED", "RUNNING", "STOPPED", "SUSPENDED", "UNKNOWN"], "VmStatusMember"
+    Literal["DELETED", "RUNNING", "STOPPED", "SUSPENDED", "UNKNOWN"], "models.VmStatus"
 ]
 VmToolsStatus: TypeAlias = Union[
-    Literal["NOT_INSTALLED", "NOT_RUNNING", "RESTRICTION", "RUNNING"], "VmToolsStatusMember"
+    Literal["NOT_INSTALLED", "NOT_RUNNING", "RESTRICTION", "RUNNING"], "models.VmToolsStatus"
 ]
 VmUsage: TypeAlias = Union[
     Literal[
@@ -201,11 +167,11 @@ VmUsage: TypeAlias = Union[
         "SHARE_REGISTRY",
         "SKS_MANAGEMENT",
     ],
-    "VmUsageMember",
+    "models.VmUsage",
 ]
-VmVideoType: TypeAlias = Union[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "VmVideoTypeMember"]
+VmVideoType: TypeAlias = Union[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "models.VmVideoType"]
 VmVmPolicy: TypeAlias = Union[
-    Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"], "VmVmPolicyMember"
+    Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"], "models.VmVmPolicy"
 ]
 
 
@@ -247,7 +213,7 @@ class ConvertVmTemplateToVmParams(TypedDict, total=False):
 class DiskOperateModifyDisk(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    bus: "Bus"
+    bus: "inputs.Bus"
     """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disk_index: Required[int]
     """Position of the disk in the template's list of disks."""
@@ -270,7 +236,7 @@ class GetVmsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VmWhereInput2 | None"
+    where: "nested.VmWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -290,9 +256,9 @@ class MigrateVmConfig(TypedDict, total=False):
     """True to delete the source VM afterward, False (the default) to keep it. A live migration always removes it."""
     elf_ec_storage_policy: "MigrateVmConfigElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
-    elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    elf_replica_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
-    elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    elf_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # deprecated
     """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     migrate_type: Required["MigrateType"]
     """Kind of migration: `LIVE_MIGRATE`, `COLD_MIGRATE` (VM is off) or `CUTOVER_MIGRATE` (in stages)."""
@@ -320,7 +286,7 @@ class MountDisksParams(TypedDict, total=False):
 
     boot: Required[int]
     """Position of the disk or drive in the boot order; lower numbers come first."""
-    bus: Required["Bus"]
+    bus: Required["inputs.Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
     """Position on the bus. Internal field of the server; omit it."""
@@ -328,13 +294,13 @@ class MountDisksParams(TypedDict, total=False):
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
     """Id of the existing volume to mount."""
@@ -345,7 +311,7 @@ class MountNewCreateDisksParams(TypedDict, total=False):
 
     boot: Required[int]
     """Position of the disk or drive in the boot order; lower numbers come first."""
-    bus: Required["Bus"]
+    bus: Required["inputs.Bus"]
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     index: int
     """Position on the bus. Internal field of the server; omit it."""
@@ -353,13 +319,13 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
     """Volume to create."""
@@ -370,9 +336,9 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
 
     elf_ec_storage_policy: "MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
-    elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    elf_replica_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
-    elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    elf_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # deprecated
     """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     name: Required[str]
     """Name of the new volume."""
@@ -382,7 +348,7 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     """True to keep the volume in the fast tier (pinned to cache)."""
     size: Required[int]
     """Size of the new volume in bytes, unless `size_unit` is given."""
-    size_unit: "ByteUnit"
+    size_unit: "inputs.ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
 
@@ -455,17 +421,17 @@ class VmAddCdRomParamsData(TypedDict, total=False):
 class VmAddDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    io_policy: "VmDiskIoPolicy"
+    io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
     """Disks to create or to mount."""
@@ -534,29 +500,29 @@ class VmCloneParams(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
     """Id of the host for the new VM, or `AUTO_SCHEDULE` to let the server choose."""
-    io_policy: "VmDiskIoPolicy"  # deprecated
+    io_policy: "inputs.VmDiskIoPolicy"  # deprecated
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
-    pci_nics: "NicWhereInput2"  # since 3.3.0
+    pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     src_vm_id: Required[str]
     """Id of the VM to clone."""
@@ -568,7 +534,7 @@ class VmCloneParams(TypedDict, total=False):
     """Disks and CD-ROM drives of the new VM; optional."""
     vm_nics: "Sequence[VmNicParams]"
     """NICs of the new VM; optional."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
 
@@ -605,23 +571,23 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.4.0
     """Owner of the new VM."""
-    pci_nics: "NicWhereInput2"
+    pci_nics: "nested.NicWhereInput2"
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
     """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
@@ -629,7 +595,7 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
     vm_nics: "Sequence[VmNicParams]"
     """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"
     """Filter for the placement groups that the new VM joins."""
 
 
@@ -662,29 +628,29 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
     """Id of the host for the VM; omit it to let the server choose."""
-    io_policy: "VmDiskIoPolicy"  # deprecated
+    io_policy: "inputs.VmDiskIoPolicy"  # deprecated
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
-    pci_nics: "NicWhereInput2"  # since 3.3.0
+    pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
     """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
@@ -694,7 +660,7 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
     vm_nics: "Sequence[VmNicParams]"
     """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
 
@@ -727,29 +693,29 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
     """Id of the host for the VM; optional."""
-    io_policy: "VmDiskIoPolicy"  # deprecated
+    io_policy: "inputs.VmDiskIoPolicy"  # deprecated
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
-    pci_nics: "NicWhereInput2"  # since 3.3.0
+    pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
     """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
@@ -759,7 +725,7 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
     """NICs of the VM; those of the template if omitted."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
 
@@ -788,27 +754,27 @@ class VmCreationParams(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
     """Id of the host for the VM, or `AUTO_SCHEDULE` to let the server choose."""
-    io_policy: "VmDiskIoPolicy"
+    io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
     """Memory in bytes, unless `memory_unit` is given."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the VM."""
-    pci_nics: "NicWhereInput2"  # since 3.3.0
+    pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     status: Required["VmStatus"]
     """Power state after creation: `RUNNING` starts the VM, `STOPPED` leaves it off."""
@@ -818,7 +784,7 @@ class VmCreationParams(TypedDict, total=False):
     """Disks and CD-ROM drives to create or mount."""
     vm_nics: Required["Sequence[VmNicParams]"]
     """NICs of the VM; an empty list for none."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the VM joins."""
 
 
@@ -863,7 +829,7 @@ class VmExportParamsData(TypedDict, total=False):
 
     keep_mac: bool
     """True to keep the MAC addresses of the VM in the exported file."""
-    type: Required["VmExportFileType"]
+    type: Required["inputs.VmExportFileType"]
     """Format of the export: `OVF`, `QCOW2`, `RAW` or `VMDK`."""
 
 
@@ -893,7 +859,7 @@ class VmImportNicParams(TypedDict, total=False):
     """MAC address of the NIC; optional."""
     mirror: bool
     """True to let the NIC receive mirrored traffic."""
-    model: "VmNicModel"
+    model: "inputs.VmNicModel"
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
     """Id of the physical NIC."""
@@ -922,27 +888,27 @@ class VmImportParams(TypedDict, total=False):
     """True to switch high availability on."""
     host_id: str
     """Id of the host for the VM; omit it to let the server choose."""
-    io_policy: "VmDiskIoPolicy"
+    io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner_id: str
     """Id of the user who will own the VM."""
-    parsed_ovf: Required["ParsedOVF"]
+    parsed_ovf: Required["inputs.ParsedOVF"]
     """Content of the OVF file, as `parse_ovf` returned it."""
     status: "VmStatus"
     """Power state after creation: `RUNNING` or `STOPPED`."""
@@ -989,7 +955,7 @@ class VmNicParams(TypedDict, total=False):
     """MAC address of the NIC; optional for a new one."""
     mirror: bool
     """True to let the NIC receive mirrored traffic."""
-    model: "VmNicModel"
+    model: "inputs.VmNicModel"
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
     """Id of the physical NIC; for `SRIOV`."""
@@ -997,7 +963,7 @@ class VmNicParams(TypedDict, total=False):
     """Rate limits of the NIC."""
     subnet_mask: str
     """Subnet mask to set in the guest; needs running VM tools."""
-    type: "VmNicType"  # since 4.3.0
+    type: "inputs.VmNicType"  # since 4.3.0
     """Kind of network: `VLAN` or `VPC`."""
     vpc_nic: "VpcNicParams"  # since 4.3.0
     """Settings in a virtual private cloud; for the type `VPC`."""
@@ -1030,7 +996,7 @@ class VmNicQosTraffic(TypedDict, total=False):
 class VmOperatePciNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
-    pci_nics: "NicWhereInput2"
+    pci_nics: "nested.NicWhereInput2"
     """Filter for the physical NICs to attach or detach."""
 
 
@@ -1068,29 +1034,29 @@ class VmRebuildParams(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
     """Id of the host for the new VM; optional."""
-    io_policy: "VmDiskIoPolicy"  # deprecated
+    io_policy: "inputs.VmDiskIoPolicy"  # deprecated
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: Required[str]
     """Name of the new VM; creation fails if it is taken."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
-    pci_nics: "NicWhereInput2"  # since 4.0.0
+    pci_nics: "nested.NicWhereInput2"  # since 4.0.0
     """Filter for the physical NICs to attach."""
     rebuild_from_snapshot_id: Required[str]
     """Id of the VM snapshot to build the new VM from."""
@@ -1102,7 +1068,7 @@ class VmRebuildParams(TypedDict, total=False):
     """Disks and CD-ROM drives of the new VM; optional."""
     vm_nics: "Sequence[VmNicParams]"
     """NICs of the new VM; optional."""
-    vm_placement_group: "VmPlacementGroupWhereInput2"  # since 3.3.0
+    vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
 
@@ -1148,13 +1114,13 @@ class VmRestrictIoParamsData(TypedDict, total=False):
 
     max_bandwidth: int
     """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
-    max_bandwidth_policy: "VmDiskIoRestrictType"
+    max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
-    max_bandwidth_unit: "BPSUnit"
+    max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
     max_iops: int
     """Limit of I/O operations per second; None without a limit."""
-    max_iops_policy: "VmDiskIoRestrictType"
+    max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
 
 
@@ -1188,7 +1154,7 @@ class VmUpdateAdvancedOptionsParamsData(TypedDict, total=False):
 class VmUpdateDiskParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    bus: "Bus"
+    bus: "inputs.Bus"
     """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     content_library_image_id: MaybeStr
     """Id of the content library image to insert; None for none."""
@@ -1225,7 +1191,7 @@ class VmUpdateIoPolicyParamsData(TypedDict, total=False):
 
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
     """Limits per disk; for `RESTRICT_EACH_DISK`."""
-    io_policy: "VmDiskIoPolicy | None"
+    io_policy: "inputs.VmDiskIoPolicy | None"
     """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None for no limits."""
     whole_vm: "VmRestrictIoParamsData"
     """Limits of all disks together; for `RESTRICT_WHOLE_VM`."""
@@ -1272,7 +1238,7 @@ class VmUpdateNicParamsData(TypedDict, total=False):
     """New MAC address of the NIC."""
     mirror: bool
     """True to let the NIC receive mirrored traffic."""
-    model: "VmNicModel"
+    model: "inputs.VmNicModel"
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
     """Id of the physical NIC."""
@@ -1315,7 +1281,7 @@ class VmUpdateParamsData(TypedDict, total=False):
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     memory: int
     """New memory in bytes, unless `memory_unit` is given."""
-    memory_unit: "ByteUnit"
+    memory_unit: "inputs.ByteUnit"
     """Unit of `memory`; bytes if omitted."""
     name: str
     """New name of the VM; must not be taken."""
@@ -1336,29 +1302,29 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "NOT": "Sequence[VmWhereInput] | None",
     "OR": "Sequence[VmWhereInput] | None",
     "anti_malware_enabled": MaybeBool, "anti_malware_enabled_not": MaybeBool,  # since 4.8.0
-    "backup_plans_every": "BackupPlanWhereInput2 | None", "backup_plans_none": "BackupPlanWhereInput2 | None", "backup_plans_some": "BackupPlanWhereInput2 | None",  # since 4.5.0
+    "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",  # since 4.5.0
     "bios_uuid": MaybeStr, "bios_uuid_contains": MaybeStr, "bios_uuid_ends_with": MaybeStr, "bios_uuid_gt": MaybeStr, "bios_uuid_gte": MaybeStr, "bios_uuid_in": MaybeTexts, "bios_uuid_lt": MaybeStr, "bios_uuid_lte": MaybeStr, "bios_uuid_not": MaybeStr, "bios_uuid_not_contains": MaybeStr, "bios_uuid_not_ends_with": MaybeStr, "bios_uuid_not_in": MaybeTexts, "bios_uuid_not_starts_with": MaybeStr, "bios_uuid_starts_with": MaybeStr,  # since 4.2.0
     "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "cpu_usage": MaybeFloat, "cpu_usage_gt": MaybeFloat, "cpu_usage_gte": MaybeFloat, "cpu_usage_in": MaybeFloats, "cpu_usage_lt": MaybeFloat, "cpu_usage_lte": MaybeFloat, "cpu_usage_not": MaybeFloat, "cpu_usage_not_in": MaybeFloats,
     "deleted_at": MaybeStr, "deleted_at_gt": MaybeStr, "deleted_at_gte": MaybeStr, "deleted_at_in": MaybeTexts, "deleted_at_lt": MaybeStr, "deleted_at_lte": MaybeStr, "deleted_at_not": MaybeStr, "deleted_at_not_in": MaybeTexts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "dns_servers": MaybeStr, "dns_servers_contains": MaybeStr, "dns_servers_ends_with": MaybeStr, "dns_servers_gt": MaybeStr, "dns_servers_gte": MaybeStr, "dns_servers_in": MaybeTexts, "dns_servers_lt": MaybeStr, "dns_servers_lte": MaybeStr, "dns_servers_not": MaybeStr, "dns_servers_not_contains": MaybeStr, "dns_servers_not_ends_with": MaybeStr, "dns_servers_not_in": MaybeTexts, "dns_servers_not_starts_with": MaybeStr, "dns_servers_starts_with": MaybeStr,
     "dpi_enabled": MaybeBool, "dpi_enabled_not": MaybeBool,  # since 4.8.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "entity_filter_results_every": "VmEntityFilterResultWhereInput2 | None", "entity_filter_results_none": "VmEntityFilterResultWhereInput2 | None", "entity_filter_results_some": "VmEntityFilterResultWhereInput2 | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "entity_filter_results_every": "nested.VmEntityFilterResultWhereInput2 | None", "entity_filter_results_none": "nested.VmEntityFilterResultWhereInput2 | None", "entity_filter_results_some": "nested.VmEntityFilterResultWhereInput2 | None",
     "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",
-    "folder": "VmFolderWhereInput2 | None",
-    "gpu_devices_every": "GpuDeviceWhereInput2 | None", "gpu_devices_none": "GpuDeviceWhereInput2 | None", "gpu_devices_some": "GpuDeviceWhereInput2 | None",  # since 3.3.0
+    "folder": "nested.VmFolderWhereInput2 | None",
+    "gpu_devices_every": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_none": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_some": "nested.GpuDeviceWhereInput2 | None",  # since 3.3.0
     "guest_cpu_model": MaybeStr, "guest_cpu_model_contains": MaybeStr, "guest_cpu_model_ends_with": MaybeStr, "guest_cpu_model_gt": MaybeStr, "guest_cpu_model_gte": MaybeStr, "guest_cpu_model_in": MaybeTexts, "guest_cpu_model_lt": MaybeStr, "guest_cpu_model_lte": MaybeStr, "guest_cpu_model_not": MaybeStr, "guest_cpu_model_not_contains": MaybeStr, "guest_cpu_model_not_ends_with": MaybeStr, "guest_cpu_model_not_in": MaybeTexts, "guest_cpu_model_not_starts_with": MaybeStr, "guest_cpu_model_starts_with": MaybeStr,
     "guest_os_type": "VmGuestsOperationSystem | None", "guest_os_type_in": "Sequence[VmGuestsOperationSystem] | None", "guest_os_type_not": "VmGuestsOperationSystem | None", "guest_os_type_not_in": "Sequence[VmGuestsOperationSystem] | None",
     "guest_size_usage": MaybeFloat, "guest_size_usage_gt": MaybeFloat, "guest_size_usage_gte": MaybeFloat, "guest_size_usage_in": MaybeFloats, "guest_size_usage_lt": MaybeFloat, "guest_size_usage_lte": MaybeFloat, "guest_size_usage_not": MaybeFloat, "guest_size_usage_not_in": MaybeFloats,
     "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
     "ha": MaybeBool, "ha_not": MaybeBool,
     "ha_priority": "VmHaPriority | None", "ha_priority_in": "Sequence[VmHaPriority] | None", "ha_priority_not": "VmHaPriority | None", "ha_priority_not_in": "Sequence[VmHaPriority] | None",  # since 4.7.0
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "hostname": MaybeStr, "hostname_contains": MaybeStr, "hostname_ends_with": MaybeStr, "hostname_gt": MaybeStr, "hostname_gte": MaybeStr, "hostname_in": MaybeTexts, "hostname_lt": MaybeStr, "hostname_lte": MaybeStr, "hostname_not": MaybeStr, "hostname_not_contains": MaybeStr, "hostname_not_ends_with": MaybeStr, "hostname_not_in": MaybeTexts, "hostname_not_starts_with": MaybeStr, "hostname_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "in_recycle_bin": MaybeBool, "in_recycle_bin_not": MaybeBool,
@@ -1366,19 +1332,19 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "internal_product": MaybeStr, "internal_product_contains": MaybeStr, "internal_product_ends_with": MaybeStr, "internal_product_gt": MaybeStr, "internal_product_gte": MaybeStr, "internal_product_in": MaybeTexts, "internal_product_lt": MaybeStr, "internal_product_lte": MaybeStr,  # since 4.8.0
     "internal_product_name": MaybeStr, "internal_product_name_contains": MaybeStr, "internal_product_name_ends_with": MaybeStr, "internal_product_name_gt": MaybeStr, "internal_product_name_gte": MaybeStr, "internal_product_name_in": MaybeTexts, "internal_product_name_lt": MaybeStr, "internal_product_name_lte": MaybeStr, "internal_product_name_not": MaybeStr, "internal_product_name_not_contains": MaybeStr, "internal_product_name_not_ends_with": MaybeStr, "internal_product_name_not_in": MaybeTexts, "internal_product_name_not_starts_with": MaybeStr, "internal_product_name_starts_with": MaybeStr,  # since 4.8.0
     "internal_product_not": MaybeStr, "internal_product_not_contains": MaybeStr, "internal_product_not_ends_with": MaybeStr, "internal_product_not_in": MaybeTexts, "internal_product_not_starts_with": MaybeStr, "internal_product_starts_with": MaybeStr,  # since 4.8.0
-    "io_policy": "VmDiskIoPolicy | None", "io_policy_in": "Sequence[VmDiskIoPolicy] | None", "io_policy_not": "VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",
+    "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
     "ips": MaybeStr, "ips_contains": MaybeStr, "ips_ends_with": MaybeStr, "ips_gt": MaybeStr, "ips_gte": MaybeStr, "ips_in": MaybeTexts, "ips_lt": MaybeStr, "ips_lte": MaybeStr, "ips_not": MaybeStr, "ips_not_contains": MaybeStr, "ips_not_ends_with": MaybeStr, "ips_not_in": MaybeTexts, "ips_not_starts_with": MaybeStr, "ips_starts_with": MaybeStr,
-    "isolation_policy": "IsolationPolicyWhereInput2 | None",
+    "isolation_policy": "nested.IsolationPolicyWhereInput2 | None",
     "kernel_info": MaybeStr, "kernel_info_contains": MaybeStr, "kernel_info_ends_with": MaybeStr, "kernel_info_gt": MaybeStr, "kernel_info_gte": MaybeStr, "kernel_info_in": MaybeTexts, "kernel_info_lt": MaybeStr, "kernel_info_lte": MaybeStr, "kernel_info_not": MaybeStr, "kernel_info_not_contains": MaybeStr, "kernel_info_not_ends_with": MaybeStr, "kernel_info_not_in": MaybeTexts, "kernel_info_not_starts_with": MaybeStr, "kernel_info_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "last_shutdown_time": MaybeStr, "last_shutdown_time_gt": MaybeStr, "last_shutdown_time_gte": MaybeStr, "last_shutdown_time_in": MaybeTexts, "last_shutdown_time_lt": MaybeStr, "last_shutdown_time_lte": MaybeStr, "last_shutdown_time_not": MaybeStr, "last_shutdown_time_not_in": MaybeTexts,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "logical_size_bytes": MaybeInt, "logical_size_bytes_gt": MaybeInt, "logical_size_bytes_gte": MaybeInt, "logical_size_bytes_in": MaybeInts, "logical_size_bytes_lt": MaybeInt, "logical_size_bytes_lte": MaybeInt, "logical_size_bytes_not": MaybeInt, "logical_size_bytes_not_in": MaybeInts,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
-    "max_bandwidth_policy": "VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,
-    "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_iops_policy": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_iops_policy_not": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
     "memory_usage": MaybeFloat, "memory_usage_gt": MaybeFloat, "memory_usage_gte": MaybeFloat, "memory_usage_in": MaybeFloats, "memory_usage_lt": MaybeFloat, "memory_usage_lte": MaybeFloat, "memory_usage_not": MaybeFloat, "memory_usage_not_in": MaybeFloats,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -1386,23 +1352,23 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "node_ip": MaybeStr, "node_ip_contains": MaybeStr, "node_ip_ends_with": MaybeStr, "node_ip_gt": MaybeStr, "node_ip_gte": MaybeStr, "node_ip_in": MaybeTexts, "node_ip_lt": MaybeStr, "node_ip_lte": MaybeStr, "node_ip_not": MaybeStr, "node_ip_not_contains": MaybeStr, "node_ip_not_ends_with": MaybeStr, "node_ip_not_in": MaybeTexts, "node_ip_not_starts_with": MaybeStr, "node_ip_starts_with": MaybeStr,
     "original_name": MaybeStr, "original_name_contains": MaybeStr, "original_name_ends_with": MaybeStr, "original_name_gt": MaybeStr, "original_name_gte": MaybeStr, "original_name_in": MaybeTexts, "original_name_lt": MaybeStr, "original_name_lte": MaybeStr, "original_name_not": MaybeStr, "original_name_not_contains": MaybeStr, "original_name_not_ends_with": MaybeStr, "original_name_not_in": MaybeTexts, "original_name_not_starts_with": MaybeStr, "original_name_starts_with": MaybeStr,
     "os": MaybeStr, "os_contains": MaybeStr, "os_ends_with": MaybeStr, "os_gt": MaybeStr, "os_gte": MaybeStr, "os_in": MaybeTexts, "os_lt": MaybeStr, "os_lte": MaybeStr, "os_not": MaybeStr, "os_not_contains": MaybeStr, "os_not_ends_with": MaybeStr, "os_not_in": MaybeTexts, "os_not_starts_with": MaybeStr, "os_starts_with": MaybeStr,
-    "pci_nics_every": "NicWhereInput2 | None", "pci_nics_none": "NicWhereInput2 | None", "pci_nics_some": "NicWhereInput2 | None",  # since 3.3.0
+    "pci_nics_every": "nested.NicWhereInput2 | None", "pci_nics_none": "nested.NicWhereInput2 | None", "pci_nics_some": "nested.NicWhereInput2 | None",  # since 3.3.0
     "protected": MaybeBool, "protected_not": MaybeBool,
     "provisioned_size": MaybeInt, "provisioned_size_gt": MaybeInt, "provisioned_size_gte": MaybeInt, "provisioned_size_in": MaybeInts, "provisioned_size_lt": MaybeInt, "provisioned_size_lte": MaybeInt, "provisioned_size_not": MaybeInt, "provisioned_size_not_in": MaybeInts,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "snapshot_plan": "SnapshotPlanWhereInput2 | None",
-    "snapshots_every": "VmSnapshotWhereInput2 | None", "snapshots_none": "VmSnapshotWhereInput2 | None", "snapshots_some": "VmSnapshotWhereInput2 | None",
+    "snapshot_plan": "nested.SnapshotPlanWhereInput2 | None",
+    "snapshots_every": "nested.VmSnapshotWhereInput2 | None", "snapshots_none": "nested.VmSnapshotWhereInput2 | None", "snapshots_some": "nested.VmSnapshotWhereInput2 | None",
     "status": "VmStatus | None", "status_in": "Sequence[VmStatus] | None", "status_not": "VmStatus | None", "status_not_in": "Sequence[VmStatus] | None",
     "unique_logical_size": MaybeFloat, "unique_logical_size_gt": MaybeFloat, "unique_logical_size_gte": MaybeFloat, "unique_logical_size_in": MaybeFloats, "unique_logical_size_lt": MaybeFloat, "unique_logical_size_lte": MaybeFloat, "unique_logical_size_not": MaybeFloat, "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
-    "usb_devices_every": "UsbDeviceWhereInput2 | None", "usb_devices_none": "UsbDeviceWhereInput2 | None", "usb_devices_some": "UsbDeviceWhereInput2 | None",
+    "usb_devices_every": "nested.UsbDeviceWhereInput2 | None", "usb_devices_none": "nested.UsbDeviceWhereInput2 | None", "usb_devices_some": "nested.UsbDeviceWhereInput2 | None",
     "used_size": MaybeInt, "used_size_gt": MaybeInt, "used_size_gte": MaybeInt, "used_size_in": MaybeInts, "used_size_lt": MaybeInt, "used_size_lte": MaybeInt, "used_size_not": MaybeInt, "used_size_not_in": MaybeInts,  # since 4.6.0
     "used_size_usage": MaybeFloat, "used_size_usage_gt": MaybeFloat, "used_size_usage_gte": MaybeFloat, "used_size_usage_in": MaybeFloats, "used_size_usage_lt": MaybeFloat, "used_size_usage_lte": MaybeFloat, "used_size_usage_not": MaybeFloat, "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "video_type": "VmVideoType | None", "video_type_in": "Sequence[VmVideoType] | None", "video_type_not": "VmVideoType | None", "video_type_not_in": "Sequence[VmVideoType] | None",
-    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
-    "vm_nics_every": "VmNicWhereInput2 | None", "vm_nics_none": "VmNicWhereInput2 | None", "vm_nics_some": "VmNicWhereInput2 | None",
-    "vm_placement_group_every": "VmPlacementGroupWhereInput2 | None", "vm_placement_group_none": "VmPlacementGroupWhereInput2 | None", "vm_placement_group_some": "VmPlacementGroupWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
+    "vm_nics_every": "nested.VmNicWhereInput2 | None", "vm_nics_none": "nested.VmNicWhereInput2 | None", "vm_nics_some": "nested.VmNicWhereInput2 | None",
+    "vm_placement_group_every": "nested.VmPlacementGroupWhereInput2 | None", "vm_placement_group_none": "nested.VmPlacementGroupWhereInput2 | None", "vm_placement_group_some": "nested.VmPlacementGroupWhereInput2 | None",
     "vm_tools_status": "VmToolsStatus | None", "vm_tools_status_in": "Sequence[VmToolsStatus] | None", "vm_tools_status_not": "VmToolsStatus | None", "vm_tools_status_not_in": "Sequence[VmToolsStatus] | None",
     "vm_tools_version": MaybeStr, "vm_tools_version_contains": MaybeStr, "vm_tools_version_ends_with": MaybeStr, "vm_tools_version_gt": MaybeStr, "vm_tools_version_gte": MaybeStr, "vm_tools_version_in": MaybeTexts, "vm_tools_version_lt": MaybeStr, "vm_tools_version_lte": MaybeStr, "vm_tools_version_not": MaybeStr, "vm_tools_version_not_contains": MaybeStr, "vm_tools_version_not_ends_with": MaybeStr, "vm_tools_version_not_in": MaybeTexts, "vm_tools_version_not_starts_with": MaybeStr, "vm_tools_version_starts_with": MaybeStr,
     "vm_usage": "VmUsage | None", "vm_usage_in": "Sequence[VmUsage] | None", "vm_usage_not": "VmUsage | None", "vm_usage_not_in": "Sequence[VmUsage] | None",
@@ -1441,13 +1407,13 @@ class VmdkDiskModify(TypedDict, total=False):
 
     boot: int
     """Position of the disk or drive in the boot order; lower numbers come first."""
-    bus: "Bus"
+    bus: "inputs.Bus"
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     elf_ec_storage_policy: "VmdkDiskModifyElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
-    elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
+    elf_replica_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # since 4.7.0
     """Storage policy with replicas. Give this or `elf_ec_storage_policy`."""
-    elf_storage_policy: "VmVolumeElfStoragePolicyType"  # deprecated
+    elf_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # deprecated
     """Storage policy. Deprecated: use `elf_replica_storage_policy` or `elf_ec_storage_policy`."""
     vmdk_name: Required[str]
     """Name of the VMDK file of the disk to change."""
@@ -1526,7 +1492,7 @@ else:
     class AbortMigrateVmAcrossClusterParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        tasks: Required["TaskWhereInput2"]
+        tasks: Required["nested.TaskWhereInput2"]
 
     class GetVmVncInfoParams(TypedDict, total=False):
         """Since CloudTower 4.0.0."""
@@ -1542,18 +1508,18 @@ else:
         last: MaybeInt
         orderBy: "VmOrderByInput | None"
         skip: MaybeInt
-        where: "VmWhereInput2 | None"
+        where: "nested.VmWhereInput2 | None"
 
     class InstallVmtoolsParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "InstallVmtoolsParamsData"  # deprecated
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class NvramParams(TypedDict, total=False):
         """Since CloudTower 4.9.0."""
 
-        cluster: Required["ClusterWhereUniqueInput"]
+        cluster: Required["inputs.ClusterWhereUniqueInput"]
         data: str
         vm: Required["VmWhereUniqueInput"]
 
@@ -1561,37 +1527,37 @@ else:
         """Since CloudTower 3.0.0."""
 
         force: bool
-        tasks: Required["TaskWhereInput2"]
+        tasks: Required["nested.TaskWhereInput2"]
 
     class VmAddCdRomParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmAddCdRomParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmAddDiskParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmAddDiskParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmAddFolderParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmAddFolderParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmAddGpuDeviceParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["Sequence[VmGpuOperationParams]"]  # not empty
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmAddNicParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmAddNicParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmCreateVmFromContentLibraryTemplateBatchParams(TypedDict, total=False):
         """Since CloudTower 3.4.4."""
@@ -1603,171 +1569,171 @@ else:
         """Since CloudTower 3.0.0."""
 
         effect: "VmDeleteParamsEffect"
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmEjectCdRomParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmDiskWhereInput2"]
+        where: Required["nested.VmDiskWhereInput2"]
 
     class VmExpandVmDiskParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         size: Required[int]
-        size_unit: "ByteUnit"
-        where: Required["VmDiskWhereInput2"]
+        size_unit: "inputs.ByteUnit"
+        where: Required["nested.VmDiskWhereInput2"]
 
     class VmExportParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmExportParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmMigrateAcrossClusterParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmMigrateAcrossClusterParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmMigrateParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "VmMigrateParamsData"
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmOperateParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmOperatePciNicParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["VmOperatePciNicParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmRemoveCdRomParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmRemoveCdRomParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmRemoveDiskParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmRemoveDiskParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmRemoveGpuDeviceParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         data: Required["Sequence[VmGpuOperationParams]"]  # not empty
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmRemoveNicByWhereParams(TypedDict, total=False):
         """Since CloudTower 3.3.0."""
 
         effect: Required["VmRemoveNicByWhereParamsEffect"]
-        where: Required["VmNicWhereInput2"]
+        where: Required["nested.VmNicWhereInput2"]
 
     class VmRemoveNicParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmRemoveNicParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmResetGuestOsPasswordParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmResetGuestOsPasswordParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmRollbackParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmRollbackParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmSetVmDiskResidentInCacheParams(TypedDict, total=False):
         """Since CloudTower 4.7.0."""
 
         resident_in_cache: Required[bool]
-        where: Required["VmDiskWhereInput2"]
+        where: Required["nested.VmDiskWhereInput2"]
 
     class VmStartParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "VmStartParamsData"
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmToggleCdRomDisableParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         disabled: Required[bool]
-        where: Required["VmDiskWhereInput2"]
+        where: Required["nested.VmDiskWhereInput2"]
 
     class VmUpdateAdvancedOptionsParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateAdvancedOptionsParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateDiskParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateDiskParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateHostOptionsParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateHostOptionsParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateIoPolicyParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateIoPolicyParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateNicAdvanceInfoParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateNicAdvanceInfoParamsData"]
-        where: Required["VmNicWhereInput2"]
+        where: Required["nested.VmNicWhereInput2"]
 
     class VmUpdateNicBasicInfoParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateNicBasicInfoParamsData"]
-        where: Required["VmNicWhereInput2"]
+        where: Required["nested.VmNicWhereInput2"]
 
     class VmUpdateNicParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateNicParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateNicQosOptionsParams(TypedDict, total=False):
         """Since CloudTower 3.2.0."""
 
         data: Required["VmUpdateNicQosOptionsParamsData"]
-        where: Required["VmNicWhereInput2"]
+        where: Required["nested.VmNicWhereInput2"]
 
     class VmUpdateOwnerParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateOwnerParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmUpdateParamsData"]
-        where: Required["VmWhereInput2"]
+        where: Required["nested.VmWhereInput2"]
 
     class VmUpdateVpcNicParams(TypedDict, total=False):
         """Since CloudTower 4.3.0."""
 
         data: Required["VmUpdateVpcNicParamsData"]
-        where: Required["VmNicWhereInput2"]
+        where: Required["nested.VmNicWhereInput2"]

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import EntityFilterWhereInput2, VmEntityFilterResultWhereInput2, VmWhereInput2
+from . import nested
 
 VmEntityFilterResultOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC"]
 
@@ -16,9 +14,9 @@ VmEntityFilterResultWhereInput = TypedDict("VmEntityFilterResultWhereInput", {
     "AND": "Sequence[VmEntityFilterResultWhereInput] | None",
     "NOT": "Sequence[VmEntityFilterResultWhereInput] | None",
     "OR": "Sequence[VmEntityFilterResultWhereInput] | None",
-    "entityFilter": "EntityFilterWhereInput2 | None",
+    "entityFilter": "nested.EntityFilterWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "vm": "VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -37,7 +35,7 @@ else:
         last: MaybeInt
         orderBy: "VmEntityFilterResultOrderByInput | None"
         skip: MaybeInt
-        where: "VmEntityFilterResultWhereInput2 | None"
+        where: "nested.VmEntityFilterResultWhereInput2 | None"
 
     class GetVmEntityFilterResultsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -48,4 +46,4 @@ else:
         last: MaybeInt
         orderBy: "VmEntityFilterResultOrderByInput | None"
         skip: MaybeInt
-        where: "VmEntityFilterResultWhereInput2 | None"
+        where: "nested.VmEntityFilterResultWhereInput2 | None"

@@ -4,17 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import VmExportFileType as VmExportFileTypeMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ContentLibraryVmTemplateWhereInput2,
-        VmExportFileWhereInput2,
-        VmVolumeWhereInput2,
-        VmWhereInput2,
-    )
+from . import nested
 
 VmExportFileOrderByInput: TypeAlias = Literal[
     "createdAt_ASC",
@@ -35,7 +27,7 @@ VmExportFileOrderByInput: TypeAlias = Literal[
     "type_DESC",
 ]
 VmExportFileType: TypeAlias = Union[
-    Literal["OVF", "QCOW2", "RAW", "VMDK"], "VmExportFileTypeMember"
+    Literal["OVF", "QCOW2", "RAW", "VMDK"], "models.VmExportFileType"
 ]
 
 # fmt: off
@@ -43,16 +35,16 @@ VmExportFileWhereInput = TypedDict("VmExportFileWhereInput", {
     "AND": "Sequence[VmExportFileWhereInput] | None",
     "NOT": "Sequence[VmExportFileWhereInput] | None",
     "OR": "Sequence[VmExportFileWhereInput] | None",
-    "content_library_vm_template": "ContentLibraryVmTemplateWhereInput2 | None",
+    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2 | None",
     "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
     "damaged": MaybeBool, "damaged_not": MaybeBool,
     "data_port_id": MaybeStr, "data_port_id_contains": MaybeStr, "data_port_id_ends_with": MaybeStr, "data_port_id_gt": MaybeStr, "data_port_id_gte": MaybeStr, "data_port_id_in": MaybeTexts, "data_port_id_lt": MaybeStr, "data_port_id_lte": MaybeStr, "data_port_id_not": MaybeStr, "data_port_id_not_contains": MaybeStr, "data_port_id_not_ends_with": MaybeStr, "data_port_id_not_in": MaybeTexts, "data_port_id_not_starts_with": MaybeStr, "data_port_id_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "storage_cluster_id": MaybeStr, "storage_cluster_id_contains": MaybeStr, "storage_cluster_id_ends_with": MaybeStr, "storage_cluster_id_gt": MaybeStr, "storage_cluster_id_gte": MaybeStr, "storage_cluster_id_in": MaybeTexts, "storage_cluster_id_lt": MaybeStr, "storage_cluster_id_lte": MaybeStr, "storage_cluster_id_not": MaybeStr, "storage_cluster_id_not_contains": MaybeStr, "storage_cluster_id_not_ends_with": MaybeStr, "storage_cluster_id_not_in": MaybeTexts, "storage_cluster_id_not_starts_with": MaybeStr, "storage_cluster_id_starts_with": MaybeStr,
     "type": "VmExportFileType | None", "type_in": "Sequence[VmExportFileType] | None", "type_not": "VmExportFileType | None", "type_not_in": "Sequence[VmExportFileType] | None",
-    "vm": "VmWhereInput2 | None",
-    "vm_volume": "VmVolumeWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
+    "vm_volume": "nested.VmVolumeWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -71,7 +63,7 @@ else:
         last: MaybeInt
         orderBy: "VmExportFileOrderByInput | None"
         skip: MaybeInt
-        where: "VmExportFileWhereInput2 | None"
+        where: "nested.VmExportFileWhereInput2 | None"
 
     class GetVmExportFilesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -82,4 +74,4 @@ else:
         last: MaybeInt
         orderBy: "VmExportFileOrderByInput | None"
         skip: MaybeInt
-        where: "VmExportFileWhereInput2 | None"
+        where: "nested.VmExportFileWhereInput2 | None"

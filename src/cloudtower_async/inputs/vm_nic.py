@@ -4,20 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
+from .. import models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from . import nested
 
-if TYPE_CHECKING:
-    from ..models import VmNicModel as VmNicModelMember
-    from ..models import VmNicType as VmNicTypeMember
-    from .nested import (
-        NicWhereInput2,
-        VirtualPrivateCloudNicWhereInput2,
-        VlanWhereInput2,
-        VmNicWhereInput2,
-        VmWhereInput2,
-    )
-
-VmNicModel: TypeAlias = Union[Literal["E1000", "SRIOV", "VIRTIO"], "VmNicModelMember"]
+VmNicModel: TypeAlias = Union[Literal["E1000", "SRIOV", "VIRTIO"], "models.VmNicModel"]
 VmNicOrderByInput: TypeAlias = Literal[
     "dpi_enabled_ASC",
     "dpi_enabled_DESC",
@@ -58,7 +49,7 @@ VmNicOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-VmNicType: TypeAlias = Union[Literal["VLAN", "VPC"], "VmNicTypeMember"]
+VmNicType: TypeAlias = Union[Literal["VLAN", "VPC"], "models.VmNicType"]
 
 # fmt: off
 VmNicWhereInput = TypedDict("VmNicWhereInput", {
@@ -81,13 +72,13 @@ VmNicWhereInput = TypedDict("VmNicWhereInput", {
     "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
     "mirror": MaybeBool, "mirror_not": MaybeBool,
     "model": "VmNicModel | None", "model_in": "Sequence[VmNicModel] | None", "model_not": "VmNicModel | None", "model_not_in": "Sequence[VmNicModel] | None",
-    "nic": "NicWhereInput2 | None",
+    "nic": "nested.NicWhereInput2 | None",
     "order": MaybeInt, "order_gt": MaybeInt, "order_gte": MaybeInt, "order_in": MaybeInts, "order_lt": MaybeInt, "order_lte": MaybeInt, "order_not": MaybeInt, "order_not_in": MaybeInts,
     "subnet_mask": MaybeStr, "subnet_mask_contains": MaybeStr, "subnet_mask_ends_with": MaybeStr, "subnet_mask_gt": MaybeStr, "subnet_mask_gte": MaybeStr, "subnet_mask_in": MaybeTexts, "subnet_mask_lt": MaybeStr, "subnet_mask_lte": MaybeStr, "subnet_mask_not": MaybeStr, "subnet_mask_not_contains": MaybeStr, "subnet_mask_not_ends_with": MaybeStr, "subnet_mask_not_in": MaybeTexts, "subnet_mask_not_starts_with": MaybeStr, "subnet_mask_starts_with": MaybeStr,
     "type": "VmNicType | None", "type_in": "Sequence[VmNicType] | None", "type_not": "VmNicType | None", "type_not_in": "Sequence[VmNicType] | None",  # since 4.1.0
-    "vlan": "VlanWhereInput2 | None",
-    "vm": "VmWhereInput2 | None",
-    "vpc_nic": "VirtualPrivateCloudNicWhereInput2 | None",  # since 4.1.0
+    "vlan": "nested.VlanWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
+    "vpc_nic": "nested.VirtualPrivateCloudNicWhereInput2 | None",  # since 4.1.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -106,7 +97,7 @@ else:
         last: MaybeInt
         orderBy: "VmNicOrderByInput | None"
         skip: MaybeInt
-        where: "VmNicWhereInput2 | None"
+        where: "nested.VmNicWhereInput2 | None"
 
     class GetVmNicsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -117,4 +108,4 @@ else:
         last: MaybeInt
         orderBy: "VmNicOrderByInput | None"
         skip: MaybeInt
-        where: "VmNicWhereInput2 | None"
+        where: "nested.VmNicWhereInput2 | None"

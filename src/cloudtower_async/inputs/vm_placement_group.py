@@ -4,18 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import VmPlacementGroupUsage as VmPlacementGroupUsageMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        HostWhereInput2,
-        VmPlacementGroupWhereInput2,
-        VmWhereInput2,
-    )
-    from .vm import VmVmPolicy
+from . import nested
 
 VmPlacementGroupOrderByInput: TypeAlias = Literal[
     "description_ASC",
@@ -49,7 +40,7 @@ VmPlacementGroupOrderByInput: TypeAlias = Literal[
     "vm_vm_policy_enabled_ASC",
     "vm_vm_policy_enabled_DESC",
 ]
-VmPlacementGroupUsage: TypeAlias = Union[Literal["SVM"], "VmPlacementGroupUsageMember"]
+VmPlacementGroupUsage: TypeAlias = Union[Literal["SVM"], "models.VmPlacementGroupUsage"]
 
 
 class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
@@ -67,7 +58,7 @@ class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VmPlacementGroupWhereInput2 | None"
+    where: "nested.VmPlacementGroupWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -80,11 +71,11 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Free text for people; an empty text means no description."""
     enabled: Required[bool]
     """True to put the group in force."""
-    must_hosts: "HostWhereInput2"
+    must_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for required hosts."""
     name: Required[str]
     """Name of the group; creation fails if it is taken."""
-    prefer_hosts: "HostWhereInput2"
+    prefer_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
     """True to put the rule for required hosts in force."""
@@ -94,11 +85,11 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """True to put the rule for preferred hosts in force."""
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
-    vm_vm_policy: "VmVmPolicy"
+    vm_vm_policy: "inputs.VmVmPolicy"
     """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs that join the group."""
 
 
@@ -109,11 +100,11 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     """Free text for people; an empty text means no description."""
     enabled: bool
     """True to put the group in force, False to switch it off."""
-    must_hosts: "HostWhereInput2"
+    must_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for required hosts."""
     name: str
     """New name of the group; must not be taken."""
-    prefer_hosts: "HostWhereInput2"
+    prefer_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
     """True to put the rule for required hosts in force."""
@@ -123,11 +114,11 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     """True to put the rule for preferred hosts in force."""
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
-    vm_vm_policy: "VmVmPolicy"
+    vm_vm_policy: "inputs.VmVmPolicy"
     """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
-    vms: "VmWhereInput2"
+    vms: "nested.VmWhereInput2"
     """Filter for the VMs of the group."""
 
 
@@ -136,10 +127,10 @@ VmPlacementGroupWhereInput = TypedDict("VmPlacementGroupWhereInput", {
     "AND": "Sequence[VmPlacementGroupWhereInput] | None",
     "NOT": "Sequence[VmPlacementGroupWhereInput] | None",
     "OR": "Sequence[VmPlacementGroupWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "enabled": MaybeBool, "enabled_not": MaybeBool,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -147,15 +138,15 @@ VmPlacementGroupWhereInput = TypedDict("VmPlacementGroupWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "usage": "VmPlacementGroupUsage | None", "usage_in": "Sequence[VmPlacementGroupUsage] | None", "usage_not": "VmPlacementGroupUsage | None", "usage_not_in": "Sequence[VmPlacementGroupUsage] | None",  # since 4.8.0
     "vm_host_must_enabled": MaybeBool, "vm_host_must_enabled_not": MaybeBool,
-    "vm_host_must_host_uuids_every": "HostWhereInput2 | None", "vm_host_must_host_uuids_none": "HostWhereInput2 | None", "vm_host_must_host_uuids_some": "HostWhereInput2 | None",
+    "vm_host_must_host_uuids_every": "nested.HostWhereInput2 | None", "vm_host_must_host_uuids_none": "nested.HostWhereInput2 | None", "vm_host_must_host_uuids_some": "nested.HostWhereInput2 | None",
     "vm_host_must_policy": MaybeBool, "vm_host_must_policy_not": MaybeBool,
     "vm_host_prefer_enabled": MaybeBool, "vm_host_prefer_enabled_not": MaybeBool,
-    "vm_host_prefer_host_uuids_every": "HostWhereInput2 | None", "vm_host_prefer_host_uuids_none": "HostWhereInput2 | None", "vm_host_prefer_host_uuids_some": "HostWhereInput2 | None",
+    "vm_host_prefer_host_uuids_every": "nested.HostWhereInput2 | None", "vm_host_prefer_host_uuids_none": "nested.HostWhereInput2 | None", "vm_host_prefer_host_uuids_some": "nested.HostWhereInput2 | None",
     "vm_host_prefer_policy": MaybeBool, "vm_host_prefer_policy_not": MaybeBool,
-    "vm_vm_policy": "VmVmPolicy | None",
+    "vm_vm_policy": "inputs.VmVmPolicy | None",
     "vm_vm_policy_enabled": MaybeBool, "vm_vm_policy_enabled_not": MaybeBool,
-    "vm_vm_policy_in": "Sequence[VmVmPolicy] | None", "vm_vm_policy_not": "VmVmPolicy | None", "vm_vm_policy_not_in": "Sequence[VmVmPolicy] | None",
-    "vms_every": "VmWhereInput2 | None", "vms_none": "VmWhereInput2 | None", "vms_some": "VmWhereInput2 | None",
+    "vm_vm_policy_in": "Sequence[inputs.VmVmPolicy] | None", "vm_vm_policy_not": "inputs.VmVmPolicy | None", "vm_vm_policy_not_in": "Sequence[inputs.VmVmPolicy] | None",
+    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -175,15 +166,15 @@ else:
         last: MaybeInt
         orderBy: "VmPlacementGroupOrderByInput | None"
         skip: MaybeInt
-        where: "VmPlacementGroupWhereInput2 | None"
+        where: "nested.VmPlacementGroupWhereInput2 | None"
 
     class VmPlacementGroupDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmPlacementGroupWhereInput2"]
+        where: Required["nested.VmPlacementGroupWhereInput2"]
 
     class VmPlacementGroupUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["VmPlacementGroupUpdationParamsData"]
-        where: Required["VmPlacementGroupWhereInput2"]
+        where: Required["nested.VmPlacementGroupWhereInput2"]

@@ -4,19 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import ConsistentType, EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        LabelWhereInput2,
-        SnapshotGroupWhereInput2,
-        VmSnapshotWhereInput2,
-        VmWhereInput2,
-    )
-    from .vm import VmClockOffset, VmFirmware, VmHaPriority
-    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
+from . import nested
 
 VmSnapshotOrderByInput: TypeAlias = Literal[
     "clock_offset_ASC",
@@ -73,7 +64,7 @@ VmSnapshotOrderByInput: TypeAlias = Literal[
 class VmSnapshotCreationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    consistent_type: "ConsistentType"
+    consistent_type: "inputs.ConsistentType"
     """`CRASH_CONSISTENT` (the default) or `FILE_SYSTEM_CONSISTENT`, which needs running VM tools."""
     name: Required[str]
     """Name of the snapshot."""
@@ -86,30 +77,30 @@ VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
     "AND": "Sequence[VmSnapshotWhereInput] | None",
     "NOT": "Sequence[VmSnapshotWhereInput] | None",
     "OR": "Sequence[VmSnapshotWhereInput] | None",
-    "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "consistent_type": "ConsistentType | None", "consistent_type_in": "Sequence[ConsistentType] | None", "consistent_type_not": "ConsistentType | None", "consistent_type_not_in": "Sequence[ConsistentType] | None",
+    "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "consistent_type": "inputs.ConsistentType | None", "consistent_type_in": "Sequence[inputs.ConsistentType] | None", "consistent_type_not": "inputs.ConsistentType | None", "consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "firmware": "inputs.VmFirmware | None", "firmware_in": "Sequence[inputs.VmFirmware] | None", "firmware_not": "inputs.VmFirmware | None", "firmware_not_in": "Sequence[inputs.VmFirmware] | None",
     "ha": MaybeBool, "ha_not": MaybeBool,
-    "ha_priority": "VmHaPriority | None", "ha_priority_in": "Sequence[VmHaPriority] | None", "ha_priority_not": "VmHaPriority | None", "ha_priority_not_in": "Sequence[VmHaPriority] | None",  # since 4.7.0
+    "ha_priority": "inputs.VmHaPriority | None", "ha_priority_in": "Sequence[inputs.VmHaPriority] | None", "ha_priority_not": "inputs.VmHaPriority | None", "ha_priority_not_in": "Sequence[inputs.VmHaPriority] | None",  # since 4.7.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "io_policy": "VmDiskIoPolicy | None", "io_policy_in": "Sequence[VmDiskIoPolicy] | None", "io_policy_not": "VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
-    "max_bandwidth_policy": "VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,
-    "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_iops_policy": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_iops_policy_not": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "snapshot_group": "SnapshotGroupWhereInput2 | None",
+    "snapshot_group": "nested.SnapshotGroupWhereInput2 | None",
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
-    "vm": "VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2 | None",
     "win_opt": MaybeBool, "win_opt_not": MaybeBool,
 }, total=False)
 # fmt: on
@@ -131,7 +122,7 @@ else:
         last: MaybeInt
         orderBy: "VmSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "VmSnapshotWhereInput2 | None"
+        where: "nested.VmSnapshotWhereInput2 | None"
 
     class GetVmSnapshotsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -142,7 +133,7 @@ else:
         last: MaybeInt
         orderBy: "VmSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "VmSnapshotWhereInput2 | None"
+        where: "nested.VmSnapshotWhereInput2 | None"
 
     class VmSnapshotCreationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -152,4 +143,4 @@ else:
     class VmSnapshotDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmSnapshotWhereInput2"]
+        where: Required["nested.VmSnapshotWhereInput2"]

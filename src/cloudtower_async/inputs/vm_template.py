@@ -4,18 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
+from .. import inputs
+from .. import models as models
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        ContentLibraryVmTemplateWhereInput2,
-        LabelWhereInput2,
-        VmTemplateWhereInput2,
-    )
-    from .vm import VmClockOffset, VmFirmware
-    from .vm_disk import VmDiskIoPolicy, VmDiskIoRestrictType
+from . import nested
 
 VmTemplateOrderByInput: TypeAlias = Literal[
     "clock_offset_ASC",
@@ -84,7 +76,7 @@ class GetVmTemplatesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VmTemplateWhereInput2 | None"
+    where: "nested.VmTemplateWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -119,24 +111,24 @@ VmTemplateWhereInput = TypedDict("VmTemplateWhereInput", {
     "AND": "Sequence[VmTemplateWhereInput] | None",
     "NOT": "Sequence[VmTemplateWhereInput] | None",
     "OR": "Sequence[VmTemplateWhereInput] | None",
-    "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",
+    "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "cluster": "ClusterWhereInput2 | None",
-    "content_library_vm_template": "ContentLibraryVmTemplateWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2 | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
+    "firmware": "inputs.VmFirmware | None", "firmware_in": "Sequence[inputs.VmFirmware] | None", "firmware_not": "inputs.VmFirmware | None", "firmware_not_in": "Sequence[inputs.VmFirmware] | None",
     "ha": MaybeBool, "ha_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "io_policy": "VmDiskIoPolicy | None", "io_policy_in": "Sequence[VmDiskIoPolicy] | None", "io_policy_not": "VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[VmDiskIoPolicy] | None",
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
-    "max_bandwidth_policy": "VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,
-    "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
+    "max_iops_policy": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_iops_policy_not": "inputs.VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",
     "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
@@ -162,15 +154,15 @@ else:
         last: MaybeInt
         orderBy: "VmTemplateOrderByInput | None"
         skip: MaybeInt
-        where: "VmTemplateWhereInput2 | None"
+        where: "nested.VmTemplateWhereInput2 | None"
 
     class VmTemplateDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmTemplateWhereInput2"]
+        where: Required["nested.VmTemplateWhereInput2"]
 
     class VmTemplateUpdationParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: "VmTemplateUpdationParamsData"
-        where: Required["VmTemplateWhereInput2"]
+        where: Required["nested.VmTemplateWhereInput2"]

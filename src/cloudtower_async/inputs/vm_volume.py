@@ -4,19 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import VmVolumeElfStoragePolicyType as VmVolumeElfStoragePolicyTypeMember
-    from ..models import VmVolumeType as VmVolumeTypeMember
-    from .common import ByteUnit, EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        IscsiLunWhereInput2,
-        LabelWhereInput2,
-        VmDiskWhereInput2,
-        VmVolumeWhereInput2,
-    )
+from . import nested
 
 VmVolumeElfStoragePolicyType: TypeAlias = Union[
     Literal[
@@ -32,7 +22,7 @@ VmVolumeElfStoragePolicyType: TypeAlias = Union[
         "REPLICA_3_THICK_PROVISION",
         "REPLICA_3_THIN_PROVISION",
     ],
-    "VmVolumeElfStoragePolicyTypeMember",
+    "models.VmVolumeElfStoragePolicyType",
 ]
 VmVolumeExportFileType: TypeAlias = Literal["QCOW2", "RAW"]
 VmVolumeOrderByInput: TypeAlias = Literal[
@@ -85,7 +75,7 @@ VmVolumeOrderByInput: TypeAlias = Literal[
     "used_size_usage_ASC",
     "used_size_usage_DESC",
 ]
-VmVolumeType: TypeAlias = Union[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "VmVolumeTypeMember"]
+VmVolumeType: TypeAlias = Union[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "models.VmVolumeType"]
 
 
 class CloneVmVolumeParams(TypedDict, total=False):
@@ -128,7 +118,7 @@ class GetVmVolumesRequestBody(TypedDict, total=False):
     """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
     skip: MaybeInt
     """Number of matching resources to skip before the first one returned."""
-    where: "VmVolumeWhereInput2 | None"
+    where: "nested.VmVolumeWhereInput2 | None"
     """Filter: only resources that match all its conditions. `{}` matches everything."""
 
 
@@ -169,7 +159,7 @@ class UpdateVmVolumeParamsData(TypedDict, total=False):
     """New name of the volume."""
     size: int
     """New size in bytes, unless `size_unit` is given."""
-    size_unit: "ByteUnit"
+    size_unit: "inputs.ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
 
@@ -192,7 +182,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     """True if several VMs may mount the volume at the same time."""
     size: Required[int]
     """Size of the volume in bytes, unless `size_unit` is given."""
-    size_unit: "ByteUnit"
+    size_unit: "inputs.ByteUnit"
     """Unit of `size`; bytes if omitted."""
 
 
@@ -237,7 +227,7 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "AND": "Sequence[VmVolumeWhereInput] | None",
     "NOT": "Sequence[VmVolumeWhereInput] | None",
     "OR": "Sequence[VmVolumeWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",
     "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
@@ -246,14 +236,14 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "elf_storage_policy_replica_num": MaybeInt, "elf_storage_policy_replica_num_gt": MaybeInt, "elf_storage_policy_replica_num_gte": MaybeInt, "elf_storage_policy_replica_num_in": MaybeInts, "elf_storage_policy_replica_num_lt": MaybeInt, "elf_storage_policy_replica_num_lte": MaybeInt, "elf_storage_policy_replica_num_not": MaybeInt, "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
     "elf_storage_policy_stripe_num": MaybeInt, "elf_storage_policy_stripe_num_gt": MaybeInt, "elf_storage_policy_stripe_num_gte": MaybeInt, "elf_storage_policy_stripe_num_in": MaybeInts, "elf_storage_policy_stripe_num_lt": MaybeInt, "elf_storage_policy_stripe_num_lte": MaybeInt, "elf_storage_policy_stripe_num_not": MaybeInt, "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
     "elf_storage_policy_thin_provision": MaybeBool, "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "guest_size_usage": MaybeFloat, "guest_size_usage_gt": MaybeFloat, "guest_size_usage_gte": MaybeFloat, "guest_size_usage_in": MaybeFloats, "guest_size_usage_lt": MaybeFloat, "guest_size_usage_lte": MaybeFloat, "guest_size_usage_not": MaybeFloat, "guest_size_usage_not_in": MaybeFloats,
     "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "lun": "IscsiLunWhereInput2 | None",
+    "lun": "nested.IscsiLunWhereInput2 | None",
     "mounting": MaybeBool, "mounting_not": MaybeBool,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
@@ -265,7 +255,7 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
     "used_size": MaybeInt, "used_size_gt": MaybeInt, "used_size_gte": MaybeInt, "used_size_in": MaybeInts, "used_size_lt": MaybeInt, "used_size_lte": MaybeInt, "used_size_not": MaybeInt, "used_size_not_in": MaybeInts,  # since 4.6.0
     "used_size_usage": MaybeFloat, "used_size_usage_gt": MaybeFloat, "used_size_usage_gte": MaybeFloat, "used_size_usage_in": MaybeFloats, "used_size_usage_lt": MaybeFloat, "used_size_usage_lte": MaybeFloat, "used_size_usage_not": MaybeFloat, "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
-    "vm_disks_every": "VmDiskWhereInput2 | None", "vm_disks_none": "VmDiskWhereInput2 | None", "vm_disks_some": "VmDiskWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -291,7 +281,7 @@ else:
         """Since CloudTower 3.2.0."""
 
         data: Required["ExportVmVolumeParamsData"]
-        where: Required["VmVolumeWhereInput2"]
+        where: Required["nested.VmVolumeWhereInput2"]
 
     class GetVmVolumesConnectionRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -302,16 +292,16 @@ else:
         last: MaybeInt
         orderBy: "VmVolumeOrderByInput | None"
         skip: MaybeInt
-        where: "VmVolumeWhereInput2 | None"
+        where: "nested.VmVolumeWhereInput2 | None"
 
     class UpdateVmVolumeParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         data: Required["UpdateVmVolumeParamsData"]
-        where: Required["VmVolumeWhereInput2"]
+        where: Required["nested.VmVolumeWhereInput2"]
 
     class VmVolumeDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
         effect: "VmVolumeDeletionParamsEffect"  # since 3.3.0
-        where: Required["VmVolumeWhereInput2"]
+        where: Required["nested.VmVolumeWhereInput2"]

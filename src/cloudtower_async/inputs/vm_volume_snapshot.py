@@ -4,18 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
+from .. import inputs, models
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from ..models import VmVolumeSnapshotType as VmVolumeSnapshotTypeMember
-    from .common import EntityAsyncStatus
-    from .nested import (
-        ClusterWhereInput2,
-        LabelWhereInput2,
-        VmVolumeSnapshotWhereInput2,
-        VmVolumeWhereInput2,
-    )
-    from .vm_volume import VmVolumeElfStoragePolicyType
+from . import nested
 
 VmVolumeSnapshotOrderByInput: TypeAlias = Literal[
     "createAt_ASC",
@@ -62,7 +53,7 @@ VmVolumeSnapshotOrderByInput: TypeAlias = Literal[
     "zbs_snapshot_uuid_DESC",
 ]
 VmVolumeSnapshotType: TypeAlias = Union[
-    Literal["KVM_VOLUME_ISCSI_SNAPSHOT", "KVM_VOLUME_SNAPSHOT"], "VmVolumeSnapshotTypeMember"
+    Literal["KVM_VOLUME_ISCSI_SNAPSHOT", "KVM_VOLUME_SNAPSHOT"], "models.VmVolumeSnapshotType"
 ]
 
 
@@ -82,19 +73,19 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "AND": "Sequence[VmVolumeSnapshotWhereInput] | None",
     "NOT": "Sequence[VmVolumeSnapshotWhereInput] | None",
     "OR": "Sequence[VmVolumeSnapshotWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
     "createAt": MaybeStr, "createAt_gt": MaybeStr, "createAt_gte": MaybeStr, "createAt_in": MaybeTexts, "createAt_lt": MaybeStr, "createAt_lte": MaybeStr, "createAt_not": MaybeStr, "createAt_not_in": MaybeTexts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",  # since 3.3.0
+    "elf_storage_policy": "inputs.VmVolumeElfStoragePolicyType | None",  # since 3.3.0
     "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
     "elf_storage_policy_ec_m": MaybeInt, "elf_storage_policy_ec_m_gt": MaybeInt, "elf_storage_policy_ec_m_gte": MaybeInt, "elf_storage_policy_ec_m_in": MaybeInts, "elf_storage_policy_ec_m_lt": MaybeInt, "elf_storage_policy_ec_m_lte": MaybeInt, "elf_storage_policy_ec_m_not": MaybeInt, "elf_storage_policy_ec_m_not_in": MaybeInts,  # since 4.7.0
-    "elf_storage_policy_in": "Sequence[VmVolumeElfStoragePolicyType] | None", "elf_storage_policy_not": "VmVolumeElfStoragePolicyType | None", "elf_storage_policy_not_in": "Sequence[VmVolumeElfStoragePolicyType] | None",  # since 3.3.0
+    "elf_storage_policy_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None", "elf_storage_policy_not": "inputs.VmVolumeElfStoragePolicyType | None", "elf_storage_policy_not_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None",  # since 3.3.0
     "elf_storage_policy_replica_num": MaybeInt, "elf_storage_policy_replica_num_gt": MaybeInt, "elf_storage_policy_replica_num_gte": MaybeInt, "elf_storage_policy_replica_num_in": MaybeInts, "elf_storage_policy_replica_num_lt": MaybeInt, "elf_storage_policy_replica_num_lte": MaybeInt, "elf_storage_policy_replica_num_not": MaybeInt, "elf_storage_policy_replica_num_not_in": MaybeInts,  # since 4.7.0
     "elf_storage_policy_stripe_num": MaybeInt, "elf_storage_policy_stripe_num_gt": MaybeInt, "elf_storage_policy_stripe_num_gte": MaybeInt, "elf_storage_policy_stripe_num_in": MaybeInts, "elf_storage_policy_stripe_num_lt": MaybeInt, "elf_storage_policy_stripe_num_lte": MaybeInt, "elf_storage_policy_stripe_num_not": MaybeInt, "elf_storage_policy_stripe_num_not_in": MaybeInts,  # since 4.8.0
     "elf_storage_policy_thin_provision": MaybeBool, "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
-    "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
+    "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "LabelWhereInput2 | None", "labels_none": "LabelWhereInput2 | None", "labels_some": "LabelWhereInput2 | None",  # since 3.3.0
+    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",  # since 3.3.0
     "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -103,7 +94,7 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "size": MaybeFloat, "size_gt": MaybeFloat, "size_gte": MaybeFloat, "size_in": MaybeFloats, "size_lt": MaybeFloat, "size_lte": MaybeFloat, "size_not": MaybeFloat, "size_not_in": MaybeFloats,
     "type": "VmVolumeSnapshotType | None", "type_in": "Sequence[VmVolumeSnapshotType] | None", "type_not": "VmVolumeSnapshotType | None", "type_not_in": "Sequence[VmVolumeSnapshotType] | None",
     "unique_size": MaybeFloat, "unique_size_gt": MaybeFloat, "unique_size_gte": MaybeFloat, "unique_size_in": MaybeFloats, "unique_size_lt": MaybeFloat, "unique_size_lte": MaybeFloat, "unique_size_not": MaybeFloat, "unique_size_not_in": MaybeFloats,
-    "vm_volume": "VmVolumeWhereInput2 | None",
+    "vm_volume": "nested.VmVolumeWhereInput2 | None",
     "volume_sharing": MaybeBool, "volume_sharing_not": MaybeBool,  # since 3.3.0
     "volume_size": MaybeFloat, "volume_size_gt": MaybeFloat, "volume_size_gte": MaybeFloat, "volume_size_in": MaybeFloats, "volume_size_lt": MaybeFloat, "volume_size_lte": MaybeFloat, "volume_size_not": MaybeFloat, "volume_size_not_in": MaybeFloats,  # since 3.3.0
     "zbs_snapshot_uuid": MaybeStr, "zbs_snapshot_uuid_contains": MaybeStr, "zbs_snapshot_uuid_ends_with": MaybeStr, "zbs_snapshot_uuid_gt": MaybeStr, "zbs_snapshot_uuid_gte": MaybeStr, "zbs_snapshot_uuid_in": MaybeTexts, "zbs_snapshot_uuid_lt": MaybeStr, "zbs_snapshot_uuid_lte": MaybeStr, "zbs_snapshot_uuid_not": MaybeStr, "zbs_snapshot_uuid_not_contains": MaybeStr, "zbs_snapshot_uuid_not_ends_with": MaybeStr, "zbs_snapshot_uuid_not_in": MaybeTexts, "zbs_snapshot_uuid_not_starts_with": MaybeStr, "zbs_snapshot_uuid_starts_with": MaybeStr,
@@ -126,7 +117,7 @@ else:
         last: MaybeInt
         orderBy: "VmVolumeSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "VmVolumeSnapshotWhereInput2 | None"
+        where: "nested.VmVolumeSnapshotWhereInput2 | None"
 
     class GetVmVolumeSnapshotsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -137,9 +128,9 @@ else:
         last: MaybeInt
         orderBy: "VmVolumeSnapshotOrderByInput | None"
         skip: MaybeInt
-        where: "VmVolumeSnapshotWhereInput2 | None"
+        where: "nested.VmVolumeSnapshotWhereInput2 | None"
 
     class VmVolumeSnapshotDeletionParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
 
-        where: Required["VmVolumeSnapshotWhereInput2"]
+        where: Required["nested.VmVolumeSnapshotWhereInput2"]

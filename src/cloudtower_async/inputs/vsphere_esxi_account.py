@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import HostWhereInput2, VsphereEsxiAccountWhereInput2
+from . import nested
 
 VsphereEsxiAccountOrderByInput: TypeAlias = Literal[
     "id_ASC",
@@ -45,7 +43,7 @@ VsphereEsxiAccountWhereInput = TypedDict("VsphereEsxiAccountWhereInput", {
     "AND": "Sequence[VsphereEsxiAccountWhereInput] | None",
     "NOT": "Sequence[VsphereEsxiAccountWhereInput] | None",
     "OR": "Sequence[VsphereEsxiAccountWhereInput] | None",
-    "host": "HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_valid": MaybeBool, "is_valid_not": MaybeBool,
@@ -71,7 +69,7 @@ else:
         last: MaybeInt
         orderBy: "VsphereEsxiAccountOrderByInput | None"
         skip: MaybeInt
-        where: "VsphereEsxiAccountWhereInput2 | None"
+        where: "nested.VsphereEsxiAccountWhereInput2 | None"
 
     class GetVsphereEsxiAccountsRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -82,7 +80,7 @@ else:
         last: MaybeInt
         orderBy: "VsphereEsxiAccountOrderByInput | None"
         skip: MaybeInt
-        where: "VsphereEsxiAccountWhereInput2 | None"
+        where: "nested.VsphereEsxiAccountWhereInput2 | None"
 
     class UpdateVsphereEsxiAccountParams(TypedDict, total=False):
         """Since CloudTower 3.0.0."""

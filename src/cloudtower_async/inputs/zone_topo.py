@@ -5,14 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
-
-if TYPE_CHECKING:
-    from .nested import (
-        ClusterTopoWhereInput2,
-        ClusterWhereInput2,
-        RackTopoWhereInput2,
-        ZoneTopoWhereInput2,
-    )
+from . import nested
 
 ZoneTopoOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "local_id_ASC", "local_id_DESC"]
 
@@ -21,11 +14,11 @@ ZoneTopoWhereInput = TypedDict("ZoneTopoWhereInput", {
     "AND": "Sequence[ZoneTopoWhereInput] | None",
     "NOT": "Sequence[ZoneTopoWhereInput] | None",
     "OR": "Sequence[ZoneTopoWhereInput] | None",
-    "cluster": "ClusterWhereInput2 | None",
-    "cluster_topo": "ClusterTopoWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "rack_topoes_every": "RackTopoWhereInput2 | None", "rack_topoes_none": "RackTopoWhereInput2 | None", "rack_topoes_some": "RackTopoWhereInput2 | None",
+    "rack_topoes_every": "nested.RackTopoWhereInput2 | None", "rack_topoes_none": "nested.RackTopoWhereInput2 | None", "rack_topoes_some": "nested.RackTopoWhereInput2 | None",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
@@ -44,7 +37,7 @@ else:
         last: MaybeInt
         orderBy: "ZoneTopoOrderByInput | None"
         skip: MaybeInt
-        where: "ZoneTopoWhereInput2 | None"
+        where: "nested.ZoneTopoWhereInput2 | None"
 
     class GetZoneTopoesRequestBody(TypedDict, total=False):
         """Since CloudTower 3.0.0."""
@@ -55,4 +48,4 @@ else:
         last: MaybeInt
         orderBy: "ZoneTopoOrderByInput | None"
         skip: MaybeInt
-        where: "ZoneTopoWhereInput2 | None"
+        where: "nested.ZoneTopoWhereInput2 | None"

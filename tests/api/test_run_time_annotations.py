@@ -1,0 +1,43 @@
+"""Annotations can be evaluated, as libraries that validate or document calls do."""
+
+from __future__ import annotations
+
+from typing import ForwardRef, Literal, get_args, get_origin, get_type_hints, is_typeddict
+
+import pytest
+
+from cloudtower_async import Cloudtower, inputs, models
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.types import ContentLanguage
+
+_RECORDS: list[str] = [name for name in dir(inputs) if is_typeddict(getattr(inputs, name))]
+
+
+def test_annotations_of_every_operation_are_evaluated() -> None:
+    tower = Cloudtower("tower.example", token="t")
+    for path, name in OPERATIONS.items():
+        namespace, _, method = name.partition(".")
+        hints = get_type_hints(getattr(getattr(tower, namespace), method))
+        assert hints["content_language"] == ContentLanguage | None, path
+        assert "return" in hints
+
+
+@pytest.mark.parametrize("name", _RECORDS)
+def test_annotations_of_every_argument_are_evaluated(name: str) -> None:
+    record = getattr(inputs, name)
+    hints = get_type_hints(record)
+    assert hints.keys() == record.__annotations__.keys()
+    assert not any(map(_holds_text, hints.values()))
+
+
+def _holds_text(hint: object) -> bool:
+    if get_origin(hint) is Literal:
+        return False
+    return isinstance(hint, str | ForwardRef) or any(map(_holds_text, get_args(hint)))
+
+
+def test_a_filter_inside_a_filter_evaluates_to_the_full_filter() -> None:
+    hints = get_type_hints(inputs.VmWhereInput)
+    assert hints["cluster"] == inputs.ClusterWhereInput | None
+    assert hints["vm_nics_some"] == inputs.VmNicWhereInput | None
+    assert models.VmStatus in get_args(hints["status"])
