@@ -77,6 +77,11 @@ class _Lost(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta | None:
         return None
 
+    dst = utcoffset
+
+    def tzname(self, _: datetime | None) -> str | None:
+        return None
+
 
 @pytest.mark.parametrize(
     ("value", "why"),

@@ -209,7 +209,7 @@ def test_keys_of_filters_may_be_spelled_as_in_answers(where: Any, sent: Any) -> 
 
 def test_every_renamed_field_of_an_answer_is_a_key_of_its_filter() -> None:
     renamed = 0
-    for name in inputs.MODULES:
+    for name in dir(inputs):
         model = getattr(models, name.removesuffix("WhereInput"), None)
         if not name.endswith("WhereInput") or not isinstance(model, type):
             continue
