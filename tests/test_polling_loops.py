@@ -188,6 +188,32 @@ CASES: dict[str, Case] = {
         counts=lambda _, body: "id_gt" not in str(body),
         options={"change_feed": None},
     ),
+    "condition that is never met": Case(
+        lambda tower, _: tower.wait_until(
+            tower.vm.get_vms, lambda _vm: False, interval=INTERVAL, timeout=60.0
+        ),
+        "get-vms",
+        ["watch/view.py Watch._look_out"],
+        counts=lambda _, body: "id_gt" not in str(body),
+        options={"change_feed": None},
+    ),
+    "condition that is never met, by the feed": Case(
+        lambda tower, _: tower.wait_until(
+            tower.vm.get_vms, lambda _vm: False, interval=INTERVAL, timeout=60.0
+        ),
+        "resource-changes",
+        ["watch/feed.py Feed.read"],
+    ),
+    "condition of what cannot be read": Case(
+        lambda tower, _: tower.wait_until(
+            tower.vm.get_vms, lambda _vm: False, interval=INTERVAL, timeout=60.0
+        ),
+        "get-vms",
+        ["watch/outages.py Outage.outlast"],
+        status=500,
+        number=8,
+        options={"change_feed": None},
+    ),
     "watch through an outage": Case(
         watch_through_an_outage,
         "get-vms",

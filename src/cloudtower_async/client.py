@@ -826,6 +826,57 @@ class Cloudtower(Namespaces):
         reject_positional("watch", lookups.EXAMPLE, args, interval, grace)
         return Watch(self._executor, method, query, interval, grace)
 
+    async def wait_until(
+        self,
+        method: Callable[P, Awaitable[list[R]]],
+        condition: Callable[[R], object],
+        fail_if: Callable[[R], object] | None = None,
+        timeout: float | None = 300.0,
+        interval: float = 5.0,
+        *args: P.args,
+        **query: P.kwargs,
+    ) -> list[R]:
+        """Wait until all resources that match a query meet a condition, and return them.
+
+        At least one has to match, and all of those whose ids the filter names by ``id`` or
+        ``id_in``. One that once matched and no longer does has failed: so filter by what does not
+        change, such as ids. With the change feed only what was changed is read again; without it,
+        everything at each poll. Transient failures are retried until the time is over.
+
+        Args:
+            method: A query: ``tower.vm.get_vms``.
+            condition: Whether a resource, its argument, is as wanted.
+            fail_if: Whether a resource can no longer come to be as wanted; it is asked first.
+            timeout: Seconds until ConditionTimeout; None waits without limit.
+            interval: Maximum number of seconds between polls; the first ones come sooner.
+            args: None: pass the arguments of the query by keyword.
+            query: As for `watch`.
+
+        Returns:
+            The resources, all as they were at the same time.
+
+        Raises:
+            ConditionFailed: `fail_if` is true for a resource, or it is gone.
+            ConditionTimeout: The time is over; ``last_seen`` has the resources as last read.
+            InvalidInput: The method is no query, or the arguments cannot be used.
+            TypeError: Arguments of the query were passed by position.
+            CallError: The resources cannot be read, for a reason that is not transient.
+            SessionClosed: The session was closed meanwhile.
+
+        Example:
+            ::
+
+                [vm] = await tower.wait_until(
+                    tower.vm.get_vms, lambda vm: vm.ips, where={"id": vm_id}
+                )
+        """
+        from .watch.wait_until import wait_until
+
+        reject_positional("wait_until", lookups.EXAMPLE, args, timeout or 0.0, interval)
+        return await wait_until(
+            self._executor, method, condition, fail_if, timeout, interval, query
+        )
+
     async def measure(
         self,
         method: Callable[P, Awaitable[list[WithTask[Metric]]]],

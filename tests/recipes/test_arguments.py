@@ -32,6 +32,8 @@ POSITIONAL: dict[str, dict[str, Any]] = {
     "create_blank_vm": {"name": "x", "cluster": "x", "vcpu": 1, "memory": 1},
     "create_vm_from_template": {"name": "x", "cluster": "x", "template": "x"},
     "import_template": {"name": "x", "ovf": "x", "disks": [], "cluster": "x"},
+    "wait_for_addresses": {"vm": "x"},
+    "wait_for_tools": {"vm": "x"},
 }
 CHECKED = {"timeout": NOT_SECONDS, "force_after": NOT_SECONDS, "limit": NOT_COUNTS}
 

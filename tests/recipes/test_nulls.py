@@ -23,6 +23,8 @@ from cloudtower_async.recipes import (
     restart_vms,
     shut_down_vms,
     start_vms,
+    wait_for_addresses,
+    wait_for_tools,
 )
 from tests.nulls import alike, expect_no_broken_field, first
 from tests.recipes.test_imports import files
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloudtower_async import Cloudtower
+    from cloudtower_async.models import Vm
     from cloudtower_async.recipes import Backup, PowerOutcome
     from cloudtower_async.testing import Simulator
     from tests.nulls import Flow
@@ -139,6 +142,17 @@ def importing(folder: Path) -> Flow:
     return flow
 
 
+def guest_wait(recipe: Callable[..., Awaitable[Vm]]) -> Flow:
+    """Return a flow that waits for what is there already."""
+
+    async def flow(tower: Cloudtower, sim: Simulator) -> None:
+        vm = first(sim, "Vm")
+        sim.store.change("Vm", vm["id"], ips="10.0.0.7", vm_tools_status="RUNNING")
+        assert (await recipe(tower, vm["id"], timeout=TIMEOUT)).id == vm["id"]
+
+    return flow
+
+
 RECIPES: dict[str, Flow] = {
     "build_dashboard": lambda tower, _: build_dashboard(tower),
     "backup_vm": lambda tower, sim: backup_vm(tower, first(sim, "Vm")["id"], timeout=TIMEOUT),
@@ -149,6 +163,8 @@ RECIPES: dict[str, Flow] = {
     "restart_vms": switched(restart_vms, "RUNNING"),
     "shut_down_vms": switched(partial(shut_down_vms, force_after=TIMEOUT), "RUNNING"),
     "maintenance": maintain,
+    "wait_for_addresses": guest_wait(wait_for_addresses),
+    "wait_for_tools": guest_wait(wait_for_tools),
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_type
 import msgspec
 
 from cloudtower_async import Change, Changes, Subscription, Watch, WatchEvent, models
+from cloudtower_async.recipes import wait_for_addresses, wait_for_tools
 
 if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
@@ -46,6 +47,23 @@ async def views(tower: Cloudtower) -> None:
                 state["v1"] = state["v2"]  # type: ignore[index]
     tower.watch(tower.alert.get_alerts, 1.0, where={"ended": False}, content_language="zh-CN")
     tower.watch(tower.host.get_hosts, interval=1.0)
+
+
+async def conditions(tower: Cloudtower) -> None:
+    """A condition is a function of what the query answers with."""
+    vms = await tower.wait_until(
+        tower.vm.get_vms,
+        lambda vm: vm.ips,
+        fail_if=lambda vm: vm.in_recycle_bin,
+        timeout=None,
+        interval=1.0,
+        where={"id": "v1"},
+    )
+    assert_type(vms, list[models.Vm])
+    assert_type(await wait_for_addresses(tower, vms[0], timeout=3), models.Vm)
+    assert_type(await wait_for_tools(tower, "v1"), models.Vm)
+    await tower.wait_until(tower.vm.get_vms, lambda vm: vm.nmae)  # type: ignore[attr-defined]
+    await tower.wait_until(tower.vm.start_vm, bool)  # type: ignore[type-var, call-arg]
 
 
 async def mistakes(tower: Cloudtower) -> None:

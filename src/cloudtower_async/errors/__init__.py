@@ -44,6 +44,9 @@
     │   ├── UploadFailed           given up, cancelled, or unknown what the server has
     │   ├── UploadTimeout          everything was sent, but no result came in time   (TimeoutError)
     │   └── SourceChanged          the file became shorter or longer meanwhile
+    ├── ConditionError             resources did not come to meet a condition
+    │   ├── ConditionFailed        one is gone, or fail_if was true for it
+    │   └── ConditionTimeout       not in time                                      (TimeoutError)
     ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or no credential for it is given
     ├── Resync                     the change feed has forgotten changes: list again
@@ -93,6 +96,7 @@ from .calls import (
     UnexpectedStatus,
 )
 from .changes import NoChangeFeed, Resync
+from .conditions import ConditionError, ConditionFailed, ConditionTimeout
 from .tasks import (
     ReadBackFailed,
     SettleTimeout,
@@ -118,6 +122,9 @@ __all__ = [
     "CallError",
     "CallTimeout",
     "CloudtowerError",
+    "ConditionError",
+    "ConditionFailed",
+    "ConditionTimeout",
     "ConnectionFailed",
     "CredentialsUnavailable",
     "EmptyFilter",

@@ -15,6 +15,7 @@ from .dashboard_models import (
     MemorySummary,
     StorageSummary,
 )
+from .guests import wait_for_addresses, wait_for_tools
 from .imports import import_template
 from .maintenance import check_maintenance, enter_maintenance, leave_maintenance
 from .maintenance_results import (
@@ -62,4 +63,6 @@ __all__ = [
     "restart_vms",
     "shut_down_vms",
     "start_vms",
+    "wait_for_addresses",
+    "wait_for_tools",
 ]

@@ -15,6 +15,7 @@ import logging
 import math
 from collections import Counter, deque
 from functools import cached_property
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, cast
 
@@ -44,7 +45,7 @@ from ..validators import check_seconds
 from .outages import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Self
 
     from ..calls.executor import Executor
@@ -275,6 +276,7 @@ class Feed:
         types: Resource types of the changes; None: all.
         since: Revision to start after; None: the one that is current when `anchor` is called.
         interval: Seconds between polls, unless a page is full.
+        pauses: Seconds of each pause; None: always `interval`.
     """
 
     def __init__(
@@ -283,15 +285,21 @@ class Feed:
         types: Iterable[str] | None,
         since: str | None,
         interval: float,
+        pauses: Iterator[float] | None = None,
     ) -> None:
         self._executor = executor
         self._types = None if types is None else ",".join(types)
         self._cursor: _Cursor | None = None if since is None else _Cursor(int(since))
-        self._interval = interval
+        self._pauses = pauses or repeat(interval)
         self._due = -math.inf
         self._answered = False
         self._missing = 0  # answers of status 404 in a row
         self._outage = Outage("reading the change feed", executor.transport, interval)
+
+    @property
+    def error(self) -> CloudtowerError | None:
+        """Why the last request failed; None: it succeeded."""
+        return self._outage.error
 
     @property
     def has_credential(self) -> bool:
@@ -357,13 +365,13 @@ class Feed:
             raise self._resync(cursor, page)
         self._cursor = cursor.after(page, unread)
         if not page.is_full:
-            self._due = anyio.current_time() + self._interval
+            self._due = anyio.current_time() + next(self._pauses)
         return [change for _, change in unread]
 
     def _resync(self, cursor: _Cursor, page: _Page) -> Resync:
         """Move the cursor to the current revision, and make the error."""
         self._cursor = _Cursor(page.current, page.current)
-        self._due = anyio.current_time() + self._interval
+        self._due = anyio.current_time() + next(self._pauses)
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:

@@ -37,6 +37,9 @@ class Outage:
         what: What fails, for warnings.
         transport: Transport of the session; closing the session ends the pauses.
         interval: Seconds between requests while all is well: the first pause is no longer.
+
+    Attributes:
+        error: Why the last read failed; None: it succeeded.
     """
 
     def __init__(self, what: str, transport: Transport, interval: float) -> None:
@@ -45,6 +48,7 @@ class Outage:
         self._first = min(_FIRST_PAUSE, interval)
         self._failures = 0  # since the last success, also if a pause is cancelled
         self._warned = -math.inf
+        self.error: CloudtowerError | None = None
 
     async def outlast(
         self, read: Callable[[], Awaitable[T]], is_transient: Callable[[CloudtowerError], bool]
@@ -67,12 +71,14 @@ class Outage:
                 failure = exc
             else:
                 self._failures = 0
+                self.error = None
                 return result
             now = anyio.current_time()
             if now - self._warned >= _WARN_EVERY:
                 self._warned = now
                 _log.warning("%s failed, retrying: %s", self._what, failure)
             self._failures += 1
+            self.error = failure
             await self._transport.sleep(
                 backoff_delay(self._failures, self._first, _LONGEST_PAUSE, jitter=0.5)
             )

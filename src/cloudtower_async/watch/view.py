@@ -7,6 +7,7 @@ import math
 from collections import deque
 from contextlib import aclosing
 from functools import partial
+from itertools import repeat
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -23,7 +24,7 @@ from .outages import Outage
 from .subscribers import Subscribers, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -69,24 +70,28 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
         interval: float,
-        grace: float,
+        grace: float = 60.0,
+        *,
+        asker: str = "watch",
+        pauses: Iterator[float] | None = None,
     ) -> None:
-        self._query = PagedQuery("watch", method, query)
+        self._query = PagedQuery(asker, method, query)
         for name in ("first", "order_by"):
             if query.get(name) is not None:
                 raise InvalidInput(
-                    f"watch: {name}: not supported: a view holds all that matches, in no order"
+                    f"{asker}: {name}: not supported: a view holds all that matches, in no order"
                 )
-        check_seconds("watch", "interval", interval)
-        check_seconds("watch", "grace", grace, zero_ok=True)
+        check_seconds(asker, "interval", interval)
+        check_seconds(asker, "grace", grace, zero_ok=True)
         self._executor = executor
         self._interval = interval
+        self._pauses = repeat(interval) if pauses is None else pauses
         self._grace = grace
-        self._name = self._query.operation.name
+        self.name = self._query.operation.name
         self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
         self._polls_left = 0  # until the feed is looked for again
-        self._outage = Outage(f"reading {self._name} for a view", executor.transport, interval)
+        self._outage = Outage(f"reading {self.name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
         self._due = -math.inf
@@ -104,6 +109,18 @@ class Watch(Generic[R]):
     def snapshot(self) -> dict[str, R]:
         """The resources by id, as they are after the events handed out so far; a copy."""
         return dict(self._view)
+
+    @property
+    def wanted_ids(self) -> list[str]:
+        """The ids that the filter names."""
+        where = self._query.where or {}
+        named = where.get("id")
+        return [named] if isinstance(named, str) else list(self._query.ids or ())
+
+    @property
+    def error(self) -> CloudtowerError | None:
+        """Why the last request failed; None: it succeeded."""
+        return self._outage.error or (self._feed.error if self._feed is not None else None)
 
     @property
     def polls(self) -> bool:
@@ -128,7 +145,7 @@ class Watch(Generic[R]):
             self._late.clear()
             self._view = await self._list()
             self._events.clear()
-            self._due = anyio.current_time() + self._interval
+            self._due = anyio.current_time() + next(self._pauses)
             self._relist_later()
             self._open = True
             self._subscribers.open()
@@ -213,7 +230,7 @@ class Watch(Generic[R]):
             self._stale = False
             listed = dict.fromkeys(self._view, True) | self._touched
             self._touched.clear()
-            self._due = anyio.current_time() + self._interval
+            self._due = anyio.current_time() + next(self._pauses)
             self._expect(listed, found)
             self._tell({**self._view, **found}, found)
         elif self._touched:
@@ -237,7 +254,7 @@ class Watch(Generic[R]):
         try:
             changes = await feed.read(min(self._look_at, self._relist_at))
         except Resync as exc:
-            _log.info("all of %s is read again for a view: %s", self._name, exc)
+            _log.info("all of %s is read again for a view: %s", self.name, exc)
             self._stale = True
             self._relist_later()
             return
@@ -314,7 +331,7 @@ class Watch(Generic[R]):
             self._relist_at = anyio.current_time() + self._grace
 
     def _do_without(self, why: NoChangeFeed) -> None:
-        _log.info("%s is read again and again for a view: %s", self._name, why)
+        _log.info("%s is read again and again for a view: %s", self.name, why)
         self._feed = None
         self._late.clear()
         self._look_at = self._relist_at = math.inf
@@ -331,12 +348,12 @@ class Watch(Generic[R]):
             await feed.anchor()
         except (NoChangeFeed, CallError):
             return
-        _log.info("%s is followed by the change feed again", self._name)
+        _log.info("%s is followed by the change feed again", self.name)
         self._feed = feed
         self._relist_later()
 
     def _new_feed(self) -> Feed:
-        return Feed(self._executor, self._dependencies.types, None, self._interval)
+        return Feed(self._executor, self._dependencies.types, None, self._interval, self._pauses)
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
         """Queue an event for each of these resources that is not as in the view."""
@@ -354,5 +371,5 @@ class Watch(Generic[R]):
         """Read resources by their ids, however long the server is unavailable."""
         page = partial(self._query.page, order_by="id_ASC")
         return await self._outage.outlast(
-            partial(read_by_ids, self._name, page, ids), self._executor.is_transient
+            partial(read_by_ids, self.name, page, ids), self._executor.is_transient
         )

@@ -1,0 +1,97 @@
+"""About waiting for a condition."""
+
+# ruff: noqa: N818 - the names say what happened: `except ConditionTimeout`
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import CloudtowerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SHOWN = 5
+"""Maximum number of resources in a message."""
+
+_FIELDS = ("status", "state", "vm_tools_status", "entity_async_status")
+"""Fields that a message shows, where a resource has them."""
+
+
+class ConditionError(CloudtowerError):
+    """Resources did not come to meet a condition; see `Cloudtower.wait_until`.
+
+    Attributes:
+        ids: Ids of the resources that this is about.
+        last_seen: Resources by id, as they were when last read.
+    """
+
+    def __init__(self, ids: Sequence[str], last_seen: Mapping[str, object]) -> None:
+        super().__init__(ids)
+        self.ids: tuple[str, ...] = tuple(ids)
+        self.last_seen: dict[str, object] = dict(last_seen)
+
+    def _number(self) -> str:
+        return f"{len(self.ids)} resource" + ("s" if len(self.ids) != 1 else "")
+
+    def _states(self) -> str:
+        more = ", …" if len(self.ids) > _SHOWN else ""
+        return ", ".join(map(self._state, self.ids[:_SHOWN])) + more
+
+    def _state(self, one: str) -> str:
+        if one not in self.last_seen:
+            return f"{one} (not seen)"
+        resource = self.last_seen[one]
+        name = getattr(resource, "name", None)
+        fields = ((field, getattr(resource, field, None)) for field in _FIELDS)
+        told = [f"{field} {value!s:.80}" for field, value in fields if value is not None]
+        return f"{one} ({', '.join([f'{name!s:.80}', *told] if name else told)})"
+
+
+class ConditionFailed(ConditionError):
+    """A resource cannot meet the condition any more: it is gone, or ``fail_if`` was true for it.
+
+    Attributes:
+        gone: Whether the resources are not listed any more, or no longer match the filter.
+    """
+
+    def __init__(
+        self, ids: Sequence[str], last_seen: Mapping[str, object], *, gone: bool = False
+    ) -> None:
+        super().__init__(ids, last_seen)
+        self.gone = gone
+
+    def _describe(self) -> str:
+        if self.gone:
+            return (
+                f"{self._number()} gone while waited for: {self._states()} when last read. "
+                "Deleted by something else, or no longer matched by the filter."
+            )
+        return f"fail_if is true for {self._number()}: {self._states()}"
+
+
+class ConditionTimeout(ConditionError, TimeoutError):
+    """Resources did not meet the condition in time. ``ids`` has those that were missing it.
+
+    Attributes:
+        timeout: How long they were waited for, in seconds.
+        poll_error: Why the last poll failed, if it did.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        last_seen: Mapping[str, object],
+        timeout: float | None = None,
+        poll_error: CloudtowerError | None = None,
+    ) -> None:
+        super().__init__(ids, last_seen)
+        self.timeout = timeout
+        self.poll_error = poll_error
+
+    def _describe(self) -> str:
+        after = "" if self.timeout is None else f" after {self.timeout:g} s"
+        why = "" if self.poll_error is None else f". The last poll failed: {self.poll_error}"
+        if not self.ids:
+            return f"no resource matched the filter{after}{why or '. Check the filter.'}"
+        advice = why or ". Wait again, with a longer timeout= if need be."
+        return f"{self._number()} did not meet the condition{after}: {self._states()}{advice}"

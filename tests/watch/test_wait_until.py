@@ -1,0 +1,253 @@
+"""Waiting until resources meet a condition, against the simulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked
+
+from cloudtower_async import (
+    Cloudtower,
+    ConditionFailed,
+    ConditionTimeout,
+    Forbidden,
+    InvalidInput,
+    RetryPolicy,
+    SessionClosed,
+)
+from cloudtower_async.recipes import wait_for_addresses, wait_for_tools
+from cloudtower_async.testing import Clock, Simulator
+from tests.support import cancelled_at, tasks_of_clients
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from cloudtower_async.models import Vm
+
+pytestmark = pytest.mark.anyio
+
+QUICK = 0.002  # seconds between polls
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(clusters=1, vms=8, seed=3, clock=Clock(running=False)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(params=[True, False], ids=["feed", "polls"])
+async def tower(sim: Simulator, request: pytest.FixtureRequest) -> AsyncIterator[Cloudtower]:
+    async with Cloudtower(
+        sim.url,
+        username=sim.username,
+        password=sim.password,
+        change_feed=(sim.changes.username, sim.changes.password) if request.param else None,
+        retry=RetryPolicy(attempts=1),
+    ) as tower:
+        yield tower
+
+
+def some(sim: Simulator, number: int) -> list[str]:
+    return sorted(sim.store.table("Vm"))[:number]
+
+
+def described(vm: Vm) -> bool:
+    return vm.description == "ready"
+
+
+async def test_what_is_true_already_returns_at_once(sim: Simulator, tower: Cloudtower) -> None:
+    vms = await tower.wait_until(tower.vm.get_vms, lambda vm: vm.name, interval=3600.0)
+    assert {vm.id for vm in vms} == set(sim.store.table("Vm"))
+
+
+async def test_it_waits_for_several_resources(sim: Simulator, tower: Cloudtower) -> None:
+    ids = some(sim, 3)
+    found: list[Vm] = []
+
+    async def wait() -> None:
+        found.extend(
+            await tower.wait_until(
+                tower.vm.get_vms, described, interval=QUICK, where={"id_in": ids}
+            )
+        )
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        for vm_id in ids:
+            await wait_all_tasks_blocked()
+            assert not found
+            sim.store.change("Vm", vm_id, description="ready")
+    assert sorted(vm.id for vm in found) == ids
+    assert {vm.description for vm in found} == {"ready"}
+
+
+@pytest.mark.parametrize("key", ["id", "name"])
+async def test_it_waits_for_what_is_not_listed_yet(
+    sim: Simulator, tower: Cloudtower, key: str
+) -> None:
+    where: Any = {key: "late"}
+    found: list[Vm] = []
+
+    async def wait() -> None:
+        found.extend(await tower.wait_until(tower.vm.get_vms, bool, interval=QUICK, where=where))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert not found
+        vm = dict(sim.store.get("Vm", some(sim, 1)[0]))
+        sim.store.add("Vm", {**vm, "id": "late", "name": "late", "vm_disks": [], "vm_nics": []})
+    assert [vm.id for vm in found] == ["late"]
+
+
+async def test_one_that_the_filter_names_and_that_is_missing_is_waited_for(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    [there] = some(sim, 1)
+    with pytest.raises(ConditionTimeout, match=r"^1 resource .* after 0.2 s: never \(not seen\)"):
+        await tower.wait_until(
+            tower.vm.get_vms,
+            lambda vm: vm.name,
+            timeout=0.2,
+            interval=QUICK,
+            where={"id_in": [there, "never"]},
+        )
+
+
+async def test_nothing_that_matches_is_not_enough(tower: Cloudtower) -> None:
+    with pytest.raises(ConditionTimeout, match="no resource matched the filter") as caught:
+        await tower.wait_until(
+            tower.vm.get_vms, bool, timeout=0.1, interval=QUICK, where={"name": "none"}
+        )
+    assert caught.value.ids == ()
+
+
+async def test_a_time_out_shows_the_last_state(sim: Simulator, tower: Cloudtower) -> None:
+    [vm_id] = some(sim, 1)
+    sim.store.change("Vm", vm_id, name="till\x1b[2J", status="SUSPENDED")
+    with pytest.raises(ConditionTimeout) as caught:
+        await tower.wait_until(
+            tower.vm.get_vms, described, timeout=0.1, interval=QUICK, where={"id": vm_id}
+        )
+    assert isinstance(caught.value, TimeoutError)
+    assert "status SUSPENDED" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    last: Any = caught.value.last_seen[vm_id]
+    assert (caught.value.ids, last.status) == ((vm_id,), "SUSPENDED")
+
+
+async def test_one_that_is_gone_fails_at_once(sim: Simulator, tower: Cloudtower) -> None:
+    ids = some(sim, 2)
+    seen = anyio.Event()
+
+    def never(_: Vm) -> bool:
+        seen.set()
+        return False
+
+    async def remove() -> None:
+        await seen.wait()
+        sim.store.remove("Vm", ids[0])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(remove)
+        with pytest.raises(ConditionFailed, match="1 resource gone while waited for") as caught:
+            await tower.wait_until(
+                tower.vm.get_vms, never, timeout=None, interval=QUICK, where={"id_in": ids}
+            )
+        assert (caught.value.ids, caught.value.gone) == ((ids[0],), True)
+        assert caught.value.last_seen.keys() == set(ids)
+
+
+async def test_fail_if_is_asked_before_the_condition(sim: Simulator, tower: Cloudtower) -> None:
+    [vm_id] = some(sim, 1)
+    sim.store.change("Vm", vm_id, description="ready")
+    with pytest.raises(ConditionFailed, match="fail_if is true for 1 resource") as caught:
+        await tower.wait_until(tower.vm.get_vms, described, fail_if=described, where={"id": vm_id})
+    assert (caught.value.ids, caught.value.gone) == ((vm_id,), False)
+
+
+async def test_an_outage_at_the_beginning_does_not_end_it(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.faults.fail("get-vms", status=503, times=2)
+    assert await tower.wait_until(tower.vm.get_vms, lambda vm: vm.name, interval=QUICK)
+
+
+async def test_a_time_out_tells_why_nothing_could_be_read(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    sim.faults.fail("get-vms", status=503, times=10_000)
+    with pytest.raises(ConditionTimeout, match=r"The last poll failed: .*503"):
+        await tower.wait_until(tower.vm.get_vms, described, timeout=0.2, interval=QUICK)
+
+
+async def test_what_time_does_not_heal_is_raised(sim: Simulator, tower: Cloudtower) -> None:
+    sim.faults.fail("get-vms", status=403)
+    with pytest.raises(Forbidden):
+        await tower.wait_until(tower.vm.get_vms, described, interval=QUICK)
+
+
+async def test_an_error_of_the_condition_is_raised_as_it_is(tower: Cloudtower) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await tower.wait_until(tower.vm.get_vms, lambda _: 1 // 0, interval=QUICK)
+
+
+async def test_closing_the_session_ends_it(sim: Simulator, tower: Cloudtower) -> None:
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            with pytest.raises(SessionClosed):
+                await tower.wait_until(tower.vm.get_vms, described, interval=3600.0)
+
+        group.start_soon(wait)
+        await wait_all_tasks_blocked()
+        await tower.close()
+
+
+async def test_cancelled_anywhere_it_leaves_nothing_behind(tower: Cloudtower) -> None:
+    tasks = tasks_of_clients()
+    for number in range(30):
+        call = tower.wait_until(tower.vm.get_vms, described, interval=QUICK)
+        assert await cancelled_at(number, call)
+        assert tasks_of_clients() == tasks
+
+
+async def test_arguments_are_checked_before_anything_is_sent(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    async def no_condition(_: Vm) -> bool:
+        return True
+
+    wrong: Any = "ips"
+    get_vms = tower.vm.get_vms
+    with pytest.raises(InvalidInput, match="wait_until: condition: expected a function"):
+        await tower.wait_until(get_vms, wrong)
+    with pytest.raises(InvalidInput, match="wait_until: fail_if: expected a function"):
+        await tower.wait_until(get_vms, described, fail_if=wrong)
+    with pytest.raises(InvalidInput, match="wait_until: timeout"):
+        await tower.wait_until(get_vms, described, timeout=0)
+    with pytest.raises(InvalidInput, match="wait_until: interval"):
+        await tower.wait_until(get_vms, described, interval=-1)
+    with pytest.raises(InvalidInput, match="wait_until: first"):
+        await tower.wait_until(get_vms, described, first=1)
+    with pytest.raises(InvalidInput, match="wait_for_tools: vm: expected a VM or its id"):
+        await wait_for_tools(tower, 7)  # type: ignore[arg-type]
+    assert sim.sent("get-vms") == []
+    with pytest.raises(InvalidInput, match="expected a plain function, got an async one"):
+        await tower.wait_until(get_vms, no_condition, interval=QUICK)
+
+
+async def test_recipes_wait_for_tools_and_for_addresses(sim: Simulator, tower: Cloudtower) -> None:
+    [vm_id] = some(sim, 1)
+    sim.store.change("Vm", vm_id, ips="", vm_tools_status="NOT_RUNNING")
+    [vm] = await tower.vm.get_vms(where={"id": vm_id})
+    with pytest.raises(ConditionTimeout, match="vm_tools_status NOT_RUNNING"):
+        await wait_for_tools(tower, vm, timeout=0.1, interval=QUICK)
+    sim.store.change("Vm", vm_id, vm_tools_status="RUNNING")
+    assert (await wait_for_tools(tower, vm, interval=QUICK)).vm_tools_status == "RUNNING"
+    with pytest.raises(ConditionTimeout):
+        await wait_for_addresses(tower, vm_id, timeout=0.1, interval=QUICK)
+    sim.store.change("Vm", vm_id, ips="10.0.0.7")
+    assert (await wait_for_addresses(tower, vm_id, interval=QUICK)).ips == "10.0.0.7"
