@@ -28,6 +28,7 @@ _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
 # What generated modules import, or define, under names of this form.
 _IMPORTED = frozenset(
     {"Any", "Auth", "Carries", "Connection", "ContentLanguage", "FileContent", "HoldsSecrets"}
+    | {"Entity", "EntityWithSecrets"}
     | {"Kind", "Literal", "Mapping", "Namespace", "Namespaces", "OpenEnum", "Operation", "ReadOnly"}
     | {"Required", "Sequence", "Struct", "Texts", "TypeAlias", "TypedDict", "Union", "WithTask"}
     | {f"Maybe{kind}" for kind in ("Str", "Int", "Float", "Bool", "Texts", "Ints", "Floats")}

@@ -78,10 +78,8 @@ def _imports(
         if isinstance(kind, Enum):
             yield f"..{up}types", "OpenEnum"
             continue
-        if emit_secrets.may_show_one(kind):
-            yield f"..{up}types", "HoldsSecrets"
-        else:
-            yield "msgspec", "Struct"
+        base = _base(kind)
+        yield ("msgspec" if base == "Struct" else f"..{up}types"), base
         for prop in kind.properties:
             for ref in refs(prop.node):
                 if ref not in wanted:
@@ -116,7 +114,7 @@ def _struct(history: History, texts: Texts, record: Record) -> Iterator[str]:
     if renamed:
         options += f", rename={renamed!r}"
     oldest = history.schema_since(record.within)
-    base = "HoldsSecrets" if emit_secrets.may_show_one(record) else "Struct"
+    base = _base(record)
     yield f"class {record.name}({base}, {options}):"
     yield f'    """Since CloudTower {oldest}."""'
     yield ""
@@ -124,6 +122,14 @@ def _struct(history: History, texts: Texts, record: Record) -> Iterator[str]:
         field = f"{names.snake(prop.wire)}: {_field(history, record, prop)}"
         yield f"    {field}{_since(history.property_since(record, prop), oldest)}"
         yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
+
+
+def _base(record: Record) -> str:
+    """Return the class that a struct derives from."""
+    secret = emit_secrets.may_show_one(record)
+    if any(prop.wire == "id" for prop in record.properties):
+        return "EntityWithSecrets" if secret else "Entity"
+    return "HoldsSecrets" if secret else "Struct"
 
 
 def _field(history: History, record: Record, prop: Property) -> str:

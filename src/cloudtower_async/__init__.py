@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .options import SessionOptions
     from .queries.loader import Loader
     from .queries.projection import select_fields
+    from .records import to_arrow, to_records
     from .retry.policy import RetryPolicy
     from .tasks.pending import Pending, PendingAnswer, PendingResource
     from .transport.exchange_log import Exchange, record_exchanges
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         Texts,
         WithTask,
     )
+    from .units import format_bytes, parse_bytes
     from .uploads.targets import (
         CloudTowerApplicationPackage,
         ContentLibraryImage,
@@ -205,9 +207,13 @@ __all__ = [
     "WatchEvent",
     "WithTask",
     "__version__",
+    "format_bytes",
+    "parse_bytes",
     "parse_time",
     "record_exchanges",
     "select_fields",
+    "to_arrow",
+    "to_records",
 ]
 
 _TYPES = (
@@ -222,7 +228,11 @@ _HOMES = {
     "Change": ".watch.feed",
     "Changes": ".watch.feed",
     "Cloudtower": ".client",
+    "format_bytes": ".units",
+    "parse_bytes": ".units",
     "parse_time": ".dates",
+    "to_arrow": ".records",
+    "to_records": ".records",
     "Exchange": ".transport.exchange_log",
     "Loader": ".queries.loader",
     "RetryPolicy": ".retry.policy",

@@ -78,6 +78,40 @@ class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         return f"{type(self).__name__}({fields})"
 
 
+class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Base of answers with an ``id``. They are equal by value, and hash by their id.
+
+    The ``repr`` of one with many fields shows what it is and its state; `msgspec.structs.asdict`
+    has all fields.
+    """
+
+    def __hash__(self) -> int:
+        return hash(getattr(self, "id", None))
+
+    def __repr__(self) -> str:
+        fields = self.__struct_fields__
+        if len(fields) <= _MAX_SHOWN:
+            return super().__repr__()
+        shown = {
+            name: value
+            for name in _TELLING
+            if name in fields and (value := getattr(self, name)) is not None
+        }
+        texts = ", ".join(f"{name}={str(value)!r}" for name, value in shown.items())
+        return f"{type(self).__name__}({texts}, and {len(fields) - len(shown)} more fields)"
+
+
+class EntityWithSecrets(Entity, HoldsSecrets, kw_only=True, frozen=True, gc=False):
+    """Base of answers with an ``id`` that may hold secrets."""
+
+
+_MAX_SHOWN = 30
+"""Maximum number of fields of a resource whose ``repr`` shows them all."""
+
+_TELLING = ("id", "name", "local_id", "status", "state", "entity_async_status")
+"""Fields that the ``repr`` of a resource with more fields shows."""
+
+
 def _redacted_json(text: str) -> str:
     if not text.startswith(("{", "[")):
         return text

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from ..types import HoldsSecrets
+from ..types import EntityWithSecrets
 from .shared.nested_alert_rule import NestedAlertRule
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_disk import NestedDisk
@@ -11,7 +11,7 @@ from .shared.nested_host import NestedHost
 from .shared.nested_vm import NestedVm
 
 
-class Alert(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     alert_rule: NestedAlertRule | None = None

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.architecture import Architecture
 from .enums.backup import (
     BackupPlanDeleteStrategy,
@@ -57,7 +57,7 @@ class BackupPlanPeriod(OpenEnum):
 
 
 class BackupPlan(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,
@@ -160,7 +160,7 @@ class BackupPlan(
 
 
 class DeleteBackupPlan(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.4.0."""
 
@@ -171,7 +171,7 @@ class DeleteBackupPlan(
 
 
 class DeleteBackupRestorePoint(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.4.0."""
 

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.backup import BackupServiceNetworkType
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_backup_plan import NestedBackupPlan
@@ -44,7 +44,7 @@ class BackupServiceStatus(OpenEnum):
 
 
 class BackupService(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.4.0."""
 

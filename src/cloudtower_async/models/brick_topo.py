@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_cluster_topo import NestedClusterTopo
 from .shared.nested_node_topo import NestedNodeTopo
@@ -54,7 +54,7 @@ class PowerPosition(OpenEnum):
     RIGHT = "RIGHT"
 
 
-class NestedBrickPower(Struct, kw_only=True, frozen=True, gc=False):
+class NestedBrickPower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -72,7 +72,7 @@ class NestedTagPosition(Struct, kw_only=True, frozen=True, gc=False):
     """Label of the node slot, as printed on the chassis."""
 
 
-class BrickTopo(Struct, kw_only=True, frozen=True, gc=False):
+class BrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     capacity: NestedCapacity
@@ -109,7 +109,7 @@ class BrickTopo(Struct, kw_only=True, frozen=True, gc=False):
     """Where each node sits in the chassis."""
 
 
-class DeleteBrickTopo(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteBrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str

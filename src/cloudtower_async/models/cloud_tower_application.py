@@ -3,14 +3,12 @@
 
 from typing import Any
 
-from msgspec import Struct
-
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_user import NestedUser
 
 
-class NestedCloudTowerApplicationPackage(Struct, kw_only=True, frozen=True, gc=False):
+class NestedCloudTowerApplicationPackage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -37,7 +35,7 @@ class CloudTowerApplicationState(OpenEnum):
 
 
 class CloudTowerApplication(
-    HoldsSecrets,
+    EntityWithSecrets,
     kw_only=True,
     frozen=True,
     gc=False,
@@ -79,7 +77,7 @@ class CloudTowerApplication(
     """VMs that the application runs on."""
 
 
-class DeleteCloudTowerApplicationPackage(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteCloudTowerApplicationPackage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str

@@ -3,13 +3,13 @@
 
 from typing import Any
 
-from ..types import HoldsSecrets
+from ..types import EntityWithSecrets
 from .enums.architecture import Architecture
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
 
 
 class CloudTowerApplicationPackage(
-    HoldsSecrets, kw_only=True, frozen=True, gc=False, rename={"scos_version": "scosVersion"}
+    EntityWithSecrets, kw_only=True, frozen=True, gc=False, rename={"scos_version": "scosVersion"}
 ):
     """Since CloudTower 3.0.0."""
 

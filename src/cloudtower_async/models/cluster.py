@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, HoldsSecrets, OpenEnum
 from .enums.architecture import Architecture
 from .enums.cluster import ClusterType
 from .enums.entity import EntityAsyncStatus
@@ -53,7 +53,7 @@ class AllocatableStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Capacity for each number of replicas asked for."""
 
 
-class NestedApplication(Struct, kw_only=True, frozen=True, gc=False):
+class NestedApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -85,7 +85,7 @@ class ClusterConnectorErrorCode(OpenEnum):
     UNHEALTHY = LOAD_CLUSTER_UNHEALTHY
 
 
-class NestedEcpLicense(Struct, kw_only=True, frozen=True, gc=False):
+class NestedEcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
@@ -178,14 +178,14 @@ class NtpMode(OpenEnum):
     INTERNAL = "INTERNAL"
 
 
-class NestedClusterSettings(Struct, kw_only=True, frozen=True, gc=False):
+class NestedClusterSettings(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
-class NestedVcenterAccount(Struct, kw_only=True, frozen=True, gc=False):
+class NestedVcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -193,7 +193,7 @@ class NestedVcenterAccount(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Cluster(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,
@@ -435,7 +435,7 @@ class Cluster(
     """Availability zones of an active-active cluster."""
 
 
-class DiskPoolPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
+class DiskPoolPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
@@ -446,7 +446,7 @@ class DiskPoolPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
 
 
-class HostPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
+class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
@@ -467,7 +467,7 @@ class HostPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """True if faster SSDs serve as the cache tier; None if unknown."""
 
 
-class ClusterPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
+class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
@@ -494,7 +494,7 @@ class ClusterPinInPerformanceInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
 
 
-class ClusterStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
+class ClusterStorageInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     allocable_storage_capacity: AllocatableStorageCapacity | None = None
@@ -519,7 +519,7 @@ class ClusterStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
     """Storage space in use in bytes."""
 
 
-class DeleteCluster(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteCluster(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str

@@ -3,11 +3,11 @@
 
 from typing import Any
 
-from ..types import HoldsSecrets
+from ..types import EntityWithSecrets
 from .shared.nested_cluster import NestedCluster
 
 
-class ClusterUpgradeHistory(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.architecture import Architecture
 from .enums.bus import Bus
 from .enums.entity import EntityAsyncStatus
@@ -159,7 +159,7 @@ class NestedZbsStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ContentLibraryVmTemplate(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,
@@ -233,7 +233,7 @@ class ContentLibraryVmTemplate(
     """Storage clusters (ZBS) that hold the disks of the template."""
 
 
-class DeleteContentLibraryVmTemplate(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteContentLibraryVmTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.disk import DiskFunction, DiskHealthStatus, DiskType
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_host import NestedHost
@@ -83,7 +83,7 @@ class DiskUsageStatus(OpenEnum):
 
 
 class Disk(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 3.0.0."""
 

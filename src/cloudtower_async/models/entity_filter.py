@@ -3,11 +3,11 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .shared.nested_cluster import NestedCluster
 
 
-class DeleteEntityFilter(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -81,7 +81,7 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     """Value that the figure is compared with; its unit depends on `metric`."""
 
 
-class EntityFilter(Struct, kw_only=True, frozen=True, gc=False):
+class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     apply_to_all_clusters: bool | None = None

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_host import NestedHost
@@ -59,7 +59,7 @@ class NestedEverouteClusterWhitelist(Struct, kw_only=True, frozen=True, gc=False
     """Incoming traffic that is always allowed."""
 
 
-class NestedLoadBalancerService(Struct, kw_only=True, frozen=True, gc=False):
+class NestedLoadBalancerService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
@@ -268,7 +268,7 @@ class NestedEverouteClusterStatus(
 
 
 class EverouteCluster(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 3.0.0."""
 

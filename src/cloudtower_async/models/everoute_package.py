@@ -3,13 +3,13 @@
 
 from typing import Any
 
-from ..types import HoldsSecrets
+from ..types import EntityWithSecrets
 from .enums.architecture import Architecture
 from .enums.entity import EntityAsyncStatus
 
 
 class EveroutePackage(
-    HoldsSecrets,
+    EntityWithSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,9 +3,7 @@
 
 from typing import Any
 
-from msgspec import Struct
-
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.network import NetworkType
 from .shared.nested_cluster import NestedCluster
@@ -21,7 +19,7 @@ from .shared.nested_witness import NestedWitness
 from .shared.nested_zone import NestedZone
 
 
-class DeleteGraph(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteGraph(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -43,7 +41,7 @@ class GraphType(OpenEnum):
     STACK = "STACK"
 
 
-class NestedView(Struct, kw_only=True, frozen=True, gc=False):
+class NestedView(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -53,7 +51,7 @@ class NestedView(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Graph(
-    HoldsSecrets,
+    EntityWithSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.iommu import IommuStatus
 from .enums.task import TaskStatus
@@ -21,7 +21,7 @@ from .shared.nested_vm import NestedVm
 from .shared.nested_zone import NestedZone
 
 
-class NestedTask(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]
@@ -139,7 +139,7 @@ class HostConnectStatus(OpenEnum):
     DISCONNECTED = "DISCONNECTED"
 
 
-class NestedDiskPool(Struct, kw_only=True, frozen=True, gc=False):
+class NestedDiskPool(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
@@ -166,7 +166,7 @@ class NestedMaintenanceHostState(Struct, kw_only=True, frozen=True, gc=False):
     """Maintenance state: `IN_USE`, `ENTERING_MAINTENANCE_MODE`, `MAINTENANCE_MODE` or `REMOVING`."""
 
 
-class NestedIpmi(Struct, kw_only=True, frozen=True, gc=False):
+class NestedIpmi(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -201,7 +201,7 @@ class HostStatus(OpenEnum):
     SESSION_EXPIRED = "SESSION_EXPIRED"
 
 
-class NestedVsphereEsxiAccount(Struct, kw_only=True, frozen=True, gc=False):
+class NestedVsphereEsxiAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -209,7 +209,7 @@ class NestedVsphereEsxiAccount(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Host(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,15 +3,13 @@
 
 from typing import Any
 
-from msgspec import Struct
-
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, OpenEnum
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_host import NestedHost
 from .shared.nested_witness import NestedWitness
 
 
-class DeleteLogCollection(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteLogCollection(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -27,7 +25,7 @@ class LogCollectionStatus(OpenEnum):
     SUCCESSED = "SUCCESSED"
 
 
-class LogCollection(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster

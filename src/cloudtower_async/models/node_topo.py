@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .shared.nested_brick_topo import NestedBrickTopo
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_cluster_topo import NestedClusterTopo
@@ -18,7 +19,7 @@ class NestedPosition(Struct, kw_only=True, frozen=True, gc=False):
     """Row of the node slot, or None if unknown."""
 
 
-class NodeTopo(Struct, kw_only=True, frozen=True, gc=False):
+class NodeTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     brick_topo: NestedBrickTopo | None = None

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.backup import BackupServiceNetworkType
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
@@ -12,14 +13,14 @@ from .shared.nested_replication_plan import NestedReplicationPlan
 from .shared.nested_sync_replication_plan import NestedSyncReplicationPlan
 
 
-class NestedFailoverExecution(Struct, kw_only=True, frozen=True, gc=False):
+class NestedFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
-class NestedPermanentFailoverExecution(Struct, kw_only=True, frozen=True, gc=False):
+class NestedPermanentFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
@@ -44,7 +45,7 @@ class NestedReplicationServiceNetwork(
 
 
 class ReplicationService(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,19 +3,17 @@
 
 from typing import Any
 
-from msgspec import Struct
-
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, HoldsSecrets, OpenEnum
 
 
-class DeleteReportTemplate(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteReportTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
 
 
-class NestedExecutePlan(Struct, kw_only=True, frozen=True, gc=False):
+class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     enabled: bool
@@ -30,7 +28,7 @@ class NestedExecutePlan(Struct, kw_only=True, frozen=True, gc=False):
     """Start of the schedule, as ISO 8601 UTC text."""
 
 
-class NestedReportTask(Struct, kw_only=True, frozen=True, gc=False):
+class NestedReportTask(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -72,7 +70,7 @@ class NestedResourceMeta(HoldsSecrets, kw_only=True, frozen=True, gc=False):
 
 
 class ReportTemplate(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}
 ):
     """Since CloudTower 3.0.0."""
 

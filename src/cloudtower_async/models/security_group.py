@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .shared.nested_everoute_cluster import NestedEverouteCluster
 from .shared.nested_isolation_policy import NestedIsolationPolicy
 from .shared.nested_label import NestedLabel
@@ -10,7 +11,7 @@ from .shared.nested_security_policy import NestedSecurityPolicy
 from .shared.nested_vm import NestedVm
 
 
-class DeleteSecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -24,7 +25,7 @@ class NestedLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
     """Labels attached to the resource."""
 
 
-class SecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
+class SecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     description: str | None = None

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .shared.nested_everoute_cluster import NestedEverouteCluster
 from .shared.nested_label import NestedLabel
 from .shared.nested_network_policy_rule import NestedNetworkPolicyRule
@@ -11,7 +11,7 @@ from .shared.nested_security_group import NestedSecurityGroup
 from .shared.nested_security_policy_statistics import NestedSecurityPolicyStatistics
 
 
-class DeleteSecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -40,7 +40,7 @@ class PolicyMode(OpenEnum):
     WORK = "WORK"
 
 
-class SecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
+class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     apply_to: list[NestedSecurityPolicyApply]

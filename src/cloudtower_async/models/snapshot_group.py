@@ -3,14 +3,14 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_cluster import NestedCluster
 from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
 from .shared.nested_vm_snapshot import NestedVmSnapshot
 
 
-class DeleteSnapshotGroup(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteSnapshotGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -53,7 +53,7 @@ class NestedSnapshotGroupVmInfo(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class SnapshotGroup(
-    Struct,
+    Entity,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,9 +3,7 @@
 
 from typing import Any
 
-from msgspec import Struct
-
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.snapshot import SnapshotPlanExecuteStatus
 from .shared.nested_cluster import NestedCluster
@@ -13,7 +11,7 @@ from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
 from .shared.nested_vm import NestedVm
 
 
-class DeleteSnapshotPlan(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteSnapshotPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -39,7 +37,7 @@ class SnapshotPlanStatus(OpenEnum):
 
 
 class SnapshotPlan(
-    HoldsSecrets,
+    EntityWithSecrets,
     kw_only=True,
     frozen=True,
     gc=False,

@@ -3,10 +3,10 @@
 
 from msgspec import Struct
 
-from ..types import HoldsSecrets, OpenEnum
+from ..types import Entity, EntityWithSecrets, HoldsSecrets, OpenEnum
 
 
-class DeleteUser(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteUser(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -36,7 +36,7 @@ class NestedPasswordRecoverQa(Struct, kw_only=True, frozen=True, gc=False):
     """Security questions; the answers are never shown."""
 
 
-class NestedUserRoleNext(Struct, kw_only=True, frozen=True, gc=False):
+class NestedUserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -62,7 +62,7 @@ class UserSource(OpenEnum):
     SSO = "SSO"  # since 4.5.0
 
 
-class User(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str | None = None

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_vds import NestedVds
 from .shared.nested_virtual_private_cloud_edge_gateway_group import (
@@ -28,7 +29,7 @@ class NestedVirtualPrivateCloudEdgeGatewayStatus(Struct, kw_only=True, frozen=Tr
 
 
 class VirtualPrivateCloudEdgeGateway(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.6.0."""
 

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
 from .shared.nested_virtual_private_cloud_external_subnet import (
@@ -23,7 +24,7 @@ class BatchCreateVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
 
 
-class DeleteVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVirtualPrivateCloudFloatingIp(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
@@ -31,7 +32,7 @@ class DeleteVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True, gc=
 
 
 class VirtualPrivateCloudFloatingIp(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.2.0."""
 

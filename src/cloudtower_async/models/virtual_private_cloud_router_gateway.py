@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
 from .shared.nested_virtual_private_cloud_external_subnet import (
@@ -17,7 +18,7 @@ from .shared.nested_vpc_gateways_common_external_ips_type import (
 )
 
 
-class DeleteVirtualPrivateCloudRouterGateway(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVirtualPrivateCloudRouterGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
@@ -45,7 +46,7 @@ class NestedVpcRouterGatewayRuleType(Struct, kw_only=True, frozen=True, gc=False
 
 
 class VirtualPrivateCloudRouterGateway(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.2.0."""
 

@@ -3,13 +3,14 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_label import NestedLabel
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
 from .shared.nested_vm import NestedVm
 
 
-class DeleteVirtualPrivateCloudSecurityGroup(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
@@ -24,7 +25,7 @@ class NestedVirtualPrivateCloudLabelGroup(Struct, kw_only=True, frozen=True, gc=
 
 
 class VirtualPrivateCloudSecurityGroup(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.2.0."""
 

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..types import OpenEnum
+from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_label import NestedLabel
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
@@ -12,7 +12,7 @@ from .shared.nested_virtual_private_cloud_security_group import (
 )
 
 
-class DeleteVirtualPrivateCloudSecurityPolicy(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
@@ -85,7 +85,7 @@ class VirtualPrivateCloudSecurityPolicyMode(OpenEnum):
 
 
 class VirtualPrivateCloudSecurityPolicy(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.2.0."""
 

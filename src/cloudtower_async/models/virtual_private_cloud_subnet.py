@@ -3,12 +3,13 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
 from .shared.nested_virtual_private_cloud_route_table import NestedVirtualPrivateCloudRouteTable
 
 
-class DeleteVirtualPrivateCloudSubnet(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
@@ -25,7 +26,7 @@ class NestedVpcSubnetIpPooType(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class VirtualPrivateCloudSubnet(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.2.0."""
 

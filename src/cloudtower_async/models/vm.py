@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..types import HoldsSecrets
+from ..types import Entity, HoldsSecrets
 from .enums.entity import EntityAsyncStatus
 from .enums.gpu import GpuDeviceStatus, GpuDeviceUsage
 from .enums.vm import (
@@ -40,7 +40,7 @@ from .shared.nested_vm_placement_group import NestedVmPlacementGroup
 from .shared.nested_vm_snapshot import NestedVmSnapshot
 
 
-class DeleteVm(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVm(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -72,7 +72,7 @@ class NvramDownloadResponse(HoldsSecrets, kw_only=True, frozen=True, gc=False):
 
 
 class Vm(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 3.0.0."""
 
@@ -225,7 +225,7 @@ class Vm(
 
 
 class VmGpuDetail(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 4.0.0."""
 
@@ -279,7 +279,7 @@ class VmGpuDetail(
     """Number of vGPUs of the device that are attached to the VM; None if unknown or not applicable."""
 
 
-class VmGpuInfo(Struct, kw_only=True, frozen=True, gc=False):
+class VmGpuInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     gpu_devices: list[VmGpuDetail]

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.consistent import ConsistentType
 from .enums.entity import EntityAsyncStatus
 from .enums.vm import (
@@ -22,7 +23,7 @@ from .shared.nested_snapshot_group import NestedSnapshotGroup
 from .shared.nested_vm import NestedVm
 
 
-class DeleteVmSnapshot(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVmSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -53,7 +54,7 @@ class NestedFrozenNic(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class VmSnapshot(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 3.0.0."""
 

@@ -3,6 +3,7 @@
 
 from msgspec import Struct
 
+from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .enums.vm import (
     VmClockOffset,
@@ -21,7 +22,7 @@ from .shared.nested_label import NestedLabel
 from .shared.nested_template_vpc_nic import NestedTemplateVpcNic
 
 
-class DeleteVmTemplate(Struct, kw_only=True, frozen=True, gc=False):
+class DeleteVmTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
@@ -52,7 +53,7 @@ class NestedTemplateNic(Struct, kw_only=True, frozen=True, gc=False):
 
 
 class VmTemplate(
-    Struct, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
+    Entity, kw_only=True, frozen=True, gc=False, rename={"entity_async_status": "entityAsyncStatus"}
 ):
     """Since CloudTower 3.0.0."""
 

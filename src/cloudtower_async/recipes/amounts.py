@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from .units import format_bytes, format_cores, format_hertz, format_percent
+from ..units import format_bytes, format_cores, format_hertz, format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,14 +3,14 @@
 
 from typing import Any
 
-from ...types import HoldsSecrets
+from ...types import EntityWithSecrets
 from ..enums.task import TaskStatus, TaskType
 from ..shared.nested_cluster import NestedCluster
 from ..shared.nested_step import NestedStep
 from ..shared.nested_user import NestedUser
 
 
-class Task(HoldsSecrets, kw_only=True, frozen=True, gc=False):
+class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     args: dict[str, Any]

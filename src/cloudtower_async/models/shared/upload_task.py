@@ -3,12 +3,12 @@
 
 from typing import Any
 
-from ...types import HoldsSecrets
+from ...types import EntityWithSecrets
 from ..enums.upload import UploadResourceType, UploadTaskStatus
 
 
 class UploadTask(
-    HoldsSecrets, kw_only=True, frozen=True, gc=False, rename={"updated_at": "updatedAt"}
+    EntityWithSecrets, kw_only=True, frozen=True, gc=False, rename={"updated_at": "updatedAt"}
 ):
     """Since CloudTower 3.0.0."""
 

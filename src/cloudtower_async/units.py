@@ -1,4 +1,4 @@
-"""Figures as people read them: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
+"""Figures as people read and write them: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
 
 None is a figure that nobody knows; it reads ``unknown``.
 """
@@ -6,6 +6,8 @@ None is a figure that nobody knows; it reads ``unknown``.
 from __future__ import annotations
 
 import math
+import re
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 HERTZ_UNITS = ("Hz", "KHz", "MHz", "GHz", "THz")
 
 UNKNOWN = "unknown"
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp]i?)?b)?\s*", re.ASCII | re.IGNORECASE)
+_PREFIXES = ("", "k", "m", "g", "t", "p")
 
 
 def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
@@ -54,6 +59,28 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
 def format_bytes(figure: float | None) -> str:
     """Format a number of bytes in steps of 1024: ``1.50TiB``."""
     return format_unit(figure, BYTE_UNITS, 1024)
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that a text stands for, rounded to whole bytes.
+
+    ``KiB`` to ``PiB`` are steps of 1024, ``kB`` to ``PB`` steps of 1000, in any case; a number
+    without a unit is in bytes. What `format_bytes` returns is read to its two decimals.
+
+    Raises:
+        ValueError: The text is no size.
+
+    Example:
+        ::
+
+            parse_bytes("1.5 GiB")  # 1610612736
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected a size such as '10 GiB' or '512', got {text!r:.80}")
+    number, prefix = found.groups(default="")
+    step = Fraction(1024 if prefix[1:] else 1000)
+    return round(Fraction(number) * step ** _PREFIXES.index(prefix[:1].lower()))
 
 
 def format_hertz(figure: float | None) -> str:

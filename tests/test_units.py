@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtower_async.recipes.amounts import amount, total, usage
-from cloudtower_async.recipes.units import (
+from cloudtower_async.units import (
     BYTE_UNITS,
     HERTZ_UNITS,
     format_bytes,
@@ -17,6 +17,7 @@ from cloudtower_async.recipes.units import (
     format_hertz,
     format_percent,
     format_unit,
+    parse_bytes,
 )
 
 known = st.floats(min_value=0, max_value=1e18) | st.integers(min_value=0, max_value=2**63)
@@ -129,3 +130,37 @@ def test_usage_leaves_out_parts_of_which_a_figure_is_missing() -> None:
 
 def test_an_amount_reads_as_its_text() -> None:
     assert str(amount(1536, "B")) == f"{amount(1536, 'B')}" == "1.50KiB"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("512 B", 512),
+        ("1KiB", 1024),
+        ("1.5 GiB", 1610612736),
+        (" 2 tib ", 2 * 1024**4),
+        ("1.50PiB", 3 * 1024**5 // 2),
+        ("1kB", 1000),
+        ("4.7 GB", 4_700_000_000),
+        ("0.3 B", 0),
+        ("9007199254740993", 2**53 + 1),
+    ],
+)
+def test_a_text_is_read_as_a_number_of_bytes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "unknown", "GiB", "-1 GiB", "1e3", "1 G", "1 iB", "1,5 GiB", "1 GiB/s", "nan", "\u0661"],
+)
+def test_a_text_that_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a size such as '10 GiB' or '512', got "):
+        parse_bytes(text)
+
+
+@given(st.integers(min_value=0, max_value=2**60))
+def test_a_formatted_size_is_read_back_to_its_decimals(size: int) -> None:
+    assert abs(parse_bytes(format_bytes(size)) - size) <= max(0.0051 * size, 1)
