@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cloudtower_async.inputs import VmWhereInput
     from cloudtower_async.models import Vm
 
-    Views: TypeAlias = list[tuple[VmWhereInput | None, Watch[Vm]]]
+    Views: TypeAlias = list[tuple[VmWhereInput, Watch[Vm]]]
 
 BURST = 60
 """Most changes in a row, before readers get their turn."""
@@ -42,8 +42,8 @@ QUIET = 500
 IN_TIME = 60.0
 """Seconds within which a view must be true again: generous, so that only a wrong one is late."""
 
-FILTERS: list[VmWhereInput | None] = [
-    None,
+FILTERS: list[VmWhereInput] = [
+    {},
     {"status": "RUNNING", "cluster": {"name_contains": "a"}},
     {"labels_some": {"key_in": ["0", "1", "2"]}},
 ]

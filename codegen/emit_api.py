@@ -149,6 +149,7 @@ def _module(
     }
     imports |= {("..calls.operation", name) for name in ("Auth", "Carries") if name in constants}
     imports |= {("..types", t) for t in ("Connection", "WithTask") if t in "".join(answers)}
+    imports |= {("..types", "OMITTED")} if "OMITTED" in methods else set()
     imports |= {("..", p) for p in ("inputs", "models") if f"{p}." in constants}
     return "\n".join(
         [
@@ -241,13 +242,21 @@ def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
         return [f"items: {_given(operation.arguments)}", "*"], "items"
     ordered = sorted(record.properties, key=lambda prop: not prop.required)
     passed = ", ".join(f'"{prop.wire}": {names.snake(prop.wire)}' for prop in ordered)
-    return ["*", *map(_parameter, ordered)], f"{{{passed}}}"
+    return ["*", *(_parameter(api, prop) for prop in ordered)], f"{{{passed}}}"
 
 
-def _parameter(prop: Property) -> str:
+def _parameter(api: Api, prop: Property) -> str:
+    """A parameter with its annotation; the default is None.
+
+    Of a wrong key, most type checkers name nothing where the parameter takes a TypedDict or None.
+    """
     static = _given(prop.node)
     name = names.snake(prop.wire)
-    return f"{name}: {static}" if prop.required else f"{name}: {static} | None = None"
+    if prop.required:
+        return f"{name}: {static}"
+    if api.record(prop.node) is not None:
+        return f"{name}: {static} = OMITTED"
+    return f"{name}: {static} | None = None"
 
 
 def _given(node: Node, listed: str = "Sequence") -> str:

@@ -58,6 +58,14 @@ To type checkers it is anything, as it goes where any of the filters does.
 """
 
 
+OMITTED: Any = None
+"""Default of arguments that are objects, such as filters: not sent. None means the same.
+
+To type checkers it is anything, so that the argument itself takes no None: with a union they do
+not name a wrong key.
+"""
+
+
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Base of answers that may hold secrets: their ``repr`` shows ``***`` instead.
 

@@ -88,21 +88,21 @@ async def mistakes(tower: Cloudtower, vm: models.Vm) -> None:
     """What both checkers refuse."""
     # a wrong key, at each depth
     of_disk: DiskWhereInput = {"name": "sda"}
-    await tower.vm.get_vms(where={"host": of_disk})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"nmae": "web"})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"cluster": {"nmae": "prod"}})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"host": {"cluster": {"idin": ["c1"]}}})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"vm_disks_some": {"nmae": "sda"}})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"OR": [{"nmae": "web"}]})  # type: ignore[arg-type]
+    await tower.vm.get_vms(where={"host": of_disk})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"nmae": "web"})  # type: ignore[typeddict-unknown-key]
+    await tower.vm.get_vms(where={"cluster": {"nmae": "prod"}})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"host": {"cluster": {"idin": ["c1"]}}})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"vm_disks_some": {"nmae": "sda"}})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"OR": [{"nmae": "web"}]})  # type: ignore[typeddict-unknown-key]
     # a wrong value
-    await tower.vm.get_vms(where={"vcpu_gt": "2"})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"status": "RUNING"})  # type: ignore[arg-type]
+    await tower.vm.get_vms(where={"vcpu_gt": "2"})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"status": "RUNING"})  # type: ignore[typeddict-item]
     await tower.vm.get_vms(order_by="name_UP")  # type: ignore[arg-type]
     await tower.vm.get_vms(first="50")  # type: ignore[arg-type]
     await tower.vm.get_vms(content_language="de-DE")  # type: ignore[arg-type]
     # a text where several go in
-    await tower.vm.get_vms(where={"name_in": "web"})  # type: ignore[arg-type]
-    await tower.vm.get_vms(where={"cluster": {"id_in": "c1"}})  # type: ignore[arg-type]
+    await tower.vm.get_vms(where={"name_in": "web"})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"cluster": {"id_in": "c1"}})  # type: ignore[typeddict-item]
     # something that must be there and is not
     await tower.vm.start_vm()  # type: ignore[call-arg]
     await tower.vm.clone_vm([{"name": "copy"}])  # type: ignore[typeddict-item]

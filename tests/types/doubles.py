@@ -12,13 +12,13 @@ from typing import Protocol, assert_type
 from cloudtower_async import Cloudtower, inputs, models
 from cloudtower_async.api.vm import VmNamespace
 from cloudtower_async.testing import make
-from cloudtower_async.types import WithTask
+from cloudtower_async.types import OMITTED, WithTask
 
 
 class Vms(Protocol):
     """What a function needs of a namespace."""
 
-    async def get_vms(self, *, where: inputs.VmWhereInput | None = None) -> list[models.Vm]:
+    async def get_vms(self, *, where: inputs.VmWhereInput = OMITTED) -> list[models.Vm]:
         """Return VMs."""
         ...
 
@@ -52,9 +52,9 @@ class HasVolumes(Protocol):
 class TwoVms:
     """A double of `Vms`."""
 
-    async def get_vms(self, *, where: inputs.VmWhereInput | None = None) -> list[models.Vm]:
+    async def get_vms(self, *, where: inputs.VmWhereInput = OMITTED) -> list[models.Vm]:
         """Return two VMs."""
-        return [make(models.Vm, name="a"), make(models.Vm, name="b")] if where is None else []
+        return [make(models.Vm, name="a"), make(models.Vm, name="b")] if not where else []
 
 
 class TwoVmsTower:

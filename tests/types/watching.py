@@ -70,5 +70,5 @@ async def mistakes(tower: Cloudtower) -> None:
     """What both checkers refuse."""
     tower.changes(since=1)  # type: ignore[arg-type]
     tower.watch(tower.vm.start_vm)  # type: ignore[type-var, call-arg]
-    tower.watch(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[arg-type]
+    tower.watch(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[typeddict-unknown-key]
     tower.watch(tower.vm.get_vms, filter={"name": "web"})  # type: ignore[call-arg]

@@ -9,7 +9,7 @@ from typing import Literal
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, Texts, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, Texts, WithTask
 
 CREATE_ALERT_NOTIFIER = Operation(
     "alert_notifier.create_alert_notifier",
@@ -123,7 +123,7 @@ class AlertNotifierNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.AlertNotifierOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.AlertNotifierWhereInput | None = None,
+        where: inputs.AlertNotifierWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -168,7 +168,7 @@ class AlertNotifierNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.AlertNotifierOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.AlertNotifierWhereInput | None = None,
+        where: inputs.AlertNotifierWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -206,7 +206,7 @@ class AlertNotifierNamespace(Namespace):
     async def update_alert_notifier(
         self,
         *,
-        clusters: inputs.ClusterWhereInput | None = None,
+        clusters: inputs.ClusterWhereInput = OMITTED,
         disabled: bool | None = None,
         email_from: str | None = None,
         email_tos: Texts | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_APPLICATIONS = Operation(
     "application.get_applications",
@@ -44,7 +44,7 @@ class ApplicationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ApplicationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ApplicationWhereInput | None = None,
+        where: inputs.ApplicationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class ApplicationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ApplicationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ApplicationWhereInput | None = None,
+        where: inputs.ApplicationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 BACKUP_REBUILD_VM = Operation(
     "backup_plan.backup_rebuild_vm",
@@ -284,7 +284,7 @@ class BackupPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupPlanWhereInput | None = None,
+        where: inputs.BackupPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -330,7 +330,7 @@ class BackupPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupPlanWhereInput | None = None,
+        where: inputs.BackupPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -374,7 +374,7 @@ class BackupPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupPlanWhereInput | None = None,
+        where: inputs.BackupPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

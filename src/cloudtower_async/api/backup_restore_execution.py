@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_BACKUP_RESTORE_EXECUTIONS = Operation(
     "backup_restore_execution.get_backup_restore_executions",
@@ -44,7 +44,7 @@ class BackupRestoreExecutionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupRestoreExecutionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupRestoreExecutionWhereInput | None = None,
+        where: inputs.BackupRestoreExecutionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class BackupRestoreExecutionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupRestoreExecutionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupRestoreExecutionWhereInput | None = None,
+        where: inputs.BackupRestoreExecutionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_BACKUP_STORE_REPOSITORIES = Operation(
     "backup_store_repository.get_backup_store_repositories",
@@ -44,7 +44,7 @@ class BackupStoreRepositoryNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupStoreRepositoryOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupStoreRepositoryWhereInput | None = None,
+        where: inputs.BackupStoreRepositoryWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class BackupStoreRepositoryNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupStoreRepositoryOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupStoreRepositoryWhereInput | None = None,
+        where: inputs.BackupStoreRepositoryWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_BACKUP_TARGET_EXECUTIONS = Operation(
     "backup_target_execution.get_backup_target_executions",
@@ -44,7 +44,7 @@ class BackupTargetExecutionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupTargetExecutionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupTargetExecutionWhereInput | None = None,
+        where: inputs.BackupTargetExecutionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class BackupTargetExecutionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BackupTargetExecutionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BackupTargetExecutionWhereInput | None = None,
+        where: inputs.BackupTargetExecutionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_BRICK_TOPO = Operation(
     "brick_topo.create_brick_topo",
@@ -118,7 +118,7 @@ class BrickTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BrickTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BrickTopoWhereInput | None = None,
+        where: inputs.BrickTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -163,7 +163,7 @@ class BrickTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BrickTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BrickTopoWhereInput | None = None,
+        where: inputs.BrickTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

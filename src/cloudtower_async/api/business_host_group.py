@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_BUSINESS_HOST_GROUPS = Operation(
     "business_host_group.get_business_host_groups",
@@ -44,7 +44,7 @@ class BusinessHostGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BusinessHostGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BusinessHostGroupWhereInput | None = None,
+        where: inputs.BusinessHostGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class BusinessHostGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.BusinessHostGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.BusinessHostGroupWhereInput | None = None,
+        where: inputs.BusinessHostGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-from ..types import Connection, ContentLanguage, FileContent
+from ..types import OMITTED, Connection, ContentLanguage, FileContent
 
 DELETE_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
     "cloud_tower_application.delete_cloud_tower_application_package",
@@ -138,7 +138,7 @@ class CloudTowerApplicationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.CloudTowerApplicationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.CloudTowerApplicationWhereInput | None = None,
+        where: inputs.CloudTowerApplicationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -183,7 +183,7 @@ class CloudTowerApplicationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.CloudTowerApplicationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.CloudTowerApplicationWhereInput | None = None,
+        where: inputs.CloudTowerApplicationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_CLOUD_TOWER_APPLICATION_PACKAGES_CONNECTION = Operation(
     "cloud_tower_application_package.get_cloud_tower_application_packages_connection",
@@ -44,7 +44,7 @@ class CloudTowerApplicationPackageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.CloudTowerApplicationPackageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.CloudTowerApplicationPackageWhereInput | None = None,
+        where: inputs.CloudTowerApplicationPackageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class CloudTowerApplicationPackageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.CloudTowerApplicationPackageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.CloudTowerApplicationPackageWhereInput | None = None,
+        where: inputs.CloudTowerApplicationPackageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

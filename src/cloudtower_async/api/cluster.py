@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CONNECT_CLUSTER = Operation(
     "cluster.connect_cluster",
@@ -298,7 +298,7 @@ class ClusterNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterWhereInput | None = None,
+        where: inputs.ClusterWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -343,7 +343,7 @@ class ClusterNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterWhereInput | None = None,
+        where: inputs.ClusterWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_CLUSTER_IMAGES = Operation(
     "cluster_image.get_cluster_images",
@@ -44,7 +44,7 @@ class ClusterImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterImageWhereInput | None = None,
+        where: inputs.ClusterImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class ClusterImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterImageWhereInput | None = None,
+        where: inputs.ClusterImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

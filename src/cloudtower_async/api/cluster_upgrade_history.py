@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_CLUSTER_UPGRADE_HISTORIES = Operation(
     "cluster_upgrade_history.get_cluster_upgrade_histories",
@@ -44,7 +44,7 @@ class ClusterUpgradeHistoryNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterUpgradeHistoryOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterUpgradeHistoryWhereInput | None = None,
+        where: inputs.ClusterUpgradeHistoryWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class ClusterUpgradeHistoryNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ClusterUpgradeHistoryOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ClusterUpgradeHistoryWhereInput | None = None,
+        where: inputs.ClusterUpgradeHistoryWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

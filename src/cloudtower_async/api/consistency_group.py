@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_CONSISTENCY_GROUP = Operation(
     "consistency_group.create_consistency_group",
@@ -117,7 +117,7 @@ class ConsistencyGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ConsistencyGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ConsistencyGroupWhereInput | None = None,
+        where: inputs.ConsistencyGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -163,7 +163,7 @@ class ConsistencyGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ConsistencyGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ConsistencyGroupWhereInput | None = None,
+        where: inputs.ConsistencyGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

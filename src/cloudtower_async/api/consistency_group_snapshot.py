@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_CONSISTENCY_GROUP_SNAPSHOT = Operation(
     "consistency_group_snapshot.create_consistency_group_snapshot",
@@ -120,7 +120,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ConsistencyGroupSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ConsistencyGroupSnapshotWhereInput | None = None,
+        where: inputs.ConsistencyGroupSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -166,7 +166,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ConsistencyGroupSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ConsistencyGroupSnapshotWhereInput | None = None,
+        where: inputs.ConsistencyGroupSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

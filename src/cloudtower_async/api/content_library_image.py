@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-from ..types import Connection, ContentLanguage, FileContent, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, FileContent, WithTask
 
 DELETE_CONTENT_LIBRARY_IMAGE = Operation(
     "content_library_image.delete_content_library_image",
@@ -145,7 +145,7 @@ class ContentLibraryImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ContentLibraryImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ContentLibraryImageWhereInput | None = None,
+        where: inputs.ContentLibraryImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -190,7 +190,7 @@ class ContentLibraryImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ContentLibraryImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ContentLibraryImageWhereInput | None = None,
+        where: inputs.ContentLibraryImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

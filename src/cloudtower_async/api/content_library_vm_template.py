@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM = Operation(
     "content_library_vm_template.clone_content_library_vm_template_from_vm",
@@ -233,7 +233,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ContentLibraryVmTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ContentLibraryVmTemplateWhereInput | None = None,
+        where: inputs.ContentLibraryVmTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -278,7 +278,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ContentLibraryVmTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ContentLibraryVmTemplateWhereInput | None = None,
+        where: inputs.ContentLibraryVmTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

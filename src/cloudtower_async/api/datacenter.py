@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 ADD_CLUSTERS_TO_DATACENTER = Operation(
     "datacenter.add_clusters_to_datacenter",
@@ -146,7 +146,7 @@ class DatacenterNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DatacenterOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DatacenterWhereInput | None = None,
+        where: inputs.DatacenterWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -191,7 +191,7 @@ class DatacenterNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DatacenterOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DatacenterWhereInput | None = None,
+        where: inputs.DatacenterWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_DEPLOYS = Operation(
     "deploy.get_deploys",
@@ -44,7 +44,7 @@ class DeployNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DeployOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DeployWhereInput | None = None,
+        where: inputs.DeployWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class DeployNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DeployOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DeployWhereInput | None = None,
+        where: inputs.DeployWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_DISKS = Operation(
     "disk.get_disks",
@@ -60,7 +60,7 @@ class DiskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DiskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DiskWhereInput | None = None,
+        where: inputs.DiskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -105,7 +105,7 @@ class DiskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.DiskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.DiskWhereInput | None = None,
+        where: inputs.DiskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-from ..types import Connection, ContentLanguage, FileContent, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, FileContent, WithTask
 
 DELETE_ELF_IMAGE = Operation(
     "elf_image.delete_elf_image",
@@ -89,7 +89,7 @@ class ElfImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ElfImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ElfImageWhereInput | None = None,
+        where: inputs.ElfImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -135,7 +135,7 @@ class ElfImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ElfImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ElfImageWhereInput | None = None,
+        where: inputs.ElfImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_ELF_STORAGE_POLICIES = Operation(
     "elf_storage_policy.get_elf_storage_policies",
@@ -44,7 +44,7 @@ class ElfStoragePolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ElfStoragePolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ElfStoragePolicyWhereInput | None = None,
+        where: inputs.ElfStoragePolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class ElfStoragePolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ElfStoragePolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ElfStoragePolicyWhereInput | None = None,
+        where: inputs.ElfStoragePolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

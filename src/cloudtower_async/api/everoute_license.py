@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_EVEROUTE_LICENSES = Operation(
     "everoute_license.get_everoute_licenses",
@@ -44,7 +44,7 @@ class EverouteLicenseNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.EverouteLicenseOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.EverouteLicenseWhereInput | None = None,
+        where: inputs.EverouteLicenseWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class EverouteLicenseNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.EverouteLicenseOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.EverouteLicenseWhereInput | None = None,
+        where: inputs.EverouteLicenseWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

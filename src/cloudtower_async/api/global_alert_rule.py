@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_GLOBAL_ALERT_RULES = Operation(
     "global_alert_rule.get_global_alert_rules",
@@ -60,7 +60,7 @@ class GlobalAlertRuleNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GlobalAlertRuleOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GlobalAlertRuleWhereInput | None = None,
+        where: inputs.GlobalAlertRuleWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -106,7 +106,7 @@ class GlobalAlertRuleNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GlobalAlertRuleOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GlobalAlertRuleWhereInput | None = None,
+        where: inputs.GlobalAlertRuleWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, Texts, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, Texts, WithTask
 
 CREATE_CLUSTER_RECYCLE_BIN_SETTING = Operation(
     "global_settings.create_cluster_recycle_bin_setting",
@@ -150,7 +150,7 @@ class GlobalSettingsNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GlobalSettingsOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GlobalSettingsWhereInput | None = None,
+        where: inputs.GlobalSettingsWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -196,7 +196,7 @@ class GlobalSettingsNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GlobalSettingsOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GlobalSettingsWhereInput | None = None,
+        where: inputs.GlobalSettingsWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

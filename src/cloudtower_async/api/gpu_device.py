@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_DETAIL_VM_INFO_BY_GPU_DEVICES = Operation(
     "gpu_device.get_detail_vm_info_by_gpu_devices",
@@ -80,7 +80,7 @@ class GpuDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GpuDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GpuDeviceWhereInput | None = None,
+        where: inputs.GpuDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -126,7 +126,7 @@ class GpuDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GpuDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GpuDeviceWhereInput | None = None,
+        where: inputs.GpuDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -171,7 +171,7 @@ class GpuDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GpuDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GpuDeviceWhereInput | None = None,
+        where: inputs.GpuDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

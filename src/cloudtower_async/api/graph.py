@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_GRAPH = Operation(
     "graph.create_graph",
@@ -110,7 +110,7 @@ class GraphNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GraphOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GraphWhereInput | None = None,
+        where: inputs.GraphWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -155,7 +155,7 @@ class GraphNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.GraphOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.GraphWhereInput | None = None,
+        where: inputs.GraphWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -194,7 +194,7 @@ class GraphNamespace(Namespace):
         self,
         *,
         where: inputs.GraphWhereInput,
-        data: inputs.GraphUpdationParamsData | None = None,
+        data: inputs.GraphUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_HOST = Operation(
     "host.create_host",
@@ -264,7 +264,7 @@ class HostNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.HostOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.HostWhereInput | None = None,
+        where: inputs.HostWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -309,7 +309,7 @@ class HostNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.HostOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.HostWhereInput | None = None,
+        where: inputs.HostWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

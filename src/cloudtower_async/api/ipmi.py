@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import ContentLanguage
+from ..types import OMITTED, ContentLanguage
 
 GET_IPMIS = Operation(
     "ipmi.get_ipmis",
@@ -36,7 +36,7 @@ class IpmiNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IpmiOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IpmiWhereInput | None = None,
+        where: inputs.IpmiWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_ISCSI_LUN_FROM_SNAPSHOT = Operation(
     "iscsi_lun.clone_iscsi_lun_from_snapshot",
@@ -180,7 +180,7 @@ class IscsiLunNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IscsiLunOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IscsiLunWhereInput | None = None,
+        where: inputs.IscsiLunWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -225,7 +225,7 @@ class IscsiLunNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IscsiLunOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IscsiLunWhereInput | None = None,
+        where: inputs.IscsiLunWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

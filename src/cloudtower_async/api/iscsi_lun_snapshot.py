@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_ISCSI_LUN_SNAPSHOT = Operation(
     "iscsi_lun_snapshot.create_iscsi_lun_snapshot",
@@ -105,7 +105,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IscsiLunSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IscsiLunSnapshotWhereInput | None = None,
+        where: inputs.IscsiLunSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -150,7 +150,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IscsiLunSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IscsiLunSnapshotWhereInput | None = None,
+        where: inputs.IscsiLunSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

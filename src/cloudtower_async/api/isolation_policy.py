@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 CREATE_ISOLATION_POLICY = Operation(
     "isolation_policy.create_isolation_policy",
@@ -133,7 +133,7 @@ class IsolationPolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IsolationPolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IsolationPolicyWhereInput | None = None,
+        where: inputs.IsolationPolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -179,7 +179,7 @@ class IsolationPolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.IsolationPolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.IsolationPolicyWhereInput | None = None,
+        where: inputs.IsolationPolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 ADD_LABELS_TO_RESOURCES = Operation(
     "label.add_labels_to_resources",
@@ -157,7 +157,7 @@ class LabelNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.LabelOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.LabelWhereInput | None = None,
+        where: inputs.LabelWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -202,7 +202,7 @@ class LabelNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.LabelOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.LabelWhereInput | None = None,
+        where: inputs.LabelWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

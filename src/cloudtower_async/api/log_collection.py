@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_LOG_COLLECTION = Operation(
     "log_collection.create_log_collection",
@@ -138,7 +138,7 @@ class LogCollectionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.LogCollectionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.LogCollectionWhereInput | None = None,
+        where: inputs.LogCollectionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -183,7 +183,7 @@ class LogCollectionNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.LogCollectionOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.LogCollectionWhereInput | None = None,
+        where: inputs.LogCollectionWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

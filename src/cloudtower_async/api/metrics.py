@@ -8,7 +8,7 @@ from typing import Literal
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import ContentLanguage, Texts, WithTask
+from ..types import OMITTED, ContentLanguage, Texts, WithTask
 
 GET_CLUSTER_METRICS = Operation(
     "metrics.get_cluster_metrics",
@@ -247,7 +247,7 @@ class MetricsNamespace(Namespace):
         hosts: inputs.HostWhereInput,
         metrics: Texts,
         range: str,
-        nics: inputs.NicWhereInput | None = None,
+        nics: inputs.NicWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -307,7 +307,7 @@ class MetricsNamespace(Namespace):
         luns: inputs.IscsiLunWhereInput,
         metrics: Texts,
         range: str,
-        hosts: inputs.HostWhereInput | None = None,
+        hosts: inputs.HostWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -337,7 +337,7 @@ class MetricsNamespace(Namespace):
         metrics: Texts,
         nvmf_namespaces: inputs.NvmfNamespaceWhereInput,
         range: str,
-        hosts: inputs.HostWhereInput | None = None,
+        hosts: inputs.HostWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -423,7 +423,7 @@ class MetricsNamespace(Namespace):
         hosts: inputs.HostWhereInput,
         metrics: Texts,
         range: str,
-        nics: inputs.NicWhereInput | None = None,
+        nics: inputs.NicWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -544,7 +544,7 @@ class MetricsNamespace(Namespace):
         metrics: Texts,
         range: str,
         vms: inputs.VmWhereInput,
-        nics: inputs.VmNicWhereInput | None = None,
+        nics: inputs.VmNicWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_NETWORK_POLICY_RULE_SERVICE = Operation(
     "network_policy_rule_service.create_network_policy_rule_service",
@@ -118,7 +118,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NetworkPolicyRuleServiceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NetworkPolicyRuleServiceWhereInput | None = None,
+        where: inputs.NetworkPolicyRuleServiceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -164,7 +164,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NetworkPolicyRuleServiceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NetworkPolicyRuleServiceWhereInput | None = None,
+        where: inputs.NetworkPolicyRuleServiceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

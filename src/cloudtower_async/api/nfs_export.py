@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_NFS_EXPORT = Operation(
     "nfs_export.create_nfs_export",
@@ -110,7 +110,7 @@ class NfsExportNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NfsExportOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NfsExportWhereInput | None = None,
+        where: inputs.NfsExportWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -155,7 +155,7 @@ class NfsExportNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NfsExportOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NfsExportWhereInput | None = None,
+        where: inputs.NfsExportWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -194,7 +194,7 @@ class NfsExportNamespace(Namespace):
         self,
         *,
         where: inputs.NfsExportWhereInput,
-        data: inputs.NfsExportUpdationParamsData | None = None,
+        data: inputs.NfsExportUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_NFS_INODES = Operation(
     "nfs_inode.get_nfs_inodes",
@@ -52,7 +52,7 @@ class NfsInodeNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NfsInodeOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NfsInodeWhereInput | None = None,
+        where: inputs.NfsInodeWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -97,7 +97,7 @@ class NfsInodeNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NfsInodeOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NfsInodeWhereInput | None = None,
+        where: inputs.NfsInodeWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

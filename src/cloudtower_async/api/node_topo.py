@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_NODE_TOPOES = Operation(
     "node_topo.get_node_topoes",
@@ -54,7 +54,7 @@ class NodeTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NodeTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NodeTopoWhereInput | None = None,
+        where: inputs.NodeTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -99,7 +99,7 @@ class NodeTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NodeTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NodeTopoWhereInput | None = None,
+        where: inputs.NodeTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_NVMF_NAMESPACE_FROM_SNAPSHOT = Operation(
     "nvmf_namespace.clone_nvmf_namespace_from_snapshot",
@@ -156,7 +156,7 @@ class NvmfNamespaceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NvmfNamespaceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NvmfNamespaceWhereInput | None = None,
+        where: inputs.NvmfNamespaceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -201,7 +201,7 @@ class NvmfNamespaceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NvmfNamespaceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NvmfNamespaceWhereInput | None = None,
+        where: inputs.NvmfNamespaceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_NVMF_NAMESPACE_SNAPSHOT = Operation(
     "nvmf_namespace_snapshot.create_nvmf_namespace_snapshot",
@@ -106,7 +106,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NvmfNamespaceSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NvmfNamespaceSnapshotWhereInput | None = None,
+        where: inputs.NvmfNamespaceSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -151,7 +151,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.NvmfNamespaceSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.NvmfNamespaceSnapshotWhereInput | None = None,
+        where: inputs.NvmfNamespaceSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

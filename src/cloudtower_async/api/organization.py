@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_ORGANIZATION = Operation(
     "organization.create_organization",
@@ -109,7 +109,7 @@ class OrganizationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.OrganizationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.OrganizationWhereInput | None = None,
+        where: inputs.OrganizationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -154,7 +154,7 @@ class OrganizationNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.OrganizationOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.OrganizationWhereInput | None = None,
+        where: inputs.OrganizationWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import ContentLanguage
+from ..types import OMITTED, ContentLanguage
 
 GET_PCI_DEVICES = Operation(
     "pci_device.get_pci_devices",
@@ -36,7 +36,7 @@ class PciDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.PciDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.PciDeviceWhereInput | None = None,
+        where: inputs.PciDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_RACK_TOPO = Operation(
     "rack_topo.create_rack_topo",
@@ -110,7 +110,7 @@ class RackTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.RackTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.RackTopoWhereInput | None = None,
+        where: inputs.RackTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -155,7 +155,7 @@ class RackTopoNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.RackTopoOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.RackTopoWhereInput | None = None,
+        where: inputs.RackTopoWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

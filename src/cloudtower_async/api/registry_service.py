@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_REGISTRY_SERVICES = Operation(
     "registry_service.get_registry_services",
@@ -44,7 +44,7 @@ class RegistryServiceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.RegistryServiceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.RegistryServiceWhereInput | None = None,
+        where: inputs.RegistryServiceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class RegistryServiceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.RegistryServiceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.RegistryServiceWhereInput | None = None,
+        where: inputs.RegistryServiceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_REPLICA_VMS = Operation(
     "replica_vm.get_replica_vms",
@@ -44,7 +44,7 @@ class ReplicaVmNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReplicaVmOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReplicaVmWhereInput | None = None,
+        where: inputs.ReplicaVmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class ReplicaVmNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReplicaVmOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReplicaVmWhereInput | None = None,
+        where: inputs.ReplicaVmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

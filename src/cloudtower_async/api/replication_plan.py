@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_REPLICATION_PLANS = Operation(
     "replication_plan.get_replication_plans",
@@ -52,7 +52,7 @@ class ReplicationPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReplicationPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReplicationPlanWhereInput | None = None,
+        where: inputs.ReplicationPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -98,7 +98,7 @@ class ReplicationPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReplicationPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReplicationPlanWhereInput | None = None,
+        where: inputs.ReplicationPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -142,7 +142,7 @@ class ReplicationPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReplicationPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReplicationPlanWhereInput | None = None,
+        where: inputs.ReplicationPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_REPORT_TASKS = Operation(
     "report_task.get_report_tasks",
@@ -44,7 +44,7 @@ class ReportTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReportTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReportTaskWhereInput | None = None,
+        where: inputs.ReportTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class ReportTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReportTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReportTaskWhereInput | None = None,
+        where: inputs.ReportTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_REPORT_TEMPLATE = Operation(
     "report_template.create_report_template",
@@ -147,7 +147,7 @@ class ReportTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReportTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReportTemplateWhereInput | None = None,
+        where: inputs.ReportTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -192,7 +192,7 @@ class ReportTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ReportTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ReportTemplateWhereInput | None = None,
+        where: inputs.ReportTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

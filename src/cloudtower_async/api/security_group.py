@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_SECURITY_GROUP = Operation(
     "security_group.create_security_group",
@@ -68,7 +68,7 @@ class SecurityGroupNamespace(Namespace):
         name: str,
         description: str | None = None,
         label_groups: Sequence[inputs.LabelWhereInput] | None = None,
-        vms: inputs.VmWhereInput | None = None,
+        vms: inputs.VmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -133,7 +133,7 @@ class SecurityGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SecurityGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SecurityGroupWhereInput | None = None,
+        where: inputs.SecurityGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -178,7 +178,7 @@ class SecurityGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SecurityGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SecurityGroupWhereInput | None = None,
+        where: inputs.SecurityGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

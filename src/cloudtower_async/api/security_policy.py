@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_SECURITY_POLICY = Operation(
     "security_policy.create_security_policy",
@@ -144,7 +144,7 @@ class SecurityPolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SecurityPolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SecurityPolicyWhereInput | None = None,
+        where: inputs.SecurityPolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -189,7 +189,7 @@ class SecurityPolicyNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SecurityPolicyOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SecurityPolicyWhereInput | None = None,
+        where: inputs.SecurityPolicyWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_SNAPSHOT_GROUP = Operation(
     "snapshot_group.clone_snapshot_group",
@@ -122,7 +122,7 @@ class SnapshotGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotGroupWhereInput | None = None,
+        where: inputs.SnapshotGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -167,7 +167,7 @@ class SnapshotGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotGroupWhereInput | None = None,
+        where: inputs.SnapshotGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

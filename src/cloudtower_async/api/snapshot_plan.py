@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_SNAPSHOT_PLAN = Operation(
     "snapshot_plan.create_snapshot_plan",
@@ -165,7 +165,7 @@ class SnapshotPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotPlanWhereInput | None = None,
+        where: inputs.SnapshotPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -210,7 +210,7 @@ class SnapshotPlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotPlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotPlanWhereInput | None = None,
+        where: inputs.SnapshotPlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -297,7 +297,7 @@ class SnapshotPlanNamespace(Namespace):
         self,
         *,
         where: inputs.SnapshotPlanWhereInput,
-        data: inputs.SnapshotPlanUpdationParamsData | None = None,
+        data: inputs.SnapshotPlanUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_SNAPSHOT_PLAN_TASKS = Operation(
     "snapshot_plan_task.get_snapshot_plan_tasks",
@@ -44,7 +44,7 @@ class SnapshotPlanTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotPlanTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotPlanTaskWhereInput | None = None,
+        where: inputs.SnapshotPlanTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class SnapshotPlanTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnapshotPlanTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnapshotPlanTaskWhereInput | None = None,
+        where: inputs.SnapshotPlanTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_SNMP_TRANSPORT = Operation(
     "snmp_transport.create_snmp_transport",
@@ -114,7 +114,7 @@ class SnmpTransportNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnmpTransportOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnmpTransportWhereInput | None = None,
+        where: inputs.SnmpTransportWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -159,7 +159,7 @@ class SnmpTransportNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SnmpTransportOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SnmpTransportWhereInput | None = None,
+        where: inputs.SnmpTransportWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

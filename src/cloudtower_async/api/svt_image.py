@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Carries, Kind, Operation
-from ..types import Connection, ContentLanguage, FileContent
+from ..types import OMITTED, Connection, ContentLanguage, FileContent
 
 GET_SVT_IMAGES = Operation(
     "svt_image.get_svt_images",
@@ -53,7 +53,7 @@ class SvtImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SvtImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SvtImageWhereInput | None = None,
+        where: inputs.SvtImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -98,7 +98,7 @@ class SvtImageNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SvtImageOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SvtImageWhereInput | None = None,
+        where: inputs.SvtImageWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_SYSTEM_AUDIT_LOGS = Operation(
     "system_audit_log.get_system_audit_logs",
@@ -44,7 +44,7 @@ class SystemAuditLogNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SystemAuditLogOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SystemAuditLogWhereInput | None = None,
+        where: inputs.SystemAuditLogWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class SystemAuditLogNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.SystemAuditLogOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.SystemAuditLogWhereInput | None = None,
+        where: inputs.SystemAuditLogWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_TASK = Operation(
     "task.create_task",
@@ -82,7 +82,7 @@ class TaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.TaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.TaskWhereInput | None = None,
+        where: inputs.TaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -127,7 +127,7 @@ class TaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.TaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.TaskWhereInput | None = None,
+        where: inputs.TaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

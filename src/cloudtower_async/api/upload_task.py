@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 CANCEL_UPLOAD_TASK = Operation(
     "upload_task.cancel_upload_task",
@@ -74,7 +74,7 @@ class UploadTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UploadTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UploadTaskWhereInput | None = None,
+        where: inputs.UploadTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -119,7 +119,7 @@ class UploadTaskNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UploadTaskOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UploadTaskWhereInput | None = None,
+        where: inputs.UploadTaskWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_USB_DEVICES = Operation(
     "usb_device.get_usb_devices",
@@ -60,7 +60,7 @@ class UsbDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UsbDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UsbDeviceWhereInput | None = None,
+        where: inputs.UsbDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -105,7 +105,7 @@ class UsbDeviceNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UsbDeviceOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UsbDeviceWhereInput | None = None,
+        where: inputs.UsbDeviceWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -170,7 +170,7 @@ class UsbDeviceNamespace(Namespace):
         self,
         *,
         where: inputs.UsbDeviceWhereInput,
-        data: inputs.UsbDeviceUnmountParamsData | None = None,
+        data: inputs.UsbDeviceUnmountParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Auth, Carries, Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_ROOT_USER = Operation(
     "user.create_root_user",
@@ -176,7 +176,7 @@ class UserNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserWhereInput | None = None,
+        where: inputs.UserWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -221,7 +221,7 @@ class UserNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserWhereInput | None = None,
+        where: inputs.UserWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

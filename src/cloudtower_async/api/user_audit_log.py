@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_USER_AUDIT_LOG = Operation(
     "user_audit_log.create_user_audit_log",
@@ -74,7 +74,7 @@ class UserAuditLogNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserAuditLogOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserAuditLogWhereInput | None = None,
+        where: inputs.UserAuditLogWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -119,7 +119,7 @@ class UserAuditLogNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserAuditLogOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserAuditLogWhereInput | None = None,
+        where: inputs.UserAuditLogWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

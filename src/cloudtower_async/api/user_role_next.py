@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_ROLE = Operation(
     "user_role_next.create_role",
@@ -109,7 +109,7 @@ class UserRoleNextNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserRoleNextOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserRoleNextWhereInput | None = None,
+        where: inputs.UserRoleNextWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -154,7 +154,7 @@ class UserRoleNextNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.UserRoleNextOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.UserRoleNextWhereInput | None = None,
+        where: inputs.UserRoleNextWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_V2_EVEROUTE_LICENSES_CONNECTION = Operation(
     "v2_everoute_license.get_v2_everoute_licenses_connection",
@@ -44,7 +44,7 @@ class V2EverouteLicenseNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.V2EverouteLicenseOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.V2EverouteLicenseWhereInput | None = None,
+        where: inputs.V2EverouteLicenseWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class V2EverouteLicenseNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.V2EverouteLicenseOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.V2EverouteLicenseWhereInput | None = None,
+        where: inputs.V2EverouteLicenseWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

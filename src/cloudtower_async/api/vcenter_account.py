@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VCENTER_ACCOUNT = Operation(
     "vcenter_account.create_vcenter_account",
@@ -84,7 +84,7 @@ class VcenterAccountNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VcenterAccountOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VcenterAccountWhereInput | None = None,
+        where: inputs.VcenterAccountWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -129,7 +129,7 @@ class VcenterAccountNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VcenterAccountOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VcenterAccountWhereInput | None = None,
+        where: inputs.VcenterAccountWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

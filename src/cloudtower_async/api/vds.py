@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VDS = Operation(
     "vds.create_vds",
@@ -166,7 +166,7 @@ class VdsNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VdsOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VdsWhereInput | None = None,
+        where: inputs.VdsWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -211,7 +211,7 @@ class VdsNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VdsOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VdsWhereInput | None = None,
+        where: inputs.VdsWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VIEW = Operation(
     "view.create_view",
@@ -110,7 +110,7 @@ class ViewNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ViewOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ViewWhereInput | None = None,
+        where: inputs.ViewWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -155,7 +155,7 @@ class ViewNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.ViewOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.ViewWhereInput | None = None,
+        where: inputs.ViewWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -194,7 +194,7 @@ class ViewNamespace(Namespace):
         self,
         *,
         where: inputs.ViewWhereInput,
-        data: inputs.ViewUpdationParamsData | None = None,
+        data: inputs.ViewUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VIRTUAL_PRIVATE_CLOUD = Operation(
     "virtual_private_cloud.create_virtual_private_cloud",
@@ -113,7 +113,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -158,7 +158,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

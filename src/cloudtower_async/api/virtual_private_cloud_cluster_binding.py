@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VIRTUAL_PRIVATE_CLOUD_CLUSTER_BINDINGS = Operation(
     "virtual_private_cloud_cluster_binding.get_virtual_private_cloud_cluster_bindings",
@@ -44,7 +44,7 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudClusterBindingOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudClusterBindingWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudClusterBindingWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudClusterBindingOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudClusterBindingWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudClusterBindingWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

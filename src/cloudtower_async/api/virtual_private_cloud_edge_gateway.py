@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAYS = Operation(
     "virtual_private_cloud_edge_gateway.get_virtual_private_cloud_edge_gateways",
@@ -44,7 +44,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudEdgeGatewayOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudEdgeGatewayWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudEdgeGatewayWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudEdgeGatewayOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudEdgeGatewayWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudEdgeGatewayWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAY_GROUPS = Operation(
     "virtual_private_cloud_edge_gateway_group.get_virtual_private_cloud_edge_gateway_groups",
@@ -44,7 +44,7 @@ class VirtualPrivateCloudEdgeGatewayGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudEdgeGatewayGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudEdgeGatewayGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class VirtualPrivateCloudEdgeGatewayGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudEdgeGatewayGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudEdgeGatewayGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudEdgeGatewayGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

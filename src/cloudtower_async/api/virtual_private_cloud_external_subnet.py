@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNETS = Operation(
     "virtual_private_cloud_external_subnet.get_virtual_private_cloud_external_subnets",
@@ -44,7 +44,7 @@ class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudExternalSubnetOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudExternalSubnetWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudExternalSubnetWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -90,7 +90,7 @@ class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudExternalSubnetOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudExternalSubnetWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudExternalSubnetWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

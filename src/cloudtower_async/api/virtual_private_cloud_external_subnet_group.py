@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNET_GROUPS = Operation(
     "virtual_private_cloud_external_subnet_group.get_virtual_private_cloud_external_subnet_groups",
@@ -44,7 +44,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudExternalSubnetGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudExternalSubnetGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudExternalSubnetGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudExternalSubnetGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudExternalSubnetGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudExternalSubnetGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, Texts, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, Texts, WithTask
 
 BATCH_CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS = Operation(
     "virtual_private_cloud_floating_ip.batch_create_virtual_private_cloud_floating_ips",
@@ -164,7 +164,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudFloatingIpOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudFloatingIpWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudFloatingIpWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -209,7 +209,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudFloatingIpOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudFloatingIpWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudFloatingIpWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

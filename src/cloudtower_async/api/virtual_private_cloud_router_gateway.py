@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY = Operation(
     "virtual_private_cloud_router_gateway.create_virtual_private_cloud_router_gateway",
@@ -118,7 +118,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudRouterGatewayOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudRouterGatewayWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudRouterGatewayWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -163,7 +163,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudRouterGatewayOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudRouterGatewayWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudRouterGatewayWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP = Operation(
     "virtual_private_cloud_security_group.create_virtual_private_cloud_security_group",
@@ -118,7 +118,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudSecurityGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudSecurityGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudSecurityGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -163,7 +163,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudSecurityGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudSecurityGroupWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudSecurityGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

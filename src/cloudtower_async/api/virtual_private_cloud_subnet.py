@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VIRTUAL_PRIVATE_CLOUD_SUBNET = Operation(
     "virtual_private_cloud_subnet.create_virtual_private_cloud_subnet",
@@ -118,7 +118,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudSubnetOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudSubnetWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudSubnetWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -163,7 +163,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VirtualPrivateCloudSubnetOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VirtualPrivateCloudSubnetWhereInput | None = None,
+        where: inputs.VirtualPrivateCloudSubnetWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

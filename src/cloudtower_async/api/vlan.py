@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VM_VLAN = Operation(
     "vlan.create_vm_vlan",
@@ -126,7 +126,7 @@ class VlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VlanWhereInput | None = None,
+        where: inputs.VlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -171,7 +171,7 @@ class VlanNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VlanOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VlanWhereInput | None = None,
+        where: inputs.VlanWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -238,7 +238,7 @@ class VlanNamespace(Namespace):
         self,
         *,
         where: inputs.VlanWhereInput,
-        data: inputs.MigrationVlanUpdationParamsData | None = None,
+        data: inputs.MigrationVlanUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 ABORT_MIGRATE_VM_ACROSS_CLUSTER = Operation(
     "vm.abort_migrate_vm_across_cluster",
@@ -839,7 +839,7 @@ class VmNamespace(Namespace):
         self,
         *,
         where: inputs.VmWhereInput,
-        effect: inputs.VmDeleteParamsEffect | None = None,
+        effect: inputs.VmDeleteParamsEffect = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1000,7 +1000,7 @@ class VmNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmWhereInput | None = None,
+        where: inputs.VmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1065,7 +1065,7 @@ class VmNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmWhereInput | None = None,
+        where: inputs.VmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1110,7 +1110,7 @@ class VmNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmWhereInput | None = None,
+        where: inputs.VmWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1170,7 +1170,7 @@ class VmNamespace(Namespace):
         self,
         *,
         where: inputs.VmWhereInput,
-        data: inputs.InstallVmtoolsParamsData | None = None,
+        data: inputs.InstallVmtoolsParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1197,7 +1197,7 @@ class VmNamespace(Namespace):
         self,
         *,
         where: inputs.VmWhereInput,
-        data: inputs.VmMigrateParamsData | None = None,
+        data: inputs.VmMigrateParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -1667,7 +1667,7 @@ class VmNamespace(Namespace):
         self,
         *,
         where: inputs.VmWhereInput,
-        data: inputs.VmStartParamsData | None = None,
+        data: inputs.VmStartParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

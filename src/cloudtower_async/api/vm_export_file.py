@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage
+from ..types import OMITTED, Connection, ContentLanguage
 
 GET_VM_EXPORT_FILES = Operation(
     "vm_export_file.get_vm_export_files",
@@ -44,7 +44,7 @@ class VmExportFileNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmExportFileOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmExportFileWhereInput | None = None,
+        where: inputs.VmExportFileWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -89,7 +89,7 @@ class VmExportFileNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmExportFileOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmExportFileWhereInput | None = None,
+        where: inputs.VmExportFileWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VM_PLACEMENT_GROUP = Operation(
     "vm_placement_group.create_vm_placement_group",
@@ -114,7 +114,7 @@ class VmPlacementGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmPlacementGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmPlacementGroupWhereInput | None = None,
+        where: inputs.VmPlacementGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -159,7 +159,7 @@ class VmPlacementGroupNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmPlacementGroupOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmPlacementGroupWhereInput | None = None,
+        where: inputs.VmPlacementGroupWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

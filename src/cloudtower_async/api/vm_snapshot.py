@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VM_SNAPSHOT = Operation(
     "vm_snapshot.create_vm_snapshot",
@@ -103,7 +103,7 @@ class VmSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmSnapshotWhereInput | None = None,
+        where: inputs.VmSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -148,7 +148,7 @@ class VmSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmSnapshotWhereInput | None = None,
+        where: inputs.VmSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_VM_TEMPLATE_FROM_VM = Operation(
     "vm_template.clone_vm_template_from_vm",
@@ -138,7 +138,7 @@ class VmTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmTemplateWhereInput | None = None,
+        where: inputs.VmTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -184,7 +184,7 @@ class VmTemplateNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmTemplateOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmTemplateWhereInput | None = None,
+        where: inputs.VmTemplateWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -224,7 +224,7 @@ class VmTemplateNamespace(Namespace):
         self,
         *,
         where: inputs.VmTemplateWhereInput,
-        data: inputs.VmTemplateUpdationParamsData | None = None,
+        data: inputs.VmTemplateUpdationParamsData = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

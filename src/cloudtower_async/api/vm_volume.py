@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CLONE_VM_VOLUME = Operation(
     "vm_volume.clone_vm_volume",
@@ -148,7 +148,7 @@ class VmVolumeNamespace(Namespace):
         self,
         *,
         where: inputs.VmVolumeWhereInput,
-        effect: inputs.VmVolumeDeletionParamsEffect | None = None,
+        effect: inputs.VmVolumeDeletionParamsEffect = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -206,7 +206,7 @@ class VmVolumeNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmVolumeOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmVolumeWhereInput | None = None,
+        where: inputs.VmVolumeWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -251,7 +251,7 @@ class VmVolumeNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmVolumeOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmVolumeWhereInput | None = None,
+        where: inputs.VmVolumeWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

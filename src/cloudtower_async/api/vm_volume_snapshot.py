@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 CREATE_VM_VOLUME_SNAPSHOT = Operation(
     "vm_volume_snapshot.create_vm_volume_snapshot",
@@ -106,7 +106,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmVolumeSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmVolumeSnapshotWhereInput | None = None,
+        where: inputs.VmVolumeSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -151,7 +151,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VmVolumeSnapshotOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VmVolumeSnapshotWhereInput | None = None,
+        where: inputs.VmVolumeSnapshotWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import inputs, models
 from ..calls.namespace import Namespace
 from ..calls.operation import Kind, Operation
-from ..types import Connection, ContentLanguage, WithTask
+from ..types import OMITTED, Connection, ContentLanguage, WithTask
 
 GET_VSPHERE_ESXI_ACCOUNTS = Operation(
     "vsphere_esxi_account.get_vsphere_esxi_accounts",
@@ -55,7 +55,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VsphereEsxiAccountOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VsphereEsxiAccountWhereInput | None = None,
+        where: inputs.VsphereEsxiAccountWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
@@ -100,7 +100,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         last: int | None = None,
         order_by: inputs.VsphereEsxiAccountOrderByInput | None = None,
         skip: int | None = None,
-        where: inputs.VsphereEsxiAccountWhereInput | None = None,
+        where: inputs.VsphereEsxiAccountWhereInput = OMITTED,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,

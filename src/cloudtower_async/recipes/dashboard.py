@@ -14,6 +14,7 @@ from .. import models
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from ..queries.projection import select_fields
+from ..types import OMITTED
 from .amounts import total, usage
 from .dashboard_models import (
     AlertCounts,
@@ -118,9 +119,9 @@ async def build_dashboard(
     ids = None if cluster_ids is None else list(cluster_ids)
     if ids is not None and not ids:
         raise InvalidInput("cluster_ids: expected at least one id; pass None for all clusters")
-    of_clusters: inputs.ClusterWhereInput | None = None
-    of_hosts: inputs.HostWhereInput | None = None
-    of_disks: inputs.DiskWhereInput | None = None
+    of_clusters: inputs.ClusterWhereInput = OMITTED
+    of_hosts: inputs.HostWhereInput = OMITTED
+    of_disks: inputs.DiskWhereInput = OMITTED
     of_alerts: inputs.AlertWhereInput = {"ended": False}
     if ids is not None:
         of_clusters = {"id_in": ids}
