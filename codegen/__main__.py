@@ -46,6 +46,7 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
     """
     api = schema.load(schema_file)
     conflicts.check(api)
+    emit_dates.mark(api)
     known = History.load(history_file)
     # An older schema may lack what the texts describe.
     texts = Texts.load(history_file.parent / "texts", None if allow_removals else api)

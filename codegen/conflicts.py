@@ -32,7 +32,8 @@ _IMPORTED = frozenset(
     | {"Kind", "Literal", "Mapping", "Namespace", "Namespaces", "OpenEnum", "Operation", "ReadOnly"}
     | {"Required", "Sequence", "Struct", "Texts", "TypeAlias", "TypedDict", "Union", "WithTask"}
     | {f"Maybe{kind}" for kind in ("Str", "Int", "Float", "Bool", "Texts", "Ints", "Floats")}
-    | {"MaybeMapping", "MaybeMappings", "MODULES", "TYPE_CHECKING"}
+    | {"Date", "Dates", "MaybeDate", "MaybeDates", "MaybeMapping", "MaybeMappings"}
+    | {"MODULES", "TYPE_CHECKING"}
 )
 _UNFIT = re.compile(r'["\\`\x00-\x1f\x7f-\x9f\u2028\u2029]')
 _TYPE_NAME = re.compile(r"[A-Z]\w*", re.ASCII)

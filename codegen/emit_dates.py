@@ -1,9 +1,14 @@
-"""Writes `date_fields.py`: which arguments and which fields of filters are dates."""
+"""Finds out which arguments and fields of filters are dates, and writes `date_fields.py`."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from . import emit_inputs, layout
-from .schema import Api, Record, Scalar
+from .schema import Api, ListOf, Node, Record, Scalar
+
+_COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 
 
 def module(api: Api) -> str:
@@ -41,6 +46,29 @@ def date_fields(api: Api) -> dict[str, str]:
                 and (prop.node.is_date or prop.wire in dates - texts)
             }
     return {name: " ".join(sorted(fields)) for name, fields in found.items() if fields}
+
+
+def mark(api: Api) -> None:
+    """Mark the dates among the arguments, so that their annotations say so."""
+    for name, fields in date_fields(api).items():
+        record = api.types[name]
+        assert isinstance(record, Record)
+        known = fields.split()
+        api.types[name] = replace(
+            record,
+            properties=tuple(
+                replace(prop, node=_as_date(prop.node))
+                if _COMPARISON.sub("", prop.wire) in known
+                else prop
+                for prop in record.properties
+            ),
+        )
+
+
+def _as_date(node: Node) -> Node:
+    if isinstance(node, ListOf):
+        return replace(node, items=_as_date(node.items))
+    return replace(node, is_date=True) if isinstance(node, Scalar) else node
 
 
 def _compared(record: Record, *, as_dates: bool) -> set[str]:

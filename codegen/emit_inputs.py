@@ -36,6 +36,8 @@ _MAYBE = {
     "float": "MaybeFloat",
     "bool": "MaybeBool",
     "Texts": "MaybeTexts",
+    "Date": "MaybeDate",
+    "Dates": "MaybeDates",
     "Sequence[int]": "MaybeInts",
     "Sequence[float]": "MaybeFloats",
     "Mapping[str, object]": "MaybeMapping",
@@ -130,16 +132,16 @@ def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence"
     match node:
         case Ref(name):
             return name if name in local else f"inputs.{name}"
-        case ListOf(Scalar("str")) if listed == "Sequence":
-            return "Texts"
+        case ListOf(Scalar("str", is_date=is_date)) if listed == "Sequence":
+            return "Dates" if is_date else "Texts"
         case ListOf(items):
             return f"{listed}[{annotation(items, local, listed)}]"
         case FreeForm():
             return _ANYTHING
         case Choice(values):
             return _literal(values)
-        case Scalar(python):
-            return "object" if python == "Any" else python
+        case Scalar(python, is_date=is_date):
+            return {"Any": "object"}.get(python, "Date" if is_date else python)
 
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
@@ -154,6 +156,8 @@ def scaffolding(text: str) -> Iterator[tuple[str, str]]:
         ("typing", "TypedDict"),
         ("typing", "Union"),
         ("..types", "Texts"),
+        ("..types", "Date"),
+        ("..types", "Dates"),
         *(("..types", name) for name in _MAYBE.values()),
         ("..types", "FileContent"),
     ):

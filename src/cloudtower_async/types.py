@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -22,12 +23,29 @@ ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
 Texts: TypeAlias = list[str] | tuple[str, ...] | set[str] | frozenset[str]
 """Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
 
+Date: TypeAlias = str | datetime
+"""A date: a text, which is sent as it is, or a datetime with a time zone."""
+
+Dates: TypeAlias = (
+    list[Date]
+    | tuple[Date, ...]
+    | set[Date]
+    | frozenset[Date]
+    | Texts
+    | list[datetime]
+    | set[datetime]
+    | frozenset[datetime]
+)
+"""Several dates."""
+
 # What most keys of a filter hold. Checkers take a name as it is, and a union apart each time.
 MaybeStr: TypeAlias = str | None
 MaybeInt: TypeAlias = int | None
 MaybeFloat: TypeAlias = float | None
 MaybeBool: TypeAlias = bool | None
 MaybeTexts: TypeAlias = Texts | None
+MaybeDate: TypeAlias = Date | None
+MaybeDates: TypeAlias = Dates | None
 MaybeInts: TypeAlias = Sequence[int] | None
 MaybeFloats: TypeAlias = Sequence[float] | None
 MaybeMapping: TypeAlias = Mapping[str, object] | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen import emit_dates
+from codegen import emit_dates, emit_inputs
 from codegen.schema import Api, ListOf, Node, Operation, Property, Record, Ref, Scalar
 
 TEXT = Scalar("str")
@@ -55,6 +55,24 @@ def test_a_name_that_is_a_text_in_another_filter_says_nothing_of_an_argument() -
     argument = _record("TreeParams", planted_at=TEXT)
     found = emit_dates.date_fields(_api(TREE_FILTER, other, argument))
     assert found == {"TreeWhereInput": "planted_at"}
+
+
+def test_annotations_of_dates_say_so() -> None:
+    api = _api(TREE_FILTER, _record("TreeParams", planted_at=TEXT, name=TEXT))
+    emit_dates.mark(api)
+    annotations = {
+        f"{name}.{prop.wire}": emit_inputs.annotation(prop.node)
+        for name, record in api.types.items()
+        if isinstance(record, Record)
+        for prop in record.properties
+        if emit_inputs.annotation(prop.node) not in ("str", "int")
+    }
+    assert annotations == {
+        "TreeWhereInput.planted_at": "Date",
+        "TreeWhereInput.planted_at_lt": "Date",
+        "TreeWhereInput.planted_at_in": "Dates",
+        "TreeParams.planted_at": "Date",
+    }
 
 
 def test_the_module_holds_the_table() -> None:

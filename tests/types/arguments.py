@@ -7,6 +7,7 @@ Not run; see `calls.py` on the ignores.
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ async def accepted(tower: Cloudtower) -> None:
     await tower.organization.create_organization([{"name": "o"}])
     await tower.task.get_tasks(where={"status": "FAILED", "progress_gt": 0.5})
     await tower.user.get_users(where={"username_in": ("root",)})
+    now = datetime.now(UTC)
+    await tower.vm.get_vms(
+        where={"local_created_at_gte": now, "deleted_at_in": [now, "2026-01-01"]}
+    )
+    await tower.task.get_tasks(where={"finished_at_in": [now], "started_at": None})
+    await tower.task.get_tasks(where={"finished_at_in": ["2026-11-29T10:00:00.000Z"]})
+    await tower.task.update_task(where={"id": "t"}, data={"finished_at": now})
+    texts: list[str] = []
+    moments: list[datetime] = []
+    await tower.alert.get_alerts(where={"create_time_in": texts, "create_time_not_in": moments})
     await tower.vds.get_vdses(where={"vlans_some": {"vlan_id": 3}})
     await tower.vlan.get_vlans(where={"vds": {"cluster": {"id": "c1"}}})
     await tower.vm_disk.get_vm_disks(where={"vm": {"cluster": {"name": "c"}}})
@@ -73,6 +84,9 @@ async def wrong_values(tower: Cloudtower) -> None:
     await tower.global_alert_rule.get_global_alert_rules(where={"disabled": 3})  # type: ignore[typeddict-item]
     await tower.iscsi_target.get_iscsi_targets(where={"id_in": "t1"})  # type: ignore[typeddict-item]
     await tower.label.get_labels(where={"key": 3})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"name": datetime.now(UTC)})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"deleted_at": date(2026, 1, 1)})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"deleted_at_in": "2026-01-01"})  # type: ignore[typeddict-item]
     await tower.nic.get_nics(where={"host": "h1"})  # type: ignore[typeddict-item]
     await tower.task.get_tasks(where={"status": "DONE"})  # type: ignore[typeddict-item]
     await tower.user.get_users(where={"username_in": "root"})  # type: ignore[typeddict-item]

@@ -4,7 +4,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 AlertOrderByInput: TypeAlias = Literal[
@@ -50,13 +59,13 @@ AlertWhereInput = TypedDict("AlertWhereInput", {
     "alert_rule": "nested.AlertRuleWhereInput2 | None",
     "cause": MaybeStr, "cause_contains": MaybeStr, "cause_ends_with": MaybeStr, "cause_gt": MaybeStr, "cause_gte": MaybeStr, "cause_in": MaybeTexts, "cause_lt": MaybeStr, "cause_lte": MaybeStr, "cause_not": MaybeStr, "cause_not_contains": MaybeStr, "cause_not_ends_with": MaybeStr, "cause_not_in": MaybeTexts, "cause_not_starts_with": MaybeStr, "cause_starts_with": MaybeStr,
     "cluster": "nested.ClusterWhereInput2 | None",
-    "create_time": MaybeStr, "create_time_gt": MaybeStr, "create_time_gte": MaybeStr, "create_time_in": MaybeTexts, "create_time_lt": MaybeStr, "create_time_lte": MaybeStr, "create_time_not": MaybeStr, "create_time_not_in": MaybeTexts,
+    "create_time": MaybeDate, "create_time_gt": MaybeDate, "create_time_gte": MaybeDate, "create_time_in": MaybeDates, "create_time_lt": MaybeDate, "create_time_lte": MaybeDate, "create_time_not": MaybeDate, "create_time_not_in": MaybeDates,
     "disk": "nested.DiskWhereInput2 | None",
     "ended": MaybeBool, "ended_not": MaybeBool,
     "host": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "impact": MaybeStr, "impact_contains": MaybeStr, "impact_ends_with": MaybeStr, "impact_gt": MaybeStr, "impact_gte": MaybeStr, "impact_in": MaybeTexts, "impact_lt": MaybeStr, "impact_lte": MaybeStr, "impact_not": MaybeStr, "impact_not_contains": MaybeStr, "impact_not_ends_with": MaybeStr, "impact_not_in": MaybeTexts, "impact_not_starts_with": MaybeStr, "impact_starts_with": MaybeStr,
-    "local_create_time": MaybeStr, "local_create_time_gt": MaybeStr, "local_create_time_gte": MaybeStr, "local_create_time_in": MaybeTexts, "local_create_time_lt": MaybeStr, "local_create_time_lte": MaybeStr, "local_create_time_not": MaybeStr, "local_create_time_not_in": MaybeTexts,
+    "local_create_time": MaybeDate, "local_create_time_gt": MaybeDate, "local_create_time_gte": MaybeDate, "local_create_time_in": MaybeDates, "local_create_time_lt": MaybeDate, "local_create_time_lte": MaybeDate, "local_create_time_not": MaybeDate, "local_create_time_not_in": MaybeDates,
     "local_end_time": MaybeStr, "local_end_time_contains": MaybeStr, "local_end_time_ends_with": MaybeStr, "local_end_time_gt": MaybeStr, "local_end_time_gte": MaybeStr, "local_end_time_in": MaybeTexts, "local_end_time_lt": MaybeStr, "local_end_time_lte": MaybeStr, "local_end_time_not": MaybeStr, "local_end_time_not_contains": MaybeStr, "local_end_time_not_ends_with": MaybeStr, "local_end_time_not_in": MaybeTexts, "local_end_time_not_starts_with": MaybeStr, "local_end_time_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "local_start_time": MaybeStr, "local_start_time_contains": MaybeStr, "local_start_time_ends_with": MaybeStr, "local_start_time_gt": MaybeStr, "local_start_time_gte": MaybeStr, "local_start_time_in": MaybeTexts, "local_start_time_lt": MaybeStr, "local_start_time_lte": MaybeStr, "local_start_time_not": MaybeStr, "local_start_time_not_contains": MaybeStr, "local_start_time_not_ends_with": MaybeStr, "local_start_time_not_in": MaybeTexts, "local_start_time_not_starts_with": MaybeStr, "local_start_time_starts_with": MaybeStr,

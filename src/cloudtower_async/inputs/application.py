@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 ApplicationOrderByInput: TypeAlias = Literal[
@@ -64,7 +64,7 @@ ApplicationWhereInput = TypedDict("ApplicationWhereInput", {
     "state": "ApplicationState | None", "state_in": "Sequence[ApplicationState] | None", "state_not": "ApplicationState | None", "state_not_in": "Sequence[ApplicationState] | None",
     "storage_ip": MaybeStr, "storage_ip_contains": MaybeStr, "storage_ip_ends_with": MaybeStr, "storage_ip_gt": MaybeStr, "storage_ip_gte": MaybeStr, "storage_ip_in": MaybeTexts, "storage_ip_lt": MaybeStr, "storage_ip_lte": MaybeStr, "storage_ip_not": MaybeStr, "storage_ip_not_contains": MaybeStr, "storage_ip_not_ends_with": MaybeStr, "storage_ip_not_in": MaybeTexts, "storage_ip_not_starts_with": MaybeStr, "storage_ip_starts_with": MaybeStr,
     "type": "ApplicationType | None", "type_in": "Sequence[ApplicationType] | None", "type_not": "ApplicationType | None", "type_not_in": "Sequence[ApplicationType] | None",
-    "update_time": MaybeStr, "update_time_gt": MaybeStr, "update_time_gte": MaybeStr, "update_time_in": MaybeTexts, "update_time_lt": MaybeStr, "update_time_lte": MaybeStr, "update_time_not": MaybeStr, "update_time_not_in": MaybeTexts,
+    "update_time": MaybeDate, "update_time_gt": MaybeDate, "update_time_gte": MaybeDate, "update_time_in": MaybeDates, "update_time_lt": MaybeDate, "update_time_lte": MaybeDate, "update_time_not": MaybeDate, "update_time_not_in": MaybeDates,
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
     "vm": "nested.VmWhereInput2 | None",

@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 BackupPlanDelayOption: TypeAlias = Union[
@@ -245,7 +255,7 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "backup_total_size": MaybeInt, "backup_total_size_gt": MaybeInt, "backup_total_size_gte": MaybeInt, "backup_total_size_in": MaybeInts, "backup_total_size_lt": MaybeInt, "backup_total_size_lte": MaybeInt, "backup_total_size_not": MaybeInt, "backup_total_size_not_in": MaybeInts,  # since 4.5.0
     "compression": MaybeBool, "compression_not": MaybeBool,
     "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "delete_strategy": "BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[BackupPlanDeleteStrategy] | None", "delete_strategy_not": "BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[BackupPlanDeleteStrategy] | None",  # since 4.5.0
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "enable_window": MaybeBool, "enable_window_not": MaybeBool,
@@ -262,16 +272,16 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "last_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_execute_success_job_count": MaybeInt, "last_execute_success_job_count_gt": MaybeInt, "last_execute_success_job_count_gte": MaybeInt, "last_execute_success_job_count_in": MaybeInts, "last_execute_success_job_count_lt": MaybeInt, "last_execute_success_job_count_lte": MaybeInt, "last_execute_success_job_count_not": MaybeInt, "last_execute_success_job_count_not_in": MaybeInts,
     "last_execute_total_job_count": MaybeInt, "last_execute_total_job_count_gt": MaybeInt, "last_execute_total_job_count_gte": MaybeInt, "last_execute_total_job_count_in": MaybeInts, "last_execute_total_job_count_lt": MaybeInt, "last_execute_total_job_count_lte": MaybeInt, "last_execute_total_job_count_not": MaybeInt, "last_execute_total_job_count_not_in": MaybeInts,
-    "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
+    "last_executed_at": MaybeDate, "last_executed_at_gt": MaybeDate, "last_executed_at_gte": MaybeDate, "last_executed_at_in": MaybeDates, "last_executed_at_lt": MaybeDate, "last_executed_at_lte": MaybeDate, "last_executed_at_not": MaybeDate, "last_executed_at_not_in": MaybeDates,
     "last_manual_execute_status": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_status_message": MaybeStr, "last_manual_execute_status_message_contains": MaybeStr, "last_manual_execute_status_message_ends_with": MaybeStr, "last_manual_execute_status_message_gt": MaybeStr, "last_manual_execute_status_message_gte": MaybeStr, "last_manual_execute_status_message_in": MaybeTexts, "last_manual_execute_status_message_lt": MaybeStr, "last_manual_execute_status_message_lte": MaybeStr, "last_manual_execute_status_message_not": MaybeStr, "last_manual_execute_status_message_not_contains": MaybeStr, "last_manual_execute_status_message_not_ends_with": MaybeStr, "last_manual_execute_status_message_not_in": MaybeTexts, "last_manual_execute_status_message_not_starts_with": MaybeStr, "last_manual_execute_status_message_starts_with": MaybeStr,  # since 4.5.0
     "last_manual_execute_status_not": "inputs.BackupPlanExecutionStatus | None", "last_manual_execute_status_not_in": "Sequence[inputs.BackupPlanExecutionStatus] | None",
     "last_manual_execute_success_job_count": MaybeInt, "last_manual_execute_success_job_count_gt": MaybeInt, "last_manual_execute_success_job_count_gte": MaybeInt, "last_manual_execute_success_job_count_in": MaybeInts, "last_manual_execute_success_job_count_lt": MaybeInt, "last_manual_execute_success_job_count_lte": MaybeInt, "last_manual_execute_success_job_count_not": MaybeInt, "last_manual_execute_success_job_count_not_in": MaybeInts,
     "last_manual_execute_total_job_count": MaybeInt, "last_manual_execute_total_job_count_gt": MaybeInt, "last_manual_execute_total_job_count_gte": MaybeInt, "last_manual_execute_total_job_count_in": MaybeInts, "last_manual_execute_total_job_count_lt": MaybeInt, "last_manual_execute_total_job_count_lte": MaybeInt, "last_manual_execute_total_job_count_not": MaybeInt, "last_manual_execute_total_job_count_not_in": MaybeInts,
-    "last_manual_executed_at": MaybeStr, "last_manual_executed_at_gt": MaybeStr, "last_manual_executed_at_gte": MaybeStr, "last_manual_executed_at_in": MaybeTexts, "last_manual_executed_at_lt": MaybeStr, "last_manual_executed_at_lte": MaybeStr, "last_manual_executed_at_not": MaybeStr, "last_manual_executed_at_not_in": MaybeTexts,
+    "last_manual_executed_at": MaybeDate, "last_manual_executed_at_gt": MaybeDate, "last_manual_executed_at_gte": MaybeDate, "last_manual_executed_at_in": MaybeDates, "last_manual_executed_at_lt": MaybeDate, "last_manual_executed_at_lte": MaybeDate, "last_manual_executed_at_not": MaybeDate, "last_manual_executed_at_not_in": MaybeDates,
     "logical_size": MaybeInt, "logical_size_gt": MaybeInt, "logical_size_gte": MaybeInt, "logical_size_in": MaybeInts, "logical_size_lt": MaybeInt, "logical_size_lte": MaybeInt, "logical_size_not": MaybeInt, "logical_size_not_in": MaybeInts,  # since 4.5.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "next_execute_time": MaybeStr, "next_execute_time_gt": MaybeStr, "next_execute_time_gte": MaybeStr, "next_execute_time_in": MaybeTexts, "next_execute_time_lt": MaybeStr, "next_execute_time_lte": MaybeStr, "next_execute_time_not": MaybeStr, "next_execute_time_not_in": MaybeTexts,
+    "next_execute_time": MaybeDate, "next_execute_time_gt": MaybeDate, "next_execute_time_gte": MaybeDate, "next_execute_time_in": MaybeDates, "next_execute_time_lt": MaybeDate, "next_execute_time_lte": MaybeDate, "next_execute_time_not": MaybeDate, "next_execute_time_not_in": MaybeDates,
     "phase": "BackupPlanPhase | None", "phase_in": "Sequence[BackupPlanPhase] | None", "phase_not": "BackupPlanPhase | None", "phase_not_in": "Sequence[BackupPlanPhase] | None",  # since 4.5.0
     "physical_size": MaybeInt, "physical_size_gt": MaybeInt, "physical_size_gte": MaybeInt, "physical_size_in": MaybeInts, "physical_size_lt": MaybeInt, "physical_size_lte": MaybeInt, "physical_size_not": MaybeInt, "physical_size_not_in": MaybeInts,
     "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",

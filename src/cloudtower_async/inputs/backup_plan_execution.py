@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 BackupPlanExecutionOrderByInput: TypeAlias = Literal[
@@ -62,9 +62,9 @@ BackupPlanExecutionWhereInput = TypedDict("BackupPlanExecutionWhereInput", {
     "deletable_flag_marked": MaybeBool, "deletable_flag_marked_not": MaybeBool,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
+    "executed_at": MaybeDate, "executed_at_gt": MaybeDate, "executed_at_gte": MaybeDate, "executed_at_in": MaybeDates, "executed_at_lt": MaybeDate, "executed_at_lte": MaybeDate, "executed_at_not": MaybeDate, "executed_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "method": "inputs.BackupExecutionMethod | None", "method_in": "Sequence[inputs.BackupExecutionMethod] | None", "method_not": "inputs.BackupExecutionMethod | None", "method_not_in": "Sequence[inputs.BackupExecutionMethod] | None",
     "state": "BackupPlanExecutionState | None", "state_in": "Sequence[BackupPlanExecutionState] | None", "state_not": "BackupPlanExecutionState | None", "state_not_in": "Sequence[BackupPlanExecutionState] | None",

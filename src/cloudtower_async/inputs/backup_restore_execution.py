@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 BackupRestoreExecutionMode: TypeAlias = Union[
@@ -50,7 +50,7 @@ BackupRestoreExecutionWhereInput = TypedDict("BackupRestoreExecutionWhereInput",
     "backup_restore_point": "nested.BackupRestorePointWhereInput2 | None",
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
+    "executed_at": MaybeDate, "executed_at_gt": MaybeDate, "executed_at_gte": MaybeDate, "executed_at_in": MaybeDates, "executed_at_lt": MaybeDate, "executed_at_lte": MaybeDate, "executed_at_not": MaybeDate, "executed_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "mode": "BackupRestoreExecutionMode | None", "mode_in": "Sequence[BackupRestoreExecutionMode] | None", "mode_not": "BackupRestoreExecutionMode | None", "mode_not_in": "Sequence[BackupRestoreExecutionMode] | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,

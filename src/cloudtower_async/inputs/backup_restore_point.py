@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 BackupRestorePointCreation: TypeAlias = Union[
@@ -80,7 +90,7 @@ BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
     "creation": "BackupRestorePointCreation | None", "creation_in": "Sequence[BackupRestorePointCreation] | None", "creation_not": "BackupRestorePointCreation | None", "creation_not_in": "Sequence[BackupRestorePointCreation] | None",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "logical_size": MaybeInt, "logical_size_gt": MaybeInt, "logical_size_gte": MaybeInt, "logical_size_in": MaybeInts, "logical_size_lt": MaybeInt, "logical_size_lte": MaybeInt, "logical_size_not": MaybeInt, "logical_size_not_in": MaybeInts,
     "parent_restore_point": MaybeStr, "parent_restore_point_contains": MaybeStr, "parent_restore_point_ends_with": MaybeStr, "parent_restore_point_gt": MaybeStr, "parent_restore_point_gte": MaybeStr, "parent_restore_point_in": MaybeTexts, "parent_restore_point_lt": MaybeStr, "parent_restore_point_lte": MaybeStr, "parent_restore_point_not": MaybeStr, "parent_restore_point_not_contains": MaybeStr, "parent_restore_point_not_ends_with": MaybeStr, "parent_restore_point_not_in": MaybeTexts, "parent_restore_point_not_starts_with": MaybeStr, "parent_restore_point_starts_with": MaybeStr,

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
@@ -62,7 +71,7 @@ BackupStoreRepositoryWhereInput = TypedDict("BackupStoreRepositoryWhereInput", {
     "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",
     "backup_restore_points_every": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2 | None",
     "backup_service": "nested.BackupServiceWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "error_code": MaybeStr, "error_code_contains": MaybeStr, "error_code_ends_with": MaybeStr, "error_code_gt": MaybeStr, "error_code_gte": MaybeStr, "error_code_in": MaybeTexts, "error_code_lt": MaybeStr, "error_code_lte": MaybeStr, "error_code_not": MaybeStr, "error_code_not_contains": MaybeStr, "error_code_not_ends_with": MaybeStr, "error_code_not_in": MaybeTexts, "error_code_not_starts_with": MaybeStr, "error_code_starts_with": MaybeStr,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 BackupTargetExecutionOrderByInput: TypeAlias = Literal[
@@ -53,7 +53,7 @@ BackupTargetExecutionWhereInput = TypedDict("BackupTargetExecutionWhereInput", {
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "executed_at": MaybeStr, "executed_at_gt": MaybeStr, "executed_at_gte": MaybeStr, "executed_at_in": MaybeTexts, "executed_at_lt": MaybeStr, "executed_at_lte": MaybeStr, "executed_at_not": MaybeStr, "executed_at_not_in": MaybeTexts,
+    "executed_at": MaybeDate, "executed_at_gt": MaybeDate, "executed_at_gte": MaybeDate, "executed_at_in": MaybeDates, "executed_at_lt": MaybeDate, "executed_at_lte": MaybeDate, "executed_at_not": MaybeDate, "executed_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "parent_backup": MaybeStr, "parent_backup_contains": MaybeStr, "parent_backup_ends_with": MaybeStr, "parent_backup_gt": MaybeStr, "parent_backup_gte": MaybeStr, "parent_backup_in": MaybeTexts, "parent_backup_lt": MaybeStr, "parent_backup_lte": MaybeStr, "parent_backup_not": MaybeStr, "parent_backup_not_contains": MaybeStr, "parent_backup_not_ends_with": MaybeStr, "parent_backup_not_in": MaybeTexts, "parent_backup_not_starts_with": MaybeStr, "parent_backup_starts_with": MaybeStr,

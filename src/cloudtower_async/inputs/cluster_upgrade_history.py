@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
@@ -30,7 +30,7 @@ ClusterUpgradeHistoryWhereInput = TypedDict("ClusterUpgradeHistoryWhereInput", {
     "NOT": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
     "OR": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
     "cluster": "nested.ClusterWhereInput2 | None",
-    "date": MaybeStr, "date_gt": MaybeStr, "date_gte": MaybeStr, "date_in": MaybeTexts, "date_lt": MaybeStr, "date_lte": MaybeStr, "date_not": MaybeStr, "date_not_in": MaybeTexts,
+    "date": MaybeDate, "date_gt": MaybeDate, "date_gte": MaybeDate, "date_in": MaybeDates, "date_lt": MaybeDate, "date_lte": MaybeDate, "date_not": MaybeDate, "date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "result": MaybeStr, "result_contains": MaybeStr, "result_ends_with": MaybeStr, "result_gt": MaybeStr, "result_gte": MaybeStr, "result_in": MaybeTexts, "result_lt": MaybeStr, "result_lte": MaybeStr, "result_not": MaybeStr, "result_not_contains": MaybeStr, "result_not_ends_with": MaybeStr, "result_not_in": MaybeTexts, "result_not_starts_with": MaybeStr, "result_starts_with": MaybeStr,

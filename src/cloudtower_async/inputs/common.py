@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from typing import Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 from . import nested
 
 Architecture: TypeAlias = Union[Literal["AARCH64", "X86_64"], "models.Architecture"]
@@ -151,7 +160,7 @@ ExternalCloudTowerWhereInput = TypedDict("ExternalCloudTowerWhereInput", {
     "NOT": "Sequence[ExternalCloudTowerWhereInput] | None",
     "OR": "Sequence[ExternalCloudTowerWhereInput] | None",
     "api_key": MaybeStr, "api_key_contains": MaybeStr, "api_key_ends_with": MaybeStr, "api_key_gt": MaybeStr, "api_key_gte": MaybeStr, "api_key_in": MaybeTexts, "api_key_lt": MaybeStr, "api_key_lte": MaybeStr, "api_key_not": MaybeStr, "api_key_not_contains": MaybeStr, "api_key_not_ends_with": MaybeStr, "api_key_not_in": MaybeTexts, "api_key_not_starts_with": MaybeStr, "api_key_starts_with": MaybeStr,
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "deploy_id": MaybeStr, "deploy_id_contains": MaybeStr, "deploy_id_ends_with": MaybeStr, "deploy_id_gt": MaybeStr, "deploy_id_gte": MaybeStr, "deploy_id_in": MaybeTexts, "deploy_id_lt": MaybeStr, "deploy_id_lte": MaybeStr, "deploy_id_not": MaybeStr, "deploy_id_not_contains": MaybeStr, "deploy_id_not_ends_with": MaybeStr, "deploy_id_not_in": MaybeTexts, "deploy_id_not_starts_with": MaybeStr, "deploy_id_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "endpoint": MaybeStr, "endpoint_contains": MaybeStr, "endpoint_ends_with": MaybeStr, "endpoint_gt": MaybeStr, "endpoint_gte": MaybeStr, "endpoint_in": MaybeTexts, "endpoint_lt": MaybeStr, "endpoint_lte": MaybeStr, "endpoint_not": MaybeStr, "endpoint_not_contains": MaybeStr, "endpoint_not_ends_with": MaybeStr, "endpoint_not_in": MaybeTexts, "endpoint_not_starts_with": MaybeStr, "endpoint_starts_with": MaybeStr,
@@ -165,7 +174,7 @@ ExternalCloudTowerWhereInput = TypedDict("ExternalCloudTowerWhereInput", {
     "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",
     "status": "ExternalCloudTowerStatus | None", "status_in": "Sequence[ExternalCloudTowerStatus] | None", "status_not": "ExternalCloudTowerStatus | None", "status_not_in": "Sequence[ExternalCloudTowerStatus] | None",
     "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
     "use_api_key": "nested.ApiKeyWhereInput2 | None",
 }, total=False)
 # fmt: on
@@ -177,10 +186,10 @@ FailbackExecutionWhereInput = TypedDict("FailbackExecutionWhereInput", {
     "AND": "Sequence[FailbackExecutionWhereInput] | None",
     "NOT": "Sequence[FailbackExecutionWhereInput] | None",
     "OR": "Sequence[FailbackExecutionWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "replication_failback_target_executions_every": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_none": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_some": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None",
@@ -189,7 +198,7 @@ FailbackExecutionWhereInput = TypedDict("FailbackExecutionWhereInput", {
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
     "total_job_count": MaybeInt, "total_job_count_gt": MaybeInt, "total_job_count_gte": MaybeInt, "total_job_count_in": MaybeInts, "total_job_count_lt": MaybeInt, "total_job_count_lte": MaybeInt, "total_job_count_not": MaybeInt, "total_job_count_not_in": MaybeInts,
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -200,10 +209,10 @@ FailoverExecutionWhereInput = TypedDict("FailoverExecutionWhereInput", {
     "AND": "Sequence[FailoverExecutionWhereInput] | None",
     "NOT": "Sequence[FailoverExecutionWhereInput] | None",
     "OR": "Sequence[FailoverExecutionWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "is_test_mode": MaybeBool, "is_test_mode_not": MaybeBool,
@@ -214,7 +223,7 @@ FailoverExecutionWhereInput = TypedDict("FailoverExecutionWhereInput", {
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
     "total_job_count": MaybeInt, "total_job_count_gt": MaybeInt, "total_job_count_gte": MaybeInt, "total_job_count_in": MaybeInts, "total_job_count_lt": MaybeInt, "total_job_count_lte": MaybeInt, "total_job_count_not": MaybeInt, "total_job_count_not_in": MaybeInts,
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -234,7 +243,7 @@ LoadBalancerInstanceGroupWhereInput = TypedDict("LoadBalancerInstanceGroupWhereI
     "AND": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
     "NOT": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
     "OR": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
@@ -255,7 +264,7 @@ LoadBalancerInstanceWhereInput = TypedDict("LoadBalancerInstanceWhereInput", {
     "AND": "Sequence[LoadBalancerInstanceWhereInput] | None",
     "NOT": "Sequence[LoadBalancerInstanceWhereInput] | None",
     "OR": "Sequence[LoadBalancerInstanceWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -327,16 +336,16 @@ PermanentFailoverExecutionWhereInput = TypedDict("PermanentFailoverExecutionWher
     "AND": "Sequence[PermanentFailoverExecutionWhereInput] | None",
     "NOT": "Sequence[PermanentFailoverExecutionWhereInput] | None",
     "OR": "Sequence[PermanentFailoverExecutionWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "permanent_failover_target_executions_every": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_none": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_some": "nested.PermanentFailoverTargetExecutionWhereInput2 | None",
     "replication_service": "nested.ReplicationServiceWhereInput2 | None",
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -347,9 +356,9 @@ PermanentFailoverTargetExecutionWhereInput = TypedDict("PermanentFailoverTargetE
     "AND": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
     "NOT": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
     "OR": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "keep_snapshot": MaybeBool, "keep_snapshot_not": MaybeBool,
@@ -358,8 +367,8 @@ PermanentFailoverTargetExecutionWhereInput = TypedDict("PermanentFailoverTargetE
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
     "replica_vm": "nested.ReplicaVmWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -371,12 +380,12 @@ ReplicationFailbackTargetExecutionWhereInput = TypedDict("ReplicationFailbackTar
     "NOT": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
     "OR": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
     "failback_execution": "nested.FailbackExecutionWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -388,12 +397,12 @@ ReplicationFailoverTargetExecutionWhereInput = TypedDict("ReplicationFailoverTar
     "NOT": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
     "OR": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
     "failover_execution": "nested.FailoverExecutionWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -411,7 +420,7 @@ ReplicationRestorePointWhereInput = TypedDict("ReplicationRestorePointWhereInput
     "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "parent_restore_point": MaybeStr, "parent_restore_point_contains": MaybeStr, "parent_restore_point_ends_with": MaybeStr, "parent_restore_point_gt": MaybeStr, "parent_restore_point_gte": MaybeStr, "parent_restore_point_in": MaybeTexts, "parent_restore_point_lt": MaybeStr, "parent_restore_point_lte": MaybeStr, "parent_restore_point_not": MaybeStr, "parent_restore_point_not_contains": MaybeStr, "parent_restore_point_not_ends_with": MaybeStr, "parent_restore_point_not_in": MaybeTexts, "parent_restore_point_not_starts_with": MaybeStr, "parent_restore_point_starts_with": MaybeStr,
     "replica_vm": "nested.ReplicaVmWhereInput2 | None",
@@ -437,10 +446,10 @@ ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWher
     "AND": "Sequence[ReplicationTargetExecutionWhereInput] | None",
     "NOT": "Sequence[ReplicationTargetExecutionWhereInput] | None",
     "OR": "Sequence[ReplicationTargetExecutionWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,  # since 4.8.1
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,  # since 4.8.1
     "creation": "ReplicationTargetExecutionCreation | None", "creation_in": "Sequence[ReplicationTargetExecutionCreation] | None", "creation_not": "ReplicationTargetExecutionCreation | None", "creation_not_in": "Sequence[ReplicationTargetExecutionCreation] | None",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
@@ -448,10 +457,10 @@ ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWher
     "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
     "replication_plan_execution": "nested.ReplicationPlanExecutionWhereInput2 | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
     "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,  # since 4.8.1
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,  # since 4.8.1
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -462,7 +471,7 @@ VnetBondGroupWhereInput = TypedDict("VnetBondGroupWhereInput", {
     "AND": "Sequence[VnetBondGroupWhereInput] | None",
     "NOT": "Sequence[VnetBondGroupWhereInput] | None",
     "OR": "Sequence[VnetBondGroupWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -483,7 +492,7 @@ VnetBondWhereInput = TypedDict("VnetBondWhereInput", {
     "OR": "Sequence[VnetBondWhereInput] | None",
     "bond_for_client": MaybeBool, "bond_for_client_not": MaybeBool,
     "bond_for_server": MaybeBool, "bond_for_server_not": MaybeBool,
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,  # since 4.8.0
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,  # since 4.8.0
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "load_balancer_instance": "nested.LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0

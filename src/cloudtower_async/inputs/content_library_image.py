@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import FileContent, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 ContentLibraryImageOrderByInput: TypeAlias = Literal[
@@ -64,7 +64,7 @@ ContentLibraryImageWhereInput = TypedDict("ContentLibraryImageWhereInput", {
     "NOT": "Sequence[ContentLibraryImageWhereInput] | None",
     "OR": "Sequence[ContentLibraryImageWhereInput] | None",
     "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "elf_images_every": "nested.ElfImageWhereInput2 | None", "elf_images_none": "nested.ElfImageWhereInput2 | None", "elf_images_some": "nested.ElfImageWhereInput2 | None",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 from . import nested
 
 ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
@@ -169,7 +178,7 @@ ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInp
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
     "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,  # since 4.5.0
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "firmware": "inputs.VmFirmware | None", "firmware_in": "Sequence[inputs.VmFirmware] | None", "firmware_not": "inputs.VmFirmware | None", "firmware_not_in": "Sequence[inputs.VmFirmware] | None",  # since 4.5.0

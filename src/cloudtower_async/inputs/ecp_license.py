@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 EcpLicenseOrderByInput: TypeAlias = Literal[
@@ -54,7 +64,7 @@ EcpLicenseWhereInput = TypedDict("EcpLicenseWhereInput", {
     "cluster": "nested.ClusterWhereInput2 | None",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "ecp_edition": "inputs.EcpEdition | None", "ecp_edition_in": "Sequence[inputs.EcpEdition] | None", "ecp_edition_not": "inputs.EcpEdition | None", "ecp_edition_not_in": "Sequence[inputs.EcpEdition] | None",
-    "expire_date": MaybeStr, "expire_date_gt": MaybeStr, "expire_date_gte": MaybeStr, "expire_date_in": MaybeTexts, "expire_date_lt": MaybeStr, "expire_date_lte": MaybeStr, "expire_date_not": MaybeStr, "expire_date_not_in": MaybeTexts,
+    "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "has_metrox": MaybeBool, "has_metrox_not": MaybeBool,
     "has_remote_backup": MaybeBool, "has_remote_backup_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -64,9 +74,9 @@ EcpLicenseWhereInput = TypedDict("EcpLicenseWhereInput", {
     "original_code": MaybeStr, "original_code_contains": MaybeStr, "original_code_ends_with": MaybeStr, "original_code_gt": MaybeStr, "original_code_gte": MaybeStr, "original_code_in": MaybeTexts, "original_code_lt": MaybeStr, "original_code_lte": MaybeStr, "original_code_not": MaybeStr, "original_code_not_contains": MaybeStr, "original_code_not_ends_with": MaybeStr, "original_code_not_in": MaybeTexts, "original_code_not_starts_with": MaybeStr, "original_code_starts_with": MaybeStr,
     "product_name": MaybeStr, "product_name_contains": MaybeStr, "product_name_ends_with": MaybeStr, "product_name_gt": MaybeStr, "product_name_gte": MaybeStr, "product_name_in": MaybeTexts, "product_name_lt": MaybeStr, "product_name_lte": MaybeStr, "product_name_not": MaybeStr, "product_name_not_contains": MaybeStr, "product_name_not_ends_with": MaybeStr, "product_name_not_in": MaybeTexts, "product_name_not_starts_with": MaybeStr, "product_name_starts_with": MaybeStr,
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
-    "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
-    "subscription_expire_date": MaybeStr, "subscription_expire_date_gt": MaybeStr, "subscription_expire_date_gte": MaybeStr, "subscription_expire_date_in": MaybeTexts, "subscription_expire_date_lt": MaybeStr, "subscription_expire_date_lte": MaybeStr, "subscription_expire_date_not": MaybeStr, "subscription_expire_date_not_in": MaybeTexts,
-    "subscription_start_date": MaybeStr, "subscription_start_date_gt": MaybeStr, "subscription_start_date_gte": MaybeStr, "subscription_start_date_in": MaybeTexts, "subscription_start_date_lt": MaybeStr, "subscription_start_date_lte": MaybeStr, "subscription_start_date_not": MaybeStr, "subscription_start_date_not_in": MaybeTexts,
+    "sign_date": MaybeDate, "sign_date_gt": MaybeDate, "sign_date_gte": MaybeDate, "sign_date_in": MaybeDates, "sign_date_lt": MaybeDate, "sign_date_lte": MaybeDate, "sign_date_not": MaybeDate, "sign_date_not_in": MaybeDates,
+    "subscription_expire_date": MaybeDate, "subscription_expire_date_gt": MaybeDate, "subscription_expire_date_gte": MaybeDate, "subscription_expire_date_in": MaybeDates, "subscription_expire_date_lt": MaybeDate, "subscription_expire_date_lte": MaybeDate, "subscription_expire_date_not": MaybeDate, "subscription_expire_date_not_in": MaybeDates,
+    "subscription_start_date": MaybeDate, "subscription_start_date_gt": MaybeDate, "subscription_start_date_gte": MaybeDate, "subscription_start_date_in": MaybeDates, "subscription_start_date_lt": MaybeDate, "subscription_start_date_lte": MaybeDate, "subscription_start_date_not": MaybeDate, "subscription_start_date_not_in": MaybeDates,
     "vendor": MaybeStr, "vendor_contains": MaybeStr, "vendor_ends_with": MaybeStr, "vendor_gt": MaybeStr, "vendor_gte": MaybeStr, "vendor_in": MaybeTexts, "vendor_lt": MaybeStr, "vendor_lte": MaybeStr, "vendor_not": MaybeStr, "vendor_not_contains": MaybeStr, "vendor_not_ends_with": MaybeStr, "vendor_not_in": MaybeTexts, "vendor_not_starts_with": MaybeStr, "vendor_starts_with": MaybeStr,
     "version": MaybeInt, "version_gt": MaybeInt, "version_gte": MaybeInt, "version_in": MaybeInts, "version_lt": MaybeInt, "version_lte": MaybeInt, "version_not": MaybeInt, "version_not_in": MaybeInts,
 }, total=False)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 EntityFilterOrderByInput: TypeAlias = Literal[
@@ -79,7 +79,7 @@ EntityFilterWhereInput = TypedDict("EntityFilterWhereInput", {
     "exec_failed_cluster_every": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_none": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_some": "nested.ClusterWhereInput2 | None",
     "filter_status": "inputs.FilterStatus | None", "filter_status_in": "Sequence[inputs.FilterStatus] | None", "filter_status_not": "inputs.FilterStatus | None", "filter_status_not_in": "Sequence[inputs.FilterStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "last_executed_at": MaybeStr, "last_executed_at_gt": MaybeStr, "last_executed_at_gte": MaybeStr, "last_executed_at_in": MaybeTexts, "last_executed_at_lt": MaybeStr, "last_executed_at_lte": MaybeStr, "last_executed_at_not": MaybeStr, "last_executed_at_not_in": MaybeTexts,
+    "last_executed_at": MaybeDate, "last_executed_at_gt": MaybeDate, "last_executed_at_gte": MaybeDate, "last_executed_at_in": MaybeDates, "last_executed_at_lt": MaybeDate, "last_executed_at_lte": MaybeDate, "last_executed_at_not": MaybeDate, "last_executed_at_not_in": MaybeDates,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "preset": MaybeStr, "preset_contains": MaybeStr, "preset_ends_with": MaybeStr, "preset_gt": MaybeStr, "preset_gte": MaybeStr, "preset_in": MaybeTexts, "preset_lt": MaybeStr, "preset_lte": MaybeStr, "preset_not": MaybeStr, "preset_not_contains": MaybeStr, "preset_not_ends_with": MaybeStr, "preset_not_in": MaybeTexts, "preset_not_starts_with": MaybeStr, "preset_starts_with": MaybeStr,
 }, total=False)

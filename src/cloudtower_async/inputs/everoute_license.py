@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
 EverouteLicenseOrderByInput: TypeAlias = Literal[
@@ -36,11 +36,11 @@ EverouteLicenseWhereInput = TypedDict("EverouteLicenseWhereInput", {
     "NOT": "Sequence[EverouteLicenseWhereInput] | None",
     "OR": "Sequence[EverouteLicenseWhereInput] | None",
     "code": MaybeStr, "code_contains": MaybeStr, "code_ends_with": MaybeStr, "code_gt": MaybeStr, "code_gte": MaybeStr, "code_in": MaybeTexts, "code_lt": MaybeStr, "code_lte": MaybeStr, "code_not": MaybeStr, "code_not_contains": MaybeStr, "code_not_ends_with": MaybeStr, "code_not_in": MaybeTexts, "code_not_starts_with": MaybeStr, "code_starts_with": MaybeStr,
-    "expire_date": MaybeStr, "expire_date_gt": MaybeStr, "expire_date_gte": MaybeStr, "expire_date_in": MaybeTexts, "expire_date_lt": MaybeStr, "expire_date_lte": MaybeStr, "expire_date_not": MaybeStr, "expire_date_not_in": MaybeTexts,
+    "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "max_socket_num": MaybeInt, "max_socket_num_gt": MaybeInt, "max_socket_num_gte": MaybeInt, "max_socket_num_in": MaybeInts, "max_socket_num_lt": MaybeInt, "max_socket_num_lte": MaybeInt, "max_socket_num_not": MaybeInt, "max_socket_num_not_in": MaybeInts,
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
-    "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
+    "sign_date": MaybeDate, "sign_date_gt": MaybeDate, "sign_date_gte": MaybeDate, "sign_date_in": MaybeDates, "sign_date_lt": MaybeDate, "sign_date_lte": MaybeDate, "sign_date_not": MaybeDate, "sign_date_not_in": MaybeDates,
     "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
     "type": "inputs.LicenseType | None", "type_in": "Sequence[inputs.LicenseType] | None", "type_not": "inputs.LicenseType | None", "type_not_in": "Sequence[inputs.LicenseType] | None",
     "uid": MaybeStr, "uid_contains": MaybeStr, "uid_ends_with": MaybeStr, "uid_gt": MaybeStr, "uid_gte": MaybeStr, "uid_in": MaybeTexts, "uid_lt": MaybeStr, "uid_lte": MaybeStr, "uid_not": MaybeStr, "uid_not_contains": MaybeStr, "uid_not_ends_with": MaybeStr, "uid_not_in": MaybeTexts, "uid_not_starts_with": MaybeStr, "uid_starts_with": MaybeStr,

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 LabelOrderByInput: TypeAlias = Literal[
@@ -177,7 +177,7 @@ LabelWhereInput = TypedDict("LabelWhereInput", {
     "content_library_images_every": "nested.ContentLibraryImageWhereInput2 | None", "content_library_images_none": "nested.ContentLibraryImageWhereInput2 | None", "content_library_images_some": "nested.ContentLibraryImageWhereInput2 | None",
     "content_library_vm_template_num": MaybeInt, "content_library_vm_template_num_gt": MaybeInt, "content_library_vm_template_num_gte": MaybeInt, "content_library_vm_template_num_in": MaybeInts, "content_library_vm_template_num_lt": MaybeInt, "content_library_vm_template_num_lte": MaybeInt, "content_library_vm_template_num_not": MaybeInt, "content_library_vm_template_num_not_in": MaybeInts,
     "content_library_vm_templates_every": "nested.ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_none": "nested.ContentLibraryVmTemplateWhereInput2 | None", "content_library_vm_templates_some": "nested.ContentLibraryVmTemplateWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "datacenter_num": MaybeInt, "datacenter_num_gt": MaybeInt, "datacenter_num_gte": MaybeInt, "datacenter_num_in": MaybeInts, "datacenter_num_lt": MaybeInt, "datacenter_num_lte": MaybeInt, "datacenter_num_not": MaybeInt, "datacenter_num_not_in": MaybeInts,
     "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
     "disk_num": MaybeInt, "disk_num_gt": MaybeInt, "disk_num_gte": MaybeInt, "disk_num_in": MaybeInts, "disk_num_lt": MaybeInt, "disk_num_lte": MaybeInt, "disk_num_not": MaybeInt, "disk_num_not_in": MaybeInts,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
 LicenseOrderByInput: TypeAlias = Literal[
@@ -45,14 +45,14 @@ LicenseWhereInput = TypedDict("LicenseWhereInput", {
     "AND": "Sequence[LicenseWhereInput] | None",
     "NOT": "Sequence[LicenseWhereInput] | None",
     "OR": "Sequence[LicenseWhereInput] | None",
-    "expire_date": MaybeStr, "expire_date_gt": MaybeStr, "expire_date_gte": MaybeStr, "expire_date_in": MaybeTexts, "expire_date_lt": MaybeStr, "expire_date_lte": MaybeStr, "expire_date_not": MaybeStr, "expire_date_not_in": MaybeTexts,
+    "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "license_serial": MaybeStr, "license_serial_contains": MaybeStr, "license_serial_ends_with": MaybeStr, "license_serial_gt": MaybeStr, "license_serial_gte": MaybeStr, "license_serial_in": MaybeTexts, "license_serial_lt": MaybeStr, "license_serial_lte": MaybeStr, "license_serial_not": MaybeStr, "license_serial_not_contains": MaybeStr, "license_serial_not_ends_with": MaybeStr, "license_serial_not_in": MaybeTexts, "license_serial_not_starts_with": MaybeStr, "license_serial_starts_with": MaybeStr,
-    "maintenance_end_date": MaybeStr, "maintenance_end_date_gt": MaybeStr, "maintenance_end_date_gte": MaybeStr, "maintenance_end_date_in": MaybeTexts, "maintenance_end_date_lt": MaybeStr, "maintenance_end_date_lte": MaybeStr, "maintenance_end_date_not": MaybeStr, "maintenance_end_date_not_in": MaybeTexts,
-    "maintenance_start_date": MaybeStr, "maintenance_start_date_gt": MaybeStr, "maintenance_start_date_gte": MaybeStr, "maintenance_start_date_in": MaybeTexts, "maintenance_start_date_lt": MaybeStr, "maintenance_start_date_lte": MaybeStr, "maintenance_start_date_not": MaybeStr, "maintenance_start_date_not_in": MaybeTexts,
+    "maintenance_end_date": MaybeDate, "maintenance_end_date_gt": MaybeDate, "maintenance_end_date_gte": MaybeDate, "maintenance_end_date_in": MaybeDates, "maintenance_end_date_lt": MaybeDate, "maintenance_end_date_lte": MaybeDate, "maintenance_end_date_not": MaybeDate, "maintenance_end_date_not_in": MaybeDates,
+    "maintenance_start_date": MaybeDate, "maintenance_start_date_gt": MaybeDate, "maintenance_start_date_gte": MaybeDate, "maintenance_start_date_in": MaybeDates, "maintenance_start_date_lt": MaybeDate, "maintenance_start_date_lte": MaybeDate, "maintenance_start_date_not": MaybeDate, "maintenance_start_date_not_in": MaybeDates,
     "max_chunk_num": MaybeInt, "max_chunk_num_gt": MaybeInt, "max_chunk_num_gte": MaybeInt, "max_chunk_num_in": MaybeInts, "max_chunk_num_lt": MaybeInt, "max_chunk_num_lte": MaybeInt, "max_chunk_num_not": MaybeInt, "max_chunk_num_not_in": MaybeInts,
     "max_cluster_num": MaybeInt, "max_cluster_num_gt": MaybeInt, "max_cluster_num_gte": MaybeInt, "max_cluster_num_in": MaybeInts, "max_cluster_num_lt": MaybeInt, "max_cluster_num_lte": MaybeInt, "max_cluster_num_not": MaybeInt, "max_cluster_num_not_in": MaybeInts,
-    "sign_date": MaybeStr, "sign_date_gt": MaybeStr, "sign_date_gte": MaybeStr, "sign_date_in": MaybeTexts, "sign_date_lt": MaybeStr, "sign_date_lte": MaybeStr, "sign_date_not": MaybeStr, "sign_date_not_in": MaybeTexts,
+    "sign_date": MaybeDate, "sign_date_gt": MaybeDate, "sign_date_gte": MaybeDate, "sign_date_in": MaybeDates, "sign_date_lt": MaybeDate, "sign_date_lte": MaybeDate, "sign_date_not": MaybeDate, "sign_date_not_in": MaybeDates,
     "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
     "type": "LicenseType | None", "type_in": "Sequence[LicenseType] | None", "type_not": "LicenseType | None", "type_not_in": "Sequence[LicenseType] | None",
 }, total=False)

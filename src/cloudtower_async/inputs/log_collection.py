@@ -5,7 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from ..types import (
+    Date,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 from . import nested
 
 LogCollectionOrderByInput: TypeAlias = Literal[
@@ -44,9 +55,9 @@ class LogCollectionCreationParams(TypedDict, total=False):
     """Id of the cluster whose logs are collected."""
     hosts: Required["nested.HostWhereInput2"]
     """Filter for the hosts whose logs are collected."""
-    log_ended_at: Required[str]
+    log_ended_at: Required[Date]
     """End of the period of the logs, as ISO 8601 UTC text."""
-    log_started_at: Required[str]
+    log_started_at: Required[Date]
     """Beginning of the period of the logs, as ISO 8601 UTC text."""
     service_groups: "Sequence[LogCollectionServiceGroupParams]"
     """Services whose logs are collected; see `get_log_service_configs`."""
@@ -72,13 +83,13 @@ LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
     "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "log_ended_at": MaybeStr, "log_ended_at_gt": MaybeStr, "log_ended_at_gte": MaybeStr, "log_ended_at_in": MaybeTexts, "log_ended_at_lt": MaybeStr, "log_ended_at_lte": MaybeStr, "log_ended_at_not": MaybeStr, "log_ended_at_not_in": MaybeTexts,
-    "log_started_at": MaybeStr, "log_started_at_gt": MaybeStr, "log_started_at_gte": MaybeStr, "log_started_at_in": MaybeTexts, "log_started_at_lt": MaybeStr, "log_started_at_lte": MaybeStr, "log_started_at_not": MaybeStr, "log_started_at_not_in": MaybeTexts,
+    "log_ended_at": MaybeDate, "log_ended_at_gt": MaybeDate, "log_ended_at_gte": MaybeDate, "log_ended_at_in": MaybeDates, "log_ended_at_lt": MaybeDate, "log_ended_at_lte": MaybeDate, "log_ended_at_not": MaybeDate, "log_ended_at_not_in": MaybeDates,
+    "log_started_at": MaybeDate, "log_started_at_gt": MaybeDate, "log_started_at_gte": MaybeDate, "log_started_at_in": MaybeDates, "log_started_at_lt": MaybeDate, "log_started_at_lte": MaybeDate, "log_started_at_not": MaybeDate, "log_started_at_not_in": MaybeDates,
     "owner": MaybeStr, "owner_contains": MaybeStr, "owner_ends_with": MaybeStr, "owner_gt": MaybeStr, "owner_gte": MaybeStr, "owner_in": MaybeTexts, "owner_lt": MaybeStr, "owner_lte": MaybeStr, "owner_not": MaybeStr, "owner_not_contains": MaybeStr, "owner_not_ends_with": MaybeStr, "owner_not_in": MaybeTexts, "owner_not_starts_with": MaybeStr, "owner_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "progress": MaybeFloat, "progress_gt": MaybeFloat, "progress_gte": MaybeFloat, "progress_in": MaybeFloats, "progress_lt": MaybeFloat, "progress_lte": MaybeFloat, "progress_not": MaybeFloat, "progress_not_in": MaybeFloats,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "LogCollectionStatus | None", "status_in": "Sequence[LogCollectionStatus] | None", "status_not": "LogCollectionStatus | None", "status_not_in": "Sequence[LogCollectionStatus] | None",
     "witness": "nested.WitnessWhereInput2 | None",
 }, total=False)

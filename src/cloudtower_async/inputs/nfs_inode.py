@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 NfsInodeOrderByInput: TypeAlias = Literal[
@@ -71,7 +81,7 @@ NfsInodeWhereInput = TypedDict("NfsInodeWhereInput", {
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "local_updated_at": MaybeStr, "local_updated_at_gt": MaybeStr, "local_updated_at_gte": MaybeStr, "local_updated_at_in": MaybeTexts, "local_updated_at_lt": MaybeStr, "local_updated_at_lte": MaybeStr, "local_updated_at_not": MaybeStr, "local_updated_at_not_in": MaybeTexts,
+    "local_updated_at": MaybeDate, "local_updated_at_gt": MaybeDate, "local_updated_at_gte": MaybeDate, "local_updated_at_in": MaybeDates, "local_updated_at_lt": MaybeDate, "local_updated_at_lte": MaybeDate, "local_updated_at_not": MaybeDate, "local_updated_at_not_in": MaybeDates,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nfs_export": "nested.NfsExportWhereInput2 | None",
     "parent_id": MaybeStr, "parent_id_contains": MaybeStr, "parent_id_ends_with": MaybeStr, "parent_id_gt": MaybeStr, "parent_id_gte": MaybeStr, "parent_id_in": MaybeTexts, "parent_id_lt": MaybeStr, "parent_id_lte": MaybeStr, "parent_id_not": MaybeStr, "parent_id_not_contains": MaybeStr, "parent_id_not_ends_with": MaybeStr, "parent_id_not_in": MaybeTexts, "parent_id_not_starts_with": MaybeStr, "parent_id_starts_with": MaybeStr,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 ReplicaVmOrderByInput: TypeAlias = Literal[
@@ -78,7 +78,7 @@ ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
     "AND": "Sequence[ReplicaVmWhereInput] | None",
     "NOT": "Sequence[ReplicaVmWhereInput] | None",
     "OR": "Sequence[ReplicaVmWhereInput] | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
     "failover_test_replica_group": MaybeStr, "failover_test_replica_group_contains": MaybeStr, "failover_test_replica_group_ends_with": MaybeStr, "failover_test_replica_group_gt": MaybeStr, "failover_test_replica_group_gte": MaybeStr, "failover_test_replica_group_in": MaybeTexts, "failover_test_replica_group_lt": MaybeStr, "failover_test_replica_group_lte": MaybeStr, "failover_test_replica_group_not": MaybeStr, "failover_test_replica_group_not_contains": MaybeStr, "failover_test_replica_group_not_ends_with": MaybeStr, "failover_test_replica_group_not_in": MaybeTexts, "failover_test_replica_group_not_starts_with": MaybeStr, "failover_test_replica_group_starts_with": MaybeStr,
@@ -86,9 +86,9 @@ ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inbound": MaybeBool, "inbound_not": MaybeBool,
     "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
-    "last_out_of_sync_at": MaybeStr, "last_out_of_sync_at_gt": MaybeStr, "last_out_of_sync_at_gte": MaybeStr, "last_out_of_sync_at_in": MaybeTexts, "last_out_of_sync_at_lt": MaybeStr, "last_out_of_sync_at_lte": MaybeStr, "last_out_of_sync_at_not": MaybeStr, "last_out_of_sync_at_not_in": MaybeTexts,  # since 4.9.0
+    "last_out_of_sync_at": MaybeDate, "last_out_of_sync_at_gt": MaybeDate, "last_out_of_sync_at_gte": MaybeDate, "last_out_of_sync_at_in": MaybeDates, "last_out_of_sync_at_lt": MaybeDate, "last_out_of_sync_at_lte": MaybeDate, "last_out_of_sync_at_not": MaybeDate, "last_out_of_sync_at_not_in": MaybeDates,  # since 4.9.0
     "last_out_of_sync_reason": MaybeStr, "last_out_of_sync_reason_contains": MaybeStr, "last_out_of_sync_reason_ends_with": MaybeStr, "last_out_of_sync_reason_gt": MaybeStr, "last_out_of_sync_reason_gte": MaybeStr, "last_out_of_sync_reason_in": MaybeTexts, "last_out_of_sync_reason_lt": MaybeStr, "last_out_of_sync_reason_lte": MaybeStr, "last_out_of_sync_reason_not": MaybeStr, "last_out_of_sync_reason_not_contains": MaybeStr, "last_out_of_sync_reason_not_ends_with": MaybeStr, "last_out_of_sync_reason_not_in": MaybeTexts, "last_out_of_sync_reason_not_starts_with": MaybeStr, "last_out_of_sync_reason_starts_with": MaybeStr,  # since 4.9.0
-    "last_synced_at": MaybeStr, "last_synced_at_gt": MaybeStr, "last_synced_at_gte": MaybeStr, "last_synced_at_in": MaybeTexts, "last_synced_at_lt": MaybeStr, "last_synced_at_lte": MaybeStr, "last_synced_at_not": MaybeStr, "last_synced_at_not_in": MaybeTexts,  # since 4.9.0
+    "last_synced_at": MaybeDate, "last_synced_at_gt": MaybeDate, "last_synced_at_gte": MaybeDate, "last_synced_at_in": MaybeDates, "last_synced_at_lt": MaybeDate, "last_synced_at_lte": MaybeDate, "last_synced_at_not": MaybeDate, "last_synced_at_not_in": MaybeDates,  # since 4.9.0
     "method": "inputs.ReplicationMethod | None", "method_in": "Sequence[inputs.ReplicationMethod] | None", "method_not": "inputs.ReplicationMethod | None", "method_not_in": "Sequence[inputs.ReplicationMethod] | None",  # since 4.9.0
     "origin_iscsi_lun": "nested.IscsiLunWhereInput2 | None",
     "origin_vm": "nested.VmWhereInput2 | None",
@@ -109,7 +109,7 @@ ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
     "sync_replication_status": "inputs.SyncReplicationStatus | None", "sync_replication_status_in": "Sequence[inputs.SyncReplicationStatus] | None", "sync_replication_status_not": "inputs.SyncReplicationStatus | None", "sync_replication_status_not_in": "Sequence[inputs.SyncReplicationStatus] | None",  # since 4.9.0
     "targets_deletable": MaybeBool, "targets_deletable_not": MaybeBool,
     "type": "inputs.ReplicationObjectType | None", "type_in": "Sequence[inputs.ReplicationObjectType] | None", "type_not": "inputs.ReplicationObjectType | None", "type_not_in": "Sequence[inputs.ReplicationObjectType] | None",
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
     "vm": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 ReplicationServiceOrderByInput: TypeAlias = Literal[
@@ -52,7 +61,7 @@ ReplicationServiceWhereInput = TypedDict("ReplicationServiceWhereInput", {
     "NOT": "Sequence[ReplicationServiceWhereInput] | None",
     "OR": "Sequence[ReplicationServiceWhereInput] | None",
     "application": "nested.CloudTowerApplicationWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
@@ -69,7 +78,7 @@ ReplicationServiceWhereInput = TypedDict("ReplicationServiceWhereInput", {
     "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",
     "retry_interval": MaybeInt, "retry_interval_gt": MaybeInt, "retry_interval_gte": MaybeInt, "retry_interval_in": MaybeInts, "retry_interval_lt": MaybeInt, "retry_interval_lte": MaybeInt, "retry_interval_not": MaybeInt, "retry_interval_not_in": MaybeInts,
     "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.9.0
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 from . import nested
 
 SecurityPolicyFlowControlType: TypeAlias = Literal["ALL"]
@@ -77,8 +86,8 @@ SecurityPolicyStatisticsWhereInput = TypedDict("SecurityPolicyStatisticsWhereInp
     "AND": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
     "NOT": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
     "OR": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
-    "count_reset_timestamp": MaybeStr, "count_reset_timestamp_gt": MaybeStr, "count_reset_timestamp_gte": MaybeStr, "count_reset_timestamp_in": MaybeTexts, "count_reset_timestamp_lt": MaybeStr, "count_reset_timestamp_lte": MaybeStr, "count_reset_timestamp_not": MaybeStr, "count_reset_timestamp_not_in": MaybeTexts,
-    "count_update_timestamp": MaybeStr, "count_update_timestamp_gt": MaybeStr, "count_update_timestamp_gte": MaybeStr, "count_update_timestamp_in": MaybeTexts, "count_update_timestamp_lt": MaybeStr, "count_update_timestamp_lte": MaybeStr, "count_update_timestamp_not": MaybeStr, "count_update_timestamp_not_in": MaybeTexts,
+    "count_reset_timestamp": MaybeDate, "count_reset_timestamp_gt": MaybeDate, "count_reset_timestamp_gte": MaybeDate, "count_reset_timestamp_in": MaybeDates, "count_reset_timestamp_lt": MaybeDate, "count_reset_timestamp_lte": MaybeDate, "count_reset_timestamp_not": MaybeDate, "count_reset_timestamp_not_in": MaybeDates,
+    "count_update_timestamp": MaybeDate, "count_update_timestamp_gt": MaybeDate, "count_update_timestamp_gte": MaybeDate, "count_update_timestamp_in": MaybeDates, "count_update_timestamp_lt": MaybeDate, "count_update_timestamp_lte": MaybeDate, "count_update_timestamp_not": MaybeDate, "count_update_timestamp_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "match_allow_count": MaybeInt, "match_allow_count_gt": MaybeInt, "match_allow_count_gte": MaybeInt, "match_allow_count_in": MaybeInts, "match_allow_count_lt": MaybeInt, "match_allow_count_lte": MaybeInt, "match_allow_count_not": MaybeInt, "match_allow_count_not_in": MaybeInts,

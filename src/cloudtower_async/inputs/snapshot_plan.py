@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
+from ..types import (
+    Date,
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+    Texts,
+)
 from . import nested
 
 SnapshotPlanExecuteStatus: TypeAlias = Union[
@@ -96,7 +106,7 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
 
     cluster_id: Required[str]
     """Id of the cluster that holds the resource or that it is about."""
-    end_time: str
+    end_time: Date
     """Time after which the plan no longer runs, as ISO 8601 UTC text; omit it for no end."""
     exec_h_m: str
     """Time of day of the execution, as hour and minute. Format not documented."""
@@ -108,7 +118,7 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     """Name of the plan."""
     remain_snapshot_num: Required[int]
     """Number of snapshots to keep."""
-    start_time: Required[str]
+    start_time: Required[Date]
     """Time from which the plan runs, as ISO 8601 UTC text such as `2024-01-01T00:00:00.000Z`."""
     vm_ids: Required[Texts]
     """Ids of the VMs that the plan covers."""
@@ -124,7 +134,7 @@ class SnapshotPlanExecutionParamsData(TypedDict, total=False):
 class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
-    end_time: str
+    end_time: Date
     """Time after which the plan no longer runs, as ISO 8601 UTC text."""
     exec_h_m: str
     """Time of day of the execution, as hour and minute. Format not documented."""
@@ -149,27 +159,27 @@ SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
     "auto_execute_num": MaybeInt, "auto_execute_num_gt": MaybeInt, "auto_execute_num_gte": MaybeInt, "auto_execute_num_in": MaybeInts, "auto_execute_num_lt": MaybeInt, "auto_execute_num_lte": MaybeInt, "auto_execute_num_not": MaybeInt, "auto_execute_num_not_in": MaybeInts,
     "cluster": "nested.ClusterWhereInput2 | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "end_time": MaybeStr, "end_time_gt": MaybeStr, "end_time_gte": MaybeStr, "end_time_in": MaybeTexts, "end_time_lt": MaybeStr, "end_time_lte": MaybeStr, "end_time_not": MaybeStr, "end_time_not_in": MaybeTexts,
+    "end_time": MaybeDate, "end_time_gt": MaybeDate, "end_time_gte": MaybeDate, "end_time_in": MaybeDates, "end_time_lt": MaybeDate, "end_time_lte": MaybeDate, "end_time_not": MaybeDate, "end_time_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "execute_plan_type": "SnapshotPlanExecuteType | None", "execute_plan_type_in": "Sequence[SnapshotPlanExecuteType] | None", "execute_plan_type_not": "SnapshotPlanExecuteType | None", "execute_plan_type_not_in": "Sequence[SnapshotPlanExecuteType] | None",
     "execution_tasks_every": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_none": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_some": "nested.SnapshotPlanTaskWhereInput2 | None",
     "healthy": MaybeBool, "healthy_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "last_execute_end_time": MaybeStr, "last_execute_end_time_gt": MaybeStr, "last_execute_end_time_gte": MaybeStr, "last_execute_end_time_in": MaybeTexts, "last_execute_end_time_lt": MaybeStr, "last_execute_end_time_lte": MaybeStr, "last_execute_end_time_not": MaybeStr, "last_execute_end_time_not_in": MaybeTexts,
+    "last_execute_end_time": MaybeDate, "last_execute_end_time_gt": MaybeDate, "last_execute_end_time_gte": MaybeDate, "last_execute_end_time_in": MaybeDates, "last_execute_end_time_lt": MaybeDate, "last_execute_end_time_lte": MaybeDate, "last_execute_end_time_not": MaybeDate, "last_execute_end_time_not_in": MaybeDates,
     "last_execute_status": "SnapshotPlanExecuteStatus | None", "last_execute_status_in": "Sequence[SnapshotPlanExecuteStatus] | None", "last_execute_status_not": "SnapshotPlanExecuteStatus | None", "last_execute_status_not_in": "Sequence[SnapshotPlanExecuteStatus] | None",
-    "last_execute_time": MaybeStr, "last_execute_time_gt": MaybeStr, "last_execute_time_gte": MaybeStr, "last_execute_time_in": MaybeTexts, "last_execute_time_lt": MaybeStr, "last_execute_time_lte": MaybeStr, "last_execute_time_not": MaybeStr, "last_execute_time_not_in": MaybeTexts,
+    "last_execute_time": MaybeDate, "last_execute_time_gt": MaybeDate, "last_execute_time_gte": MaybeDate, "last_execute_time_in": MaybeDates, "last_execute_time_lt": MaybeDate, "last_execute_time_lte": MaybeDate, "last_execute_time_not": MaybeDate, "last_execute_time_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "logical_size_bytes": MaybeInt, "logical_size_bytes_gt": MaybeInt, "logical_size_bytes_gte": MaybeInt, "logical_size_bytes_in": MaybeInts, "logical_size_bytes_lt": MaybeInt, "logical_size_bytes_lte": MaybeInt, "logical_size_bytes_not": MaybeInt, "logical_size_bytes_not_in": MaybeInts,
     "manual_delete_num": MaybeInt, "manual_delete_num_gt": MaybeInt, "manual_delete_num_gte": MaybeInt, "manual_delete_num_in": MaybeInts, "manual_delete_num_lt": MaybeInt, "manual_delete_num_lte": MaybeInt, "manual_delete_num_not": MaybeInt, "manual_delete_num_not_in": MaybeInts,
     "manual_execute_num": MaybeInt, "manual_execute_num_gt": MaybeInt, "manual_execute_num_gte": MaybeInt, "manual_execute_num_in": MaybeInts, "manual_execute_num_lt": MaybeInt, "manual_execute_num_lte": MaybeInt, "manual_execute_num_not": MaybeInt, "manual_execute_num_not_in": MaybeInts,
     "mirror": MaybeBool, "mirror_not": MaybeBool,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "next_execute_time": MaybeStr, "next_execute_time_gt": MaybeStr, "next_execute_time_gte": MaybeStr, "next_execute_time_in": MaybeTexts, "next_execute_time_lt": MaybeStr, "next_execute_time_lte": MaybeStr, "next_execute_time_not": MaybeStr, "next_execute_time_not_in": MaybeTexts,
+    "next_execute_time": MaybeDate, "next_execute_time_gt": MaybeDate, "next_execute_time_gte": MaybeDate, "next_execute_time_in": MaybeDates, "next_execute_time_lt": MaybeDate, "next_execute_time_lte": MaybeDate, "next_execute_time_not": MaybeDate, "next_execute_time_not_in": MaybeDates,
     "object_num": MaybeInt, "object_num_gt": MaybeInt, "object_num_gte": MaybeInt, "object_num_in": MaybeInts, "object_num_lt": MaybeInt, "object_num_lte": MaybeInt, "object_num_not": MaybeInt, "object_num_not_in": MaybeInts,
     "physical_size_bytes": MaybeInt, "physical_size_bytes_gt": MaybeInt, "physical_size_bytes_gte": MaybeInt, "physical_size_bytes_in": MaybeInts, "physical_size_bytes_lt": MaybeInt, "physical_size_bytes_lte": MaybeInt, "physical_size_bytes_not": MaybeInt, "physical_size_bytes_not_in": MaybeInts,
     "remain_snapshot_num": MaybeInt, "remain_snapshot_num_gt": MaybeInt, "remain_snapshot_num_gte": MaybeInt, "remain_snapshot_num_in": MaybeInts, "remain_snapshot_num_lt": MaybeInt, "remain_snapshot_num_lte": MaybeInt, "remain_snapshot_num_not": MaybeInt, "remain_snapshot_num_not_in": MaybeInts,
     "snapshot_group_num": MaybeInt, "snapshot_group_num_gt": MaybeInt, "snapshot_group_num_gte": MaybeInt, "snapshot_group_num_in": MaybeInts, "snapshot_group_num_lt": MaybeInt, "snapshot_group_num_lte": MaybeInt, "snapshot_group_num_not": MaybeInt, "snapshot_group_num_not_in": MaybeInts,
-    "start_time": MaybeStr, "start_time_gt": MaybeStr, "start_time_gte": MaybeStr, "start_time_in": MaybeTexts, "start_time_lt": MaybeStr, "start_time_lte": MaybeStr, "start_time_not": MaybeStr, "start_time_not_in": MaybeTexts,
+    "start_time": MaybeDate, "start_time_gt": MaybeDate, "start_time_gte": MaybeDate, "start_time_in": MaybeDates, "start_time_lt": MaybeDate, "start_time_lte": MaybeDate, "start_time_not": MaybeDate, "start_time_not_in": MaybeDates,
     "status": "SnapshotPlanStatus | None", "status_in": "Sequence[SnapshotPlanStatus] | None", "status_not": "SnapshotPlanStatus | None", "status_not_in": "Sequence[SnapshotPlanStatus] | None",
     "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)

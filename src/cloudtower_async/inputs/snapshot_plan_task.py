@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
@@ -37,14 +37,14 @@ SnapshotPlanTaskWhereInput = TypedDict("SnapshotPlanTaskWhereInput", {
     "NOT": "Sequence[SnapshotPlanTaskWhereInput] | None",
     "OR": "Sequence[SnapshotPlanTaskWhereInput] | None",
     "cluster": "nested.ClusterWhereInput2 | None",
-    "end_time": MaybeStr, "end_time_gt": MaybeStr, "end_time_gte": MaybeStr, "end_time_in": MaybeTexts, "end_time_lt": MaybeStr, "end_time_lte": MaybeStr, "end_time_not": MaybeStr, "end_time_not_in": MaybeTexts,
+    "end_time": MaybeDate, "end_time_gt": MaybeDate, "end_time_gte": MaybeDate, "end_time_in": MaybeDates, "end_time_lt": MaybeDate, "end_time_lte": MaybeDate, "end_time_not": MaybeDate, "end_time_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "snapshotGroup": "nested.SnapshotGroupWhereInput2 | None",
     "snapshotPlan": "nested.SnapshotPlanWhereInput2 | None",
-    "start_time": MaybeStr, "start_time_gt": MaybeStr, "start_time_gte": MaybeStr, "start_time_in": MaybeTexts, "start_time_lt": MaybeStr, "start_time_lte": MaybeStr, "start_time_not": MaybeStr, "start_time_not_in": MaybeTexts,
+    "start_time": MaybeDate, "start_time_gt": MaybeDate, "start_time_gte": MaybeDate, "start_time_in": MaybeDates, "start_time_lt": MaybeDate, "start_time_lte": MaybeDate, "start_time_not": MaybeDate, "start_time_not_in": MaybeDates,
     "status": "inputs.SnapshotPlanExecuteStatus | None", "status_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None", "status_not": "inputs.SnapshotPlanExecuteStatus | None", "status_not_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None",
     "type": "SnapshotPlanTaskType | None", "type_in": "Sequence[SnapshotPlanTaskType] | None", "type_not": "SnapshotPlanTaskType | None", "type_not_in": "Sequence[SnapshotPlanTaskType] | None",
 }, total=False)

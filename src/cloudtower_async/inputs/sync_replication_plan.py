@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 SyncReplicationPlanOrderByInput: TypeAlias = Literal[
@@ -99,9 +99,9 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
     "AND": "Sequence[SyncReplicationPlanWhereInput] | None",
     "NOT": "Sequence[SyncReplicationPlanWhereInput] | None",
     "OR": "Sequence[SyncReplicationPlanWhereInput] | None",
-    "activation_timestamp": MaybeStr, "activation_timestamp_gt": MaybeStr, "activation_timestamp_gte": MaybeStr, "activation_timestamp_in": MaybeTexts, "activation_timestamp_lt": MaybeStr, "activation_timestamp_lte": MaybeStr, "activation_timestamp_not": MaybeStr, "activation_timestamp_not_in": MaybeTexts,
+    "activation_timestamp": MaybeDate, "activation_timestamp_gt": MaybeDate, "activation_timestamp_gte": MaybeDate, "activation_timestamp_in": MaybeDates, "activation_timestamp_lt": MaybeDate, "activation_timestamp_lte": MaybeDate, "activation_timestamp_not": MaybeDate, "activation_timestamp_not_in": MaybeDates,
     "compression": MaybeBool, "compression_not": MaybeBool,
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "data_version": MaybeInt, "data_version_gt": MaybeInt, "data_version_gte": MaybeInt, "data_version_in": MaybeInts, "data_version_lt": MaybeInt, "data_version_lte": MaybeInt, "data_version_not": MaybeInt, "data_version_not_in": MaybeInts,
     "delete_strategy": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None", "delete_strategy_not": "inputs.BackupPlanDeleteStrategy | None", "delete_strategy_not_in": "Sequence[inputs.BackupPlanDeleteStrategy] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
@@ -137,7 +137,7 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
     "target_replication_service": "nested.ReplicationServiceWhereInput2 | None",
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
     "type": "inputs.ReplicationPlanType | None", "type_in": "Sequence[inputs.ReplicationPlanType] | None", "type_not": "inputs.ReplicationPlanType | None", "type_not_in": "Sequence[inputs.ReplicationPlanType] | None",
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
     "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
 }, total=False)
 # fmt: on

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 SystemAuditLogOrderByInput: TypeAlias = Literal[
@@ -55,9 +55,9 @@ SystemAuditLogWhereInput = TypedDict("SystemAuditLogWhereInput", {
     "OR": "Sequence[SystemAuditLogWhereInput] | None",
     "action": MaybeStr, "action_contains": MaybeStr, "action_ends_with": MaybeStr, "action_gt": MaybeStr, "action_gte": MaybeStr, "action_in": MaybeTexts, "action_lt": MaybeStr, "action_lte": MaybeStr, "action_not": MaybeStr, "action_not_contains": MaybeStr, "action_not_ends_with": MaybeStr, "action_not_in": MaybeTexts, "action_not_starts_with": MaybeStr, "action_starts_with": MaybeStr,
     "cluster": "nested.ClusterWhereInput2 | None",
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "message": MaybeStr, "message_contains": MaybeStr, "message_ends_with": MaybeStr, "message_gt": MaybeStr, "message_gte": MaybeStr, "message_in": MaybeTexts, "message_lt": MaybeStr, "message_lte": MaybeStr, "message_not": MaybeStr, "message_not_contains": MaybeStr, "message_not_ends_with": MaybeStr, "message_not_in": MaybeTexts, "message_not_starts_with": MaybeStr, "message_starts_with": MaybeStr,
     "resource_id": MaybeStr, "resource_id_contains": MaybeStr, "resource_id_ends_with": MaybeStr, "resource_id_gt": MaybeStr, "resource_id_gte": MaybeStr, "resource_id_in": MaybeTexts, "resource_id_lt": MaybeStr, "resource_id_lte": MaybeStr, "resource_id_not": MaybeStr, "resource_id_not_contains": MaybeStr, "resource_id_not_ends_with": MaybeStr, "resource_id_not_in": MaybeTexts, "resource_id_not_starts_with": MaybeStr, "resource_id_starts_with": MaybeStr,

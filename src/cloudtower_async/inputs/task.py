@@ -5,7 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    Date,
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 TaskOrderByInput: TypeAlias = Literal[
@@ -91,7 +102,7 @@ class TaskCreationParams(TypedDict, total=False):
     """Id of the cluster that the task is shown for."""
     description: Required["TaskDescription"]
     """What the task does, in each language."""
-    finished_at: str  # since 4.5.0
+    finished_at: Date  # since 4.5.0
     """End time as ISO 8601 UTC text; None while it is still running."""
     id: str  # since 4.6.0
     """Id of the new task; chosen by the server if omitted."""
@@ -107,7 +118,7 @@ class TaskCreationParams(TypedDict, total=False):
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str  # since 4.6.0
     """Internal record of the state, as text."""
-    started_at: str  # since 4.5.0
+    started_at: Date  # since 4.5.0
     """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"  # since 4.6.0
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
@@ -152,7 +163,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     """Code of the error; None or empty without an error."""
     error_message: str
     """Message of the error; None or empty without an error."""
-    finished_at: str  # since 4.5.0
+    finished_at: Date  # since 4.5.0
     """End time as ISO 8601 UTC text; None while it is still running."""
     key: str
     """Key that keeps the same task from being created twice."""
@@ -172,7 +183,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
     """Internal record of the state, as text."""
-    started_at: str  # since 4.5.0
+    started_at: Date  # since 4.5.0
     """Start time as ISO 8601 UTC text; None before the start."""
     status: "TaskStatus"
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
@@ -193,11 +204,11 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "error_code": MaybeStr, "error_code_contains": MaybeStr, "error_code_ends_with": MaybeStr, "error_code_gt": MaybeStr, "error_code_gte": MaybeStr, "error_code_in": MaybeTexts, "error_code_lt": MaybeStr, "error_code_lte": MaybeStr, "error_code_not": MaybeStr, "error_code_not_contains": MaybeStr, "error_code_not_ends_with": MaybeStr, "error_code_not_in": MaybeTexts, "error_code_not_starts_with": MaybeStr, "error_code_starts_with": MaybeStr,
     "error_message": MaybeStr, "error_message_contains": MaybeStr, "error_message_ends_with": MaybeStr, "error_message_gt": MaybeStr, "error_message_gte": MaybeStr, "error_message_in": MaybeTexts, "error_message_lt": MaybeStr, "error_message_lte": MaybeStr, "error_message_not": MaybeStr, "error_message_not_contains": MaybeStr, "error_message_not_ends_with": MaybeStr, "error_message_not_in": MaybeTexts, "error_message_not_starts_with": MaybeStr, "error_message_starts_with": MaybeStr,
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "key": MaybeStr, "key_contains": MaybeStr, "key_ends_with": MaybeStr, "key_gt": MaybeStr, "key_gte": MaybeStr, "key_in": MaybeTexts, "key_lt": MaybeStr, "key_lte": MaybeStr, "key_not": MaybeStr, "key_not_contains": MaybeStr, "key_not_ends_with": MaybeStr, "key_not_in": MaybeTexts, "key_not_starts_with": MaybeStr, "key_starts_with": MaybeStr,
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "progress": MaybeFloat, "progress_gt": MaybeFloat, "progress_gte": MaybeFloat, "progress_in": MaybeFloats, "progress_lt": MaybeFloat, "progress_lte": MaybeFloat, "progress_not": MaybeFloat, "progress_not_in": MaybeFloats,
     "resource_id": MaybeStr, "resource_id_contains": MaybeStr, "resource_id_ends_with": MaybeStr, "resource_id_gt": MaybeStr, "resource_id_gte": MaybeStr, "resource_id_in": MaybeTexts, "resource_id_lt": MaybeStr, "resource_id_lte": MaybeStr, "resource_id_not": MaybeStr, "resource_id_not_contains": MaybeStr, "resource_id_not_ends_with": MaybeStr, "resource_id_not_in": MaybeTexts, "resource_id_not_starts_with": MaybeStr, "resource_id_starts_with": MaybeStr,
     "resource_mutation": MaybeStr, "resource_mutation_contains": MaybeStr, "resource_mutation_ends_with": MaybeStr, "resource_mutation_gt": MaybeStr, "resource_mutation_gte": MaybeStr, "resource_mutation_in": MaybeTexts, "resource_mutation_lt": MaybeStr, "resource_mutation_lte": MaybeStr, "resource_mutation_not": MaybeStr, "resource_mutation_not_contains": MaybeStr, "resource_mutation_not_ends_with": MaybeStr, "resource_mutation_not_in": MaybeTexts, "resource_mutation_not_starts_with": MaybeStr, "resource_mutation_starts_with": MaybeStr,
@@ -206,7 +217,7 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
     "resource_rollbacked": MaybeBool, "resource_rollbacked_not": MaybeBool,
     "resource_type": MaybeStr, "resource_type_contains": MaybeStr, "resource_type_ends_with": MaybeStr, "resource_type_gt": MaybeStr, "resource_type_gte": MaybeStr, "resource_type_in": MaybeTexts, "resource_type_lt": MaybeStr, "resource_type_lte": MaybeStr, "resource_type_not": MaybeStr, "resource_type_not_contains": MaybeStr, "resource_type_not_ends_with": MaybeStr, "resource_type_not_in": MaybeTexts, "resource_type_not_starts_with": MaybeStr, "resource_type_starts_with": MaybeStr,
     "snapshot": MaybeStr, "snapshot_contains": MaybeStr, "snapshot_ends_with": MaybeStr, "snapshot_gt": MaybeStr, "snapshot_gte": MaybeStr, "snapshot_in": MaybeTexts, "snapshot_lt": MaybeStr, "snapshot_lte": MaybeStr, "snapshot_not": MaybeStr, "snapshot_not_contains": MaybeStr, "snapshot_not_ends_with": MaybeStr, "snapshot_not_in": MaybeTexts, "snapshot_not_starts_with": MaybeStr, "snapshot_starts_with": MaybeStr,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "TaskStatus | None", "status_in": "Sequence[TaskStatus] | None", "status_not": "TaskStatus | None", "status_not_in": "Sequence[TaskStatus] | None",
     "type": "TaskType | None", "type_in": "Sequence[TaskType] | None", "type_not": "TaskType | None", "type_not_in": "Sequence[TaskType] | None",
     "user": "nested.UserWhereInput2 | None",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
 UploadResourceType: TypeAlias = Union[
@@ -60,13 +60,13 @@ UploadTaskWhereInput = TypedDict("UploadTaskWhereInput", {
     "OR": "Sequence[UploadTaskWhereInput] | None",
     "chunk_size": MaybeInt, "chunk_size_gt": MaybeInt, "chunk_size_gte": MaybeInt, "chunk_size_in": MaybeInts, "chunk_size_lt": MaybeInt, "chunk_size_lte": MaybeInt, "chunk_size_not": MaybeInt, "chunk_size_not_in": MaybeInts,
     "current_chunk": MaybeInt, "current_chunk_gt": MaybeInt, "current_chunk_gte": MaybeInt, "current_chunk_in": MaybeInts, "current_chunk_lt": MaybeInt, "current_chunk_lte": MaybeInt, "current_chunk_not": MaybeInt, "current_chunk_not_in": MaybeInts,
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "resource_type": "UploadResourceType | None", "resource_type_in": "Sequence[UploadResourceType] | None", "resource_type_not": "UploadResourceType | None", "resource_type_not_in": "Sequence[UploadResourceType] | None",
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "UploadTaskStatus | None", "status_in": "Sequence[UploadTaskStatus] | None", "status_not": "UploadTaskStatus | None", "status_not_in": "Sequence[UploadTaskStatus] | None",
-    "updatedAt": MaybeStr, "updatedAt_gt": MaybeStr, "updatedAt_gte": MaybeStr, "updatedAt_in": MaybeTexts, "updatedAt_lt": MaybeStr, "updatedAt_lte": MaybeStr, "updatedAt_not": MaybeStr, "updatedAt_not_in": MaybeTexts,
+    "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 MfaType: TypeAlias = Literal["Mail", "Sms", "Totp", "TotpRecoveryCode"]
@@ -136,7 +136,7 @@ UserWhereInput = TypedDict("UserWhereInput", {
     "mobile_phone": MaybeStr, "mobile_phone_contains": MaybeStr, "mobile_phone_ends_with": MaybeStr, "mobile_phone_gt": MaybeStr, "mobile_phone_gte": MaybeStr, "mobile_phone_in": MaybeTexts, "mobile_phone_lt": MaybeStr, "mobile_phone_lte": MaybeStr, "mobile_phone_not": MaybeStr, "mobile_phone_not_contains": MaybeStr, "mobile_phone_not_ends_with": MaybeStr, "mobile_phone_not_in": MaybeTexts, "mobile_phone_not_starts_with": MaybeStr, "mobile_phone_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "password_expired": MaybeBool, "password_expired_not": MaybeBool,
-    "password_updated_at": MaybeStr, "password_updated_at_gt": MaybeStr, "password_updated_at_gte": MaybeStr, "password_updated_at_in": MaybeTexts, "password_updated_at_lt": MaybeStr, "password_updated_at_lte": MaybeStr, "password_updated_at_not": MaybeStr, "password_updated_at_not_in": MaybeTexts,
+    "password_updated_at": MaybeDate, "password_updated_at_gt": MaybeDate, "password_updated_at_gte": MaybeDate, "password_updated_at_in": MaybeDates, "password_updated_at_lt": MaybeDate, "password_updated_at_lte": MaybeDate, "password_updated_at_not": MaybeDate, "password_updated_at_not_in": MaybeDates,
     "role": "UserRole | None", "role_in": "Sequence[UserRole] | None", "role_not": "UserRole | None", "role_not_in": "Sequence[UserRole] | None",
     "roles_every": "nested.UserRoleNextWhereInput2 | None", "roles_none": "nested.UserRoleNextWhereInput2 | None", "roles_some": "nested.UserRoleNextWhereInput2 | None",
     "source": "UserSource | None", "source_in": "Sequence[UserSource] | None", "source_not": "UserSource | None", "source_not_in": "Sequence[UserSource] | None",

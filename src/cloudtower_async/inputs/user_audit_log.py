@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import models
-from ..types import MaybeInt, MaybeStr, MaybeTexts
+from ..types import Date, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 UserAuditLogOrderByInput: TypeAlias = Literal[
@@ -65,7 +65,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     """Name of the API key that the action was taken with."""
     cluster_id: str
     """Id of the cluster that holds the resource or that it is about."""
-    finished_at: str
+    finished_at: Date
     """Time at which the action ended, as ISO 8601 UTC text."""
     id: str  # since 4.6.0
     """Id to give the entry; may be omitted."""
@@ -79,7 +79,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     """Id of the resource that the action was about."""
     resource_type: Required[str]  # not empty
     """Type of the resource that the action was about."""
-    started_at: str
+    started_at: Date
     """Time at which the action began, as ISO 8601 UTC text."""
     status: Required["UserAuditLogStatus"]
     """Whether the action succeeded; the enum lists the values."""
@@ -104,14 +104,14 @@ UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
     "action": MaybeStr, "action_contains": MaybeStr, "action_ends_with": MaybeStr, "action_gt": MaybeStr, "action_gte": MaybeStr, "action_in": MaybeTexts, "action_lt": MaybeStr, "action_lte": MaybeStr, "action_not": MaybeStr, "action_not_contains": MaybeStr, "action_not_ends_with": MaybeStr, "action_not_in": MaybeTexts, "action_not_starts_with": MaybeStr, "action_starts_with": MaybeStr,
     "auth_type": MaybeStr, "auth_type_contains": MaybeStr, "auth_type_ends_with": MaybeStr, "auth_type_gt": MaybeStr, "auth_type_gte": MaybeStr, "auth_type_in": MaybeTexts, "auth_type_lt": MaybeStr, "auth_type_lte": MaybeStr, "auth_type_not": MaybeStr, "auth_type_not_contains": MaybeStr, "auth_type_not_ends_with": MaybeStr, "auth_type_not_in": MaybeTexts, "auth_type_not_starts_with": MaybeStr, "auth_type_starts_with": MaybeStr,  # since 3.4.4
     "cluster": "nested.ClusterWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
-    "finished_at": MaybeStr, "finished_at_gt": MaybeStr, "finished_at_gte": MaybeStr, "finished_at_in": MaybeTexts, "finished_at_lt": MaybeStr, "finished_at_lte": MaybeStr, "finished_at_not": MaybeStr, "finished_at_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
+    "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip_address": MaybeStr, "ip_address_contains": MaybeStr, "ip_address_ends_with": MaybeStr, "ip_address_gt": MaybeStr, "ip_address_gte": MaybeStr, "ip_address_in": MaybeTexts, "ip_address_lt": MaybeStr, "ip_address_lte": MaybeStr, "ip_address_not": MaybeStr, "ip_address_not_contains": MaybeStr, "ip_address_not_ends_with": MaybeStr, "ip_address_not_in": MaybeTexts, "ip_address_not_starts_with": MaybeStr, "ip_address_starts_with": MaybeStr,
     "message": MaybeStr, "message_contains": MaybeStr, "message_ends_with": MaybeStr, "message_gt": MaybeStr, "message_gte": MaybeStr, "message_in": MaybeTexts, "message_lt": MaybeStr, "message_lte": MaybeStr, "message_not": MaybeStr, "message_not_contains": MaybeStr, "message_not_ends_with": MaybeStr, "message_not_in": MaybeTexts, "message_not_starts_with": MaybeStr, "message_starts_with": MaybeStr,
     "resource_id": MaybeStr, "resource_id_contains": MaybeStr, "resource_id_ends_with": MaybeStr, "resource_id_gt": MaybeStr, "resource_id_gte": MaybeStr, "resource_id_in": MaybeTexts, "resource_id_lt": MaybeStr, "resource_id_lte": MaybeStr, "resource_id_not": MaybeStr, "resource_id_not_contains": MaybeStr, "resource_id_not_ends_with": MaybeStr, "resource_id_not_in": MaybeTexts, "resource_id_not_starts_with": MaybeStr, "resource_id_starts_with": MaybeStr,
     "resource_type": MaybeStr, "resource_type_contains": MaybeStr, "resource_type_ends_with": MaybeStr, "resource_type_gt": MaybeStr, "resource_type_gte": MaybeStr, "resource_type_in": MaybeTexts, "resource_type_lt": MaybeStr, "resource_type_lte": MaybeStr, "resource_type_not": MaybeStr, "resource_type_not_contains": MaybeStr, "resource_type_not_ends_with": MaybeStr, "resource_type_not_in": MaybeTexts, "resource_type_not_starts_with": MaybeStr, "resource_type_starts_with": MaybeStr,
-    "started_at": MaybeStr, "started_at_gt": MaybeStr, "started_at_gte": MaybeStr, "started_at_in": MaybeTexts, "started_at_lt": MaybeStr, "started_at_lte": MaybeStr, "started_at_not": MaybeStr, "started_at_not_in": MaybeTexts,
+    "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "UserAuditLogStatus | None", "status_in": "Sequence[UserAuditLogStatus] | None", "status_not": "UserAuditLogStatus | None", "status_not_in": "Sequence[UserAuditLogStatus] | None",
     "user": "nested.UserWhereInput2 | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,  # since 3.4.4

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 from .. import inputs, models
 from ..types import (
     MaybeBool,
+    MaybeDate,
+    MaybeDates,
     MaybeFloat,
     MaybeFloats,
     MaybeInt,
@@ -1309,7 +1311,7 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "cluster": "nested.ClusterWhereInput2 | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "cpu_usage": MaybeFloat, "cpu_usage_gt": MaybeFloat, "cpu_usage_gte": MaybeFloat, "cpu_usage_in": MaybeFloats, "cpu_usage_lt": MaybeFloat, "cpu_usage_lte": MaybeFloat, "cpu_usage_not": MaybeFloat, "cpu_usage_not_in": MaybeFloats,
-    "deleted_at": MaybeStr, "deleted_at_gt": MaybeStr, "deleted_at_gte": MaybeStr, "deleted_at_in": MaybeTexts, "deleted_at_lt": MaybeStr, "deleted_at_lte": MaybeStr, "deleted_at_not": MaybeStr, "deleted_at_not_in": MaybeTexts,
+    "deleted_at": MaybeDate, "deleted_at_gt": MaybeDate, "deleted_at_gte": MaybeDate, "deleted_at_in": MaybeDates, "deleted_at_lt": MaybeDate, "deleted_at_lte": MaybeDate, "deleted_at_not": MaybeDate, "deleted_at_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "dns_servers": MaybeStr, "dns_servers_contains": MaybeStr, "dns_servers_ends_with": MaybeStr, "dns_servers_gt": MaybeStr, "dns_servers_gte": MaybeStr, "dns_servers_in": MaybeTexts, "dns_servers_lt": MaybeStr, "dns_servers_lte": MaybeStr, "dns_servers_not": MaybeStr, "dns_servers_not_contains": MaybeStr, "dns_servers_not_ends_with": MaybeStr, "dns_servers_not_in": MaybeTexts, "dns_servers_not_starts_with": MaybeStr, "dns_servers_starts_with": MaybeStr,
     "dpi_enabled": MaybeBool, "dpi_enabled_not": MaybeBool,  # since 4.8.0
@@ -1337,8 +1339,8 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "isolation_policy": "nested.IsolationPolicyWhereInput2 | None",
     "kernel_info": MaybeStr, "kernel_info_contains": MaybeStr, "kernel_info_ends_with": MaybeStr, "kernel_info_gt": MaybeStr, "kernel_info_gte": MaybeStr, "kernel_info_in": MaybeTexts, "kernel_info_lt": MaybeStr, "kernel_info_lte": MaybeStr, "kernel_info_not": MaybeStr, "kernel_info_not_contains": MaybeStr, "kernel_info_not_ends_with": MaybeStr, "kernel_info_not_in": MaybeTexts, "kernel_info_not_starts_with": MaybeStr, "kernel_info_starts_with": MaybeStr,
     "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
-    "last_shutdown_time": MaybeStr, "last_shutdown_time_gt": MaybeStr, "last_shutdown_time_gte": MaybeStr, "last_shutdown_time_in": MaybeTexts, "last_shutdown_time_lt": MaybeStr, "last_shutdown_time_lte": MaybeStr, "last_shutdown_time_not": MaybeStr, "last_shutdown_time_not_in": MaybeTexts,
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "last_shutdown_time": MaybeDate, "last_shutdown_time_gt": MaybeDate, "last_shutdown_time_gte": MaybeDate, "last_shutdown_time_in": MaybeDates, "last_shutdown_time_lt": MaybeDate, "last_shutdown_time_lte": MaybeDate, "last_shutdown_time_not": MaybeDate, "last_shutdown_time_not_in": MaybeDates,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "logical_size_bytes": MaybeInt, "logical_size_bytes_gt": MaybeInt, "logical_size_bytes_gte": MaybeInt, "logical_size_bytes_in": MaybeInts, "logical_size_bytes_lt": MaybeInt, "logical_size_bytes_lte": MaybeInt, "logical_size_bytes_not": MaybeInt, "logical_size_bytes_not_in": MaybeInts,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,

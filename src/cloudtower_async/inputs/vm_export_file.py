@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
 VmExportFileOrderByInput: TypeAlias = Literal[
@@ -36,7 +36,7 @@ VmExportFileWhereInput = TypedDict("VmExportFileWhereInput", {
     "NOT": "Sequence[VmExportFileWhereInput] | None",
     "OR": "Sequence[VmExportFileWhereInput] | None",
     "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2 | None",
-    "createdAt": MaybeStr, "createdAt_gt": MaybeStr, "createdAt_gte": MaybeStr, "createdAt_in": MaybeTexts, "createdAt_lt": MaybeStr, "createdAt_lte": MaybeStr, "createdAt_not": MaybeStr, "createdAt_not_in": MaybeTexts,
+    "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "damaged": MaybeBool, "damaged_not": MaybeBool,
     "data_port_id": MaybeStr, "data_port_id_contains": MaybeStr, "data_port_id_ends_with": MaybeStr, "data_port_id_gt": MaybeStr, "data_port_id_gte": MaybeStr, "data_port_id_in": MaybeTexts, "data_port_id_lt": MaybeStr, "data_port_id_lte": MaybeStr, "data_port_id_not": MaybeStr, "data_port_id_not_contains": MaybeStr, "data_port_id_not_ends_with": MaybeStr, "data_port_id_not_in": MaybeTexts, "data_port_id_not_starts_with": MaybeStr, "data_port_id_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
-from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
 VmSnapshotOrderByInput: TypeAlias = Literal[
@@ -89,7 +89,7 @@ VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
     "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
     "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",

@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 VmVolumeElfStoragePolicyType: TypeAlias = Union[
@@ -241,7 +251,7 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "lun": "nested.IscsiLunWhereInput2 | None",
     "mounting": MaybeBool, "mounting_not": MaybeBool,

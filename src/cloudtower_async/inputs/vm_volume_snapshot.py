@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
 
 from .. import inputs, models
-from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
+from ..types import (
+    MaybeBool,
+    MaybeDate,
+    MaybeDates,
+    MaybeFloat,
+    MaybeFloats,
+    MaybeInt,
+    MaybeInts,
+    MaybeStr,
+    MaybeTexts,
+)
 from . import nested
 
 VmVolumeSnapshotOrderByInput: TypeAlias = Literal[
@@ -74,7 +84,7 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "NOT": "Sequence[VmVolumeSnapshotWhereInput] | None",
     "OR": "Sequence[VmVolumeSnapshotWhereInput] | None",
     "cluster": "nested.ClusterWhereInput2 | None",
-    "createAt": MaybeStr, "createAt_gt": MaybeStr, "createAt_gte": MaybeStr, "createAt_in": MaybeTexts, "createAt_lt": MaybeStr, "createAt_lte": MaybeStr, "createAt_not": MaybeStr, "createAt_not_in": MaybeTexts,
+    "createAt": MaybeDate, "createAt_gt": MaybeDate, "createAt_gte": MaybeDate, "createAt_in": MaybeDates, "createAt_lt": MaybeDate, "createAt_lte": MaybeDate, "createAt_not": MaybeDate, "createAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "elf_storage_policy": "inputs.VmVolumeElfStoragePolicyType | None",  # since 3.3.0
     "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
@@ -86,7 +96,7 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",  # since 3.3.0
-    "local_created_at": MaybeStr, "local_created_at_gt": MaybeStr, "local_created_at_gte": MaybeStr, "local_created_at_in": MaybeTexts, "local_created_at_lt": MaybeStr, "local_created_at_lte": MaybeStr, "local_created_at_not": MaybeStr, "local_created_at_not_in": MaybeTexts,
+    "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "resident_in_cache": MaybeBool, "resident_in_cache_not": MaybeBool,  # since 4.7.0
