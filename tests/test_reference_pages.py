@@ -29,6 +29,8 @@ def test_fields_have_texts_and_versions(operations: Any) -> None:  # noqa: ANN40
     assert told["anti_malware_enabled"].note == "since 4.8.0"
     params = operations.shapes("inputs", "vm")["VmCreationParams"]
     assert all(field.text for field in params.fields)
+    kinds = {field.name: field.kind for field in params.fields}
+    assert (kinds["memory_unit"], kinds["pci_nics"]) == ("ByteUnit", "NicWhereInput")
 
 
 def test_a_filter_lists_each_field_once(operations: Any) -> None:  # noqa: ANN401 - not a package

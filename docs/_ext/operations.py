@@ -34,6 +34,8 @@ OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"
 
 _SUFFIXES = ("contains", "starts_with", "ends_with", "in", "lt", "lte", "gt", "gte")
 _SUFFIX = re.compile(rf"_(?:not|(?:not_)?(?:{'|'.join(_SUFFIXES)}))$")
+# The packages that the types of keys are looked up in. A type of the same name is in one of them.
+_HOME = re.compile(r"\b(?:inputs|models|nested)\.")
 _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bRequired\[(.*)\]$", r"\1"),
     (r"\bMaybeTexts\b", "list[str]"),
@@ -114,7 +116,8 @@ class Module:
         kind = ast.unparse(annotation)
         notes = ["required"] if "Required[" in kind else []
         notes += re.findall(r"# (since [\d.]+)", self._lines[annotation.lineno - 1])
-        return Field(name, shorter(kind) if self._taken else kind, ", ".join(notes))
+        kind = _HOME.sub("", shorter(kind)) if self._taken else kind
+        return Field(name, kind, ", ".join(notes))
 
 
 def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
