@@ -28,7 +28,7 @@ _FILTER = ArgType(dict, record=inputs.VmWhereInput)
         (inputs.VmWhereInput, _FILTER),
         (ForwardRef("VmWhereInput"), _FILTER),
         (ForwardRef("nested.VmWhereInput2"), _FILTER),
-        (Required["VmWhereInput"], _FILTER),
+        (Required[ForwardRef("VmWhereInput")], _FILTER),
         (ForwardRef("Sequence[nested.VmWhereInput3]"), ArgType(list, item=_FILTER)),
         (
             ForwardRef("Sequence[VmWhereInput] | None"),
@@ -37,7 +37,7 @@ _FILTER = ArgType(dict, record=inputs.VmWhereInput)
     ],
 )
 def test_an_annotation_is_read_however_it_is_written(annotation: object, expected: ArgType) -> None:
-    assert arg_type(annotation, vars(vm)) == expected
+    assert arg_type(annotation, {**vars(vm)}) == expected
 
 
 def test_the_literals_of_an_enum_are_the_choices_of_a_nullable_string() -> None:

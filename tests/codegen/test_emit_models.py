@@ -124,7 +124,7 @@ def test_enum_members_carry_the_wire_values_and_stay_open(load: Load) -> None:
         "SAY_B": 'say "b"',
         "_10_PCT": "10 PCT",
     }
-    assert list(grade).count(grade.VALUE_10_PCT) == 1
+    assert [str(member) for member in grade].count("10 PCT") == 1
     tree = msgspec.convert(_TREE | {"grade": "NEWER"}, load("models").Tree)
     assert tree.grade == "NEWER"
     assert isinstance(tree.grade, grade)

@@ -103,7 +103,7 @@ def _named(
     """Return a mapping with dates as texts. Refuse other types, and keys that are no texts."""
     if given is None:
         return None
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInput(f"{asker}: {argument}: expected {expected}, got {type(given).__name__}")
     changed: dict[str, object] = {}
     for name, value in cast("Mapping[object, object]", given).items():
