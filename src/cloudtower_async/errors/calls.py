@@ -101,7 +101,7 @@ class ConnectionFailed(CallError, ConnectionError):
     """No connection could be made, or it broke before the answer was complete."""
 
     default_kind = FailureKind.CUT_OFF
-    unsent_kind = FailureKind.NO_CONNECTION
+    unsent_kind: ClassVar[FailureKind | None] = FailureKind.NO_CONNECTION
     default_hint = "Check that the server is up and that nothing on the way cuts connections."
 
 
@@ -118,7 +118,7 @@ class TLSFailed(ConnectionFailed):
     """
 
     default_kind = FailureKind.CUT_OFF
-    unsent_kind = FailureKind.TLS_FAILED
+    unsent_kind: ClassVar[FailureKind | None] = FailureKind.TLS_FAILED
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -147,7 +147,7 @@ class ProxyRefused(ProxyFailed):
     """The proxy wants credentials, or its rules forbid connections to the server."""
 
     default_kind = FailureKind.CUT_OFF
-    unsent_kind = FailureKind.PROXY_REFUSED
+    unsent_kind: ClassVar[FailureKind | None] = FailureKind.PROXY_REFUSED
     default_hint = "Ask who runs the proxy to allow connections to the endpoint."
 
 
@@ -179,7 +179,7 @@ class CallTimeout(CallError, TimeoutError):
     """No complete answer came in time."""
 
     default_kind = FailureKind.NO_RESPONSE
-    unsent_kind = FailureKind.NO_CONNECTION
+    unsent_kind: ClassVar[FailureKind | None] = FailureKind.NO_CONNECTION
     default_hint = "Pass a longer timeout= if the call is a slow one."
 
 

@@ -128,7 +128,7 @@ class TaskTimeout(TaskError, TimeoutError):
     ) -> None:
         super().__init__(pending)
         self.pending: tuple[str, ...] = tuple(pending)
-        self.task_id = self.pending[0] if len(self.pending) == 1 else None
+        self.task_id: str | None = self.pending[0] if len(self.pending) == 1 else None
         self.timeout = timeout
         self.poll_error = poll_error
         self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})

@@ -306,7 +306,7 @@ class Transport(SessionScope):
         # those that wait for a connection.
         self.end_blocks()
         session, self._session = self._session, None
-        self.connected = False
+        self.connected: bool = False
         if session is not None and session is not self._given:
             # Shielded, as a session is often closed because of a cancellation; and bounded.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):

@@ -137,10 +137,10 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
         description: Description of the image; None: no description.
     """
 
-    operation: ClassVar = "content_library_image.create_content_library_image"
-    resource_types: ClassVar = ("CONTENT_LIBRARY_IMAGE",)
-    query: ClassVar = "content_library_image.get_content_library_images"
-    in_every_chunk: ClassVar = ("clusters",)
+    operation: ClassVar[str] = "content_library_image.create_content_library_image"
+    resource_types: ClassVar[tuple[str, ...]] = ("CONTENT_LIBRARY_IMAGE",)
+    query: ClassVar[str] = "content_library_image.get_content_library_images"
+    in_every_chunk: ClassVar[tuple[str, ...]] = ("clusters",)
 
     clusters: ClusterWhereInput
     description: str | None = None
@@ -155,9 +155,9 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
         description: Description of the image; None: no description.
     """
 
-    operation: ClassVar = "elf_image.create_elf_image"
-    resource_types: ClassVar = ("ELF_IMAGE",)
-    query: ClassVar = "elf_image.get_elf_images"
+    operation: ClassVar[str] = "elf_image.create_elf_image"
+    resource_types: ClassVar[tuple[str, ...]] = ("ELF_IMAGE",)
+    query: ClassVar[str] = "elf_image.get_elf_images"
 
     cluster_id: str
     description: str | None = None
@@ -173,9 +173,9 @@ class SvtImage(_FoundByComparison["models.SvtImage"]):
         cluster_id: Id of the cluster.
     """
 
-    operation: ClassVar = "svt_image.upload_svt_image"
-    resource_types: ClassVar = ("SVT_IMAGE",)
-    query: ClassVar = "svt_image.get_svt_images"
+    operation: ClassVar[str] = "svt_image.upload_svt_image"
+    resource_types: ClassVar[tuple[str, ...]] = ("SVT_IMAGE",)
+    query: ClassVar[str] = "svt_image.get_svt_images"
 
     cluster_id: str
 
@@ -206,8 +206,13 @@ class ElfFile(UploadTarget["models.UploadTask"]):
         cluster_id: Id of the cluster.
     """
 
-    operation: ClassVar = "ovf.upload_elf_file"
-    resource_types: ClassVar = ("OVF", "VM_VOLUME_QCOW2", "VM_VOLUME_RAW", "VM_VOLUME_VMDK")
+    operation: ClassVar[str] = "ovf.upload_elf_file"
+    resource_types: ClassVar[tuple[str, ...]] = (
+        "OVF",
+        "VM_VOLUME_QCOW2",
+        "VM_VOLUME_RAW",
+        "VM_VOLUME_VMDK",
+    )
 
     cluster_id: str
 
@@ -221,9 +226,9 @@ class ElfFile(UploadTarget["models.UploadTask"]):
 class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicationPackage"]):
     """A package of an application. The result is a `models.CloudTowerApplicationPackage`."""
 
-    operation: ClassVar = "cloud_tower_application.upload_cloud_tower_application_package"
-    resource_types: ClassVar = ("CLOUDTOWER_APPLICATION_PACKAGE",)
-    query: ClassVar = "cloud_tower_application_package.get_cloud_tower_application_packages"
+    operation: ClassVar[str] = "cloud_tower_application.upload_cloud_tower_application_package"
+    resource_types: ClassVar[tuple[str, ...]] = ("CLOUDTOWER_APPLICATION_PACKAGE",)
+    query: ClassVar[str] = "cloud_tower_application_package.get_cloud_tower_application_packages"
 
 
 def _result_filter(args: Mapping[str, Any]) -> Mapping[str, object] | None:

@@ -54,7 +54,7 @@ class Subscribers(Generic[S]):
         self._round: _Round | None = None
         self._scope: anyio.CancelScope | None = None
         self._closed = False
-        self.version = 0
+        self.version: int = 0
 
     def change(self) -> None:
         """Tell that the source has another state."""

@@ -87,7 +87,7 @@ class Watch(Generic[R]):
         self._interval = interval
         self._pauses = repeat(interval) if pauses is None else pauses
         self._grace = grace
-        self.name = self._query.operation.name
+        self.name: str = self._query.operation.name
         self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
         self._polls_left = 0  # until the feed is looked for again
