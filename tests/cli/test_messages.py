@@ -30,6 +30,8 @@ OF_PROGRAMS = (
     "upload: size: how long this is cannot be told from it; pass size=, in bytes",
     "the server speaks no version of TLS that ssl_context= allows",
     ". Pass a longer timeout=.",  # of locks within a program
+    ". Wait again, with a longer timeout= if need be.",  # of wait_until
+    "eq=False does not fit: rows are compared by value; remove it",  # of select_fields
 )
 """What comes of nothing that a command does."""
 

@@ -133,6 +133,7 @@ class Upload(Generic[R_co]):
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
         self._target = target
+        self._awaited = False
         self._entered = False
         self._results: list[R_co] = []
         # Not the error itself: it and this would keep each other, and the chunks in its frames.
@@ -140,7 +141,7 @@ class Upload(Generic[R_co]):
         self._final_state: UploadState | None = None  # when the block was left
 
     def __del__(self) -> None:
-        if vars(self).get("_entered") is False:
+        if vars(self).get("_awaited") is False:
             warnings.warn(
                 f"an upload to {type(self._target).__name__} was never awaited: nothing was sent",
                 RuntimeWarning,
@@ -223,6 +224,7 @@ class Upload(Generic[R_co]):
             CallError: The server does not know the upload, or could not be asked.
             CloudtowerError: The upload was entered or awaited before.
         """
+        self._awaited = True  # even if it fails at once: the error says enough
         self._executor.transport.running_loop()
         if self._entered:
             raise CloudtowerError("an upload runs once: call tower.upload() again")
