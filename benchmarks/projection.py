@@ -22,7 +22,7 @@ import msgspec
 from .apart import Address, given_address, measure_apart, replay, serving
 from .decoding import answer
 from .figures import Figure, print_as_lines, spread
-from .measures import Times, peak_mb
+from .measures import Times, held_mb
 from .reading import CONCURRENCY, PAGE, page_requests, ratios, read_bare, session
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
         await read(0)  # what is loaded at first use, and the memory of the server
         state.clear()
         gc.collect()
-        before = peak_mb()
+        before = held_mb()
         for _ in range(FLEET_ROUNDS):
             start = time.process_time()
             async with anyio.create_task_group() as group:
@@ -259,7 +259,8 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
                     group.start_soon(read, place)
             spent.append(time.process_time() - start)
         assert {len(rows) for rows in state.values()} == {VMS_OF_EACH}  # noqa: S101
-    return min(spent), peak_mb() - before
+        gc.collect()
+        return min(spent), held_mb() - before
 
 
 def fleet(address: Address) -> list[Figure]:
