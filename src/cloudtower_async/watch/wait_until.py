@@ -10,6 +10,7 @@ import anyio
 from ..errors import ConditionFailed, ConditionTimeout, InvalidInput
 from ..queries.batches import Resource
 from ..retry.backoff import poll_delays
+from ..tasks.subscription import LAST_POLL, LATE
 from ..validators import check_wait, close_calls
 from .outages import Outage
 from .view import Watch
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from ..calls.executor import Executor
 
 R = TypeVar("R", bound=Resource)
-
-_LATE = 0.5
-"""Seconds past the deadline that show that the clock has jumped."""
-
-_LAST_POLL = 5.0
-"""Maximum number of seconds for a last poll after such a jump."""
 
 
 async def wait_until(
@@ -64,8 +59,8 @@ async def wait_until(
     with executor.transport.until_closed(timeout):
         if (found := await follow()) is not None:
             return found
-    if timeout is not None and anyio.current_time() - began - timeout >= _LATE:
-        with executor.transport.until_closed(_LAST_POLL):
+    if timeout is not None and anyio.current_time() - began - timeout >= LATE:
+        with executor.transport.until_closed(LAST_POLL):
             await outage.outlast(view.__aenter__, executor.is_transient)
             if judge.is_met(state := view.snapshot):
                 return list(state.values())
