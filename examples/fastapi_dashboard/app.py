@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, TypedDict
 
-import anyio
 import msgspec
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -45,7 +44,7 @@ async def get_states(
 ) -> AsyncIterator[AsyncIterator[str]]:
     """The states to come. The browser counts as a listener until its request has ended."""
     feed: Feed = request.state.feed
-    with feed.listen(language) as states:
+    async with feed.listen(language) as states:
         yield states
 
 
@@ -76,11 +75,8 @@ def create_app(
         # wrong, also while the Tower is down. The first call logs in.
         feed = Feed(session, interval)
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(feed.run)
-                app.state.feed = feed
-                yield Held(tower=session, feed=feed)
-                group.cancel_scope.cancel()
+            app.state.feed = feed
+            yield Held(tower=session, feed=feed)
         finally:
             await session.close()
 

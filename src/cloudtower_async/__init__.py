@@ -108,7 +108,7 @@ if TYPE_CHECKING:
     )
     from .uploads.upload import Upload, UploadProgress
     from .watch.feed import Change, Changes
-    from .watch.subscribers import Subscription
+    from .watch.subscribers import Subscribers, Subscription
     from .watch.view import Watch, WatchEvent
 
 __all__ = [
@@ -181,6 +181,7 @@ __all__ = [
     "SourceChanged",
     "StatusError",
     "Subject",
+    "Subscribers",
     "Subscription",
     "SvtImage",
     "TLSFailed",
@@ -241,6 +242,7 @@ _HOMES = {
     "Pending": ".tasks.pending",
     "PendingAnswer": ".tasks.pending",
     "PendingResource": ".tasks.pending",
+    "Subscribers": ".watch.subscribers",
     "Subscription": ".watch.subscribers",
     "UploadProgress": ".uploads.upload",
     "Watch": ".watch.view",

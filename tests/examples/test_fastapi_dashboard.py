@@ -25,7 +25,7 @@ from tests.examples.serving import listening, serving, session
 from tests.support import tasks_of_clients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 pytestmark = pytest.mark.anyio
 
@@ -72,17 +72,15 @@ async def test_nothing_is_asked_before_somebody_looks() -> None:
 
 
 async def test_nothing_is_asked_after_everybody_has_left() -> None:
-    async with Simulator(vms=4) as sim, session(sim) as tower, anyio.create_task_group() as group:
+    async with Simulator(vms=4) as sim, session(sim) as tower:
         feed = Feed(tower, OFTEN)
-        group.start_soon(feed.run)
-        with feed.listen("en-US") as states:
+        async with feed.listen("en-US") as states:
             await anext(states)
             await anext(states)
         asked = polls(sim)
         for _ in range(50):  # takes many times the interval
             await tower.vm.get_vms()
         assert polls(sim) <= asked + 1  # one may have been under way
-        group.cancel_scope.cancel()
 
 
 async def test_the_next_to_come_is_told_how_it_is_then() -> None:
@@ -98,17 +96,33 @@ async def test_the_next_to_come_is_told_how_it_is_then() -> None:
         assert polls(sim) == 2
 
 
-async def test_a_slow_listener_misses_states_and_holds_up_nobody() -> None:
-    async with Simulator(vms=4) as sim, session(sim) as tower, anyio.create_task_group() as group:
+async def test_a_thousand_listeners_share_one_poll_per_interval() -> None:
+    async with Simulator(vms=4) as sim, session(sim) as tower, AsyncExitStack() as stack:
         feed = Feed(tower, OFTEN)
-        group.start_soon(feed.run)
-        with feed.listen("en-US") as slow, feed.listen("en-US") as quick:
+        listeners = [await stack.enter_async_context(feed.listen("en-US")) for _ in range(1000)]
+        for number in range(1, 4):
+            states: list[str] = []
+
+            async def follow(one: AsyncIterator[str], into: list[str] = states) -> None:
+                into.append(await anext(one))
+
+            async with anyio.create_task_group() as group:
+                for one in listeners:
+                    group.start_soon(follow, one)
+            assert len(states) == 1000
+            assert {id(state) for state in states} == {id(states[0])}  # shared, not copied
+            assert polls(sim) == number
+
+
+async def test_a_slow_listener_misses_states_and_holds_up_nobody() -> None:
+    async with Simulator(vms=4) as sim, session(sim) as tower:
+        feed = Feed(tower, OFTEN)
+        async with feed.listen("en-US") as slow, feed.listen("en-US") as quick:
             first = await anext(slow)
             seen = [await anext(quick) for _ in range(6)]
             latest = await anext(slow)
         assert first in seen[:2]
         assert latest not in seen[:-1]
-        group.cancel_scope.cancel()
 
 
 async def test_a_browser_that_reads_nothing_holds_up_nobody() -> None:
@@ -198,18 +212,16 @@ async def test_a_refused_login_is_not_tried_again_at_once() -> None:
 
 
 async def test_the_curves_so_far_come_first() -> None:
-    async with Simulator(vms=4) as sim, session(sim) as tower, anyio.create_task_group() as group:
+    async with Simulator(vms=4) as sim, session(sim) as tower:
         feed = Feed(tower, OFTEN)
         assert feed.uses() == "[]"
-        group.start_soon(feed.run)
-        with feed.listen("en-US") as states:
+        async with feed.listen("en-US") as states:
             boards = [msgspec.json.decode(await anext(states))["board"] for _ in range(3)]
             uses = msgspec.json.decode(feed.uses())
         names = ("cpu", "memory", "storage")
         wanted = [[board[name]["usage"]["value"] for name in names] for board in boards]
         assert [use[1:] for use in uses][:2] == wanted[:2]
         assert [use[0] for use in uses] == sorted({use[0] for use in uses})
-        group.cancel_scope.cancel()
 
 
 async def test_programs_get_the_whole_dashboard_as_json() -> None:

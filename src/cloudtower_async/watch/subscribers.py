@@ -37,14 +37,31 @@ class _Round:
 
 
 class Subscribers(Generic[S]):
-    """Shares the states of a source.
+    """Shares the states of any source with any number of subscribers.
+
+    A view has one of its own: `Watch.subscribe`. Make one for a source that is no view, such as a
+    report that is built from several queries.
 
     Args:
-        advance: Waits until the source has a new state.
+        advance: Waits until the source has a new state, and calls `change`. One of the subscribers
+            that wait runs it for all; when that one is cancelled, another one runs it again.
         state: Returns the state of the source.
 
     Attributes:
         version: Number of states so far.
+
+    Example:
+        ::
+
+            async def poll() -> None:
+                await anyio.sleep(5.0)
+                boards.append(await build_dashboard(tower))
+                subscribers.change()
+
+            subscribers = Subscribers(poll, lambda: boards[-1])
+            async with subscribers.subscribe() as states:
+                async for board in states:
+                    print(board.cpu.usage)
     """
 
     def __init__(self, advance: Callable[[], Awaitable[object]], state: Callable[[], S]) -> None:
@@ -56,8 +73,12 @@ class Subscribers(Generic[S]):
         self._closed = False
         self.version: int = 0
 
+    def subscribe(self) -> Subscription[S]:
+        """Follow the source; enter the subscription and iterate over it."""
+        return Subscription(self)
+
     def change(self) -> None:
-        """Tell that the source has another state."""
+        """Record that the source has a new state."""
         self.version += 1
         self._state = None
 
@@ -68,7 +89,7 @@ class Subscribers(Generic[S]):
         return self._state
 
     def open(self) -> None:
-        """Begin with a state that was read anew."""
+        """Start with a fresh state of the source."""
         self._closed = False
         self.change()
 
@@ -112,6 +133,8 @@ class Subscribers(Generic[S]):
 
 class Subscription(Generic[S]):
     """The states of a view as one subscriber sees them; made by `Watch.subscribe`.
+
+    `Subscribers.subscribe` makes one for any other source.
 
     Iterating yields the present state at once, then the latest one after each change. A subscriber
     that is slow misses the states between: there is no backlog.

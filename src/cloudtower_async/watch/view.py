@@ -21,7 +21,7 @@ from ..validators import check_seconds
 from .dependencies import Dependencies
 from .feed import Feed
 from .outages import Outage
-from .subscribers import Subscribers, Subscription
+from .subscribers import Subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..calls.executor import Executor
+    from .subscribers import Subscription
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -175,7 +176,7 @@ class Watch(Generic[R]):
                     async for vms in states:
                         print(len(vms))
         """
-        return Subscription(self._subscribers)
+        return self._subscribers.subscribe()
 
     def __aiter__(self) -> Self:
         return self
