@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         RankedMetric,
         Subject,
     )
-    from .options import SessionOptions
+    from .options import ScopedOptions, SessionOptions
     from .queries.loader import Loader
     from .queries.projection import select_fields
     from .records import to_arrow, to_records
@@ -173,6 +173,7 @@ __all__ = [
     "ResponseDecodeError",
     "Resync",
     "RetryPolicy",
+    "ScopedOptions",
     "ServerError",
     "SessionClosed",
     "SessionOptions",
@@ -237,6 +238,7 @@ _HOMES = {
     "Exchange": ".transport.exchange_log",
     "Loader": ".queries.loader",
     "RetryPolicy": ".retry.policy",
+    "ScopedOptions": ".options",
     "SessionOptions": ".options",
     "Upload": ".uploads.upload",
     "Pending": ".tasks.pending",

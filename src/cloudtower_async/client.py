@@ -12,21 +12,15 @@ from .calls.executor import Executor
 from .errors import CloudtowerError, InvalidInput
 from .graphql import requests as graphql_requests
 from .graphql.consoles import vnc_ticket
-from .options import Settings, check_names, from_environment
+from .options import SessionOptions, Settings, check_names, from_environment, scoped_options
 from .queries import lookups
 from .queries.batches import Resource
 from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
-from .types import ContentLanguage, WithTask
-from .validators import (
-    check_option,
-    check_seconds,
-    choice_fault,
-    reject_positional,
-    seconds_fault,
-)
+from .types import WithTask
+from .validators import check_seconds, reject_positional
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -48,11 +42,11 @@ if TYPE_CHECKING:
     from .inputs import ClusterWhereInput
     from .metrics.results import Measurements, RankedMetric
     from .models import Metric, Task
-    from .options import EnvironmentOptions, SessionOptions
+    from .options import EnvironmentOptions, ScopedOptions
     from .queries.loader import Loader
     from .tasks.pending import Pending
     from .tasks.waiter import Waitable
-    from .types import Everything, Fetched, RawResponse
+    from .types import ContentLanguage, Everything, Fetched, RawResponse
     from .uploads.source import Uploadable
     from .uploads.targets import UploadTarget
     from .uploads.upload import Upload, UploadOptions
@@ -95,7 +89,7 @@ class Cloudtower(Namespaces):
     """
 
     def __init__(self, endpoint: str | Sequence[str], **options: Unpack[SessionOptions]) -> None:
-        check_names(options)
+        check_names(options, SessionOptions, "__init__")
         given: dict[str, Any] = {**options}
         aiohttp_objects = {name: given.pop(name, default) for name, default in _AIOHTTP_OBJECTS}
         settings = Settings(endpoint=endpoint, **given)
@@ -249,38 +243,27 @@ class Cloudtower(Namespaces):
         def __exit__(self, *_: object) -> None:
             """Is never called, but Python looks for it first."""
 
-    def with_options(
-        self,
-        *,
-        content_language: ContentLanguage | None = None,
-        timeout: float | None = None,
-        lock_timeout: float | None = None,
-    ) -> Self:
-        """Return a session over the same connection with other defaults; it needs no closing.
+    def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
+        """Return a session with other options for a part of the program, which needs no closing.
+
+        It uses the same connections, login and poll for tasks. Options that you omit, and those
+        that are None, are as in this session; calls of the new session can be nested.
 
         Args:
-            content_language: Language of texts; None: as here. `wait` is the exception: the poll is
-                shared, so the tasks come in the language of the first session.
-            timeout: Seconds for a whole call; None: as here.
-            lock_timeout: Seconds to wait for locked resources; 0: raise at once; None: as here.
+            options: See `ScopedOptions`, which documents each.
 
         Raises:
-            InvalidSettings: An option cannot be used; it names which.
+            InvalidSettings: An option cannot be used; the error names it.
+            TypeError: There is no such option.
+
+        Example:
+            ::
+
+                nightly = tower.with_options(timeout=300, headers={"x-job": "nightly"})
+                vms = await nightly.vm.get_vms()
         """
-        executor = self._executor
-        language = executor.content_language if content_language is None else content_language
-        seconds = executor.timeout if timeout is None else timeout
-        lock_seconds = executor.lock_timeout if lock_timeout is None else lock_timeout
-        check_option("content_language", choice_fault(language, ContentLanguage))
-        check_option("timeout", seconds_fault(seconds))
-        check_option("lock_timeout", seconds_fault(lock_seconds, zero_ok=True))
         other = type(self).__new__(type(self))
-        other._set_up(
-            executor.with_defaults(
-                content_language=language, timeout=seconds, lock_timeout=lock_seconds
-            ),
-            self._shared,
-        )
+        other._set_up(self._executor.with_defaults(scoped_options(options)), self._shared)
         return other
 
     async def preload(self, *namespaces: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, TypedDict, cast
 
 from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
@@ -174,6 +174,35 @@ class SessionOptions(TypedDict, total=False):
     """Tracing hooks of aiohttp. Default: an empty sequence."""
 
 
+class ScopedOptions(TypedDict, total=False):
+    """Options of `Cloudtower.with_options`, all of them optional; None keeps the present value.
+
+    What background machinery sends uses the options of the first session: logins, the search for
+    the active node, and the poll of tasks that all waiters share.
+    """
+
+    content_language: ContentLanguage | None
+    """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the first
+    session, because the poll is shared."""
+
+    timeout: float | None
+    """Time-out in seconds for a whole call."""
+
+    lock_timeout: float | None
+    """Maximum number of seconds to wait for locked resources; 0 raises at once."""
+
+    validate: bool | None
+    """Validate arguments against the API schema before they are sent."""
+
+    headers: Mapping[str, str] | None
+    """Headers to send in addition to those of the session; one of the same name replaces it."""
+
+    retry: RetryPolicy | None
+    """How often and when to resend a request. Its ``budget`` applies in addition to the retry
+    budget of the session, which protects the server and stays shared: a retry takes a token of
+    each."""
+
+
 class EnvironmentOptions(SessionOptions, total=False):
     """Options of `Cloudtower.from_env`: those of `Cloudtower`, and the endpoint."""
 
@@ -325,13 +354,40 @@ def reveal(value: str | SecretText | None) -> str | None:
     return cast("str | None", get_secret_value() if callable(get_secret_value) else value)
 
 
-def check_names(options: Iterable[str]) -> None:
-    """Raise the TypeError that Python raises for arguments that a function does not have."""
-    known = SessionOptions.__annotations__
+def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
+    """Check options of `Cloudtower.with_options`, and leave out those that are None.
+
+    Raises:
+        InvalidSettings: An option cannot be used; the error names it.
+        TypeError: There is no such option.
+    """
+    check_names(options, ScopedOptions, "with_options")
+    checks = _CHECKS | _CHECKS_UNLESS_NONE
+    checked: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name == "headers":
+            checked[name] = _checked_headers(cast("Mapping[str, str]", value))
+            continue
+        check_option(name, checks[name](value))
+        checked[name] = value
+    return checked
+
+
+def check_names(options: Iterable[str], known_by: type, method: str) -> None:
+    """Raise the TypeError that Python raises for arguments that a method does not have.
+
+    Args:
+        options: Names that were given.
+        known_by: `TypedDict` of the method's options.
+        method: Method of `Cloudtower`.
+    """
+    known = known_by.__annotations__
     for name in options:
         if name not in known:
             raise TypeError(
-                f"Cloudtower.__init__() got an unexpected keyword argument {name!r}"
+                f"Cloudtower.{method}() got an unexpected keyword argument {name!r}"
                 + did_you_mean(name, known, few=False)
             )
 

@@ -32,7 +32,7 @@ from ..retry.backoff import Budget
 from ..retry.classify import LOST, RetryAction, decide, is_transient
 from ..retry.policy import RetryPolicy
 from ..transport.failover import Endpoints
-from ..transport.http import LOGIN
+from ..transport.http import LOGIN, secret_values
 from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
+    from ..transport.redaction import Secrets
 
 R = TypeVar("R")
 
@@ -126,6 +127,7 @@ class Executor:
         lock_timeout: Seconds to wait for locked resources.
         strict: Refuse answers that break the schema.
         validate: Refuse arguments that break the schema.
+        headers: Headers of calls in addition to those of the session.
         retry: Retry policy.
         budget: Retry budget of the session.
     """
@@ -140,6 +142,7 @@ class Executor:
         self.lock_timeout: float = settings.lock_timeout
         self.strict: bool = settings.strict
         self.validate: bool = settings.validate
+        self.headers: dict[str, str] = {}  # those of the settings are the transport's
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
         in_flight = settings.max_in_flight or settings.max_connections
@@ -147,13 +150,23 @@ class Executor:
             in_flight = min(in_flight, settings.max_connections)
         self._limits = RateLimiter(in_flight, settings.rate_limit)
         self._loading = anyio.Lock()
+        self._held: Secrets | None = None
 
-    def with_defaults(self, *, content_language: str, timeout: float, lock_timeout: float) -> Self:
-        """Return an executor with other defaults, over the same connections and limits."""
+    def with_defaults(self, options: Mapping[str, Any]) -> Self:
+        """Return an executor with other options, over the same connections and limits.
+
+        Args:
+            options: Checked options of `ScopedOptions`. Each replaces the attribute of its name,
+                unless the lines below combine it with what the session has.
+        """
         other = copy.copy(self)
-        other.content_language = content_language
-        other.timeout = timeout
-        other.lock_timeout = lock_timeout
+        for name, value in options.items():
+            setattr(other, name, value)
+        if "headers" in options:
+            other.headers = self.headers | options["headers"]
+            other._held = self.transport.mask.hold(secret_values(other.headers))
+        if "retry" in options:
+            other.budget = Budget(other.retry.budget, within=self.budget)
         return other
 
     def is_transient(self, error: CloudtowerError) -> bool:
@@ -350,14 +363,15 @@ class Executor:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
-                    # No variable holds the token or the answer: errors show those of this frame.
+                    # No variable holds the token, the session's headers or the answer: errors show
+                    # those of this frame.
                     decoded = decode(
                         operation,
                         await transport.exchange(
                             operation.name,
                             operation.method,
                             endpoint,
-                            call.headers,
+                            self.headers | call.headers if self.headers else call.headers,
                             path=operation.root + operation.path,
                             token=(
                                 authenticator.token

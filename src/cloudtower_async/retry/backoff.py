@@ -56,25 +56,34 @@ def poll_delays(interval: float) -> Iterator[float]:
 class Budget:
     """Retry budget of a session, as a token bucket; see `RetryPolicy`.
 
-    Attributes:
-        spent: Tokens that are missing.
+    Args:
+        most: Tokens in a full bucket.
+        within: Budget that applies in addition; None: no other.
     """
 
-    __slots__ = ("_most", "spent")
+    __slots__ = ("_most", "_spent", "_within")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, within: Budget | None = None) -> None:
         self._most = most
-        self.spent: float = 0.0
+        self._within = within
+        self._spent = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Tokens that are missing, here or in the budget that applies in addition."""
+        return self._spent if self._within is None else self._spent or self._within.spent
 
     def earn(self) -> None:
         """Return part of a token after a successful call; needless while nothing is spent."""
-        self.spent = max(0.0, self.spent - _EARNED)
+        self._spent = max(0.0, self._spent - _EARNED)
+        if self._within is not None:
+            self._within.earn()
 
     def take(self) -> bool:
-        """Consume one token; return False if none is left."""
-        if self.spent + 1 > self._most:
+        """Consume one token, in each budget that applies; return False if one has none left."""
+        if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False
-        self.spent += 1
+        self._spent += 1
         return True
 
 

@@ -108,9 +108,8 @@ class Transport(SessionScope):
         self.settings = settings
         self.mask: Mask = Mask(settings.token)
         self.mask.add_password(settings.password)
-        for name, value in (settings.headers or {}).items():
-            if _CREDENTIAL.search(name):
-                self.mask.add(value)
+        for value in secret_values(settings.headers or {}):
+            self.mask.add(value)
         self.owns_pool: bool = session is None and connector is None
         self.server_version: str | None = None  # once it was asked for
         self.asking_version: anyio.Lock = anyio.Lock()
@@ -384,6 +383,11 @@ class Transport(SessionScope):
         )
         error.operation = operation
         return error
+
+
+def secret_values(headers: Mapping[str, str]) -> list[str]:
+    """Return the values of headers whose names are those of credentials."""
+    return [value for name, value in headers.items() if _CREDENTIAL.search(name)]
 
 
 def _fit_to_given(

@@ -16,7 +16,9 @@ import json
 import re
 from collections import deque
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+from weakref import WeakSet
 
 import msgspec
 
@@ -24,6 +26,9 @@ from ..control_characters import escaped
 from ..secret_fields import PLAIN_FIELDS, SUSPICIOUS
 from ..secret_names import STARS, redacted, without_secret_members
 from ..types import CODEC_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHORTEST = 8  # characters; a shorter secret may be a word
 _LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no text
@@ -46,6 +51,13 @@ _USER_INFO = re.compile(
 )
 
 
+class Secrets:
+    """Secrets that are redacted as long as this object exists; see `Mask.hold`."""
+
+    def __init__(self, spellings: set[str]) -> None:
+        self.spellings: set[str] = spellings
+
+
 class Mask:
     """Redacts secrets in what is shown of requests and answers.
 
@@ -60,6 +72,7 @@ class Mask:
         self._secrets: list[str] = []
         self._lasting: set[str] = set()
         self._passing: deque[set[str]] = deque(maxlen=_MOST_PASSING)
+        self._held: WeakSet[Secrets] = WeakSet()
         for secret in secrets:
             self.add(secret)
 
@@ -79,8 +92,24 @@ class Mask:
             self._passing.append(spellings)
         else:
             self._lasting |= spellings
+        self._sort()
+
+    def hold(self, secrets: Iterable[str]) -> Secrets:
+        """Redact secrets wherever they stand, as long as the returned object exists.
+
+        For a part of a program that may come and go, so that the mask does not grow with it.
+        """
+        long = (secret for secret in secrets if len(secret) >= _SHORTEST)
+        held = Secrets({spelling for secret in long for spelling in _spellings(secret)})
+        self._held.add(held)
+        self._sort()
+        return held
+
+    def _sort(self) -> None:
+        held = (secrets.spellings for secrets in self._held)
         # Longest first, so that one secret that holds another goes as a whole.
-        self._secrets = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
+        spellings = self._lasting.union(*self._passing, *held)
+        self._secrets = sorted(spellings, key=len, reverse=True)
 
     def add_password(self, password: str | None, *, passing: bool = False) -> None:
         """Redact a password wherever it stands, unless a sentence may contain it by chance.
