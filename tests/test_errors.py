@@ -94,6 +94,7 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.UnknownTaskStatus("t", TaskStatus("NEW"), 0.5, grace=30.0),
         errors.SettleTimeout({"v": "UPDATING", "w": None}, 3.0),
         errors.LockTimeout(["v"], 3.0),
+        errors.MutationRefused("vm.start_vm"),
         errors.NoChangeFeed("none"),
         errors.Resync("1", "5", "7"),
     ],

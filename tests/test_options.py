@@ -148,6 +148,8 @@ def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
         ({"token": "t", "change_feed": ["feed", PASSWORD]}, "change_feed"),
         ({"token": "t", "change_feed": (f"a:{PASSWORD}", PASSWORD)}, "change_feed"),
         ({"token": "t", "content_language": "de-DE"}, "content_language"),
+        ({"token": "t", "mutations": "deny"}, "mutations"),
+        ({"token": "t", "mutations": None}, "mutations"),
         ({"token": "t", "timeout": 0}, "timeout"),
         ({"token": "t", "timeout": float("inf")}, "timeout"),
         ({"token": "t", "timeout": None}, "timeout"),
@@ -367,6 +369,7 @@ ENVIRONMENT = {
     "CLOUDTOWER_SOURCE": "LDAP",
     "CLOUDTOWER_TOKEN": "env-token",
     "CLOUDTOWER_CONTENT_LANGUAGE": "zh-CN",
+    "CLOUDTOWER_MUTATIONS": "refuse",
     "CLOUDTOWER_VERIFY_TLS": "no",
     "CLOUDTOWER_CA_FILE": "/env/ca.pem",
     "CLOUDTOWER_PROXY": "http://env-proxy.example:3128",
@@ -390,6 +393,7 @@ def test_every_variable_is_read() -> None:
         source="LDAP",
         token="env-token",
         content_language="zh-CN",
+        mutations="refuse",
         verify_tls=False,
         ca_file="/env/ca.pem",
         proxy="http://env-proxy.example:3128",
@@ -406,6 +410,7 @@ def test_every_variable_is_read() -> None:
         ("source", "LOCAL"),
         ("token", "arg-token"),
         ("content_language", "*"),
+        ("mutations", "allow"),
         ("verify_tls", True),
         ("ca_file", "/arg/ca.pem"),
         ("proxy", "http://arg-proxy.example"),
@@ -459,7 +464,7 @@ def test_verify_tls_reads_the_usual_words(
     assert from_environment({})["verify_tls"] is meant
 
 
-@pytest.mark.parametrize("name", ["VERIFY_TLS", "SOURCE", "CONTENT_LANGUAGE"])
+@pytest.mark.parametrize("name", ["VERIFY_TLS", "SOURCE", "CONTENT_LANGUAGE", "MUTATIONS"])
 def test_a_variable_that_cannot_be_used_is_named(
     environment: pytest.MonkeyPatch, name: str
 ) -> None:

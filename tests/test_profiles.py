@@ -38,6 +38,7 @@ STORED = Profile(
     username="profile-user",
     source="LDAP",
     content_language="zh-CN",
+    mutations="refuse",
     verify_tls=False,
     ca_file="/profile/ca.pem",
     proxy="http://profile-proxy.example:3128",
@@ -66,6 +67,7 @@ PROFILE: dict[str, object] = {
     "username": "profile-user",
     "source": "LDAP",
     "content_language": "zh-CN",
+    "mutations": "refuse",
     "verify_tls": False,
     "ca_file": "/profile/ca.pem",
     "proxy": "http://profile-proxy.example:3128",
@@ -90,6 +92,7 @@ def without(*options: str) -> dict[str, object]:
         ({"trust_env": False}, {}, {**PROFILE, "trust_env": False}),
         ({"source": "SSO"}, {"SOURCE": "LOCAL"}, {**PROFILE, "source": "SSO"}),
         ({"content_language": "*"}, {}, {**PROFILE, "content_language": "*"}),
+        ({}, {"MUTATIONS": "allow"}, {**PROFILE, "mutations": "allow"}),
         ({"timeout": 5.0}, {}, {**PROFILE, "timeout": 5.0}),
         # The same server, said otherwise.
         (

@@ -162,6 +162,7 @@ WRONG: dict[str, Any] = {
     "timeout": 0,
     "lock_timeout": -1,
     "validate": "yes",
+    "mutations": "deny",
     "headers": {"authorization": "x"},
     "retry": 3,
 }

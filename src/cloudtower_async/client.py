@@ -9,10 +9,18 @@ import anyio.to_thread
 from .api import Namespaces
 from .calls import direct, registry
 from .calls.executor import Executor
+from .calls.modes import RefuseMode, check_tightening
 from .errors import CloudtowerError, InvalidInput
 from .graphql import requests as graphql_requests
 from .graphql.consoles import vnc_ticket
-from .options import SessionOptions, Settings, check_names, from_environment, scoped_options
+from .options import (
+    Mutations,
+    SessionOptions,
+    Settings,
+    check_names,
+    from_environment,
+    scoped_options,
+)
 from .queries import lookups
 from .queries.batches import Resource
 from .session_state import SessionState
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from .calls.direct import Method, RawAuth, RawMethod
+    from .calls.modes import Mode
     from .graphql.api_keys import ApiKeys
     from .graphql.consoles import VncTicket
     from .inputs import ClusterWhereInput
@@ -94,7 +103,9 @@ class Cloudtower(Namespaces):
         aiohttp_objects = {name: given.pop(name, default) for name, default in _AIOHTTP_OBJECTS}
         settings = Settings(endpoint=endpoint, **given)
         transport = Transport(settings, **aiohttp_objects)
-        self._set_up(Executor(transport, Authenticator(transport)), None)
+        executor = Executor(transport, Authenticator(transport))
+        executor.mode = _mode(settings.mutations)
+        self._set_up(executor, None)
 
     def _set_up(self, executor: Executor, shared: SessionState | None) -> None:
         self._executor = executor
@@ -108,8 +119,8 @@ class Cloudtower(Namespaces):
         """Make a session from the environment; what is given here wins.
 
         The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
-        CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS
-        (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
+        CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS,
+        CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
 
         Args:
             profile: Where what is in neither comes from: a name under which ``cloudtower-async
@@ -132,6 +143,12 @@ class Cloudtower(Namespaces):
     def lock_timeout(self) -> float:
         """Maximum number of seconds to wait for locked resources; 0: raise at once."""
         return self._executor.lock_timeout
+
+    @property
+    def mutations(self) -> Mutations:
+        """What the session does with calls that change the server; see `SessionOptions`."""
+        mode = self._executor.mode
+        return "allow" if mode is None else mode.name
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
@@ -262,8 +279,14 @@ class Cloudtower(Namespaces):
                 nightly = tower.with_options(timeout=300, headers={"x-job": "nightly"})
                 vms = await nightly.vm.get_vms()
         """
+        changes = scoped_options(options)
+        mutations: Mutations = changes.pop("mutations", self.mutations)
+        check_tightening(self.mutations, mutations)
+        executor = self._executor.with_defaults(changes)
+        if mutations != self.mutations:
+            executor.mode = _mode(mutations)
         other = type(self).__new__(type(self))
-        other._set_up(self._executor.with_defaults(scoped_options(options)), self._shared)
+        other._set_up(executor, self._shared)
         return other
 
     async def preload(self, *namespaces: str) -> None:
@@ -984,6 +1007,7 @@ class Cloudtower(Namespaces):
             EmptyFilter: `clusters` of the target may match everything.
             UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
                 This and the following errors are raised by awaiting, entering and iterating.
+            MutationRefused: The session is read-only; the file was not opened.
             UploadFailed: The server gave up the upload or refuses its chunks, it was cancelled on
                 the server, or it is unknown what the server has.
             UploadTimeout: Everything was sent, but the result did not appear in time.
@@ -1167,6 +1191,10 @@ class Cloudtower(Namespaces):
             way = f"as {settings.username!r}" if settings.username else "by credentials"
         state = " closed" if self._transport.closed else ""
         return f"<Cloudtower {self.endpoint} {way}{state}>"
+
+
+def _mode(mutations: Mutations) -> Mode | None:
+    return None if mutations == "allow" else RefuseMode()
 
 
 def _preload(namespaces: Sequence[str]) -> None:

@@ -56,6 +56,7 @@ class SecretText(Protocol):
 Credentials: TypeAlias = "Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]"
 Failover: TypeAlias = Literal["auto", "manual", "always"]
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
+Mutations: TypeAlias = Literal["allow", "refuse"]
 StrPath: TypeAlias = str | os.PathLike[str]
 ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
@@ -106,6 +107,10 @@ class SessionOptions(TypedDict, total=False):
     validate: bool
     """Validate arguments against the API schema before they are sent. Pass False for a server that
     is newer than this package. Default: True."""
+
+    mutations: Mutations
+    """What to do with calls that change the server. ``allow``: send them. ``refuse``: raise
+    `MutationRefused` (read-only session). Default: ``allow``."""
 
     headers: Mapping[str, str] | None
     """Headers to send with every request. Default: None."""
@@ -194,6 +199,10 @@ class ScopedOptions(TypedDict, total=False):
     validate: bool | None
     """Validate arguments against the API schema before they are sent."""
 
+    mutations: Mutations | None
+    """What to do with calls that change the server. It can be stricter than in the session, not
+    less strict."""
+
     headers: Mapping[str, str] | None
     """Headers to send in addition to those of the session; one of the same name replaces it."""
 
@@ -231,6 +240,7 @@ class Settings:
     content_language: ContentLanguage = "en-US"
     strict: bool = False
     validate: bool = True
+    mutations: Mutations = "allow"
     headers: Mapping[str, str] | None = None
     timeout: float = 60.0
     connect_timeout: float = 10.0
@@ -311,6 +321,7 @@ def from_environment(
         "source",
         "token",
         "content_language",
+        "mutations",
         "ca_file",
         "proxy",
     ):
@@ -326,7 +337,11 @@ def from_environment(
     if "ssl_context" in given:
         found.pop("ca_file", None)
         found.pop("verify_tls", None)
-    for name, choices in (("source", Source), ("content_language", ContentLanguage)):
+    for name, choices in (
+        ("source", Source),
+        ("content_language", ContentLanguage),
+        ("mutations", Mutations),
+    ):
         if name in found:
             check_option(f"CLOUDTOWER_{name.upper()}", choice_fault(found[name], choices))
     if "," in (text := str(found.get("endpoint", ""))):
@@ -468,6 +483,7 @@ _CHECKS: dict[str, Callable[[object], str | None]] = {
     "trust_env": bool_fault,
     "strict": bool_fault,
     "validate": bool_fault,
+    "mutations": lambda value: choice_fault(value, Mutations),
     "max_connections": count_fault,
     "max_response_bytes": count_fault,
 }

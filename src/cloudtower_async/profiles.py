@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
-STORED = ("source", "content_language", "verify_tls", "ca_file", "proxy", "trust_env")
+STORED = (
+    "source",
+    "content_language",
+    "mutations",
+    "verify_tls",
+    "ca_file",
+    "proxy",
+    "trust_env",
+)
 """Options of a profile besides the endpoint, the user and the token."""
 
 _log = logging.getLogger("cloudtower_async")
@@ -54,6 +62,7 @@ class Profile(
     username: str | None = None
     source: str | None = None
     content_language: str | None = None
+    mutations: str | None = None
     verify_tls: bool | None = None
     ca_file: str | None = None
     proxy: str | None = None

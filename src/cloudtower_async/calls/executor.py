@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
     from ..transport.redaction import Secrets
+    from .modes import Mode
 
 R = TypeVar("R")
 
@@ -130,6 +131,7 @@ class Executor:
         headers: Headers of calls in addition to those of the session.
         retry: Retry policy.
         budget: Retry budget of the session.
+        mode: Decides on calls that are not sent; None sends all.
     """
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
@@ -145,6 +147,7 @@ class Executor:
         self.headers: dict[str, str] = {}  # those of the settings are the transport's
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
+        self.mode: Mode | None = None
         in_flight = settings.max_in_flight or settings.max_connections
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
@@ -252,6 +255,7 @@ class Executor:
             CallError: See its subclasses.
             InvalidInput: The arguments cannot be sent.
             EmptyFilter: A filter in them may match everything.
+            MutationRefused: It is a mutation, and the session is read-only.
             SessionClosed: Before or meanwhile.
         """
         sending = self._send(
@@ -296,6 +300,13 @@ class Executor:
             await self._load(operation, arguments)
         if not checked:
             arguments = check(operation, arguments, validate=self.validate)
+        if self.mode is not None and self.mode.stops(operation, arguments):
+            options = {
+                "content_language": content_language,
+                "external_cloudtower_id": external_cloudtower_id,
+                "timeout": timeout,
+            }
+            return cast("R", await self.mode.answer(self, operation, arguments, options))
         content: dict[str, Any] = {}
         if operation.carries is Carries.JSON and arguments is not None:
             try:

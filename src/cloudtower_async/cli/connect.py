@@ -15,7 +15,7 @@ from ..addresses import parse_proxy
 from ..client import Cloudtower
 from ..control_characters import printable
 from ..errors import InvalidSettings
-from ..options import Source, from_environment
+from ..options import Mutations, Source, from_environment
 from ..profiles import read_profiles
 from ..validators import encoding_fault
 from .errors import UsageError
@@ -34,11 +34,12 @@ _MAX_TOKEN = 1 << 16  # bytes
 _GROUP = Group(
     "Connection",
     help="Defaults come from CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, "
-    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_VERIFY_TLS, "
-    "CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY, then from the profile. CLOUDTOWER_TOKEN takes "
-    "precedence over CLOUDTOWER_USERNAME, but not over --username. The password comes from "
-    "CLOUDTOWER_PASSWORD, or is asked for on a terminal. Neither the password nor the token is an "
-    "option, because others can see the arguments of a process: see --token-stdin.",
+    "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS, "
+    "CLOUDTOWER_VERIFY_TLS, CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY, then from the profile. "
+    "CLOUDTOWER_TOKEN takes precedence over CLOUDTOWER_USERNAME, but not over --username. The "
+    "password comes from CLOUDTOWER_PASSWORD, or is asked for on a terminal. Neither the password "
+    "nor the token is an option, because others can see the arguments of a process: see "
+    "--token-stdin.",
     sort_key=2,
 )
 
@@ -65,6 +66,9 @@ class ConnectOptions:
 
     token_stdin: Annotated[bool, Parameter(negative="", show_default=False)] = False
     "Read a token or an API key from standard input, instead of logging in."
+
+    mutations: Mutations | None = None
+    "What to do with calls that change the server: send or refuse them. [default: allow]"
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Verify the server's certificate."

@@ -82,6 +82,7 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
             "username",
             "source",
             "token",
+            "mutations",
             "verify_tls",
             "ca_file",
             "proxy",
@@ -96,7 +97,15 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
     if known is not None and _same_server(given.get("endpoint"), known):
         filled |= {
             option: getattr(known, option)
-            for option in ("endpoint", "source", "verify_tls", "ca_file", "proxy", "trust_env")
+            for option in (
+                "endpoint",
+                "source",
+                "mutations",
+                "verify_tls",
+                "ca_file",
+                "proxy",
+                "trust_env",
+            )
             if option not in given
         }
         if anonymous:

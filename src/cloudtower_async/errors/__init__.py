@@ -4,6 +4,7 @@
     ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
     ├── InvalidInput               arguments that cannot be sent                        (ValueError)
     │   └── EmptyFilter            a filter that may match everything, in a mutation
+    ├── MutationRefused            a mutation in a read-only session; nothing was sent
     ├── SessionClosed              the session is closed, or of another event loop
     ├── CallError                  about one call
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
@@ -97,6 +98,7 @@ from .calls import (
 )
 from .changes import NoChangeFeed, Resync
 from .conditions import ConditionError, ConditionFailed, ConditionTimeout
+from .modes import MutationRefused
 from .tasks import (
     ReadBackFailed,
     SettleTimeout,
@@ -136,6 +138,7 @@ __all__ = [
     "LockedResource",
     "LoginFailed",
     "MultipleActive",
+    "MutationRefused",
     "MutationTimeout",
     "NameNotResolved",
     "NoActive",

@@ -230,6 +230,8 @@ class Upload(Generic[R_co]):
             raise CloudtowerError("an upload runs once: call tower.upload() again")
         self._entered = True
         try:
+            if (mode := self._executor.mode) is not None:  # raises, before anything is read
+                await mode.answer(self._executor, self._session.operation, self._session.form, {})
             await self._source.open()
             if self._resumed is not None:
                 await self._resume(self._resumed)

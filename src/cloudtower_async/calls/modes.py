@@ -1,0 +1,89 @@
+"""Modes of a session: whether calls that change the server are sent, refused or planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, get_args
+
+from ..errors import InvalidSettings, MutationRefused
+from ..options import Mutations
+from .operation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .executor import Executor
+    from .operation import Operation
+
+_STRICTNESS = get_args(Mutations)  # least strict first
+
+LOGIN = "user.login"
+"""The one mutation that every mode sends: it changes no resource."""
+
+
+class Mode(Protocol):
+    """What a session does with calls instead of sending them; None in its place sends all.
+
+    Attributes:
+        name: Value of the option ``mutations``.
+    """
+
+    @property
+    def name(self) -> Mutations: ...
+
+    def stops(self, operation: Operation[Any], arguments: object) -> bool:
+        """Return whether a call is not to be sent."""
+        ...
+
+    async def answer(
+        self,
+        executor: Executor,
+        operation: Operation[Any],
+        arguments: object,
+        options: Mapping[str, Any],
+    ) -> Any:  # noqa: ANN401 - as the operation says
+        """Return the answer to a call that is not sent, or raise.
+
+        Args:
+            executor: Executor that was to send it.
+            operation: What was called.
+            arguments: Its arguments, checked.
+            options: Options of the call, by their names in the methods of namespaces.
+        """
+        ...
+
+
+class RefuseMode:
+    """Mode of a read-only session: refuses all mutations and uploads."""
+
+    name: Mutations = "refuse"
+
+    def stops(self, operation: Operation[Any], arguments: object) -> bool:
+        return changes(operation)
+
+    async def answer(
+        self,
+        executor: Executor,
+        operation: Operation[Any],
+        arguments: object,
+        options: Mapping[str, Any],
+    ) -> NoReturn:
+        raise MutationRefused(operation.name)
+
+
+def changes(operation: Operation[Any]) -> bool:
+    """Return whether a call changes the server. Logins do not count."""
+    return operation.kind is not Kind.QUERY and operation.name != LOGIN
+
+
+def check_tightening(before: Mutations, after: Mutations) -> None:
+    """Refuse to make a session less strict.
+
+    Raises:
+        InvalidSettings: `after` allows what `before` does not.
+    """
+    if _STRICTNESS.index(after) < _STRICTNESS.index(before):
+        raise InvalidSettings(
+            f"mutations: this session has {before!r}, which with_options can tighten but not "
+            f"loosen to {after!r}; make a session of its own",
+            option="mutations",
+        )
