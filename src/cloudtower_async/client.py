@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from .calls.direct import Method, RawAuth, RawMethod
-    from .calls.modes import Mode
+    from .calls.executor import Mode
     from .graphql.api_keys import ApiKeys
     from .graphql.consoles import VncTicket
     from .inputs import ClusterWhereInput

@@ -8,7 +8,7 @@ import logging
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -60,10 +60,10 @@ from .validation import check
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+    from ..options import Mutations
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
     from ..transport.redaction import Secrets
-    from .modes import Mode
 
 R = TypeVar("R")
 
@@ -112,6 +112,38 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     logged_in: bool = False
     turned: bool = False
     polling: bool = False
+
+
+class Mode(Protocol):
+    """What a session does with calls instead of sending them; None in its place sends all.
+
+    Attributes:
+        name: Value of the option ``mutations``.
+    """
+
+    @property
+    def name(self) -> Mutations: ...
+
+    def stops(self, operation: Operation[Any], arguments: object) -> bool:
+        """Return whether a call is not to be sent."""
+        ...
+
+    async def answer(
+        self,
+        executor: Executor,
+        operation: Operation[Any],
+        arguments: object,
+        options: Mapping[str, Any],
+    ) -> Any:  # noqa: ANN401 - as the operation says
+        """Return the answer to a call that is not sent, or raise.
+
+        Args:
+            executor: Executor that was to send it.
+            operation: What was called.
+            arguments: Its arguments, checked.
+            options: Options of the call, by their names in the methods of namespaces.
+        """
+        ...
 
 
 class Executor:

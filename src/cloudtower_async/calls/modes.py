@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from ..errors import InvalidSettings, MutationRefused
 from ..options import Mutations
@@ -18,38 +18,6 @@ _STRICTNESS = get_args(Mutations)  # least strict first
 
 LOGIN = "user.login"
 """The one mutation that every mode sends: it changes no resource."""
-
-
-class Mode(Protocol):
-    """What a session does with calls instead of sending them; None in its place sends all.
-
-    Attributes:
-        name: Value of the option ``mutations``.
-    """
-
-    @property
-    def name(self) -> Mutations: ...
-
-    def stops(self, operation: Operation[Any], arguments: object) -> bool:
-        """Return whether a call is not to be sent."""
-        ...
-
-    async def answer(
-        self,
-        executor: Executor,
-        operation: Operation[Any],
-        arguments: object,
-        options: Mapping[str, Any],
-    ) -> Any:  # noqa: ANN401 - as the operation says
-        """Return the answer to a call that is not sent, or raise.
-
-        Args:
-            executor: Executor that was to send it.
-            operation: What was called.
-            arguments: Its arguments, checked.
-            options: Options of the call, by their names in the methods of namespaces.
-        """
-        ...
 
 
 class RefuseMode:
