@@ -85,12 +85,13 @@ if TYPE_CHECKING:
     from .records import to_arrow, to_records
     from .retry.policy import RetryPolicy
     from .tasks.pending import Pending, PendingAnswer, PendingResource
-    from .transport.exchange_log import Exchange, record_exchanges
+    from .transport.exchange_log import record_exchanges
     from .types import (
         EVERYTHING,
         Aggregate,
         Connection,
         ContentLanguage,
+        Exchange,
         Fetched,
         FileContent,
         OpenEnum,
@@ -221,8 +222,8 @@ __all__ = [
 ]
 
 _TYPES = (
-    "EVERYTHING Aggregate Connection ContentLanguage Fetched FileContent OpenEnum RawResponse "
-    "Texts WithTask"
+    "EVERYTHING Aggregate Connection ContentLanguage Exchange Fetched FileContent OpenEnum "
+    "RawResponse Texts WithTask"
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
 _TARGETS = "CloudTowerApplicationPackage ContentLibraryImage ElfFile ElfImage SvtImage UploadTarget"
@@ -237,7 +238,6 @@ _HOMES = {
     "parse_time": ".dates",
     "to_arrow": ".records",
     "to_records": ".records",
-    "Exchange": ".transport.exchange_log",
     "Loader": ".queries.loader",
     "RetryPolicy": ".retry.policy",
     "ScopedOptions": ".options",

@@ -187,6 +187,51 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
         return f"<RawResponse {self.status}, {len(self.body)} bytes>"  # it may hold secrets
 
 
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One request and its answer; collected by `record_exchanges`.
+
+    Attributes:
+        operation: Name of the operation, such as ``"vm.get_vms"``; the path for calls outside the
+            schema.
+        endpoint: Root address of the server.
+        attempt: Number of the attempt within its call; 1 is the first.
+        duration: Seconds from before the request to the end of the answer.
+        status: HTTP status; None if no answer came.
+        request_id: ``x-tower-request-id`` of the answer.
+        error: Name of the error's class; None for a success.
+        headers: Headers of the answer, with names in lower case; the values of credentials and
+            cookies are ``***``. Empty if no answer came, headers were not requested, or it is a
+            login.
+        body: Body of the answer as received, perhaps with secrets, up to the number of bytes that
+            was requested. None if no answer came, bodies were not requested, or it is a login.
+        body_size: Size of the whole body in bytes, after decompression; None if ``body`` is None.
+            A body of an error is read up to 1 MiB.
+    """
+
+    operation: str
+    endpoint: str
+    attempt: int
+    duration: float
+    status: int | None = None
+    request_id: str | None = None
+    error: str | None = None
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    body_size: int | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.operation, self.endpoint, self.attempt, self.duration, self.request_id))
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        hidden = ("headers", "body")  # a body may hold secrets
+        names = (name for name in self.__struct_fields__ if name not in hidden)
+        return [(name, getattr(self, name)) for name in names]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Exchange({fields})"
+
+
 class Fetched(list[T]):
     """What `Cloudtower.fetch_all` has read: a list."""
 

@@ -19,12 +19,13 @@ from cloudtower_async import (
     Exchange,
     InvalidInput,
     OutcomeUnknown,
+    ResponseDecodeError,
     RetryPolicy,
     ServerError,
     record_exchanges,
 )
 from cloudtower_async.testing import Simulator
-from tests.support import is_login, login_answer, serve, unused_port
+from tests.support import PASSWORD, TOKEN, is_login, login_answer, serve, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,9 +47,14 @@ def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401 - tho
     return Cloudtower(sim.url, username=sim.username, password=sim.password, **options)
 
 
+NOT_LOGGED = ("headers", "body", "body_size")
+LOGGED = [name for name in Exchange.__struct_fields__ if name not in NOT_LOGGED]
+
+
 def fields(record: logging.LogRecord) -> dict[str, object]:
     """What the record holds of an exchange."""
-    return {name: getattr(record, name, "missing") for name in Exchange.__struct_fields__}
+    assert vars(record).keys().isdisjoint(NOT_LOGGED)
+    return {name: getattr(record, name, "missing") for name in LOGGED}
 
 
 async def test_each_exchange_is_a_log_record_with_fields(
@@ -81,7 +87,7 @@ async def test_at_debug_every_exchange_has_one_record(
     caplog.set_level(logging.DEBUG, LOGGER)
     sim.faults.fail("get-vms", status=503)
     sim.faults.reset("get-vms")
-    with record_exchanges() as exchanges:
+    with record_exchanges(max_body_bytes=9) as exchanges:
         async with session(sim) as tower:
             await tower.vm.get_vms(first=1)
             await tower.ping()
@@ -92,7 +98,7 @@ async def test_at_debug_every_exchange_has_one_record(
                 await tower.request("GET", "get-version", query={"a": object()})
     records = [record for record in caplog.records if hasattr(record, "duration")]
     assert [fields(record) for record in records] == [
-        msgspec.structs.asdict(exchange) for exchange in exchanges
+        {name: getattr(exchange, name) for name in LOGGED} for exchange in exchanges
     ]
     assert [exchange.error for exchange in exchanges] == [
         *(None, "ServerError", "ConnectionFailed", None, None, "CancelledError"),
@@ -241,3 +247,117 @@ async def test_what_was_not_sent_is_no_exchange(sim: Simulator) -> None:
         with record_exchanges() as log, pytest.raises(InvalidInput):
             await tower.request("/x", method="GET", query={"a": object()})
     assert log == []
+
+
+async def test_a_block_may_keep_the_headers_and_bodies_of_typed_calls(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        with record_exchanges(max_body_bytes=2**20) as exchanges:
+            sim.faults.fail("get-vms", status=503)
+            [vm] = await tower.vm.get_vms(first=1)
+    failed, done = exchanges
+    assert (failed.status, failed.error) == (503, "ServerError")
+    assert failed.body
+    assert failed.headers["x-tower-request-id"] == failed.request_id
+    assert (done.status, done.error, done.endpoint) == (200, None, sim.url)
+    assert done.headers["content-type"].startswith("application/json")
+    assert done.headers["x-tower-request-id"] == done.request_id
+    assert done.body is not None
+    assert done.body_size == len(done.body)
+    assert msgspec.json.decode(done.body)[0]["id"] == vm.id
+
+
+async def test_the_body_of_an_answer_that_cannot_be_decoded_is_kept() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(body=b"no JSON")
+
+    async with serve(handler) as url, Cloudtower(url, token="t", retry=AT_ONCE) as tower:
+        with record_exchanges(max_body_bytes=100) as exchanges, pytest.raises(ResponseDecodeError):
+            await tower.vm.get_vms()
+    assert {exchange.body for exchange in exchanges} == {b"no JSON"}
+    assert {exchange.error for exchange in exchanges} == {None}  # the exchange itself was one
+
+
+async def test_each_block_keeps_what_it_asked_for(sim: Simulator) -> None:
+    async with session(sim) as tower:
+        with (
+            record_exchanges() as plain,
+            record_exchanges(max_body_bytes=0) as headers,
+            record_exchanges(max_body_bytes=10) as starts,
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(tower.vm.get_vms)
+                group.start_soon(tower.host.get_hosts)
+    assert len(plain) == len(headers) == len(starts) == 2
+    for one, other, third in zip(plain, headers, starts, strict=True):
+        assert (one.headers, one.body, one.body_size) == ({}, None, None)
+        assert (other.headers, other.body) == (third.headers, b"")
+        assert third.body is not None
+        assert len(third.body) == 10
+        assert third.body_size == other.body_size == int(other.headers["content-length"])
+        assert hash(one) == hash(other) == hash(third)
+
+
+async def test_nothing_of_a_login_and_no_credential_in_a_header_is_kept() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        answer = login_answer() if is_login(request) else web.json_response([])
+        answer.headers.add("Set-Cookie", "session=s3cret-of-a-cookie")
+        answer.headers.add("X-Auth-Token", "s3cret-of-a-header")
+        answer.headers.add("X-Echo", "one")
+        answer.headers.add("X-Echo", f"two {TOKEN}")
+        return answer
+
+    async with serve(handler) as url:
+        with record_exchanges(max_body_bytes=1000) as exchanges:
+            async with Cloudtower(url, username="u", password=PASSWORD) as tower:
+                await tower.vm.get_vms()
+                await tower.user.login(username="u", password=PASSWORD, source="LOCAL")
+    login, call, typed_login = exchanges
+    assert (login.operation, typed_login.operation) == ("user.login", "user.login")
+    for one in (login, typed_login):
+        assert (one.headers, one.body, one.body_size) == ({}, None, None)
+    assert call.body == b"[]"
+    assert call.headers["x-echo"] == "one, two ***"
+    assert call.headers["set-cookie"] == call.headers["x-auth-token"] == "***"
+    everything = repr([msgspec.structs.asdict(one) for one in exchanges])
+    assert "s3cret" not in everything
+    assert TOKEN not in everything
+
+
+async def test_the_repr_of_an_exchange_shows_neither_headers_nor_body() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response([], headers={"x-note": "note-of-the-tests"})
+
+    async with serve(handler) as url, Cloudtower(url, token=TOKEN) as tower:
+        with record_exchanges(max_body_bytes=1000) as exchanges:
+            await tower.vm.get_vms()
+    [exchange] = exchanges
+    assert repr(exchange).startswith("Exchange(operation='vm.get_vms', endpoint='http://")
+    assert exchange.headers["x-note"] == "note-of-the-tests"
+    for shown in (repr(exchange), repr(exchange.__rich_repr__())):
+        assert "note-of-the-tests" not in shown
+        assert "b'[]'" not in shown
+    assert msgspec.json.decode(msgspec.json.encode(exchange))["status"] == 200
+
+
+async def test_nothing_is_added_after_the_end_of_a_block(sim: Simulator) -> None:
+    async def later() -> None:
+        await ended.wait()
+        await tower.vm.get_vms(first=1)
+
+    ended = asyncio.Event()
+    async with session(sim) as tower:
+        with record_exchanges(max_body_bytes=2**20) as exchanges:
+            task = asyncio.create_task(later())
+            await tower.host.get_hosts()
+        ended.set()
+        await task
+    assert [one.operation for one in exchanges] == ["host.get_hosts"]
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "1"])
+def test_a_limit_of_bodies_that_is_no_number_is_refused(limit: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidInput, match="record_exchanges: max_body_bytes: expected"):
+        record_exchanges(max_body_bytes=limit).__enter__()

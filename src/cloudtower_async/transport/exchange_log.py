@@ -1,6 +1,6 @@
-"""What can be seen of the exchanges with a server: log records, and lists for who asks for them.
+"""Exchanges with a server: log records, and the lists of `record_exchanges`.
 
-When nobody looks, an exchange costs no more than finding that out.
+When neither is wanted, an exchange costs no more than finding that out.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import logging
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..control_characters import printable
 from ..errors import CallError, InvalidInput
+from ..types import Exchange
+from ..validators import check_argument, count_fault
 from .tracebacks import HookError
 
 if TYPE_CHECKING:
@@ -26,68 +28,98 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("cloudtower_async")
 
+_LOGGED = ("operation", "endpoint", "attempt", "duration", "status", "request_id", "error")
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and what came of it.
+
+class Recording:
+    """The exchanges of one block of `record_exchanges`.
+
+    Args:
+        max_body_bytes: Maximum number of bytes to keep of a body; None: keep no headers either.
 
     Attributes:
-        operation: Which: ``"vm.get_vms"``, or the path for calls outside the schema.
-        endpoint: Root address of the server.
-        attempt: Which sending of its call it is; 1 is the first.
-        duration: Seconds from before the request to the end of the answer.
-        status: HTTP status; None when there was no answer.
-        request_id: ``x-tower-request-id`` of the answer.
-        error: Name of the error's class; None: the exchange was a success.
+        exchanges: Exchanges that have ended.
+        running: The block has not ended.
     """
 
-    operation: str
-    endpoint: str
-    attempt: int
-    duration: float
-    status: int | None = None
-    request_id: str | None = None
-    error: str | None = None
+    __slots__ = ("_max_body_bytes", "exchanges", "running")
+
+    def __init__(self, max_body_bytes: int | None) -> None:
+        self.exchanges: list[Exchange] = []
+        self.running = True
+        self._max_body_bytes = max_body_bytes
+
+    def add(self, exchange: Exchange, sent: Sent) -> None:
+        """Add an exchange, unless the block has ended."""
+        if not self.running:
+            return
+        answer, limit = sent.answer, self._max_body_bytes
+        if answer is not None and limit is not None and not sent.is_login:
+            exchange = msgspec.structs.replace(
+                exchange,
+                headers=sent.mask.headers(answer.headers),
+                body=answer.body[:limit],
+                body_size=len(answer.body),
+            )
+        self.exchanges.append(exchange)
 
 
-recordings: ContextVar[tuple[list[Exchange], ...]] = ContextVar("cloudtower_exchanges", default=())
-"""Lists of `record_exchanges` in the current task."""
+recordings: ContextVar[tuple[Recording, ...]] = ContextVar("cloudtower_exchanges", default=())
+"""Blocks of `record_exchanges` that the current task runs in."""
 
 
 @contextmanager
-def record_exchanges() -> Generator[list[Exchange]]:
+def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exchange]]:
     """Collect every exchange with a server in the block, of all sessions.
 
-    Exchanges of tasks that are started in the block are among them. Blocks can be nested: each has
-    its own list.
+    Each attempt of a call is an exchange; logins and probes are recorded, too. Exchanges of tasks
+    that are started in the block are included if they end before the block does. Blocks can be
+    nested: each has its own list.
+
+    Args:
+        max_body_bytes: Keep the headers of each answer, and at most this number of bytes of its
+            body; 0 keeps headers only. None keeps neither. Bodies are kept as received, and may
+            hold secrets; of logins, neither is ever kept.
 
     Yields:
         The list, which grows as exchanges end.
 
+    Raises:
+        InvalidInput: ``max_body_bytes`` is not a whole number from 0 on.
+
     Example:
         ::
 
-            with record_exchanges() as log:
-                await tower.vm.get_vms(first=1)
-            print(log[-1].request_id, log[-1].duration)
+            with record_exchanges(max_body_bytes=65_536) as exchanges:
+                vms = await tower.vm.get_vms(first=1)
+            [exchange] = exchanges
+            print(exchange.status, exchange.headers["content-type"], exchange.duration)
+            print(exchange.body)
     """
-    mine: list[Exchange] = []
-    before = recordings.set((*recordings.get(), mine))
+    if max_body_bytes is not None:
+        fault = count_fault(max_body_bytes, least=0)
+        check_argument("record_exchanges", "max_body_bytes", fault)
+    recording = Recording(max_body_bytes)
+    before = recordings.set((*recordings.get(), recording))
     try:
-        yield mine
+        yield recording.exchanges
     finally:
+        recording.running = False
         recordings.reset(before)
 
 
-class Sent(NamedTuple):
-    """What an exchange begins with.
+class Sent(msgspec.Struct):
+    """A request that is being observed.
 
     Attributes:
-        operation: Which.
+        operation: Name of the operation.
         endpoint: Root address of the server.
-        attempt: Which sending of its call.
-        content: JSON, or the fields of a query string or a form; None: there is none.
+        attempt: Number of the attempt within its call.
+        content: JSON, or the fields of a query string or a form; None: no content.
         confidential: Nothing of what is sent and answered may be shown.
-        mask: Blots out the secrets of what may.
+        is_login: The answer is a token.
+        mask: Redacts secrets in what may be shown.
+        answer: The answer, also one with an error status; None until it has come.
     """
 
     operation: str
@@ -95,15 +127,17 @@ class Sent(NamedTuple):
     attempt: int
     content: bytes | Mapping[str, object] | None
     confidential: bool
+    is_login: bool
     mask: Mask
+    answer: Answer | None = None
 
 
 async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
-    """Carry out an exchange and tell those who look of it.
+    """Carry out an exchange, and log and record it.
 
     Args:
         sending: The exchange.
-        sent: What it is about.
+        sent: Its request.
     """
     started = perf_counter()
     try:
@@ -120,16 +154,7 @@ async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
 
 
 def _tell_success(sent: Sent, duration: float, answer: Answer) -> None:
-    exchange = Exchange(
-        operation=sent.operation,
-        endpoint=sent.endpoint,
-        attempt=sent.attempt,
-        duration=duration,
-        status=answer.status,
-        request_id=_printable(answer.request_id),
-    )
-    for one in recordings.get():
-        one.append(exchange)
+    exchange = _record(sent, duration, None)
     if _log.isEnabledFor(logging.DEBUG):
         _log.debug(
             "%s: HTTP %s in %.3f s; sent %s; answered %s",
@@ -138,23 +163,12 @@ def _tell_success(sent: Sent, duration: float, answer: Answer) -> None:
             duration,
             _shown(sent, sent.content),
             _shown(sent, answer.body),
-            extra=msgspec.structs.asdict(exchange),
+            extra=_logged(exchange),
         )
 
 
 def _tell_failure(sent: Sent, duration: float, exc: BaseException | None) -> None:
-    about = exc if isinstance(exc, CallError) else None
-    exchange = Exchange(
-        operation=sent.operation,
-        endpoint=sent.endpoint,
-        attempt=sent.attempt,
-        duration=duration,
-        status=None if about is None else about.status,
-        request_id=None if about is None else _printable(about.request_id),
-        error=type(exc).__name__,
-    )
-    for one in recordings.get():
-        one.append(exchange)
+    exchange = _record(sent, duration, exc)
     if _log.isEnabledFor(logging.INFO):
         debugging = _log.isEnabledFor(logging.DEBUG)
         _log.info(
@@ -162,10 +176,32 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException | None) -> Non
             exchange.operation,
             exchange.error,
             duration,
-            f": {about}" if about else "",
+            f": {exc}" if isinstance(exc, CallError) else "",
             f"; sent {_shown(sent, sent.content)}" if debugging else "",
-            extra=msgspec.structs.asdict(exchange),
+            extra=_logged(exchange),
         )
+
+
+def _record(sent: Sent, duration: float, exc: BaseException | None) -> Exchange:
+    """Return an exchange, and add it to the blocks that record it."""
+    ended = exc if isinstance(exc, CallError) else sent.answer
+    exchange = Exchange(
+        operation=sent.operation,
+        endpoint=sent.endpoint,
+        attempt=sent.attempt,
+        duration=duration,
+        status=None if ended is None else ended.status,
+        request_id=None if ended is None else _printable(ended.request_id),
+        error=None if exc is None else type(exc).__name__,
+    )
+    for recording in recordings.get():
+        recording.add(exchange, sent)
+    return exchange
+
+
+def _logged(exchange: Exchange) -> dict[str, object]:
+    """Return the fields of an exchange that its log record has."""
+    return {name: getattr(exchange, name) for name in _LOGGED}
 
 
 def _printable(request_id: str | None) -> str | None:
@@ -179,7 +215,7 @@ def _shown(sent: Sent, content: bytes | Mapping[str, object] | None) -> str:
         return "***"
     if isinstance(content, bytes):
         return sent.mask.body(content)
-    # Of fields the files are left out.
+    # Files are left out.
     texts = {name: value for name, value in content.items() if not _is_file(value)}
     return sent.mask.body(msgspec.json.encode(texts))
 

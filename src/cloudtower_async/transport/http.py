@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,7 +27,7 @@ from ..validators import check_option, instance_fault
 from .connection_errors import connection_error
 from .exchange_log import Sent, recordings, watch
 from .proxy import about_proxy, credential, find_proxies, go_through
-from .redaction import Mask
+from .redaction import CREDENTIAL_HEADER, Mask
 from .request import (
     REPEATED_METHODS,
     CheckedRequest,
@@ -57,7 +56,6 @@ LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
 PING = "ping"
 _SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
-_CREDENTIAL = re.compile("key|token|secret|auth|cookie|passw|credential")  # of a header's name
 _CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
 
 
@@ -177,6 +175,12 @@ class Transport(SessionScope):
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
         """
+        sent = None
+        if recordings.get() or _log.isEnabledFor(logging.INFO):
+            content = query or fields if body is None else body
+            secret = is_confidential(operation, path)
+            is_login = operation == LOGIN
+            sent = Sent(operation, endpoint, attempt, content, secret, is_login, self.mask)
         sending = self._exchange(
             operation,
             method,
@@ -189,12 +193,9 @@ class Transport(SessionScope):
             token,
             not_modified,
             state or Unwatched(),
+            sent,
         )
-        if not (recordings.get() or _log.isEnabledFor(logging.INFO)):
-            return sending
-        content = query or fields if body is None else body
-        secret = _is_confidential(operation, path)
-        return watch(sending, Sent(operation, endpoint, attempt, content, secret, self.mask))
+        return sending if sent is None else watch(sending, sent)
 
     async def _exchange(
         self,
@@ -209,6 +210,7 @@ class Transport(SessionScope):
         token: str | None,
         not_modified: bool,
         state: SendState,
+        sent: Sent | None,
     ) -> Answer:
         session = self._session
         if session is None or session.closed:
@@ -257,14 +259,16 @@ class Transport(SessionScope):
                     continue  # nothing was written, and another connection may be clean
                 raise self._explain(exc, operation, endpoint, sent=False) from exc
             except (aiohttp.ClientError, OSError) as exc:
-                sent = state.sent if "data" in options else None
-                raise self._explain(exc, operation, endpoint, sent=sent) from exc
+                left = state.sent if "data" in options else None
+                raise self._explain(exc, operation, endpoint, sent=left) from exc
             except Exception as exc:
                 if isinstance(state, Unwatched) and operation != LOGIN:
                     raise  # without credentials
                 raise HookError from exc
             break
         request_id = response.headers.get("x-tower-request-id")
+        if sent is not None:
+            sent.answer = Answer(status, content, request_id, response.headers)
         if not 200 <= status < 300 and not (status == 304 and not_modified):
             error = status_error(
                 status,
@@ -387,7 +391,7 @@ class Transport(SessionScope):
 
 def secret_values(headers: Mapping[str, str]) -> list[str]:
     """Return the values of headers whose names are those of credentials."""
-    return [value for name, value in headers.items() if _CREDENTIAL.search(name)]
+    return [value for name, value in headers.items() if CREDENTIAL_HEADER.search(name)]
 
 
 def _fit_to_given(
@@ -417,8 +421,11 @@ def _url(address: str) -> URL | str:
         return address  # aiohttp says what is wrong with it
 
 
-def _is_confidential(operation: str, path: str) -> bool:
-    # Beside the API there is GraphQL, whose answers spell out keys and tickets under any name.
+def is_confidential(operation: str, path: str) -> bool:
+    """Return whether nothing that is sent or answered may be shown.
+
+    Outside the API there is GraphQL, whose answers have keys and tickets under any name.
+    """
     return operation == LOGIN or not path.startswith(API_PATH)
 
 

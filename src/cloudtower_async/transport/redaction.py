@@ -28,7 +28,7 @@ from ..secret_names import STARS, redacted, without_secret_members
 from ..types import CODEC_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _SHORTEST = 8  # characters; a shorter secret may be a word
 _LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no text
@@ -49,6 +49,10 @@ _HEADER = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]+", re.IG
 _USER_INFO = re.compile(
     r"""([a-z][a-z0-9+.-]{0,20}+://)([^\s/?#"'<>@:]{0,200})[^\s/?#"'<>]{0,500}@"""
 )
+
+
+CREDENTIAL_HEADER = re.compile("key|token|secret|auth|cookie|passw|credential")
+"""Part of the name of a header, in lower case, whose value is a credential."""
 
 
 class Secrets:
@@ -143,6 +147,15 @@ class Mask:
     def within(self, value: object) -> object:
         """Mask every text in what was decoded from JSON."""
         return redacted(value, self)
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return redacted headers, with names in lower case; repeated ones are joined by commas."""
+        shown: dict[str, str] = {}
+        for name, value in headers.items():
+            lower = name.lower()
+            text = STARS if CREDENTIAL_HEADER.search(lower) else self.text(value)
+            shown[lower] = f"{shown[lower]}, {text}" if lower in shown else text
+        return shown
 
     def body(self, content: bytes) -> str:
         """Return the start of what was sent or answered for a log: redacted, on one line."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
-    from .exchange_log import Exchange
+    from ..types import Exchange
 
 R = TypeVar("R")
 
