@@ -78,10 +78,18 @@ def run_tests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest. Without any, coverage is measured too."""
+    """Run the tests; arguments go to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Run the tests with more cases, and measure coverage; arguments go to pytest."""
     install(session, "test")
     everything = ["-n", "auto", "--cov", "--cov-report=term"]
-    session.run("python", "-m", "pytest", *(session.posargs or everything))
+    chosen = session.posargs or everything
+    session.run("python", "-m", "pytest", *chosen, env={"THOROUGH": "1"})
 
 
 @nox.session(name="tests-fast")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -23,6 +24,7 @@ from cloudtower_async import (
 )
 from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.odd_servers import proxy
+from tests.support import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
@@ -33,6 +35,9 @@ Flow: TypeAlias = "Callable[[Cloudtower, Simulator], Awaitable[object]]"
 
 Place: TypeAlias = tuple[str, tuple[str, ...]]
 """Path of an operation, and the names of the members that lead to a field of its answer."""
+
+TOGETHER = 1 if THOROUGH else 12
+"""How many fields are null in the same run."""
 
 SOURCE = Path(cloudtower_async.__file__).parent
 NOT_OURS = ("api", "models", "inputs", "testing", "simulator")
@@ -64,33 +69,41 @@ def consumed() -> frozenset[str]:
 
 
 class Nulls:
-    """Changes answers: notes which fields they have, or replaces one of them by null.
+    """Changes answers: notes which fields they have, or replaces some of them by null.
 
-    The field becomes null in every other object, so that values and nulls come together.
+    A field becomes null in every other object, so that values and nulls come together.
 
     Attributes:
-        place: The field to replace; None: only take notes.
+        places: The fields to replace; None: only take notes.
         seen: The fields of the answers so far that code may read.
-        used: The answers in which the field was replaced.
+        used: The fields that were replaced.
+        asked: The operations that were called.
     """
 
-    def __init__(self) -> None:
-        self.place: Place | None = None
+    def __init__(self, places: Sequence[Place] | None = None) -> None:
+        self.places = places
         self.seen: dict[Place, None] = {}
-        self.used = 0
+        self.used: set[Place] = set()
+        self.asked: set[str] = set()
 
     def tell(self, path: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
         """Change an answer."""
-        if self.place is None:
+        self.asked.add(path)
+        if self.places is None:
             for names in _places(answer, ()):
                 self.seen[path, names] = None
-        elif self.place[0] == path:
-            objects = list(_objects(answer, self.place[1][:-1]))
-            for one in objects[::2]:
-                if self.place[1][-1] in one:
-                    one[self.place[1][-1]] = None
-                    self.used += 1
+            return answer
+        for place in self.places:
+            if place[0] == path:
+                self._replace(place, answer)
         return answer
+
+    def _replace(self, place: Place, answer: Any) -> None:  # noqa: ANN401
+        *parents, name = place[1]
+        for one in list(_objects(answer, tuple(parents)))[::2]:
+            if name in one:
+                one[name] = None
+                self.used.add(place)
 
 
 def _places(value: Any, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ANN401
@@ -140,11 +153,14 @@ async def alike(number: int = 1, **sizes: int) -> AsyncGenerator[list[Simulator]
 
 
 @asynccontextmanager
-async def session(sim: Simulator, nulls: Nulls) -> AsyncGenerator[Cloudtower]:
-    """Connect to a server that leaves fields null; logging in is not part of it."""
+async def session(sim: Simulator, nulls: list[Nulls]) -> AsyncGenerator[Cloudtower]:
+    """Connect to a server that leaves fields null; logging in is not part of it.
+
+    The last one of `nulls` changes the answers.
+    """
     async with (
         Cloudtower(sim.url, username=sim.username, password=sim.password) as tower,
-        proxy(sim.url, tell=nulls.tell) as url,
+        proxy(sim.url, tell=lambda *answer: nulls[-1].tell(*answer)) as url,
         Cloudtower(
             url,
             token=await tower.get_token(),
@@ -172,60 +188,93 @@ async def expect_no_broken_field(
         caplog: Silenced, as most nulls are worth a warning.
     """
     caplog.set_level(logging.CRITICAL)
-    fields, broken = await walk(simulators, flow)
-    tell(f"nulls: {name}: {len(fields)} fields of answers, one at a time")
-    assert fields
-    assert broken == {}
+    walked = await walk(simulators, flow)
+    tell(f"nulls: {name}: {len(walked.fields)} fields of answers in {walked.runs} runs")
+    assert walked.fields
+    assert walked.broken == {}
 
 
-async def walk(
-    simulators: Sequence[Simulator], flow: Flow
-) -> tuple[list[Place], dict[Place, Exception]]:
-    """Run a flow once for each field of the answers that it gets, with nulls in that field.
+@dataclass
+class Walk:
+    """What came of walking a flow.
+
+    Attributes:
+        fields: The fields that were null.
+        runs: How often the flow ran.
+        broken: The errors that should not have come, by field: those of Python, or as if the
+            arguments had been wrong.
+    """
+
+    fields: list[Place] = field(default_factory=list)
+    runs: int = 0
+    broken: dict[Place, Exception] = field(default_factory=dict)
+
+
+async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGETHER) -> Walk:
+    """Run a flow with nulls in each field of the answers that it gets.
+
+    Several fields are null in the same run, as long as that changes nothing: where the run fails,
+    calls other operations than without nulls, or does not get to one of the fields, each half of
+    them gets a run of its own, down to single ones: a null that leads a flow elsewhere hides none.
 
     Args:
         simulators: Servers that are alike. Each one walks a part of the fields, at the same time:
             most of a flow is spent on waiting for the next poll.
-        flow: What to run.
-
-    Returns:
-        The fields, and the errors that should not have come: of Python, or as if the arguments
-        had been wrong.
+        flow: What to run. If it survives an error of ours that is due to a null, it must raise it.
+        together: How many fields are null in the same run at first.
     """
-    notes = Nulls()
-    broken: dict[Place, Exception] = {}
-    used: list[int] = []
+    walked = Walk()
+    used = 0
     consumed()  # now, not while a request waits for it
-    async with session(simulators[0], notes) as tower:
-        if error := await _python_error(flow(tower, simulators[0])):
-            raise error
-    fields = list(notes.seen)
+    nulls = [Nulls()]
+    async with session(simulators[0], nulls) as tower:
+        if error := await _error(flow(tower, simulators[0])):
+            if _is_broken(error):
+                raise error
+            together = 1
+    walked.fields = list(nulls[0].seen)
 
     async def walk_some(sim: Simulator, places: list[Place]) -> None:
-        nulls = Nulls()
+        nonlocal used
+        nulls = [whole := Nulls()]
         async with session(sim, nulls) as tower:
-            for place in places:
-                nulls.place = place
-                if error := await _python_error(flow(tower, sim)):
-                    broken[place] = error
-        used.append(nulls.used)
+            # Once more, as the first run may have left something behind. Errors of batches could
+            # not be told from one that comes anyway.
+            size = 1 if together == 1 or await _error(flow(tower, sim)) else together
+            # Fields of the same batch are far apart, as neighbors often depend on each other.
+            number = -(-len(places) // size)
+            batches = [places[start::number] for start in range(number)]
+            while batches:
+                batch = batches.pop()
+                nulls[:] = [now := Nulls(batch)]
+                error = await _error(flow(tower, sim))
+                walked.runs += 1
+                used += len(now.used)
+                if len(batch) == 1:
+                    if error and _is_broken(error):
+                        walked.broken[batch[0]] = error
+                elif error or now.asked != whole.asked or len(now.used) < len(batch):
+                    half = len(batch) // 2
+                    batches += [batch[:half], batch[half:]]
 
     async with anyio.create_task_group() as group:
         for number, sim in enumerate(simulators):
-            group.start_soon(walk_some, sim, fields[number :: len(simulators)])
-    assert sum(used)
-    return fields, broken
+            group.start_soon(walk_some, sim, walked.fields[number :: len(simulators)])
+    assert used
+    return walked
 
 
-async def _python_error(running: Awaitable[object]) -> Exception | None:
-    """Return the error that a flow raises, unless it is one of ours about the server."""
+async def _error(running: Awaitable[object]) -> Exception | None:
+    """Return the error that a flow raises, which must have a text."""
     try:
         with anyio.fail_after(20):
             await running
-    except InvalidInput as error:
-        return error
-    except CloudtowerError as error:
-        str(error)
     except Exception as error:
+        str(error)
         return error
     return None
+
+
+def _is_broken(error: Exception) -> bool:
+    """Return whether an error is none of ours about the server."""
+    return isinstance(error, InvalidInput) or not isinstance(error, CloudtowerError)

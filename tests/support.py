@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import types
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from cloudtower_async.testing import Simulator
 
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+
+THOROUGH = bool(os.environ.get("THOROUGH"))
+"""Whether tests try more cases than in CI: `nox -s thorough`."""
 
 TOKEN = "t0ken-of-the-tests"
 PASSWORD = "passw0rd-of-the-tests"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from cloudtower_async import Cloudtower, CloudtowerError, ElfImage
+from cloudtower_async import Cloudtower, ElfImage, TaskFailed
 from cloudtower_async.simulator.tasks import Work
 from cloudtower_async.testing import Failure, Simulator
-from tests.nulls import alike, consumed, expect_no_broken_field, first
+from tests.nulls import alike, consumed, expect_no_broken_field, first, walk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -68,7 +68,7 @@ async def wait_for_a_failure(tower: Cloudtower, sim: Simulator) -> None:
     sim.tasks.abort(task_id, Failure("CODE", "it broke"))
     try:
         await tower.wait(task_id, **BRIEF)
-    except CloudtowerError as error:
+    except TaskFailed as error:
         str(error)
 
 
@@ -203,6 +203,25 @@ async def test_a_null_in_any_field_is_no_python_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await expect_no_broken_field(simulators, FLOWS[name], name, tell, caplog)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("together", [1, 3, 12])
+async def test_each_field_that_breaks_a_flow_is_named(
+    simulators: list[Simulator], together: int
+) -> None:
+    async def careless(tower: Cloudtower, _: Simulator) -> None:
+        for vm in await tower.vm.get_vms():
+            assert vm.name.lower()
+            assert vm.id.lower()
+        for host in await tower.host.get_hosts():
+            assert host.name.lower()
+
+    walked = await walk(simulators, careless, together)
+    broken = [("get-hosts", ("name",)), ("get-vms", ("id",)), ("get-vms", ("name",))]
+    assert sorted(walked.broken) == broken
+    assert len(walked.fields) > 50
+    assert together == 1 or walked.runs < len(walked.fields)
 
 
 def test_what_code_reads_is_found() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio.to_thread
 import pytest
 
+from cloudtower_async import CloudtowerError
 from cloudtower_async.cli import main
 from cloudtower_async.cli.app import app
 from cloudtower_async.simulator.tasks import Work
@@ -92,6 +93,8 @@ def typing(command: Typed) -> Flow:
         os.environ["CLOUDTOWER_TOKEN"] = await tower.get_token()
         status = await anyio.to_thread.run_sync(main, command(sim))
         assert status in (0, 1, 2)
+        if status:
+            raise CloudtowerError("the command failed")
 
     return flow
 

@@ -72,12 +72,11 @@ async def create_from_template(tower: Cloudtower, sim: Simulator) -> None:
     assert vm is not None
 
 
-def no_python_error(outcomes: Iterable[PowerOutcome | Backup]) -> None:
-    """Raise an error of an outcome that should not be there."""
-    for outcome in outcomes:
-        if outcome.error is not None and not isinstance(outcome.error, CloudtowerError):
-            raise outcome.error
-        str(outcome.error)
+def raise_errors(outcomes: Iterable[PowerOutcome | Backup]) -> None:
+    """Raise an error of the outcomes, if there is one: of Python's rather than of ours."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    for error in sorted(errors, key=lambda one: (isinstance(one, CloudtowerError), str(one))):
+        raise error
 
 
 def switched(recipe: Callable[..., Awaitable[list[PowerOutcome]]], status: str) -> Flow:
@@ -90,7 +89,7 @@ def switched(recipe: Callable[..., Awaitable[list[PowerOutcome]]], status: str) 
             sim.store.change("Vm", vm_id, status=status, cpu_usage=cpu_usage)
         outcomes = await recipe(tower, {"id_in": ids}, timeout=TIMEOUT)
         assert len(outcomes) >= len(ids)
-        no_python_error(outcomes)
+        raise_errors(outcomes)
 
     return flow
 
@@ -105,7 +104,7 @@ async def back_up_many(tower: Cloudtower, sim: Simulator) -> None:
         )
     backups = await backup_vms(tower, {"id_in": ids}, keep=1, timeout=TIMEOUT)
     assert len(backups) >= len(ids)
-    no_python_error(backups)
+    raise_errors(backups)
 
 
 async def maintain(tower: Cloudtower, sim: Simulator) -> None:
