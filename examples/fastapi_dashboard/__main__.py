@@ -6,33 +6,15 @@ import argparse
 import os
 import sys
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
 
 from cloudtower_async import Cloudtower, InvalidSettings
 
-from .app import create_app, let_go
+from .app import create_app
 from .demo import simulated
 from .guard import LOCAL
-
-if TYPE_CHECKING:
-    from socket import socket
-
-    from fastapi import FastAPI
-
-
-class Server(uvicorn.Server):
-    """Lets the browsers go when it ends. Those that do not even read lose their connection."""
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        super().__init__(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2))
-        self._app = app
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        let_go(self._app)
-        await super().shutdown(sockets)
 
 
 async def serve(host: str, port: int, interval: float, names: list[str]) -> None:
@@ -45,7 +27,9 @@ async def serve(host: str, port: int, interval: float, names: list[str]) -> None
         app = create_app(tower, interval=interval, hosts=[*LOCAL, host, *names])
         page = f"http://{host}:{port}"
         print(f"The dashboard of the CloudTower at {tower.endpoint} is on {page}", file=sys.stderr)
-        await Server(app, host, port).serve()
+        # Browsers that do not even read lose their connection after 2 seconds.
+        config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2)
+        await uvicorn.Server(config).serve()
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from cloudtower_async import CallError, Cloudtower
 from cloudtower_async.recipes import build_dashboard
 
+from ..server_shutdown import on_stop_signal
 from .feed import Feed, Language
 from .guard import LOCAL, Guard
 
@@ -48,12 +49,6 @@ async def get_states(
         yield states
 
 
-def let_go(app: FastAPI) -> None:
-    """End what browsers listen to: a server that ends in order waits for their requests first."""
-    feed: Feed = app.state.feed
-    feed.close()
-
-
 def create_app(
     tower: Cloudtower | None = None, *, interval: float = 5.0, hosts: Iterable[str] = LOCAL
 ) -> FastAPI:
@@ -75,8 +70,8 @@ def create_app(
         # wrong, also while the Tower is down. The first call logs in.
         feed = Feed(session, interval)
         try:
-            app.state.feed = feed
-            yield Held(tower=session, feed=feed)
+            with on_stop_signal(feed.close):
+                yield Held(tower=session, feed=feed)
         finally:
             await session.close()
 

@@ -1,0 +1,48 @@
+"""Call back as soon as a web server is told to stop.
+
+A server such as uvicorn waits for open responses and websockets before it ends the lifespan. A
+stream that never ends keeps it, and its workers, from stopping: so streams have to learn of the
+signal, not of the end of the lifespan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+
+@contextmanager
+def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
+    """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
+
+    Enter it in the lifespan: by then the server has set its own handlers. Outside of the main
+    thread, as in tests, there are no signals, and it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    replaced = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))  # the default for SIGTERM is not
+    }
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(callback)
+        replaced[signal.Signals(number)](number, frame)
+
+    for number in replaced:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
