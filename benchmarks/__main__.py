@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure everything, and write it down.
 
-Each part runs in processes of its own, and the figures are printed. Those of all parts together are
+Each part runs in separate processes, and the figures are printed. Those of all parts together are
 kept as JSON in build/bench.json, and with ``--docs`` written as the table that the documentation
 shows. When a part fails, neither is written.
 """
@@ -41,7 +41,7 @@ TABLE = Path("docs", "figures.md")
 
 
 def run(part: str) -> list[Figure] | None:
-    """What a part measures; None when it fails. Other lines are for whoever looks on."""
+    """Run a part and return its figures, or None if it fails. Print all its other output."""
     figures: list[Figure] = []
     command = [sys.executable, "-m", f"benchmarks.{part}"]
     with subprocess.Popen(  # noqa: S603 - our own code

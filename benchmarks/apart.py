@@ -1,4 +1,4 @@
-"""Servers and peers, each in a process of its own.
+"""Servers and peers, each in its own process.
 
 Python's garbage collector goes through all that a process has loaded, again and again: next to the
 vendor's classes ours decode at half the speed. So this module, which all of these processes import,
@@ -32,11 +32,11 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Server(Generic[Place]):
-    """A server's process, seen from the client's.
+    """A server in another process, as seen by the client.
 
     Args:
-        process: It.
-        place: What the first line that it prints is.
+        process: The process.
+        place: Type of the first line that the process prints.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], place: type[Place]) -> None:
@@ -45,7 +45,7 @@ class Server(Generic[Place]):
         self._tell, self._told = process.stdin, process.stdout
         self.pid = process.pid
         self.place = self.hear(place)
-        """Where it is."""
+        """Address of the server."""
 
     def say(self, line: str = "") -> None:
         """Send it a line."""
@@ -59,12 +59,12 @@ class Server(Generic[Place]):
 
 @contextmanager
 def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Server[Place]]:
-    """A server to talk with; it ends with the block.
+    """Run a server in another process until the end of the block.
 
     Args:
-        module: Which; it says where it is with `tell`, and listens with `heard`.
-        arguments: Passed to it.
-        place: What it tells first.
+        module: Module of the server, which prints its address with `tell` and reads with `heard`.
+        arguments: Arguments of the module.
+        place: Type of the first line that the server prints.
     """
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     with subprocess.Popen(  # noqa: S603 - our own code
@@ -107,12 +107,12 @@ async def heard(longest: float = LONGEST) -> str:
 
 
 def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
-    """Return the numbers that a part prints, run in a process of its own.
+    """Return the numbers that a part prints, run in its own process.
 
     Args:
         part: Which; it takes the address with `given_address`.
         arguments: Passed to it.
-        address: Of the server.
+        address: The server's.
     """
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-m", f"benchmarks.{part}", *arguments],

@@ -93,7 +93,7 @@ async def cpu(call: Call, calls: int) -> float:
 
 
 async def rate(call: Call) -> float:
-    """Calls a second, so many at a time."""
+    """Return the calls per second at the fixed concurrency."""
     await call()  # what is loaded and built at first use
     gc.collect()
     until = time.perf_counter() + SECONDS
@@ -113,7 +113,7 @@ async def rate(call: Call) -> float:
 
 
 def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
-    """The same of the vendor's client, with so many threads."""
+    """Return the calls per second of the vendor's client with a number of threads."""
     vendor.vms.get_vms({"first": vms, "orderBy": "id_ASC"})
     gc.collect()
     until = time.perf_counter() + SECONDS
@@ -208,7 +208,7 @@ async def _in_turns(peers: dict[str, Call], calls: int) -> dict[str, list[float]
     for call in peers.values():
         await cpu(call, calls * WARM_UP)  # what is loaded and built at first use
     gc.collect()
-    gc.freeze()  # what is loaded belongs to nobody's calls
+    gc.freeze()  # loaded modules are not part of any call
     spent: dict[str, list[float]] = {who: [] for who in peers}
     names = list(peers)
     for number in range(ROUNDS):

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.chaos`: what becomes of many calls while everything goes wrong.
+"""`python -m benchmarks.chaos`: outcomes of many calls while everything goes wrong.
 
 Queries, creations and power operations, two hundred at a time. A fifth of the requests meet a fault
 of one kind or another, executed before it or not, and the servers of a pair change places. The
-simulator, in a process of its own, counts what it has executed, and each call is held against that.
+simulator, in its own process, counts what it has executed, and each call is held against that.
 Then the same calls with the vendor's client and its failover, whose loss is counted.
 """
 
@@ -157,7 +157,7 @@ async def _nothing_left(tally: Tally) -> AsyncGenerator[None]:
     """Compare what there is of tasks and file descriptors before and after."""
     before = len(asyncio.all_tasks()), _descriptors()
     yield
-    await asyncio.sleep(0.1)  # connections that were closed are let go of by the event loop
+    await asyncio.sleep(0.1)  # the event loop drops connections that were closed
     gc.collect()
     after = len(asyncio.all_tasks()), _descriptors()
     for name, was, now in zip(("tasks", "file descriptors"), before, after, strict=True):
@@ -172,7 +172,7 @@ def _descriptors() -> int:
 
 
 def show(who: str, seed: int, tally: Tally) -> None:
-    """Print what became of the calls of one run."""
+    """Print the outcomes of the calls of one run."""
     executed = tally.done + tally.not_done + tally.unknown
     print(
         f"{who}, seed {seed}: {tally.calls:,} calls in {tally.seconds:.0f} s; "

@@ -1,4 +1,4 @@
-"""The calls of `benchmarks.chaos`, and what became of them."""
+"""The calls of `benchmarks.chaos` and their outcomes."""
 
 # ruff: noqa: S311 - the same seed makes the same calls
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the caller was told.
+    """Outcome of a call, as reported to the caller.
 
     Args:
         told: ``done``, ``not done`` (an error that says that nothing was done), ``unknown`` (an
@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """What became of the calls of one run."""
+    """Outcomes of the calls of one run."""
 
     calls: int
     seconds: float = 0.0

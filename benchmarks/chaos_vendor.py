@@ -59,7 +59,7 @@ def _vendor_vms(place: Place) -> Any:  # noqa: ANN401 - it has no types
 
 
 def _vendor_outcome(vms: Any, call: Call, place: Place) -> Outcome:  # noqa: ANN401
-    """What the vendor's client tells. Its errors do not say whether something was done."""
+    """Return the outcome that the vendor's client reports. Its errors never say if it was done."""
     # It waits without end otherwise.
     limit = {"_request_timeout": READ_TIMEOUT}
     try:

@@ -1,6 +1,6 @@
 """`python -m benchmarks.dashboard`: whether a dashboard takes no longer than its slowest request.
 
-The server, in a process of its own, holds each request for the same time.
+The server, in its own process, holds each request for the same time.
 """
 
 from __future__ import annotations

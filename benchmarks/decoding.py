@@ -1,6 +1,6 @@
 """`python -m benchmarks.decoding`: what decoding VMs costs, and holding many of them.
 
-The vendor's client decodes the same answers, in turn with ours, each in a process of its own.
+The vendor's client decodes the same answers, in turn with ours, each in its own process.
 """
 
 from __future__ import annotations

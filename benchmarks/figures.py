@@ -1,4 +1,4 @@
-"""What a benchmark finds: one figure a row, with the goal it is held against."""
+"""Results of benchmarks: one figure per row, with its goal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         what: What was measured.
-        value: The figure; of several measurements the median.
-        unit: Of the figure; empty for a ratio.
+        value: The figure; the median if there are several measurements.
+        unit: Unit of the figure; empty for a ratio.
         low: The lower quartile of the measurements; None where there is only one.
         high: The upper quartile.
-        goal: What it should be; None where it is only reported.
-        better: Whether the goal is the least or the most.
-        note: What it was made of.
+        goal: Goal; None if the figure is only reported.
+        better: Whether the goal is a maximum (``less``) or a minimum.
+        note: How the figure was measured.
     """
 
     what: str
@@ -44,14 +44,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None where there is none."""
+        """Whether the goal is reached; None without a goal."""
         if self.goal is None:
             return None
         return self.value <= self.goal if self.better == "less" else self.value >= self.goal
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one run found, and where."""
+    """All figures of one run, and the machine."""
 
     machine: str
     python: str

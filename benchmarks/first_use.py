@@ -1,6 +1,6 @@
 """`python -m benchmarks.first_use`: what the first call and many sessions cost a running loop.
 
-Each first call runs in a process of its own, with a task that notes how long it waits at most for
+Each first call runs in its own process, with a task that notes how long it waits at most for
 its turn. In turn, the types are loaded as they are in the SDK, in a thread, or in the loop.
 """
 

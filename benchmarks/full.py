@@ -1,6 +1,6 @@
-"""VMs as large as those of real servers: some 3.7 KB each, where a simulated one has half of that.
+"""VMs as large as those of real servers: about 3.7 KB each, twice the size of simulated VMs.
 
-What a simulated VM leaves null or empty is filled in, by the type that the field has.
+Fields that are null or empty in a simulated VM are filled by their types.
 """
 
 from __future__ import annotations

@@ -92,10 +92,10 @@ def nonsense(_: bytes, chance: random.Random) -> bytes:
 
 
 def fuzz(bodies: int, seed: int = 1) -> Counter[str]:
-    """Decode so many bodies; count what came of them.
+    """Decode a number of bodies and count the outcomes.
 
     Raises:
-        Exception: One that is none of ours came out.
+        Exception: An exception that is not one of the package's.
     """
     return asyncio.run(_fuzz(bodies, seed))
 

@@ -1,8 +1,8 @@
 """`python -m benchmarks.import_time`: what importing the package costs on top of its dependencies.
 
-Each measurement runs in a process of its own, which imports the dependencies first and counts from
+Each measurement runs in its own process, which imports the dependencies first and counts from
 there. All that is imported has been compiled before, as it is wherever a package is installed: a
-checkout under PYTHONDONTWRITEBYTECODE would be compiled anew each time.
+checkout under PYTHONDONTWRITEBYTECODE would be compiled each time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
 
 
 class Cost(msgspec.Struct):
-    """What one process needed besides the dependencies."""
+    """Cost of one process beyond the dependencies."""
 
     milliseconds: float
     megabytes: float

@@ -35,7 +35,7 @@ async def main(tower: Cloudtower) -> None:
 
 
 def sizes() -> list[Figure]:
-    """Of the wheel, packed and unpacked."""
+    """Return the sizes of the wheel, packed and unpacked."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, "."]
         subprocess.run(command, check=True)  # noqa: S603 - our own code
@@ -68,7 +68,7 @@ def checking(program: str) -> float:
 
 
 def types() -> Figure:
-    """What we add to a cold run of mypy."""
+    """Return the time that the package adds to a cold run of mypy."""
     pairs = [(checking(WITH), checking(WITHOUT)) for _ in range(ROUNDS)]
     value, low, high = spread([own - base for own, base in pairs])
     own, base = (spread(each)[0] for each in zip(*pairs, strict=True))

@@ -34,7 +34,7 @@ VMS, BROKEN, ROUNDS = 20_000, 10_000, 9
 
 
 def answer(vms: int, broken: Container[int] = ()) -> bytes:
-    """An answer with so many full VMs; those in these places have a text as number of vCPUs."""
+    """Return an answer with full VMs, of which those at `broken` have a string as `vcpu`."""
     right = full_vm()
     rows = (
         right | {"id": f"vm-{place}"} | ({"vcpu": "two"} if place in broken else {})
@@ -65,7 +65,7 @@ async def longest_block(body: bytes) -> float:
     found = await read(body)
     await asyncio.sleep(0)
     ticking.cancel()
-    del found  # only now: to free so many VMs takes its time, too
+    del found  # only now: freeing the VMs takes time, too
     return longest
 
 

@@ -38,20 +38,20 @@ _TOKEN = "any"  # noqa: S105 - the server takes every token
 
 
 class LateServer:
-    """Takes uploads of ELF images, and behaves as badly as it is told to.
+    """Server that takes uploads of ELF images and misbehaves on request.
 
     Args:
-        clock: What lateness is measured by; None: by the polls of upload tasks so far.
+        clock: Clock for delays; None: the number of polls of upload tasks so far.
 
     Attributes:
         late: By number of the request with a chunk, from 1: it is answered with 504, and the chunk
             is taken that much later.
-        chunk_size: What upload tasks ask for.
+        chunk_size: Chunk size that upload tasks ask for, in bytes.
         count_from: The count after the first chunk.
         count: Makes the count that is shown from the right one.
         answers: By number of the request with a chunk: answered in place of the upload task, after
             the chunk was taken. A number is a status, without taking the chunk.
-        name: What the arguments of upload tasks call the file; None: as the client does.
+        name: Name of the file in the arguments of upload tasks; None: as the client does.
         listed: Whether images are listed.
         refuse_polls: Whether reading upload tasks fails with 503.
         size_shown: Makes the size that images show from the right one.
@@ -216,7 +216,7 @@ async def run(
         seed: The same seed makes the same file, and chooses the same chunks.
         latest: Chunks come from 0 to this much later, by the clock of the server.
         lost: Whether chunks may also be lost.
-        options: Of the upload.
+        options: Options of the upload.
     """
     from cloudtower_async import CallError, ElfImage, UploadError
 

@@ -2,7 +2,7 @@
 
 The server answers again from memory, so that it is not the server that is measured. Then fewer VMs
 with ours and with the vendor's client, where that is installed, in turn: the same answers, the same
-rows. Each measurement has a process of its own, in which one VM has been read before.
+rows. Each measurement has its own process, in which one VM has been read before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def serve(vms: int) -> None:
 
 
 class Cost(NamedTuple):
-    """What one process needed, in seconds."""
+    """Cost of one process, in seconds."""
 
     wall: float
     cpu: float
@@ -141,7 +141,7 @@ def _check(rows: Iterable[tuple[datetime, str, str | None, float | None]]) -> in
 
 
 def measured(who: str, vms: int, address: Address) -> Cost:
-    """What another process measures."""
+    """Measure in another process."""
     return Cost(*measure_apart("metrics", "--read", who, "--vms", str(vms), address=address))
 
 

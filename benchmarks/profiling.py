@@ -1,7 +1,7 @@
 """`python -m benchmarks.profiling`: where the time of a call goes, by py-spy, into profile.md.
 
 A process makes calls for some seconds, one after the other; py-spy looks at it a thousand times a
-second. What it finds on top is counted by package, and what is below ours by function.
+second. The topmost frames are counted by package, and the frames below ours by function.
 """
 
 from __future__ import annotations

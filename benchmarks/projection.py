@@ -225,7 +225,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
     Args:
         kind: ``some`` fields or ``all``.
         towers: Number of CloudTowers.
-        address: Of the server, which stands for all of them.
+        address: Address of the server, which stands for all of them.
 
     Returns:
         Seconds of CPU for a round, and megabytes above what the process needs before the first one.
@@ -264,7 +264,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
 
 
 def fleet(address: Address) -> list[Figure]:
-    """Poll many CloudTowers, each kind in a process of its own."""
+    """Poll many CloudTowers, each kind in its own process."""
     kinds = (("some", TOWERS), ("all", TOWERS), ("some", MANY_TOWERS))
     measured: list[list[list[float]]] = [[], [], []]
     for _ in range(FLEET_ROUNDS):

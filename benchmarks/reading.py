@@ -1,6 +1,6 @@
 """`python -m benchmarks.reading`: what it takes to read all of a large fleet.
 
-The simulator runs in a process of its own. Two things are measured. The memory of `iterate`, while
+The simulator runs in its own process. Two things are measured. The memory of `iterate`, while
 one VM in a hundred is deleted and as many are made: the most that is in use at a time, in pages.
 And the throughput of `fetch_all`, next to that of aiohttp and msgspec by themselves with the same
 requests; these are answered from memory, so that it is not the server that is measured.
@@ -43,7 +43,7 @@ async def serve(vms: int) -> None:
 
 
 async def _churn(sim: Simulator, number: int, requests: int) -> None:
-    """Delete VMs and make others, spread over so many requests."""
+    """Delete VMs and create others, spread over a number of requests."""
     gone = sorted(sim.store.table("Vm"))[:: len(sim.store.table("Vm")) // number][:number]
     each = max(1, number // requests)
     for place in range(0, number, each):

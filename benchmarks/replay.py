@@ -1,8 +1,8 @@
-"""A server in a process of its own that answers from memory, as fast as Python can.
+"""A server in its own process that answers from memory, as fast as Python can.
 
-What it has not been asked yet, it asks a simulator. From then on the answer to the same path and
-body costs it next to nothing, so that it is the client that is measured, and not the server. VMs
-are made as large as those of real servers.
+New requests are passed on to a simulator. From then on, the answer to the same path and body is
+almost free, so the benchmark measures the client and not the server. VMs are as large as those of
+real servers.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Replay(asyncio.Protocol):
     """One connection.
 
     Args:
-        memory: What can be answered at once.
-        group: Looks after what cannot.
+        memory: Answers that are ready.
+        group: Runs the requests that are not.
     """
 
     def __init__(self, memory: Memory, group: asyncio.TaskGroup) -> None:
@@ -131,7 +131,7 @@ async def serve_fleet(size: str) -> None:
 
 
 def run(serving: Coroutine[Any, Any, None]) -> None:
-    """Be a server, on uvloop where there is one."""
+    """Run a server, on uvloop if it is installed."""
     try:
         import uvloop
     except ModuleNotFoundError:

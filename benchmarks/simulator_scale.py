@@ -1,6 +1,6 @@
 """`python -m benchmarks.simulator_scale`: what a large simulated fleet costs.
 
-Each size is made in a process of its own, so that the peak of its memory is its own.
+Each size is made in its own process, so that the peak of its memory is its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANY = 100
 
 
 class Cost(msgspec.Struct):
-    """What one fleet needed."""
+    """Cost of one fleet."""
 
     seconds: float
     """To make it."""

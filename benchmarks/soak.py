@@ -1,6 +1,6 @@
 """`python -m benchmarks.soak`: whether memory stays where it is over many minutes.
 
-Reads, mutations, waits, views and faults against a simulator in a process of its own, without a
+Reads, mutations, waits, views and faults against a simulator in its own process, without a
 pause. The slope is that of a line through the memory in use, without the first fifth of the time.
 """
 
@@ -43,7 +43,7 @@ async def serve(minutes: float) -> None:
 
 
 async def round_of_work(tower: Cloudtower) -> int:
-    """A bit of everything; returns how many calls failed in spite of being sent again."""
+    """Call a bit of everything; return the number of calls that failed in spite of retries."""
     failed = 0
 
     async def read() -> None:

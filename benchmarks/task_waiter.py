@@ -2,7 +2,7 @@
 
 First a crowd: as many coroutines as there are tasks, each waiting for its own. Then the same list
 of tasks with this package and with the vendor's `wait_tasks`, where that is installed. The
-simulator runs in a process of its own, and so does each client, so that what is measured of one is
+simulator runs in its own process, and so does each client, so that what is measured of one is
 its own.
 """
 
@@ -43,7 +43,7 @@ TOGETHER = 0.02  # seconds between requests of one tick
 
 
 class Cost(msgspec.Struct, kw_only=True):
-    """What one way of waiting needed."""
+    """Cost of one way of waiting."""
 
     requests: int
     megabytes: float
@@ -55,7 +55,7 @@ class Cost(msgspec.Struct, kw_only=True):
 
 
 class CrowdCost(Cost, kw_only=True):
-    """What the crowd needed."""
+    """Cost of the crowd of waiters."""
 
     ticks: int
     most_requests: int
@@ -108,7 +108,7 @@ async def serve(number: int, least: float, most: float) -> None:
 
 
 def remote(number: int, least: float, most: float) -> AbstractContextManager[Server[Address]]:
-    """The server in a process of its own."""
+    """The server in its own process."""
     arguments = "--serve", str(number), str(least), str(most)
     return talking("task_waiter", *arguments, place=Address)
 
@@ -300,7 +300,7 @@ def vendors(number: int) -> Cost:
 
 
 def measured(what: str, number: int) -> bytes:
-    """What another process measures."""
+    """Measure in another process."""
     command = [sys.executable, "-m", "benchmarks.task_waiter", "--here", what, str(number)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
 

@@ -62,7 +62,7 @@ def test_filter_in_the_simulator(benchmark: BenchmarkFixture) -> None:
 
 
 def test_a_tick_of_ten_thousand_waiters(benchmark: BenchmarkFixture) -> None:
-    """What comes of the answers: decoding them and telling each who waits for one task."""
+    """Decode the answers of a poll and pass each task to its waiter."""
     blank = full_vm(models.Task) | {"status": "EXECUTING"}
     tasks = [blank | {"id": f"task{number:06}"} for number in range(TASKS)]
     answers = [msgspec.json.encode(tasks[start : start + 500]) for start in range(0, TASKS, 500)]

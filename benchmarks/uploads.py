@@ -41,13 +41,13 @@ MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # what has to hold
 
 
 class Found(msgspec.Struct):
-    """What the server has of the files that were uploaded since it was last asked.
+    """Files that were uploaded to the server since the last question.
 
     Attributes:
-        sha256: Of each.
-        taken: Chunks that were taken, of all.
-        uploads: How many were begun.
-        requests: That carried chunks.
+        sha256: SHA-256 of each file.
+        taken: Number of chunks taken, in all.
+        uploads: Number of uploads begun.
+        requests: Number of requests with chunks.
     """
 
     sha256: list[str]
@@ -92,7 +92,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def found_by(server: Server[Place], share: float = 0.0) -> Found:
-    """What it has got since this was last asked; from now on a share of requests goes wrong."""
+    """Return the uploads since the last question; from now on a share of requests fails."""
     server.say(str(share))
     return server.hear(Found)
 
@@ -187,7 +187,7 @@ async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> Asy
 
 
 async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: float) -> Figure:
-    """Upload it while so many requests go wrong: the memory that it takes, in chunks."""
+    """Upload a file while a share of requests fails; return the peak of memory in chunks."""
     from cloudtower_async import ElfImage
 
     found_by(server, share)

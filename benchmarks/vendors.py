@@ -17,7 +17,7 @@ class Vendor:
     """The vendor's client, logged in.
 
     Args:
-        address: Of the server.
+        address: The server's.
     """
 
     def __init__(self, address: Address) -> None:
@@ -30,12 +30,12 @@ class Vendor:
         self.vms: Any = sdk.VmApi(self.client)
 
     def decode(self, body: bytes) -> Any:
-        """What it makes of an answer with VMs."""
+        """Decode an answer with VMs."""
         return self.client.deserialize(_Response(body), "list[Vm]")
 
 
 class _Response:
-    """What its decoder reads from."""
+    """Response, as the vendor's decoder expects it."""
 
     def __init__(self, body: bytes) -> None:
         self.data = body.decode()

@@ -50,7 +50,7 @@ FILTERS: list[VmWhereInput] = [
 
 
 class Found(msgspec.Struct):
-    """What a run found."""
+    """Results of a run."""
 
     changes: int = 0
     """Revisions of the feed."""
@@ -282,7 +282,7 @@ class Run:
 
 
 async def run(seed: int, changes: int) -> Found:
-    """Let a server change so often, and see what becomes of the views of it."""
+    """Change a server a number of times and check the views of it."""
     async with Simulator(clusters=2, vms=120, seed=seed, keep_requests=None) as simulator:
         # Servers differ in whether they repeat the revision that they are asked for.
         simulator.changes.inclusive = seed % 2 == 0
@@ -315,7 +315,7 @@ def main() -> None:
 
 
 def _as_figures(runs: Sequence[Found]) -> list[Figure]:
-    """What has to hold, of all runs together."""
+    """Return the goals, over all runs together."""
     changes = sum(one.changes for one in runs)
     resyncs = sum(one.resyncs for one in runs)
     points = sum(one.quiet_points for one in runs)
