@@ -8,33 +8,41 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator  # noqa: TC003 - FastAPI reads the annotations
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from cloudtower_async import Cloudtower, CloudtowerError, errors
-from cloudtower_async.inputs import VmWhereInput  # noqa: TC001
-from cloudtower_async.models import Vm, VmStatus  # noqa: TC001 - FastAPI reads the annotations
+from cloudtower_async.inputs import VmWhereInput  # noqa: TC001 - as above
+from cloudtower_async.models import Vm, VmStatus
 
 # Host names under which the app may be reached: another one is a trick of another site.
 HOSTS = os.environ.get("APP_HOSTS", "localhost,127.0.0.1").split(",")
 
-# What our callers are told, the first that fits. Anything else is 502: not their fault.
+# The status for each error; the first class that fits. All others are 502: not the caller's fault.
 STATUSES: list[tuple[type[Exception], int]] = [
+    (errors.MutationRefused, 403),
     (errors.NotFound, 404),
     (errors.Ambiguous, 409),
     (errors.ResourceLocked, 409),
+    (errors.LockTimeout, 409),
     (errors.InvalidInput, 422),  # EmptyFilter, too
-    (errors.OutcomeUnknown, 504),  # it may have been carried out: not to be sent again blindly
-    (TimeoutError, 504),  # CallTimeout, TaskTimeout, …
     (errors.ConnectionFailed, 503),
     (errors.TooManyRequests, 503),
+    (errors.SessionClosed, 503),  # the app is stopping
+    (errors.OutcomeUnknown, 504),  # it may have been carried out: look before sending it again
+    (TimeoutError, 504),  # CallTimeout, TaskTimeout, SettleTimeout, …
 ]
+
+# The schema of a whole VM, for the app's OpenAPI document: pydantic knows no structs.
+[WHOLE_VM], SCHEMAS = msgspec.json.schema_components(
+    [Vm], ref_template="#/components/schemas/{name}"
+)
 
 
 @asynccontextmanager
@@ -70,6 +78,30 @@ class VmFilter(BaseModel):
         return where
 
 
+class VmQuery(VmFilter):
+    """A filter, and which page of the VMs that match it."""
+
+    after: str | None = Field(None, min_length=1, description="`next` of the page before")
+    first: int = Field(100, ge=1, le=500)
+
+
+class VmRow(BaseModel):
+    """What callers see of a VM. Apart from the id, any field of an answer may be None."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str | None
+    status: VmStatus | None
+    vcpu: int | None
+    memory: int | None
+
+
+class VmPage(BaseModel):
+    items: list[VmRow]
+    next: str | None
+
+
 async def only_from_here(request: Request) -> None:
     """Refuse what a page of another site may send with the browser of one of our users."""
     origin = request.headers.get("origin")
@@ -89,22 +121,42 @@ async def start_vms(tower: Cloudtower, where: VmWhereInput) -> list[Vm]:
     return vms
 
 
+class App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the schemas of the structs."""
+        document = super().openapi()
+        components = document.setdefault("components", {})
+        components["schemas"] = {**SCHEMAS, **components.get("schemas", {})}
+        return document
+
+
 Tower: TypeAlias = Annotated[Cloudtower, Depends(get_tower)]
 CHANGES = [Depends(only_from_here)]
-app = FastAPI(lifespan=lifespan)
+app = App(lifespan=lifespan)
 app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
 
 
-@app.get("/healthz")
-async def health(tower: Tower) -> dict[str, str]:
+@app.get("/livez")
+async def live() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@app.get("/readyz")
+async def ready(tower: Tower) -> dict[str, str]:
     await tower.ping(timeout=2)
     return {"status": "ok"}
 
 
 @app.get("/vms")
-async def list_vms(tower: Tower, wanted: Annotated[VmFilter, Query()]) -> Response:
-    vms = await tower.vm.get_vms(where=wanted.where(), order_by="name_ASC", first=100)
-    return Response(msgspec.json.encode(vms), media_type="application/json")
+async def list_vms(tower: Tower, wanted: Annotated[VmQuery, Query()]) -> VmPage:
+    where = wanted.where()
+    if wanted.after is not None:
+        where["id_gt"] = wanted.after
+    vms = await tower.vm.get_vms(where=where, order_by="id_ASC", first=wanted.first)
+    return VmPage(
+        items=[VmRow.model_validate(vm) for vm in vms],
+        next=vms[-1].id if vms else None,  # a short page need not be the last one
+    )
 
 
 @app.post("/vms/start", dependencies=CHANGES)
@@ -112,17 +164,24 @@ async def start_all(tower: Tower, wanted: VmFilter) -> list[str]:
     return [vm.name for vm in await start_vms(tower, wanted.where())]
 
 
-@app.get("/vms/{name}")
-async def show(tower: Tower, name: str) -> dict[str, str]:
+@app.get("/vms/{name}", response_model=VmRow)
+async def show(tower: Tower, name: str) -> Vm:
+    return await tower.get_one(tower.vm.get_vms, where={"name": name})
+
+
+@app.get(
+    "/vms/{name}/whole", responses={200: {"content": {"application/json": {"schema": WHOLE_VM}}}}
+)
+async def show_whole(tower: Tower, name: str) -> Response:
     vm = await tower.get_one(tower.vm.get_vms, where={"name": name})
-    return {"name": vm.name, "status": vm.status}
+    return Response(msgspec.json.encode(vm), media_type="application/json")
 
 
-@app.post("/vms/{name}/start", dependencies=CHANGES)
-async def start(tower: Tower, name: str) -> dict[str, str]:
+@app.post("/vms/{name}/start", dependencies=CHANGES, response_model=VmRow)
+async def start(tower: Tower, name: str) -> Vm:
     vm = await tower.get_one(tower.vm.get_vms, where={"name": name})
     [vm] = await start_vms(tower, {"id": vm.id})
-    return {"name": vm.name, "status": vm.status}
+    return vm
 
 
 @app.exception_handler(CloudtowerError)

@@ -122,7 +122,7 @@ async def test_the_code_of_a_page_runs_in_its_order(page: Path, names: dict[str,
     "block", TEST_MODULES, ids=[f"{page_id(block.page)}:{block.line}" for block in TEST_MODULES]
 )
 def test_the_tests_on_a_page_pass(block: Block, tmp_path: Path) -> None:
-    if "fastapi.testclient" in block.text:
+    if "fastapi.testclient" in block.text or "httpx2" in block.text:
         pytest.importorskip("httpx2")
     if re.search(r"pytest_asyncio|mark\.asyncio", block.text):
         pytest.importorskip("pytest_asyncio")
@@ -148,11 +148,24 @@ async def test_both_sides_of_the_page_for_users_of_the_vendors_client_run(
             await run(block, ours)
 
 
-def test_the_app_on_its_page_is_the_example() -> None:
-    [app, *_] = blocks(DOCS / "fastapi.md", "python")
-    example = (ROOT / "examples" / "fastapi_app.py").read_text(encoding="utf-8")
-    _, start, code = example.partition("from __future__")
-    assert app.text == "# app.py\n" + re.sub(r"  # noqa: .*", "", start + code)
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("app.py", "fastapi_app.py"),
+        ("server_shutdown.py", "server_shutdown.py"),
+        ("streams.py", "fastapi_streams.py"),
+    ],
+)
+def test_an_app_on_its_page_is_the_example(name: str, example: str) -> None:
+    [app] = [
+        block
+        for block in blocks(DOCS / "fastapi.md", "python")
+        if block.text.startswith(f"# {name}\n")
+    ]
+    text = (ROOT / "examples" / example).read_text(encoding="utf-8")
+    _, start, code = text.partition("from __future__")
+    code = re.sub(r"  # noqa: .*", "", start + code).replace("from .server", "from server")
+    assert app.text == f"# {name}\n{code}"
 
 
 @pytest.mark.anyio
@@ -161,7 +174,8 @@ async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is
 ) -> None:
     pytest.importorskip("httpx2")
     testclient = pytest.importorskip("fastapi.testclient")
-    [block] = [each for each in blocks(DOCS / "fastapi.md", "python") if "/readyz" in each.text]
+    page = blocks(DOCS / "fastapi.md", "python")
+    [block] = [one for one in page if "/readyz" in one.text and not NAMED.match(one.text)]
     names: dict[str, Any] = {}
     exec(compile(block.text, str(block.page), "exec"), names)  # noqa: S102
 
@@ -174,6 +188,57 @@ async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is
         simulator.faults.fail("/api/healthz", status=500)
         assert await anyio.to_thread.run_sync(ask) == [503, 200]
         assert simulator.sent("login") == []
+
+
+@pytest.mark.anyio
+async def test_the_status_url_tells_of_tasks_that_run_end_fail_and_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    httpx2 = pytest.importorskip("httpx2")
+    [block] = [one for one in blocks(DOCS / "tasks.md", "python") if "/jobs" in one.text]
+    names: dict[str, Any] = {}
+    exec(compile(block.text, str(block.page), "exec"), names)  # noqa: S102
+    async with Simulator(vms=0, task_duration=1e6) as simulator:
+        set_login_variables(monkeypatch, simulator)
+        vms = [simulator.add_vm(status="STOPPED")["id"] for _ in range(3)]
+        async with names["lifespan"](names["app"]) as state:
+            tower = state["tower"]
+
+            async def app(scope: dict[str, Any], receive: object, send: object) -> None:
+                await names["app"]({**scope, "state": state}, receive, send)
+
+            transport = httpx2.ASGITransport(app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://app") as client:
+
+                async def start(vm_id: str) -> str:
+                    answer = await client.post(f"/vms/{vm_id}/start")
+                    assert answer.status_code == 202
+                    location: str = answer.headers["location"]
+                    return location
+
+                async def told(location: str) -> str:
+                    answer: dict[str, str] = (await client.get(location)).json()
+                    return answer["state"]
+
+                names["WAIT"] = 0.2
+                running = await start(vms[0])
+                assert await told(running) == "running"
+                simulator.clock.advance(1e6)
+                assert await told(running) == "done"
+
+                simulator.tasks.fail_next()
+                failed = await start(vms[1])
+                simulator.clock.advance(1e6)
+                assert await told(failed) == "failed"
+
+                gone = await start(vms[2])
+                [task] = await tower.task.get_tasks(where={"resource_id": vms[2]})
+                simulator.store.remove("Task", task.id)
+                assert await told(gone) == "running"  # a new one may be shown late
+                stored = names["stored"]
+                stored[gone.rpartition("/")[2]] = stored[gone.rpartition("/")[2]]._replace(began=0)
+                assert await told(gone) == "unknown"
+                assert (await client.get("/jobs/other")).status_code == 404
 
 
 @pytest.mark.subprocess
