@@ -163,6 +163,7 @@ WRONG: dict[str, Any] = {
     "lock_timeout": -1,
     "validate": "yes",
     "mutations": "deny",
+    "middleware": ["audit"],
     "headers": {"authorization": "x"},
     "retry": 3,
 }

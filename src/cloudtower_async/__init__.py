@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         RankedMetric,
         Subject,
     )
+    from .operation_call import Middleware, OperationCall, Proceed
     from .options import ScopedOptions, SessionOptions
     from .queries.loader import Loader
     from .queries.projection import select_fields
@@ -154,6 +155,7 @@ __all__ = [
     "MetricRow",
     "MetricSeries",
     "MetricsWarning",
+    "Middleware",
     "MultipleActive",
     "MutationRefused",
     "MutationTimeout",
@@ -162,11 +164,13 @@ __all__ = [
     "NoChangeFeed",
     "NotFound",
     "OpenEnum",
+    "OperationCall",
     "OutcomeUnknown",
     "PagingFailed",
     "Pending",
     "PendingAnswer",
     "PendingResource",
+    "Proceed",
     "ProxyFailed",
     "ProxyRefused",
     "RankedMetric",
@@ -239,6 +243,7 @@ _HOMES = {
     "to_arrow": ".records",
     "to_records": ".records",
     "Loader": ".queries.loader",
+    **dict.fromkeys(("Middleware", "OperationCall", "Proceed"), ".operation_call"),
     "RetryPolicy": ".retry.policy",
     "ScopedOptions": ".options",
     "SessionOptions": ".options",

@@ -26,6 +26,7 @@ from .validators import (
     function_fault,
     header_fault,
     mapping_fault,
+    middleware_fault,
     pair_fault,
     pem_file_fault,
     rate_fault,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .addresses import Proxy
+    from .operation_call import Middleware
     from .retry.policy import RetryPolicy
 
 
@@ -111,6 +113,10 @@ class SessionOptions(TypedDict, total=False):
     mutations: Mutations
     """What to do with calls that change the server. ``allow``: send them. ``refuse``: raise
     `MutationRefused` (read-only session). Default: ``allow``."""
+
+    middleware: Sequence[Middleware] | None
+    """Async functions around each call, retries included, the outermost first: ``async def
+    audit(call, proceed)``; see `Middleware`. Default: None."""
 
     headers: Mapping[str, str] | None
     """Headers to send with every request. Default: None."""
@@ -203,6 +209,9 @@ class ScopedOptions(TypedDict, total=False):
     """What to do with calls that change the server. It can be stricter than in the session, not
     less strict."""
 
+    middleware: Sequence[Middleware] | None
+    """Middleware to run inside that of the session; see `Middleware`."""
+
     headers: Mapping[str, str] | None
     """Headers to send in addition to those of the session; one of the same name replaces it."""
 
@@ -241,6 +250,7 @@ class Settings:
     strict: bool = False
     validate: bool = True
     mutations: Mutations = "allow"
+    middleware: Sequence[Middleware] | None = None
     headers: Mapping[str, str] | None = None
     timeout: float = 60.0
     connect_timeout: float = 10.0
@@ -493,6 +503,7 @@ _CHECKS_UNLESS_NONE: dict[str, Callable[[object], str | None]] = {
     "ca_file": pem_file_fault,
     "client_cert": client_cert_fault,
     "read_timeout": seconds_fault,
+    "middleware": middleware_fault,
     "retry": policy_fault,
     "max_in_flight": count_fault,
     "rate_limit": rate_fault,

@@ -128,6 +128,14 @@ def function_fault(value: object) -> str | None:
     return None if callable(value) else f"expected an async function, got {type(value).__name__}"
 
 
+def middleware_fault(value: object) -> str | None:
+    """Return why a value is not a list of async functions."""
+    if not isinstance(value, list | tuple):
+        return f"expected a list of async functions, got {type(value).__name__}"
+    faults = map(function_fault, cast("list[object]", value))
+    return next((fault for fault in faults if fault is not None), None)
+
+
 def callback_fault(value: object) -> str | None:
     """Return why a value is neither None nor a function that can be called back."""
     if inspect.iscoroutinefunction(value):

@@ -28,11 +28,13 @@ from ..errors import (
     Unauthorized,
 )
 from ..errors.failure_kind import FailureKind
+from ..operation_call import CallProgress, OperationCall
 from ..retry.backoff import Budget
 from ..retry.classify import LOST, RetryAction, decide, is_transient
 from ..retry.policy import RetryPolicy
+from ..secret_names import STARS
 from ..transport.failover import Endpoints
-from ..transport.http import LOGIN, secret_values
+from ..transport.http import LOGIN, is_confidential, secret_values
 from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
@@ -53,6 +55,7 @@ from .final_errors import (
     interrupted_by_hook,
     outcome_unknown,
 )
+from .middleware import MiddlewareChain, copied
 from .operation import Auth, Carries, Credential, Kind, Operation
 from .server_version import GET_VERSION, explain
 from .validation import check
@@ -60,6 +63,7 @@ from .validation import check
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+    from ..operation_call import Middleware
     from ..options import Mutations
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
@@ -164,6 +168,7 @@ class Executor:
         retry: Retry policy.
         budget: Retry budget of the session.
         mode: Decides on calls that are not sent; None sends all.
+        middleware: Middleware around each call, the outermost first.
     """
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
@@ -180,6 +185,7 @@ class Executor:
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
         self.mode: Mode | None = None
+        self.middleware: tuple[Middleware, ...] = tuple(settings.middleware or ())
         in_flight = settings.max_in_flight or settings.max_connections
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
@@ -197,6 +203,8 @@ class Executor:
         other = copy.copy(self)
         for name, value in options.items():
             setattr(other, name, value)
+        if "middleware" in options:
+            other.middleware = (*self.middleware, *options["middleware"])
         if "headers" in options:
             other.headers = self.headers | options["headers"]
             other._held = self.transport.mask.hold(secret_values(other.headers))
@@ -289,8 +297,11 @@ class Executor:
             EmptyFilter: A filter in them may match everything.
             MutationRefused: It is a mutation, and the session is read-only.
             SessionClosed: Before or meanwhile.
+
+        Middleware may raise anything else.
         """
-        sending = self._send(
+        send = self._send_through_middleware if self.middleware else self._send
+        sending = send(
             operation,
             arguments,
             content_language,
@@ -302,6 +313,56 @@ class Executor:
         if "opentelemetry.trace" in sys.modules:
             return traced(operation.name, sending)
         return sending
+
+    async def _send_through_middleware(
+        self,
+        operation: Operation[R],
+        arguments: object,
+        content_language: str | None,
+        external_cloudtower_id: str | None,
+        timeout: float | None,
+        checked: bool,
+        polling: bool,
+    ) -> R:
+        """Check the caller's arguments, then carry out the call through the middleware."""
+        name = operation.name
+        if timeout is not None:
+            check_argument(name, "timeout", seconds_fault(timeout))
+        if not operation.loaded:
+            await self._load(operation, arguments)
+        if not checked:
+            arguments = check(operation, arguments, validate=self.validate)
+        hidden = is_confidential(name, operation.root + operation.path)
+        language = self.content_language if content_language is None else content_language
+        call = OperationCall(
+            operation=name,
+            kind=operation.kind.value,
+            arguments=copied(arguments),
+            timeout=self.timeout if timeout is None else timeout,
+            content_language=cast("ContentLanguage", language),
+            external_cloudtower_id=external_cloudtower_id,
+            progress=CallProgress(
+                self.endpoints.latest, _all_hidden if hidden else self.transport.mask.within
+            ),
+        )
+
+        def send(call: OperationCall) -> Coroutine[Any, Any, R]:
+            changed = call.arguments
+            if operation.body is None:  # nothing is known of what may be changed
+                if changed != arguments:
+                    raise InvalidInput(f"{name}: middleware cannot change its arguments")
+                changed = arguments
+            return self._send(
+                operation,
+                changed,
+                call.content_language,
+                call.external_cloudtower_id,
+                call.timeout,
+                False,
+                polling,
+            )
+
+        return cast("R", await MiddlewareChain(self.middleware, call, send).run())
 
     async def _send(
         self,
@@ -612,13 +673,17 @@ def _load_types(operation: Operation[R], arguments: object, validate: bool) -> N
     operation.loaded = True
 
 
+def _all_hidden(value: object) -> object:
+    return None if value is None else STARS
+
+
 def _prepare(call: Call[R], arguments: object) -> None:
     """Set content that is no JSON, its headers, and where its files begin."""
     if arguments is None:
         return
     carries = call.operation.carries
     if carries is Carries.AS_GIVEN:
-        call.content = cast("dict[str, Any]", arguments)
+        call.content = dict(cast("dict[str, Any]", arguments))
         call.headers.update(call.content.pop("headers", {}))
     else:
         call.content = {"fields" if carries is Carries.FORM else "query": arguments}

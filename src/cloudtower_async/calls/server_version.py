@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 import msgspec
 
-from ..errors import BadRequest, CallError, CloudtowerError, NotFound
+from ..errors import BadRequest, CallError, NotFound
 from ..spelling import did_you_mean
 from .arg_types import ArgType, arguments_of, key_since, member, place
 from .operation import Auth, Carries, Kind, Operation
@@ -67,8 +67,8 @@ async def explain(
     if all(since == OLDEST for since in needed.values()):
         return
     version = None
-    # What goes wrong here says less than the error that there is.
-    with anyio.move_on_after(timeout), suppress(CloudtowerError):
+    # What goes wrong here, in middleware too, says less than the error that there is.
+    with anyio.move_on_after(timeout), suppress(Exception):
         version = await ask_version()
     if version is None:
         if type(error) is NotFound:

@@ -1,0 +1,221 @@
+"""Middleware: its types and contract, and the call that it handles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
+
+import msgspec
+
+from .secret_names import redacted, without_secret_members
+from .types import CODEC_ERRORS
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .types import ContentLanguage, Exchange
+
+CallKind: TypeAlias = Literal["query", "mutation", "upload"]
+CallOutcome: TypeAlias = Literal["success", "failure", "unknown", "cancelled"]
+
+_LONGEST = 300  # characters of arguments in a repr
+
+
+def _without_secrets(value: object) -> object:
+    return redacted(value, without_secret_members)
+
+
+class CallProgress:
+    """Progress of a call, which all copies of its `OperationCall` share.
+
+    Args:
+        endpoint: Root address of the server that the call goes to first.
+        redact: Redacts arguments.
+
+    Attributes:
+        exchanges: Requests of the call that have ended.
+        outcome: Outcome of the call; None before it has one.
+    """
+
+    __slots__ = ("endpoint", "exchanges", "outcome", "redact")
+
+    def __init__(
+        self, endpoint: str = "", redact: Callable[[object], object] = _without_secrets
+    ) -> None:
+        self.endpoint: str = endpoint
+        self.redact: Callable[[object], object] = redact
+        self.exchanges: list[Exchange] = []
+        self.outcome: CallOutcome | None = None
+
+
+class CallChanges(TypedDict, total=False):
+    """Changes that middleware can make to a call; see `OperationCall`."""
+
+    arguments: Any
+    timeout: float
+    content_language: ContentLanguage
+    external_cloudtower_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class OperationCall:
+    """One call of an operation, as middleware sees it.
+
+    The call cannot be changed; `replace` makes a changed copy to proceed with. All copies share
+    the progress of the call: its `exchanges` and `outcome`.
+    The ``repr`` shows redacted arguments.
+
+    Args:
+        operation: Name of the operation: ``"vm.get_vms"``. ``"graphql"`` for GraphQL; the path for
+            other calls outside the API schema.
+        kind: ``"query"``, ``"mutation"`` or ``"upload"``.
+        arguments: Copy of the arguments, by the keys of the API: a dict, or a list for operations
+            that take one. They hold secrets as they are; `redacted_arguments` is for logs. Those of
+            calls outside the API schema cannot be changed.
+        timeout: Time-out in seconds for the whole call, retries included. It starts when the
+            innermost middleware proceeds.
+        content_language: Language of texts in the answer.
+        external_cloudtower_id: Sent as the header of that name.
+        progress: Shared by the copies of a call; leave it out when you test middleware.
+
+    Example:
+        ::
+
+            call = OperationCall(operation="vm.delete_vm", kind="mutation", arguments={"where": …})
+    """
+
+    operation: str
+    kind: CallKind
+    arguments: Any = None
+    timeout: float = 60.0
+    content_language: ContentLanguage = "en-US"
+    external_cloudtower_id: str | None = None
+    progress: CallProgress = field(default_factory=CallProgress)
+
+    @property
+    def redacted_arguments(self) -> object:
+        """The arguments without secrets, ready for `json.dumps`.
+
+        The values of fields for passwords, tokens, keys and the like are ``***``; files are their
+        sizes. All arguments of logins, `Cloudtower.graphql` and `Cloudtower.raw` are ``***``.
+        """
+        return self.progress.redact(_plain(self.arguments))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Requests of the call, one for each attempt, known when ``proceed`` has ended.
+
+        Logins on the way are not among them; `record_exchanges` shows these, too.
+        """
+        return tuple(self.progress.exchanges)
+
+    @property
+    def attempts(self) -> int:
+        """Number of requests of the call; 0 if nothing was sent."""
+        return len(self.progress.exchanges)
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """``x-tower-request-id`` of each answer; support asks for it."""
+        ids = (exchange.request_id for exchange in self.progress.exchanges)
+        return tuple(one for one in ids if one is not None)
+
+    @property
+    def endpoint(self) -> str:
+        """Root address of the server that the latest request went to, or the next will."""
+        exchanges = self.progress.exchanges
+        return exchanges[-1].endpoint if exchanges else self.progress.endpoint
+
+    @property
+    def outcome(self) -> CallOutcome | None:
+        """Outcome of the call, known when ``proceed`` has ended; None if nothing was tried.
+
+        ``"success"``: the server answered, and a mutation was accepted. ``"failure"``: an error
+        was raised; a mutation was not carried out. ``"unknown"``: a mutation may have been carried
+        out (`OutcomeUnknown`). ``"cancelled"``: the call was cancelled or the session closed; a
+        mutation that was sent may be carried out.
+
+        GraphQL errors in the body of an answer with status 200 count as a success here.
+        """
+        return self.progress.outcome
+
+    def replace(self, **changes: Unpack[CallChanges]) -> OperationCall:
+        """Return a copy of the call with changes, to proceed with.
+
+        Args:
+            changes: New values of ``arguments``, ``timeout``, ``content_language`` or
+                ``external_cloudtower_id``. They are checked before the call is sent.
+
+        Raises:
+            TypeError: Something else was to be changed.
+        """
+        for name in changes:
+            if name not in CallChanges.__annotations__:
+                raise TypeError(f"OperationCall.replace() cannot change {name!r}")
+        return dataclasses.replace(self, **changes)
+
+    def __repr__(self) -> str:
+        shown = repr(self.redacted_arguments)
+        if len(shown) > _LONGEST:
+            shown = f"{shown[:_LONGEST]}…"
+        return f"<OperationCall {self.operation} ({self.kind}) {shown}>"
+
+
+Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
+"""Carries out the rest of a call: the middleware that follows, then checks, requests and retries.
+
+It takes the call that the middleware was given, or a copy made with `OperationCall.replace`, and
+returns the answer that the method returns, or raises the error that the method raises.
+"""
+
+Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
+"""Async function around each call of a session: ``async def audit(call, proceed)``.
+
+Pass it in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_options`.
+
+**Which calls.** Each call of an operation passes through: those of your program, and those that the
+SDK makes for it, such as pages, polls of tasks and of the change feed, chunks of uploads, GraphQL,
+`Cloudtower.request`, `Cloudtower.raw`, and the question for the server's version. Polls that
+waiters share pass through the middleware of the first session only, not through that of
+`Cloudtower.with_options`. Logins that the session needs, the search for the active node and
+`Cloudtower.ping` do not pass through. Tell them apart by ``call.operation`` and ``call.kind``.
+
+**Order.** The first in the list is the outermost. Middleware of `Cloudtower.with_options` runs
+inside that of the session. A call that cannot be sent, such as one with an empty filter, is refused
+before any middleware runs; the call that the innermost middleware proceeds with is checked again.
+After that come the mode of the session, the queue, login, requests and retries.
+
+**Answers.** Return what ``proceed`` returned, or something else of the same type: the caller gets
+it unchecked, except that None in place of an answer raises `CloudtowerError`. Middleware that does
+not proceed answers the call itself, from a cache for example, and nothing is sent.
+
+**Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
+most once: to proceed again, or after the call has ended, raises `CloudtowerError`.
+
+**Exceptions.** The caller gets what middleware raises, unchanged. An exception that is raised after
+``proceed`` has returned does not undo a mutation; ``call.outcome`` says what is known of it.
+
+**Time and cancellation.** Middleware holds no connection and no slot of the queue while it runs,
+and its time does not count for the call's time-out. Cancelling the call cancels the middleware at
+its ``await``; let the cancellation pass. Calls that middleware makes over the same session pass
+through middleware, too: let queries through, or use another session.
+"""
+
+
+def _plain(value: object) -> object:
+    """Copy arguments as JSON has them, with files replaced by their sizes."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        members = cast("dict[object, object]", value)
+        return {str(name): _plain(member) for name, member in members.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in cast("list[object]", value)]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(cast('bytes', value))} bytes>"
+    try:
+        return cast("object", msgspec.to_builtins(value, str_keys=True))
+    except (TypeError, *CODEC_ERRORS):
+        return f"<{type(value).__name__}>"
