@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +99,14 @@ async def uvicorn(
             pass_fds=[descriptor],
             stdout=None,
             stderr=None,
+            start_new_session=True,
         )
-    async with process:
+    try:
         yield process, address
+    finally:
+        with suppress(ProcessLookupError):  # the usual case: all of them have ended
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 def children_of(process: Process) -> list[Path]:
