@@ -146,12 +146,20 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "cloudtower_async", "--ignoreexternal")
+    session.run("python", "-m", "tests.types.checkers", "mypy", "pyright")
     code = str(BUILD / "pages")
     session.run("python", "-m", "tests.pages", code)
     # The blocks of a page may use a name for different things.
     several = ("--allow-redefinition", "--local-partial-types")
     session.run("mypy", *several, code, env={"MYPYPATH": code})
     session.run("pyright", "-p", code)
+
+
+@nox.session
+def checkers(session: nox.Session) -> None:
+    """Check with three more type checkers that they infer types and name mistakes."""
+    install(session, "checkers")
+    session.run("python", "-m", "tests.types.checkers", "basedpyright", "pyrefly", "ty")
 
 
 @nox.session

@@ -9,6 +9,9 @@ mypy looks through all that a type leads to before it takes it for known: in a c
 that holds a filter, in a call of `TypedDict` only once. So filters are made by calls, which pyright
 reads quicker, too.
 
+A filter inside a filter is not annotated with None, although it may be null: most type checkers
+name a wrong key of a dict only where nothing but one TypedDict fits. For null there is `NULL`.
+
 What a method takes apart into arguments is there for run time only: nobody passes it as a whole.
 """
 
@@ -284,7 +287,8 @@ def _keys(
         notes += [f"since {since}"] if since != oldest else []
         notes += ["deprecated"] if prop.deprecated else []
         said = ", ".join(note for note in notes if note)
-        yield prop.wire, _key(prop, _at_depth(prop, 1, local)), f"  # {said}" if said else ""
+        kind = _or_none(record, prop, _at_depth(prop, 1, local))
+        yield prop.wire, _key(prop, kind), f"  # {said}" if said else ""
 
 
 def _nested(api: Api, modules: dict[str, str]) -> str:
@@ -308,12 +312,12 @@ def _variant(record: Record, depth: int) -> Iterator[str]:
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
-        keys = ", ".join(f'"{p.wire}": {_variant_key(p, depth)}' for p in record.properties)
+        keys = ", ".join(f'"{p.wire}": {_variant_key(record, p, depth)}' for p in record.properties)
         yield f'{name} = TypedDict("{name}", {{{keys}}}, total=False)'
         return
     narrower = [p for p in record.properties if _at_depth(p, depth) != _at_depth(p, 3)]
     yield f"class {name}({record.name}3, total=False):"
-    yield from (f"    {prop.wire}: {_variant_key(prop, depth)}" for prop in narrower)
+    yield from (f"    {prop.wire}: {_variant_key(record, prop, depth)}" for prop in narrower)
     yield "" if narrower else "    pass"
 
 
@@ -323,20 +327,21 @@ def _fits_a_class(record: Record) -> bool:
 
 def _key(prop: Property, kind: str) -> str:
     """An annotation that is quoted where it names what is not there yet when the class is made."""
-    kind = _or_none(prop, kind)
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
 
 
-def _variant_key(prop: Property, depth: int) -> str:
+def _variant_key(record: Record, prop: Property, depth: int) -> str:
     """An annotation without quotes: a stub is not run, and what it names comes before it."""
-    kind = _or_none(prop, _at_depth(prop, depth))
+    kind = _or_none(record, prop, _at_depth(prop, depth))
     return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
 
 
-def _or_none(prop: Property, kind: str) -> str:
-    return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable else kind
+def _or_none(record: Record, prop: Property, kind: str) -> str:
+    """The annotation with None where a value may be null, except for a filter inside a filter."""
+    inside = is_filter(record.name) and _is_nested(prop) and kind not in _MAYBE
+    return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable and not inside else kind
 
 
 def _at_depth(prop: Property, depth: int, local: Collection[str] = ()) -> str:

@@ -77,6 +77,35 @@ def test_every_error_is_public() -> None:
     assert errors <= set(cloudtower_async.__all__)
 
 
+def test_types_in_signatures_of_the_session_are_public() -> None:
+    tree = ast.parse(SOURCE.with_name("client.py").read_text(encoding="utf-8"))
+    homes = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    (session,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    methods = (
+        node
+        for node in session.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.name == "__init__" or not node.name.startswith("_"))
+    )
+    used = {
+        name.id
+        for method in methods
+        for part in (method.args, method.returns)
+        for name in (ast.walk(part) if part else ())
+        if isinstance(name, ast.Name)
+    }
+    # Methods of HTTP and the like are literals, which callers write as they are.
+    literals = {name for name, home in homes.items() if home == "calls.direct"}
+    generated = {name for name, home in homes.items() if home in ("inputs", "models")}
+    assert {"Waitable", "UploadOptions", "EnvironmentOptions", "Uploadable"} <= used
+    assert (used & homes.keys()) - literals - generated <= set(cloudtower_async.__all__)
+
+
 @pytest.mark.parametrize("module", [cloudtower_async, cloudtower_async.recipes])
 def test_help_can_read_what_a_class_is_made_with(module: ModuleType) -> None:
     for name in module.__all__:

@@ -80,18 +80,22 @@ if TYPE_CHECKING:
         Subject,
     )
     from .operation_call import Middleware, OperationCall, Proceed
-    from .options import ScopedOptions, SessionOptions
+    from .options import EnvironmentOptions, ScopedOptions, SessionOptions
     from .queries.loader import Loader
     from .queries.projection import select_fields
     from .records import to_arrow, to_records
     from .retry.policy import RetryPolicy
     from .tasks.pending import Pending, PendingAnswer, PendingResource
+    from .tasks.waiter import HasTaskId, Waitable
     from .transport.exchange_log import record_exchanges
     from .types import (
         EVERYTHING,
+        NULL,
         Aggregate,
         Connection,
         ContentLanguage,
+        Date,
+        Everything,
         Exchange,
         Fetched,
         FileContent,
@@ -101,6 +105,7 @@ if TYPE_CHECKING:
         WithTask,
     )
     from .units import format_bytes, parse_bytes
+    from .uploads.source import Uploadable
     from .uploads.targets import (
         CloudTowerApplicationPackage,
         ContentLibraryImage,
@@ -109,13 +114,14 @@ if TYPE_CHECKING:
         SvtImage,
         UploadTarget,
     )
-    from .uploads.upload import Upload, UploadProgress
+    from .uploads.upload import Upload, UploadOptions, UploadProgress
     from .watch.feed import Change, Changes
     from .watch.subscribers import Subscribers, Subscription
     from .watch.view import Watch, WatchEvent
 
 __all__ = [
     "EVERYTHING",
+    "NULL",
     "Aggregate",
     "Ambiguous",
     "ApiKey",
@@ -137,14 +143,18 @@ __all__ = [
     "ContentLanguage",
     "ContentLibraryImage",
     "CredentialsUnavailable",
+    "Date",
     "ElfFile",
     "ElfImage",
     "EmptyFilter",
+    "EnvironmentOptions",
+    "Everything",
     "Exchange",
     "Fetched",
     "FileContent",
     "Forbidden",
     "GraphQLError",
+    "HasTaskId",
     "InvalidInput",
     "InvalidSettings",
     "Loader",
@@ -207,11 +217,14 @@ __all__ = [
     "UploadError",
     "UploadFailed",
     "UploadInterrupted",
+    "UploadOptions",
     "UploadProgress",
     "UploadState",
     "UploadTarget",
     "UploadTimeout",
+    "Uploadable",
     "VncTicket",
+    "Waitable",
     "Watch",
     "WatchEvent",
     "WithTask",
@@ -226,8 +239,8 @@ __all__ = [
 ]
 
 _TYPES = (
-    "EVERYTHING Aggregate Connection ContentLanguage Exchange Fetched FileContent OpenEnum "
-    "RawResponse Texts WithTask"
+    "EVERYTHING NULL Aggregate Connection ContentLanguage Date Everything Exchange Fetched "
+    "FileContent OpenEnum RawResponse Texts WithTask"
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
 _TARGETS = "CloudTowerApplicationPackage ContentLibraryImage ElfFile ElfImage SvtImage UploadTarget"
@@ -246,8 +259,13 @@ _HOMES = {
     **dict.fromkeys(("Middleware", "OperationCall", "Proceed"), ".operation_call"),
     "RetryPolicy": ".retry.policy",
     "ScopedOptions": ".options",
+    "EnvironmentOptions": ".options",
     "SessionOptions": ".options",
+    "HasTaskId": ".tasks.waiter",
+    "Waitable": ".tasks.waiter",
     "Upload": ".uploads.upload",
+    "UploadOptions": ".uploads.upload",
+    "Uploadable": ".uploads.source",
     "Pending": ".tasks.pending",
     "PendingAnswer": ".tasks.pending",
     "PendingResource": ".tasks.pending",

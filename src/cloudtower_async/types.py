@@ -83,6 +83,13 @@ To type checkers it is anything, so that the argument itself takes no None: with
 not name a wrong key.
 """
 
+NULL: Any = None
+"""None for a relation in a filter: matches resources without one, as ``{"folder": NULL}`` does.
+
+At run time it is None. To type checkers it is anything, because filters inside filters take no
+None: with a union, checkers do not name a wrong key.
+"""
+
 
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Base of answers that may hold secrets: their ``repr`` shows ``***`` instead.

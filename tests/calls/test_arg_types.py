@@ -54,6 +54,21 @@ def test_a_filter_names_the_resource_that_it_selects() -> None:
     assert arg_type(str).filtered_resource is None
 
 
+@pytest.mark.parametrize("key", ["cluster", "folder", "labels_some", "AND", "name", "id_in"])
+def test_every_key_of_a_filter_may_be_null(key: str) -> None:
+    found = member(inputs.VmWhereInput, key)
+    assert found is not None
+    assert found.nullable
+    if found.record or (found.item and found.item.record):
+        assert "None" not in str(inputs.VmWhereInput.__annotations__[key])
+
+
+def test_a_filter_in_data_may_not_be_null() -> None:
+    found = member(inputs.VmCreationParams, "vm_placement_group")
+    assert found is not None
+    assert (found.is_filter, found.nullable) == (True, False)
+
+
 def test_a_key_that_older_servers_take_in_another_form_may_hold_anything() -> None:
     assert member(inputs.TaskUpdateParamsData, "description") == ArgType(object)
     assert newest_member(inputs.TaskUpdateParamsData, "description") != ArgType(object)

@@ -127,21 +127,21 @@ def _plain(node: ast.expr) -> str:
 
 def test_filters_inside_filters_have_a_bounded_depth(package: Path) -> None:
     keys = _keys(package)
-    assert keys["TreeWhereInput"]["orchard"] == "nested.OrchardWhereInput2 | None"
-    assert keys["TreeWhereInput2"]["orchard"] == "ReadOnly[OrchardWhereInput3 | None]"
+    assert keys["TreeWhereInput"]["orchard"] == "nested.OrchardWhereInput2"
+    assert keys["TreeWhereInput2"]["orchard"] == "ReadOnly[OrchardWhereInput3]"
     assert keys["TreeWhereInput3"]["orchard"] == "ReadOnly[MaybeMapping]"
 
 
 def test_filters_over_many_are_one_level_shorter(package: Path) -> None:
     keys = _keys(package)
-    assert keys["OrchardWhereInput"]["trees_some"] == "nested.TreeWhereInput2 | None"
+    assert keys["OrchardWhereInput"]["trees_some"] == "nested.TreeWhereInput2"
     assert keys["OrchardWhereInput2"]["trees_some"] == "ReadOnly[MaybeMapping]"
-    assert keys["OrchardWhereInput2"]["best_tree"] == "ReadOnly[TreeWhereInput3 | None]"
+    assert keys["OrchardWhereInput2"]["best_tree"] == "ReadOnly[TreeWhereInput3]"
 
 
 def test_and_or_not_are_filters_themselves_but_not_inside_of_another(package: Path) -> None:
     keys = _keys(package)
-    assert keys["TreeWhereInput"]["AND"] == "Sequence[TreeWhereInput] | None"
+    assert keys["TreeWhereInput"]["AND"] == "Sequence[TreeWhereInput]"
     for depth in (2, 3):
         kind = "ReadOnly[MaybeMappings]"
         assert keys[f"TreeWhereInput{depth}"]["AND"] == kind
@@ -174,7 +174,7 @@ def test_a_list_of_filters_in_a_record_is_a_sequence_of_them(package: Path) -> N
 def test_annotations_evaluate_to_types_of_other_modules(load: Load) -> None:
     inputs = load("inputs")
     orchard = get_type_hints(inputs.OrchardWhereInput)
-    assert orchard["trees_some"] == inputs.TreeWhereInput | None
+    assert orchard["trees_some"] == inputs.TreeWhereInput
     with pytest.raises(AttributeError, match="no attribute 'TreeWhereInput4'"):
         _ = load("inputs.nested").TreeWhereInput4
 

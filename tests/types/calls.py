@@ -90,9 +90,9 @@ async def mistakes(tower: Cloudtower, vm: models.Vm) -> None:
     of_disk: DiskWhereInput = {"name": "sda"}
     await tower.vm.get_vms(where={"host": of_disk})  # type: ignore[typeddict-item]
     await tower.vm.get_vms(where={"nmae": "web"})  # type: ignore[typeddict-unknown-key]
-    await tower.vm.get_vms(where={"cluster": {"nmae": "prod"}})  # type: ignore[typeddict-item]
-    await tower.vm.get_vms(where={"host": {"cluster": {"idin": ["c1"]}}})  # type: ignore[typeddict-item]
-    await tower.vm.get_vms(where={"vm_disks_some": {"nmae": "sda"}})  # type: ignore[typeddict-item]
+    await tower.vm.get_vms(where={"cluster": {"nmae": "prod"}})  # type: ignore[typeddict-unknown-key]
+    await tower.vm.get_vms(where={"host": {"cluster": {"idin": ["c1"]}}})  # type: ignore[typeddict-unknown-key]
+    await tower.vm.get_vms(where={"vm_disks_some": {"nmae": "sda"}})  # type: ignore[typeddict-unknown-key]
     await tower.vm.get_vms(where={"OR": [{"nmae": "web"}]})  # type: ignore[typeddict-unknown-key]
     # a wrong value
     await tower.vm.get_vms(where={"vcpu_gt": "2"})  # type: ignore[typeddict-item]

@@ -103,7 +103,7 @@ async def mistakes(tower: Cloudtower) -> None:
     # arguments of another method, or wrong ones
     tower.iterate(tower.vm.get_vms, first=2.0)  # type: ignore[arg-type]
     tower.iterate(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[typeddict-unknown-key]
-    tower.iterate(tower.vm.get_vms, where={"host": {"cluster": {"idin": ["c"]}}})  # type: ignore[typeddict-item]
+    tower.iterate(tower.vm.get_vms, where={"host": {"cluster": {"idin": ["c"]}}})  # type: ignore[typeddict-unknown-key]
     tower.iterate(tower.vm.get_vms, where={"id_in": "v1"})  # type: ignore[typeddict-item]
     tower.iterate(tower.vm.get_vms, order_by="name_UP")  # type: ignore[arg-type]
     tower.iterate(tower.vm.get_vms, page_size="500")  # type: ignore[arg-type]

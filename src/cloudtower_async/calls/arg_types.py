@@ -110,6 +110,9 @@ def newest_member(record: Record, key: str) -> ArgType | None:
 
         return ArgType(str, record=getattr(inputs, name))
     found = arg_type(annotation, vars(sys.modules[record.__module__]))
+    if record.__name__.endswith("WhereInput"):
+        # Every key of a filter may be null; that filters in it may is not in their annotations.
+        found = replace(found, nullable=True)
     return _as_date(found) if _is_date(record, key) else found
 
 

@@ -53,16 +53,16 @@ AlertOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 AlertWhereInput = TypedDict("AlertWhereInput", {
-    "AND": "Sequence[AlertWhereInput] | None",
-    "NOT": "Sequence[AlertWhereInput] | None",
-    "OR": "Sequence[AlertWhereInput] | None",
-    "alert_rule": "nested.AlertRuleWhereInput2 | None",
+    "AND": "Sequence[AlertWhereInput]",
+    "NOT": "Sequence[AlertWhereInput]",
+    "OR": "Sequence[AlertWhereInput]",
+    "alert_rule": "nested.AlertRuleWhereInput2",
     "cause": MaybeStr, "cause_contains": MaybeStr, "cause_ends_with": MaybeStr, "cause_gt": MaybeStr, "cause_gte": MaybeStr, "cause_in": MaybeTexts, "cause_lt": MaybeStr, "cause_lte": MaybeStr, "cause_not": MaybeStr, "cause_not_contains": MaybeStr, "cause_not_ends_with": MaybeStr, "cause_not_in": MaybeTexts, "cause_not_starts_with": MaybeStr, "cause_starts_with": MaybeStr,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "create_time": MaybeDate, "create_time_gt": MaybeDate, "create_time_gte": MaybeDate, "create_time_in": MaybeDates, "create_time_lt": MaybeDate, "create_time_lte": MaybeDate, "create_time_not": MaybeDate, "create_time_not_in": MaybeDates,
-    "disk": "nested.DiskWhereInput2 | None",
+    "disk": "nested.DiskWhereInput2",
     "ended": MaybeBool, "ended_not": MaybeBool,
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "impact": MaybeStr, "impact_contains": MaybeStr, "impact_ends_with": MaybeStr, "impact_gt": MaybeStr, "impact_gte": MaybeStr, "impact_in": MaybeTexts, "impact_lt": MaybeStr, "impact_lte": MaybeStr, "impact_not": MaybeStr, "impact_not_contains": MaybeStr, "impact_not_ends_with": MaybeStr, "impact_not_in": MaybeTexts, "impact_not_starts_with": MaybeStr, "impact_starts_with": MaybeStr,
     "local_create_time": MaybeDate, "local_create_time_gt": MaybeDate, "local_create_time_gte": MaybeDate, "local_create_time_in": MaybeDates, "local_create_time_lt": MaybeDate, "local_create_time_lte": MaybeDate, "local_create_time_not": MaybeDate, "local_create_time_not_in": MaybeDates,
@@ -75,7 +75,7 @@ AlertWhereInput = TypedDict("AlertWhereInput", {
     "solution": MaybeStr, "solution_contains": MaybeStr, "solution_ends_with": MaybeStr, "solution_gt": MaybeStr, "solution_gte": MaybeStr, "solution_in": MaybeTexts, "solution_lt": MaybeStr, "solution_lte": MaybeStr, "solution_not": MaybeStr, "solution_not_contains": MaybeStr, "solution_not_ends_with": MaybeStr, "solution_not_in": MaybeTexts, "solution_not_starts_with": MaybeStr, "solution_starts_with": MaybeStr,
     "threshold": MaybeFloat, "threshold_gt": MaybeFloat, "threshold_gte": MaybeFloat, "threshold_in": MaybeFloats, "threshold_lt": MaybeFloat, "threshold_lte": MaybeFloat, "threshold_not": MaybeFloat, "threshold_not_in": MaybeFloats,
     "value": MaybeFloat, "value_gt": MaybeFloat, "value_gte": MaybeFloat, "value_in": MaybeFloats, "value_lt": MaybeFloat, "value_lte": MaybeFloat, "value_not": MaybeFloat, "value_not_in": MaybeFloats,
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -59,10 +59,10 @@ class AlertNotifierCreationParams(TypedDict, total=False):
 
 # fmt: off
 AlertNotifierWhereInput = TypedDict("AlertNotifierWhereInput", {
-    "AND": "Sequence[AlertNotifierWhereInput] | None",
-    "NOT": "Sequence[AlertNotifierWhereInput] | None",
-    "OR": "Sequence[AlertNotifierWhereInput] | None",
-    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[AlertNotifierWhereInput]",
+    "NOT": "Sequence[AlertNotifierWhereInput]",
+    "OR": "Sequence[AlertNotifierWhereInput]",
+    "clusters_every": "nested.ClusterWhereInput2", "clusters_none": "nested.ClusterWhereInput2", "clusters_some": "nested.ClusterWhereInput2",
     "disabled": MaybeBool, "disabled_not": MaybeBool,
     "email_from": MaybeStr, "email_from_contains": MaybeStr, "email_from_ends_with": MaybeStr, "email_from_gt": MaybeStr, "email_from_gte": MaybeStr, "email_from_in": MaybeTexts, "email_from_lt": MaybeStr, "email_from_lte": MaybeStr, "email_from_not": MaybeStr, "email_from_not_contains": MaybeStr, "email_from_not_ends_with": MaybeStr, "email_from_not_in": MaybeTexts, "email_from_not_starts_with": MaybeStr, "email_from_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
@@ -70,7 +70,7 @@ AlertNotifierWhereInput = TypedDict("AlertNotifierWhereInput", {
     "language_code": "NotifierLanguageCode | None", "language_code_in": "Sequence[NotifierLanguageCode] | None", "language_code_not": "NotifierLanguageCode | None", "language_code_not_in": "Sequence[NotifierLanguageCode] | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "security_mode": "NotifierSecurityMode | None", "security_mode_in": "Sequence[NotifierSecurityMode] | None", "security_mode_not": "NotifierSecurityMode | None", "security_mode_not_in": "Sequence[NotifierSecurityMode] | None",
-    "smtp_server_config": "nested.SmtpServerWhereInput2 | None",  # since 3.1.0
+    "smtp_server_config": "nested.SmtpServerWhereInput2",  # since 3.1.0
     "smtp_server_host": MaybeStr, "smtp_server_host_contains": MaybeStr, "smtp_server_host_ends_with": MaybeStr, "smtp_server_host_gt": MaybeStr, "smtp_server_host_gte": MaybeStr, "smtp_server_host_in": MaybeTexts, "smtp_server_host_lt": MaybeStr, "smtp_server_host_lte": MaybeStr, "smtp_server_host_not": MaybeStr, "smtp_server_host_not_contains": MaybeStr, "smtp_server_host_not_ends_with": MaybeStr, "smtp_server_host_not_in": MaybeTexts, "smtp_server_host_not_starts_with": MaybeStr, "smtp_server_host_starts_with": MaybeStr,
     "smtp_server_port": MaybeInt, "smtp_server_port_gt": MaybeInt, "smtp_server_port_gte": MaybeInt, "smtp_server_port_in": MaybeInts, "smtp_server_port_lt": MaybeInt, "smtp_server_port_lte": MaybeInt, "smtp_server_port_not": MaybeInt, "smtp_server_port_not_in": MaybeInts,
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,

@@ -71,13 +71,13 @@ AlertRuleUnit: TypeAlias = Union[
 
 # fmt: off
 AlertRuleWhereInput = TypedDict("AlertRuleWhereInput", {
-    "AND": "Sequence[AlertRuleWhereInput] | None",
-    "NOT": "Sequence[AlertRuleWhereInput] | None",
-    "OR": "Sequence[AlertRuleWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[AlertRuleWhereInput]",
+    "NOT": "Sequence[AlertRuleWhereInput]",
+    "OR": "Sequence[AlertRuleWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "customized": MaybeBool, "customized_not": MaybeBool,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
-    "global_alert_rule": "nested.GlobalAlertRuleWhereInput2 | None",
+    "global_alert_rule": "nested.GlobalAlertRuleWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
 }, total=False)

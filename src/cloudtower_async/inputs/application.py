@@ -52,10 +52,10 @@ ApplicationType: TypeAlias = Union[Literal["MONITOR"], "models.ApplicationType"]
 
 # fmt: off
 ApplicationWhereInput = TypedDict("ApplicationWhereInput", {
-    "AND": "Sequence[ApplicationWhereInput] | None",
-    "NOT": "Sequence[ApplicationWhereInput] | None",
-    "OR": "Sequence[ApplicationWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ApplicationWhereInput]",
+    "NOT": "Sequence[ApplicationWhereInput]",
+    "OR": "Sequence[ApplicationWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "error_message": MaybeStr, "error_message_contains": MaybeStr, "error_message_ends_with": MaybeStr, "error_message_gt": MaybeStr, "error_message_gte": MaybeStr, "error_message_in": MaybeTexts, "error_message_lt": MaybeStr, "error_message_lte": MaybeStr, "error_message_not": MaybeStr, "error_message_not_contains": MaybeStr, "error_message_not_ends_with": MaybeStr, "error_message_not_in": MaybeTexts, "error_message_not_starts_with": MaybeStr, "error_message_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "image_name": MaybeStr, "image_name_contains": MaybeStr, "image_name_ends_with": MaybeStr, "image_name_gt": MaybeStr, "image_name_gte": MaybeStr, "image_name_in": MaybeTexts, "image_name_lt": MaybeStr, "image_name_lte": MaybeStr, "image_name_not": MaybeStr, "image_name_not_contains": MaybeStr, "image_name_not_ends_with": MaybeStr, "image_name_not_in": MaybeTexts, "image_name_not_starts_with": MaybeStr, "image_name_starts_with": MaybeStr,
@@ -67,7 +67,7 @@ ApplicationWhereInput = TypedDict("ApplicationWhereInput", {
     "update_time": MaybeDate, "update_time_gt": MaybeDate, "update_time_gte": MaybeDate, "update_time_in": MaybeDates, "update_time_lt": MaybeDate, "update_time_lte": MaybeDate, "update_time_not": MaybeDate, "update_time_not_in": MaybeDates,
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
     "volume_size": MaybeInt, "volume_size_gt": MaybeInt, "volume_size_gte": MaybeInt, "volume_size_in": MaybeInts, "volume_size_lt": MaybeInt, "volume_size_lte": MaybeInt, "volume_size_not": MaybeInt, "volume_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on

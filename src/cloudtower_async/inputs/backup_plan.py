@@ -243,15 +243,15 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
-    "AND": "Sequence[BackupPlanWhereInput] | None",
-    "NOT": "Sequence[BackupPlanWhereInput] | None",
-    "OR": "Sequence[BackupPlanWhereInput] | None",
+    "AND": "Sequence[BackupPlanWhereInput]",
+    "NOT": "Sequence[BackupPlanWhereInput]",
+    "OR": "Sequence[BackupPlanWhereInput]",
     "backup_delay_option": "BackupPlanDelayOption | None", "backup_delay_option_in": "Sequence[BackupPlanDelayOption] | None", "backup_delay_option_not": "BackupPlanDelayOption | None", "backup_delay_option_not_in": "Sequence[BackupPlanDelayOption] | None",  # since 4.5.0
-    "backup_plan_executions_every": "nested.BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_none": "nested.BackupPlanExecutionWhereInput2 | None", "backup_plan_executions_some": "nested.BackupPlanExecutionWhereInput2 | None",  # since 4.5.0
+    "backup_plan_executions_every": "nested.BackupPlanExecutionWhereInput2", "backup_plan_executions_none": "nested.BackupPlanExecutionWhereInput2", "backup_plan_executions_some": "nested.BackupPlanExecutionWhereInput2",  # since 4.5.0
     "backup_restore_point_count": MaybeInt, "backup_restore_point_count_gt": MaybeInt, "backup_restore_point_count_gte": MaybeInt, "backup_restore_point_count_in": MaybeInts, "backup_restore_point_count_lt": MaybeInt, "backup_restore_point_count_lte": MaybeInt, "backup_restore_point_count_not": MaybeInt, "backup_restore_point_count_not_in": MaybeInts,  # since 4.5.0
-    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2 | None",  # since 4.5.0
-    "backup_service": "nested.BackupServiceWhereInput2 | None",
-    "backup_store_repository": "nested.BackupStoreRepositoryWhereInput2 | None",
+    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2",  # since 4.5.0
+    "backup_service": "nested.BackupServiceWhereInput2",
+    "backup_store_repository": "nested.BackupStoreRepositoryWhereInput2",
     "backup_total_size": MaybeInt, "backup_total_size_gt": MaybeInt, "backup_total_size_gte": MaybeInt, "backup_total_size_in": MaybeInts, "backup_total_size_lt": MaybeInt, "backup_total_size_lte": MaybeInt, "backup_total_size_not": MaybeInt, "backup_total_size_not_in": MaybeInts,  # since 4.5.0
     "compression": MaybeBool, "compression_not": MaybeBool,
     "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
@@ -288,7 +288,7 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
     "status": "BackupPlanStatus | None", "status_in": "Sequence[BackupPlanStatus] | None", "status_not": "BackupPlanStatus | None", "status_not_in": "Sequence[BackupPlanStatus] | None",
     "valid_size_of_backup_object": MaybeInt, "valid_size_of_backup_object_gt": MaybeInt, "valid_size_of_backup_object_gte": MaybeInt, "valid_size_of_backup_object_in": MaybeInts, "valid_size_of_backup_object_lt": MaybeInt, "valid_size_of_backup_object_lte": MaybeInt, "valid_size_of_backup_object_not": MaybeInt, "valid_size_of_backup_object_not_in": MaybeInts,
     "valid_size_of_restore_point": MaybeInt, "valid_size_of_restore_point_gt": MaybeInt, "valid_size_of_restore_point_gte": MaybeInt, "valid_size_of_restore_point_in": MaybeInts, "valid_size_of_restore_point_lt": MaybeInt, "valid_size_of_restore_point_lte": MaybeInt, "valid_size_of_restore_point_not": MaybeInt, "valid_size_of_restore_point_not_in": MaybeInts,  # since 4.5.0
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",  # since 4.5.0
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",  # since 4.5.0
     "window_end": MaybeStr, "window_end_contains": MaybeStr, "window_end_ends_with": MaybeStr, "window_end_gt": MaybeStr, "window_end_gte": MaybeStr, "window_end_in": MaybeTexts, "window_end_lt": MaybeStr, "window_end_lte": MaybeStr, "window_end_not": MaybeStr, "window_end_not_contains": MaybeStr, "window_end_not_ends_with": MaybeStr, "window_end_not_in": MaybeTexts, "window_end_not_starts_with": MaybeStr, "window_end_starts_with": MaybeStr,
     "window_start": MaybeStr, "window_start_contains": MaybeStr, "window_start_ends_with": MaybeStr, "window_start_gt": MaybeStr, "window_start_gte": MaybeStr, "window_start_in": MaybeTexts, "window_start_lt": MaybeStr, "window_start_lte": MaybeStr, "window_start_not": MaybeStr, "window_start_not_contains": MaybeStr, "window_start_not_ends_with": MaybeStr, "window_start_not_in": MaybeTexts, "window_start_not_starts_with": MaybeStr, "window_start_starts_with": MaybeStr,
 }, total=False)

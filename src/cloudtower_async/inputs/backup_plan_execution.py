@@ -55,10 +55,10 @@ BackupPlanExecutionStatus: TypeAlias = Union[
 
 # fmt: off
 BackupPlanExecutionWhereInput = TypedDict("BackupPlanExecutionWhereInput", {
-    "AND": "Sequence[BackupPlanExecutionWhereInput] | None",
-    "NOT": "Sequence[BackupPlanExecutionWhereInput] | None",
-    "OR": "Sequence[BackupPlanExecutionWhereInput] | None",
-    "backup_plan": "nested.BackupPlanWhereInput2 | None",
+    "AND": "Sequence[BackupPlanExecutionWhereInput]",
+    "NOT": "Sequence[BackupPlanExecutionWhereInput]",
+    "OR": "Sequence[BackupPlanExecutionWhereInput]",
+    "backup_plan": "nested.BackupPlanWhereInput2",
     "deletable_flag_marked": MaybeBool, "deletable_flag_marked_not": MaybeBool,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

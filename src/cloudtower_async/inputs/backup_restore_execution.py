@@ -44,10 +44,10 @@ BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 BackupRestoreExecutionWhereInput = TypedDict("BackupRestoreExecutionWhereInput", {
-    "AND": "Sequence[BackupRestoreExecutionWhereInput] | None",
-    "NOT": "Sequence[BackupRestoreExecutionWhereInput] | None",
-    "OR": "Sequence[BackupRestoreExecutionWhereInput] | None",
-    "backup_restore_point": "nested.BackupRestorePointWhereInput2 | None",
+    "AND": "Sequence[BackupRestoreExecutionWhereInput]",
+    "NOT": "Sequence[BackupRestoreExecutionWhereInput]",
+    "OR": "Sequence[BackupRestoreExecutionWhereInput]",
+    "backup_restore_point": "nested.BackupRestorePointWhereInput2",
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "executed_at": MaybeDate, "executed_at_gt": MaybeDate, "executed_at_gte": MaybeDate, "executed_at_in": MaybeDates, "executed_at_lt": MaybeDate, "executed_at_lte": MaybeDate, "executed_at_not": MaybeDate, "executed_at_not_in": MaybeDates,

@@ -78,12 +78,12 @@ BackupRestorePointType: TypeAlias = Union[
 
 # fmt: off
 BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
-    "AND": "Sequence[BackupRestorePointWhereInput] | None",
-    "NOT": "Sequence[BackupRestorePointWhereInput] | None",
-    "OR": "Sequence[BackupRestorePointWhereInput] | None",
-    "backup_plan": "nested.BackupPlanWhereInput2 | None",
-    "backup_restore_executions_every": "nested.BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_none": "nested.BackupRestoreExecutionWhereInput2 | None", "backup_restore_executions_some": "nested.BackupRestoreExecutionWhereInput2 | None",
-    "backup_target_execution": "nested.BackupTargetExecutionWhereInput2 | None",
+    "AND": "Sequence[BackupRestorePointWhereInput]",
+    "NOT": "Sequence[BackupRestorePointWhereInput]",
+    "OR": "Sequence[BackupRestorePointWhereInput]",
+    "backup_plan": "nested.BackupPlanWhereInput2",
+    "backup_restore_executions_every": "nested.BackupRestoreExecutionWhereInput2", "backup_restore_executions_none": "nested.BackupRestoreExecutionWhereInput2", "backup_restore_executions_some": "nested.BackupRestoreExecutionWhereInput2",
+    "backup_target_execution": "nested.BackupTargetExecutionWhereInput2",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "compressed": MaybeBool, "compressed_not": MaybeBool,
     "compression_ratio": MaybeFloat, "compression_ratio_gt": MaybeFloat, "compression_ratio_gte": MaybeFloat, "compression_ratio_in": MaybeFloats, "compression_ratio_lt": MaybeFloat, "compression_ratio_lte": MaybeFloat, "compression_ratio_not": MaybeFloat, "compression_ratio_not_in": MaybeFloats,
@@ -101,7 +101,7 @@ BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
     "type": "BackupRestorePointType | None", "type_in": "Sequence[BackupRestorePointType] | None", "type_not": "BackupRestorePointType | None", "type_not_in": "Sequence[BackupRestorePointType] | None",
     "valid_capacity": MaybeInt, "valid_capacity_gt": MaybeInt, "valid_capacity_gte": MaybeInt, "valid_capacity_in": MaybeInts, "valid_capacity_lt": MaybeInt, "valid_capacity_lte": MaybeInt, "valid_capacity_not": MaybeInt, "valid_capacity_not_in": MaybeInts,
     "valid_size": MaybeInt, "valid_size_gt": MaybeInt, "valid_size_gte": MaybeInt, "valid_size_in": MaybeInts, "valid_size_lt": MaybeInt, "valid_size_lte": MaybeInt, "valid_size_not": MaybeInt, "valid_size_not_in": MaybeInts,
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)

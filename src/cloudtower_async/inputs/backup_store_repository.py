@@ -65,12 +65,12 @@ BackupStoreRepositoryOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 BackupStoreRepositoryWhereInput = TypedDict("BackupStoreRepositoryWhereInput", {
-    "AND": "Sequence[BackupStoreRepositoryWhereInput] | None",
-    "NOT": "Sequence[BackupStoreRepositoryWhereInput] | None",
-    "OR": "Sequence[BackupStoreRepositoryWhereInput] | None",
-    "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",
-    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2 | None", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2 | None",
-    "backup_service": "nested.BackupServiceWhereInput2 | None",
+    "AND": "Sequence[BackupStoreRepositoryWhereInput]",
+    "NOT": "Sequence[BackupStoreRepositoryWhereInput]",
+    "OR": "Sequence[BackupStoreRepositoryWhereInput]",
+    "backup_plans_every": "nested.BackupPlanWhereInput2", "backup_plans_none": "nested.BackupPlanWhereInput2", "backup_plans_some": "nested.BackupPlanWhereInput2",
+    "backup_restore_points_every": "nested.BackupRestorePointWhereInput2", "backup_restore_points_none": "nested.BackupRestorePointWhereInput2", "backup_restore_points_some": "nested.BackupRestorePointWhereInput2",
+    "backup_service": "nested.BackupServiceWhereInput2",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

@@ -44,12 +44,12 @@ BackupTargetExecutionOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 BackupTargetExecutionWhereInput = TypedDict("BackupTargetExecutionWhereInput", {
-    "AND": "Sequence[BackupTargetExecutionWhereInput] | None",
-    "NOT": "Sequence[BackupTargetExecutionWhereInput] | None",
-    "OR": "Sequence[BackupTargetExecutionWhereInput] | None",
+    "AND": "Sequence[BackupTargetExecutionWhereInput]",
+    "NOT": "Sequence[BackupTargetExecutionWhereInput]",
+    "OR": "Sequence[BackupTargetExecutionWhereInput]",
     "backup_group": MaybeStr, "backup_group_contains": MaybeStr, "backup_group_ends_with": MaybeStr, "backup_group_gt": MaybeStr, "backup_group_gte": MaybeStr, "backup_group_in": MaybeTexts, "backup_group_lt": MaybeStr, "backup_group_lte": MaybeStr, "backup_group_not": MaybeStr, "backup_group_not_contains": MaybeStr, "backup_group_not_ends_with": MaybeStr, "backup_group_not_in": MaybeTexts, "backup_group_not_starts_with": MaybeStr, "backup_group_starts_with": MaybeStr,
-    "backup_plan_execution": "nested.BackupPlanExecutionWhereInput2 | None",
-    "backup_restore_point": "nested.BackupRestorePointWhereInput2 | None",
+    "backup_plan_execution": "nested.BackupPlanExecutionWhereInput2",
+    "backup_restore_point": "nested.BackupRestorePointWhereInput2",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "duration": MaybeInt, "duration_gt": MaybeInt, "duration_gte": MaybeInt, "duration_in": MaybeInts, "duration_lt": MaybeInt, "duration_lte": MaybeInt, "duration_not": MaybeInt, "duration_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
@@ -62,7 +62,7 @@ BackupTargetExecutionWhereInput = TypedDict("BackupTargetExecutionWhereInput", {
     "status": "inputs.BackupExecutionStatus | None", "status_in": "Sequence[inputs.BackupExecutionStatus] | None", "status_not": "inputs.BackupExecutionStatus | None", "status_not_in": "Sequence[inputs.BackupExecutionStatus] | None",
     "total_bytes": MaybeInt, "total_bytes_gt": MaybeInt, "total_bytes_gte": MaybeInt, "total_bytes_in": MaybeInts, "total_bytes_lt": MaybeInt, "total_bytes_lte": MaybeInt, "total_bytes_not": MaybeInt, "total_bytes_not_in": MaybeInts,
     "type": "inputs.BackupExecutionType | None", "type_in": "Sequence[inputs.BackupExecutionType] | None", "type_not": "inputs.BackupExecutionType | None", "type_not_in": "Sequence[inputs.BackupExecutionType] | None",
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)

@@ -86,21 +86,21 @@ class BrickTopoUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 BrickTopoWhereInput = TypedDict("BrickTopoWhereInput", {
-    "AND": "Sequence[BrickTopoWhereInput] | None",
-    "NOT": "Sequence[BrickTopoWhereInput] | None",
-    "OR": "Sequence[BrickTopoWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
+    "AND": "Sequence[BrickTopoWhereInput]",
+    "NOT": "Sequence[BrickTopoWhereInput]",
+    "OR": "Sequence[BrickTopoWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
+    "cluster_topo": "nested.ClusterTopoWhereInput2",
     "height": MaybeInt, "height_gt": MaybeInt, "height_gte": MaybeInt, "height_in": MaybeInts, "height_lt": MaybeInt, "height_lte": MaybeInt, "height_not": MaybeInt, "height_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "node_topoes_every": "nested.NodeTopoWhereInput2 | None", "node_topoes_none": "nested.NodeTopoWhereInput2 | None", "node_topoes_some": "nested.NodeTopoWhereInput2 | None",
+    "node_topoes_every": "nested.NodeTopoWhereInput2", "node_topoes_none": "nested.NodeTopoWhereInput2", "node_topoes_some": "nested.NodeTopoWhereInput2",
     "position": MaybeInt, "position_gt": MaybeInt, "position_gte": MaybeInt, "position_in": MaybeInts, "position_lt": MaybeInt, "position_lte": MaybeInt, "position_not": MaybeInt, "position_not_in": MaybeInts,
     "power_layout": "inputs.Direction | None", "power_layout_in": "Sequence[inputs.Direction] | None", "power_layout_not": "inputs.Direction | None", "power_layout_not_in": "Sequence[inputs.Direction] | None",
     "power_position": "inputs.PowerPosition | None", "power_position_in": "Sequence[inputs.PowerPosition] | None", "power_position_not": "inputs.PowerPosition | None", "power_position_not_in": "Sequence[inputs.PowerPosition] | None",
-    "rack_topo": "nested.RackTopoWhereInput2 | None",
+    "rack_topo": "nested.RackTopoWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -24,20 +24,20 @@ BusinessHostGroupOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 BusinessHostGroupWhereInput = TypedDict("BusinessHostGroupWhereInput", {
-    "AND": "Sequence[BusinessHostGroupWhereInput] | None",
-    "NOT": "Sequence[BusinessHostGroupWhereInput] | None",
-    "OR": "Sequence[BusinessHostGroupWhereInput] | None",
-    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[BusinessHostGroupWhereInput]",
+    "NOT": "Sequence[BusinessHostGroupWhereInput]",
+    "OR": "Sequence[BusinessHostGroupWhereInput]",
+    "business_hosts_every": "nested.BusinessHostWhereInput2", "business_hosts_none": "nested.BusinessHostWhereInput2", "business_hosts_some": "nested.BusinessHostWhereInput2",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
-    "iscsi_targets_every": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_none": "nested.IscsiTargetWhereInput2 | None", "iscsi_targets_some": "nested.IscsiTargetWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2", "iscsi_luns_none": "nested.IscsiLunWhereInput2", "iscsi_luns_some": "nested.IscsiLunWhereInput2",
+    "iscsi_targets_every": "nested.IscsiTargetWhereInput2", "iscsi_targets_none": "nested.IscsiTargetWhereInput2", "iscsi_targets_some": "nested.IscsiTargetWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nvmf_namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "nvmf_namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
-    "nvmf_subsystems_every": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_none": "nested.NvmfSubsystemWhereInput2 | None", "nvmf_subsystems_some": "nested.NvmfSubsystemWhereInput2 | None",
+    "nvmf_namespaces_every": "nested.NvmfNamespaceWhereInput2", "nvmf_namespaces_none": "nested.NvmfNamespaceWhereInput2", "nvmf_namespaces_some": "nested.NvmfNamespaceWhereInput2",
+    "nvmf_subsystems_every": "nested.NvmfSubsystemWhereInput2", "nvmf_subsystems_none": "nested.NvmfSubsystemWhereInput2", "nvmf_subsystems_some": "nested.NvmfSubsystemWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.0."""

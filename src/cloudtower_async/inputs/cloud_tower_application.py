@@ -166,19 +166,19 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
 
 # fmt: off
 CloudTowerApplicationWhereInput = TypedDict("CloudTowerApplicationWhereInput", {
-    "AND": "Sequence[CloudTowerApplicationWhereInput] | None",
-    "NOT": "Sequence[CloudTowerApplicationWhereInput] | None",
-    "OR": "Sequence[CloudTowerApplicationWhereInput] | None",
+    "AND": "Sequence[CloudTowerApplicationWhereInput]",
+    "NOT": "Sequence[CloudTowerApplicationWhereInput]",
+    "OR": "Sequence[CloudTowerApplicationWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "package": "nested.CloudTowerApplicationPackageWhereInput2 | None",
+    "package": "nested.CloudTowerApplicationPackageWhereInput2",
     "placementSituation": MaybeStr, "placementSituation_contains": MaybeStr, "placementSituation_ends_with": MaybeStr, "placementSituation_gt": MaybeStr, "placementSituation_gte": MaybeStr, "placementSituation_in": MaybeTexts, "placementSituation_lt": MaybeStr, "placementSituation_lte": MaybeStr, "placementSituation_not": MaybeStr, "placementSituation_not_contains": MaybeStr, "placementSituation_not_ends_with": MaybeStr, "placementSituation_not_in": MaybeTexts, "placementSituation_not_starts_with": MaybeStr, "placementSituation_starts_with": MaybeStr,
     "placementVerb": MaybeStr, "placementVerb_contains": MaybeStr, "placementVerb_ends_with": MaybeStr, "placementVerb_gt": MaybeStr, "placementVerb_gte": MaybeStr, "placementVerb_in": MaybeTexts, "placementVerb_lt": MaybeStr, "placementVerb_lte": MaybeStr, "placementVerb_not": MaybeStr, "placementVerb_not_contains": MaybeStr, "placementVerb_not_ends_with": MaybeStr, "placementVerb_not_in": MaybeTexts, "placementVerb_not_starts_with": MaybeStr, "placementVerb_starts_with": MaybeStr,
     "resourceVersion": MaybeInt, "resourceVersion_gt": MaybeInt, "resourceVersion_gte": MaybeInt, "resourceVersion_in": MaybeInts, "resourceVersion_lt": MaybeInt, "resourceVersion_lte": MaybeInt, "resourceVersion_not": MaybeInt, "resourceVersion_not_in": MaybeInts,
     "state": "CloudTowerApplicationState | None", "state_in": "Sequence[CloudTowerApplicationState] | None", "state_not": "CloudTowerApplicationState | None", "state_not_in": "Sequence[CloudTowerApplicationState] | None",
     "targetPackage": MaybeStr, "targetPackage_contains": MaybeStr, "targetPackage_ends_with": MaybeStr, "targetPackage_gt": MaybeStr, "targetPackage_gte": MaybeStr, "targetPackage_in": MaybeTexts, "targetPackage_lt": MaybeStr, "targetPackage_lte": MaybeStr, "targetPackage_not": MaybeStr, "targetPackage_not_contains": MaybeStr, "targetPackage_not_ends_with": MaybeStr, "targetPackage_not_in": MaybeTexts, "targetPackage_not_starts_with": MaybeStr, "targetPackage_starts_with": MaybeStr,
-    "user": "nested.UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

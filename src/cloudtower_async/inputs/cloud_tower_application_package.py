@@ -28,10 +28,10 @@ CloudTowerApplicationPackageOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 CloudTowerApplicationPackageWhereInput = TypedDict("CloudTowerApplicationPackageWhereInput", {
-    "AND": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
-    "NOT": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
-    "OR": "Sequence[CloudTowerApplicationPackageWhereInput] | None",
-    "applications_every": "nested.CloudTowerApplicationWhereInput2 | None", "applications_none": "nested.CloudTowerApplicationWhereInput2 | None", "applications_some": "nested.CloudTowerApplicationWhereInput2 | None",
+    "AND": "Sequence[CloudTowerApplicationPackageWhereInput]",
+    "NOT": "Sequence[CloudTowerApplicationPackageWhereInput]",
+    "OR": "Sequence[CloudTowerApplicationPackageWhereInput]",
+    "applications_every": "nested.CloudTowerApplicationWhereInput2", "applications_none": "nested.CloudTowerApplicationWhereInput2", "applications_some": "nested.CloudTowerApplicationWhereInput2",
     "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,

@@ -341,43 +341,43 @@ class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 ClusterWhereInput = TypedDict("ClusterWhereInput", {
-    "AND": "Sequence[ClusterWhereInput] | None",
-    "NOT": "Sequence[ClusterWhereInput] | None",
-    "OR": "Sequence[ClusterWhereInput] | None",
+    "AND": "Sequence[ClusterWhereInput]",
+    "NOT": "Sequence[ClusterWhereInput]",
+    "OR": "Sequence[ClusterWhereInput]",
     "access_write_compress_enabled": MaybeBool, "access_write_compress_enabled_not": MaybeBool,  # since 4.7.0
     "allocated_prioritized_space": MaybeInt, "allocated_prioritized_space_gt": MaybeInt, "allocated_prioritized_space_gte": MaybeInt, "allocated_prioritized_space_in": MaybeInts, "allocated_prioritized_space_lt": MaybeInt, "allocated_prioritized_space_lte": MaybeInt, "allocated_prioritized_space_not": MaybeInt, "allocated_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "allocated_prioritized_space_usage": MaybeFloat, "allocated_prioritized_space_usage_gt": MaybeFloat, "allocated_prioritized_space_usage_gte": MaybeFloat, "allocated_prioritized_space_usage_in": MaybeFloats, "allocated_prioritized_space_usage_lt": MaybeFloat, "allocated_prioritized_space_usage_lte": MaybeFloat, "allocated_prioritized_space_usage_not": MaybeFloat, "allocated_prioritized_space_usage_not_in": MaybeFloats,  # since 4.7.0
     "application_highest_version": MaybeStr, "application_highest_version_contains": MaybeStr, "application_highest_version_ends_with": MaybeStr, "application_highest_version_gt": MaybeStr, "application_highest_version_gte": MaybeStr, "application_highest_version_in": MaybeTexts, "application_highest_version_lt": MaybeStr, "application_highest_version_lte": MaybeStr, "application_highest_version_not": MaybeStr, "application_highest_version_not_contains": MaybeStr, "application_highest_version_not_ends_with": MaybeStr, "application_highest_version_not_in": MaybeTexts, "application_highest_version_not_starts_with": MaybeStr, "application_highest_version_starts_with": MaybeStr,
-    "applications_every": "nested.ApplicationWhereInput2 | None", "applications_none": "nested.ApplicationWhereInput2 | None", "applications_some": "nested.ApplicationWhereInput2 | None",
+    "applications_every": "nested.ApplicationWhereInput2", "applications_none": "nested.ApplicationWhereInput2", "applications_some": "nested.ApplicationWhereInput2",
     "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
     "auto_converge": MaybeBool, "auto_converge_not": MaybeBool,
     "commited_memory_bytes": MaybeInt, "commited_memory_bytes_gt": MaybeInt, "commited_memory_bytes_gte": MaybeInt, "commited_memory_bytes_in": MaybeInts, "commited_memory_bytes_lt": MaybeInt, "commited_memory_bytes_lte": MaybeInt, "commited_memory_bytes_not": MaybeInt, "commited_memory_bytes_not_in": MaybeInts,  # since 4.7.0
     "connect_state": "inputs.ConnectState | None", "connect_state_in": "Sequence[inputs.ConnectState] | None", "connect_state_not": "inputs.ConnectState | None", "connect_state_not_in": "Sequence[inputs.ConnectState] | None",
-    "consistency_groups_every": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_none": "nested.ConsistencyGroupWhereInput2 | None", "consistency_groups_some": "nested.ConsistencyGroupWhereInput2 | None",
+    "consistency_groups_every": "nested.ConsistencyGroupWhereInput2", "consistency_groups_none": "nested.ConsistencyGroupWhereInput2", "consistency_groups_some": "nested.ConsistencyGroupWhereInput2",
     "current_cpu_model": MaybeStr, "current_cpu_model_contains": MaybeStr, "current_cpu_model_ends_with": MaybeStr, "current_cpu_model_gt": MaybeStr, "current_cpu_model_gte": MaybeStr, "current_cpu_model_in": MaybeTexts, "current_cpu_model_lt": MaybeStr, "current_cpu_model_lte": MaybeStr, "current_cpu_model_not": MaybeStr, "current_cpu_model_not_contains": MaybeStr, "current_cpu_model_not_ends_with": MaybeStr, "current_cpu_model_not_in": MaybeTexts, "current_cpu_model_not_starts_with": MaybeStr, "current_cpu_model_starts_with": MaybeStr,
     "data_reduction_ratio": MaybeFloat, "data_reduction_ratio_gt": MaybeFloat, "data_reduction_ratio_gte": MaybeFloat, "data_reduction_ratio_in": MaybeFloats, "data_reduction_ratio_lt": MaybeFloat, "data_reduction_ratio_lte": MaybeFloat, "data_reduction_ratio_not": MaybeFloat, "data_reduction_ratio_not_in": MaybeFloats,  # since 4.7.0
     "data_reduction_saving": MaybeFloat, "data_reduction_saving_gt": MaybeFloat, "data_reduction_saving_gte": MaybeFloat, "data_reduction_saving_in": MaybeFloats, "data_reduction_saving_lt": MaybeFloat, "data_reduction_saving_lte": MaybeFloat, "data_reduction_saving_not": MaybeFloat, "data_reduction_saving_not_in": MaybeFloats,  # since 4.7.0
-    "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
+    "datacenters_every": "nested.DatacenterWhereInput2", "datacenters_none": "nested.DatacenterWhereInput2", "datacenters_some": "nested.DatacenterWhereInput2",
     "dirty_cache_space": MaybeInt, "dirty_cache_space_gt": MaybeInt, "dirty_cache_space_gte": MaybeInt, "dirty_cache_space_in": MaybeInts, "dirty_cache_space_lt": MaybeInt, "dirty_cache_space_lte": MaybeInt, "dirty_cache_space_not": MaybeInt, "dirty_cache_space_not_in": MaybeInts,  # since 4.7.2
     "dirty_cache_usage": MaybeFloat, "dirty_cache_usage_gt": MaybeFloat, "dirty_cache_usage_gte": MaybeFloat, "dirty_cache_usage_in": MaybeFloats, "dirty_cache_usage_lt": MaybeFloat, "dirty_cache_usage_lte": MaybeFloat, "dirty_cache_usage_not": MaybeFloat, "dirty_cache_usage_not_in": MaybeFloats,  # since 4.7.2
     "disconnected_date": MaybeDate, "disconnected_date_gt": MaybeDate, "disconnected_date_gte": MaybeDate, "disconnected_date_in": MaybeDates, "disconnected_date_lt": MaybeDate, "disconnected_date_lte": MaybeDate, "disconnected_date_not": MaybeDate, "disconnected_date_not_in": MaybeDates,
     "disconnected_reason": "ClusterConnectorErrorCode | None", "disconnected_reason_in": "Sequence[ClusterConnectorErrorCode] | None", "disconnected_reason_not": "ClusterConnectorErrorCode | None", "disconnected_reason_not_in": "Sequence[ClusterConnectorErrorCode] | None",
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
-    "ecp_license": "nested.EcpLicenseWhereInput2 | None",  # since 4.7.0
+    "ecp_license": "nested.EcpLicenseWhereInput2",  # since 4.7.0
     "enable_tiering": MaybeBool, "enable_tiering_not": MaybeBool,  # since 4.7.0
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "failure_cache_space": MaybeInt, "failure_cache_space_gt": MaybeInt, "failure_cache_space_gte": MaybeInt, "failure_cache_space_in": MaybeInts, "failure_cache_space_lt": MaybeInt, "failure_cache_space_lte": MaybeInt, "failure_cache_space_not": MaybeInt, "failure_cache_space_not_in": MaybeInts,  # since 4.7.2
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "has_metrox": MaybeBool, "has_metrox_not": MaybeBool,
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
-    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
+    "hosts_every": "nested.HostWhereInput2", "hosts_none": "nested.HostWhereInput2", "hosts_some": "nested.HostWhereInput2",
     "hypervisor": "inputs.Hypervisor | None", "hypervisor_in": "Sequence[inputs.Hypervisor] | None", "hypervisor_not": "inputs.Hypervisor | None", "hypervisor_not_in": "Sequence[inputs.Hypervisor] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_all_flash": MaybeBool, "is_all_flash_not": MaybeBool,
     "iscsi_vip": MaybeStr, "iscsi_vip_contains": MaybeStr, "iscsi_vip_ends_with": MaybeStr, "iscsi_vip_gt": MaybeStr, "iscsi_vip_gte": MaybeStr, "iscsi_vip_in": MaybeTexts, "iscsi_vip_lt": MaybeStr, "iscsi_vip_lte": MaybeStr, "iscsi_vip_not": MaybeStr, "iscsi_vip_not_contains": MaybeStr, "iscsi_vip_not_ends_with": MaybeStr, "iscsi_vip_not_in": MaybeTexts, "iscsi_vip_not_starts_with": MaybeStr, "iscsi_vip_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "license_expire_date": MaybeDate, "license_expire_date_gt": MaybeDate, "license_expire_date_gte": MaybeDate, "license_expire_date_in": MaybeDates, "license_expire_date_lt": MaybeDate, "license_expire_date_lte": MaybeDate, "license_expire_date_not": MaybeDate, "license_expire_date_not_in": MaybeDates,
     "license_serial": MaybeStr, "license_serial_contains": MaybeStr, "license_serial_ends_with": MaybeStr, "license_serial_gt": MaybeStr, "license_serial_gte": MaybeStr, "license_serial_in": MaybeTexts, "license_serial_lt": MaybeStr, "license_serial_lte": MaybeStr, "license_serial_not": MaybeStr, "license_serial_not_contains": MaybeStr, "license_serial_not_ends_with": MaybeStr, "license_serial_not_in": MaybeTexts, "license_serial_not_starts_with": MaybeStr, "license_serial_starts_with": MaybeStr,
     "license_sign_date": MaybeDate, "license_sign_date_gt": MaybeDate, "license_sign_date_gte": MaybeDate, "license_sign_date_in": MaybeDates, "license_sign_date_lt": MaybeDate, "license_sign_date_lte": MaybeDate, "license_sign_date_not": MaybeDate, "license_sign_date_not_in": MaybeDates,
@@ -422,7 +422,7 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "replica_capacity_only": MaybeBool, "replica_capacity_only_not": MaybeBool,  # since 4.7.0
     "reserved_cpu_cores_for_system_service": MaybeInt, "reserved_cpu_cores_for_system_service_gt": MaybeInt, "reserved_cpu_cores_for_system_service_gte": MaybeInt, "reserved_cpu_cores_for_system_service_in": MaybeInts, "reserved_cpu_cores_for_system_service_lt": MaybeInt, "reserved_cpu_cores_for_system_service_lte": MaybeInt, "reserved_cpu_cores_for_system_service_not": MaybeInt, "reserved_cpu_cores_for_system_service_not_in": MaybeInts,
     "running_vm_num": MaybeInt, "running_vm_num_gt": MaybeInt, "running_vm_num_gte": MaybeInt, "running_vm_num_in": MaybeInts, "running_vm_num_lt": MaybeInt, "running_vm_num_lte": MaybeInt, "running_vm_num_not": MaybeInt, "running_vm_num_not_in": MaybeInts,
-    "settings": "nested.ClusterSettingsWhereInput2 | None",
+    "settings": "nested.ClusterSettingsWhereInput2",
     "software_edition": "inputs.SoftwareEdition | None", "software_edition_in": "Sequence[inputs.SoftwareEdition] | None", "software_edition_not": "inputs.SoftwareEdition | None", "software_edition_not_in": "Sequence[inputs.SoftwareEdition] | None",
     "stopped_vm_num": MaybeInt, "stopped_vm_num_gt": MaybeInt, "stopped_vm_num_gte": MaybeInt, "stopped_vm_num_in": MaybeInts, "stopped_vm_num_lt": MaybeInt, "stopped_vm_num_lte": MaybeInt, "stopped_vm_num_not": MaybeInt, "stopped_vm_num_not_in": MaybeInts,
     "stretch": MaybeBool, "stretch_not": MaybeBool,
@@ -444,16 +444,16 @@ ClusterWhereInput = TypedDict("ClusterWhereInput", {
     "used_memory_bytes": MaybeFloat, "used_memory_bytes_gt": MaybeFloat, "used_memory_bytes_gte": MaybeFloat, "used_memory_bytes_in": MaybeFloats, "used_memory_bytes_lt": MaybeFloat, "used_memory_bytes_lte": MaybeFloat, "used_memory_bytes_not": MaybeFloat, "used_memory_bytes_not_in": MaybeFloats,
     "valid_cache_space": MaybeInt, "valid_cache_space_gt": MaybeInt, "valid_cache_space_gte": MaybeInt, "valid_cache_space_in": MaybeInts, "valid_cache_space_lt": MaybeInt, "valid_cache_space_lte": MaybeInt, "valid_cache_space_not": MaybeInt, "valid_cache_space_not_in": MaybeInts,  # since 4.7.0
     "valid_data_space": MaybeInt, "valid_data_space_gt": MaybeInt, "valid_data_space_gte": MaybeInt, "valid_data_space_in": MaybeInts, "valid_data_space_lt": MaybeInt, "valid_data_space_lte": MaybeInt, "valid_data_space_not": MaybeInt, "valid_data_space_not_in": MaybeInts,
-    "vcenterAccount": "nested.VcenterAccountWhereInput2 | None",
-    "vdses_every": "nested.VdsWhereInput2 | None", "vdses_none": "nested.VdsWhereInput2 | None", "vdses_some": "nested.VdsWhereInput2 | None",
+    "vcenterAccount": "nested.VcenterAccountWhereInput2",
+    "vdses_every": "nested.VdsWhereInput2", "vdses_none": "nested.VdsWhereInput2", "vdses_some": "nested.VdsWhereInput2",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
     "vhost_enabled": MaybeBool, "vhost_enabled_not": MaybeBool,
-    "vm_folders_every": "nested.VmFolderWhereInput2 | None", "vm_folders_none": "nested.VmFolderWhereInput2 | None", "vm_folders_some": "nested.VmFolderWhereInput2 | None",
+    "vm_folders_every": "nested.VmFolderWhereInput2", "vm_folders_none": "nested.VmFolderWhereInput2", "vm_folders_some": "nested.VmFolderWhereInput2",
     "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts,
-    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
-    "witness": "nested.WitnessWhereInput2 | None",
-    "zones_every": "nested.ZoneWhereInput2 | None", "zones_none": "nested.ZoneWhereInput2 | None", "zones_some": "nested.ZoneWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2", "vm_templates_none": "nested.VmTemplateWhereInput2", "vm_templates_some": "nested.VmTemplateWhereInput2",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
+    "witness": "nested.WitnessWhereInput2",
+    "zones_every": "nested.ZoneWhereInput2", "zones_none": "nested.ZoneWhereInput2", "zones_some": "nested.ZoneWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -34,10 +34,10 @@ ClusterImageOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ClusterImageWhereInput = TypedDict("ClusterImageWhereInput", {
-    "AND": "Sequence[ClusterImageWhereInput] | None",
-    "NOT": "Sequence[ClusterImageWhereInput] | None",
-    "OR": "Sequence[ClusterImageWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ClusterImageWhereInput]",
+    "NOT": "Sequence[ClusterImageWhereInput]",
+    "OR": "Sequence[ClusterImageWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,

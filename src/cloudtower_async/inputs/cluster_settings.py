@@ -34,10 +34,10 @@ ClusterSettingsOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ClusterSettingsWhereInput = TypedDict("ClusterSettingsWhereInput", {
-    "AND": "Sequence[ClusterSettingsWhereInput] | None",
-    "NOT": "Sequence[ClusterSettingsWhereInput] | None",
-    "OR": "Sequence[ClusterSettingsWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ClusterSettingsWhereInput]",
+    "NOT": "Sequence[ClusterSettingsWhereInput]",
+    "OR": "Sequence[ClusterSettingsWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "default_ha": MaybeBool, "default_ha_not": MaybeBool,
     "default_storage_policy": "inputs.VmVolumeElfStoragePolicyType | None",
     "default_storage_policy_ec_k": MaybeInt, "default_storage_policy_ec_k_gt": MaybeInt, "default_storage_policy_ec_k_gte": MaybeInt, "default_storage_policy_ec_k_in": MaybeInts, "default_storage_policy_ec_k_lt": MaybeInt, "default_storage_policy_ec_k_lte": MaybeInt, "default_storage_policy_ec_k_not": MaybeInt, "default_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0

@@ -13,16 +13,16 @@ ClusterTopoOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ClusterTopoWhereInput = TypedDict("ClusterTopoWhereInput", {
-    "AND": "Sequence[ClusterTopoWhereInput] | None",
-    "NOT": "Sequence[ClusterTopoWhereInput] | None",
-    "OR": "Sequence[ClusterTopoWhereInput] | None",
-    "brick_topoes_every": "nested.BrickTopoWhereInput2 | None", "brick_topoes_none": "nested.BrickTopoWhereInput2 | None", "brick_topoes_some": "nested.BrickTopoWhereInput2 | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ClusterTopoWhereInput]",
+    "NOT": "Sequence[ClusterTopoWhereInput]",
+    "OR": "Sequence[ClusterTopoWhereInput]",
+    "brick_topoes_every": "nested.BrickTopoWhereInput2", "brick_topoes_none": "nested.BrickTopoWhereInput2", "brick_topoes_some": "nested.BrickTopoWhereInput2",
+    "cluster": "nested.ClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "node_topoes_every": "nested.NodeTopoWhereInput2 | None", "node_topoes_none": "nested.NodeTopoWhereInput2 | None", "node_topoes_some": "nested.NodeTopoWhereInput2 | None",
-    "zone_topoes_every": "nested.ZoneTopoWhereInput2 | None", "zone_topoes_none": "nested.ZoneTopoWhereInput2 | None", "zone_topoes_some": "nested.ZoneTopoWhereInput2 | None",
+    "node_topoes_every": "nested.NodeTopoWhereInput2", "node_topoes_none": "nested.NodeTopoWhereInput2", "node_topoes_some": "nested.NodeTopoWhereInput2",
+    "zone_topoes_every": "nested.ZoneTopoWhereInput2", "zone_topoes_none": "nested.ZoneTopoWhereInput2", "zone_topoes_some": "nested.ZoneTopoWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

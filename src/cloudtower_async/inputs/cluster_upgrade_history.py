@@ -26,10 +26,10 @@ ClusterUpgradeHistoryOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ClusterUpgradeHistoryWhereInput = TypedDict("ClusterUpgradeHistoryWhereInput", {
-    "AND": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
-    "NOT": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
-    "OR": "Sequence[ClusterUpgradeHistoryWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ClusterUpgradeHistoryWhereInput]",
+    "NOT": "Sequence[ClusterUpgradeHistoryWhereInput]",
+    "OR": "Sequence[ClusterUpgradeHistoryWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "date": MaybeDate, "date_gt": MaybeDate, "date_gte": MaybeDate, "date_in": MaybeDates, "date_lt": MaybeDate, "date_lte": MaybeDate, "date_not": MaybeDate, "date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,

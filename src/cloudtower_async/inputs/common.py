@@ -137,17 +137,17 @@ VnetBondNetworkType: TypeAlias = Literal["VLAN", "VPC"]
 
 # fmt: off
 ApiKeyWhereInput = TypedDict("ApiKeyWhereInput", {
-    "AND": "Sequence[ApiKeyWhereInput] | None",
-    "NOT": "Sequence[ApiKeyWhereInput] | None",
-    "OR": "Sequence[ApiKeyWhereInput] | None",
+    "AND": "Sequence[ApiKeyWhereInput]",
+    "NOT": "Sequence[ApiKeyWhereInput]",
+    "OR": "Sequence[ApiKeyWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "editable": MaybeBool, "editable_not": MaybeBool,
-    "external_cloudtowers_every": "nested.ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_none": "nested.ExternalCloudTowerWhereInput2 | None", "external_cloudtowers_some": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtowers_every": "nested.ExternalCloudTowerWhereInput2", "external_cloudtowers_none": "nested.ExternalCloudTowerWhereInput2", "external_cloudtowers_some": "nested.ExternalCloudTowerWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "key": MaybeStr, "key_contains": MaybeStr, "key_ends_with": MaybeStr, "key_gt": MaybeStr, "key_gte": MaybeStr, "key_in": MaybeTexts, "key_lt": MaybeStr, "key_lte": MaybeStr, "key_not": MaybeStr, "key_not_contains": MaybeStr, "key_not_ends_with": MaybeStr, "key_not_in": MaybeTexts, "key_not_starts_with": MaybeStr, "key_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "roles_every": "nested.UserRoleNextWhereInput2 | None", "roles_none": "nested.UserRoleNextWhereInput2 | None", "roles_some": "nested.UserRoleNextWhereInput2 | None",
-    "user": "nested.UserWhereInput2 | None",
+    "roles_every": "nested.UserRoleNextWhereInput2", "roles_none": "nested.UserRoleNextWhereInput2", "roles_some": "nested.UserRoleNextWhereInput2",
+    "user": "nested.UserWhereInput2",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
 }, total=False)
 # fmt: on
@@ -156,26 +156,26 @@ ApiKeyWhereInput = TypedDict("ApiKeyWhereInput", {
 
 # fmt: off
 ExternalCloudTowerWhereInput = TypedDict("ExternalCloudTowerWhereInput", {
-    "AND": "Sequence[ExternalCloudTowerWhereInput] | None",
-    "NOT": "Sequence[ExternalCloudTowerWhereInput] | None",
-    "OR": "Sequence[ExternalCloudTowerWhereInput] | None",
+    "AND": "Sequence[ExternalCloudTowerWhereInput]",
+    "NOT": "Sequence[ExternalCloudTowerWhereInput]",
+    "OR": "Sequence[ExternalCloudTowerWhereInput]",
     "api_key": MaybeStr, "api_key_contains": MaybeStr, "api_key_ends_with": MaybeStr, "api_key_gt": MaybeStr, "api_key_gte": MaybeStr, "api_key_in": MaybeTexts, "api_key_lt": MaybeStr, "api_key_lte": MaybeStr, "api_key_not": MaybeStr, "api_key_not_contains": MaybeStr, "api_key_not_ends_with": MaybeStr, "api_key_not_in": MaybeTexts, "api_key_not_starts_with": MaybeStr, "api_key_starts_with": MaybeStr,
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "deploy_id": MaybeStr, "deploy_id_contains": MaybeStr, "deploy_id_ends_with": MaybeStr, "deploy_id_gt": MaybeStr, "deploy_id_gte": MaybeStr, "deploy_id_in": MaybeTexts, "deploy_id_lt": MaybeStr, "deploy_id_lte": MaybeStr, "deploy_id_not": MaybeStr, "deploy_id_not_contains": MaybeStr, "deploy_id_not_ends_with": MaybeStr, "deploy_id_not_in": MaybeTexts, "deploy_id_not_starts_with": MaybeStr, "deploy_id_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "endpoint": MaybeStr, "endpoint_contains": MaybeStr, "endpoint_ends_with": MaybeStr, "endpoint_gt": MaybeStr, "endpoint_gte": MaybeStr, "endpoint_in": MaybeTexts, "endpoint_lt": MaybeStr, "endpoint_lte": MaybeStr, "endpoint_not": MaybeStr, "endpoint_not_contains": MaybeStr, "endpoint_not_ends_with": MaybeStr, "endpoint_not_in": MaybeTexts, "endpoint_not_starts_with": MaybeStr, "endpoint_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "failback_executions_every": "nested.FailbackExecutionWhereInput2 | None", "failback_executions_none": "nested.FailbackExecutionWhereInput2 | None", "failback_executions_some": "nested.FailbackExecutionWhereInput2 | None",
-    "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
+    "failback_executions_every": "nested.FailbackExecutionWhereInput2", "failback_executions_none": "nested.FailbackExecutionWhereInput2", "failback_executions_some": "nested.FailbackExecutionWhereInput2",
+    "failover_executions_every": "nested.FailoverExecutionWhereInput2", "failover_executions_none": "nested.FailoverExecutionWhereInput2", "failover_executions_some": "nested.FailoverExecutionWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "permanent_failover_executions_every": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_none": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_executions_some": "nested.PermanentFailoverExecutionWhereInput2 | None",
-    "replica_vms_every": "nested.ReplicaVmWhereInput2 | None", "replica_vms_none": "nested.ReplicaVmWhereInput2 | None", "replica_vms_some": "nested.ReplicaVmWhereInput2 | None",
-    "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",
+    "permanent_failover_executions_every": "nested.PermanentFailoverExecutionWhereInput2", "permanent_failover_executions_none": "nested.PermanentFailoverExecutionWhereInput2", "permanent_failover_executions_some": "nested.PermanentFailoverExecutionWhereInput2",
+    "replica_vms_every": "nested.ReplicaVmWhereInput2", "replica_vms_none": "nested.ReplicaVmWhereInput2", "replica_vms_some": "nested.ReplicaVmWhereInput2",
+    "replication_plans_every": "nested.ReplicationPlanWhereInput2", "replication_plans_none": "nested.ReplicationPlanWhereInput2", "replication_plans_some": "nested.ReplicationPlanWhereInput2",
     "status": "ExternalCloudTowerStatus | None", "status_in": "Sequence[ExternalCloudTowerStatus] | None", "status_not": "ExternalCloudTowerStatus | None", "status_not_in": "Sequence[ExternalCloudTowerStatus] | None",
-    "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2",  # since 4.8.0
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
-    "use_api_key": "nested.ApiKeyWhereInput2 | None",
+    "use_api_key": "nested.ApiKeyWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""
@@ -183,17 +183,17 @@ ExternalCloudTowerWhereInput = TypedDict("ExternalCloudTowerWhereInput", {
 
 # fmt: off
 FailbackExecutionWhereInput = TypedDict("FailbackExecutionWhereInput", {
-    "AND": "Sequence[FailbackExecutionWhereInput] | None",
-    "NOT": "Sequence[FailbackExecutionWhereInput] | None",
-    "OR": "Sequence[FailbackExecutionWhereInput] | None",
+    "AND": "Sequence[FailbackExecutionWhereInput]",
+    "NOT": "Sequence[FailbackExecutionWhereInput]",
+    "OR": "Sequence[FailbackExecutionWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
-    "replication_failback_target_executions_every": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_none": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None", "replication_failback_target_executions_some": "nested.ReplicationFailbackTargetExecutionWhereInput2 | None",
-    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "replication_failback_target_executions_every": "nested.ReplicationFailbackTargetExecutionWhereInput2", "replication_failback_target_executions_none": "nested.ReplicationFailbackTargetExecutionWhereInput2", "replication_failback_target_executions_some": "nested.ReplicationFailbackTargetExecutionWhereInput2",
+    "replication_service": "nested.ReplicationServiceWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "success_job_count": MaybeInt, "success_job_count_gt": MaybeInt, "success_job_count_gte": MaybeInt, "success_job_count_in": MaybeInts, "success_job_count_lt": MaybeInt, "success_job_count_lte": MaybeInt, "success_job_count_not": MaybeInt, "success_job_count_not_in": MaybeInts,
@@ -206,18 +206,18 @@ FailbackExecutionWhereInput = TypedDict("FailbackExecutionWhereInput", {
 
 # fmt: off
 FailoverExecutionWhereInput = TypedDict("FailoverExecutionWhereInput", {
-    "AND": "Sequence[FailoverExecutionWhereInput] | None",
-    "NOT": "Sequence[FailoverExecutionWhereInput] | None",
-    "OR": "Sequence[FailoverExecutionWhereInput] | None",
+    "AND": "Sequence[FailoverExecutionWhereInput]",
+    "NOT": "Sequence[FailoverExecutionWhereInput]",
+    "OR": "Sequence[FailoverExecutionWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "is_test_mode": MaybeBool, "is_test_mode_not": MaybeBool,
-    "replication_failover_target_executions_every": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_none": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None", "replication_failover_target_executions_some": "nested.ReplicationFailoverTargetExecutionWhereInput2 | None",
-    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "replication_failover_target_executions_every": "nested.ReplicationFailoverTargetExecutionWhereInput2", "replication_failover_target_executions_none": "nested.ReplicationFailoverTargetExecutionWhereInput2", "replication_failover_target_executions_some": "nested.ReplicationFailoverTargetExecutionWhereInput2",
+    "replication_service": "nested.ReplicationServiceWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "shutdown_mode": "FailoverShutdownMode | None", "shutdown_mode_in": "Sequence[FailoverShutdownMode] | None", "shutdown_mode_not": "FailoverShutdownMode | None", "shutdown_mode_not_in": "Sequence[FailoverShutdownMode] | None",
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
@@ -240,20 +240,20 @@ class IPSecurityPolicy(TypedDict, total=False):
 
 # fmt: off
 LoadBalancerInstanceGroupWhereInput = TypedDict("LoadBalancerInstanceGroupWhereInput", {
-    "AND": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
-    "NOT": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
-    "OR": "Sequence[LoadBalancerInstanceGroupWhereInput] | None",
+    "AND": "Sequence[LoadBalancerInstanceGroupWhereInput]",
+    "NOT": "Sequence[LoadBalancerInstanceGroupWhereInput]",
+    "OR": "Sequence[LoadBalancerInstanceGroupWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "primary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "primary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",
-    "secondary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "secondary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",
-    "vnet_bond_groups_every": "nested.VnetBondGroupWhereInput2 | None", "vnet_bond_groups_none": "nested.VnetBondGroupWhereInput2 | None", "vnet_bond_groups_some": "nested.VnetBondGroupWhereInput2 | None",
+    "primary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2", "primary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2", "primary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2",
+    "secondary_load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2", "secondary_load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2", "secondary_load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2",
+    "vnet_bond_groups_every": "nested.VnetBondGroupWhereInput2", "vnet_bond_groups_none": "nested.VnetBondGroupWhereInput2", "vnet_bond_groups_some": "nested.VnetBondGroupWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -261,21 +261,21 @@ LoadBalancerInstanceGroupWhereInput = TypedDict("LoadBalancerInstanceGroupWhereI
 
 # fmt: off
 LoadBalancerInstanceWhereInput = TypedDict("LoadBalancerInstanceWhereInput", {
-    "AND": "Sequence[LoadBalancerInstanceWhereInput] | None",
-    "NOT": "Sequence[LoadBalancerInstanceWhereInput] | None",
-    "OR": "Sequence[LoadBalancerInstanceWhereInput] | None",
+    "AND": "Sequence[LoadBalancerInstanceWhereInput]",
+    "NOT": "Sequence[LoadBalancerInstanceWhereInput]",
+    "OR": "Sequence[LoadBalancerInstanceWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "phase": "inputs.EverouteClusterPhase | None", "phase_in": "Sequence[inputs.EverouteClusterPhase] | None", "phase_not": "inputs.EverouteClusterPhase | None", "phase_not_in": "Sequence[inputs.EverouteClusterPhase] | None",
-    "primary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
-    "secondary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
-    "vm_instances_every": "nested.VmWhereInput2 | None", "vm_instances_none": "nested.VmWhereInput2 | None", "vm_instances_some": "nested.VmWhereInput2 | None",
-    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
+    "primary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2",
+    "secondary_in_load_balancer_group": "nested.LoadBalancerInstanceGroupWhereInput2",
+    "vm_instances_every": "nested.VmWhereInput2", "vm_instances_none": "nested.VmWhereInput2", "vm_instances_some": "nested.VmWhereInput2",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2", "vnet_bonds_none": "nested.VnetBondWhereInput2", "vnet_bonds_some": "nested.VnetBondWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -283,17 +283,17 @@ LoadBalancerInstanceWhereInput = TypedDict("LoadBalancerInstanceWhereInput", {
 
 # fmt: off
 LoadBalancerServiceWhereInput = TypedDict("LoadBalancerServiceWhereInput", {
-    "AND": "Sequence[LoadBalancerServiceWhereInput] | None",
-    "NOT": "Sequence[LoadBalancerServiceWhereInput] | None",
-    "OR": "Sequence[LoadBalancerServiceWhereInput] | None",
+    "AND": "Sequence[LoadBalancerServiceWhereInput]",
+    "NOT": "Sequence[LoadBalancerServiceWhereInput]",
+    "OR": "Sequence[LoadBalancerServiceWhereInput]",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance_groups_every": "nested.LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_none": "nested.LoadBalancerInstanceGroupWhereInput2 | None", "load_balancer_instance_groups_some": "nested.LoadBalancerInstanceGroupWhereInput2 | None",  # since 4.8.0
-    "load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2 | None", "load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
+    "load_balancer_instance_groups_every": "nested.LoadBalancerInstanceGroupWhereInput2", "load_balancer_instance_groups_none": "nested.LoadBalancerInstanceGroupWhereInput2", "load_balancer_instance_groups_some": "nested.LoadBalancerInstanceGroupWhereInput2",  # since 4.8.0
+    "load_balancer_instances_every": "nested.LoadBalancerInstanceWhereInput2", "load_balancer_instances_none": "nested.LoadBalancerInstanceWhereInput2", "load_balancer_instances_some": "nested.LoadBalancerInstanceWhereInput2",  # since 4.8.0
     "phase": "inputs.EverouteClusterPhase | None", "phase_in": "Sequence[inputs.EverouteClusterPhase] | None", "phase_not": "inputs.EverouteClusterPhase | None", "phase_not_in": "Sequence[inputs.EverouteClusterPhase] | None",
-    "vm_instances_every": "nested.VmWhereInput2 | None", "vm_instances_none": "nested.VmWhereInput2 | None", "vm_instances_some": "nested.VmWhereInput2 | None",
-    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
+    "vm_instances_every": "nested.VmWhereInput2", "vm_instances_none": "nested.VmWhereInput2", "vm_instances_some": "nested.VmWhereInput2",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2", "vnet_bonds_none": "nested.VnetBondWhereInput2", "vnet_bonds_some": "nested.VnetBondWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.4.0."""
@@ -333,16 +333,16 @@ class ParsedOVF(TypedDict, total=False):
 
 # fmt: off
 PermanentFailoverExecutionWhereInput = TypedDict("PermanentFailoverExecutionWhereInput", {
-    "AND": "Sequence[PermanentFailoverExecutionWhereInput] | None",
-    "NOT": "Sequence[PermanentFailoverExecutionWhereInput] | None",
-    "OR": "Sequence[PermanentFailoverExecutionWhereInput] | None",
+    "AND": "Sequence[PermanentFailoverExecutionWhereInput]",
+    "NOT": "Sequence[PermanentFailoverExecutionWhereInput]",
+    "OR": "Sequence[PermanentFailoverExecutionWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
-    "permanent_failover_target_executions_every": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_none": "nested.PermanentFailoverTargetExecutionWhereInput2 | None", "permanent_failover_target_executions_some": "nested.PermanentFailoverTargetExecutionWhereInput2 | None",
-    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "permanent_failover_target_executions_every": "nested.PermanentFailoverTargetExecutionWhereInput2", "permanent_failover_target_executions_none": "nested.PermanentFailoverTargetExecutionWhereInput2", "permanent_failover_target_executions_some": "nested.PermanentFailoverTargetExecutionWhereInput2",
+    "replication_service": "nested.ReplicationServiceWhereInput2",
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "state": "BackupExecutionState | None", "state_in": "Sequence[BackupExecutionState] | None", "state_not": "BackupExecutionState | None", "state_not_in": "Sequence[BackupExecutionState] | None",
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
@@ -353,19 +353,19 @@ PermanentFailoverExecutionWhereInput = TypedDict("PermanentFailoverExecutionWher
 
 # fmt: off
 PermanentFailoverTargetExecutionWhereInput = TypedDict("PermanentFailoverTargetExecutionWhereInput", {
-    "AND": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
-    "NOT": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
-    "OR": "Sequence[PermanentFailoverTargetExecutionWhereInput] | None",
+    "AND": "Sequence[PermanentFailoverTargetExecutionWhereInput]",
+    "NOT": "Sequence[PermanentFailoverTargetExecutionWhereInput]",
+    "OR": "Sequence[PermanentFailoverTargetExecutionWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_sync_replication": MaybeBool, "is_sync_replication_not": MaybeBool,  # since 4.8.0
     "keep_snapshot": MaybeBool, "keep_snapshot_not": MaybeBool,
     "keep_test_vm": MaybeBool, "keep_test_vm_not": MaybeBool,
-    "permanent_failover_execution": "nested.PermanentFailoverExecutionWhereInput2 | None",
+    "permanent_failover_execution": "nested.PermanentFailoverExecutionWhereInput2",
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
-    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
@@ -376,10 +376,10 @@ PermanentFailoverTargetExecutionWhereInput = TypedDict("PermanentFailoverTargetE
 
 # fmt: off
 ReplicationFailbackTargetExecutionWhereInput = TypedDict("ReplicationFailbackTargetExecutionWhereInput", {
-    "AND": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
-    "NOT": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
-    "OR": "Sequence[ReplicationFailbackTargetExecutionWhereInput] | None",
-    "failback_execution": "nested.FailbackExecutionWhereInput2 | None",
+    "AND": "Sequence[ReplicationFailbackTargetExecutionWhereInput]",
+    "NOT": "Sequence[ReplicationFailbackTargetExecutionWhereInput]",
+    "OR": "Sequence[ReplicationFailbackTargetExecutionWhereInput]",
+    "failback_execution": "nested.FailbackExecutionWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -393,10 +393,10 @@ ReplicationFailbackTargetExecutionWhereInput = TypedDict("ReplicationFailbackTar
 
 # fmt: off
 ReplicationFailoverTargetExecutionWhereInput = TypedDict("ReplicationFailoverTargetExecutionWhereInput", {
-    "AND": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
-    "NOT": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
-    "OR": "Sequence[ReplicationFailoverTargetExecutionWhereInput] | None",
-    "failover_execution": "nested.FailoverExecutionWhereInput2 | None",
+    "AND": "Sequence[ReplicationFailoverTargetExecutionWhereInput]",
+    "NOT": "Sequence[ReplicationFailoverTargetExecutionWhereInput]",
+    "OR": "Sequence[ReplicationFailoverTargetExecutionWhereInput]",
+    "failover_execution": "nested.FailoverExecutionWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -410,30 +410,30 @@ ReplicationFailoverTargetExecutionWhereInput = TypedDict("ReplicationFailoverTar
 
 # fmt: off
 ReplicationRestorePointWhereInput = TypedDict("ReplicationRestorePointWhereInput", {
-    "AND": "Sequence[ReplicationRestorePointWhereInput] | None",
-    "NOT": "Sequence[ReplicationRestorePointWhereInput] | None",
-    "OR": "Sequence[ReplicationRestorePointWhereInput] | None",
+    "AND": "Sequence[ReplicationRestorePointWhereInput]",
+    "NOT": "Sequence[ReplicationRestorePointWhereInput]",
+    "OR": "Sequence[ReplicationRestorePointWhereInput]",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "creation": "inputs.BackupRestorePointCreation | None", "creation_in": "Sequence[inputs.BackupRestorePointCreation] | None", "creation_not": "inputs.BackupRestorePointCreation | None", "creation_not_in": "Sequence[inputs.BackupRestorePointCreation] | None",
     "dedup": "BackupDedupMode | None", "dedup_in": "Sequence[BackupDedupMode] | None", "dedup_not": "BackupDedupMode | None", "dedup_not_in": "Sequence[BackupDedupMode] | None",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
-    "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
+    "failover_executions_every": "nested.FailoverExecutionWhereInput2", "failover_executions_none": "nested.FailoverExecutionWhereInput2", "failover_executions_some": "nested.FailoverExecutionWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
+    "iscsi_lun": "nested.IscsiLunWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "parent_restore_point": MaybeStr, "parent_restore_point_contains": MaybeStr, "parent_restore_point_ends_with": MaybeStr, "parent_restore_point_gt": MaybeStr, "parent_restore_point_gte": MaybeStr, "parent_restore_point_in": MaybeTexts, "parent_restore_point_lt": MaybeStr, "parent_restore_point_lte": MaybeStr, "parent_restore_point_not": MaybeStr, "parent_restore_point_not_contains": MaybeStr, "parent_restore_point_not_ends_with": MaybeStr, "parent_restore_point_not_in": MaybeTexts, "parent_restore_point_not_starts_with": MaybeStr, "parent_restore_point_starts_with": MaybeStr,
-    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
-    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
-    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
-    "replication_target_execution": "nested.ReplicationTargetExecutionWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2",
+    "replication_plan": "nested.ReplicationPlanWhereInput2",
+    "replication_service": "nested.ReplicationServiceWhereInput2",
+    "replication_target_execution": "nested.ReplicationTargetExecutionWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "slice": MaybeStr, "slice_contains": MaybeStr, "slice_ends_with": MaybeStr, "slice_gt": MaybeStr, "slice_gte": MaybeStr, "slice_in": MaybeTexts, "slice_lt": MaybeStr, "slice_lte": MaybeStr, "slice_not": MaybeStr, "slice_not_contains": MaybeStr, "slice_not_ends_with": MaybeStr, "slice_not_in": MaybeTexts, "slice_not_starts_with": MaybeStr, "slice_starts_with": MaybeStr,
     "snapshot_consistent_type": "ConsistentType | None", "snapshot_consistent_type_in": "Sequence[ConsistentType] | None", "snapshot_consistent_type_not": "ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[ConsistentType] | None",
-    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2",  # since 4.8.0
     "tower_deploy_id": MaybeStr, "tower_deploy_id_contains": MaybeStr, "tower_deploy_id_ends_with": MaybeStr, "tower_deploy_id_gt": MaybeStr, "tower_deploy_id_gte": MaybeStr, "tower_deploy_id_in": MaybeTexts, "tower_deploy_id_lt": MaybeStr, "tower_deploy_id_lte": MaybeStr, "tower_deploy_id_not": MaybeStr, "tower_deploy_id_not_contains": MaybeStr, "tower_deploy_id_not_ends_with": MaybeStr, "tower_deploy_id_not_in": MaybeTexts, "tower_deploy_id_not_starts_with": MaybeStr, "tower_deploy_id_starts_with": MaybeStr,
     "type": "inputs.BackupRestorePointType | None", "type_in": "Sequence[inputs.BackupRestorePointType] | None", "type_not": "inputs.BackupRestorePointType | None", "type_not_in": "Sequence[inputs.BackupRestorePointType] | None",
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
     "vm_local_id": MaybeStr, "vm_local_id_contains": MaybeStr, "vm_local_id_ends_with": MaybeStr, "vm_local_id_gt": MaybeStr, "vm_local_id_gte": MaybeStr, "vm_local_id_in": MaybeTexts, "vm_local_id_lt": MaybeStr, "vm_local_id_lte": MaybeStr, "vm_local_id_not": MaybeStr, "vm_local_id_not_contains": MaybeStr, "vm_local_id_not_ends_with": MaybeStr, "vm_local_id_not_in": MaybeTexts, "vm_local_id_not_starts_with": MaybeStr, "vm_local_id_starts_with": MaybeStr,
     "vm_name": MaybeStr, "vm_name_contains": MaybeStr, "vm_name_ends_with": MaybeStr, "vm_name_gt": MaybeStr, "vm_name_gte": MaybeStr, "vm_name_in": MaybeTexts, "vm_name_lt": MaybeStr, "vm_name_lte": MaybeStr, "vm_name_not": MaybeStr, "vm_name_not_contains": MaybeStr, "vm_name_not_ends_with": MaybeStr, "vm_name_not_in": MaybeTexts, "vm_name_not_starts_with": MaybeStr, "vm_name_starts_with": MaybeStr,
 }, total=False)
@@ -443,9 +443,9 @@ ReplicationRestorePointWhereInput = TypedDict("ReplicationRestorePointWhereInput
 
 # fmt: off
 ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWhereInput", {
-    "AND": "Sequence[ReplicationTargetExecutionWhereInput] | None",
-    "NOT": "Sequence[ReplicationTargetExecutionWhereInput] | None",
-    "OR": "Sequence[ReplicationTargetExecutionWhereInput] | None",
+    "AND": "Sequence[ReplicationTargetExecutionWhereInput]",
+    "NOT": "Sequence[ReplicationTargetExecutionWhereInput]",
+    "OR": "Sequence[ReplicationTargetExecutionWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,  # since 4.8.1
     "creation": "ReplicationTargetExecutionCreation | None", "creation_in": "Sequence[ReplicationTargetExecutionCreation] | None", "creation_not": "ReplicationTargetExecutionCreation | None", "creation_not_in": "Sequence[ReplicationTargetExecutionCreation] | None",
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
@@ -453,12 +453,12 @@ ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWher
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "phase": "BackupJobPhase | None", "phase_in": "Sequence[BackupJobPhase] | None", "phase_not": "BackupJobPhase | None", "phase_not_in": "Sequence[BackupJobPhase] | None",
-    "replica_vm": "nested.ReplicaVmWhereInput2 | None",
-    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
-    "replication_plan_execution": "nested.ReplicationPlanExecutionWhereInput2 | None",
+    "replica_vm": "nested.ReplicaVmWhereInput2",
+    "replication_plan": "nested.ReplicationPlanWhereInput2",
+    "replication_plan_execution": "nested.ReplicationPlanExecutionWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
-    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.8.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2",  # since 4.8.0
     "type": "BackupExecutionType | None", "type_in": "Sequence[BackupExecutionType] | None", "type_not": "BackupExecutionType | None", "type_not_in": "Sequence[BackupExecutionType] | None",
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,  # since 4.8.1
 }, total=False)
@@ -468,18 +468,18 @@ ReplicationTargetExecutionWhereInput = TypedDict("ReplicationTargetExecutionWher
 
 # fmt: off
 VnetBondGroupWhereInput = TypedDict("VnetBondGroupWhereInput", {
-    "AND": "Sequence[VnetBondGroupWhereInput] | None",
-    "NOT": "Sequence[VnetBondGroupWhereInput] | None",
-    "OR": "Sequence[VnetBondGroupWhereInput] | None",
+    "AND": "Sequence[VnetBondGroupWhereInput]",
+    "NOT": "Sequence[VnetBondGroupWhereInput]",
+    "OR": "Sequence[VnetBondGroupWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "display_name": MaybeStr, "display_name_contains": MaybeStr, "display_name_ends_with": MaybeStr, "display_name_gt": MaybeStr, "display_name_gte": MaybeStr, "display_name_in": MaybeTexts, "display_name_lt": MaybeStr, "display_name_lte": MaybeStr, "display_name_not": MaybeStr, "display_name_not_contains": MaybeStr, "display_name_not_ends_with": MaybeStr, "display_name_not_in": MaybeTexts, "display_name_not_starts_with": MaybeStr, "display_name_starts_with": MaybeStr,
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance_group": "nested.LoadBalancerInstanceGroupWhereInput2 | None",
+    "load_balancer_instance_group": "nested.LoadBalancerInstanceGroupWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "network_type": "VnetBondNetworkType | None", "network_type_in": "Sequence[VnetBondNetworkType] | None", "network_type_not": "VnetBondNetworkType | None", "network_type_not_in": "Sequence[VnetBondNetworkType] | None",
-    "vnet_bonds_every": "nested.VnetBondWhereInput2 | None", "vnet_bonds_none": "nested.VnetBondWhereInput2 | None", "vnet_bonds_some": "nested.VnetBondWhereInput2 | None",
+    "vnet_bonds_every": "nested.VnetBondWhereInput2", "vnet_bonds_none": "nested.VnetBondWhereInput2", "vnet_bonds_some": "nested.VnetBondWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""
@@ -487,24 +487,24 @@ VnetBondGroupWhereInput = TypedDict("VnetBondGroupWhereInput", {
 
 # fmt: off
 VnetBondWhereInput = TypedDict("VnetBondWhereInput", {
-    "AND": "Sequence[VnetBondWhereInput] | None",
-    "NOT": "Sequence[VnetBondWhereInput] | None",
-    "OR": "Sequence[VnetBondWhereInput] | None",
+    "AND": "Sequence[VnetBondWhereInput]",
+    "NOT": "Sequence[VnetBondWhereInput]",
+    "OR": "Sequence[VnetBondWhereInput]",
     "bond_for_client": MaybeBool, "bond_for_client_not": MaybeBool,
     "bond_for_server": MaybeBool, "bond_for_server_not": MaybeBool,
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,  # since 4.8.0
     "entityAsyncStatus": "EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[EntityAsyncStatus] | None", "entityAsyncStatus_not": "EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "load_balancer_instance": "nested.LoadBalancerInstanceWhereInput2 | None",  # since 4.8.0
-    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",
+    "load_balancer_instance": "nested.LoadBalancerInstanceWhereInput2",  # since 4.8.0
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "namespace": MaybeStr, "namespace_contains": MaybeStr, "namespace_ends_with": MaybeStr, "namespace_gt": MaybeStr, "namespace_gte": MaybeStr, "namespace_in": MaybeTexts, "namespace_lt": MaybeStr, "namespace_lte": MaybeStr, "namespace_not": MaybeStr, "namespace_not_contains": MaybeStr, "namespace_not_ends_with": MaybeStr, "namespace_not_in": MaybeTexts, "namespace_not_starts_with": MaybeStr, "namespace_starts_with": MaybeStr,
     "network_type": "VnetBondNetworkType | None", "network_type_in": "Sequence[VnetBondNetworkType] | None", "network_type_not": "VnetBondNetworkType | None", "network_type_not_in": "Sequence[VnetBondNetworkType] | None",  # since 4.8.0
-    "vlan": "nested.VlanWhereInput2 | None",
-    "vnet_bond_group": "nested.VnetBondGroupWhereInput2 | None",  # since 4.8.0
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",  # since 4.8.0
-    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",  # since 4.8.0
+    "vlan": "nested.VlanWhereInput2",
+    "vnet_bond_group": "nested.VnetBondGroupWhereInput2",  # since 4.8.0
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",  # since 4.8.0
+    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2",  # since 4.8.0
 }, total=False)
 # fmt: on
 """Since CloudTower 4.4.0."""

@@ -66,20 +66,20 @@ class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 ConsistencyGroupWhereInput = TypedDict("ConsistencyGroupWhereInput", {
-    "AND": "Sequence[ConsistencyGroupWhereInput] | None",
-    "NOT": "Sequence[ConsistencyGroupWhereInput] | None",
-    "OR": "Sequence[ConsistencyGroupWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "consistency_group_snapshots_every": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_none": "nested.ConsistencyGroupSnapshotWhereInput2 | None", "consistency_group_snapshots_some": "nested.ConsistencyGroupSnapshotWhereInput2 | None",
+    "AND": "Sequence[ConsistencyGroupWhereInput]",
+    "NOT": "Sequence[ConsistencyGroupWhereInput]",
+    "OR": "Sequence[ConsistencyGroupWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
+    "consistency_group_snapshots_every": "nested.ConsistencyGroupSnapshotWhereInput2", "consistency_group_snapshots_none": "nested.ConsistencyGroupSnapshotWhereInput2", "consistency_group_snapshots_some": "nested.ConsistencyGroupSnapshotWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2", "iscsi_luns_none": "nested.IscsiLunWhereInput2", "iscsi_luns_some": "nested.IscsiLunWhereInput2",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2", "namespaces_none": "nested.NvmfNamespaceWhereInput2", "namespaces_some": "nested.NvmfNamespaceWhereInput2",
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on

@@ -43,18 +43,18 @@ class ConsistencyGroupSnapshotDeletionParamsData(TypedDict, total=False):
 
 # fmt: off
 ConsistencyGroupSnapshotWhereInput = TypedDict("ConsistencyGroupSnapshotWhereInput", {
-    "AND": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
-    "Iscsi_lun_snapshots_every": "nested.IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_none": "nested.IscsiLunSnapshotWhereInput2 | None", "Iscsi_lun_snapshots_some": "nested.IscsiLunSnapshotWhereInput2 | None",
-    "NOT": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
-    "OR": "Sequence[ConsistencyGroupSnapshotWhereInput] | None",
-    "consistency_group": "nested.ConsistencyGroupWhereInput2 | None",
+    "AND": "Sequence[ConsistencyGroupSnapshotWhereInput]",
+    "Iscsi_lun_snapshots_every": "nested.IscsiLunSnapshotWhereInput2", "Iscsi_lun_snapshots_none": "nested.IscsiLunSnapshotWhereInput2", "Iscsi_lun_snapshots_some": "nested.IscsiLunSnapshotWhereInput2",
+    "NOT": "Sequence[ConsistencyGroupSnapshotWhereInput]",
+    "OR": "Sequence[ConsistencyGroupSnapshotWhereInput]",
+    "consistency_group": "nested.ConsistencyGroupWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nvmf_namespace_snapshots_every": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_none": "nested.NvmfNamespaceSnapshotWhereInput2 | None", "nvmf_namespace_snapshots_some": "nested.NvmfNamespaceSnapshotWhereInput2 | None",
+    "nvmf_namespace_snapshots_every": "nested.NvmfNamespaceSnapshotWhereInput2", "nvmf_namespace_snapshots_none": "nested.NvmfNamespaceSnapshotWhereInput2", "nvmf_namespace_snapshots_some": "nested.NvmfNamespaceSnapshotWhereInput2",
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
 }, total=False)
 # fmt: on

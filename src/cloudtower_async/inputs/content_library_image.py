@@ -60,23 +60,23 @@ class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 ContentLibraryImageWhereInput = TypedDict("ContentLibraryImageWhereInput", {
-    "AND": "Sequence[ContentLibraryImageWhereInput] | None",
-    "NOT": "Sequence[ContentLibraryImageWhereInput] | None",
-    "OR": "Sequence[ContentLibraryImageWhereInput] | None",
-    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ContentLibraryImageWhereInput]",
+    "NOT": "Sequence[ContentLibraryImageWhereInput]",
+    "OR": "Sequence[ContentLibraryImageWhereInput]",
+    "clusters_every": "nested.ClusterWhereInput2", "clusters_none": "nested.ClusterWhereInput2", "clusters_some": "nested.ClusterWhereInput2",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "elf_images_every": "nested.ElfImageWhereInput2 | None", "elf_images_none": "nested.ElfImageWhereInput2 | None", "elf_images_some": "nested.ElfImageWhereInput2 | None",
+    "elf_images_every": "nested.ElfImageWhereInput2", "elf_images_none": "nested.ElfImageWhereInput2", "elf_images_some": "nested.ElfImageWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "iscsi_luns_every": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_none": "nested.IscsiLunWhereInput2 | None", "iscsi_luns_some": "nested.IscsiLunWhereInput2 | None",  # since 4.3.0
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "iscsi_luns_every": "nested.IscsiLunWhereInput2", "iscsi_luns_none": "nested.IscsiLunWhereInput2", "iscsi_luns_some": "nested.IscsiLunWhereInput2",  # since 4.3.0
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
-    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
-    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2", "vm_disks_none": "nested.VmDiskWhereInput2", "vm_disks_some": "nested.VmDiskWhereInput2",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2", "vm_snapshots_none": "nested.VmSnapshotWhereInput2", "vm_snapshots_some": "nested.VmSnapshotWhereInput2",
+    "vm_templates_every": "nested.VmTemplateWhereInput2", "vm_templates_none": "nested.VmTemplateWhereInput2", "vm_templates_some": "nested.VmTemplateWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

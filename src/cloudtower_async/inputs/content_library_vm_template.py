@@ -170,13 +170,13 @@ class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInput", {
-    "AND": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-    "NOT": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
-    "OR": "Sequence[ContentLibraryVmTemplateWhereInput] | None",
+    "AND": "Sequence[ContentLibraryVmTemplateWhereInput]",
+    "NOT": "Sequence[ContentLibraryVmTemplateWhereInput]",
+    "OR": "Sequence[ContentLibraryVmTemplateWhereInput]",
     "architecture": "inputs.Architecture | None", "architecture_in": "Sequence[inputs.Architecture] | None", "architecture_not": "inputs.Architecture | None", "architecture_not_in": "Sequence[inputs.Architecture] | None",
     "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",  # since 4.5.0
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2", "clusters_none": "nested.ClusterWhereInput2", "clusters_some": "nested.ClusterWhereInput2",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,  # since 4.5.0
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
@@ -185,7 +185,7 @@ ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInp
     "ha": MaybeBool, "ha_not": MaybeBool,  # since 4.5.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",  # since 4.5.0
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,  # since 4.5.0
     "max_bandwidth_policy": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_in": "Sequence[inputs.VmDiskIoRestrictType] | None", "max_bandwidth_policy_not": "inputs.VmDiskIoRestrictType | None", "max_bandwidth_policy_not_in": "Sequence[inputs.VmDiskIoRestrictType] | None",  # since 4.5.0
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,  # since 4.5.0
@@ -197,7 +197,7 @@ ContentLibraryVmTemplateWhereInput = TypedDict("ContentLibraryVmTemplateWhereInp
     "usage": "ContentLibraryVmTemplateUsage | None", "usage_in": "Sequence[ContentLibraryVmTemplateUsage] | None", "usage_not": "ContentLibraryVmTemplateUsage | None", "usage_not_in": "Sequence[ContentLibraryVmTemplateUsage] | None",  # since 4.8.0
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "video_type": MaybeStr, "video_type_contains": MaybeStr, "video_type_ends_with": MaybeStr, "video_type_gt": MaybeStr, "video_type_gte": MaybeStr, "video_type_in": MaybeTexts, "video_type_lt": MaybeStr, "video_type_lte": MaybeStr, "video_type_not": MaybeStr, "video_type_not_contains": MaybeStr, "video_type_not_ends_with": MaybeStr, "video_type_not_in": MaybeTexts, "video_type_not_starts_with": MaybeStr, "video_type_starts_with": MaybeStr,  # since 4.5.0
-    "vm_templates_every": "nested.VmTemplateWhereInput2 | None", "vm_templates_none": "nested.VmTemplateWhereInput2 | None", "vm_templates_some": "nested.VmTemplateWhereInput2 | None",
+    "vm_templates_every": "nested.VmTemplateWhereInput2", "vm_templates_none": "nested.VmTemplateWhereInput2", "vm_templates_some": "nested.VmTemplateWhereInput2",
     "win_opt": MaybeBool, "win_opt_not": MaybeBool,  # since 4.5.0
 }, total=False)
 # fmt: on

@@ -73,17 +73,17 @@ class DatacenterUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 DatacenterWhereInput = TypedDict("DatacenterWhereInput", {
-    "AND": "Sequence[DatacenterWhereInput] | None",
-    "NOT": "Sequence[DatacenterWhereInput] | None",
-    "OR": "Sequence[DatacenterWhereInput] | None",
+    "AND": "Sequence[DatacenterWhereInput]",
+    "NOT": "Sequence[DatacenterWhereInput]",
+    "OR": "Sequence[DatacenterWhereInput]",
     "cluster_num": MaybeInt, "cluster_num_gt": MaybeInt, "cluster_num_gte": MaybeInt, "cluster_num_in": MaybeInts, "cluster_num_lt": MaybeInt, "cluster_num_lte": MaybeInt, "cluster_num_not": MaybeInt, "cluster_num_not_in": MaybeInts,
-    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2", "clusters_none": "nested.ClusterWhereInput2", "clusters_some": "nested.ClusterWhereInput2",
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "organization": "nested.OrganizationWhereInput2 | None",
+    "organization": "nested.OrganizationWhereInput2",
     "total_cpu_hz": MaybeInt, "total_cpu_hz_gt": MaybeInt, "total_cpu_hz_gte": MaybeInt, "total_cpu_hz_in": MaybeInts, "total_cpu_hz_lt": MaybeInt, "total_cpu_hz_lte": MaybeInt, "total_cpu_hz_not": MaybeInt, "total_cpu_hz_not_in": MaybeInts,
     "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts,
     "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts,

@@ -11,11 +11,11 @@ DeployOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "version_ASC", "ver
 
 # fmt: off
 DeployWhereInput = TypedDict("DeployWhereInput", {
-    "AND": "Sequence[DeployWhereInput] | None",
-    "NOT": "Sequence[DeployWhereInput] | None",
-    "OR": "Sequence[DeployWhereInput] | None",
+    "AND": "Sequence[DeployWhereInput]",
+    "NOT": "Sequence[DeployWhereInput]",
+    "OR": "Sequence[DeployWhereInput]",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "license": "nested.LicenseWhereInput2 | None",
+    "license": "nested.LicenseWhereInput2",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
 }, total=False)
 # fmt: on

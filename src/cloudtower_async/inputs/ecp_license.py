@@ -58,10 +58,10 @@ EcpLicenseOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 EcpLicenseWhereInput = TypedDict("EcpLicenseWhereInput", {
-    "AND": "Sequence[EcpLicenseWhereInput] | None",
-    "NOT": "Sequence[EcpLicenseWhereInput] | None",
-    "OR": "Sequence[EcpLicenseWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[EcpLicenseWhereInput]",
+    "NOT": "Sequence[EcpLicenseWhereInput]",
+    "OR": "Sequence[EcpLicenseWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "cluster_local_id": MaybeStr, "cluster_local_id_contains": MaybeStr, "cluster_local_id_ends_with": MaybeStr, "cluster_local_id_gt": MaybeStr, "cluster_local_id_gte": MaybeStr, "cluster_local_id_in": MaybeTexts, "cluster_local_id_lt": MaybeStr, "cluster_local_id_lte": MaybeStr, "cluster_local_id_not": MaybeStr, "cluster_local_id_not_contains": MaybeStr, "cluster_local_id_not_ends_with": MaybeStr, "cluster_local_id_not_in": MaybeTexts, "cluster_local_id_not_starts_with": MaybeStr, "cluster_local_id_starts_with": MaybeStr,
     "ecp_edition": "inputs.EcpEdition | None", "ecp_edition_in": "Sequence[inputs.EcpEdition] | None", "ecp_edition_not": "inputs.EcpEdition | None", "ecp_edition_not_in": "Sequence[inputs.EcpEdition] | None",
     "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,

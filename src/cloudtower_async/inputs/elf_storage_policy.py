@@ -32,10 +32,10 @@ ElfStoragePolicyOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ElfStoragePolicyWhereInput = TypedDict("ElfStoragePolicyWhereInput", {
-    "AND": "Sequence[ElfStoragePolicyWhereInput] | None",
-    "NOT": "Sequence[ElfStoragePolicyWhereInput] | None",
-    "OR": "Sequence[ElfStoragePolicyWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[ElfStoragePolicyWhereInput]",
+    "NOT": "Sequence[ElfStoragePolicyWhereInput]",
+    "OR": "Sequence[ElfStoragePolicyWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,

@@ -70,13 +70,13 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 EntityFilterWhereInput = TypedDict("EntityFilterWhereInput", {
-    "AND": "Sequence[EntityFilterWhereInput] | None",
-    "NOT": "Sequence[EntityFilterWhereInput] | None",
-    "OR": "Sequence[EntityFilterWhereInput] | None",
+    "AND": "Sequence[EntityFilterWhereInput]",
+    "NOT": "Sequence[EntityFilterWhereInput]",
+    "OR": "Sequence[EntityFilterWhereInput]",
     "apply_to_all_clusters": MaybeBool, "apply_to_all_clusters_not": MaybeBool,
-    "clusters_every": "nested.ClusterWhereInput2 | None", "clusters_none": "nested.ClusterWhereInput2 | None", "clusters_some": "nested.ClusterWhereInput2 | None",
+    "clusters_every": "nested.ClusterWhereInput2", "clusters_none": "nested.ClusterWhereInput2", "clusters_some": "nested.ClusterWhereInput2",
     "entity_type": "inputs.EntityType | None", "entity_type_in": "Sequence[inputs.EntityType] | None", "entity_type_not": "inputs.EntityType | None", "entity_type_not_in": "Sequence[inputs.EntityType] | None",
-    "exec_failed_cluster_every": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_none": "nested.ClusterWhereInput2 | None", "exec_failed_cluster_some": "nested.ClusterWhereInput2 | None",
+    "exec_failed_cluster_every": "nested.ClusterWhereInput2", "exec_failed_cluster_none": "nested.ClusterWhereInput2", "exec_failed_cluster_some": "nested.ClusterWhereInput2",
     "filter_status": "inputs.FilterStatus | None", "filter_status_in": "Sequence[inputs.FilterStatus] | None", "filter_status_not": "inputs.FilterStatus | None", "filter_status_not_in": "Sequence[inputs.FilterStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "last_executed_at": MaybeDate, "last_executed_at_gt": MaybeDate, "last_executed_at_gte": MaybeDate, "last_executed_at_in": MaybeDates, "last_executed_at_lt": MaybeDate, "last_executed_at_lte": MaybeDate, "last_executed_at_not": MaybeDate, "last_executed_at_not_in": MaybeDates,

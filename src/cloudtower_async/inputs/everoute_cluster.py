@@ -39,20 +39,20 @@ EverouteClusterPhase: TypeAlias = Union[
 
 # fmt: off
 EverouteClusterWhereInput = TypedDict("EverouteClusterWhereInput", {
-    "AND": "Sequence[EverouteClusterWhereInput] | None",
-    "NOT": "Sequence[EverouteClusterWhereInput] | None",
-    "OR": "Sequence[EverouteClusterWhereInput] | None",
-    "agent_elf_clusters_every": "nested.ClusterWhereInput2 | None", "agent_elf_clusters_none": "nested.ClusterWhereInput2 | None", "agent_elf_clusters_some": "nested.ClusterWhereInput2 | None",
-    "agent_elf_vdses_every": "nested.VdsWhereInput2 | None", "agent_elf_vdses_none": "nested.VdsWhereInput2 | None", "agent_elf_vdses_some": "nested.VdsWhereInput2 | None",
+    "AND": "Sequence[EverouteClusterWhereInput]",
+    "NOT": "Sequence[EverouteClusterWhereInput]",
+    "OR": "Sequence[EverouteClusterWhereInput]",
+    "agent_elf_clusters_every": "nested.ClusterWhereInput2", "agent_elf_clusters_none": "nested.ClusterWhereInput2", "agent_elf_clusters_some": "nested.ClusterWhereInput2",
+    "agent_elf_vdses_every": "nested.VdsWhereInput2", "agent_elf_vdses_none": "nested.VdsWhereInput2", "agent_elf_vdses_some": "nested.VdsWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "global_default_action": "inputs.GlobalPolicyAction | None", "global_default_action_in": "Sequence[inputs.GlobalPolicyAction] | None", "global_default_action_not": "inputs.GlobalPolicyAction | None", "global_default_action_not_in": "Sequence[inputs.GlobalPolicyAction] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "installed": MaybeBool, "installed_not": MaybeBool,
-    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2 | None",  # since 4.4.0
+    "load_balancer_service": "nested.LoadBalancerServiceWhereInput2",  # since 4.4.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "phase": "EverouteClusterPhase | None", "phase_in": "Sequence[EverouteClusterPhase] | None", "phase_not": "EverouteClusterPhase | None", "phase_not_in": "Sequence[EverouteClusterPhase] | None",
     "version": MaybeStr, "version_contains": MaybeStr, "version_ends_with": MaybeStr, "version_gt": MaybeStr, "version_gte": MaybeStr, "version_in": MaybeTexts, "version_lt": MaybeStr, "version_lte": MaybeStr, "version_not": MaybeStr, "version_not_contains": MaybeStr, "version_not_ends_with": MaybeStr, "version_not_in": MaybeTexts, "version_not_starts_with": MaybeStr, "version_starts_with": MaybeStr,
-    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",  # since 4.4.0
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2",  # since 4.4.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -32,9 +32,9 @@ EverouteLicenseOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 EverouteLicenseWhereInput = TypedDict("EverouteLicenseWhereInput", {
-    "AND": "Sequence[EverouteLicenseWhereInput] | None",
-    "NOT": "Sequence[EverouteLicenseWhereInput] | None",
-    "OR": "Sequence[EverouteLicenseWhereInput] | None",
+    "AND": "Sequence[EverouteLicenseWhereInput]",
+    "NOT": "Sequence[EverouteLicenseWhereInput]",
+    "OR": "Sequence[EverouteLicenseWhereInput]",
     "code": MaybeStr, "code_contains": MaybeStr, "code_ends_with": MaybeStr, "code_gt": MaybeStr, "code_gte": MaybeStr, "code_in": MaybeTexts, "code_lt": MaybeStr, "code_lte": MaybeStr, "code_not": MaybeStr, "code_not_contains": MaybeStr, "code_not_ends_with": MaybeStr, "code_not_in": MaybeTexts, "code_not_starts_with": MaybeStr, "code_starts_with": MaybeStr,
     "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,

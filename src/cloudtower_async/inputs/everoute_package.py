@@ -32,9 +32,9 @@ EveroutePackageOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 EveroutePackageWhereInput = TypedDict("EveroutePackageWhereInput", {
-    "AND": "Sequence[EveroutePackageWhereInput] | None",
-    "NOT": "Sequence[EveroutePackageWhereInput] | None",
-    "OR": "Sequence[EveroutePackageWhereInput] | None",
+    "AND": "Sequence[EveroutePackageWhereInput]",
+    "NOT": "Sequence[EveroutePackageWhereInput]",
+    "OR": "Sequence[EveroutePackageWhereInput]",
     "arch": "inputs.Architecture | None", "arch_in": "Sequence[inputs.Architecture] | None", "arch_not": "inputs.Architecture | None", "arch_not_in": "Sequence[inputs.Architecture] | None",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

@@ -91,10 +91,10 @@ class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 GlobalAlertRuleWhereInput = TypedDict("GlobalAlertRuleWhereInput", {
-    "AND": "Sequence[GlobalAlertRuleWhereInput] | None",
-    "NOT": "Sequence[GlobalAlertRuleWhereInput] | None",
-    "OR": "Sequence[GlobalAlertRuleWhereInput] | None",
-    "alert_rules_every": "nested.AlertRuleWhereInput2 | None", "alert_rules_none": "nested.AlertRuleWhereInput2 | None", "alert_rules_some": "nested.AlertRuleWhereInput2 | None",
+    "AND": "Sequence[GlobalAlertRuleWhereInput]",
+    "NOT": "Sequence[GlobalAlertRuleWhereInput]",
+    "OR": "Sequence[GlobalAlertRuleWhereInput]",
+    "alert_rules_every": "nested.AlertRuleWhereInput2", "alert_rules_none": "nested.AlertRuleWhereInput2", "alert_rules_some": "nested.AlertRuleWhereInput2",
     "boolean": MaybeBool, "boolean_not": MaybeBool,
     "cause": MaybeStr, "cause_contains": MaybeStr, "cause_ends_with": MaybeStr, "cause_gt": MaybeStr, "cause_gte": MaybeStr, "cause_in": MaybeTexts, "cause_lt": MaybeStr, "cause_lte": MaybeStr, "cause_not": MaybeStr, "cause_not_contains": MaybeStr, "cause_not_ends_with": MaybeStr, "cause_not_in": MaybeTexts, "cause_not_starts_with": MaybeStr, "cause_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,

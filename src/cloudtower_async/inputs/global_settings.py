@@ -42,9 +42,9 @@ class ClusterRecycleBinUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 GlobalSettingsWhereInput = TypedDict("GlobalSettingsWhereInput", {
-    "AND": "Sequence[GlobalSettingsWhereInput] | None",
-    "NOT": "Sequence[GlobalSettingsWhereInput] | None",
-    "OR": "Sequence[GlobalSettingsWhereInput] | None",
+    "AND": "Sequence[GlobalSettingsWhereInput]",
+    "NOT": "Sequence[GlobalSettingsWhereInput]",
+    "OR": "Sequence[GlobalSettingsWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",  # since 4.9.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
 }, total=False)

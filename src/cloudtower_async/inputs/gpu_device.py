@@ -83,21 +83,21 @@ class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 GpuDeviceWhereInput = TypedDict("GpuDeviceWhereInput", {
-    "AND": "Sequence[GpuDeviceWhereInput] | None",
-    "NOT": "Sequence[GpuDeviceWhereInput] | None",
-    "OR": "Sequence[GpuDeviceWhereInput] | None",
+    "AND": "Sequence[GpuDeviceWhereInput]",
+    "NOT": "Sequence[GpuDeviceWhereInput]",
+    "OR": "Sequence[GpuDeviceWhereInput]",
     "assigned_vgpus_num": MaybeInt, "assigned_vgpus_num_gt": MaybeInt, "assigned_vgpus_num_gte": MaybeInt, "assigned_vgpus_num_in": MaybeInts, "assigned_vgpus_num_lt": MaybeInt, "assigned_vgpus_num_lte": MaybeInt, "assigned_vgpus_num_not": MaybeInt, "assigned_vgpus_num_not_in": MaybeInts,
     "available_vgpus_num": MaybeInt, "available_vgpus_num_gt": MaybeInt, "available_vgpus_num_gte": MaybeInt, "available_vgpus_num_in": MaybeInts, "available_vgpus_num_lt": MaybeInt, "available_vgpus_num_lte": MaybeInt, "available_vgpus_num_not": MaybeInt, "available_vgpus_num_not_in": MaybeInts,
     "brand": MaybeStr, "brand_contains": MaybeStr, "brand_ends_with": MaybeStr, "brand_gt": MaybeStr, "brand_gte": MaybeStr, "brand_in": MaybeTexts, "brand_lt": MaybeStr, "brand_lte": MaybeStr, "brand_not": MaybeStr, "brand_not_contains": MaybeStr, "brand_not_ends_with": MaybeStr, "brand_not_in": MaybeTexts, "brand_not_starts_with": MaybeStr, "brand_starts_with": MaybeStr,
     "bus_location": MaybeStr, "bus_location_contains": MaybeStr, "bus_location_ends_with": MaybeStr, "bus_location_gt": MaybeStr, "bus_location_gte": MaybeStr, "bus_location_in": MaybeTexts, "bus_location_lt": MaybeStr, "bus_location_lte": MaybeStr, "bus_location_not": MaybeStr, "bus_location_not_contains": MaybeStr, "bus_location_not_ends_with": MaybeStr, "bus_location_not_in": MaybeTexts, "bus_location_not_starts_with": MaybeStr, "bus_location_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_nvidia_tools_ready": MaybeBool, "is_nvidia_tools_ready_not": MaybeBool,
     "is_nvidia_vfs_enabled": MaybeBool, "is_nvidia_vfs_enabled_not": MaybeBool,
     "is_nvidia_vfs_supported": MaybeBool, "is_nvidia_vfs_supported_not": MaybeBool,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "model": MaybeStr, "model_contains": MaybeStr, "model_ends_with": MaybeStr, "model_gt": MaybeStr, "model_gte": MaybeStr, "model_in": MaybeTexts, "model_lt": MaybeStr, "model_lte": MaybeStr, "model_not": MaybeStr, "model_not_contains": MaybeStr, "model_not_ends_with": MaybeStr, "model_not_in": MaybeTexts, "model_not_starts_with": MaybeStr, "model_starts_with": MaybeStr,
@@ -107,7 +107,7 @@ GpuDeviceWhereInput = TypedDict("GpuDeviceWhereInput", {
     "user_vgpu_type_id": MaybeStr, "user_vgpu_type_id_contains": MaybeStr, "user_vgpu_type_id_ends_with": MaybeStr, "user_vgpu_type_id_gt": MaybeStr, "user_vgpu_type_id_gte": MaybeStr, "user_vgpu_type_id_in": MaybeTexts, "user_vgpu_type_id_lt": MaybeStr, "user_vgpu_type_id_lte": MaybeStr, "user_vgpu_type_id_not": MaybeStr, "user_vgpu_type_id_not_contains": MaybeStr, "user_vgpu_type_id_not_ends_with": MaybeStr, "user_vgpu_type_id_not_in": MaybeTexts, "user_vgpu_type_id_not_starts_with": MaybeStr, "user_vgpu_type_id_starts_with": MaybeStr,
     "user_vgpu_type_name": MaybeStr, "user_vgpu_type_name_contains": MaybeStr, "user_vgpu_type_name_ends_with": MaybeStr, "user_vgpu_type_name_gt": MaybeStr, "user_vgpu_type_name_gte": MaybeStr, "user_vgpu_type_name_in": MaybeTexts, "user_vgpu_type_name_lt": MaybeStr, "user_vgpu_type_name_lte": MaybeStr, "user_vgpu_type_name_not": MaybeStr, "user_vgpu_type_name_not_contains": MaybeStr, "user_vgpu_type_name_not_ends_with": MaybeStr, "user_vgpu_type_name_not_in": MaybeTexts, "user_vgpu_type_name_not_starts_with": MaybeStr, "user_vgpu_type_name_starts_with": MaybeStr,
     "vgpu_instance_num": MaybeInt, "vgpu_instance_num_gt": MaybeInt, "vgpu_instance_num_gte": MaybeInt, "vgpu_instance_num_in": MaybeInts, "vgpu_instance_num_lt": MaybeInt, "vgpu_instance_num_lte": MaybeInt, "vgpu_instance_num_not": MaybeInt, "vgpu_instance_num_not_in": MaybeInts,
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.3.0."""

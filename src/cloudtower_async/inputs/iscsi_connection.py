@@ -44,16 +44,16 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
 
 # fmt: off
 IscsiConnectionWhereInput = TypedDict("IscsiConnectionWhereInput", {
-    "AND": "Sequence[IscsiConnectionWhereInput] | None",
-    "NOT": "Sequence[IscsiConnectionWhereInput] | None",
-    "OR": "Sequence[IscsiConnectionWhereInput] | None",
+    "AND": "Sequence[IscsiConnectionWhereInput]",
+    "NOT": "Sequence[IscsiConnectionWhereInput]",
+    "OR": "Sequence[IscsiConnectionWhereInput]",
     "client_port": MaybeInt, "client_port_gt": MaybeInt, "client_port_gte": MaybeInt, "client_port_in": MaybeInts, "client_port_lt": MaybeInt, "client_port_lte": MaybeInt, "client_port_not": MaybeInt, "client_port_not_in": MaybeInts,
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "host": "nested.HostWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "initiator_ip": MaybeStr, "initiator_ip_contains": MaybeStr, "initiator_ip_ends_with": MaybeStr, "initiator_ip_gt": MaybeStr, "initiator_ip_gte": MaybeStr, "initiator_ip_in": MaybeTexts, "initiator_ip_lt": MaybeStr, "initiator_ip_lte": MaybeStr, "initiator_ip_not": MaybeStr, "initiator_ip_not_contains": MaybeStr, "initiator_ip_not_ends_with": MaybeStr, "initiator_ip_not_in": MaybeTexts, "initiator_ip_not_starts_with": MaybeStr, "initiator_ip_starts_with": MaybeStr,
-    "iscsi_target": "nested.IscsiTargetWhereInput2 | None",
-    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
+    "iscsi_target": "nested.IscsiTargetWhereInput2",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2",
     "tr_type": "inputs.StoreTransportType | None", "tr_type_in": "Sequence[inputs.StoreTransportType] | None", "tr_type_not": "inputs.StoreTransportType | None", "tr_type_not_in": "Sequence[inputs.StoreTransportType] | None",
     "type": "inputs.StoreConnectionType | None", "type_in": "Sequence[inputs.StoreConnectionType] | None", "type_not": "inputs.StoreConnectionType | None", "type_not_in": "Sequence[inputs.StoreConnectionType] | None",
 }, total=False)

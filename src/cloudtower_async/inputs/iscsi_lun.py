@@ -334,9 +334,9 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
-    "AND": "Sequence[IscsiLunWhereInput] | None",
-    "NOT": "Sequence[IscsiLunWhereInput] | None",
-    "OR": "Sequence[IscsiLunWhereInput] | None",
+    "AND": "Sequence[IscsiLunWhereInput]",
+    "NOT": "Sequence[IscsiLunWhereInput]",
+    "OR": "Sequence[IscsiLunWhereInput]",
     "allowed_initiators": MaybeStr, "allowed_initiators_contains": MaybeStr, "allowed_initiators_ends_with": MaybeStr, "allowed_initiators_gt": MaybeStr, "allowed_initiators_gte": MaybeStr, "allowed_initiators_in": MaybeTexts, "allowed_initiators_lt": MaybeStr, "allowed_initiators_lte": MaybeStr, "allowed_initiators_not": MaybeStr, "allowed_initiators_not_contains": MaybeStr, "allowed_initiators_not_ends_with": MaybeStr, "allowed_initiators_not_in": MaybeTexts, "allowed_initiators_not_starts_with": MaybeStr, "allowed_initiators_starts_with": MaybeStr,
     "assigned_size": MaybeInt, "assigned_size_gt": MaybeInt, "assigned_size_gte": MaybeInt, "assigned_size_in": MaybeInts, "assigned_size_lt": MaybeInt, "assigned_size_lte": MaybeInt, "assigned_size_not": MaybeInt, "assigned_size_not_in": MaybeInts,
     "bps": MaybeInt, "bps_gt": MaybeInt, "bps_gte": MaybeInt, "bps_in": MaybeInts, "bps_lt": MaybeInt, "bps_lte": MaybeInt,
@@ -354,11 +354,11 @@ IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
     "bps_wr_max_length": MaybeInt, "bps_wr_max_length_gt": MaybeInt, "bps_wr_max_length_gte": MaybeInt, "bps_wr_max_length_in": MaybeInts, "bps_wr_max_length_lt": MaybeInt, "bps_wr_max_length_lte": MaybeInt, "bps_wr_max_length_not": MaybeInt, "bps_wr_max_length_not_in": MaybeInts,
     "bps_wr_max_lt": MaybeInt, "bps_wr_max_lte": MaybeInt, "bps_wr_max_not": MaybeInt, "bps_wr_max_not_in": MaybeInts,
     "bps_wr_not": MaybeInt, "bps_wr_not_in": MaybeInts,
-    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2 | None",  # since 4.7.0
+    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2",  # since 4.7.0
     "business_host_is_same_with_parent": MaybeBool, "business_host_is_same_with_parent_not": MaybeBool,  # since 4.7.0
-    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",  # since 4.7.0
+    "business_hosts_every": "nested.BusinessHostWhereInput2", "business_hosts_none": "nested.BusinessHostWhereInput2", "business_hosts_some": "nested.BusinessHostWhereInput2",  # since 4.7.0
     "configuration_method": "inputs.ConfigurationMethod | None", "configuration_method_in": "Sequence[inputs.ConfigurationMethod] | None", "configuration_method_not": "inputs.ConfigurationMethod | None", "configuration_method_not_in": "Sequence[inputs.ConfigurationMethod] | None",  # since 4.7.0
-    "consistency_group": "nested.ConsistencyGroupWhereInput2 | None",
+    "consistency_group": "nested.ConsistencyGroupWhereInput2",
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,  # since 4.7.0
@@ -381,19 +381,19 @@ IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
     "iops_wr_max_length": MaybeInt, "iops_wr_max_length_gt": MaybeInt, "iops_wr_max_length_gte": MaybeInt, "iops_wr_max_length_in": MaybeInts, "iops_wr_max_length_lt": MaybeInt, "iops_wr_max_length_lte": MaybeInt, "iops_wr_max_length_not": MaybeInt, "iops_wr_max_length_not_in": MaybeInts,
     "iops_wr_max_lt": MaybeInt, "iops_wr_max_lte": MaybeInt, "iops_wr_max_not": MaybeInt, "iops_wr_max_not_in": MaybeInts,
     "iops_wr_not": MaybeInt, "iops_wr_not_in": MaybeInts,
-    "iscsi_target": "nested.IscsiTargetWhereInput2 | None",
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "iscsi_target": "nested.IscsiTargetWhereInput2",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "lun_id": MaybeInt, "lun_id_gt": MaybeInt, "lun_id_gte": MaybeInt, "lun_id_in": MaybeInts, "lun_id_lt": MaybeInt, "lun_id_lte": MaybeInt, "lun_id_not": MaybeInt, "lun_id_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",  # since 4.7.0
+    "replication_plans_every": "nested.ReplicationPlanWhereInput2", "replication_plans_none": "nested.ReplicationPlanWhereInput2", "replication_plans_some": "nested.ReplicationPlanWhereInput2",  # since 4.7.0
     "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0
     "shared_size": MaybeInt, "shared_size_gt": MaybeInt, "shared_size_gte": MaybeInt, "shared_size_in": MaybeInts, "shared_size_lt": MaybeInt, "shared_size_lte": MaybeInt, "shared_size_not": MaybeInt, "shared_size_not_in": MaybeInts,
     "snapshot_num": MaybeInt, "snapshot_num_gt": MaybeInt, "snapshot_num_gte": MaybeInt, "snapshot_num_in": MaybeInts, "snapshot_num_lt": MaybeInt, "snapshot_num_lte": MaybeInt, "snapshot_num_not": MaybeInt, "snapshot_num_not_in": MaybeInts,
-    "snapshot_plans_every": "nested.SnapshotPlanWhereInput2 | None", "snapshot_plans_none": "nested.SnapshotPlanWhereInput2 | None", "snapshot_plans_some": "nested.SnapshotPlanWhereInput2 | None",  # since 4.7.0
+    "snapshot_plans_every": "nested.SnapshotPlanWhereInput2", "snapshot_plans_none": "nested.SnapshotPlanWhereInput2", "snapshot_plans_some": "nested.SnapshotPlanWhereInput2",  # since 4.7.0
     "stripe_num": MaybeInt, "stripe_num_gt": MaybeInt, "stripe_num_gte": MaybeInt, "stripe_num_in": MaybeInts, "stripe_num_lt": MaybeInt, "stripe_num_lte": MaybeInt, "stripe_num_not": MaybeInt, "stripe_num_not_in": MaybeInts,
     "stripe_size": MaybeInt, "stripe_size_gt": MaybeInt, "stripe_size_gte": MaybeInt, "stripe_size_in": MaybeInts, "stripe_size_lt": MaybeInt, "stripe_size_lte": MaybeInt, "stripe_size_not": MaybeInt, "stripe_size_not_in": MaybeInts,
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,

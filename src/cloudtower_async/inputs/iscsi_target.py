@@ -327,9 +327,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
-    "AND": "Sequence[IscsiTargetWhereInput] | None",
-    "NOT": "Sequence[IscsiTargetWhereInput] | None",
-    "OR": "Sequence[IscsiTargetWhereInput] | None",
+    "AND": "Sequence[IscsiTargetWhereInput]",
+    "NOT": "Sequence[IscsiTargetWhereInput]",
+    "OR": "Sequence[IscsiTargetWhereInput]",
     "bps": MaybeInt, "bps_gt": MaybeInt, "bps_gte": MaybeInt, "bps_in": MaybeInts, "bps_lt": MaybeInt, "bps_lte": MaybeInt,
     "bps_max": MaybeInt, "bps_max_gt": MaybeInt, "bps_max_gte": MaybeInt, "bps_max_in": MaybeInts,
     "bps_max_length": MaybeInt, "bps_max_length_gt": MaybeInt, "bps_max_length_gte": MaybeInt, "bps_max_length_in": MaybeInts, "bps_max_length_lt": MaybeInt, "bps_max_length_lte": MaybeInt, "bps_max_length_not": MaybeInt, "bps_max_length_not_in": MaybeInts,
@@ -345,12 +345,12 @@ IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
     "bps_wr_max_length": MaybeInt, "bps_wr_max_length_gt": MaybeInt, "bps_wr_max_length_gte": MaybeInt, "bps_wr_max_length_in": MaybeInts, "bps_wr_max_length_lt": MaybeInt, "bps_wr_max_length_lte": MaybeInt, "bps_wr_max_length_not": MaybeInt, "bps_wr_max_length_not_in": MaybeInts,
     "bps_wr_max_lt": MaybeInt, "bps_wr_max_lte": MaybeInt, "bps_wr_max_not": MaybeInt, "bps_wr_max_not_in": MaybeInts,
     "bps_wr_not": MaybeInt, "bps_wr_not_in": MaybeInts,
-    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2 | None",  # since 4.7.0
-    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",  # since 4.7.0
+    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2",  # since 4.7.0
+    "business_hosts_every": "nested.BusinessHostWhereInput2", "business_hosts_none": "nested.BusinessHostWhereInput2", "business_hosts_some": "nested.BusinessHostWhereInput2",  # since 4.7.0
     "chap_enabled": MaybeBool, "chap_enabled_not": MaybeBool,
     "chap_name": MaybeStr, "chap_name_contains": MaybeStr, "chap_name_ends_with": MaybeStr, "chap_name_gt": MaybeStr, "chap_name_gte": MaybeStr, "chap_name_in": MaybeTexts, "chap_name_lt": MaybeStr, "chap_name_lte": MaybeStr, "chap_name_not": MaybeStr, "chap_name_not_contains": MaybeStr, "chap_name_not_ends_with": MaybeStr, "chap_name_not_in": MaybeTexts, "chap_name_not_starts_with": MaybeStr, "chap_name_starts_with": MaybeStr,
     "chap_secret": MaybeStr, "chap_secret_contains": MaybeStr, "chap_secret_ends_with": MaybeStr, "chap_secret_gt": MaybeStr, "chap_secret_gte": MaybeStr, "chap_secret_in": MaybeTexts, "chap_secret_lt": MaybeStr, "chap_secret_lte": MaybeStr, "chap_secret_not": MaybeStr, "chap_secret_not_contains": MaybeStr, "chap_secret_not_ends_with": MaybeStr, "chap_secret_not_in": MaybeTexts, "chap_secret_not_starts_with": MaybeStr, "chap_secret_starts_with": MaybeStr,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "configuration_adaptive": MaybeBool, "configuration_adaptive_not": MaybeBool,  # since 4.7.0
     "configuration_method": "inputs.ConfigurationMethod | None", "configuration_method_in": "Sequence[inputs.ConfigurationMethod] | None", "configuration_method_not": "inputs.ConfigurationMethod | None", "configuration_method_not_in": "Sequence[inputs.ConfigurationMethod] | None",  # since 4.7.0
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
@@ -380,11 +380,11 @@ IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
     "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
     "iqn_name": MaybeStr, "iqn_name_contains": MaybeStr, "iqn_name_ends_with": MaybeStr, "iqn_name_gt": MaybeStr, "iqn_name_gte": MaybeStr, "iqn_name_in": MaybeTexts, "iqn_name_lt": MaybeStr, "iqn_name_lte": MaybeStr, "iqn_name_not": MaybeStr, "iqn_name_not_contains": MaybeStr, "iqn_name_not_ends_with": MaybeStr, "iqn_name_not_in": MaybeTexts, "iqn_name_not_starts_with": MaybeStr, "iqn_name_starts_with": MaybeStr,
     "iqn_whitelist": MaybeStr, "iqn_whitelist_contains": MaybeStr, "iqn_whitelist_ends_with": MaybeStr, "iqn_whitelist_gt": MaybeStr, "iqn_whitelist_gte": MaybeStr, "iqn_whitelist_in": MaybeTexts, "iqn_whitelist_lt": MaybeStr, "iqn_whitelist_lte": MaybeStr, "iqn_whitelist_not": MaybeStr, "iqn_whitelist_not_contains": MaybeStr, "iqn_whitelist_not_ends_with": MaybeStr, "iqn_whitelist_not_in": MaybeTexts, "iqn_whitelist_not_starts_with": MaybeStr, "iqn_whitelist_starts_with": MaybeStr,
-    "iscsi_connections_every": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_none": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_some": "nested.IscsiConnectionWhereInput2 | None",  # since 4.7.0
+    "iscsi_connections_every": "nested.IscsiConnectionWhereInput2", "iscsi_connections_none": "nested.IscsiConnectionWhereInput2", "iscsi_connections_some": "nested.IscsiConnectionWhereInput2",  # since 4.7.0
     "iscsi_luns_num": MaybeInt, "iscsi_luns_num_gt": MaybeInt, "iscsi_luns_num_gte": MaybeInt, "iscsi_luns_num_in": MaybeInts, "iscsi_luns_num_lt": MaybeInt, "iscsi_luns_num_lte": MaybeInt, "iscsi_luns_num_not": MaybeInt, "iscsi_luns_num_not_in": MaybeInts,  # since 4.7.0
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "luns_every": "nested.IscsiLunWhereInput2 | None", "luns_none": "nested.IscsiLunWhereInput2 | None", "luns_some": "nested.IscsiLunWhereInput2 | None",
+    "luns_every": "nested.IscsiLunWhereInput2", "luns_none": "nested.IscsiLunWhereInput2", "luns_some": "nested.IscsiLunWhereInput2",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,

@@ -34,15 +34,15 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
 
 # fmt: off
 IsolationPolicyWhereInput = TypedDict("IsolationPolicyWhereInput", {
-    "AND": "Sequence[IsolationPolicyWhereInput] | None",
-    "NOT": "Sequence[IsolationPolicyWhereInput] | None",
-    "OR": "Sequence[IsolationPolicyWhereInput] | None",
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "AND": "Sequence[IsolationPolicyWhereInput]",
+    "NOT": "Sequence[IsolationPolicyWhereInput]",
+    "OR": "Sequence[IsolationPolicyWhereInput]",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "mode": "inputs.IsolationMode | None", "mode_in": "Sequence[inputs.IsolationMode] | None", "mode_not": "inputs.IsolationMode | None", "mode_not_in": "Sequence[inputs.IsolationMode] | None",
-    "statistics": "nested.SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
-    "vm": "nested.VmWhereInput2 | None",
+    "statistics": "nested.SecurityPolicyStatisticsWhereInput2",  # since 4.6.0
+    "vm": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -42,9 +42,9 @@ class LicenseUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 LicenseWhereInput = TypedDict("LicenseWhereInput", {
-    "AND": "Sequence[LicenseWhereInput] | None",
-    "NOT": "Sequence[LicenseWhereInput] | None",
-    "OR": "Sequence[LicenseWhereInput] | None",
+    "AND": "Sequence[LicenseWhereInput]",
+    "NOT": "Sequence[LicenseWhereInput]",
+    "OR": "Sequence[LicenseWhereInput]",
     "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "license_serial": MaybeStr, "license_serial_contains": MaybeStr, "license_serial_ends_with": MaybeStr, "license_serial_gt": MaybeStr, "license_serial_gte": MaybeStr, "license_serial_in": MaybeTexts, "license_serial_lt": MaybeStr, "license_serial_lte": MaybeStr, "license_serial_not": MaybeStr, "license_serial_not_contains": MaybeStr, "license_serial_not_ends_with": MaybeStr, "license_serial_not_in": MaybeTexts, "license_serial_not_starts_with": MaybeStr, "license_serial_starts_with": MaybeStr,

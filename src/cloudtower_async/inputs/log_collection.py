@@ -76,11 +76,11 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
 
 # fmt: off
 LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
-    "AND": "Sequence[LogCollectionWhereInput] | None",
-    "NOT": "Sequence[LogCollectionWhereInput] | None",
-    "OR": "Sequence[LogCollectionWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
+    "AND": "Sequence[LogCollectionWhereInput]",
+    "NOT": "Sequence[LogCollectionWhereInput]",
+    "OR": "Sequence[LogCollectionWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
+    "hosts_every": "nested.HostWhereInput2", "hosts_none": "nested.HostWhereInput2", "hosts_some": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "log_ended_at": MaybeDate, "log_ended_at_gt": MaybeDate, "log_ended_at_gte": MaybeDate, "log_ended_at_in": MaybeDates, "log_ended_at_lt": MaybeDate, "log_ended_at_lte": MaybeDate, "log_ended_at_not": MaybeDate, "log_ended_at_not_in": MaybeDates,
@@ -91,7 +91,7 @@ LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "LogCollectionStatus | None", "status_in": "Sequence[LogCollectionStatus] | None", "status_not": "LogCollectionStatus | None", "status_not_in": "Sequence[LogCollectionStatus] | None",
-    "witness": "nested.WitnessWhereInput2 | None",
+    "witness": "nested.WitnessWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

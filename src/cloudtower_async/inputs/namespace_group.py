@@ -60,17 +60,17 @@ class NamespaceGroupUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NamespaceGroupWhereInput = TypedDict("NamespaceGroupWhereInput", {
-    "AND": "Sequence[NamespaceGroupWhereInput] | None",
-    "NOT": "Sequence[NamespaceGroupWhereInput] | None",
-    "OR": "Sequence[NamespaceGroupWhereInput] | None",
+    "AND": "Sequence[NamespaceGroupWhereInput]",
+    "NOT": "Sequence[NamespaceGroupWhereInput]",
+    "OR": "Sequence[NamespaceGroupWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_create_time": MaybeDate, "local_create_time_gt": MaybeDate, "local_create_time_gte": MaybeDate, "local_create_time_in": MaybeDates, "local_create_time_lt": MaybeDate, "local_create_time_lte": MaybeDate, "local_create_time_not": MaybeDate, "local_create_time_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
-    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2 | None",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2", "namespaces_none": "nested.NvmfNamespaceWhereInput2", "namespaces_some": "nested.NvmfNamespaceWhereInput2",
+    "nvmf_subsystem": "nested.NvmfSubsystemWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -164,371 +164,371 @@ WitnessWhereInput3 = TypedDict("WitnessWhereInput3", {"AND": ReadOnly[MaybeMappi
 ZoneTopoWhereInput3 = TypedDict("ZoneTopoWhereInput3", {"AND": ReadOnly[MaybeMappings], "NOT": ReadOnly[MaybeMappings], "OR": ReadOnly[MaybeMappings], "cluster": ReadOnly[MaybeMapping], "cluster_topo": ReadOnly[MaybeMapping], "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr, "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr, "rack_topoes_every": ReadOnly[MaybeMapping], "rack_topoes_none": ReadOnly[MaybeMapping], "rack_topoes_some": ReadOnly[MaybeMapping]}, total=False)
 ZoneWhereInput3 = TypedDict("ZoneWhereInput3", {"AND": ReadOnly[MaybeMappings], "NOT": ReadOnly[MaybeMappings], "OR": ReadOnly[MaybeMappings], "cluster": ReadOnly[MaybeMapping], "datacenter": ReadOnly[MaybeMapping], "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts, "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts, "hosts_every": ReadOnly[MaybeMapping], "hosts_none": ReadOnly[MaybeMapping], "hosts_some": ReadOnly[MaybeMapping], "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr, "is_preferred": MaybeBool, "is_preferred_not": MaybeBool, "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr, "provisioned_cpu_cores": MaybeInt, "provisioned_cpu_cores_for_active_vm": MaybeInt, "provisioned_cpu_cores_for_active_vm_gt": MaybeInt, "provisioned_cpu_cores_for_active_vm_gte": MaybeInt, "provisioned_cpu_cores_for_active_vm_in": MaybeInts, "provisioned_cpu_cores_for_active_vm_lt": MaybeInt, "provisioned_cpu_cores_for_active_vm_lte": MaybeInt, "provisioned_cpu_cores_for_active_vm_not": MaybeInt, "provisioned_cpu_cores_for_active_vm_not_in": MaybeInts, "provisioned_cpu_cores_gt": MaybeInt, "provisioned_cpu_cores_gte": MaybeInt, "provisioned_cpu_cores_in": MaybeInts, "provisioned_cpu_cores_lt": MaybeInt, "provisioned_cpu_cores_lte": MaybeInt, "provisioned_cpu_cores_not": MaybeInt, "provisioned_cpu_cores_not_in": MaybeInts, "provisioned_data_space": MaybeInt, "provisioned_data_space_gt": MaybeInt, "provisioned_data_space_gte": MaybeInt, "provisioned_data_space_in": MaybeInts, "provisioned_data_space_lt": MaybeInt, "provisioned_data_space_lte": MaybeInt, "provisioned_data_space_not": MaybeInt, "provisioned_data_space_not_in": MaybeInts, "provisioned_memory_bytes": MaybeInt, "provisioned_memory_bytes_gt": MaybeInt, "provisioned_memory_bytes_gte": MaybeInt, "provisioned_memory_bytes_in": MaybeInts, "provisioned_memory_bytes_lt": MaybeInt, "provisioned_memory_bytes_lte": MaybeInt, "provisioned_memory_bytes_not": MaybeInt, "provisioned_memory_bytes_not_in": MaybeInts, "running_vm_num": MaybeInt, "running_vm_num_gt": MaybeInt, "running_vm_num_gte": MaybeInt, "running_vm_num_in": MaybeInts, "running_vm_num_lt": MaybeInt, "running_vm_num_lte": MaybeInt, "running_vm_num_not": MaybeInt, "running_vm_num_not_in": MaybeInts, "stopped_vm_num": MaybeInt, "stopped_vm_num_gt": MaybeInt, "stopped_vm_num_gte": MaybeInt, "stopped_vm_num_in": MaybeInts, "stopped_vm_num_lt": MaybeInt, "stopped_vm_num_lte": MaybeInt, "stopped_vm_num_not": MaybeInt, "stopped_vm_num_not_in": MaybeInts, "suspended_vm_num": MaybeInt, "suspended_vm_num_gt": MaybeInt, "suspended_vm_num_gte": MaybeInt, "suspended_vm_num_in": MaybeInts, "suspended_vm_num_lt": MaybeInt, "suspended_vm_num_lte": MaybeInt, "suspended_vm_num_not": MaybeInt, "suspended_vm_num_not_in": MaybeInts, "total_cache_capacity": MaybeInt, "total_cache_capacity_gt": MaybeInt, "total_cache_capacity_gte": MaybeInt, "total_cache_capacity_in": MaybeInts, "total_cache_capacity_lt": MaybeInt, "total_cache_capacity_lte": MaybeInt, "total_cache_capacity_not": MaybeInt, "total_cache_capacity_not_in": MaybeInts, "total_cpu_cores": MaybeInt, "total_cpu_cores_gt": MaybeInt, "total_cpu_cores_gte": MaybeInt, "total_cpu_cores_in": MaybeInts, "total_cpu_cores_lt": MaybeInt, "total_cpu_cores_lte": MaybeInt, "total_cpu_cores_not": MaybeInt, "total_cpu_cores_not_in": MaybeInts, "total_cpu_hz": MaybeInt, "total_cpu_hz_gt": MaybeInt, "total_cpu_hz_gte": MaybeInt, "total_cpu_hz_in": MaybeInts, "total_cpu_hz_lt": MaybeInt, "total_cpu_hz_lte": MaybeInt, "total_cpu_hz_not": MaybeInt, "total_cpu_hz_not_in": MaybeInts, "total_data_capacity": MaybeInt, "total_data_capacity_gt": MaybeInt, "total_data_capacity_gte": MaybeInt, "total_data_capacity_in": MaybeInts, "total_data_capacity_lt": MaybeInt, "total_data_capacity_lte": MaybeInt, "total_data_capacity_not": MaybeInt, "total_data_capacity_not_in": MaybeInts, "total_memory_bytes": MaybeInt, "total_memory_bytes_gt": MaybeInt, "total_memory_bytes_gte": MaybeInt, "total_memory_bytes_in": MaybeInts, "total_memory_bytes_lt": MaybeInt, "total_memory_bytes_lte": MaybeInt, "total_memory_bytes_not": MaybeInt, "total_memory_bytes_not_in": MaybeInts, "used_data_space": MaybeInt, "used_data_space_gt": MaybeInt, "used_data_space_gte": MaybeInt, "used_data_space_in": MaybeInts, "used_data_space_lt": MaybeInt, "used_data_space_lte": MaybeInt, "used_data_space_not": MaybeInt, "used_data_space_not_in": MaybeInts, "valid_data_space": MaybeInt, "valid_data_space_gt": MaybeInt, "valid_data_space_gte": MaybeInt, "valid_data_space_in": MaybeInts, "valid_data_space_lt": MaybeInt, "valid_data_space_lte": MaybeInt, "valid_data_space_not": MaybeInt, "valid_data_space_not_in": MaybeInts, "vm_num": MaybeInt, "vm_num_gt": MaybeInt, "vm_num_gte": MaybeInt, "vm_num_in": MaybeInts, "vm_num_lt": MaybeInt, "vm_num_lte": MaybeInt, "vm_num_not": MaybeInt, "vm_num_not_in": MaybeInts}, total=False)
 class AlertNotifierWhereInput2(AlertNotifierWhereInput3, total=False):
-    smtp_server_config: ReadOnly[SmtpServerWhereInput3 | None]
+    smtp_server_config: ReadOnly[SmtpServerWhereInput3]
 
 class AlertRuleWhereInput2(AlertRuleWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    global_alert_rule: ReadOnly[GlobalAlertRuleWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    global_alert_rule: ReadOnly[GlobalAlertRuleWhereInput3]
 
 class AlertWhereInput2(AlertWhereInput3, total=False):
-    alert_rule: ReadOnly[AlertRuleWhereInput3 | None]
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    disk: ReadOnly[DiskWhereInput3 | None]
-    host: ReadOnly[HostWhereInput3 | None]
+    alert_rule: ReadOnly[AlertRuleWhereInput3]
+    cluster: ReadOnly[ClusterWhereInput3]
+    disk: ReadOnly[DiskWhereInput3]
+    host: ReadOnly[HostWhereInput3]
 
 class ApiKeyWhereInput2(ApiKeyWhereInput3, total=False):
-    user: ReadOnly[UserWhereInput3 | None]
+    user: ReadOnly[UserWhereInput3]
 
 class ApplicationWhereInput2(ApplicationWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class BackupPlanExecutionWhereInput2(BackupPlanExecutionWhereInput3, total=False):
-    backup_plan: ReadOnly[BackupPlanWhereInput3 | None]
+    backup_plan: ReadOnly[BackupPlanWhereInput3]
 
 class BackupPlanWhereInput2(BackupPlanWhereInput3, total=False):
-    backup_service: ReadOnly[BackupServiceWhereInput3 | None]
-    backup_store_repository: ReadOnly[BackupStoreRepositoryWhereInput3 | None]
+    backup_service: ReadOnly[BackupServiceWhereInput3]
+    backup_store_repository: ReadOnly[BackupStoreRepositoryWhereInput3]
 
 class BackupRestoreExecutionWhereInput2(BackupRestoreExecutionWhereInput3, total=False):
-    backup_restore_point: ReadOnly[BackupRestorePointWhereInput3 | None]
+    backup_restore_point: ReadOnly[BackupRestorePointWhereInput3]
 
 class BackupRestorePointWhereInput2(BackupRestorePointWhereInput3, total=False):
-    backup_plan: ReadOnly[BackupPlanWhereInput3 | None]
-    backup_target_execution: ReadOnly[BackupTargetExecutionWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    backup_plan: ReadOnly[BackupPlanWhereInput3]
+    backup_target_execution: ReadOnly[BackupTargetExecutionWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class BackupServiceWhereInput2(BackupServiceWhereInput3, total=False):
-    application: ReadOnly[CloudTowerApplicationWhereInput3 | None]
-    running_vm: ReadOnly[VmWhereInput3 | None]
+    application: ReadOnly[CloudTowerApplicationWhereInput3]
+    running_vm: ReadOnly[VmWhereInput3]
 
 class BackupStoreRepositoryWhereInput2(BackupStoreRepositoryWhereInput3, total=False):
-    backup_service: ReadOnly[BackupServiceWhereInput3 | None]
+    backup_service: ReadOnly[BackupServiceWhereInput3]
 
 class BackupTargetExecutionWhereInput2(BackupTargetExecutionWhereInput3, total=False):
-    backup_plan_execution: ReadOnly[BackupPlanExecutionWhereInput3 | None]
-    backup_restore_point: ReadOnly[BackupRestorePointWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    backup_plan_execution: ReadOnly[BackupPlanExecutionWhereInput3]
+    backup_restore_point: ReadOnly[BackupRestorePointWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class BrickTopoWhereInput2(BrickTopoWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    cluster_topo: ReadOnly[ClusterTopoWhereInput3 | None]
-    rack_topo: ReadOnly[RackTopoWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    cluster_topo: ReadOnly[ClusterTopoWhereInput3]
+    rack_topo: ReadOnly[RackTopoWhereInput3]
 
 class BusinessHostGroupWhereInput2(BusinessHostGroupWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class BusinessHostWhereInput2(BusinessHostWhereInput3, total=False):
-    business_host_group: ReadOnly[BusinessHostGroupWhereInput3 | None]
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    business_host_group: ReadOnly[BusinessHostGroupWhereInput3]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class CloudTowerApplicationPackageWhereInput2(CloudTowerApplicationPackageWhereInput3, total=False):
     pass
 class CloudTowerApplicationWhereInput2(CloudTowerApplicationWhereInput3, total=False):
-    package: ReadOnly[CloudTowerApplicationPackageWhereInput3 | None]
-    user: ReadOnly[UserWhereInput3 | None]
+    package: ReadOnly[CloudTowerApplicationPackageWhereInput3]
+    user: ReadOnly[UserWhereInput3]
 
 class ClusterImageWhereInput2(ClusterImageWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ClusterSettingsWhereInput2(ClusterSettingsWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ClusterTopoWhereInput2(ClusterTopoWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ClusterUpgradeHistoryWhereInput2(ClusterUpgradeHistoryWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ClusterWhereInput2(ClusterWhereInput3, total=False):
-    ecp_license: ReadOnly[EcpLicenseWhereInput3 | None]
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
-    settings: ReadOnly[ClusterSettingsWhereInput3 | None]
-    vcenterAccount: ReadOnly[VcenterAccountWhereInput3 | None]
-    witness: ReadOnly[WitnessWhereInput3 | None]
+    ecp_license: ReadOnly[EcpLicenseWhereInput3]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
+    settings: ReadOnly[ClusterSettingsWhereInput3]
+    vcenterAccount: ReadOnly[VcenterAccountWhereInput3]
+    witness: ReadOnly[WitnessWhereInput3]
 
 class ConsistencyGroupSnapshotWhereInput2(ConsistencyGroupSnapshotWhereInput3, total=False):
-    consistency_group: ReadOnly[ConsistencyGroupWhereInput3 | None]
+    consistency_group: ReadOnly[ConsistencyGroupWhereInput3]
 
 class ConsistencyGroupWhereInput2(ConsistencyGroupWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ContentLibraryImageWhereInput2(ContentLibraryImageWhereInput3, total=False):
     pass
 class ContentLibraryVmTemplateWhereInput2(ContentLibraryVmTemplateWhereInput3, total=False):
     pass
 class DatacenterWhereInput2(DatacenterWhereInput3, total=False):
-    organization: ReadOnly[OrganizationWhereInput3 | None]
+    organization: ReadOnly[OrganizationWhereInput3]
 
 class DeployWhereInput2(DeployWhereInput3, total=False):
-    license: ReadOnly[LicenseWhereInput3 | None]
+    license: ReadOnly[LicenseWhereInput3]
 
 class DiskPoolWhereInput2(DiskPoolWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class DiskWhereInput2(DiskWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class EcpLicenseWhereInput2(EcpLicenseWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ElfDataStoreWhereInput2(ElfDataStoreWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    iscsi_target: ReadOnly[IscsiTargetWhereInput3 | None]
-    nfs_export: ReadOnly[NfsExportWhereInput3 | None]
-    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    iscsi_target: ReadOnly[IscsiTargetWhereInput3]
+    nfs_export: ReadOnly[NfsExportWhereInput3]
+    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3]
 
 class ElfImageWhereInput2(ElfImageWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    content_library_image: ReadOnly[ContentLibraryImageWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    content_library_image: ReadOnly[ContentLibraryImageWhereInput3]
 
 class ElfStoragePolicyWhereInput2(ElfStoragePolicyWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class EntityFilterWhereInput2(EntityFilterWhereInput3, total=False):
     pass
 class EverouteClusterWhereInput2(EverouteClusterWhereInput3, total=False):
-    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3 | None]
-    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]
+    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3]
+    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3]
 
 class EverouteLicenseWhereInput2(EverouteLicenseWhereInput3, total=False):
     pass
 class EveroutePackageWhereInput2(EveroutePackageWhereInput3, total=False):
     pass
 class ExternalCloudTowerWhereInput2(ExternalCloudTowerWhereInput3, total=False):
-    use_api_key: ReadOnly[ApiKeyWhereInput3 | None]
+    use_api_key: ReadOnly[ApiKeyWhereInput3]
 
 class FailbackExecutionWhereInput2(FailbackExecutionWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    replication_service: ReadOnly[ReplicationServiceWhereInput3]
 
 class FailoverExecutionWhereInput2(FailoverExecutionWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    replication_service: ReadOnly[ReplicationServiceWhereInput3]
 
 class GlobalAlertRuleWhereInput2(GlobalAlertRuleWhereInput3, total=False):
     pass
 class GlobalSettingsWhereInput2(GlobalSettingsWhereInput3, total=False):
     pass
 class GpuDeviceWhereInput2(GpuDeviceWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class GraphWhereInput2(GraphWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    view: ReadOnly[ViewWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    view: ReadOnly[ViewWhereInput3]
 
 class HostWhereInput2(HostWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    ipmi: ReadOnly[IpmiWhereInput3 | None]
-    vsphereEsxiAccount: ReadOnly[VsphereEsxiAccountWhereInput3 | None]
-    zone: ReadOnly[ZoneWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    ipmi: ReadOnly[IpmiWhereInput3]
+    vsphereEsxiAccount: ReadOnly[VsphereEsxiAccountWhereInput3]
+    zone: ReadOnly[ZoneWhereInput3]
 
 class IpmiWhereInput2(IpmiWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class IscsiConnectionWhereInput2(IscsiConnectionWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    host: ReadOnly[HostWhereInput3 | None]
-    iscsi_target: ReadOnly[IscsiTargetWhereInput3 | None]
-    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    host: ReadOnly[HostWhereInput3]
+    iscsi_target: ReadOnly[IscsiTargetWhereInput3]
+    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3]
 
 class IscsiLunSnapshotWhereInput2(IscsiLunSnapshotWhereInput3, total=False):
-    consistency_group_snapshot: ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]
-    iscsi_lun: ReadOnly[IscsiLunWhereInput3 | None]
-    iscsi_target: ReadOnly[IscsiTargetWhereInput3 | None]
-    snapshot_group: ReadOnly[SnapshotGroupWhereInput3 | None]
+    consistency_group_snapshot: ReadOnly[ConsistencyGroupSnapshotWhereInput3]
+    iscsi_lun: ReadOnly[IscsiLunWhereInput3]
+    iscsi_target: ReadOnly[IscsiTargetWhereInput3]
+    snapshot_group: ReadOnly[SnapshotGroupWhereInput3]
 
 class IscsiLunWhereInput2(IscsiLunWhereInput3, total=False):
-    consistency_group: ReadOnly[ConsistencyGroupWhereInput3 | None]
-    iscsi_target: ReadOnly[IscsiTargetWhereInput3 | None]
+    consistency_group: ReadOnly[ConsistencyGroupWhereInput3]
+    iscsi_target: ReadOnly[IscsiTargetWhereInput3]
 
 class IscsiTargetWhereInput2(IscsiTargetWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class IsolationPolicyWhereInput2(IsolationPolicyWhereInput3, total=False):
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
-    statistics: ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
+    statistics: ReadOnly[SecurityPolicyStatisticsWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class LabelWhereInput2(LabelWhereInput3, total=False):
     pass
 class LicenseWhereInput2(LicenseWhereInput3, total=False):
     pass
 class LoadBalancerInstanceGroupWhereInput2(LoadBalancerInstanceGroupWhereInput3, total=False):
-    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3 | None]
+    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3]
 
 class LoadBalancerInstanceWhereInput2(LoadBalancerInstanceWhereInput3, total=False):
-    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3 | None]
-    primary_in_load_balancer_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]
-    secondary_in_load_balancer_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]
+    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3]
+    primary_in_load_balancer_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3]
+    secondary_in_load_balancer_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3]
 
 class LoadBalancerServiceWhereInput2(LoadBalancerServiceWhereInput3, total=False):
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
 
 class LogCollectionWhereInput2(LogCollectionWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    witness: ReadOnly[WitnessWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    witness: ReadOnly[WitnessWhereInput3]
 
 class NamespaceGroupWhereInput2(NamespaceGroupWhereInput3, total=False):
-    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3 | None]
+    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3]
 
 class NetworkPolicyRuleServiceWhereInput2(NetworkPolicyRuleServiceWhereInput3, total=False):
     pass
 class NfsExportWhereInput2(NfsExportWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class NfsInodeWhereInput2(NfsInodeWhereInput3, total=False):
-    nfs_export: ReadOnly[NfsExportWhereInput3 | None]
+    nfs_export: ReadOnly[NfsExportWhereInput3]
 
 class NicWhereInput2(NicWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
-    vds: ReadOnly[VdsWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
+    vds: ReadOnly[VdsWhereInput3]
 
 class NodeTopoWhereInput2(NodeTopoWhereInput3, total=False):
-    brick_topo: ReadOnly[BrickTopoWhereInput3 | None]
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    cluster_topo: ReadOnly[ClusterTopoWhereInput3 | None]
-    host: ReadOnly[HostWhereInput3 | None]
+    brick_topo: ReadOnly[BrickTopoWhereInput3]
+    cluster: ReadOnly[ClusterWhereInput3]
+    cluster_topo: ReadOnly[ClusterTopoWhereInput3]
+    host: ReadOnly[HostWhereInput3]
 
 class NvmfNamespaceSnapshotWhereInput2(NvmfNamespaceSnapshotWhereInput3, total=False):
-    consistency_group_snapshot: ReadOnly[ConsistencyGroupSnapshotWhereInput3 | None]
-    nvmf_namespace: ReadOnly[NvmfNamespaceWhereInput3 | None]
-    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3 | None]
-    snapshot_group: ReadOnly[SnapshotGroupWhereInput3 | None]
+    consistency_group_snapshot: ReadOnly[ConsistencyGroupSnapshotWhereInput3]
+    nvmf_namespace: ReadOnly[NvmfNamespaceWhereInput3]
+    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3]
+    snapshot_group: ReadOnly[SnapshotGroupWhereInput3]
 
 class NvmfNamespaceWhereInput2(NvmfNamespaceWhereInput3, total=False):
-    consistency_group: ReadOnly[ConsistencyGroupWhereInput3 | None]
-    namespace_group: ReadOnly[NamespaceGroupWhereInput3 | None]
-    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3 | None]
+    consistency_group: ReadOnly[ConsistencyGroupWhereInput3]
+    namespace_group: ReadOnly[NamespaceGroupWhereInput3]
+    nvmf_subsystem: ReadOnly[NvmfSubsystemWhereInput3]
 
 class NvmfSubsystemWhereInput2(NvmfSubsystemWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class OrganizationWhereInput2(OrganizationWhereInput3, total=False):
     pass
 class PciDeviceWhereInput2(PciDeviceWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class PermanentFailoverExecutionWhereInput2(PermanentFailoverExecutionWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    replication_service: ReadOnly[ReplicationServiceWhereInput3]
 
 class PermanentFailoverTargetExecutionWhereInput2(PermanentFailoverTargetExecutionWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    permanent_failover_execution: ReadOnly[PermanentFailoverExecutionWhereInput3 | None]
-    replica_vm: ReadOnly[ReplicaVmWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    permanent_failover_execution: ReadOnly[PermanentFailoverExecutionWhereInput3]
+    replica_vm: ReadOnly[ReplicaVmWhereInput3]
 
 class PmemDimmWhereInput2(PmemDimmWhereInput3, total=False):
-    disk: ReadOnly[DiskWhereInput3 | None]
-    host: ReadOnly[HostWhereInput3 | None]
+    disk: ReadOnly[DiskWhereInput3]
+    host: ReadOnly[HostWhereInput3]
 
 class RackTopoWhereInput2(RackTopoWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    zone_topo: ReadOnly[ZoneTopoWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    zone_topo: ReadOnly[ZoneTopoWhereInput3]
 
 class RegistryServiceWhereInput2(RegistryServiceWhereInput3, total=False):
-    application: ReadOnly[CloudTowerApplicationWhereInput3 | None]
+    application: ReadOnly[CloudTowerApplicationWhereInput3]
 
 class ReplicaVmWhereInput2(ReplicaVmWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    failover_test_vm: ReadOnly[VmWhereInput3 | None]
-    iscsi_lun: ReadOnly[IscsiLunWhereInput3 | None]
-    origin_iscsi_lun: ReadOnly[IscsiLunWhereInput3 | None]
-    origin_vm: ReadOnly[VmWhereInput3 | None]
-    replication_plan: ReadOnly[ReplicationPlanWhereInput3 | None]
-    replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
-    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    failover_test_vm: ReadOnly[VmWhereInput3]
+    iscsi_lun: ReadOnly[IscsiLunWhereInput3]
+    origin_iscsi_lun: ReadOnly[IscsiLunWhereInput3]
+    origin_vm: ReadOnly[VmWhereInput3]
+    replication_plan: ReadOnly[ReplicationPlanWhereInput3]
+    replication_service: ReadOnly[ReplicationServiceWhereInput3]
+    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class ReplicationFailbackTargetExecutionWhereInput2(ReplicationFailbackTargetExecutionWhereInput3, total=False):
-    failback_execution: ReadOnly[FailbackExecutionWhereInput3 | None]
+    failback_execution: ReadOnly[FailbackExecutionWhereInput3]
 
 class ReplicationFailoverTargetExecutionWhereInput2(ReplicationFailoverTargetExecutionWhereInput3, total=False):
-    failover_execution: ReadOnly[FailoverExecutionWhereInput3 | None]
+    failover_execution: ReadOnly[FailoverExecutionWhereInput3]
 
 class ReplicationPlanExecutionWhereInput2(ReplicationPlanExecutionWhereInput3, total=False):
-    replication_plan: ReadOnly[ReplicationPlanWhereInput3 | None]
+    replication_plan: ReadOnly[ReplicationPlanWhereInput3]
 
 class ReplicationPlanWhereInput2(ReplicationPlanWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    target_cluster: ReadOnly[ClusterWhereInput3 | None]
-    target_replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    target_cluster: ReadOnly[ClusterWhereInput3]
+    target_replication_service: ReadOnly[ReplicationServiceWhereInput3]
 
 class ReplicationRestorePointWhereInput2(ReplicationRestorePointWhereInput3, total=False):
-    iscsi_lun: ReadOnly[IscsiLunWhereInput3 | None]
-    replica_vm: ReadOnly[ReplicaVmWhereInput3 | None]
-    replication_plan: ReadOnly[ReplicationPlanWhereInput3 | None]
-    replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
-    replication_target_execution: ReadOnly[ReplicationTargetExecutionWhereInput3 | None]
-    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    iscsi_lun: ReadOnly[IscsiLunWhereInput3]
+    replica_vm: ReadOnly[ReplicaVmWhereInput3]
+    replication_plan: ReadOnly[ReplicationPlanWhereInput3]
+    replication_service: ReadOnly[ReplicationServiceWhereInput3]
+    replication_target_execution: ReadOnly[ReplicationTargetExecutionWhereInput3]
+    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class ReplicationServiceWhereInput2(ReplicationServiceWhereInput3, total=False):
-    application: ReadOnly[CloudTowerApplicationWhereInput3 | None]
+    application: ReadOnly[CloudTowerApplicationWhereInput3]
 
 class ReplicationTargetExecutionWhereInput2(ReplicationTargetExecutionWhereInput3, total=False):
-    replica_vm: ReadOnly[ReplicaVmWhereInput3 | None]
-    replication_plan: ReadOnly[ReplicationPlanWhereInput3 | None]
-    replication_plan_execution: ReadOnly[ReplicationPlanExecutionWhereInput3 | None]
-    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3 | None]
+    replica_vm: ReadOnly[ReplicaVmWhereInput3]
+    replication_plan: ReadOnly[ReplicationPlanWhereInput3]
+    replication_plan_execution: ReadOnly[ReplicationPlanExecutionWhereInput3]
+    sync_replication_plan: ReadOnly[SyncReplicationPlanWhereInput3]
 
 class ReportTaskWhereInput2(ReportTaskWhereInput3, total=False):
-    template: ReadOnly[ReportTemplateWhereInput3 | None]
+    template: ReadOnly[ReportTemplateWhereInput3]
 
 class ReportTemplateWhereInput2(ReportTemplateWhereInput3, total=False):
     pass
 class SecurityGroupWhereInput2(SecurityGroupWhereInput3, total=False):
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
 
 class SecurityPolicyStatisticsWhereInput2(SecurityPolicyStatisticsWhereInput3, total=False):
     pass
 class SecurityPolicyWhereInput2(SecurityPolicyWhereInput3, total=False):
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
-    statistics: ReadOnly[SecurityPolicyStatisticsWhereInput3 | None]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
+    statistics: ReadOnly[SecurityPolicyStatisticsWhereInput3]
 
 class SmtpServerWhereInput2(SmtpServerWhereInput3, total=False):
     pass
 class SnapshotGroupWhereInput2(SnapshotGroupWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    snapshotPlanTask: ReadOnly[SnapshotPlanTaskWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    snapshotPlanTask: ReadOnly[SnapshotPlanTaskWhereInput3]
 
 class SnapshotPlanTaskWhereInput2(SnapshotPlanTaskWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    snapshotGroup: ReadOnly[SnapshotGroupWhereInput3 | None]
-    snapshotPlan: ReadOnly[SnapshotPlanWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    snapshotGroup: ReadOnly[SnapshotGroupWhereInput3]
+    snapshotPlan: ReadOnly[SnapshotPlanWhereInput3]
 
 class SnapshotPlanWhereInput2(SnapshotPlanWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class SnmpTransportWhereInput2(SnmpTransportWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class SnmpTrapReceiverWhereInput2(SnmpTrapReceiverWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class SvtImageWhereInput2(SvtImageWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class SyncReplicationPlanWhereInput2(SyncReplicationPlanWhereInput3, total=False):
-    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3 | None]
-    target_cluster: ReadOnly[ClusterWhereInput3 | None]
-    target_replication_service: ReadOnly[ReplicationServiceWhereInput3 | None]
+    external_cloudtower: ReadOnly[ExternalCloudTowerWhereInput3]
+    target_cluster: ReadOnly[ClusterWhereInput3]
+    target_replication_service: ReadOnly[ReplicationServiceWhereInput3]
 
 class SystemAuditLogWhereInput2(SystemAuditLogWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class TaskWhereInput2(TaskWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    user: ReadOnly[UserWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    user: ReadOnly[UserWhereInput3]
 
 class UploadTaskWhereInput2(UploadTaskWhereInput3, total=False):
     pass
 class UsbDeviceWhereInput2(UsbDeviceWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class UserAuditLogWhereInput2(UserAuditLogWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    user: ReadOnly[UserWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    user: ReadOnly[UserWhereInput3]
 
 class UserRoleNextWhereInput2(UserRoleNextWhereInput3, total=False):
     pass
@@ -537,171 +537,171 @@ class UserWhereInput2(UserWhereInput3, total=False):
 class V2EverouteLicenseWhereInput2(V2EverouteLicenseWhereInput3, total=False):
     pass
 class VcenterAccountWhereInput2(VcenterAccountWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class VdsWhereInput2(VdsWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
 
 class ViewWhereInput2(ViewWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class VirtualPrivateCloudClusterBindingWhereInput2(VirtualPrivateCloudClusterBindingWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    vds: ReadOnly[VdsWhereInput3 | None]
-    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    vds: ReadOnly[VdsWhereInput3]
+    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3]
 
 class VirtualPrivateCloudEdgeGatewayGroupWhereInput2(VirtualPrivateCloudEdgeGatewayGroupWhereInput3, total=False):
-    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]
+    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3]
 
 class VirtualPrivateCloudEdgeGatewayWhereInput2(VirtualPrivateCloudEdgeGatewayWhereInput3, total=False):
-    edge_gateway_group: ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]
-    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]
+    edge_gateway_group: ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3]
+    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3]
 
 class VirtualPrivateCloudExternalSubnetGroupWhereInput2(VirtualPrivateCloudExternalSubnetGroupWhereInput3, total=False):
-    edge_gateway_group: ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    edge_gateway_group: ReadOnly[VirtualPrivateCloudEdgeGatewayGroupWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudExternalSubnetWhereInput2(VirtualPrivateCloudExternalSubnetWhereInput3, total=False):
-    edge_gateway: ReadOnly[VirtualPrivateCloudEdgeGatewayWhereInput3 | None]
-    vlan: ReadOnly[VlanWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    edge_gateway: ReadOnly[VirtualPrivateCloudEdgeGatewayWhereInput3]
+    vlan: ReadOnly[VlanWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudFloatingIpWhereInput2(VirtualPrivateCloudFloatingIpWhereInput3, total=False):
-    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]
-    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3]
+    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudIsolationPolicyWhereInput2(VirtualPrivateCloudIsolationPolicyWhereInput3, total=False):
-    vm: ReadOnly[VmWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    vm: ReadOnly[VmWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudNatGatewayWhereInput2(VirtualPrivateCloudNatGatewayWhereInput3, total=False):
-    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]
-    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3]
+    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudNicSnapshotWhereInput2(VirtualPrivateCloudNicSnapshotWhereInput3, total=False):
-    floating_ip: ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
-    vpc_nic: ReadOnly[VirtualPrivateCloudNicWhereInput3 | None]
-    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]
+    floating_ip: ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
+    vpc_nic: ReadOnly[VirtualPrivateCloudNicWhereInput3]
+    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3]
 
 class VirtualPrivateCloudNicWhereInput2(VirtualPrivateCloudNicWhereInput3, total=False):
-    floating_ip: ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3 | None]
-    vm_nic: ReadOnly[VmNicWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
-    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]
+    floating_ip: ReadOnly[VirtualPrivateCloudFloatingIpWhereInput3]
+    vm_nic: ReadOnly[VmNicWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
+    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3]
 
 class VirtualPrivateCloudPeeringWhereInput2(VirtualPrivateCloudPeeringWhereInput3, total=False):
-    dst_vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
-    src_vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    dst_vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
+    src_vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudRouteTableWhereInput2(VirtualPrivateCloudRouteTableWhereInput3, total=False):
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudRouteWhereInput2(VirtualPrivateCloudRouteWhereInput3, total=False):
-    nat_gateway: ReadOnly[VirtualPrivateCloudNatGatewayWhereInput3 | None]
-    route_table: ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]
-    router_gateway: ReadOnly[VirtualPrivateCloudRouterGatewayWhereInput3 | None]
-    vpc_peering: ReadOnly[VirtualPrivateCloudPeeringWhereInput3 | None]
+    nat_gateway: ReadOnly[VirtualPrivateCloudNatGatewayWhereInput3]
+    route_table: ReadOnly[VirtualPrivateCloudRouteTableWhereInput3]
+    router_gateway: ReadOnly[VirtualPrivateCloudRouterGatewayWhereInput3]
+    vpc_peering: ReadOnly[VirtualPrivateCloudPeeringWhereInput3]
 
 class VirtualPrivateCloudRouterGatewayWhereInput2(VirtualPrivateCloudRouterGatewayWhereInput3, total=False):
-    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3 | None]
-    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    external_subnet: ReadOnly[VirtualPrivateCloudExternalSubnetWhereInput3]
+    external_subnet_group: ReadOnly[VirtualPrivateCloudExternalSubnetGroupWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudSecurityGroupWhereInput2(VirtualPrivateCloudSecurityGroupWhereInput3, total=False):
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudSecurityPolicyWhereInput2(VirtualPrivateCloudSecurityPolicyWhereInput3, total=False):
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudServiceWhereInput2(VirtualPrivateCloudServiceWhereInput3, total=False):
-    everoute_cluster: ReadOnly[EverouteClusterWhereInput3 | None]
+    everoute_cluster: ReadOnly[EverouteClusterWhereInput3]
 
 class VirtualPrivateCloudSubnetWhereInput2(VirtualPrivateCloudSubnetWhereInput3, total=False):
-    route_table: ReadOnly[VirtualPrivateCloudRouteTableWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
+    route_table: ReadOnly[VirtualPrivateCloudRouteTableWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
 
 class VirtualPrivateCloudWhereInput2(VirtualPrivateCloudWhereInput3, total=False):
-    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3 | None]
+    vpc_service: ReadOnly[VirtualPrivateCloudServiceWhereInput3]
 
 class VlanWhereInput2(VlanWhereInput3, total=False):
-    vds: ReadOnly[VdsWhereInput3 | None]
+    vds: ReadOnly[VdsWhereInput3]
 
 class VmDiskWhereInput2(VmDiskWhereInput3, total=False):
-    elf_image: ReadOnly[ElfImageWhereInput3 | None]
-    svt_image: ReadOnly[SvtImageWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
-    vm_volume: ReadOnly[VmVolumeWhereInput3 | None]
+    elf_image: ReadOnly[ElfImageWhereInput3]
+    svt_image: ReadOnly[SvtImageWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
+    vm_volume: ReadOnly[VmVolumeWhereInput3]
 
 class VmEntityFilterResultWhereInput2(VmEntityFilterResultWhereInput3, total=False):
-    entityFilter: ReadOnly[EntityFilterWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    entityFilter: ReadOnly[EntityFilterWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class VmExportFileWhereInput2(VmExportFileWhereInput3, total=False):
-    content_library_vm_template: ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
-    vm_volume: ReadOnly[VmVolumeWhereInput3 | None]
+    content_library_vm_template: ReadOnly[ContentLibraryVmTemplateWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
+    vm_volume: ReadOnly[VmVolumeWhereInput3]
 
 class VmFolderWhereInput2(VmFolderWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class VmNicWhereInput2(VmNicWhereInput3, total=False):
-    nic: ReadOnly[NicWhereInput3 | None]
-    vlan: ReadOnly[VlanWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
-    vpc_nic: ReadOnly[VirtualPrivateCloudNicWhereInput3 | None]
+    nic: ReadOnly[NicWhereInput3]
+    vlan: ReadOnly[VlanWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
+    vpc_nic: ReadOnly[VirtualPrivateCloudNicWhereInput3]
 
 class VmPlacementGroupWhereInput2(VmPlacementGroupWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class VmSnapshotWhereInput2(VmSnapshotWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    snapshot_group: ReadOnly[SnapshotGroupWhereInput3 | None]
-    vm: ReadOnly[VmWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    snapshot_group: ReadOnly[SnapshotGroupWhereInput3]
+    vm: ReadOnly[VmWhereInput3]
 
 class VmTemplateWhereInput2(VmTemplateWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    content_library_vm_template: ReadOnly[ContentLibraryVmTemplateWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    content_library_vm_template: ReadOnly[ContentLibraryVmTemplateWhereInput3]
 
 class VmVolumeSnapshotWhereInput2(VmVolumeSnapshotWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    vm_volume: ReadOnly[VmVolumeWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    vm_volume: ReadOnly[VmVolumeWhereInput3]
 
 class VmVolumeWhereInput2(VmVolumeWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    lun: ReadOnly[IscsiLunWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    lun: ReadOnly[IscsiLunWhereInput3]
 
 class VmWhereInput2(VmWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    folder: ReadOnly[VmFolderWhereInput3 | None]
-    host: ReadOnly[HostWhereInput3 | None]
-    isolation_policy: ReadOnly[IsolationPolicyWhereInput3 | None]
-    snapshot_plan: ReadOnly[SnapshotPlanWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    folder: ReadOnly[VmFolderWhereInput3]
+    host: ReadOnly[HostWhereInput3]
+    isolation_policy: ReadOnly[IsolationPolicyWhereInput3]
+    snapshot_plan: ReadOnly[SnapshotPlanWhereInput3]
 
 class VnetBondGroupWhereInput2(VnetBondGroupWhereInput3, total=False):
-    load_balancer_instance_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3 | None]
+    load_balancer_instance_group: ReadOnly[LoadBalancerInstanceGroupWhereInput3]
 
 class VnetBondWhereInput2(VnetBondWhereInput3, total=False):
-    load_balancer_instance: ReadOnly[LoadBalancerInstanceWhereInput3 | None]
-    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3 | None]
-    vlan: ReadOnly[VlanWhereInput3 | None]
-    vnet_bond_group: ReadOnly[VnetBondGroupWhereInput3 | None]
-    vpc: ReadOnly[VirtualPrivateCloudWhereInput3 | None]
-    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3 | None]
+    load_balancer_instance: ReadOnly[LoadBalancerInstanceWhereInput3]
+    load_balancer_service: ReadOnly[LoadBalancerServiceWhereInput3]
+    vlan: ReadOnly[VlanWhereInput3]
+    vnet_bond_group: ReadOnly[VnetBondGroupWhereInput3]
+    vpc: ReadOnly[VirtualPrivateCloudWhereInput3]
+    vpc_subnet: ReadOnly[VirtualPrivateCloudSubnetWhereInput3]
 
 class VsphereEsxiAccountWhereInput2(VsphereEsxiAccountWhereInput3, total=False):
-    host: ReadOnly[HostWhereInput3 | None]
+    host: ReadOnly[HostWhereInput3]
 
 class WitnessWhereInput2(WitnessWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
 
 class ZoneTopoWhereInput2(ZoneTopoWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    cluster_topo: ReadOnly[ClusterTopoWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    cluster_topo: ReadOnly[ClusterTopoWhereInput3]
 
 class ZoneWhereInput2(ZoneWhereInput3, total=False):
-    cluster: ReadOnly[ClusterWhereInput3 | None]
-    datacenter: ReadOnly[DatacenterWhereInput3 | None]
+    cluster: ReadOnly[ClusterWhereInput3]
+    datacenter: ReadOnly[DatacenterWhereInput3]

@@ -58,9 +58,9 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NetworkPolicyRuleServiceWhereInput = TypedDict("NetworkPolicyRuleServiceWhereInput", {
-    "AND": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
-    "NOT": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
-    "OR": "Sequence[NetworkPolicyRuleServiceWhereInput] | None",
+    "AND": "Sequence[NetworkPolicyRuleServiceWhereInput]",
+    "NOT": "Sequence[NetworkPolicyRuleServiceWhereInput]",
+    "OR": "Sequence[NetworkPolicyRuleServiceWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,

@@ -68,9 +68,9 @@ class NfsInodeUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NfsInodeWhereInput = TypedDict("NfsInodeWhereInput", {
-    "AND": "Sequence[NfsInodeWhereInput] | None",
-    "NOT": "Sequence[NfsInodeWhereInput] | None",
-    "OR": "Sequence[NfsInodeWhereInput] | None",
+    "AND": "Sequence[NfsInodeWhereInput]",
+    "NOT": "Sequence[NfsInodeWhereInput]",
+    "OR": "Sequence[NfsInodeWhereInput]",
     "assigned_size": MaybeInt, "assigned_size_gt": MaybeInt, "assigned_size_gte": MaybeInt, "assigned_size_in": MaybeInts, "assigned_size_lt": MaybeInt, "assigned_size_lte": MaybeInt, "assigned_size_not": MaybeInt, "assigned_size_not_in": MaybeInts,
     "downgraded_prioritized_space": MaybeInt, "downgraded_prioritized_space_gt": MaybeInt, "downgraded_prioritized_space_gte": MaybeInt, "downgraded_prioritized_space_in": MaybeInts, "downgraded_prioritized_space_lt": MaybeInt, "downgraded_prioritized_space_lte": MaybeInt, "downgraded_prioritized_space_not": MaybeInt, "downgraded_prioritized_space_not_in": MaybeInts,  # since 4.7.0
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,  # since 4.7.0
@@ -79,11 +79,11 @@ NfsInodeWhereInput = TypedDict("NfsInodeWhereInput", {
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "file": MaybeBool, "file_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "local_updated_at": MaybeDate, "local_updated_at_gt": MaybeDate, "local_updated_at_gte": MaybeDate, "local_updated_at_in": MaybeDates, "local_updated_at_lt": MaybeDate, "local_updated_at_lte": MaybeDate, "local_updated_at_not": MaybeDate, "local_updated_at_not_in": MaybeDates,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nfs_export": "nested.NfsExportWhereInput2 | None",
+    "nfs_export": "nested.NfsExportWhereInput2",
     "parent_id": MaybeStr, "parent_id_contains": MaybeStr, "parent_id_ends_with": MaybeStr, "parent_id_gt": MaybeStr, "parent_id_gte": MaybeStr, "parent_id_in": MaybeTexts, "parent_id_lt": MaybeStr, "parent_id_lte": MaybeStr, "parent_id_not": MaybeStr, "parent_id_not_contains": MaybeStr, "parent_id_not_ends_with": MaybeStr, "parent_id_not_in": MaybeTexts, "parent_id_not_starts_with": MaybeStr, "parent_id_starts_with": MaybeStr,
     "prioritized": MaybeBool, "prioritized_not": MaybeBool,  # since 4.7.0
     "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",  # since 4.7.0

@@ -100,20 +100,20 @@ class NicUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NicWhereInput = TypedDict("NicWhereInput", {
-    "AND": "Sequence[NicWhereInput] | None",
-    "NOT": "Sequence[NicWhereInput] | None",
-    "OR": "Sequence[NicWhereInput] | None",
+    "AND": "Sequence[NicWhereInput]",
+    "NOT": "Sequence[NicWhereInput]",
+    "OR": "Sequence[NicWhereInput]",
     "driver": MaybeStr, "driver_contains": MaybeStr, "driver_ends_with": MaybeStr, "driver_gt": MaybeStr, "driver_gte": MaybeStr, "driver_in": MaybeTexts, "driver_lt": MaybeStr, "driver_lte": MaybeStr, "driver_not": MaybeStr, "driver_not_contains": MaybeStr, "driver_not_ends_with": MaybeStr, "driver_not_in": MaybeTexts, "driver_not_starts_with": MaybeStr, "driver_starts_with": MaybeStr,
     "driver_state": "NicDriverState | None", "driver_state_in": "Sequence[NicDriverState] | None", "driver_state_not": "NicDriverState | None", "driver_state_not_in": "Sequence[NicDriverState] | None",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "gateway_ip": MaybeStr, "gateway_ip_contains": MaybeStr, "gateway_ip_ends_with": MaybeStr, "gateway_ip_gt": MaybeStr, "gateway_ip_gte": MaybeStr, "gateway_ip_in": MaybeTexts, "gateway_ip_lt": MaybeStr, "gateway_ip_lte": MaybeStr, "gateway_ip_not": MaybeStr, "gateway_ip_not_contains": MaybeStr, "gateway_ip_not_ends_with": MaybeStr, "gateway_ip_not_in": MaybeTexts, "gateway_ip_not_starts_with": MaybeStr, "gateway_ip_starts_with": MaybeStr,
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "ibdev": MaybeStr, "ibdev_contains": MaybeStr, "ibdev_ends_with": MaybeStr, "ibdev_gt": MaybeStr, "ibdev_gte": MaybeStr, "ibdev_in": MaybeTexts, "ibdev_lt": MaybeStr, "ibdev_lte": MaybeStr, "ibdev_not": MaybeStr, "ibdev_not_contains": MaybeStr, "ibdev_not_ends_with": MaybeStr, "ibdev_not_in": MaybeTexts, "ibdev_not_starts_with": MaybeStr, "ibdev_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "iommu_status": "inputs.IommuStatus | None", "iommu_status_in": "Sequence[inputs.IommuStatus] | None", "iommu_status_not": "inputs.IommuStatus | None", "iommu_status_not_in": "Sequence[inputs.IommuStatus] | None",  # since 3.4.4
     "ip_address": MaybeStr, "ip_address_contains": MaybeStr, "ip_address_ends_with": MaybeStr, "ip_address_gt": MaybeStr, "ip_address_gte": MaybeStr, "ip_address_in": MaybeTexts, "ip_address_lt": MaybeStr, "ip_address_lte": MaybeStr, "ip_address_not": MaybeStr, "ip_address_not_contains": MaybeStr, "ip_address_not_ends_with": MaybeStr, "ip_address_not_in": MaybeTexts, "ip_address_not_starts_with": MaybeStr, "ip_address_starts_with": MaybeStr,
     "is_sriov": MaybeBool, "is_sriov_not": MaybeBool,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
     "max_vf_num": MaybeInt, "max_vf_num_gt": MaybeInt, "max_vf_num_gte": MaybeInt, "max_vf_num_in": MaybeInts, "max_vf_num_lt": MaybeInt, "max_vf_num_lte": MaybeInt, "max_vf_num_not": MaybeInt, "max_vf_num_not_in": MaybeInts,
@@ -131,8 +131,8 @@ NicWhereInput = TypedDict("NicWhereInput", {
     "up": MaybeBool, "up_not": MaybeBool,
     "used_vf_num": MaybeInt, "used_vf_num_gt": MaybeInt, "used_vf_num_gte": MaybeInt, "used_vf_num_in": MaybeInts, "used_vf_num_lt": MaybeInt, "used_vf_num_lte": MaybeInt, "used_vf_num_not": MaybeInt, "used_vf_num_not_in": MaybeInts,
     "user_usage": "NicUserUsage | None", "user_usage_in": "Sequence[NicUserUsage] | None", "user_usage_not": "NicUserUsage | None", "user_usage_not_in": "Sequence[NicUserUsage] | None",  # since 3.3.0
-    "vds": "nested.VdsWhereInput2 | None",
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",  # since 3.4.4
+    "vds": "nested.VdsWhereInput2",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",  # since 3.4.4
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

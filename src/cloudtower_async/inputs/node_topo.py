@@ -41,13 +41,13 @@ class NodeTopoUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NodeTopoWhereInput = TypedDict("NodeTopoWhereInput", {
-    "AND": "Sequence[NodeTopoWhereInput] | None",
-    "NOT": "Sequence[NodeTopoWhereInput] | None",
-    "OR": "Sequence[NodeTopoWhereInput] | None",
-    "brick_topo": "nested.BrickTopoWhereInput2 | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
-    "host": "nested.HostWhereInput2 | None",
+    "AND": "Sequence[NodeTopoWhereInput]",
+    "NOT": "Sequence[NodeTopoWhereInput]",
+    "OR": "Sequence[NodeTopoWhereInput]",
+    "brick_topo": "nested.BrickTopoWhereInput2",
+    "cluster": "nested.ClusterWhereInput2",
+    "cluster_topo": "nested.ClusterTopoWhereInput2",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,

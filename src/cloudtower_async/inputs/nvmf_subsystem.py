@@ -294,9 +294,9 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 NvmfSubsystemWhereInput = TypedDict("NvmfSubsystemWhereInput", {
-    "AND": "Sequence[NvmfSubsystemWhereInput] | None",
-    "NOT": "Sequence[NvmfSubsystemWhereInput] | None",
-    "OR": "Sequence[NvmfSubsystemWhereInput] | None",
+    "AND": "Sequence[NvmfSubsystemWhereInput]",
+    "NOT": "Sequence[NvmfSubsystemWhereInput]",
+    "OR": "Sequence[NvmfSubsystemWhereInput]",
     "bps": MaybeInt, "bps_gt": MaybeInt, "bps_gte": MaybeInt, "bps_in": MaybeInts, "bps_lt": MaybeInt, "bps_lte": MaybeInt,
     "bps_max": MaybeInt, "bps_max_gt": MaybeInt, "bps_max_gte": MaybeInt, "bps_max_in": MaybeInts,
     "bps_max_length": MaybeInt, "bps_max_length_gt": MaybeInt, "bps_max_length_gte": MaybeInt, "bps_max_length_in": MaybeInts, "bps_max_length_lt": MaybeInt, "bps_max_length_lte": MaybeInt, "bps_max_length_not": MaybeInt, "bps_max_length_not_in": MaybeInts,
@@ -312,9 +312,9 @@ NvmfSubsystemWhereInput = TypedDict("NvmfSubsystemWhereInput", {
     "bps_wr_max_length": MaybeInt, "bps_wr_max_length_gt": MaybeInt, "bps_wr_max_length_gte": MaybeInt, "bps_wr_max_length_in": MaybeInts, "bps_wr_max_length_lt": MaybeInt, "bps_wr_max_length_lte": MaybeInt, "bps_wr_max_length_not": MaybeInt, "bps_wr_max_length_not_in": MaybeInts,
     "bps_wr_max_lt": MaybeInt, "bps_wr_max_lte": MaybeInt, "bps_wr_max_not": MaybeInt, "bps_wr_max_not_in": MaybeInts,
     "bps_wr_not": MaybeInt, "bps_wr_not_in": MaybeInts,
-    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2 | None", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2 | None",  # since 4.7.0
-    "business_hosts_every": "nested.BusinessHostWhereInput2 | None", "business_hosts_none": "nested.BusinessHostWhereInput2 | None", "business_hosts_some": "nested.BusinessHostWhereInput2 | None",  # since 4.7.0
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "business_host_groups_every": "nested.BusinessHostGroupWhereInput2", "business_host_groups_none": "nested.BusinessHostGroupWhereInput2", "business_host_groups_some": "nested.BusinessHostGroupWhereInput2",  # since 4.7.0
+    "business_hosts_every": "nested.BusinessHostWhereInput2", "business_hosts_none": "nested.BusinessHostWhereInput2", "business_hosts_some": "nested.BusinessHostWhereInput2",  # since 4.7.0
+    "cluster": "nested.ClusterWhereInput2",
     "configuration_adaptive": MaybeBool, "configuration_adaptive_not": MaybeBool,  # since 4.7.0
     "configuration_method": "inputs.ConfigurationMethod | None", "configuration_method_in": "Sequence[inputs.ConfigurationMethod] | None", "configuration_method_not": "inputs.ConfigurationMethod | None", "configuration_method_not_in": "Sequence[inputs.ConfigurationMethod] | None",  # since 4.7.0
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
@@ -342,12 +342,12 @@ NvmfSubsystemWhereInput = TypedDict("NvmfSubsystemWhereInput", {
     "iops_wr_max_lt": MaybeInt, "iops_wr_max_lte": MaybeInt, "iops_wr_max_not": MaybeInt, "iops_wr_max_not_in": MaybeInts,
     "iops_wr_not": MaybeInt, "iops_wr_not_in": MaybeInts,
     "ip_whitelist": MaybeStr, "ip_whitelist_contains": MaybeStr, "ip_whitelist_ends_with": MaybeStr, "ip_whitelist_gt": MaybeStr, "ip_whitelist_gte": MaybeStr, "ip_whitelist_in": MaybeTexts, "ip_whitelist_lt": MaybeStr, "ip_whitelist_lte": MaybeStr, "ip_whitelist_not": MaybeStr, "ip_whitelist_not_contains": MaybeStr, "ip_whitelist_not_ends_with": MaybeStr, "ip_whitelist_not_in": MaybeTexts, "ip_whitelist_not_starts_with": MaybeStr, "ip_whitelist_starts_with": MaybeStr,
-    "iscsi_connections_every": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_none": "nested.IscsiConnectionWhereInput2 | None", "iscsi_connections_some": "nested.IscsiConnectionWhereInput2 | None",  # since 4.7.0
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "iscsi_connections_every": "nested.IscsiConnectionWhereInput2", "iscsi_connections_none": "nested.IscsiConnectionWhereInput2", "iscsi_connections_some": "nested.IscsiConnectionWhereInput2",  # since 4.7.0
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "namespace_groups_every": "nested.NamespaceGroupWhereInput2 | None", "namespace_groups_none": "nested.NamespaceGroupWhereInput2 | None", "namespace_groups_some": "nested.NamespaceGroupWhereInput2 | None",
-    "namespaces_every": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_none": "nested.NvmfNamespaceWhereInput2 | None", "namespaces_some": "nested.NvmfNamespaceWhereInput2 | None",
+    "namespace_groups_every": "nested.NamespaceGroupWhereInput2", "namespace_groups_none": "nested.NamespaceGroupWhereInput2", "namespace_groups_some": "nested.NamespaceGroupWhereInput2",
+    "namespaces_every": "nested.NvmfNamespaceWhereInput2", "namespaces_none": "nested.NvmfNamespaceWhereInput2", "namespaces_some": "nested.NvmfNamespaceWhereInput2",
     "nqn_name": MaybeStr, "nqn_name_contains": MaybeStr, "nqn_name_ends_with": MaybeStr, "nqn_name_gt": MaybeStr, "nqn_name_gte": MaybeStr, "nqn_name_in": MaybeTexts, "nqn_name_lt": MaybeStr, "nqn_name_lte": MaybeStr, "nqn_name_not": MaybeStr, "nqn_name_not_contains": MaybeStr, "nqn_name_not_ends_with": MaybeStr, "nqn_name_not_in": MaybeTexts, "nqn_name_not_starts_with": MaybeStr, "nqn_name_starts_with": MaybeStr,
     "nqn_whitelist": MaybeStr, "nqn_whitelist_contains": MaybeStr, "nqn_whitelist_ends_with": MaybeStr, "nqn_whitelist_gt": MaybeStr, "nqn_whitelist_gte": MaybeStr, "nqn_whitelist_in": MaybeTexts, "nqn_whitelist_lt": MaybeStr, "nqn_whitelist_lte": MaybeStr, "nqn_whitelist_not": MaybeStr, "nqn_whitelist_not_contains": MaybeStr, "nqn_whitelist_not_ends_with": MaybeStr, "nqn_whitelist_not_in": MaybeTexts, "nqn_whitelist_not_starts_with": MaybeStr, "nqn_whitelist_starts_with": MaybeStr,
     "nvmf_namespaces_num": MaybeInt, "nvmf_namespaces_num_gt": MaybeInt, "nvmf_namespaces_num_gte": MaybeInt, "nvmf_namespaces_num_in": MaybeInts, "nvmf_namespaces_num_lt": MaybeInt, "nvmf_namespaces_num_lte": MaybeInt, "nvmf_namespaces_num_not": MaybeInt, "nvmf_namespaces_num_not_in": MaybeInts,  # since 4.7.0

@@ -26,10 +26,10 @@ class OrganizationUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 OrganizationWhereInput = TypedDict("OrganizationWhereInput", {
-    "AND": "Sequence[OrganizationWhereInput] | None",
-    "NOT": "Sequence[OrganizationWhereInput] | None",
-    "OR": "Sequence[OrganizationWhereInput] | None",
-    "datacenters_every": "nested.DatacenterWhereInput2 | None", "datacenters_none": "nested.DatacenterWhereInput2 | None", "datacenters_some": "nested.DatacenterWhereInput2 | None",
+    "AND": "Sequence[OrganizationWhereInput]",
+    "NOT": "Sequence[OrganizationWhereInput]",
+    "OR": "Sequence[OrganizationWhereInput]",
+    "datacenters_every": "nested.DatacenterWhereInput2", "datacenters_none": "nested.DatacenterWhereInput2", "datacenters_some": "nested.DatacenterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
 }, total=False)

@@ -82,9 +82,9 @@ PciDeviceUsage: TypeAlias = Union[
 
 # fmt: off
 PciDeviceWhereInput = TypedDict("PciDeviceWhereInput", {
-    "AND": "Sequence[PciDeviceWhereInput] | None",
-    "NOT": "Sequence[PciDeviceWhereInput] | None",
-    "OR": "Sequence[PciDeviceWhereInput] | None",
+    "AND": "Sequence[PciDeviceWhereInput]",
+    "NOT": "Sequence[PciDeviceWhereInput]",
+    "OR": "Sequence[PciDeviceWhereInput]",
     "bus": MaybeStr, "bus_contains": MaybeStr, "bus_ends_with": MaybeStr, "bus_gt": MaybeStr, "bus_gte": MaybeStr, "bus_in": MaybeTexts,
     "bus_location": MaybeStr, "bus_location_contains": MaybeStr, "bus_location_ends_with": MaybeStr, "bus_location_gt": MaybeStr, "bus_location_gte": MaybeStr, "bus_location_in": MaybeTexts, "bus_location_lt": MaybeStr, "bus_location_lte": MaybeStr, "bus_location_not": MaybeStr, "bus_location_not_contains": MaybeStr, "bus_location_not_ends_with": MaybeStr, "bus_location_not_in": MaybeTexts, "bus_location_not_starts_with": MaybeStr, "bus_location_starts_with": MaybeStr,
     "bus_lt": MaybeStr, "bus_lte": MaybeStr, "bus_not": MaybeStr, "bus_not_contains": MaybeStr, "bus_not_ends_with": MaybeStr, "bus_not_in": MaybeTexts, "bus_not_starts_with": MaybeStr, "bus_starts_with": MaybeStr,
@@ -92,7 +92,7 @@ PciDeviceWhereInput = TypedDict("PciDeviceWhereInput", {
     "device_type": MaybeStr, "device_type_contains": MaybeStr, "device_type_ends_with": MaybeStr, "device_type_gt": MaybeStr, "device_type_gte": MaybeStr, "device_type_in": MaybeTexts, "device_type_lt": MaybeStr, "device_type_lte": MaybeStr, "device_type_not": MaybeStr, "device_type_not_contains": MaybeStr, "device_type_not_ends_with": MaybeStr, "device_type_not_in": MaybeTexts, "device_type_not_starts_with": MaybeStr, "device_type_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "function_num": MaybeStr, "function_num_contains": MaybeStr, "function_num_ends_with": MaybeStr, "function_num_gt": MaybeStr, "function_num_gte": MaybeStr, "function_num_in": MaybeTexts, "function_num_lt": MaybeStr, "function_num_lte": MaybeStr, "function_num_not": MaybeStr, "function_num_not_contains": MaybeStr, "function_num_not_ends_with": MaybeStr, "function_num_not_in": MaybeTexts, "function_num_not_starts_with": MaybeStr, "function_num_starts_with": MaybeStr,
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "iommu_status": "inputs.IommuStatus | None", "iommu_status_in": "Sequence[inputs.IommuStatus] | None", "iommu_status_not": "inputs.IommuStatus | None", "iommu_status_not_in": "Sequence[inputs.IommuStatus] | None",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,

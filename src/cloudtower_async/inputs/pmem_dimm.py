@@ -34,14 +34,14 @@ PmemDimmOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 PmemDimmWhereInput = TypedDict("PmemDimmWhereInput", {
-    "AND": "Sequence[PmemDimmWhereInput] | None",
-    "NOT": "Sequence[PmemDimmWhereInput] | None",
-    "OR": "Sequence[PmemDimmWhereInput] | None",
+    "AND": "Sequence[PmemDimmWhereInput]",
+    "NOT": "Sequence[PmemDimmWhereInput]",
+    "OR": "Sequence[PmemDimmWhereInput]",
     "capacity": MaybeInt, "capacity_gt": MaybeInt, "capacity_gte": MaybeInt, "capacity_in": MaybeInts, "capacity_lt": MaybeInt, "capacity_lte": MaybeInt, "capacity_not": MaybeInt, "capacity_not_in": MaybeInts,
     "device_locator": MaybeStr, "device_locator_contains": MaybeStr, "device_locator_ends_with": MaybeStr, "device_locator_gt": MaybeStr, "device_locator_gte": MaybeStr, "device_locator_in": MaybeTexts, "device_locator_lt": MaybeStr, "device_locator_lte": MaybeStr, "device_locator_not": MaybeStr, "device_locator_not_contains": MaybeStr, "device_locator_not_ends_with": MaybeStr, "device_locator_not_in": MaybeTexts, "device_locator_not_starts_with": MaybeStr, "device_locator_starts_with": MaybeStr,
-    "disk": "nested.DiskWhereInput2 | None",
+    "disk": "nested.DiskWhereInput2",
     "health_status": "inputs.DiskHealthStatus | None", "health_status_in": "Sequence[inputs.DiskHealthStatus] | None", "health_status_not": "inputs.DiskHealthStatus | None", "health_status_not_in": "Sequence[inputs.DiskHealthStatus] | None",
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,

@@ -26,10 +26,10 @@ RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "models.Registry
 
 # fmt: off
 RegistryServiceWhereInput = TypedDict("RegistryServiceWhereInput", {
-    "AND": "Sequence[RegistryServiceWhereInput] | None",
-    "NOT": "Sequence[RegistryServiceWhereInput] | None",
-    "OR": "Sequence[RegistryServiceWhereInput] | None",
-    "application": "nested.CloudTowerApplicationWhereInput2 | None",
+    "AND": "Sequence[RegistryServiceWhereInput]",
+    "NOT": "Sequence[RegistryServiceWhereInput]",
+    "OR": "Sequence[RegistryServiceWhereInput]",
+    "application": "nested.CloudTowerApplicationWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "hostname": MaybeStr, "hostname_contains": MaybeStr, "hostname_ends_with": MaybeStr, "hostname_gt": MaybeStr, "hostname_gte": MaybeStr, "hostname_in": MaybeTexts, "hostname_lt": MaybeStr, "hostname_lte": MaybeStr, "hostname_not": MaybeStr, "hostname_not_contains": MaybeStr, "hostname_not_ends_with": MaybeStr, "hostname_not_in": MaybeTexts, "hostname_not_starts_with": MaybeStr, "hostname_starts_with": MaybeStr,

@@ -75,42 +75,42 @@ ReplicaVmState: TypeAlias = Union[
 
 # fmt: off
 ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
-    "AND": "Sequence[ReplicaVmWhereInput] | None",
-    "NOT": "Sequence[ReplicaVmWhereInput] | None",
-    "OR": "Sequence[ReplicaVmWhereInput] | None",
+    "AND": "Sequence[ReplicaVmWhereInput]",
+    "NOT": "Sequence[ReplicaVmWhereInput]",
+    "OR": "Sequence[ReplicaVmWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "failover_test_replica_group": MaybeStr, "failover_test_replica_group_contains": MaybeStr, "failover_test_replica_group_ends_with": MaybeStr, "failover_test_replica_group_gt": MaybeStr, "failover_test_replica_group_gte": MaybeStr, "failover_test_replica_group_in": MaybeTexts, "failover_test_replica_group_lt": MaybeStr, "failover_test_replica_group_lte": MaybeStr, "failover_test_replica_group_not": MaybeStr, "failover_test_replica_group_not_contains": MaybeStr, "failover_test_replica_group_not_ends_with": MaybeStr, "failover_test_replica_group_not_in": MaybeTexts, "failover_test_replica_group_not_starts_with": MaybeStr, "failover_test_replica_group_starts_with": MaybeStr,
-    "failover_test_vm": "nested.VmWhereInput2 | None",
+    "failover_test_vm": "nested.VmWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "inbound": MaybeBool, "inbound_not": MaybeBool,
-    "iscsi_lun": "nested.IscsiLunWhereInput2 | None",
+    "iscsi_lun": "nested.IscsiLunWhereInput2",
     "last_out_of_sync_at": MaybeDate, "last_out_of_sync_at_gt": MaybeDate, "last_out_of_sync_at_gte": MaybeDate, "last_out_of_sync_at_in": MaybeDates, "last_out_of_sync_at_lt": MaybeDate, "last_out_of_sync_at_lte": MaybeDate, "last_out_of_sync_at_not": MaybeDate, "last_out_of_sync_at_not_in": MaybeDates,  # since 4.9.0
     "last_out_of_sync_reason": MaybeStr, "last_out_of_sync_reason_contains": MaybeStr, "last_out_of_sync_reason_ends_with": MaybeStr, "last_out_of_sync_reason_gt": MaybeStr, "last_out_of_sync_reason_gte": MaybeStr, "last_out_of_sync_reason_in": MaybeTexts, "last_out_of_sync_reason_lt": MaybeStr, "last_out_of_sync_reason_lte": MaybeStr, "last_out_of_sync_reason_not": MaybeStr, "last_out_of_sync_reason_not_contains": MaybeStr, "last_out_of_sync_reason_not_ends_with": MaybeStr, "last_out_of_sync_reason_not_in": MaybeTexts, "last_out_of_sync_reason_not_starts_with": MaybeStr, "last_out_of_sync_reason_starts_with": MaybeStr,  # since 4.9.0
     "last_synced_at": MaybeDate, "last_synced_at_gt": MaybeDate, "last_synced_at_gte": MaybeDate, "last_synced_at_in": MaybeDates, "last_synced_at_lt": MaybeDate, "last_synced_at_lte": MaybeDate, "last_synced_at_not": MaybeDate, "last_synced_at_not_in": MaybeDates,  # since 4.9.0
     "method": "inputs.ReplicationMethod | None", "method_in": "Sequence[inputs.ReplicationMethod] | None", "method_not": "inputs.ReplicationMethod | None", "method_not_in": "Sequence[inputs.ReplicationMethod] | None",  # since 4.9.0
-    "origin_iscsi_lun": "nested.IscsiLunWhereInput2 | None",
-    "origin_vm": "nested.VmWhereInput2 | None",
+    "origin_iscsi_lun": "nested.IscsiLunWhereInput2",
+    "origin_vm": "nested.VmWhereInput2",
     "origin_vm_cluster_local_id": MaybeStr, "origin_vm_cluster_local_id_contains": MaybeStr, "origin_vm_cluster_local_id_ends_with": MaybeStr, "origin_vm_cluster_local_id_gt": MaybeStr, "origin_vm_cluster_local_id_gte": MaybeStr, "origin_vm_cluster_local_id_in": MaybeTexts, "origin_vm_cluster_local_id_lt": MaybeStr, "origin_vm_cluster_local_id_lte": MaybeStr, "origin_vm_cluster_local_id_not": MaybeStr, "origin_vm_cluster_local_id_not_contains": MaybeStr, "origin_vm_cluster_local_id_not_ends_with": MaybeStr, "origin_vm_cluster_local_id_not_in": MaybeTexts, "origin_vm_cluster_local_id_not_starts_with": MaybeStr, "origin_vm_cluster_local_id_starts_with": MaybeStr,
     "origin_vm_cluster_name": MaybeStr, "origin_vm_cluster_name_contains": MaybeStr, "origin_vm_cluster_name_ends_with": MaybeStr, "origin_vm_cluster_name_gt": MaybeStr, "origin_vm_cluster_name_gte": MaybeStr, "origin_vm_cluster_name_in": MaybeTexts, "origin_vm_cluster_name_lt": MaybeStr, "origin_vm_cluster_name_lte": MaybeStr, "origin_vm_cluster_name_not": MaybeStr, "origin_vm_cluster_name_not_contains": MaybeStr, "origin_vm_cluster_name_not_ends_with": MaybeStr, "origin_vm_cluster_name_not_in": MaybeTexts, "origin_vm_cluster_name_not_starts_with": MaybeStr, "origin_vm_cluster_name_starts_with": MaybeStr,
     "origin_vm_local_id": MaybeStr, "origin_vm_local_id_contains": MaybeStr, "origin_vm_local_id_ends_with": MaybeStr, "origin_vm_local_id_gt": MaybeStr, "origin_vm_local_id_gte": MaybeStr, "origin_vm_local_id_in": MaybeTexts, "origin_vm_local_id_lt": MaybeStr, "origin_vm_local_id_lte": MaybeStr, "origin_vm_local_id_not": MaybeStr, "origin_vm_local_id_not_contains": MaybeStr, "origin_vm_local_id_not_ends_with": MaybeStr, "origin_vm_local_id_not_in": MaybeTexts, "origin_vm_local_id_not_starts_with": MaybeStr, "origin_vm_local_id_starts_with": MaybeStr,
     "origin_vm_name": MaybeStr, "origin_vm_name_contains": MaybeStr, "origin_vm_name_ends_with": MaybeStr, "origin_vm_name_gt": MaybeStr, "origin_vm_name_gte": MaybeStr, "origin_vm_name_in": MaybeTexts, "origin_vm_name_lt": MaybeStr, "origin_vm_name_lte": MaybeStr, "origin_vm_name_not": MaybeStr, "origin_vm_name_not_contains": MaybeStr, "origin_vm_name_not_ends_with": MaybeStr, "origin_vm_name_not_in": MaybeTexts, "origin_vm_name_not_starts_with": MaybeStr, "origin_vm_name_starts_with": MaybeStr,
     "replica_group": MaybeStr, "replica_group_contains": MaybeStr, "replica_group_ends_with": MaybeStr, "replica_group_gt": MaybeStr, "replica_group_gte": MaybeStr, "replica_group_in": MaybeTexts, "replica_group_lt": MaybeStr, "replica_group_lte": MaybeStr, "replica_group_not": MaybeStr, "replica_group_not_contains": MaybeStr, "replica_group_not_ends_with": MaybeStr, "replica_group_not_in": MaybeTexts, "replica_group_not_starts_with": MaybeStr, "replica_group_starts_with": MaybeStr,
     "replication_group": MaybeStr, "replication_group_contains": MaybeStr, "replication_group_ends_with": MaybeStr, "replication_group_gt": MaybeStr, "replication_group_gte": MaybeStr, "replication_group_in": MaybeTexts, "replication_group_lt": MaybeStr, "replication_group_lte": MaybeStr, "replication_group_not": MaybeStr, "replication_group_not_contains": MaybeStr, "replication_group_not_ends_with": MaybeStr, "replication_group_not_in": MaybeTexts, "replication_group_not_starts_with": MaybeStr, "replication_group_starts_with": MaybeStr,
-    "replication_plan": "nested.ReplicationPlanWhereInput2 | None",
-    "replication_service": "nested.ReplicationServiceWhereInput2 | None",
-    "replication_target_executions_every": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_none": "nested.ReplicationTargetExecutionWhereInput2 | None", "replication_target_executions_some": "nested.ReplicationTargetExecutionWhereInput2 | None",
+    "replication_plan": "nested.ReplicationPlanWhereInput2",
+    "replication_service": "nested.ReplicationServiceWhereInput2",
+    "replication_target_executions_every": "nested.ReplicationTargetExecutionWhereInput2", "replication_target_executions_none": "nested.ReplicationTargetExecutionWhereInput2", "replication_target_executions_some": "nested.ReplicationTargetExecutionWhereInput2",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,  # since 4.9.0
-    "restore_points_every": "nested.ReplicationRestorePointWhereInput2 | None", "restore_points_none": "nested.ReplicationRestorePointWhereInput2 | None", "restore_points_some": "nested.ReplicationRestorePointWhereInput2 | None",
+    "restore_points_every": "nested.ReplicationRestorePointWhereInput2", "restore_points_none": "nested.ReplicationRestorePointWhereInput2", "restore_points_some": "nested.ReplicationRestorePointWhereInput2",
     "state": "ReplicaVmState | None", "state_in": "Sequence[ReplicaVmState] | None", "state_not": "ReplicaVmState | None", "state_not_in": "Sequence[ReplicaVmState] | None",
     "sync_replication_object_status": "inputs.SyncReplicationObjectStatus | None", "sync_replication_object_status_in": "Sequence[inputs.SyncReplicationObjectStatus] | None", "sync_replication_object_status_not": "inputs.SyncReplicationObjectStatus | None", "sync_replication_object_status_not_in": "Sequence[inputs.SyncReplicationObjectStatus] | None",  # since 4.9.0
-    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.9.0
+    "sync_replication_plan": "nested.SyncReplicationPlanWhereInput2",  # since 4.9.0
     "sync_replication_status": "inputs.SyncReplicationStatus | None", "sync_replication_status_in": "Sequence[inputs.SyncReplicationStatus] | None", "sync_replication_status_not": "inputs.SyncReplicationStatus | None", "sync_replication_status_not_in": "Sequence[inputs.SyncReplicationStatus] | None",  # since 4.9.0
     "targets_deletable": MaybeBool, "targets_deletable_not": MaybeBool,
     "type": "inputs.ReplicationObjectType | None", "type_in": "Sequence[inputs.ReplicationObjectType] | None", "type_not": "inputs.ReplicationObjectType | None", "type_not_in": "Sequence[inputs.ReplicationObjectType] | None",
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.6.0."""

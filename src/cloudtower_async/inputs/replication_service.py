@@ -57,14 +57,14 @@ ReplicationServiceOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ReplicationServiceWhereInput = TypedDict("ReplicationServiceWhereInput", {
-    "AND": "Sequence[ReplicationServiceWhereInput] | None",
-    "NOT": "Sequence[ReplicationServiceWhereInput] | None",
-    "OR": "Sequence[ReplicationServiceWhereInput] | None",
-    "application": "nested.CloudTowerApplicationWhereInput2 | None",
+    "AND": "Sequence[ReplicationServiceWhereInput]",
+    "NOT": "Sequence[ReplicationServiceWhereInput]",
+    "OR": "Sequence[ReplicationServiceWhereInput]",
+    "application": "nested.CloudTowerApplicationWhereInput2",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "failover_executions_every": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_none": "nested.FailoverExecutionWhereInput2 | None", "failover_executions_some": "nested.FailoverExecutionWhereInput2 | None",
+    "failover_executions_every": "nested.FailoverExecutionWhereInput2", "failover_executions_none": "nested.FailoverExecutionWhereInput2", "failover_executions_some": "nested.FailoverExecutionWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "kube_config": MaybeStr, "kube_config_contains": MaybeStr, "kube_config_ends_with": MaybeStr, "kube_config_gt": MaybeStr, "kube_config_gte": MaybeStr, "kube_config_in": MaybeTexts, "kube_config_lt": MaybeStr, "kube_config_lte": MaybeStr, "kube_config_not": MaybeStr, "kube_config_not_contains": MaybeStr, "kube_config_not_ends_with": MaybeStr, "kube_config_not_in": MaybeTexts, "kube_config_not_starts_with": MaybeStr, "kube_config_starts_with": MaybeStr,
     "max_failback_jobs": MaybeInt, "max_failback_jobs_gt": MaybeInt, "max_failback_jobs_gte": MaybeInt, "max_failback_jobs_in": MaybeInts, "max_failback_jobs_lt": MaybeInt, "max_failback_jobs_lte": MaybeInt, "max_failback_jobs_not": MaybeInt, "max_failback_jobs_not_in": MaybeInts,
@@ -73,11 +73,11 @@ ReplicationServiceWhereInput = TypedDict("ReplicationServiceWhereInput", {
     "max_replication_speed_limit": MaybeFloat, "max_replication_speed_limit_gt": MaybeFloat, "max_replication_speed_limit_gte": MaybeFloat, "max_replication_speed_limit_in": MaybeFloats, "max_replication_speed_limit_lt": MaybeFloat, "max_replication_speed_limit_lte": MaybeFloat, "max_replication_speed_limit_not": MaybeFloat, "max_replication_speed_limit_not_in": MaybeFloats,
     "max_retry_times": MaybeInt, "max_retry_times_gt": MaybeInt, "max_retry_times_gte": MaybeInt, "max_retry_times_in": MaybeInts, "max_retry_times_lt": MaybeInt, "max_retry_times_lte": MaybeInt, "max_retry_times_not": MaybeInt, "max_retry_times_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "permanent_failover_execution_every": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_execution_none": "nested.PermanentFailoverExecutionWhereInput2 | None", "permanent_failover_execution_some": "nested.PermanentFailoverExecutionWhereInput2 | None",
-    "replication_clusters_every": "nested.ClusterWhereInput2 | None", "replication_clusters_none": "nested.ClusterWhereInput2 | None", "replication_clusters_some": "nested.ClusterWhereInput2 | None",
-    "replication_plans_every": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_none": "nested.ReplicationPlanWhereInput2 | None", "replication_plans_some": "nested.ReplicationPlanWhereInput2 | None",
+    "permanent_failover_execution_every": "nested.PermanentFailoverExecutionWhereInput2", "permanent_failover_execution_none": "nested.PermanentFailoverExecutionWhereInput2", "permanent_failover_execution_some": "nested.PermanentFailoverExecutionWhereInput2",
+    "replication_clusters_every": "nested.ClusterWhereInput2", "replication_clusters_none": "nested.ClusterWhereInput2", "replication_clusters_some": "nested.ClusterWhereInput2",
+    "replication_plans_every": "nested.ReplicationPlanWhereInput2", "replication_plans_none": "nested.ReplicationPlanWhereInput2", "replication_plans_some": "nested.ReplicationPlanWhereInput2",
     "retry_interval": MaybeInt, "retry_interval_gt": MaybeInt, "retry_interval_gte": MaybeInt, "retry_interval_in": MaybeInts, "retry_interval_lt": MaybeInt, "retry_interval_lte": MaybeInt, "retry_interval_not": MaybeInt, "retry_interval_not_in": MaybeInts,
-    "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2 | None", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2 | None",  # since 4.9.0
+    "sync_replication_plans_every": "nested.SyncReplicationPlanWhereInput2", "sync_replication_plans_none": "nested.SyncReplicationPlanWhereInput2", "sync_replication_plans_some": "nested.SyncReplicationPlanWhereInput2",  # since 4.9.0
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
 }, total=False)
 # fmt: on

@@ -26,16 +26,16 @@ ReportTaskOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ReportTaskWhereInput = TypedDict("ReportTaskWhereInput", {
-    "AND": "Sequence[ReportTaskWhereInput] | None",
-    "NOT": "Sequence[ReportTaskWhereInput] | None",
-    "OR": "Sequence[ReportTaskWhereInput] | None",
+    "AND": "Sequence[ReportTaskWhereInput]",
+    "NOT": "Sequence[ReportTaskWhereInput]",
+    "OR": "Sequence[ReportTaskWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "plan_id": MaybeStr, "plan_id_contains": MaybeStr, "plan_id_ends_with": MaybeStr, "plan_id_gt": MaybeStr, "plan_id_gte": MaybeStr, "plan_id_in": MaybeTexts, "plan_id_lt": MaybeStr, "plan_id_lte": MaybeStr, "plan_id_not": MaybeStr, "plan_id_not_contains": MaybeStr, "plan_id_not_ends_with": MaybeStr, "plan_id_not_in": MaybeTexts, "plan_id_not_starts_with": MaybeStr, "plan_id_starts_with": MaybeStr,
     "status": "inputs.TaskStatus | None", "status_in": "Sequence[inputs.TaskStatus] | None", "status_not": "inputs.TaskStatus | None", "status_not_in": "Sequence[inputs.TaskStatus] | None",
-    "template": "nested.ReportTemplateWhereInput2 | None",
+    "template": "nested.ReportTemplateWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -87,16 +87,16 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 ReportTemplateWhereInput = TypedDict("ReportTemplateWhereInput", {
-    "AND": "Sequence[ReportTemplateWhereInput] | None",
-    "NOT": "Sequence[ReportTemplateWhereInput] | None",
-    "OR": "Sequence[ReportTemplateWhereInput] | None",
+    "AND": "Sequence[ReportTemplateWhereInput]",
+    "NOT": "Sequence[ReportTemplateWhereInput]",
+    "OR": "Sequence[ReportTemplateWhereInput]",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "preset": MaybeStr, "preset_contains": MaybeStr, "preset_ends_with": MaybeStr, "preset_gt": MaybeStr, "preset_gte": MaybeStr, "preset_in": MaybeTexts, "preset_lt": MaybeStr, "preset_lte": MaybeStr, "preset_not": MaybeStr, "preset_not_contains": MaybeStr, "preset_not_ends_with": MaybeStr, "preset_not_in": MaybeTexts, "preset_not_starts_with": MaybeStr, "preset_starts_with": MaybeStr,
     "task_num": MaybeInt, "task_num_gt": MaybeInt, "task_num_gte": MaybeInt, "task_num_in": MaybeInts, "task_num_lt": MaybeInt, "task_num_lte": MaybeInt, "task_num_not": MaybeInt, "task_num_not_in": MaybeInts,
-    "tasks_every": "nested.ReportTaskWhereInput2 | None", "tasks_none": "nested.ReportTaskWhereInput2 | None", "tasks_some": "nested.ReportTaskWhereInput2 | None",
+    "tasks_every": "nested.ReportTaskWhereInput2", "tasks_none": "nested.ReportTaskWhereInput2", "tasks_some": "nested.ReportTaskWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

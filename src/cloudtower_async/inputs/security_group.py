@@ -35,19 +35,19 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
 
 # fmt: off
 SecurityGroupWhereInput = TypedDict("SecurityGroupWhereInput", {
-    "AND": "Sequence[SecurityGroupWhereInput] | None",
-    "NOT": "Sequence[SecurityGroupWhereInput] | None",
-    "OR": "Sequence[SecurityGroupWhereInput] | None",
+    "AND": "Sequence[SecurityGroupWhereInput]",
+    "NOT": "Sequence[SecurityGroupWhereInput]",
+    "OR": "Sequence[SecurityGroupWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "exclude_ips": MaybeStr, "exclude_ips_contains": MaybeStr, "exclude_ips_ends_with": MaybeStr, "exclude_ips_gt": MaybeStr, "exclude_ips_gte": MaybeStr, "exclude_ips_in": MaybeTexts, "exclude_ips_lt": MaybeStr, "exclude_ips_lte": MaybeStr, "exclude_ips_not": MaybeStr, "exclude_ips_not_contains": MaybeStr, "exclude_ips_not_ends_with": MaybeStr, "exclude_ips_not_in": MaybeTexts, "exclude_ips_not_starts_with": MaybeStr, "exclude_ips_starts_with": MaybeStr,  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ips": MaybeStr, "ips_contains": MaybeStr, "ips_ends_with": MaybeStr, "ips_gt": MaybeStr, "ips_gte": MaybeStr, "ips_in": MaybeTexts, "ips_lt": MaybeStr, "ips_lte": MaybeStr, "ips_not": MaybeStr, "ips_not_contains": MaybeStr, "ips_not_ends_with": MaybeStr, "ips_not_in": MaybeTexts, "ips_not_starts_with": MaybeStr, "ips_starts_with": MaybeStr,  # since 4.6.0
-    "isolation_policies_every": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_none": "nested.IsolationPolicyWhereInput2 | None", "isolation_policies_some": "nested.IsolationPolicyWhereInput2 | None",
+    "isolation_policies_every": "nested.IsolationPolicyWhereInput2", "isolation_policies_none": "nested.IsolationPolicyWhereInput2", "isolation_policies_some": "nested.IsolationPolicyWhereInput2",
     "member_type": "SecurityGroupMemberType | None", "member_type_in": "Sequence[SecurityGroupMemberType] | None", "member_type_not": "SecurityGroupMemberType | None", "member_type_not_in": "Sequence[SecurityGroupMemberType] | None",  # since 4.6.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "security_policies_every": "nested.SecurityPolicyWhereInput2 | None", "security_policies_none": "nested.SecurityPolicyWhereInput2 | None", "security_policies_some": "nested.SecurityPolicyWhereInput2 | None",
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "security_policies_every": "nested.SecurityPolicyWhereInput2", "security_policies_none": "nested.SecurityPolicyWhereInput2", "security_policies_some": "nested.SecurityPolicyWhereInput2",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

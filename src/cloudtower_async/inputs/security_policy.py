@@ -83,9 +83,9 @@ class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
 
 # fmt: off
 SecurityPolicyStatisticsWhereInput = TypedDict("SecurityPolicyStatisticsWhereInput", {
-    "AND": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
-    "NOT": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
-    "OR": "Sequence[SecurityPolicyStatisticsWhereInput] | None",
+    "AND": "Sequence[SecurityPolicyStatisticsWhereInput]",
+    "NOT": "Sequence[SecurityPolicyStatisticsWhereInput]",
+    "OR": "Sequence[SecurityPolicyStatisticsWhereInput]",
     "count_reset_timestamp": MaybeDate, "count_reset_timestamp_gt": MaybeDate, "count_reset_timestamp_gte": MaybeDate, "count_reset_timestamp_in": MaybeDates, "count_reset_timestamp_lt": MaybeDate, "count_reset_timestamp_lte": MaybeDate, "count_reset_timestamp_not": MaybeDate, "count_reset_timestamp_not_in": MaybeDates,
     "count_update_timestamp": MaybeDate, "count_update_timestamp_gt": MaybeDate, "count_update_timestamp_gte": MaybeDate, "count_update_timestamp_in": MaybeDates, "count_update_timestamp_lt": MaybeDate, "count_update_timestamp_lte": MaybeDate, "count_update_timestamp_not": MaybeDate, "count_update_timestamp_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -118,16 +118,16 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
 
 # fmt: off
 SecurityPolicyWhereInput = TypedDict("SecurityPolicyWhereInput", {
-    "AND": "Sequence[SecurityPolicyWhereInput] | None",
-    "NOT": "Sequence[SecurityPolicyWhereInput] | None",
-    "OR": "Sequence[SecurityPolicyWhereInput] | None",
+    "AND": "Sequence[SecurityPolicyWhereInput]",
+    "NOT": "Sequence[SecurityPolicyWhereInput]",
+    "OR": "Sequence[SecurityPolicyWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_blocklist": MaybeBool, "is_blocklist_not": MaybeBool,  # since 4.5.0
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "policy_mode": "inputs.PolicyMode | None", "policy_mode_in": "Sequence[inputs.PolicyMode] | None", "policy_mode_not": "inputs.PolicyMode | None", "policy_mode_not_in": "Sequence[inputs.PolicyMode] | None",
-    "statistics": "nested.SecurityPolicyStatisticsWhereInput2 | None",  # since 4.6.0
+    "statistics": "nested.SecurityPolicyStatisticsWhereInput2",  # since 4.6.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -28,9 +28,9 @@ SmtpServerOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 SmtpServerWhereInput = TypedDict("SmtpServerWhereInput", {
-    "AND": "Sequence[SmtpServerWhereInput] | None",
-    "NOT": "Sequence[SmtpServerWhereInput] | None",
-    "OR": "Sequence[SmtpServerWhereInput] | None",
+    "AND": "Sequence[SmtpServerWhereInput]",
+    "NOT": "Sequence[SmtpServerWhereInput]",
+    "OR": "Sequence[SmtpServerWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "host": MaybeStr, "host_contains": MaybeStr, "host_ends_with": MaybeStr, "host_gt": MaybeStr, "host_gte": MaybeStr, "host_in": MaybeTexts, "host_lt": MaybeStr, "host_lte": MaybeStr, "host_not": MaybeStr, "host_not_contains": MaybeStr, "host_not_ends_with": MaybeStr, "host_not_in": MaybeTexts, "host_not_starts_with": MaybeStr, "host_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,

@@ -57,10 +57,10 @@ class SnapshotGroupCloneParams(TypedDict, total=False):
 
 # fmt: off
 SnapshotGroupWhereInput = TypedDict("SnapshotGroupWhereInput", {
-    "AND": "Sequence[SnapshotGroupWhereInput] | None",
-    "NOT": "Sequence[SnapshotGroupWhereInput] | None",
-    "OR": "Sequence[SnapshotGroupWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[SnapshotGroupWhereInput]",
+    "NOT": "Sequence[SnapshotGroupWhereInput]",
+    "OR": "Sequence[SnapshotGroupWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "deleted": MaybeBool, "deleted_not": MaybeBool,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "estimated_recycling_time": MaybeDate, "estimated_recycling_time_gt": MaybeDate, "estimated_recycling_time_gte": MaybeDate, "estimated_recycling_time_in": MaybeDates, "estimated_recycling_time_lt": MaybeDate, "estimated_recycling_time_lte": MaybeDate, "estimated_recycling_time_not": MaybeDate, "estimated_recycling_time_not_in": MaybeDates,
@@ -72,8 +72,8 @@ SnapshotGroupWhereInput = TypedDict("SnapshotGroupWhereInput", {
     "logical_size_bytes": MaybeInt, "logical_size_bytes_gt": MaybeInt, "logical_size_bytes_gte": MaybeInt, "logical_size_bytes_in": MaybeInts, "logical_size_bytes_lt": MaybeInt, "logical_size_bytes_lte": MaybeInt, "logical_size_bytes_not": MaybeInt, "logical_size_bytes_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "object_num": MaybeInt, "object_num_gt": MaybeInt, "object_num_gte": MaybeInt, "object_num_in": MaybeInts, "object_num_lt": MaybeInt, "object_num_lte": MaybeInt, "object_num_not": MaybeInt, "object_num_not_in": MaybeInts,
-    "snapshotPlanTask": "nested.SnapshotPlanTaskWhereInput2 | None",
-    "vm_snapshots_every": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_none": "nested.VmSnapshotWhereInput2 | None", "vm_snapshots_some": "nested.VmSnapshotWhereInput2 | None",
+    "snapshotPlanTask": "nested.SnapshotPlanTaskWhereInput2",
+    "vm_snapshots_every": "nested.VmSnapshotWhereInput2", "vm_snapshots_none": "nested.VmSnapshotWhereInput2", "vm_snapshots_some": "nested.VmSnapshotWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

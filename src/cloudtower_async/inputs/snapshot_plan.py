@@ -152,17 +152,17 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
-    "AND": "Sequence[SnapshotPlanWhereInput] | None",
-    "NOT": "Sequence[SnapshotPlanWhereInput] | None",
-    "OR": "Sequence[SnapshotPlanWhereInput] | None",
+    "AND": "Sequence[SnapshotPlanWhereInput]",
+    "NOT": "Sequence[SnapshotPlanWhereInput]",
+    "OR": "Sequence[SnapshotPlanWhereInput]",
     "auto_delete_num": MaybeInt, "auto_delete_num_gt": MaybeInt, "auto_delete_num_gte": MaybeInt, "auto_delete_num_in": MaybeInts, "auto_delete_num_lt": MaybeInt, "auto_delete_num_lte": MaybeInt, "auto_delete_num_not": MaybeInt, "auto_delete_num_not_in": MaybeInts,
     "auto_execute_num": MaybeInt, "auto_execute_num_gt": MaybeInt, "auto_execute_num_gte": MaybeInt, "auto_execute_num_in": MaybeInts, "auto_execute_num_lt": MaybeInt, "auto_execute_num_lte": MaybeInt, "auto_execute_num_not": MaybeInt, "auto_execute_num_not_in": MaybeInts,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "end_time": MaybeDate, "end_time_gt": MaybeDate, "end_time_gte": MaybeDate, "end_time_in": MaybeDates, "end_time_lt": MaybeDate, "end_time_lte": MaybeDate, "end_time_not": MaybeDate, "end_time_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "execute_plan_type": "SnapshotPlanExecuteType | None", "execute_plan_type_in": "Sequence[SnapshotPlanExecuteType] | None", "execute_plan_type_not": "SnapshotPlanExecuteType | None", "execute_plan_type_not_in": "Sequence[SnapshotPlanExecuteType] | None",
-    "execution_tasks_every": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_none": "nested.SnapshotPlanTaskWhereInput2 | None", "execution_tasks_some": "nested.SnapshotPlanTaskWhereInput2 | None",
+    "execution_tasks_every": "nested.SnapshotPlanTaskWhereInput2", "execution_tasks_none": "nested.SnapshotPlanTaskWhereInput2", "execution_tasks_some": "nested.SnapshotPlanTaskWhereInput2",
     "healthy": MaybeBool, "healthy_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "last_execute_end_time": MaybeDate, "last_execute_end_time_gt": MaybeDate, "last_execute_end_time_gte": MaybeDate, "last_execute_end_time_in": MaybeDates, "last_execute_end_time_lt": MaybeDate, "last_execute_end_time_lte": MaybeDate, "last_execute_end_time_not": MaybeDate, "last_execute_end_time_not_in": MaybeDates,
@@ -181,7 +181,7 @@ SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
     "snapshot_group_num": MaybeInt, "snapshot_group_num_gt": MaybeInt, "snapshot_group_num_gte": MaybeInt, "snapshot_group_num_in": MaybeInts, "snapshot_group_num_lt": MaybeInt, "snapshot_group_num_lte": MaybeInt, "snapshot_group_num_not": MaybeInt, "snapshot_group_num_not_in": MaybeInts,
     "start_time": MaybeDate, "start_time_gt": MaybeDate, "start_time_gte": MaybeDate, "start_time_in": MaybeDates, "start_time_lt": MaybeDate, "start_time_lte": MaybeDate, "start_time_not": MaybeDate, "start_time_not_in": MaybeDates,
     "status": "SnapshotPlanStatus | None", "status_in": "Sequence[SnapshotPlanStatus] | None", "status_not": "SnapshotPlanStatus | None", "status_not_in": "Sequence[SnapshotPlanStatus] | None",
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -33,17 +33,17 @@ SnapshotPlanTaskType: TypeAlias = Union[
 
 # fmt: off
 SnapshotPlanTaskWhereInput = TypedDict("SnapshotPlanTaskWhereInput", {
-    "AND": "Sequence[SnapshotPlanTaskWhereInput] | None",
-    "NOT": "Sequence[SnapshotPlanTaskWhereInput] | None",
-    "OR": "Sequence[SnapshotPlanTaskWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[SnapshotPlanTaskWhereInput]",
+    "NOT": "Sequence[SnapshotPlanTaskWhereInput]",
+    "OR": "Sequence[SnapshotPlanTaskWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "end_time": MaybeDate, "end_time_gt": MaybeDate, "end_time_gte": MaybeDate, "end_time_in": MaybeDates, "end_time_lt": MaybeDate, "end_time_lte": MaybeDate, "end_time_not": MaybeDate, "end_time_not_in": MaybeDates,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "snapshotGroup": "nested.SnapshotGroupWhereInput2 | None",
-    "snapshotPlan": "nested.SnapshotPlanWhereInput2 | None",
+    "snapshotGroup": "nested.SnapshotGroupWhereInput2",
+    "snapshotPlan": "nested.SnapshotPlanWhereInput2",
     "start_time": MaybeDate, "start_time_gt": MaybeDate, "start_time_gte": MaybeDate, "start_time_in": MaybeDates, "start_time_lt": MaybeDate, "start_time_lte": MaybeDate, "start_time_not": MaybeDate, "start_time_not_in": MaybeDates,
     "status": "inputs.SnapshotPlanExecuteStatus | None", "status_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None", "status_not": "inputs.SnapshotPlanExecuteStatus | None", "status_not_in": "Sequence[inputs.SnapshotPlanExecuteStatus] | None",
     "type": "SnapshotPlanTaskType | None", "type_in": "Sequence[SnapshotPlanTaskType] | None", "type_not": "SnapshotPlanTaskType | None", "type_not_in": "Sequence[SnapshotPlanTaskType] | None",

@@ -99,12 +99,12 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 SnmpTransportWhereInput = TypedDict("SnmpTransportWhereInput", {
-    "AND": "Sequence[SnmpTransportWhereInput] | None",
-    "NOT": "Sequence[SnmpTransportWhereInput] | None",
-    "OR": "Sequence[SnmpTransportWhereInput] | None",
+    "AND": "Sequence[SnmpTransportWhereInput]",
+    "NOT": "Sequence[SnmpTransportWhereInput]",
+    "OR": "Sequence[SnmpTransportWhereInput]",
     "auth_pass_phrase": MaybeStr, "auth_pass_phrase_contains": MaybeStr, "auth_pass_phrase_ends_with": MaybeStr, "auth_pass_phrase_gt": MaybeStr, "auth_pass_phrase_gte": MaybeStr, "auth_pass_phrase_in": MaybeTexts, "auth_pass_phrase_lt": MaybeStr, "auth_pass_phrase_lte": MaybeStr, "auth_pass_phrase_not": MaybeStr, "auth_pass_phrase_not_contains": MaybeStr, "auth_pass_phrase_not_ends_with": MaybeStr, "auth_pass_phrase_not_in": MaybeTexts, "auth_pass_phrase_not_starts_with": MaybeStr, "auth_pass_phrase_starts_with": MaybeStr,
     "auth_protocol": "inputs.SnmpAuthProtocol | None", "auth_protocol_in": "Sequence[inputs.SnmpAuthProtocol] | None", "auth_protocol_not": "inputs.SnmpAuthProtocol | None", "auth_protocol_not_in": "Sequence[inputs.SnmpAuthProtocol] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "community": MaybeStr, "community_contains": MaybeStr, "community_ends_with": MaybeStr, "community_gt": MaybeStr, "community_gte": MaybeStr, "community_in": MaybeTexts, "community_lt": MaybeStr, "community_lte": MaybeStr, "community_not": MaybeStr, "community_not_contains": MaybeStr, "community_not_ends_with": MaybeStr, "community_not_in": MaybeTexts, "community_not_starts_with": MaybeStr, "community_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",

@@ -123,12 +123,12 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 SnmpTrapReceiverWhereInput = TypedDict("SnmpTrapReceiverWhereInput", {
-    "AND": "Sequence[SnmpTrapReceiverWhereInput] | None",
-    "NOT": "Sequence[SnmpTrapReceiverWhereInput] | None",
-    "OR": "Sequence[SnmpTrapReceiverWhereInput] | None",
+    "AND": "Sequence[SnmpTrapReceiverWhereInput]",
+    "NOT": "Sequence[SnmpTrapReceiverWhereInput]",
+    "OR": "Sequence[SnmpTrapReceiverWhereInput]",
     "auth_pass_phrase": MaybeStr, "auth_pass_phrase_contains": MaybeStr, "auth_pass_phrase_ends_with": MaybeStr, "auth_pass_phrase_gt": MaybeStr, "auth_pass_phrase_gte": MaybeStr, "auth_pass_phrase_in": MaybeTexts, "auth_pass_phrase_lt": MaybeStr, "auth_pass_phrase_lte": MaybeStr, "auth_pass_phrase_not": MaybeStr, "auth_pass_phrase_not_contains": MaybeStr, "auth_pass_phrase_not_ends_with": MaybeStr, "auth_pass_phrase_not_in": MaybeTexts, "auth_pass_phrase_not_starts_with": MaybeStr, "auth_pass_phrase_starts_with": MaybeStr,
     "auth_protocol": "inputs.SnmpAuthProtocol | None", "auth_protocol_in": "Sequence[inputs.SnmpAuthProtocol] | None", "auth_protocol_not": "inputs.SnmpAuthProtocol | None", "auth_protocol_not_in": "Sequence[inputs.SnmpAuthProtocol] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "community": MaybeStr, "community_contains": MaybeStr, "community_ends_with": MaybeStr, "community_gt": MaybeStr, "community_gte": MaybeStr, "community_in": MaybeTexts, "community_lt": MaybeStr, "community_lte": MaybeStr, "community_not": MaybeStr, "community_not_contains": MaybeStr, "community_not_ends_with": MaybeStr, "community_not_in": MaybeTexts, "community_not_starts_with": MaybeStr, "community_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
     "engine_id": MaybeStr, "engine_id_contains": MaybeStr, "engine_id_ends_with": MaybeStr, "engine_id_gt": MaybeStr, "engine_id_gte": MaybeStr, "engine_id_in": MaybeTexts, "engine_id_lt": MaybeStr, "engine_id_lte": MaybeStr, "engine_id_not": MaybeStr, "engine_id_not_contains": MaybeStr, "engine_id_not_ends_with": MaybeStr, "engine_id_not_in": MaybeTexts, "engine_id_not_starts_with": MaybeStr, "engine_id_starts_with": MaybeStr,

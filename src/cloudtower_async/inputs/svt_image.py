@@ -30,10 +30,10 @@ SvtImageOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 SvtImageWhereInput = TypedDict("SvtImageWhereInput", {
-    "AND": "Sequence[SvtImageWhereInput] | None",
-    "NOT": "Sequence[SvtImageWhereInput] | None",
-    "OR": "Sequence[SvtImageWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[SvtImageWhereInput]",
+    "NOT": "Sequence[SvtImageWhereInput]",
+    "OR": "Sequence[SvtImageWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
@@ -42,7 +42,7 @@ SvtImageWhereInput = TypedDict("SvtImageWhereInput", {
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "version": MaybeInt, "version_gt": MaybeInt, "version_gte": MaybeInt, "version_in": MaybeInts, "version_lt": MaybeInt, "version_lte": MaybeInt, "version_not": MaybeInt, "version_not_in": MaybeInts,
-    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2", "vm_disks_none": "nested.VmDiskWhereInput2", "vm_disks_some": "nested.VmDiskWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

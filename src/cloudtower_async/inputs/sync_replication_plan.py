@@ -96,9 +96,9 @@ SyncReplicationPlanOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
-    "AND": "Sequence[SyncReplicationPlanWhereInput] | None",
-    "NOT": "Sequence[SyncReplicationPlanWhereInput] | None",
-    "OR": "Sequence[SyncReplicationPlanWhereInput] | None",
+    "AND": "Sequence[SyncReplicationPlanWhereInput]",
+    "NOT": "Sequence[SyncReplicationPlanWhereInput]",
+    "OR": "Sequence[SyncReplicationPlanWhereInput]",
     "activation_timestamp": MaybeDate, "activation_timestamp_gt": MaybeDate, "activation_timestamp_gte": MaybeDate, "activation_timestamp_in": MaybeDates, "activation_timestamp_lt": MaybeDate, "activation_timestamp_lte": MaybeDate, "activation_timestamp_not": MaybeDate, "activation_timestamp_not_in": MaybeDates,
     "compression": MaybeBool, "compression_not": MaybeBool,
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
@@ -108,7 +108,7 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
     "ec_k": MaybeInt, "ec_k_gt": MaybeInt, "ec_k_gte": MaybeInt, "ec_k_in": MaybeInts, "ec_k_lt": MaybeInt, "ec_k_lte": MaybeInt, "ec_k_not": MaybeInt, "ec_k_not_in": MaybeInts,
     "ec_m": MaybeInt, "ec_m_gt": MaybeInt, "ec_m_gte": MaybeInt, "ec_m_in": MaybeInts, "ec_m_lt": MaybeInt, "ec_m_lte": MaybeInt, "ec_m_not": MaybeInt, "ec_m_not_in": MaybeInts,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2 | None",
+    "external_cloudtower": "nested.ExternalCloudTowerWhereInput2",
     "failover_test_keep_mac_address": MaybeBool, "failover_test_keep_mac_address_not": MaybeBool,
     "failover_test_name_rule": "inputs.ReplicaNameRule | None", "failover_test_name_rule_in": "Sequence[inputs.ReplicaNameRule] | None", "failover_test_name_rule_not": "inputs.ReplicaNameRule | None", "failover_test_name_rule_not_in": "Sequence[inputs.ReplicaNameRule] | None",
     "failover_test_name_setting": MaybeStr, "failover_test_name_setting_contains": MaybeStr, "failover_test_name_setting_ends_with": MaybeStr, "failover_test_name_setting_gt": MaybeStr, "failover_test_name_setting_gte": MaybeStr, "failover_test_name_setting_in": MaybeTexts, "failover_test_name_setting_lt": MaybeStr, "failover_test_name_setting_lte": MaybeStr, "failover_test_name_setting_not": MaybeStr, "failover_test_name_setting_not_contains": MaybeStr, "failover_test_name_setting_not_ends_with": MaybeStr, "failover_test_name_setting_not_in": MaybeTexts, "failover_test_name_setting_not_starts_with": MaybeStr, "failover_test_name_setting_starts_with": MaybeStr,
@@ -125,20 +125,20 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
     "replica_name_rule": "inputs.ReplicaNameRule | None", "replica_name_rule_in": "Sequence[inputs.ReplicaNameRule] | None", "replica_name_rule_not": "inputs.ReplicaNameRule | None", "replica_name_rule_not_in": "Sequence[inputs.ReplicaNameRule] | None",
     "replica_name_setting": MaybeStr, "replica_name_setting_contains": MaybeStr, "replica_name_setting_ends_with": MaybeStr, "replica_name_setting_gt": MaybeStr, "replica_name_setting_gte": MaybeStr, "replica_name_setting_in": MaybeTexts, "replica_name_setting_lt": MaybeStr, "replica_name_setting_lte": MaybeStr, "replica_name_setting_not": MaybeStr, "replica_name_setting_not_contains": MaybeStr, "replica_name_setting_not_ends_with": MaybeStr, "replica_name_setting_not_in": MaybeTexts, "replica_name_setting_not_starts_with": MaybeStr, "replica_name_setting_starts_with": MaybeStr,
     "replica_num": MaybeInt, "replica_num_gt": MaybeInt, "replica_num_gte": MaybeInt, "replica_num_in": MaybeInts, "replica_num_lt": MaybeInt, "replica_num_lte": MaybeInt, "replica_num_not": MaybeInt, "replica_num_not_in": MaybeInts,
-    "replica_vms_every": "nested.ReplicaVmWhereInput2 | None", "replica_vms_none": "nested.ReplicaVmWhereInput2 | None", "replica_vms_some": "nested.ReplicaVmWhereInput2 | None",
-    "replication_restore_points_every": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_none": "nested.ReplicationRestorePointWhereInput2 | None", "replication_restore_points_some": "nested.ReplicationRestorePointWhereInput2 | None",
+    "replica_vms_every": "nested.ReplicaVmWhereInput2", "replica_vms_none": "nested.ReplicaVmWhereInput2", "replica_vms_some": "nested.ReplicaVmWhereInput2",
+    "replication_restore_points_every": "nested.ReplicationRestorePointWhereInput2", "replication_restore_points_none": "nested.ReplicationRestorePointWhereInput2", "replication_restore_points_some": "nested.ReplicationRestorePointWhereInput2",
     "resiliency_type": "inputs.ResiliencyType | None", "resiliency_type_in": "Sequence[inputs.ResiliencyType] | None", "resiliency_type_not": "inputs.ResiliencyType | None", "resiliency_type_not_in": "Sequence[inputs.ResiliencyType] | None",
     "resource_version": MaybeInt, "resource_version_gt": MaybeInt, "resource_version_gte": MaybeInt, "resource_version_in": MaybeInts, "resource_version_lt": MaybeInt, "resource_version_lte": MaybeInt, "resource_version_not": MaybeInt, "resource_version_not_in": MaybeInts,
     "snapshot_consistent_type": "inputs.ConsistentType | None", "snapshot_consistent_type_in": "Sequence[inputs.ConsistentType] | None", "snapshot_consistent_type_not": "inputs.ConsistentType | None", "snapshot_consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
     "status": "inputs.BackupPlanStatus | None", "status_in": "Sequence[inputs.BackupPlanStatus] | None", "status_not": "inputs.BackupPlanStatus | None", "status_not_in": "Sequence[inputs.BackupPlanStatus] | None",
     "storage_encrypted": MaybeBool, "storage_encrypted_not": MaybeBool,
     "storage_policy": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None", "storage_policy_not": "inputs.VmVolumeElfStoragePolicyType | None", "storage_policy_not_in": "Sequence[inputs.VmVolumeElfStoragePolicyType] | None",
-    "target_cluster": "nested.ClusterWhereInput2 | None",
-    "target_replication_service": "nested.ReplicationServiceWhereInput2 | None",
+    "target_cluster": "nested.ClusterWhereInput2",
+    "target_replication_service": "nested.ReplicationServiceWhereInput2",
     "thin_provision": MaybeBool, "thin_provision_not": MaybeBool,
     "type": "inputs.ReplicationPlanType | None", "type_in": "Sequence[inputs.ReplicationPlanType] | None", "type_not": "inputs.ReplicationPlanType | None", "type_not_in": "Sequence[inputs.ReplicationPlanType] | None",
     "updatedAt": MaybeDate, "updatedAt_gt": MaybeDate, "updatedAt_gte": MaybeDate, "updatedAt_in": MaybeDates, "updatedAt_lt": MaybeDate, "updatedAt_lte": MaybeDate, "updatedAt_not": MaybeDate, "updatedAt_not_in": MaybeDates,
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.7.2."""

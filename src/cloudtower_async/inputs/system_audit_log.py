@@ -50,11 +50,11 @@ class GetSystemAuditLogsRequestBody(TypedDict, total=False):
 
 # fmt: off
 SystemAuditLogWhereInput = TypedDict("SystemAuditLogWhereInput", {
-    "AND": "Sequence[SystemAuditLogWhereInput] | None",
-    "NOT": "Sequence[SystemAuditLogWhereInput] | None",
-    "OR": "Sequence[SystemAuditLogWhereInput] | None",
+    "AND": "Sequence[SystemAuditLogWhereInput]",
+    "NOT": "Sequence[SystemAuditLogWhereInput]",
+    "OR": "Sequence[SystemAuditLogWhereInput]",
     "action": MaybeStr, "action_contains": MaybeStr, "action_ends_with": MaybeStr, "action_gt": MaybeStr, "action_gte": MaybeStr, "action_in": MaybeTexts, "action_lt": MaybeStr, "action_lte": MaybeStr, "action_not": MaybeStr, "action_not_contains": MaybeStr, "action_not_ends_with": MaybeStr, "action_not_in": MaybeTexts, "action_not_starts_with": MaybeStr, "action_starts_with": MaybeStr,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,

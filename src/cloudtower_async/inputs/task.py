@@ -197,10 +197,10 @@ class TaskUpdateParamsData(TypedDict, total=False):
 
 # fmt: off
 TaskWhereInput = TypedDict("TaskWhereInput", {
-    "AND": "Sequence[TaskWhereInput] | None",
-    "NOT": "Sequence[TaskWhereInput] | None",
-    "OR": "Sequence[TaskWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[TaskWhereInput]",
+    "NOT": "Sequence[TaskWhereInput]",
+    "OR": "Sequence[TaskWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "error_code": MaybeStr, "error_code_contains": MaybeStr, "error_code_ends_with": MaybeStr, "error_code_gt": MaybeStr, "error_code_gte": MaybeStr, "error_code_in": MaybeTexts, "error_code_lt": MaybeStr, "error_code_lte": MaybeStr, "error_code_not": MaybeStr, "error_code_not_contains": MaybeStr, "error_code_not_ends_with": MaybeStr, "error_code_not_in": MaybeTexts, "error_code_not_starts_with": MaybeStr, "error_code_starts_with": MaybeStr,
     "error_message": MaybeStr, "error_message_contains": MaybeStr, "error_message_ends_with": MaybeStr, "error_message_gt": MaybeStr, "error_message_gte": MaybeStr, "error_message_in": MaybeTexts, "error_message_lt": MaybeStr, "error_message_lte": MaybeStr, "error_message_not": MaybeStr, "error_message_not_contains": MaybeStr, "error_message_not_ends_with": MaybeStr, "error_message_not_in": MaybeTexts, "error_message_not_starts_with": MaybeStr, "error_message_starts_with": MaybeStr,
@@ -220,7 +220,7 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "TaskStatus | None", "status_in": "Sequence[TaskStatus] | None", "status_not": "TaskStatus | None", "status_not_in": "Sequence[TaskStatus] | None",
     "type": "TaskType | None", "type_in": "Sequence[TaskType] | None", "type_not": "TaskType | None", "type_not_in": "Sequence[TaskType] | None",
-    "user": "nested.UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

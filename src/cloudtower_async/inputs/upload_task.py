@@ -55,9 +55,9 @@ UploadTaskStatus: TypeAlias = Union[
 
 # fmt: off
 UploadTaskWhereInput = TypedDict("UploadTaskWhereInput", {
-    "AND": "Sequence[UploadTaskWhereInput] | None",
-    "NOT": "Sequence[UploadTaskWhereInput] | None",
-    "OR": "Sequence[UploadTaskWhereInput] | None",
+    "AND": "Sequence[UploadTaskWhereInput]",
+    "NOT": "Sequence[UploadTaskWhereInput]",
+    "OR": "Sequence[UploadTaskWhereInput]",
     "chunk_size": MaybeInt, "chunk_size_gt": MaybeInt, "chunk_size_gte": MaybeInt, "chunk_size_in": MaybeInts, "chunk_size_lt": MaybeInt, "chunk_size_lte": MaybeInt, "chunk_size_not": MaybeInt, "chunk_size_not_in": MaybeInts,
     "current_chunk": MaybeInt, "current_chunk_gt": MaybeInt, "current_chunk_gte": MaybeInt, "current_chunk_in": MaybeInts, "current_chunk_lt": MaybeInt, "current_chunk_lte": MaybeInt, "current_chunk_not": MaybeInt, "current_chunk_not_in": MaybeInts,
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,

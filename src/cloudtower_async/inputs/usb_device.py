@@ -72,13 +72,13 @@ class UsbDeviceUnmountParamsData(TypedDict, total=False):
 
 # fmt: off
 UsbDeviceWhereInput = TypedDict("UsbDeviceWhereInput", {
-    "AND": "Sequence[UsbDeviceWhereInput] | None",
-    "NOT": "Sequence[UsbDeviceWhereInput] | None",
-    "OR": "Sequence[UsbDeviceWhereInput] | None",
+    "AND": "Sequence[UsbDeviceWhereInput]",
+    "NOT": "Sequence[UsbDeviceWhereInput]",
+    "OR": "Sequence[UsbDeviceWhereInput]",
     "binded": MaybeBool, "binded_not": MaybeBool,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -87,7 +87,7 @@ UsbDeviceWhereInput = TypedDict("UsbDeviceWhereInput", {
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
     "status": "UsbDeviceStatus | None", "status_in": "Sequence[UsbDeviceStatus] | None", "status_not": "UsbDeviceStatus | None", "status_not_in": "Sequence[UsbDeviceStatus] | None",
     "usb_type": MaybeStr, "usb_type_contains": MaybeStr, "usb_type_ends_with": MaybeStr, "usb_type_gt": MaybeStr, "usb_type_gte": MaybeStr, "usb_type_in": MaybeTexts, "usb_type_lt": MaybeStr, "usb_type_lte": MaybeStr, "usb_type_not": MaybeStr, "usb_type_not_contains": MaybeStr, "usb_type_not_ends_with": MaybeStr, "usb_type_not_in": MaybeTexts, "usb_type_not_starts_with": MaybeStr, "usb_type_starts_with": MaybeStr,
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

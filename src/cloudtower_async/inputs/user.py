@@ -124,9 +124,9 @@ class UserUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 UserWhereInput = TypedDict("UserWhereInput", {
-    "AND": "Sequence[UserWhereInput] | None",
-    "NOT": "Sequence[UserWhereInput] | None",
-    "OR": "Sequence[UserWhereInput] | None",
+    "AND": "Sequence[UserWhereInput]",
+    "NOT": "Sequence[UserWhereInput]",
+    "OR": "Sequence[UserWhereInput]",
     "auth_config_id": MaybeStr, "auth_config_id_contains": MaybeStr, "auth_config_id_ends_with": MaybeStr, "auth_config_id_gt": MaybeStr, "auth_config_id_gte": MaybeStr, "auth_config_id_in": MaybeTexts, "auth_config_id_lt": MaybeStr, "auth_config_id_lte": MaybeStr, "auth_config_id_not": MaybeStr, "auth_config_id_not_contains": MaybeStr, "auth_config_id_not_ends_with": MaybeStr, "auth_config_id_not_in": MaybeTexts, "auth_config_id_not_starts_with": MaybeStr, "auth_config_id_starts_with": MaybeStr,
     "display_username": MaybeStr, "display_username_contains": MaybeStr, "display_username_ends_with": MaybeStr, "display_username_gt": MaybeStr, "display_username_gte": MaybeStr, "display_username_in": MaybeTexts, "display_username_lt": MaybeStr, "display_username_lte": MaybeStr, "display_username_not": MaybeStr, "display_username_not_contains": MaybeStr, "display_username_not_ends_with": MaybeStr, "display_username_not_in": MaybeTexts, "display_username_not_starts_with": MaybeStr, "display_username_starts_with": MaybeStr,
     "email_address": MaybeStr, "email_address_contains": MaybeStr, "email_address_ends_with": MaybeStr, "email_address_gt": MaybeStr, "email_address_gte": MaybeStr, "email_address_in": MaybeTexts, "email_address_lt": MaybeStr, "email_address_lte": MaybeStr, "email_address_not": MaybeStr, "email_address_not_contains": MaybeStr, "email_address_not_ends_with": MaybeStr, "email_address_not_in": MaybeTexts, "email_address_not_starts_with": MaybeStr, "email_address_starts_with": MaybeStr,
@@ -138,7 +138,7 @@ UserWhereInput = TypedDict("UserWhereInput", {
     "password_expired": MaybeBool, "password_expired_not": MaybeBool,
     "password_updated_at": MaybeDate, "password_updated_at_gt": MaybeDate, "password_updated_at_gte": MaybeDate, "password_updated_at_in": MaybeDates, "password_updated_at_lt": MaybeDate, "password_updated_at_lte": MaybeDate, "password_updated_at_not": MaybeDate, "password_updated_at_not_in": MaybeDates,
     "role": "UserRole | None", "role_in": "Sequence[UserRole] | None", "role_not": "UserRole | None", "role_not_in": "Sequence[UserRole] | None",
-    "roles_every": "nested.UserRoleNextWhereInput2 | None", "roles_none": "nested.UserRoleNextWhereInput2 | None", "roles_some": "nested.UserRoleNextWhereInput2 | None",
+    "roles_every": "nested.UserRoleNextWhereInput2", "roles_none": "nested.UserRoleNextWhereInput2", "roles_some": "nested.UserRoleNextWhereInput2",
     "source": "UserSource | None", "source_in": "Sequence[UserSource] | None", "source_not": "UserSource | None", "source_not_in": "Sequence[UserSource] | None",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,
 }, total=False)

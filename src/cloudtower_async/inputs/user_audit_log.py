@@ -98,12 +98,12 @@ UserAuditLogMessage = TypedDict("UserAuditLogMessage", {
 
 # fmt: off
 UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
-    "AND": "Sequence[UserAuditLogWhereInput] | None",
-    "NOT": "Sequence[UserAuditLogWhereInput] | None",
-    "OR": "Sequence[UserAuditLogWhereInput] | None",
+    "AND": "Sequence[UserAuditLogWhereInput]",
+    "NOT": "Sequence[UserAuditLogWhereInput]",
+    "OR": "Sequence[UserAuditLogWhereInput]",
     "action": MaybeStr, "action_contains": MaybeStr, "action_ends_with": MaybeStr, "action_gt": MaybeStr, "action_gte": MaybeStr, "action_in": MaybeTexts, "action_lt": MaybeStr, "action_lte": MaybeStr, "action_not": MaybeStr, "action_not_contains": MaybeStr, "action_not_ends_with": MaybeStr, "action_not_in": MaybeTexts, "action_not_starts_with": MaybeStr, "action_starts_with": MaybeStr,
     "auth_type": MaybeStr, "auth_type_contains": MaybeStr, "auth_type_ends_with": MaybeStr, "auth_type_gt": MaybeStr, "auth_type_gte": MaybeStr, "auth_type_in": MaybeTexts, "auth_type_lt": MaybeStr, "auth_type_lte": MaybeStr, "auth_type_not": MaybeStr, "auth_type_not_contains": MaybeStr, "auth_type_not_ends_with": MaybeStr, "auth_type_not_in": MaybeTexts, "auth_type_not_starts_with": MaybeStr, "auth_type_starts_with": MaybeStr,  # since 3.4.4
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "finished_at": MaybeDate, "finished_at_gt": MaybeDate, "finished_at_gte": MaybeDate, "finished_at_in": MaybeDates, "finished_at_lt": MaybeDate, "finished_at_lte": MaybeDate, "finished_at_not": MaybeDate, "finished_at_not_in": MaybeDates,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
@@ -113,7 +113,7 @@ UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
     "resource_type": MaybeStr, "resource_type_contains": MaybeStr, "resource_type_ends_with": MaybeStr, "resource_type_gt": MaybeStr, "resource_type_gte": MaybeStr, "resource_type_in": MaybeTexts, "resource_type_lt": MaybeStr, "resource_type_lte": MaybeStr, "resource_type_not": MaybeStr, "resource_type_not_contains": MaybeStr, "resource_type_not_ends_with": MaybeStr, "resource_type_not_in": MaybeTexts, "resource_type_not_starts_with": MaybeStr, "resource_type_starts_with": MaybeStr,
     "started_at": MaybeDate, "started_at_gt": MaybeDate, "started_at_gte": MaybeDate, "started_at_in": MaybeDates, "started_at_lt": MaybeDate, "started_at_lte": MaybeDate, "started_at_not": MaybeDate, "started_at_not_in": MaybeDates,
     "status": "UserAuditLogStatus | None", "status_in": "Sequence[UserAuditLogStatus] | None", "status_not": "UserAuditLogStatus | None", "status_not_in": "Sequence[UserAuditLogStatus] | None",
-    "user": "nested.UserWhereInput2 | None",
+    "user": "nested.UserWhereInput2",
     "username": MaybeStr, "username_contains": MaybeStr, "username_ends_with": MaybeStr, "username_gt": MaybeStr, "username_gte": MaybeStr, "username_in": MaybeTexts, "username_lt": MaybeStr, "username_lte": MaybeStr, "username_not": MaybeStr, "username_not_contains": MaybeStr, "username_not_ends_with": MaybeStr, "username_not_in": MaybeTexts, "username_not_starts_with": MaybeStr, "username_starts_with": MaybeStr,  # since 3.4.4
 }, total=False)
 # fmt: on

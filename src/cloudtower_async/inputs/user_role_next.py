@@ -224,14 +224,14 @@ class RoleUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 UserRoleNextWhereInput = TypedDict("UserRoleNextWhereInput", {
-    "AND": "Sequence[UserRoleNextWhereInput] | None",
-    "NOT": "Sequence[UserRoleNextWhereInput] | None",
-    "OR": "Sequence[UserRoleNextWhereInput] | None",
+    "AND": "Sequence[UserRoleNextWhereInput]",
+    "NOT": "Sequence[UserRoleNextWhereInput]",
+    "OR": "Sequence[UserRoleNextWhereInput]",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "platform": "inputs.UserRolePlatform | None", "platform_in": "Sequence[inputs.UserRolePlatform] | None", "platform_not": "inputs.UserRolePlatform | None", "platform_not_in": "Sequence[inputs.UserRolePlatform] | None",
     "preset": "inputs.UserRolePreset | None", "preset_in": "Sequence[inputs.UserRolePreset] | None", "preset_not": "inputs.UserRolePreset | None", "preset_not_in": "Sequence[inputs.UserRolePreset] | None",
-    "users_every": "nested.UserWhereInput2 | None", "users_none": "nested.UserWhereInput2 | None", "users_some": "nested.UserWhereInput2 | None",
+    "users_every": "nested.UserWhereInput2", "users_none": "nested.UserWhereInput2", "users_some": "nested.UserWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -47,9 +47,9 @@ V2EverouteLicenseOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 V2EverouteLicenseWhereInput = TypedDict("V2EverouteLicenseWhereInput", {
-    "AND": "Sequence[V2EverouteLicenseWhereInput] | None",
-    "NOT": "Sequence[V2EverouteLicenseWhereInput] | None",
-    "OR": "Sequence[V2EverouteLicenseWhereInput] | None",
+    "AND": "Sequence[V2EverouteLicenseWhereInput]",
+    "NOT": "Sequence[V2EverouteLicenseWhereInput]",
+    "OR": "Sequence[V2EverouteLicenseWhereInput]",
     "code": MaybeStr, "code_contains": MaybeStr, "code_ends_with": MaybeStr, "code_gt": MaybeStr, "code_gte": MaybeStr, "code_in": MaybeTexts, "code_lt": MaybeStr, "code_lte": MaybeStr, "code_not": MaybeStr, "code_not_contains": MaybeStr, "code_not_ends_with": MaybeStr, "code_not_in": MaybeTexts, "code_not_starts_with": MaybeStr, "code_starts_with": MaybeStr,
     "expire_date": MaybeDate, "expire_date_gt": MaybeDate, "expire_date_gte": MaybeDate, "expire_date_in": MaybeDates, "expire_date_lt": MaybeDate, "expire_date_lte": MaybeDate, "expire_date_not": MaybeDate, "expire_date_not_in": MaybeDates,
     "feature_type": "EverouteFeatureType | None", "feature_type_in": "Sequence[EverouteFeatureType] | None", "feature_type_not": "EverouteFeatureType | None", "feature_type_not_in": "Sequence[EverouteFeatureType] | None",

@@ -53,10 +53,10 @@ class UpdateVcenterAccountParamsData(TypedDict, total=False):
 
 # fmt: off
 VcenterAccountWhereInput = TypedDict("VcenterAccountWhereInput", {
-    "AND": "Sequence[VcenterAccountWhereInput] | None",
-    "NOT": "Sequence[VcenterAccountWhereInput] | None",
-    "OR": "Sequence[VcenterAccountWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[VcenterAccountWhereInput]",
+    "NOT": "Sequence[VcenterAccountWhereInput]",
+    "OR": "Sequence[VcenterAccountWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_valid": MaybeBool, "is_valid_not": MaybeBool,

@@ -164,24 +164,24 @@ class VdsUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 VdsWhereInput = TypedDict("VdsWhereInput", {
-    "AND": "Sequence[VdsWhereInput] | None",
-    "NOT": "Sequence[VdsWhereInput] | None",
-    "OR": "Sequence[VdsWhereInput] | None",
+    "AND": "Sequence[VdsWhereInput]",
+    "NOT": "Sequence[VdsWhereInput]",
+    "OR": "Sequence[VdsWhereInput]",
     "bond_mode": MaybeStr, "bond_mode_contains": MaybeStr, "bond_mode_ends_with": MaybeStr, "bond_mode_gt": MaybeStr, "bond_mode_gte": MaybeStr, "bond_mode_in": MaybeTexts, "bond_mode_lt": MaybeStr, "bond_mode_lte": MaybeStr, "bond_mode_not": MaybeStr, "bond_mode_not_contains": MaybeStr, "bond_mode_not_ends_with": MaybeStr, "bond_mode_not_in": MaybeTexts, "bond_mode_not_starts_with": MaybeStr, "bond_mode_starts_with": MaybeStr,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal": MaybeBool, "internal_not": MaybeBool,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nics_every": "nested.NicWhereInput2 | None", "nics_none": "nested.NicWhereInput2 | None", "nics_some": "nested.NicWhereInput2 | None",
+    "nics_every": "nested.NicWhereInput2", "nics_none": "nested.NicWhereInput2", "nics_some": "nested.NicWhereInput2",
     "ovsbr_name": MaybeStr, "ovsbr_name_contains": MaybeStr, "ovsbr_name_ends_with": MaybeStr, "ovsbr_name_gt": MaybeStr, "ovsbr_name_gte": MaybeStr, "ovsbr_name_in": MaybeTexts, "ovsbr_name_lt": MaybeStr, "ovsbr_name_lte": MaybeStr, "ovsbr_name_not": MaybeStr, "ovsbr_name_not_contains": MaybeStr, "ovsbr_name_not_ends_with": MaybeStr, "ovsbr_name_not_in": MaybeTexts, "ovsbr_name_not_starts_with": MaybeStr, "ovsbr_name_starts_with": MaybeStr,
     "type": "inputs.NetworkType | None", "type_in": "Sequence[inputs.NetworkType] | None", "type_not": "inputs.NetworkType | None", "type_not_in": "Sequence[inputs.NetworkType] | None",
-    "vlans_every": "nested.VlanWhereInput2 | None", "vlans_none": "nested.VlanWhereInput2 | None",
+    "vlans_every": "nested.VlanWhereInput2", "vlans_none": "nested.VlanWhereInput2",
     "vlans_num": MaybeInt, "vlans_num_gt": MaybeInt, "vlans_num_gte": MaybeInt, "vlans_num_in": MaybeInts, "vlans_num_lt": MaybeInt, "vlans_num_lte": MaybeInt, "vlans_num_not": MaybeInt, "vlans_num_not_in": MaybeInts,
-    "vlans_some": "nested.VlanWhereInput2 | None",
+    "vlans_some": "nested.VlanWhereInput2",
     "work_mode": MaybeStr, "work_mode_contains": MaybeStr, "work_mode_ends_with": MaybeStr, "work_mode_gt": MaybeStr, "work_mode_gte": MaybeStr, "work_mode_in": MaybeTexts, "work_mode_lt": MaybeStr, "work_mode_lte": MaybeStr, "work_mode_not": MaybeStr, "work_mode_not_contains": MaybeStr, "work_mode_not_ends_with": MaybeStr, "work_mode_not_in": MaybeTexts, "work_mode_not_starts_with": MaybeStr, "work_mode_starts_with": MaybeStr,
 }, total=False)
 # fmt: on

@@ -55,17 +55,17 @@ class VirtualPrivateCloudExternalIpsParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudIsolationPolicyWhereInput = TypedDict("VirtualPrivateCloudIsolationPolicyWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudIsolationPolicyWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mode": "VirtualPrivateCloudIsolationPolicyMode | None", "mode_in": "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None", "mode_not": "VirtualPrivateCloudIsolationPolicyMode | None", "mode_not_in": "Sequence[VirtualPrivateCloudIsolationPolicyMode] | None",
-    "security_groups_every": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None", "security_groups_none": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None", "security_groups_some": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None",
-    "vm": "nested.VmWhereInput2 | None",
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "security_groups_every": "nested.VirtualPrivateCloudSecurityGroupWhereInput2", "security_groups_none": "nested.VirtualPrivateCloudSecurityGroupWhereInput2", "security_groups_some": "nested.VirtualPrivateCloudSecurityGroupWhereInput2",
+    "vm": "nested.VmWhereInput2",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -73,16 +73,16 @@ VirtualPrivateCloudIsolationPolicyWhereInput = TypedDict("VirtualPrivateCloudIso
 
 # fmt: off
 VirtualPrivateCloudNicSnapshotWhereInput = TypedDict("VirtualPrivateCloudNicSnapshotWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput] | None",
-    "floating_ip": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None",
+    "AND": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudNicSnapshotWhereInput]",
+    "floating_ip": "nested.VirtualPrivateCloudFloatingIpWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
-    "vpc_nic": "nested.VirtualPrivateCloudNicWhereInput2 | None",
-    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
+    "vpc_nic": "nested.VirtualPrivateCloudNicWhereInput2",
+    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -90,17 +90,17 @@ VirtualPrivateCloudNicSnapshotWhereInput = TypedDict("VirtualPrivateCloudNicSnap
 
 # fmt: off
 VirtualPrivateCloudNicWhereInput = TypedDict("VirtualPrivateCloudNicWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudNicWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudNicWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudNicWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudNicWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",  # since 4.6.0
-    "floating_ip": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None",
+    "floating_ip": "nested.VirtualPrivateCloudFloatingIpWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "snapshots_every": "nested.VirtualPrivateCloudNicSnapshotWhereInput2 | None", "snapshots_none": "nested.VirtualPrivateCloudNicSnapshotWhereInput2 | None", "snapshots_some": "nested.VirtualPrivateCloudNicSnapshotWhereInput2 | None",  # since 4.2.0
-    "vm_nic": "nested.VmNicWhereInput2 | None",
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
-    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
+    "snapshots_every": "nested.VirtualPrivateCloudNicSnapshotWhereInput2", "snapshots_none": "nested.VirtualPrivateCloudNicSnapshotWhereInput2", "snapshots_some": "nested.VirtualPrivateCloudNicSnapshotWhereInput2",  # since 4.2.0
+    "vm_nic": "nested.VmNicWhereInput2",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
+    "vpc_subnet": "nested.VirtualPrivateCloudSubnetWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -108,15 +108,15 @@ VirtualPrivateCloudNicWhereInput = TypedDict("VirtualPrivateCloudNicWhereInput",
 
 # fmt: off
 VirtualPrivateCloudPeeringWhereInput = TypedDict("VirtualPrivateCloudPeeringWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudPeeringWhereInput] | None",
-    "dst_vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "AND": "Sequence[VirtualPrivateCloudPeeringWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudPeeringWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudPeeringWhereInput]",
+    "dst_vpc": "nested.VirtualPrivateCloudWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "src_vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "src_vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -124,20 +124,20 @@ VirtualPrivateCloudPeeringWhereInput = TypedDict("VirtualPrivateCloudPeeringWher
 
 # fmt: off
 VirtualPrivateCloudRouteWhereInput = TypedDict("VirtualPrivateCloudRouteWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudRouteWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudRouteWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudRouteWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudRouteWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "destination": MaybeStr, "destination_contains": MaybeStr, "destination_ends_with": MaybeStr, "destination_gt": MaybeStr, "destination_gte": MaybeStr, "destination_in": MaybeTexts, "destination_lt": MaybeStr, "destination_lte": MaybeStr, "destination_not": MaybeStr, "destination_not_contains": MaybeStr, "destination_not_ends_with": MaybeStr, "destination_not_in": MaybeTexts, "destination_not_starts_with": MaybeStr, "destination_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "nat_gateway": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None",
+    "nat_gateway": "nested.VirtualPrivateCloudNatGatewayWhereInput2",
     "next_hop_local_id": MaybeStr, "next_hop_local_id_contains": MaybeStr, "next_hop_local_id_ends_with": MaybeStr, "next_hop_local_id_gt": MaybeStr, "next_hop_local_id_gte": MaybeStr, "next_hop_local_id_in": MaybeTexts, "next_hop_local_id_lt": MaybeStr, "next_hop_local_id_lte": MaybeStr, "next_hop_local_id_not": MaybeStr, "next_hop_local_id_not_contains": MaybeStr, "next_hop_local_id_not_ends_with": MaybeStr, "next_hop_local_id_not_in": MaybeTexts, "next_hop_local_id_not_starts_with": MaybeStr, "next_hop_local_id_starts_with": MaybeStr,
     "next_hop_type": "VirtualPrivateCloudRouteNextHopType | None", "next_hop_type_in": "Sequence[VirtualPrivateCloudRouteNextHopType] | None", "next_hop_type_not": "VirtualPrivateCloudRouteNextHopType | None", "next_hop_type_not_in": "Sequence[VirtualPrivateCloudRouteNextHopType] | None",
-    "route_table": "nested.VirtualPrivateCloudRouteTableWhereInput2 | None",
-    "router_gateway": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None",
-    "vpc_peering": "nested.VirtualPrivateCloudPeeringWhereInput2 | None",
+    "route_table": "nested.VirtualPrivateCloudRouteTableWhereInput2",
+    "router_gateway": "nested.VirtualPrivateCloudRouterGatewayWhereInput2",
+    "vpc_peering": "nested.VirtualPrivateCloudPeeringWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -145,19 +145,19 @@ VirtualPrivateCloudRouteWhereInput = TypedDict("VirtualPrivateCloudRouteWhereInp
 
 # fmt: off
 VirtualPrivateCloudServiceWhereInput = TypedDict("VirtualPrivateCloudServiceWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudServiceWhereInput] | None",
-    "cluster_bindings_every": "nested.VirtualPrivateCloudClusterBindingWhereInput2 | None", "cluster_bindings_none": "nested.VirtualPrivateCloudClusterBindingWhereInput2 | None", "cluster_bindings_some": "nested.VirtualPrivateCloudClusterBindingWhereInput2 | None",
-    "edge_gateway_groups_every": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None", "edge_gateway_groups_none": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None", "edge_gateway_groups_some": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
-    "edge_gateways_every": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_none": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_some": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+    "AND": "Sequence[VirtualPrivateCloudServiceWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudServiceWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudServiceWhereInput]",
+    "cluster_bindings_every": "nested.VirtualPrivateCloudClusterBindingWhereInput2", "cluster_bindings_none": "nested.VirtualPrivateCloudClusterBindingWhereInput2", "cluster_bindings_some": "nested.VirtualPrivateCloudClusterBindingWhereInput2",
+    "edge_gateway_groups_every": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2", "edge_gateway_groups_none": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2", "edge_gateway_groups_some": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2",  # since 4.5.0
+    "edge_gateways_every": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2", "edge_gateways_none": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2", "edge_gateways_some": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "everoute_cluster": "nested.EverouteClusterWhereInput2 | None",
-    "external_subnets_every": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None", "external_subnets_none": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None", "external_subnets_some": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
+    "everoute_cluster": "nested.EverouteClusterWhereInput2",
+    "external_subnets_every": "nested.VirtualPrivateCloudExternalSubnetWhereInput2", "external_subnets_none": "nested.VirtualPrivateCloudExternalSubnetWhereInput2", "external_subnets_some": "nested.VirtualPrivateCloudExternalSubnetWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "internal_cidr": MaybeStr, "internal_cidr_contains": MaybeStr, "internal_cidr_ends_with": MaybeStr, "internal_cidr_gt": MaybeStr, "internal_cidr_gte": MaybeStr, "internal_cidr_in": MaybeTexts, "internal_cidr_lt": MaybeStr, "internal_cidr_lte": MaybeStr, "internal_cidr_not": MaybeStr, "internal_cidr_not_contains": MaybeStr, "internal_cidr_not_ends_with": MaybeStr, "internal_cidr_not_in": MaybeTexts, "internal_cidr_not_starts_with": MaybeStr, "internal_cidr_starts_with": MaybeStr,
     "phase": "inputs.EverouteClusterPhase | None", "phase_in": "Sequence[inputs.EverouteClusterPhase] | None", "phase_not": "inputs.EverouteClusterPhase | None", "phase_not_in": "Sequence[inputs.EverouteClusterPhase] | None",
-    "vpcs_every": "nested.VirtualPrivateCloudWhereInput2 | None", "vpcs_none": "nested.VirtualPrivateCloudWhereInput2 | None", "vpcs_some": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpcs_every": "nested.VirtualPrivateCloudWhereInput2", "vpcs_none": "nested.VirtualPrivateCloudWhereInput2", "vpcs_some": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""
@@ -176,22 +176,22 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudWhereInput = TypedDict("VirtualPrivateCloudWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudWhereInput]",
     "associate_external_subnet_num": MaybeInt, "associate_external_subnet_num_gt": MaybeInt, "associate_external_subnet_num_gte": MaybeInt, "associate_external_subnet_num_in": MaybeInts, "associate_external_subnet_num_lt": MaybeInt, "associate_external_subnet_num_lte": MaybeInt, "associate_external_subnet_num_not": MaybeInt, "associate_external_subnet_num_not_in": MaybeInts,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "isolation_policies_every": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2 | None", "isolation_policies_none": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2 | None", "isolation_policies_some": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2 | None",
+    "isolation_policies_every": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2", "isolation_policies_none": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2", "isolation_policies_some": "nested.VirtualPrivateCloudIsolationPolicyWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mtu": MaybeInt, "mtu_gt": MaybeInt, "mtu_gte": MaybeInt, "mtu_in": MaybeInts, "mtu_lt": MaybeInt, "mtu_lte": MaybeInt, "mtu_not": MaybeInt, "mtu_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "route_tables_every": "nested.VirtualPrivateCloudRouteTableWhereInput2 | None", "route_tables_none": "nested.VirtualPrivateCloudRouteTableWhereInput2 | None", "route_tables_some": "nested.VirtualPrivateCloudRouteTableWhereInput2 | None",
-    "security_groups_every": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None", "security_groups_none": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None", "security_groups_some": "nested.VirtualPrivateCloudSecurityGroupWhereInput2 | None",
-    "security_policies_every": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2 | None", "security_policies_none": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2 | None", "security_policies_some": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2 | None",
-    "subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
-    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
+    "route_tables_every": "nested.VirtualPrivateCloudRouteTableWhereInput2", "route_tables_none": "nested.VirtualPrivateCloudRouteTableWhereInput2", "route_tables_some": "nested.VirtualPrivateCloudRouteTableWhereInput2",
+    "security_groups_every": "nested.VirtualPrivateCloudSecurityGroupWhereInput2", "security_groups_none": "nested.VirtualPrivateCloudSecurityGroupWhereInput2", "security_groups_some": "nested.VirtualPrivateCloudSecurityGroupWhereInput2",
+    "security_policies_every": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2", "security_policies_none": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2", "security_policies_some": "nested.VirtualPrivateCloudSecurityPolicyWhereInput2",
+    "subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2", "subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2", "subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

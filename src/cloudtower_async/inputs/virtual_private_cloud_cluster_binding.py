@@ -22,16 +22,16 @@ VirtualPrivateCloudClusterBindingOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 VirtualPrivateCloudClusterBindingWhereInput = TypedDict("VirtualPrivateCloudClusterBindingWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[VirtualPrivateCloudClusterBindingWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudClusterBindingWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudClusterBindingWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "mtu": MaybeInt, "mtu_gt": MaybeInt, "mtu_gte": MaybeInt, "mtu_in": MaybeInts, "mtu_lt": MaybeInt, "mtu_lte": MaybeInt, "mtu_not": MaybeInt, "mtu_not_in": MaybeInts,  # since 4.2.0
-    "vds": "nested.VdsWhereInput2 | None",
+    "vds": "nested.VdsWhereInput2",
     "vlan_id": MaybeInt, "vlan_id_gt": MaybeInt, "vlan_id_gte": MaybeInt, "vlan_id_in": MaybeInts, "vlan_id_lt": MaybeInt, "vlan_id_lte": MaybeInt, "vlan_id_not": MaybeInt, "vlan_id_not_in": MaybeInts,
-    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

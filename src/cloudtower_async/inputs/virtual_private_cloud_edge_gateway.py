@@ -24,16 +24,16 @@ VirtualPrivateCloudEdgeGatewayOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 VirtualPrivateCloudEdgeGatewayWhereInput = TypedDict("VirtualPrivateCloudEdgeGatewayWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudEdgeGatewayWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateway_group": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",  # since 4.5.0
+    "edge_gateway_group": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2",  # since 4.5.0
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "vdses_every": "nested.VdsWhereInput2 | None", "vdses_none": "nested.VdsWhereInput2 | None", "vdses_some": "nested.VdsWhereInput2 | None",
-    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
+    "vdses_every": "nested.VdsWhereInput2", "vdses_none": "nested.VdsWhereInput2", "vdses_some": "nested.VdsWhereInput2",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

@@ -24,16 +24,16 @@ VirtualPrivateCloudEdgeGatewayGroupOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 VirtualPrivateCloudEdgeGatewayGroupWhereInput = TypedDict("VirtualPrivateCloudEdgeGatewayGroupWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudEdgeGatewayGroupWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateways_every": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_none": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None", "edge_gateways_some": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None",
+    "edge_gateways_every": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2", "edge_gateways_none": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2", "edge_gateways_some": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "primary_edge_gateway_id": MaybeStr, "primary_edge_gateway_id_contains": MaybeStr, "primary_edge_gateway_id_ends_with": MaybeStr, "primary_edge_gateway_id_gt": MaybeStr, "primary_edge_gateway_id_gte": MaybeStr, "primary_edge_gateway_id_in": MaybeTexts, "primary_edge_gateway_id_lt": MaybeStr, "primary_edge_gateway_id_lte": MaybeStr, "primary_edge_gateway_id_not": MaybeStr, "primary_edge_gateway_id_not_contains": MaybeStr, "primary_edge_gateway_id_not_ends_with": MaybeStr, "primary_edge_gateway_id_not_in": MaybeTexts, "primary_edge_gateway_id_not_starts_with": MaybeStr, "primary_edge_gateway_id_starts_with": MaybeStr,
-    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2 | None",
+    "vpc_service": "nested.VirtualPrivateCloudServiceWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.5.0."""

@@ -36,26 +36,26 @@ VirtualPrivateCloudExternalSubnetOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 VirtualPrivateCloudExternalSubnetWhereInput = TypedDict("VirtualPrivateCloudExternalSubnetWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudExternalSubnetWhereInput]",
     "cidr": MaybeStr, "cidr_contains": MaybeStr, "cidr_ends_with": MaybeStr, "cidr_gt": MaybeStr, "cidr_gte": MaybeStr, "cidr_in": MaybeTexts, "cidr_lt": MaybeStr, "cidr_lte": MaybeStr, "cidr_not": MaybeStr, "cidr_not_contains": MaybeStr, "cidr_not_ends_with": MaybeStr, "cidr_not_in": MaybeTexts, "cidr_not_starts_with": MaybeStr, "cidr_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateway": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2 | None",  # since 4.5.0
+    "edge_gateway": "nested.VirtualPrivateCloudEdgeGatewayWhereInput2",  # since 4.5.0
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "exclusive": MaybeBool, "exclusive_not": MaybeBool,
     "floating_ip_cidr": MaybeStr, "floating_ip_cidr_contains": MaybeStr, "floating_ip_cidr_ends_with": MaybeStr, "floating_ip_cidr_gt": MaybeStr, "floating_ip_cidr_gte": MaybeStr, "floating_ip_cidr_in": MaybeTexts, "floating_ip_cidr_lt": MaybeStr, "floating_ip_cidr_lte": MaybeStr, "floating_ip_cidr_not": MaybeStr, "floating_ip_cidr_not_contains": MaybeStr, "floating_ip_cidr_not_ends_with": MaybeStr, "floating_ip_cidr_not_in": MaybeTexts, "floating_ip_cidr_not_starts_with": MaybeStr, "floating_ip_cidr_starts_with": MaybeStr,
-    "floating_ips_every": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_none": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_some": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None",
+    "floating_ips_every": "nested.VirtualPrivateCloudFloatingIpWhereInput2", "floating_ips_none": "nested.VirtualPrivateCloudFloatingIpWhereInput2", "floating_ips_some": "nested.VirtualPrivateCloudFloatingIpWhereInput2",
     "gateway": MaybeStr, "gateway_contains": MaybeStr, "gateway_ends_with": MaybeStr, "gateway_gt": MaybeStr, "gateway_gte": MaybeStr, "gateway_in": MaybeTexts, "gateway_lt": MaybeStr, "gateway_lte": MaybeStr, "gateway_not": MaybeStr, "gateway_not_contains": MaybeStr, "gateway_not_ends_with": MaybeStr, "gateway_not_in": MaybeTexts, "gateway_not_starts_with": MaybeStr, "gateway_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nat_gateway_cidr": MaybeStr, "nat_gateway_cidr_contains": MaybeStr, "nat_gateway_cidr_ends_with": MaybeStr, "nat_gateway_cidr_gt": MaybeStr, "nat_gateway_cidr_gte": MaybeStr, "nat_gateway_cidr_in": MaybeTexts, "nat_gateway_cidr_lt": MaybeStr, "nat_gateway_cidr_lte": MaybeStr, "nat_gateway_cidr_not": MaybeStr, "nat_gateway_cidr_not_contains": MaybeStr, "nat_gateway_cidr_not_ends_with": MaybeStr, "nat_gateway_cidr_not_in": MaybeTexts, "nat_gateway_cidr_not_starts_with": MaybeStr, "nat_gateway_cidr_starts_with": MaybeStr,
-    "nat_gateways_every": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_none": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_some": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None",
+    "nat_gateways_every": "nested.VirtualPrivateCloudNatGatewayWhereInput2", "nat_gateways_none": "nested.VirtualPrivateCloudNatGatewayWhereInput2", "nat_gateways_some": "nested.VirtualPrivateCloudNatGatewayWhereInput2",
     "router_gateway_cidr": MaybeStr, "router_gateway_cidr_contains": MaybeStr, "router_gateway_cidr_ends_with": MaybeStr, "router_gateway_cidr_gt": MaybeStr, "router_gateway_cidr_gte": MaybeStr, "router_gateway_cidr_in": MaybeTexts, "router_gateway_cidr_lt": MaybeStr, "router_gateway_cidr_lte": MaybeStr, "router_gateway_cidr_not": MaybeStr, "router_gateway_cidr_not_contains": MaybeStr, "router_gateway_cidr_not_ends_with": MaybeStr, "router_gateway_cidr_not_in": MaybeTexts, "router_gateway_cidr_not_starts_with": MaybeStr, "router_gateway_cidr_starts_with": MaybeStr,
-    "router_gateways_every": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_none": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_some": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None",
-    "vlan": "nested.VlanWhereInput2 | None",
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "router_gateways_every": "nested.VirtualPrivateCloudRouterGatewayWhereInput2", "router_gateways_none": "nested.VirtualPrivateCloudRouterGatewayWhereInput2", "router_gateways_some": "nested.VirtualPrivateCloudRouterGatewayWhereInput2",
+    "vlan": "nested.VlanWhereInput2",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

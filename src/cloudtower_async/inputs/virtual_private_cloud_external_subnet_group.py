@@ -30,21 +30,21 @@ VirtualPrivateCloudExternalSubnetGroupOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 VirtualPrivateCloudExternalSubnetGroupWhereInput = TypedDict("VirtualPrivateCloudExternalSubnetGroupWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudExternalSubnetGroupWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
-    "edge_gateway_group": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2 | None",
+    "edge_gateway_group": "nested.VirtualPrivateCloudEdgeGatewayGroupWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "exclusive": MaybeBool, "exclusive_not": MaybeBool,
-    "floating_ips_every": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_none": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None", "floating_ips_some": "nested.VirtualPrivateCloudFloatingIpWhereInput2 | None",
+    "floating_ips_every": "nested.VirtualPrivateCloudFloatingIpWhereInput2", "floating_ips_none": "nested.VirtualPrivateCloudFloatingIpWhereInput2", "floating_ips_some": "nested.VirtualPrivateCloudFloatingIpWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "nat_gateways_every": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_none": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None", "nat_gateways_some": "nested.VirtualPrivateCloudNatGatewayWhereInput2 | None",
-    "router_gateways_every": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_none": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None", "router_gateways_some": "nested.VirtualPrivateCloudRouterGatewayWhereInput2 | None",
+    "nat_gateways_every": "nested.VirtualPrivateCloudNatGatewayWhereInput2", "nat_gateways_none": "nested.VirtualPrivateCloudNatGatewayWhereInput2", "nat_gateways_some": "nested.VirtualPrivateCloudNatGatewayWhereInput2",
+    "router_gateways_every": "nested.VirtualPrivateCloudRouterGatewayWhereInput2", "router_gateways_none": "nested.VirtualPrivateCloudRouterGatewayWhereInput2", "router_gateways_some": "nested.VirtualPrivateCloudRouterGatewayWhereInput2",
     "shared_in_edge_gateway_group": MaybeBool, "shared_in_edge_gateway_group_not": MaybeBool,
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.5.0."""

@@ -36,16 +36,16 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudFloatingIpWhereInput = TypedDict("VirtualPrivateCloudFloatingIpWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudFloatingIpWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudFloatingIpWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudFloatingIpWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
-    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2",
+    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2",  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

@@ -62,18 +62,18 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudRouteTableWhereInput = TypedDict("VirtualPrivateCloudRouteTableWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudRouteTableWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudRouteTableWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudRouteTableWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudRouteTableWhereInput]",
     "default_for_vpc": MaybeBool, "default_for_vpc_not": MaybeBool,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "routes_every": "nested.VirtualPrivateCloudRouteWhereInput2 | None", "routes_none": "nested.VirtualPrivateCloudRouteWhereInput2 | None", "routes_some": "nested.VirtualPrivateCloudRouteWhereInput2 | None",
-    "subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "routes_every": "nested.VirtualPrivateCloudRouteWhereInput2", "routes_none": "nested.VirtualPrivateCloudRouteWhereInput2", "routes_some": "nested.VirtualPrivateCloudRouteWhereInput2",
+    "subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2", "subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2", "subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

@@ -87,19 +87,19 @@ class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudRouterGatewayWhereInput = TypedDict("VirtualPrivateCloudRouterGatewayWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput] | None",
-    "associated_subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2 | None", "associated_subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2 | None",
+    "AND": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudRouterGatewayWhereInput]",
+    "associated_subnets_every": "nested.VirtualPrivateCloudSubnetWhereInput2", "associated_subnets_none": "nested.VirtualPrivateCloudSubnetWhereInput2", "associated_subnets_some": "nested.VirtualPrivateCloudSubnetWhereInput2",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "external_ip": MaybeStr, "external_ip_contains": MaybeStr, "external_ip_ends_with": MaybeStr, "external_ip_gt": MaybeStr, "external_ip_gte": MaybeStr, "external_ip_in": MaybeTexts, "external_ip_lt": MaybeStr, "external_ip_lte": MaybeStr, "external_ip_not": MaybeStr, "external_ip_not_contains": MaybeStr, "external_ip_not_ends_with": MaybeStr, "external_ip_not_in": MaybeTexts, "external_ip_not_starts_with": MaybeStr, "external_ip_starts_with": MaybeStr,
-    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2 | None",
-    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2 | None",  # since 4.6.0
+    "external_subnet": "nested.VirtualPrivateCloudExternalSubnetWhereInput2",
+    "external_subnet_group": "nested.VirtualPrivateCloudExternalSubnetGroupWhereInput2",  # since 4.6.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "nexthop_ip": MaybeStr, "nexthop_ip_contains": MaybeStr, "nexthop_ip_ends_with": MaybeStr, "nexthop_ip_gt": MaybeStr, "nexthop_ip_gte": MaybeStr, "nexthop_ip_in": MaybeTexts, "nexthop_ip_lt": MaybeStr, "nexthop_ip_lte": MaybeStr, "nexthop_ip_not": MaybeStr, "nexthop_ip_not_contains": MaybeStr, "nexthop_ip_not_ends_with": MaybeStr, "nexthop_ip_not_in": MaybeTexts, "nexthop_ip_not_starts_with": MaybeStr, "nexthop_ip_starts_with": MaybeStr,
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

@@ -113,16 +113,16 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudSecurityPolicyWhereInput = TypedDict("VirtualPrivateCloudSecurityPolicyWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudSecurityPolicyWhereInput]",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "policy_mode": "VirtualPrivateCloudSecurityPolicyMode | None", "policy_mode_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None", "policy_mode_not": "VirtualPrivateCloudSecurityPolicyMode | None", "policy_mode_not_in": "Sequence[VirtualPrivateCloudSecurityPolicyMode] | None",
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

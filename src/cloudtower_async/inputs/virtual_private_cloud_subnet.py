@@ -80,9 +80,9 @@ class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
 
 # fmt: off
 VirtualPrivateCloudSubnetWhereInput = TypedDict("VirtualPrivateCloudSubnetWhereInput", {
-    "AND": "Sequence[VirtualPrivateCloudSubnetWhereInput] | None",
-    "NOT": "Sequence[VirtualPrivateCloudSubnetWhereInput] | None",
-    "OR": "Sequence[VirtualPrivateCloudSubnetWhereInput] | None",
+    "AND": "Sequence[VirtualPrivateCloudSubnetWhereInput]",
+    "NOT": "Sequence[VirtualPrivateCloudSubnetWhereInput]",
+    "OR": "Sequence[VirtualPrivateCloudSubnetWhereInput]",
     "cidr": MaybeStr, "cidr_contains": MaybeStr, "cidr_ends_with": MaybeStr, "cidr_gt": MaybeStr, "cidr_gte": MaybeStr, "cidr_in": MaybeTexts, "cidr_lt": MaybeStr, "cidr_lte": MaybeStr, "cidr_not": MaybeStr, "cidr_not_contains": MaybeStr, "cidr_not_ends_with": MaybeStr, "cidr_not_in": MaybeTexts, "cidr_not_starts_with": MaybeStr, "cidr_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
@@ -90,10 +90,10 @@ VirtualPrivateCloudSubnetWhereInput = TypedDict("VirtualPrivateCloudSubnetWhereI
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
-    "route_table": "nested.VirtualPrivateCloudRouteTableWhereInput2 | None",
+    "route_table": "nested.VirtualPrivateCloudRouteTableWhereInput2",
     "total_ip_count": MaybeInt, "total_ip_count_gt": MaybeInt, "total_ip_count_gte": MaybeInt, "total_ip_count_in": MaybeInts, "total_ip_count_lt": MaybeInt, "total_ip_count_lte": MaybeInt, "total_ip_count_not": MaybeInt, "total_ip_count_not_in": MaybeInts,
     "unused_ip_count": MaybeInt, "unused_ip_count_gt": MaybeInt, "unused_ip_count_gte": MaybeInt, "unused_ip_count_in": MaybeInts, "unused_ip_count_lt": MaybeInt, "unused_ip_count_lte": MaybeInt, "unused_ip_count_not": MaybeInt, "unused_ip_count_not_in": MaybeInts,
-    "vpc": "nested.VirtualPrivateCloudWhereInput2 | None",
+    "vpc": "nested.VirtualPrivateCloudWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 4.1.0."""

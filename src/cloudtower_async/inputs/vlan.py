@@ -99,14 +99,14 @@ class MigrationVlanUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 VlanWhereInput = TypedDict("VlanWhereInput", {
-    "AND": "Sequence[VlanWhereInput] | None",
-    "NOT": "Sequence[VlanWhereInput] | None",
-    "OR": "Sequence[VlanWhereInput] | None",
+    "AND": "Sequence[VlanWhereInput]",
+    "NOT": "Sequence[VlanWhereInput]",
+    "OR": "Sequence[VlanWhereInput]",
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "gateway_ip": MaybeStr, "gateway_ip_contains": MaybeStr, "gateway_ip_ends_with": MaybeStr, "gateway_ip_gt": MaybeStr, "gateway_ip_gte": MaybeStr, "gateway_ip_in": MaybeTexts, "gateway_ip_lt": MaybeStr, "gateway_ip_lte": MaybeStr, "gateway_ip_not": MaybeStr, "gateway_ip_not_contains": MaybeStr, "gateway_ip_not_ends_with": MaybeStr, "gateway_ip_not_in": MaybeTexts, "gateway_ip_not_starts_with": MaybeStr, "gateway_ip_starts_with": MaybeStr,
     "gateway_subnetmask": MaybeStr, "gateway_subnetmask_contains": MaybeStr, "gateway_subnetmask_ends_with": MaybeStr, "gateway_subnetmask_gt": MaybeStr, "gateway_subnetmask_gte": MaybeStr, "gateway_subnetmask_in": MaybeTexts, "gateway_subnetmask_lt": MaybeStr, "gateway_subnetmask_lte": MaybeStr, "gateway_subnetmask_not": MaybeStr, "gateway_subnetmask_not_contains": MaybeStr, "gateway_subnetmask_not_ends_with": MaybeStr, "gateway_subnetmask_not_in": MaybeTexts, "gateway_subnetmask_not_starts_with": MaybeStr, "gateway_subnetmask_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "mode_type": "VlanModeType | None", "mode_type_in": "Sequence[VlanModeType] | None", "mode_type_not": "VlanModeType | None", "mode_type_not_in": "Sequence[VlanModeType] | None",
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -116,9 +116,9 @@ VlanWhereInput = TypedDict("VlanWhereInput", {
     "qos_priority": MaybeInt, "qos_priority_gt": MaybeInt, "qos_priority_gte": MaybeInt, "qos_priority_in": MaybeInts, "qos_priority_lt": MaybeInt, "qos_priority_lte": MaybeInt, "qos_priority_not": MaybeInt, "qos_priority_not_in": MaybeInts,
     "subnetmask": MaybeStr, "subnetmask_contains": MaybeStr, "subnetmask_ends_with": MaybeStr, "subnetmask_gt": MaybeStr, "subnetmask_gte": MaybeStr, "subnetmask_in": MaybeTexts, "subnetmask_lt": MaybeStr, "subnetmask_lte": MaybeStr, "subnetmask_not": MaybeStr, "subnetmask_not_contains": MaybeStr, "subnetmask_not_ends_with": MaybeStr, "subnetmask_not_in": MaybeTexts, "subnetmask_not_starts_with": MaybeStr, "subnetmask_starts_with": MaybeStr,
     "type": "inputs.NetworkType | None", "type_in": "Sequence[inputs.NetworkType] | None", "type_not": "inputs.NetworkType | None", "type_not_in": "Sequence[inputs.NetworkType] | None",
-    "vds": "nested.VdsWhereInput2 | None",
+    "vds": "nested.VdsWhereInput2",
     "vlan_id": MaybeInt, "vlan_id_gt": MaybeInt, "vlan_id_gte": MaybeInt, "vlan_id_in": MaybeInts, "vlan_id_lt": MaybeInt, "vlan_id_lte": MaybeInt, "vlan_id_not": MaybeInt, "vlan_id_not_in": MaybeInts,
-    "vm_nics_every": "nested.VmNicWhereInput2 | None", "vm_nics_none": "nested.VmNicWhereInput2 | None", "vm_nics_some": "nested.VmNicWhereInput2 | None",
+    "vm_nics_every": "nested.VmNicWhereInput2", "vm_nics_none": "nested.VmNicWhereInput2", "vm_nics_some": "nested.VmNicWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

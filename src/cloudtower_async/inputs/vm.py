@@ -1300,15 +1300,15 @@ class VmUpdateVpcNicParamsData(TypedDict, total=False):
 
 # fmt: off
 VmWhereInput = TypedDict("VmWhereInput", {
-    "AND": "Sequence[VmWhereInput] | None",
-    "NOT": "Sequence[VmWhereInput] | None",
-    "OR": "Sequence[VmWhereInput] | None",
+    "AND": "Sequence[VmWhereInput]",
+    "NOT": "Sequence[VmWhereInput]",
+    "OR": "Sequence[VmWhereInput]",
     "anti_malware_enabled": MaybeBool, "anti_malware_enabled_not": MaybeBool,  # since 4.8.0
-    "backup_plans_every": "nested.BackupPlanWhereInput2 | None", "backup_plans_none": "nested.BackupPlanWhereInput2 | None", "backup_plans_some": "nested.BackupPlanWhereInput2 | None",  # since 4.5.0
+    "backup_plans_every": "nested.BackupPlanWhereInput2", "backup_plans_none": "nested.BackupPlanWhereInput2", "backup_plans_some": "nested.BackupPlanWhereInput2",  # since 4.5.0
     "bios_uuid": MaybeStr, "bios_uuid_contains": MaybeStr, "bios_uuid_ends_with": MaybeStr, "bios_uuid_gt": MaybeStr, "bios_uuid_gte": MaybeStr, "bios_uuid_in": MaybeTexts, "bios_uuid_lt": MaybeStr, "bios_uuid_lte": MaybeStr, "bios_uuid_not": MaybeStr, "bios_uuid_not_contains": MaybeStr, "bios_uuid_not_ends_with": MaybeStr, "bios_uuid_not_in": MaybeTexts, "bios_uuid_not_starts_with": MaybeStr, "bios_uuid_starts_with": MaybeStr,  # since 4.2.0
     "clock_offset": "VmClockOffset | None", "clock_offset_in": "Sequence[VmClockOffset] | None", "clock_offset_not": "VmClockOffset | None", "clock_offset_not_in": "Sequence[VmClockOffset] | None",
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "cpu_usage": MaybeFloat, "cpu_usage_gt": MaybeFloat, "cpu_usage_gte": MaybeFloat, "cpu_usage_in": MaybeFloats, "cpu_usage_lt": MaybeFloat, "cpu_usage_lte": MaybeFloat, "cpu_usage_not": MaybeFloat, "cpu_usage_not_in": MaybeFloats,
     "deleted_at": MaybeDate, "deleted_at_gt": MaybeDate, "deleted_at_gte": MaybeDate, "deleted_at_in": MaybeDates, "deleted_at_lt": MaybeDate, "deleted_at_lte": MaybeDate, "deleted_at_not": MaybeDate, "deleted_at_not_in": MaybeDates,
@@ -1316,17 +1316,17 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "dns_servers": MaybeStr, "dns_servers_contains": MaybeStr, "dns_servers_ends_with": MaybeStr, "dns_servers_gt": MaybeStr, "dns_servers_gte": MaybeStr, "dns_servers_in": MaybeTexts, "dns_servers_lt": MaybeStr, "dns_servers_lte": MaybeStr, "dns_servers_not": MaybeStr, "dns_servers_not_contains": MaybeStr, "dns_servers_not_ends_with": MaybeStr, "dns_servers_not_in": MaybeTexts, "dns_servers_not_starts_with": MaybeStr, "dns_servers_starts_with": MaybeStr,
     "dpi_enabled": MaybeBool, "dpi_enabled_not": MaybeBool,  # since 4.8.0
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
-    "entity_filter_results_every": "nested.VmEntityFilterResultWhereInput2 | None", "entity_filter_results_none": "nested.VmEntityFilterResultWhereInput2 | None", "entity_filter_results_some": "nested.VmEntityFilterResultWhereInput2 | None",
+    "entity_filter_results_every": "nested.VmEntityFilterResultWhereInput2", "entity_filter_results_none": "nested.VmEntityFilterResultWhereInput2", "entity_filter_results_some": "nested.VmEntityFilterResultWhereInput2",
     "firmware": "VmFirmware | None", "firmware_in": "Sequence[VmFirmware] | None", "firmware_not": "VmFirmware | None", "firmware_not_in": "Sequence[VmFirmware] | None",
-    "folder": "nested.VmFolderWhereInput2 | None",
-    "gpu_devices_every": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_none": "nested.GpuDeviceWhereInput2 | None", "gpu_devices_some": "nested.GpuDeviceWhereInput2 | None",  # since 3.3.0
+    "folder": "nested.VmFolderWhereInput2",
+    "gpu_devices_every": "nested.GpuDeviceWhereInput2", "gpu_devices_none": "nested.GpuDeviceWhereInput2", "gpu_devices_some": "nested.GpuDeviceWhereInput2",  # since 3.3.0
     "guest_cpu_model": MaybeStr, "guest_cpu_model_contains": MaybeStr, "guest_cpu_model_ends_with": MaybeStr, "guest_cpu_model_gt": MaybeStr, "guest_cpu_model_gte": MaybeStr, "guest_cpu_model_in": MaybeTexts, "guest_cpu_model_lt": MaybeStr, "guest_cpu_model_lte": MaybeStr, "guest_cpu_model_not": MaybeStr, "guest_cpu_model_not_contains": MaybeStr, "guest_cpu_model_not_ends_with": MaybeStr, "guest_cpu_model_not_in": MaybeTexts, "guest_cpu_model_not_starts_with": MaybeStr, "guest_cpu_model_starts_with": MaybeStr,
     "guest_os_type": "VmGuestsOperationSystem | None", "guest_os_type_in": "Sequence[VmGuestsOperationSystem] | None", "guest_os_type_not": "VmGuestsOperationSystem | None", "guest_os_type_not_in": "Sequence[VmGuestsOperationSystem] | None",
     "guest_size_usage": MaybeFloat, "guest_size_usage_gt": MaybeFloat, "guest_size_usage_gte": MaybeFloat, "guest_size_usage_in": MaybeFloats, "guest_size_usage_lt": MaybeFloat, "guest_size_usage_lte": MaybeFloat, "guest_size_usage_not": MaybeFloat, "guest_size_usage_not_in": MaybeFloats,
     "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
     "ha": MaybeBool, "ha_not": MaybeBool,
     "ha_priority": "VmHaPriority | None", "ha_priority_in": "Sequence[VmHaPriority] | None", "ha_priority_not": "VmHaPriority | None", "ha_priority_not_in": "Sequence[VmHaPriority] | None",  # since 4.7.0
-    "host": "nested.HostWhereInput2 | None",
+    "host": "nested.HostWhereInput2",
     "hostname": MaybeStr, "hostname_contains": MaybeStr, "hostname_ends_with": MaybeStr, "hostname_gt": MaybeStr, "hostname_gte": MaybeStr, "hostname_in": MaybeTexts, "hostname_lt": MaybeStr, "hostname_lte": MaybeStr, "hostname_not": MaybeStr, "hostname_not_contains": MaybeStr, "hostname_not_ends_with": MaybeStr, "hostname_not_in": MaybeTexts, "hostname_not_starts_with": MaybeStr, "hostname_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "in_recycle_bin": MaybeBool, "in_recycle_bin_not": MaybeBool,
@@ -1336,9 +1336,9 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "internal_product_not": MaybeStr, "internal_product_not_contains": MaybeStr, "internal_product_not_ends_with": MaybeStr, "internal_product_not_in": MaybeTexts, "internal_product_not_starts_with": MaybeStr, "internal_product_starts_with": MaybeStr,  # since 4.8.0
     "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
     "ips": MaybeStr, "ips_contains": MaybeStr, "ips_ends_with": MaybeStr, "ips_gt": MaybeStr, "ips_gte": MaybeStr, "ips_in": MaybeTexts, "ips_lt": MaybeStr, "ips_lte": MaybeStr, "ips_not": MaybeStr, "ips_not_contains": MaybeStr, "ips_not_ends_with": MaybeStr, "ips_not_in": MaybeTexts, "ips_not_starts_with": MaybeStr, "ips_starts_with": MaybeStr,
-    "isolation_policy": "nested.IsolationPolicyWhereInput2 | None",
+    "isolation_policy": "nested.IsolationPolicyWhereInput2",
     "kernel_info": MaybeStr, "kernel_info_contains": MaybeStr, "kernel_info_ends_with": MaybeStr, "kernel_info_gt": MaybeStr, "kernel_info_gte": MaybeStr, "kernel_info_in": MaybeTexts, "kernel_info_lt": MaybeStr, "kernel_info_lte": MaybeStr, "kernel_info_not": MaybeStr, "kernel_info_not_contains": MaybeStr, "kernel_info_not_ends_with": MaybeStr, "kernel_info_not_in": MaybeTexts, "kernel_info_not_starts_with": MaybeStr, "kernel_info_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "last_shutdown_time": MaybeDate, "last_shutdown_time_gt": MaybeDate, "last_shutdown_time_gte": MaybeDate, "last_shutdown_time_in": MaybeDates, "last_shutdown_time_lt": MaybeDate, "last_shutdown_time_lte": MaybeDate, "last_shutdown_time_not": MaybeDate, "last_shutdown_time_not_in": MaybeDates,
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
@@ -1354,23 +1354,23 @@ VmWhereInput = TypedDict("VmWhereInput", {
     "node_ip": MaybeStr, "node_ip_contains": MaybeStr, "node_ip_ends_with": MaybeStr, "node_ip_gt": MaybeStr, "node_ip_gte": MaybeStr, "node_ip_in": MaybeTexts, "node_ip_lt": MaybeStr, "node_ip_lte": MaybeStr, "node_ip_not": MaybeStr, "node_ip_not_contains": MaybeStr, "node_ip_not_ends_with": MaybeStr, "node_ip_not_in": MaybeTexts, "node_ip_not_starts_with": MaybeStr, "node_ip_starts_with": MaybeStr,
     "original_name": MaybeStr, "original_name_contains": MaybeStr, "original_name_ends_with": MaybeStr, "original_name_gt": MaybeStr, "original_name_gte": MaybeStr, "original_name_in": MaybeTexts, "original_name_lt": MaybeStr, "original_name_lte": MaybeStr, "original_name_not": MaybeStr, "original_name_not_contains": MaybeStr, "original_name_not_ends_with": MaybeStr, "original_name_not_in": MaybeTexts, "original_name_not_starts_with": MaybeStr, "original_name_starts_with": MaybeStr,
     "os": MaybeStr, "os_contains": MaybeStr, "os_ends_with": MaybeStr, "os_gt": MaybeStr, "os_gte": MaybeStr, "os_in": MaybeTexts, "os_lt": MaybeStr, "os_lte": MaybeStr, "os_not": MaybeStr, "os_not_contains": MaybeStr, "os_not_ends_with": MaybeStr, "os_not_in": MaybeTexts, "os_not_starts_with": MaybeStr, "os_starts_with": MaybeStr,
-    "pci_nics_every": "nested.NicWhereInput2 | None", "pci_nics_none": "nested.NicWhereInput2 | None", "pci_nics_some": "nested.NicWhereInput2 | None",  # since 3.3.0
+    "pci_nics_every": "nested.NicWhereInput2", "pci_nics_none": "nested.NicWhereInput2", "pci_nics_some": "nested.NicWhereInput2",  # since 3.3.0
     "protected": MaybeBool, "protected_not": MaybeBool,
     "provisioned_size": MaybeInt, "provisioned_size_gt": MaybeInt, "provisioned_size_gte": MaybeInt, "provisioned_size_in": MaybeInts, "provisioned_size_lt": MaybeInt, "provisioned_size_lte": MaybeInt, "provisioned_size_not": MaybeInt, "provisioned_size_not_in": MaybeInts,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "snapshot_plan": "nested.SnapshotPlanWhereInput2 | None",
-    "snapshots_every": "nested.VmSnapshotWhereInput2 | None", "snapshots_none": "nested.VmSnapshotWhereInput2 | None", "snapshots_some": "nested.VmSnapshotWhereInput2 | None",
+    "snapshot_plan": "nested.SnapshotPlanWhereInput2",
+    "snapshots_every": "nested.VmSnapshotWhereInput2", "snapshots_none": "nested.VmSnapshotWhereInput2", "snapshots_some": "nested.VmSnapshotWhereInput2",
     "status": "VmStatus | None", "status_in": "Sequence[VmStatus] | None", "status_not": "VmStatus | None", "status_not_in": "Sequence[VmStatus] | None",
     "unique_logical_size": MaybeFloat, "unique_logical_size_gt": MaybeFloat, "unique_logical_size_gte": MaybeFloat, "unique_logical_size_in": MaybeFloats, "unique_logical_size_lt": MaybeFloat, "unique_logical_size_lte": MaybeFloat, "unique_logical_size_not": MaybeFloat, "unique_logical_size_not_in": MaybeFloats,  # since 4.1.0
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
-    "usb_devices_every": "nested.UsbDeviceWhereInput2 | None", "usb_devices_none": "nested.UsbDeviceWhereInput2 | None", "usb_devices_some": "nested.UsbDeviceWhereInput2 | None",
+    "usb_devices_every": "nested.UsbDeviceWhereInput2", "usb_devices_none": "nested.UsbDeviceWhereInput2", "usb_devices_some": "nested.UsbDeviceWhereInput2",
     "used_size": MaybeInt, "used_size_gt": MaybeInt, "used_size_gte": MaybeInt, "used_size_in": MaybeInts, "used_size_lt": MaybeInt, "used_size_lte": MaybeInt, "used_size_not": MaybeInt, "used_size_not_in": MaybeInts,  # since 4.6.0
     "used_size_usage": MaybeFloat, "used_size_usage_gt": MaybeFloat, "used_size_usage_gte": MaybeFloat, "used_size_usage_in": MaybeFloats, "used_size_usage_lt": MaybeFloat, "used_size_usage_lte": MaybeFloat, "used_size_usage_not": MaybeFloat, "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
     "video_type": "VmVideoType | None", "video_type_in": "Sequence[VmVideoType] | None", "video_type_not": "VmVideoType | None", "video_type_not_in": "Sequence[VmVideoType] | None",
-    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
-    "vm_nics_every": "nested.VmNicWhereInput2 | None", "vm_nics_none": "nested.VmNicWhereInput2 | None", "vm_nics_some": "nested.VmNicWhereInput2 | None",
-    "vm_placement_group_every": "nested.VmPlacementGroupWhereInput2 | None", "vm_placement_group_none": "nested.VmPlacementGroupWhereInput2 | None", "vm_placement_group_some": "nested.VmPlacementGroupWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2", "vm_disks_none": "nested.VmDiskWhereInput2", "vm_disks_some": "nested.VmDiskWhereInput2",
+    "vm_nics_every": "nested.VmNicWhereInput2", "vm_nics_none": "nested.VmNicWhereInput2", "vm_nics_some": "nested.VmNicWhereInput2",
+    "vm_placement_group_every": "nested.VmPlacementGroupWhereInput2", "vm_placement_group_none": "nested.VmPlacementGroupWhereInput2", "vm_placement_group_some": "nested.VmPlacementGroupWhereInput2",
     "vm_tools_status": "VmToolsStatus | None", "vm_tools_status_in": "Sequence[VmToolsStatus] | None", "vm_tools_status_not": "VmToolsStatus | None", "vm_tools_status_not_in": "Sequence[VmToolsStatus] | None",
     "vm_tools_version": MaybeStr, "vm_tools_version_contains": MaybeStr, "vm_tools_version_ends_with": MaybeStr, "vm_tools_version_gt": MaybeStr, "vm_tools_version_gte": MaybeStr, "vm_tools_version_in": MaybeTexts, "vm_tools_version_lt": MaybeStr, "vm_tools_version_lte": MaybeStr, "vm_tools_version_not": MaybeStr, "vm_tools_version_not_contains": MaybeStr, "vm_tools_version_not_ends_with": MaybeStr, "vm_tools_version_not_in": MaybeTexts, "vm_tools_version_not_starts_with": MaybeStr, "vm_tools_version_starts_with": MaybeStr,
     "vm_usage": "VmUsage | None", "vm_usage_in": "Sequence[VmUsage] | None", "vm_usage_not": "VmUsage | None", "vm_usage_not_in": "Sequence[VmUsage] | None",

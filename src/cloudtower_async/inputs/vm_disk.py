@@ -52,16 +52,16 @@ VmDiskType: TypeAlias = Union[Literal["CD_ROM", "DISK"], "models.VmDiskType"]
 
 # fmt: off
 VmDiskWhereInput = TypedDict("VmDiskWhereInput", {
-    "AND": "Sequence[VmDiskWhereInput] | None",
-    "NOT": "Sequence[VmDiskWhereInput] | None",
-    "OR": "Sequence[VmDiskWhereInput] | None",
+    "AND": "Sequence[VmDiskWhereInput]",
+    "NOT": "Sequence[VmDiskWhereInput]",
+    "OR": "Sequence[VmDiskWhereInput]",
     "boot": MaybeInt, "boot_gt": MaybeInt, "boot_gte": MaybeInt, "boot_in": MaybeInts, "boot_lt": MaybeInt, "boot_lte": MaybeInt, "boot_not": MaybeInt, "boot_not_in": MaybeInts,
     "bus": "inputs.Bus | None", "bus_in": "Sequence[inputs.Bus] | None", "bus_not": "inputs.Bus | None", "bus_not_in": "Sequence[inputs.Bus] | None",
     "cloud_init_image_name": MaybeStr, "cloud_init_image_name_contains": MaybeStr, "cloud_init_image_name_ends_with": MaybeStr, "cloud_init_image_name_gt": MaybeStr, "cloud_init_image_name_gte": MaybeStr, "cloud_init_image_name_in": MaybeTexts, "cloud_init_image_name_lt": MaybeStr, "cloud_init_image_name_lte": MaybeStr, "cloud_init_image_name_not": MaybeStr, "cloud_init_image_name_not_contains": MaybeStr, "cloud_init_image_name_not_ends_with": MaybeStr, "cloud_init_image_name_not_in": MaybeTexts, "cloud_init_image_name_not_starts_with": MaybeStr, "cloud_init_image_name_starts_with": MaybeStr,
     "cloud_init_image_path": MaybeStr, "cloud_init_image_path_contains": MaybeStr, "cloud_init_image_path_ends_with": MaybeStr, "cloud_init_image_path_gt": MaybeStr, "cloud_init_image_path_gte": MaybeStr, "cloud_init_image_path_in": MaybeTexts, "cloud_init_image_path_lt": MaybeStr, "cloud_init_image_path_lte": MaybeStr, "cloud_init_image_path_not": MaybeStr, "cloud_init_image_path_not_contains": MaybeStr, "cloud_init_image_path_not_ends_with": MaybeStr, "cloud_init_image_path_not_in": MaybeTexts, "cloud_init_image_path_not_starts_with": MaybeStr, "cloud_init_image_path_starts_with": MaybeStr,
     "device": MaybeStr, "device_contains": MaybeStr, "device_ends_with": MaybeStr, "device_gt": MaybeStr, "device_gte": MaybeStr, "device_in": MaybeTexts, "device_lt": MaybeStr, "device_lte": MaybeStr, "device_not": MaybeStr, "device_not_contains": MaybeStr, "device_not_ends_with": MaybeStr, "device_not_in": MaybeTexts, "device_not_starts_with": MaybeStr, "device_starts_with": MaybeStr,
     "disabled": MaybeBool, "disabled_not": MaybeBool,
-    "elf_image": "nested.ElfImageWhereInput2 | None",
+    "elf_image": "nested.ElfImageWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "key": MaybeInt, "key_gt": MaybeInt, "key_gte": MaybeInt, "key_in": MaybeInts, "key_lt": MaybeInt, "key_lte": MaybeInt, "key_not": MaybeInt, "key_not_in": MaybeInts,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
@@ -69,13 +69,13 @@ VmDiskWhereInput = TypedDict("VmDiskWhereInput", {
     "max_iops": MaybeInt, "max_iops_gt": MaybeInt, "max_iops_gte": MaybeInt, "max_iops_in": MaybeInts, "max_iops_lt": MaybeInt, "max_iops_lte": MaybeInt, "max_iops_not": MaybeInt, "max_iops_not_in": MaybeInts,
     "max_iops_policy": "VmDiskIoRestrictType | None", "max_iops_policy_in": "Sequence[VmDiskIoRestrictType] | None", "max_iops_policy_not": "VmDiskIoRestrictType | None", "max_iops_policy_not_in": "Sequence[VmDiskIoRestrictType] | None",
     "serial": MaybeStr, "serial_contains": MaybeStr, "serial_ends_with": MaybeStr, "serial_gt": MaybeStr, "serial_gte": MaybeStr, "serial_in": MaybeTexts, "serial_lt": MaybeStr, "serial_lte": MaybeStr, "serial_not": MaybeStr, "serial_not_contains": MaybeStr, "serial_not_ends_with": MaybeStr, "serial_not_in": MaybeTexts, "serial_not_starts_with": MaybeStr, "serial_starts_with": MaybeStr,
-    "svt_image": "nested.SvtImageWhereInput2 | None",
+    "svt_image": "nested.SvtImageWhereInput2",
     "type": "VmDiskType | None", "type_in": "Sequence[VmDiskType] | None", "type_not": "VmDiskType | None", "type_not_in": "Sequence[VmDiskType] | None",
     "unsafe_image_path": MaybeStr, "unsafe_image_path_contains": MaybeStr, "unsafe_image_path_ends_with": MaybeStr, "unsafe_image_path_gt": MaybeStr, "unsafe_image_path_gte": MaybeStr, "unsafe_image_path_in": MaybeTexts, "unsafe_image_path_lt": MaybeStr, "unsafe_image_path_lte": MaybeStr, "unsafe_image_path_not": MaybeStr, "unsafe_image_path_not_contains": MaybeStr, "unsafe_image_path_not_ends_with": MaybeStr, "unsafe_image_path_not_in": MaybeTexts, "unsafe_image_path_not_starts_with": MaybeStr, "unsafe_image_path_starts_with": MaybeStr,
     "unsafe_image_uuid": MaybeStr, "unsafe_image_uuid_contains": MaybeStr, "unsafe_image_uuid_ends_with": MaybeStr, "unsafe_image_uuid_gt": MaybeStr, "unsafe_image_uuid_gte": MaybeStr, "unsafe_image_uuid_in": MaybeTexts, "unsafe_image_uuid_lt": MaybeStr, "unsafe_image_uuid_lte": MaybeStr, "unsafe_image_uuid_not": MaybeStr, "unsafe_image_uuid_not_contains": MaybeStr, "unsafe_image_uuid_not_ends_with": MaybeStr, "unsafe_image_uuid_not_in": MaybeTexts, "unsafe_image_uuid_not_starts_with": MaybeStr, "unsafe_image_uuid_starts_with": MaybeStr,
     "unsafe_provision": MaybeStr, "unsafe_provision_contains": MaybeStr, "unsafe_provision_ends_with": MaybeStr, "unsafe_provision_gt": MaybeStr, "unsafe_provision_gte": MaybeStr, "unsafe_provision_in": MaybeTexts, "unsafe_provision_lt": MaybeStr, "unsafe_provision_lte": MaybeStr, "unsafe_provision_not": MaybeStr, "unsafe_provision_not_contains": MaybeStr, "unsafe_provision_not_ends_with": MaybeStr, "unsafe_provision_not_in": MaybeTexts, "unsafe_provision_not_starts_with": MaybeStr, "unsafe_provision_starts_with": MaybeStr,
-    "vm": "nested.VmWhereInput2 | None",
-    "vm_volume": "nested.VmVolumeWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
+    "vm_volume": "nested.VmVolumeWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -11,12 +11,12 @@ VmEntityFilterResultOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC"]
 
 # fmt: off
 VmEntityFilterResultWhereInput = TypedDict("VmEntityFilterResultWhereInput", {
-    "AND": "Sequence[VmEntityFilterResultWhereInput] | None",
-    "NOT": "Sequence[VmEntityFilterResultWhereInput] | None",
-    "OR": "Sequence[VmEntityFilterResultWhereInput] | None",
-    "entityFilter": "nested.EntityFilterWhereInput2 | None",
+    "AND": "Sequence[VmEntityFilterResultWhereInput]",
+    "NOT": "Sequence[VmEntityFilterResultWhereInput]",
+    "OR": "Sequence[VmEntityFilterResultWhereInput]",
+    "entityFilter": "nested.EntityFilterWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

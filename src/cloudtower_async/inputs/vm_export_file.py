@@ -32,10 +32,10 @@ VmExportFileType: TypeAlias = Union[
 
 # fmt: off
 VmExportFileWhereInput = TypedDict("VmExportFileWhereInput", {
-    "AND": "Sequence[VmExportFileWhereInput] | None",
-    "NOT": "Sequence[VmExportFileWhereInput] | None",
-    "OR": "Sequence[VmExportFileWhereInput] | None",
-    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2 | None",
+    "AND": "Sequence[VmExportFileWhereInput]",
+    "NOT": "Sequence[VmExportFileWhereInput]",
+    "OR": "Sequence[VmExportFileWhereInput]",
+    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2",
     "createdAt": MaybeDate, "createdAt_gt": MaybeDate, "createdAt_gte": MaybeDate, "createdAt_in": MaybeDates, "createdAt_lt": MaybeDate, "createdAt_lte": MaybeDate, "createdAt_not": MaybeDate, "createdAt_not_in": MaybeDates,
     "damaged": MaybeBool, "damaged_not": MaybeBool,
     "data_port_id": MaybeStr, "data_port_id_contains": MaybeStr, "data_port_id_ends_with": MaybeStr, "data_port_id_gt": MaybeStr, "data_port_id_gte": MaybeStr, "data_port_id_in": MaybeTexts, "data_port_id_lt": MaybeStr, "data_port_id_lte": MaybeStr, "data_port_id_not": MaybeStr, "data_port_id_not_contains": MaybeStr, "data_port_id_not_ends_with": MaybeStr, "data_port_id_not_in": MaybeTexts, "data_port_id_not_starts_with": MaybeStr, "data_port_id_starts_with": MaybeStr,
@@ -43,8 +43,8 @@ VmExportFileWhereInput = TypedDict("VmExportFileWhereInput", {
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "storage_cluster_id": MaybeStr, "storage_cluster_id_contains": MaybeStr, "storage_cluster_id_ends_with": MaybeStr, "storage_cluster_id_gt": MaybeStr, "storage_cluster_id_gte": MaybeStr, "storage_cluster_id_in": MaybeTexts, "storage_cluster_id_lt": MaybeStr, "storage_cluster_id_lte": MaybeStr, "storage_cluster_id_not": MaybeStr, "storage_cluster_id_not_contains": MaybeStr, "storage_cluster_id_not_ends_with": MaybeStr, "storage_cluster_id_not_in": MaybeTexts, "storage_cluster_id_not_starts_with": MaybeStr, "storage_cluster_id_starts_with": MaybeStr,
     "type": "VmExportFileType | None", "type_in": "Sequence[VmExportFileType] | None", "type_not": "VmExportFileType | None", "type_not_in": "Sequence[VmExportFileType] | None",
-    "vm": "nested.VmWhereInput2 | None",
-    "vm_volume": "nested.VmVolumeWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
+    "vm_volume": "nested.VmVolumeWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -53,9 +53,9 @@ VmNicType: TypeAlias = Union[Literal["VLAN", "VPC"], "models.VmNicType"]
 
 # fmt: off
 VmNicWhereInput = TypedDict("VmNicWhereInput", {
-    "AND": "Sequence[VmNicWhereInput] | None",
-    "NOT": "Sequence[VmNicWhereInput] | None",
-    "OR": "Sequence[VmNicWhereInput] | None",
+    "AND": "Sequence[VmNicWhereInput]",
+    "NOT": "Sequence[VmNicWhereInput]",
+    "OR": "Sequence[VmNicWhereInput]",
     "dpi_enabled": MaybeBool, "dpi_enabled_not": MaybeBool,  # since 4.8.0
     "egress_rate_limit_burst_in_bit": MaybeFloat, "egress_rate_limit_burst_in_bit_gt": MaybeFloat, "egress_rate_limit_burst_in_bit_gte": MaybeFloat, "egress_rate_limit_burst_in_bit_in": MaybeFloats, "egress_rate_limit_burst_in_bit_lt": MaybeFloat, "egress_rate_limit_burst_in_bit_lte": MaybeFloat, "egress_rate_limit_burst_in_bit_not": MaybeFloat, "egress_rate_limit_burst_in_bit_not_in": MaybeFloats,  # since 3.3.0
     "egress_rate_limit_enabled": MaybeBool, "egress_rate_limit_enabled_not": MaybeBool,  # since 3.3.0
@@ -72,13 +72,13 @@ VmNicWhereInput = TypedDict("VmNicWhereInput", {
     "mac_address": MaybeStr, "mac_address_contains": MaybeStr, "mac_address_ends_with": MaybeStr, "mac_address_gt": MaybeStr, "mac_address_gte": MaybeStr, "mac_address_in": MaybeTexts, "mac_address_lt": MaybeStr, "mac_address_lte": MaybeStr, "mac_address_not": MaybeStr, "mac_address_not_contains": MaybeStr, "mac_address_not_ends_with": MaybeStr, "mac_address_not_in": MaybeTexts, "mac_address_not_starts_with": MaybeStr, "mac_address_starts_with": MaybeStr,
     "mirror": MaybeBool, "mirror_not": MaybeBool,
     "model": "VmNicModel | None", "model_in": "Sequence[VmNicModel] | None", "model_not": "VmNicModel | None", "model_not_in": "Sequence[VmNicModel] | None",
-    "nic": "nested.NicWhereInput2 | None",
+    "nic": "nested.NicWhereInput2",
     "order": MaybeInt, "order_gt": MaybeInt, "order_gte": MaybeInt, "order_in": MaybeInts, "order_lt": MaybeInt, "order_lte": MaybeInt, "order_not": MaybeInt, "order_not_in": MaybeInts,
     "subnet_mask": MaybeStr, "subnet_mask_contains": MaybeStr, "subnet_mask_ends_with": MaybeStr, "subnet_mask_gt": MaybeStr, "subnet_mask_gte": MaybeStr, "subnet_mask_in": MaybeTexts, "subnet_mask_lt": MaybeStr, "subnet_mask_lte": MaybeStr, "subnet_mask_not": MaybeStr, "subnet_mask_not_contains": MaybeStr, "subnet_mask_not_ends_with": MaybeStr, "subnet_mask_not_in": MaybeTexts, "subnet_mask_not_starts_with": MaybeStr, "subnet_mask_starts_with": MaybeStr,
     "type": "VmNicType | None", "type_in": "Sequence[VmNicType] | None", "type_not": "VmNicType | None", "type_not_in": "Sequence[VmNicType] | None",  # since 4.1.0
-    "vlan": "nested.VlanWhereInput2 | None",
-    "vm": "nested.VmWhereInput2 | None",
-    "vpc_nic": "nested.VirtualPrivateCloudNicWhereInput2 | None",  # since 4.1.0
+    "vlan": "nested.VlanWhereInput2",
+    "vm": "nested.VmWhereInput2",
+    "vpc_nic": "nested.VirtualPrivateCloudNicWhereInput2",  # since 4.1.0
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

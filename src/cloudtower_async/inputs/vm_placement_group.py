@@ -124,10 +124,10 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 VmPlacementGroupWhereInput = TypedDict("VmPlacementGroupWhereInput", {
-    "AND": "Sequence[VmPlacementGroupWhereInput] | None",
-    "NOT": "Sequence[VmPlacementGroupWhereInput] | None",
-    "OR": "Sequence[VmPlacementGroupWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[VmPlacementGroupWhereInput]",
+    "NOT": "Sequence[VmPlacementGroupWhereInput]",
+    "OR": "Sequence[VmPlacementGroupWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "enabled": MaybeBool, "enabled_not": MaybeBool,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
@@ -138,15 +138,15 @@ VmPlacementGroupWhereInput = TypedDict("VmPlacementGroupWhereInput", {
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "usage": "VmPlacementGroupUsage | None", "usage_in": "Sequence[VmPlacementGroupUsage] | None", "usage_not": "VmPlacementGroupUsage | None", "usage_not_in": "Sequence[VmPlacementGroupUsage] | None",  # since 4.8.0
     "vm_host_must_enabled": MaybeBool, "vm_host_must_enabled_not": MaybeBool,
-    "vm_host_must_host_uuids_every": "nested.HostWhereInput2 | None", "vm_host_must_host_uuids_none": "nested.HostWhereInput2 | None", "vm_host_must_host_uuids_some": "nested.HostWhereInput2 | None",
+    "vm_host_must_host_uuids_every": "nested.HostWhereInput2", "vm_host_must_host_uuids_none": "nested.HostWhereInput2", "vm_host_must_host_uuids_some": "nested.HostWhereInput2",
     "vm_host_must_policy": MaybeBool, "vm_host_must_policy_not": MaybeBool,
     "vm_host_prefer_enabled": MaybeBool, "vm_host_prefer_enabled_not": MaybeBool,
-    "vm_host_prefer_host_uuids_every": "nested.HostWhereInput2 | None", "vm_host_prefer_host_uuids_none": "nested.HostWhereInput2 | None", "vm_host_prefer_host_uuids_some": "nested.HostWhereInput2 | None",
+    "vm_host_prefer_host_uuids_every": "nested.HostWhereInput2", "vm_host_prefer_host_uuids_none": "nested.HostWhereInput2", "vm_host_prefer_host_uuids_some": "nested.HostWhereInput2",
     "vm_host_prefer_policy": MaybeBool, "vm_host_prefer_policy_not": MaybeBool,
     "vm_vm_policy": "inputs.VmVmPolicy | None",
     "vm_vm_policy_enabled": MaybeBool, "vm_vm_policy_enabled_not": MaybeBool,
     "vm_vm_policy_in": "Sequence[inputs.VmVmPolicy] | None", "vm_vm_policy_not": "inputs.VmVmPolicy | None", "vm_vm_policy_not_in": "Sequence[inputs.VmVmPolicy] | None",
-    "vms_every": "nested.VmWhereInput2 | None", "vms_none": "nested.VmWhereInput2 | None", "vms_some": "nested.VmWhereInput2 | None",
+    "vms_every": "nested.VmWhereInput2", "vms_none": "nested.VmWhereInput2", "vms_some": "nested.VmWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -74,11 +74,11 @@ class VmSnapshotCreationParamsData(TypedDict, total=False):
 
 # fmt: off
 VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
-    "AND": "Sequence[VmSnapshotWhereInput] | None",
-    "NOT": "Sequence[VmSnapshotWhereInput] | None",
-    "OR": "Sequence[VmSnapshotWhereInput] | None",
+    "AND": "Sequence[VmSnapshotWhereInput]",
+    "NOT": "Sequence[VmSnapshotWhereInput]",
+    "OR": "Sequence[VmSnapshotWhereInput]",
     "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
     "consistent_type": "inputs.ConsistentType | None", "consistent_type_in": "Sequence[inputs.ConsistentType] | None", "consistent_type_not": "inputs.ConsistentType | None", "consistent_type_not_in": "Sequence[inputs.ConsistentType] | None",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
@@ -88,7 +88,7 @@ VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
     "ha_priority": "inputs.VmHaPriority | None", "ha_priority_in": "Sequence[inputs.VmHaPriority] | None", "ha_priority_not": "inputs.VmHaPriority | None", "ha_priority_not_in": "Sequence[inputs.VmHaPriority] | None",  # since 4.7.0
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,
@@ -98,9 +98,9 @@ VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
     "memory": MaybeInt, "memory_gt": MaybeInt, "memory_gte": MaybeInt, "memory_in": MaybeInts, "memory_lt": MaybeInt, "memory_lte": MaybeInt, "memory_not": MaybeInt, "memory_not_in": MaybeInts,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "size": MaybeInt, "size_gt": MaybeInt, "size_gte": MaybeInt, "size_in": MaybeInts, "size_lt": MaybeInt, "size_lte": MaybeInt, "size_not": MaybeInt, "size_not_in": MaybeInts,
-    "snapshot_group": "nested.SnapshotGroupWhereInput2 | None",
+    "snapshot_group": "nested.SnapshotGroupWhereInput2",
     "vcpu": MaybeInt, "vcpu_gt": MaybeInt, "vcpu_gte": MaybeInt, "vcpu_in": MaybeInts, "vcpu_lt": MaybeInt, "vcpu_lte": MaybeInt, "vcpu_not": MaybeInt, "vcpu_not_in": MaybeInts,
-    "vm": "nested.VmWhereInput2 | None",
+    "vm": "nested.VmWhereInput2",
     "win_opt": MaybeBool, "win_opt_not": MaybeBool,
 }, total=False)
 # fmt: on

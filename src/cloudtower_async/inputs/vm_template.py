@@ -108,13 +108,13 @@ class VmTemplateUpdationParamsData(TypedDict, total=False):
 
 # fmt: off
 VmTemplateWhereInput = TypedDict("VmTemplateWhereInput", {
-    "AND": "Sequence[VmTemplateWhereInput] | None",
-    "NOT": "Sequence[VmTemplateWhereInput] | None",
-    "OR": "Sequence[VmTemplateWhereInput] | None",
+    "AND": "Sequence[VmTemplateWhereInput]",
+    "NOT": "Sequence[VmTemplateWhereInput]",
+    "OR": "Sequence[VmTemplateWhereInput]",
     "clock_offset": "inputs.VmClockOffset | None", "clock_offset_in": "Sequence[inputs.VmClockOffset] | None", "clock_offset_not": "inputs.VmClockOffset | None", "clock_offset_not_in": "Sequence[inputs.VmClockOffset] | None",
     "cloud_init_supported": MaybeBool, "cloud_init_supported_not": MaybeBool,
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2 | None",
+    "cluster": "nested.ClusterWhereInput2",
+    "content_library_vm_template": "nested.ContentLibraryVmTemplateWhereInput2",
     "cpu_model": MaybeStr, "cpu_model_contains": MaybeStr, "cpu_model_ends_with": MaybeStr, "cpu_model_gt": MaybeStr, "cpu_model_gte": MaybeStr, "cpu_model_in": MaybeTexts, "cpu_model_lt": MaybeStr, "cpu_model_lte": MaybeStr, "cpu_model_not": MaybeStr, "cpu_model_not_contains": MaybeStr, "cpu_model_not_ends_with": MaybeStr, "cpu_model_not_in": MaybeTexts, "cpu_model_not_starts_with": MaybeStr, "cpu_model_starts_with": MaybeStr,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
@@ -122,7 +122,7 @@ VmTemplateWhereInput = TypedDict("VmTemplateWhereInput", {
     "ha": MaybeBool, "ha_not": MaybeBool,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "io_policy": "inputs.VmDiskIoPolicy | None", "io_policy_in": "Sequence[inputs.VmDiskIoPolicy] | None", "io_policy_not": "inputs.VmDiskIoPolicy | None", "io_policy_not_in": "Sequence[inputs.VmDiskIoPolicy] | None",
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "max_bandwidth": MaybeInt, "max_bandwidth_gt": MaybeInt, "max_bandwidth_gte": MaybeInt, "max_bandwidth_in": MaybeInts, "max_bandwidth_lt": MaybeInt, "max_bandwidth_lte": MaybeInt, "max_bandwidth_not": MaybeInt, "max_bandwidth_not_in": MaybeInts,

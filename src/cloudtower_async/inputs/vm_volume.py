@@ -234,10 +234,10 @@ class VmVolumeRollbackParams(TypedDict, total=False):
 
 # fmt: off
 VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
-    "AND": "Sequence[VmVolumeWhereInput] | None",
-    "NOT": "Sequence[VmVolumeWhereInput] | None",
-    "OR": "Sequence[VmVolumeWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[VmVolumeWhereInput]",
+    "NOT": "Sequence[VmVolumeWhereInput]",
+    "OR": "Sequence[VmVolumeWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "elf_storage_policy": "VmVolumeElfStoragePolicyType | None",
     "elf_storage_policy_ec_k": MaybeInt, "elf_storage_policy_ec_k_gt": MaybeInt, "elf_storage_policy_ec_k_gte": MaybeInt, "elf_storage_policy_ec_k_in": MaybeInts, "elf_storage_policy_ec_k_lt": MaybeInt, "elf_storage_policy_ec_k_lte": MaybeInt, "elf_storage_policy_ec_k_not": MaybeInt, "elf_storage_policy_ec_k_not_in": MaybeInts,  # since 4.7.0
@@ -250,10 +250,10 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "guest_size_usage": MaybeFloat, "guest_size_usage_gt": MaybeFloat, "guest_size_usage_gte": MaybeFloat, "guest_size_usage_in": MaybeFloats, "guest_size_usage_lt": MaybeFloat, "guest_size_usage_lte": MaybeFloat, "guest_size_usage_not": MaybeFloat, "guest_size_usage_not_in": MaybeFloats,
     "guest_used_size": MaybeInt, "guest_used_size_gt": MaybeInt, "guest_used_size_gte": MaybeInt, "guest_used_size_in": MaybeInts, "guest_used_size_lt": MaybeInt, "guest_used_size_lte": MaybeInt, "guest_used_size_not": MaybeInt, "guest_used_size_not_in": MaybeInts,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "lun": "nested.IscsiLunWhereInput2 | None",
+    "lun": "nested.IscsiLunWhereInput2",
     "mounting": MaybeBool, "mounting_not": MaybeBool,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
     "path": MaybeStr, "path_contains": MaybeStr, "path_ends_with": MaybeStr, "path_gt": MaybeStr, "path_gte": MaybeStr, "path_in": MaybeTexts, "path_lt": MaybeStr, "path_lte": MaybeStr, "path_not": MaybeStr, "path_not_contains": MaybeStr, "path_not_ends_with": MaybeStr, "path_not_in": MaybeTexts, "path_not_starts_with": MaybeStr, "path_starts_with": MaybeStr,
@@ -265,7 +265,7 @@ VmVolumeWhereInput = TypedDict("VmVolumeWhereInput", {
     "unique_size": MaybeInt, "unique_size_gt": MaybeInt, "unique_size_gte": MaybeInt, "unique_size_in": MaybeInts, "unique_size_lt": MaybeInt, "unique_size_lte": MaybeInt, "unique_size_not": MaybeInt, "unique_size_not_in": MaybeInts,
     "used_size": MaybeInt, "used_size_gt": MaybeInt, "used_size_gte": MaybeInt, "used_size_in": MaybeInts, "used_size_lt": MaybeInt, "used_size_lte": MaybeInt, "used_size_not": MaybeInt, "used_size_not_in": MaybeInts,  # since 4.6.0
     "used_size_usage": MaybeFloat, "used_size_usage_gt": MaybeFloat, "used_size_usage_gte": MaybeFloat, "used_size_usage_in": MaybeFloats, "used_size_usage_lt": MaybeFloat, "used_size_usage_lte": MaybeFloat, "used_size_usage_not": MaybeFloat, "used_size_usage_not_in": MaybeFloats,  # since 4.6.0
-    "vm_disks_every": "nested.VmDiskWhereInput2 | None", "vm_disks_none": "nested.VmDiskWhereInput2 | None", "vm_disks_some": "nested.VmDiskWhereInput2 | None",
+    "vm_disks_every": "nested.VmDiskWhereInput2", "vm_disks_none": "nested.VmDiskWhereInput2", "vm_disks_some": "nested.VmDiskWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""

@@ -80,10 +80,10 @@ class VmVolumeSnapshotCreationParams(TypedDict, total=False):
 
 # fmt: off
 VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
-    "AND": "Sequence[VmVolumeSnapshotWhereInput] | None",
-    "NOT": "Sequence[VmVolumeSnapshotWhereInput] | None",
-    "OR": "Sequence[VmVolumeSnapshotWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[VmVolumeSnapshotWhereInput]",
+    "NOT": "Sequence[VmVolumeSnapshotWhereInput]",
+    "OR": "Sequence[VmVolumeSnapshotWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "createAt": MaybeDate, "createAt_gt": MaybeDate, "createAt_gte": MaybeDate, "createAt_in": MaybeDates, "createAt_lt": MaybeDate, "createAt_lte": MaybeDate, "createAt_not": MaybeDate, "createAt_not_in": MaybeDates,
     "description": MaybeStr, "description_contains": MaybeStr, "description_ends_with": MaybeStr, "description_gt": MaybeStr, "description_gte": MaybeStr, "description_in": MaybeTexts, "description_lt": MaybeStr, "description_lte": MaybeStr, "description_not": MaybeStr, "description_not_contains": MaybeStr, "description_not_ends_with": MaybeStr, "description_not_in": MaybeTexts, "description_not_starts_with": MaybeStr, "description_starts_with": MaybeStr,
     "elf_storage_policy": "inputs.VmVolumeElfStoragePolicyType | None",  # since 3.3.0
@@ -95,7 +95,7 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "elf_storage_policy_thin_provision": MaybeBool, "elf_storage_policy_thin_provision_not": MaybeBool,  # since 4.7.0
     "entityAsyncStatus": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_in": "Sequence[inputs.EntityAsyncStatus] | None", "entityAsyncStatus_not": "inputs.EntityAsyncStatus | None", "entityAsyncStatus_not_in": "Sequence[inputs.EntityAsyncStatus] | None",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
-    "labels_every": "nested.LabelWhereInput2 | None", "labels_none": "nested.LabelWhereInput2 | None", "labels_some": "nested.LabelWhereInput2 | None",  # since 3.3.0
+    "labels_every": "nested.LabelWhereInput2", "labels_none": "nested.LabelWhereInput2", "labels_some": "nested.LabelWhereInput2",  # since 3.3.0
     "local_created_at": MaybeDate, "local_created_at_gt": MaybeDate, "local_created_at_gte": MaybeDate, "local_created_at_in": MaybeDates, "local_created_at_lt": MaybeDate, "local_created_at_lte": MaybeDate, "local_created_at_not": MaybeDate, "local_created_at_not_in": MaybeDates,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
     "name": MaybeStr, "name_contains": MaybeStr, "name_ends_with": MaybeStr, "name_gt": MaybeStr, "name_gte": MaybeStr, "name_in": MaybeTexts, "name_lt": MaybeStr, "name_lte": MaybeStr, "name_not": MaybeStr, "name_not_contains": MaybeStr, "name_not_ends_with": MaybeStr, "name_not_in": MaybeTexts, "name_not_starts_with": MaybeStr, "name_starts_with": MaybeStr,
@@ -104,7 +104,7 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
     "size": MaybeFloat, "size_gt": MaybeFloat, "size_gte": MaybeFloat, "size_in": MaybeFloats, "size_lt": MaybeFloat, "size_lte": MaybeFloat, "size_not": MaybeFloat, "size_not_in": MaybeFloats,
     "type": "VmVolumeSnapshotType | None", "type_in": "Sequence[VmVolumeSnapshotType] | None", "type_not": "VmVolumeSnapshotType | None", "type_not_in": "Sequence[VmVolumeSnapshotType] | None",
     "unique_size": MaybeFloat, "unique_size_gt": MaybeFloat, "unique_size_gte": MaybeFloat, "unique_size_in": MaybeFloats, "unique_size_lt": MaybeFloat, "unique_size_lte": MaybeFloat, "unique_size_not": MaybeFloat, "unique_size_not_in": MaybeFloats,
-    "vm_volume": "nested.VmVolumeWhereInput2 | None",
+    "vm_volume": "nested.VmVolumeWhereInput2",
     "volume_sharing": MaybeBool, "volume_sharing_not": MaybeBool,  # since 3.3.0
     "volume_size": MaybeFloat, "volume_size_gt": MaybeFloat, "volume_size_gte": MaybeFloat, "volume_size_in": MaybeFloats, "volume_size_lt": MaybeFloat, "volume_size_lte": MaybeFloat, "volume_size_not": MaybeFloat, "volume_size_not_in": MaybeFloats,  # since 3.3.0
     "zbs_snapshot_uuid": MaybeStr, "zbs_snapshot_uuid_contains": MaybeStr, "zbs_snapshot_uuid_ends_with": MaybeStr, "zbs_snapshot_uuid_gt": MaybeStr, "zbs_snapshot_uuid_gte": MaybeStr, "zbs_snapshot_uuid_in": MaybeTexts, "zbs_snapshot_uuid_lt": MaybeStr, "zbs_snapshot_uuid_lte": MaybeStr, "zbs_snapshot_uuid_not": MaybeStr, "zbs_snapshot_uuid_not_contains": MaybeStr, "zbs_snapshot_uuid_not_ends_with": MaybeStr, "zbs_snapshot_uuid_not_in": MaybeTexts, "zbs_snapshot_uuid_not_starts_with": MaybeStr, "zbs_snapshot_uuid_starts_with": MaybeStr,

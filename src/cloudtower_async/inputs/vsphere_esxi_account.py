@@ -40,10 +40,10 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
 
 # fmt: off
 VsphereEsxiAccountWhereInput = TypedDict("VsphereEsxiAccountWhereInput", {
-    "AND": "Sequence[VsphereEsxiAccountWhereInput] | None",
-    "NOT": "Sequence[VsphereEsxiAccountWhereInput] | None",
-    "OR": "Sequence[VsphereEsxiAccountWhereInput] | None",
-    "host": "nested.HostWhereInput2 | None",
+    "AND": "Sequence[VsphereEsxiAccountWhereInput]",
+    "NOT": "Sequence[VsphereEsxiAccountWhereInput]",
+    "OR": "Sequence[VsphereEsxiAccountWhereInput]",
+    "host": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "ip": MaybeStr, "ip_contains": MaybeStr, "ip_ends_with": MaybeStr, "ip_gt": MaybeStr, "ip_gte": MaybeStr, "ip_in": MaybeTexts, "ip_lt": MaybeStr, "ip_lte": MaybeStr, "ip_not": MaybeStr, "ip_not_contains": MaybeStr, "ip_not_ends_with": MaybeStr, "ip_not_in": MaybeTexts, "ip_not_starts_with": MaybeStr, "ip_starts_with": MaybeStr,
     "is_valid": MaybeBool, "is_valid_not": MaybeBool,

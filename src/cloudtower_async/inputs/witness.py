@@ -34,10 +34,10 @@ WitnessOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 WitnessWhereInput = TypedDict("WitnessWhereInput", {
-    "AND": "Sequence[WitnessWhereInput] | None",
-    "NOT": "Sequence[WitnessWhereInput] | None",
-    "OR": "Sequence[WitnessWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
+    "AND": "Sequence[WitnessWhereInput]",
+    "NOT": "Sequence[WitnessWhereInput]",
+    "OR": "Sequence[WitnessWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
     "cpu_hz_per_core": MaybeInt, "cpu_hz_per_core_gt": MaybeInt, "cpu_hz_per_core_gte": MaybeInt, "cpu_hz_per_core_in": MaybeInts, "cpu_hz_per_core_lt": MaybeInt, "cpu_hz_per_core_lte": MaybeInt, "cpu_hz_per_core_not": MaybeInt, "cpu_hz_per_core_not_in": MaybeInts,
     "data_ip": MaybeStr, "data_ip_contains": MaybeStr, "data_ip_ends_with": MaybeStr, "data_ip_gt": MaybeStr, "data_ip_gte": MaybeStr, "data_ip_in": MaybeTexts, "data_ip_lt": MaybeStr, "data_ip_lte": MaybeStr, "data_ip_not": MaybeStr, "data_ip_not_contains": MaybeStr, "data_ip_not_ends_with": MaybeStr, "data_ip_not_in": MaybeTexts, "data_ip_not_starts_with": MaybeStr, "data_ip_starts_with": MaybeStr,
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,

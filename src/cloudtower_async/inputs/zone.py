@@ -52,14 +52,14 @@ ZoneOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ZoneWhereInput = TypedDict("ZoneWhereInput", {
-    "AND": "Sequence[ZoneWhereInput] | None",
-    "NOT": "Sequence[ZoneWhereInput] | None",
-    "OR": "Sequence[ZoneWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "datacenter": "nested.DatacenterWhereInput2 | None",
+    "AND": "Sequence[ZoneWhereInput]",
+    "NOT": "Sequence[ZoneWhereInput]",
+    "OR": "Sequence[ZoneWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
+    "datacenter": "nested.DatacenterWhereInput2",
     "failure_data_space": MaybeInt, "failure_data_space_gt": MaybeInt, "failure_data_space_gte": MaybeInt, "failure_data_space_in": MaybeInts, "failure_data_space_lt": MaybeInt, "failure_data_space_lte": MaybeInt, "failure_data_space_not": MaybeInt, "failure_data_space_not_in": MaybeInts,
     "host_num": MaybeInt, "host_num_gt": MaybeInt, "host_num_gte": MaybeInt, "host_num_in": MaybeInts, "host_num_lt": MaybeInt, "host_num_lte": MaybeInt, "host_num_not": MaybeInt, "host_num_not_in": MaybeInts,
-    "hosts_every": "nested.HostWhereInput2 | None", "hosts_none": "nested.HostWhereInput2 | None", "hosts_some": "nested.HostWhereInput2 | None",
+    "hosts_every": "nested.HostWhereInput2", "hosts_none": "nested.HostWhereInput2", "hosts_some": "nested.HostWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "is_preferred": MaybeBool, "is_preferred_not": MaybeBool,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,

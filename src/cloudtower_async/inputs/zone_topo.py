@@ -11,14 +11,14 @@ ZoneTopoOrderByInput: TypeAlias = Literal["id_ASC", "id_DESC", "local_id_ASC", "
 
 # fmt: off
 ZoneTopoWhereInput = TypedDict("ZoneTopoWhereInput", {
-    "AND": "Sequence[ZoneTopoWhereInput] | None",
-    "NOT": "Sequence[ZoneTopoWhereInput] | None",
-    "OR": "Sequence[ZoneTopoWhereInput] | None",
-    "cluster": "nested.ClusterWhereInput2 | None",
-    "cluster_topo": "nested.ClusterTopoWhereInput2 | None",
+    "AND": "Sequence[ZoneTopoWhereInput]",
+    "NOT": "Sequence[ZoneTopoWhereInput]",
+    "OR": "Sequence[ZoneTopoWhereInput]",
+    "cluster": "nested.ClusterWhereInput2",
+    "cluster_topo": "nested.ClusterTopoWhereInput2",
     "id": MaybeStr, "id_contains": MaybeStr, "id_ends_with": MaybeStr, "id_gt": MaybeStr, "id_gte": MaybeStr, "id_in": MaybeTexts, "id_lt": MaybeStr, "id_lte": MaybeStr, "id_not": MaybeStr, "id_not_contains": MaybeStr, "id_not_ends_with": MaybeStr, "id_not_in": MaybeTexts, "id_not_starts_with": MaybeStr, "id_starts_with": MaybeStr,
     "local_id": MaybeStr, "local_id_contains": MaybeStr, "local_id_ends_with": MaybeStr, "local_id_gt": MaybeStr, "local_id_gte": MaybeStr, "local_id_in": MaybeTexts, "local_id_lt": MaybeStr, "local_id_lte": MaybeStr, "local_id_not": MaybeStr, "local_id_not_contains": MaybeStr, "local_id_not_ends_with": MaybeStr, "local_id_not_in": MaybeTexts, "local_id_not_starts_with": MaybeStr, "local_id_starts_with": MaybeStr,
-    "rack_topoes_every": "nested.RackTopoWhereInput2 | None", "rack_topoes_none": "nested.RackTopoWhereInput2 | None", "rack_topoes_some": "nested.RackTopoWhereInput2 | None",
+    "rack_topoes_every": "nested.RackTopoWhereInput2", "rack_topoes_none": "nested.RackTopoWhereInput2", "rack_topoes_some": "nested.RackTopoWhereInput2",
 }, total=False)
 # fmt: on
 """Since CloudTower 3.0.0."""
