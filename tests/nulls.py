@@ -160,7 +160,7 @@ async def session(sim: Simulator, nulls: list[Nulls]) -> AsyncGenerator[Cloudtow
     """
     async with (
         Cloudtower(sim.url, username=sim.username, password=sim.password) as tower,
-        proxy(sim.url, tell=lambda *answer: nulls[-1].tell(*answer)) as url,
+        proxy(sim.url, tell=lambda path, body, answer: nulls[-1].tell(path, body, answer)) as url,
         Cloudtower(
             url,
             token=await tower.get_token(),
@@ -205,9 +205,9 @@ class Walk:
             arguments had been wrong.
     """
 
-    fields: list[Place] = field(default_factory=list)
+    fields: list[Place] = field(default_factory=list[Place])
     runs: int = 0
-    broken: dict[Place, Exception] = field(default_factory=dict)
+    broken: dict[Place, Exception] = field(default_factory=dict[Place, Exception])
 
 
 async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGETHER) -> Walk:

@@ -37,11 +37,12 @@ STARTS = {
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Runs the text of a test module in another process."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it takes a second
     pytester.makeconftest(CONFTEST)
 
     def run_module(text: str) -> pytest.RunResult:
         pytester.makepyfile(IMPORTS + text)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider")
 
     return run_module
 

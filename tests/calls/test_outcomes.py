@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from cloudtower_async import (
     RetryPolicy,
 )
 from cloudtower_async.errors import UnexpectedStatus
+from tests.conftest import Loop
 from tests.support import TOKEN, serve, serve_bytes, unused_port
 
 if TYPE_CHECKING:
@@ -86,14 +88,40 @@ async def session(whose: str, url: str, **options: Any) -> AsyncGenerator[Cloudt
             yield tower
 
 
+def let_time_pass() -> None:
+    """Put the clock forward by more than any time-out."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    loop.ahead += 1000.0
+
+
+@asynccontextmanager
+async def serve_nothing() -> AsyncGenerator[str]:
+    """Take the first bytes of a connection; then much time passes without an answer."""
+
+    async def hang(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            let_time_pass()
+            await anyio.sleep_forever()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, hang)
+        yield f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
+        group.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("whose", WHOSE)
 @pytest.mark.parametrize("mutate", MUTATIONS)
 async def test_who_gives_up_before_there_is_a_connection_has_sent_nothing(
     mutate: Mutation, whose: str
 ) -> None:
     async with (
-        serve_bytes(hang=True) as url,  # which never answers the greeting of TLS
-        session(whose, url.replace("http:", "https:"), timeout=0.1) as tower,
+        serve_nothing() as url,  # also no greeting of TLS
+        session(whose, url.replace("http:", "https:")) as tower,
     ):
         with pytest.raises(CallTimeout) as info:
             await mutate(tower)
@@ -107,7 +135,7 @@ async def test_who_gives_up_before_there_is_a_connection_has_sent_nothing(
 async def test_who_gives_up_after_the_request_has_left_does_not_know(
     mutate: Mutation, whose: str
 ) -> None:
-    async with serve_bytes(hang=True) as url, session(whose, url, timeout=0.2) as tower:
+    async with serve_nothing() as url, session(whose, url) as tower:
         with pytest.raises(MutationTimeout) as info:
             await mutate(tower)
     assert info.value.sent
@@ -182,6 +210,7 @@ async def test_only_the_last_attempt_counts() -> None:
 
     async def stall(*_: object) -> None:
         if attempts:
+            let_time_pass()
             await anyio.sleep_forever()
 
     trace = aiohttp.TraceConfig()
@@ -189,7 +218,7 @@ async def test_only_the_last_attempt_counts() -> None:
     quick = RetryPolicy(attempts=3, backoff=0.001)
     async with (
         serve(handler) as url,
-        Cloudtower(url, token=TOKEN, trace_configs=[trace], timeout=0.3, retry=quick) as tower,
+        Cloudtower(url, token=TOKEN, trace_configs=[trace], retry=quick) as tower,
     ):
         with pytest.raises(CallTimeout) as info:
             await with_json(tower)

@@ -26,28 +26,15 @@ from cloudtower_async.errors import CallError, ConnectionFailed, InvalidSettings
 from cloudtower_async.testing import Simulator
 from cloudtower_async.transport.http import Transport
 from cloudtower_async.transport.tls import TLS, tls_context
-from tests.conftest import Loop
 from tests.support import serve, serve_bytes, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from tests.conftest import Loop
+
 pytestmark = pytest.mark.anyio
-
-
-class SkippingLoop(Loop):
-    """An event loop whose clock a test can set ahead."""
-
-    skipped = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.skipped
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {"loop_factory": SkippingLoop}
 
 
 CA = trustme.CA()
@@ -432,7 +419,7 @@ def replace(path: Path, content: bytes) -> None:
 
 async def later(transport: Transport, url: str) -> int:
     """Send a request two seconds from now."""
-    cast("SkippingLoop", asyncio.get_running_loop()).skipped += 2
+    cast("Loop", asyncio.get_running_loop()).ahead += 2
     return (await transport.exchange("x", "POST", url, {}, body=b"{}")).status
 
 

@@ -33,7 +33,6 @@ from cloudtower_async import (
     models,
 )
 from cloudtower_async.uploads.session import UploadSession
-from tests.conftest import Loop
 from tests.support import TOKEN, serve
 from tests.uploads.late_uploads import CONTENT, POLLED, UPLOADED, arrived, session, upload
 
@@ -42,21 +41,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from tests.conftest import Loop
+
 pytestmark = pytest.mark.anyio
-
-
-class JumpingLoop(Loop):
-    """An event loop whose clock a test can put forward."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {"loop_factory": JumpingLoop}
 
 
 async def outcomes(runs: int, *, lost: bool, settling_time: float) -> Counter[Outcome]:
@@ -132,7 +119,7 @@ async def test_a_chunk_thought_lost_makes_later_doubts_undecidable_for_300_secon
     async with session(server) as tower, upload(tower) as steps:
         await anext(steps)
         await anext(steps)
-        cast("JumpingLoop", asyncio.get_running_loop()).ahead += later
+        cast("Loop", asyncio.get_running_loop()).ahead += later
         if later:
             assert [one.sent async for one in steps][-1] == len(CONTENT)
         else:
