@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
-from cloudtower_async import Cloudtower, InvalidInput, RetryPolicy, ServerError
+from cloudtower_async import (
+    Cloudtower,
+    InvalidInput,
+    OperationCall,
+    Proceed,
+    RetryPolicy,
+    ServerError,
+)
 from cloudtower_async.testing import Simulator
 from cloudtower_async.transport import tracing
 
@@ -65,6 +72,26 @@ async def test_a_call_is_a_span_and_its_requests_are_below_it(
     for request in (first, second):
         assert request.parent is not None
         assert request.parent.span_id == call.context.span_id
+
+
+async def test_middleware_runs_in_the_span_of_its_call(
+    sim: Simulator, exporter: InMemorySpanExporter
+) -> None:
+    async def cached(call: OperationCall, proceed: Proceed) -> object:
+        get_current_span().set_attribute("cached", call.operation == "vm.get_vms")
+        return [] if call.operation == "vm.get_vms" else await proceed(call)
+
+    async with session(sim, middleware=[cached]) as tower:
+        exporter.clear()
+        assert await tower.vm.get_vms() == []
+        await tower.host.get_hosts(first=1)
+    answered, sent = map(attributes, exporter.get_finished_spans())
+    assert answered == {
+        "cloudtower.operation": "vm.get_vms",
+        "cloudtower.attempts": 0,
+        "cached": True,
+    }
+    assert (sent["cloudtower.attempts"], sent["cached"]) == (1, False)
 
 
 async def test_a_login_is_below_the_call_that_needed_it_and_no_attempt_of_it(
