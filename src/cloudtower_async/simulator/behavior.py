@@ -66,7 +66,7 @@ class Behavior:
             down; see `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
             changes the VM, as a synchronization with its cluster can do.
-        running_vms: What becomes of deleting, recycling or rolling back a VM that is not stopped:
+        running_vms: How deleting, recycling or rolling back a VM that is not stopped ends:
             ``"accepted"`` does it in a task, ``"task_fails"`` fails that task, ``"refused"``
             answers 400.
         taken_names: How it fails to give a VM or a placement group a name that is taken:

@@ -59,7 +59,7 @@ class ChangeFeed:
 
     @property
     def current_revision(self) -> str:
-        """Of the latest change."""
+        """Revision of the latest change."""
         with self._store.lock:
             self._store.report()
             return str(self._current)
@@ -83,7 +83,7 @@ class ChangeFeed:
                 self._compacted = self._events.popleft().revision
 
     def start_over(self) -> None:
-        """Forget everything and count from the beginning, as a server that was set up anew."""
+        """Forget everything and count from the beginning, as a newly installed server does."""
         with self._store.lock:
             self._store.report()
             self._events.clear()

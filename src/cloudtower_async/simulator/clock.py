@@ -12,7 +12,7 @@ class Clock:
     """Seconds since the server started. Tests drive it instead of waiting.
 
     Args:
-        started_at: What date it was then. Fixed by default: the same seed gives the same fleet.
+        started_at: Date at the start of the clock; fixed by default.
         running: Whether time passes by itself; when not, only ``advance`` moves it.
         per_request: Seconds that pass with every request, so that polling alone gets tasks done.
     """
@@ -38,5 +38,5 @@ class Clock:
         self._passed += seconds
 
     def timestamp(self, at: float | None = None) -> str:
-        """The date at so many seconds since the start, now by default, as the server writes it."""
+        """Return the date `at` seconds after the start (default: now), as the server writes it."""
         return timestamp(self.started_at + timedelta(seconds=self.now() if at is None else at))

@@ -61,7 +61,7 @@ class Redactor:
 
     Only texts that are known to be harmless are kept: values of enums, ids, dates, versions and
     short numbers. IP and MAC addresses become others of their kind. Every other text becomes the
-    name of its field and a number: what nobody thought of is replaced, too. The same text always
+    name of its field and a number: fields without a rule are replaced, too. The same text always
     gets the same replacement, so that what belonged together still does.
     """
 

@@ -1,4 +1,4 @@
-"""What it takes to create documents: the store, ids, random numbers and the clock."""
+"""Tools for creating documents: the store, ids, random numbers and the clock."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """What it takes to make up resources.
+    """Tools for making up resources.
 
     Args:
         store: Keeps them.
         ids: Names them.
         random: Chooses.
         clock: Knows when the server started.
-        targets: Of each cluster the iSCSI target that holds the disks of its VMs.
+        targets: iSCSI target with the disks of the VMs, by cluster.
         behavior: Choices where real servers differ.
     """
 

@@ -21,16 +21,16 @@ _HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in<
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens to one request.
+    """Fault of one request.
 
     Args:
         kind: ``answer`` with this status and body; ``hang`` without an answer; ``reset`` the
             connection; ``truncate`` the proper answer in the middle; ``slow`` for the proper
             answer after some time.
-        executed: The request is carried out before that. Those with a proper answer always are.
-        status: Of the answer.
-        body: Of the answer; None for an ErrorBody that fits the status.
-        content_type: Of the body.
+        executed: The request is executed before the fault; always so with a proper answer.
+        status: Status of the answer.
+        body: Body of the answer; None for an ErrorBody that fits the status.
+        content_type: Content type of the body.
         headers: More headers of the answer.
     """
 
@@ -85,8 +85,8 @@ class Faults:
         """Let a share of all requests go wrong from now on, where no other fault strikes.
 
         Args:
-            share: From 0, for no longer, to 1.
-            faults: What may happen, each as likely as the others.
+            share: Share of requests, 0 to 1; 0 ends it.
+            faults: Possible faults, all equally likely.
             seed: The same seed chooses the same faults, one request after the other.
         """
         self._share = share
@@ -136,7 +136,7 @@ class Faults:
         self._add(operation, times, Fault(kind="truncate", executed=True))
 
     def slow(self, seconds: float, operation: str = EVERY, *, times: int = 1) -> None:
-        """Send the answer so much later."""
+        """Delay the answer by a number of seconds."""
         self._add(operation, times, Fault(kind="slow", executed=True, seconds=seconds))
 
     def garbage(
@@ -157,7 +157,7 @@ class Faults:
         self._add(operation, times, fault)
 
     def delay(self, seconds: float, operation: str = EVERY) -> None:
-        """Let every request wait so long, from now on; 0 for no longer."""
+        """Delay every request from now on; 0 ends it."""
         self._delays[_known(operation)] = seconds
 
     def clear(self) -> None:
@@ -168,7 +168,7 @@ class Faults:
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
-        """What goes wrong with this request. The server asks once for each."""
+        """Return the fault of this request. The server asks once per request."""
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()

@@ -49,31 +49,31 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """A CloudTower to test against: a real HTTP server on loopback, with a made-up fleet.
+    """Simulated CloudTower for tests: a real HTTP server on loopback with a made-up fleet.
 
-    Any client can use it, also several at once and from other threads and processes. What it does
-    not model it answers with status 501.
+    Any number of clients may use it, also from other threads and processes. Operations that it does
+    not model are answered with status 501.
 
     Args:
-        size: How large the fleet is, also in words: ``"3 clusters, 200 VMs"``.
-        clusters: Instead of the size's.
-        hosts_per_cluster: Instead of the size's.
-        vms: Instead of the size's.
-        seed: The same seed makes the same fleet.
+        size: Size of the fleet, also as text: ``"3 clusters, 200 VMs"``.
+        clusters: Number of clusters; overrides that of ``size``.
+        hosts_per_cluster: Number of hosts per cluster; overrides that of ``size``.
+        vms: Number of VMs; overrides that of ``size``.
+        seed: Seed of the fleet; the same seed makes the same fleet.
         username: The user that may log in.
         password: The password of that user.
-        port: Where to listen; 0 for any port that is free.
+        port: Port to listen on; 0 for any free port.
         tls: Serve HTTPS with this context.
-        fleet: Answers of queries by their paths, or a file of these as JSON, to start with
-            instead of a made-up fleet; see ``load``.
-        standby: Listen at a second address, as the passive one of a pair.
+        fleet: Answers of queries by their paths, or a JSON file of these, to use instead of a
+            made-up fleet; see ``load``.
+        standby: Also listen on a second address, as the passive node of a pair.
         clock: The server's time; by default it runs by itself.
-        version: Of the server, from 3.0.0 on. It does not know the operations of newer ones; its
-            answers are those of the newest. Before 3.3.0 nothing is locked; before 4.4.0 the
-            content language ``*`` is unknown.
+        version: Server version, 3.0.0 or later. Newer operations are unknown; answers have the
+            fields of the newest version. Before 3.3.0 nothing is locked; before 4.4.0 the content
+            language ``*`` is unknown.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
-        keep_requests: How many requests are written down, the latest; None for all.
+        keep_requests: Number of requests to record, the latest ones; None for all.
         behavior: Choices where real servers differ, by keyword: ``nothing_matches="404"``,
             ``fractions=True``. See `Behavior`.
 
@@ -84,7 +84,7 @@ class Simulator:
     """
 
     store: Store
-    """What the server knows. Change it to set up what a test needs."""
+    """State of the server. Change it to set up a test."""
 
     tasks: TaskEngine
     """Runs the tasks: lets them fail, hide or pause."""
@@ -93,10 +93,10 @@ class Simulator:
     """Passwords and tokens."""
 
     uploads: Uploads
-    """What has come of each upload; nothing of the content itself is kept."""
+    """State of each upload; contents are not kept."""
 
     changes: ChangeFeed
-    """The change feed: its credential, what is in it, compacting it."""
+    """The change feed: its credential, its entries, and compaction."""
 
     metrics: MetricLimits
     """How much of the load curves is shown."""
@@ -209,7 +209,7 @@ class Simulator:
         """The bodies of the requests of one operation, in the order in which they came.
 
         Args:
-            path: Of the operation: ``"start-vm"``.
+            path: Path of the operation: ``"start-vm"``.
 
         Raises:
             ValueError: No operation has this path.
@@ -222,16 +222,16 @@ class Simulator:
 
     @classmethod
     def load(cls, path: str | PathLike[str], **options: Any) -> Self:  # noqa: ANN401
-        """A simulator with the fleet of a file.
+        """Return a simulator with the fleet of a file.
 
-        The file is one that ``save`` has written, or answers of a real server as JSON:
-        ``{"get-vms": [...], "get-clusters": [...], ...}``. The more of them the better: what is
-        only mentioned in them is made up. Nothing that was under way goes on: tasks that have not
-        ended are shown as failed, and ``entityAsyncStatus`` is null everywhere.
+        The file was written by ``save``, or holds answers of a real server as JSON:
+        ``{"get-vms": [...], "get-clusters": [...], ...}``. The more answers, the better: resources
+        that they only mention are made up. Unfinished work is not continued: its tasks are shown as
+        failed, and ``entityAsyncStatus`` is null everywhere.
 
         Args:
-            path: Where the file is.
-            options: As of the class.
+            path: Path of the file.
+            options: Options of the class.
         """
         return cls(fleet=Path(path), **options)
 
@@ -311,8 +311,8 @@ class Simulator:
         """Add a VM with a disk and a NIC.
 
         Args:
-            status: What it does.
-            host: The id of its host; the emptiest by default.
+            status: Status of the VM.
+            host: Id of its host; the emptiest by default.
             fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:

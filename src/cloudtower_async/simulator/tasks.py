@@ -1,11 +1,11 @@
-"""The task engine: work that takes time, and what it does when the time has come.
+"""Task engine: work that takes time, and its effects at the end.
 
-Nothing runs in the background. Whoever looks calls ``advance`` first, and what has become due since
-the last look happens then, in its order. A task is PENDING for a tenth of its time, EXECUTING for
-the rest, then SUCCESSED or FAILED.
+Nothing runs in the background. Every reader calls ``advance`` first, which runs all events that are
+due, in order. A task is PENDING for a tenth of its time, EXECUTING for the rest, then SUCCESSED or
+FAILED.
 
-Work that cannot be done fails its task. When the reason is none that a server would have, it is a
-mistake of the simulator: the log has it with its traceback.
+Work that cannot be done fails its task. A failure that no server would have is a bug of the
+simulator, and is logged with its traceback.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Failure:
     """How a task fails.
 
     Args:
-        message: What went wrong.
+        message: Description of the failure.
         code: The server's code.
         ec: The code of the component below.
     """
@@ -72,13 +72,13 @@ def _ready() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a task does when it has ended.
+    """Effects of a task when it ends.
 
     Args:
         succeed: Called at the end; a Failure that it returns fails the task after all.
         fail: Called when the task has failed.
         settle: Called after either, later where the server is told to lag behind.
-        ready: RequestContext when the time is over: as long as it says no the task goes on.
+        ready: RequestContext when the time is over: the task continues while it returns false.
     """
 
     succeed: Callable[[], Failure | None] = _succeed
@@ -102,7 +102,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What happens at a time, outside of any task."""
+    """Scheduled event outside of any task."""
 
     at: float
     number: int
@@ -168,7 +168,7 @@ class TaskEngine:
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """The next tasks that start will be missing from so many answers of get-tasks."""
+        """Leave the next tasks that start out of a number of answers of get-tasks."""
         self._hidden_polls.extend([polls] * times)
 
     def start(self, values: dict[str, Any], work: Work) -> str:
@@ -213,7 +213,7 @@ class TaskEngine:
                 running.task["status"] = "PAUSED"
 
     def resume(self, identifier: str) -> None:
-        """Let a paused task go on where it stopped.
+        """Resume a paused task where it stopped.
 
         Raises:
             ValueError: There is no such task, or it has ended.
@@ -324,7 +324,7 @@ class TaskEngine:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """What comes after the work. Of what is gone meanwhile nothing is left to take back."""
+        """Run a step after the work; documents that are gone meanwhile need no undoing."""
         try:
             step()
         except DocumentNotFoundError:

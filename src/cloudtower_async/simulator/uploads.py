@@ -26,9 +26,9 @@ class UploadDestination:
     """Where an upload leads.
 
     Args:
-        resource_type: Of the upload task.
-        args: Of the upload task; they name what will be there at the end.
-        finish: Puts that there.
+        resource_type: Resource type of the upload task.
+        args: Arguments of the upload task, which name the result.
+        finish: Creates the result.
     """
 
     resource_type: str
@@ -38,15 +38,15 @@ class UploadDestination:
 
 @dataclass(slots=True)
 class ReceivedUpload:
-    """What has come of one file.
+    """State of the upload of one file.
 
     Args:
-        name: Of the file, as the client calls it.
-        size: What the client says that it will be, in bytes.
-        target: What becomes of it.
-        received: How much of it is here.
-        digest: SHA-256 of that much.
-        error: Why nothing has become of it, where no test has asked for that.
+        name: Name of the file, as given by the client.
+        size: Size in bytes, as announced by the client.
+        target: Result of the upload.
+        received: Number of bytes received.
+        digest: SHA-256 of the received bytes.
+        error: Reason of a failure that no test asked for.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ReceivedUpload:
 
     @property
     def sha256(self) -> str:
-        """Of what has been received, in hexadecimal."""
+        """SHA-256 of the received bytes, in hexadecimal."""
         return self.digest.hexdigest()
 
 
@@ -82,7 +82,7 @@ class Uploads:
         self._failures = 0
 
     def __getitem__(self, identifier: str) -> ReceivedUpload:
-        """What has come of the file of an upload task.
+        """Return the state of the upload of an upload task.
 
         Raises:
             KeyError: There is no such upload.
@@ -90,7 +90,7 @@ class Uploads:
         return self._uploads[identifier]
 
     def fail_next(self, *, times: int = 1) -> None:
-        """The next uploads that are complete will fail all the same."""
+        """Fail the next uploads when they are complete."""
         with self._factory.store.lock:
             self._failures += times
 
@@ -149,7 +149,7 @@ class Uploads:
                 self._finish(task, upload)
 
     def _finish(self, task: Document, upload: ReceivedUpload) -> None:
-        # Whoever asks next has nothing to do with what goes wrong here.
+        # A failure here must not affect the next request.
         try:
             upload.destination.finish()
         except Exception as exc:
@@ -166,7 +166,7 @@ class Uploads:
 
 
 def is_open(task: Document) -> bool:
-    """Whether something can still come of an upload."""
+    """Whether an upload can still be completed."""
     return task["status"] in {"INITIALIZING", "UPLOADING", "PAUSED"}
 
 

@@ -70,7 +70,7 @@ def refresh_around(store: Store, vm: Document) -> None:
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Let the hosts of a cluster hold so much more data, in as many copies as it keeps."""
+    """Add `size` bytes of data to the hosts of a cluster, times the replicas that it keeps."""
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     sign = 1 if size > 0 else -1  # so that what is taken back is what was put in
     share, rest = divmod(abs(size) * REPLICAS, len(hosts))

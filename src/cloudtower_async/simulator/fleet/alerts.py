@@ -137,7 +137,7 @@ def add_cluster_rules(factory: Factory, cluster: Document) -> None:
 
 
 def add_alerts(factory: Factory, everyday: int) -> None:
-    """Alerts for what is broken, and so many of the everyday kind; of those each third is over."""
+    """Add alerts for broken hardware, and everyday alerts, a third of which have ended."""
     store = factory.store
     for disk in list(store.table("Disk").values()):
         if not disk["healthy"]:

@@ -115,8 +115,8 @@ class FieldValues:
 
     Args:
         factory: Makes ids and knows the time.
-        name: Of the document.
-        number: Which one of its kind it is.
+        name: Name of the document.
+        number: Number of the document among those of its kind.
     """
 
     def __init__(self, factory: Factory, name: str, number: int) -> None:
@@ -127,7 +127,7 @@ class FieldValues:
         self._later = self._born * factory.random.uniform(0.1, 0.9)
 
     def date(self, days: float) -> str:
-        """A date so many days from when the server started."""
+        """Return the date a number of days after the start of the server."""
         return self.factory.clock.timestamp(days * _DAY)
 
     def born(self) -> str:
@@ -139,7 +139,7 @@ class FieldValues:
         return self.factory.clock.timestamp(self._later)
 
     def address(self) -> str:
-        """An IP address of its own, as far as they reach."""
+        """Return an IP address, unique as far as addresses reach."""
         return f"10.201.{self.number // 250 % 250}.{self.number % 250 + 1}"
 
     def serial(self) -> str:

@@ -34,17 +34,17 @@ _MOST_SPARE_VOLUMES = 10  # of a cluster
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSize:
-    """How large a fleet is.
+    """Size of a fleet.
 
-    Of three clusters or more one runs VMware; of four or more one is disconnected, so that figures
-    are missing. Hosts are as large as the VMs on them need.
+    With three or more clusters, one runs VMware; with four or more, one is disconnected and lacks
+    figures. Hosts are as large as their VMs need.
 
     Args:
         clusters: Number of clusters.
-        hosts_per_cluster: Number of hosts of each.
-        vms: Number of VMs of all clusters together.
+        hosts_per_cluster: Number of hosts per cluster.
+        vms: Number of VMs in all clusters.
         snapshots: Number of VM snapshots.
-        alerts: Number of everyday alerts; each broken disk and lost cluster has one besides.
+        alerts: Number of everyday alerts; each broken disk and lost cluster adds another.
         tasks: Number of tasks that have ended in the past.
     """
 

@@ -86,7 +86,7 @@ def add_hosts(
     vmware = cluster["hypervisor"] == "VMWARE"
     sockets = max(2, plan.host_cores // 64)
     brand = "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz"
-    # Of the data that is on the cluster each host has its share; what does not divide, the first.
+    # Each host has its share of the cluster's data; the first host has the remainder.
     share, rest = divmod(plan.data_written, len(plan.hosts))
     for place in range(len(plan.hosts)):
         address = f"10.{10 + number % 240}.{1 + place // 250}.{1 + place % 250}"

@@ -25,7 +25,7 @@ _STOPPED = Failure("the server was started anew")
 def load_fleet(
     store: Store, clock: Clock, dump: Mapping[str, Any], *, seed: int, root: str
 ) -> Factory:
-    """Fill the store. Somebody who may log in is added when the dump has nobody of this name.
+    """Fill the store; add the user who may log in unless the dump has a user of that name.
 
     Nothing runs any more of what was under way when the dump was made: its open tasks are shown as
     failed, ``entityAsyncStatus`` is cleared, and a host that was about to enter maintenance mode is
@@ -48,7 +48,7 @@ def load_fleet(
 
 
 def _come_to_rest(store: Store, clock: Clock) -> None:
-    """End what was under way, as nobody carries it on."""
+    """End all unfinished work, which no server continues."""
     for task in store.table("Task").values():
         if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
             task["finished_at"] = clock.timestamp()

@@ -78,8 +78,8 @@ class ResourceGenerator:
         Args:
             spec: How.
             number: Which one of the fleet it is.
-            place: Which one of its home.
-            home: What it is made for.
+            place: Number of the document within its home.
+            home: Document that this one is made for.
         """
         store, resource = self._store, spec.resource
         default = f"{_WORD.sub('-', resource).lower()}-{number + 1}"
@@ -142,13 +142,13 @@ class ResourceGenerator:
             ends = [end for end in ends if end.get(back.field) is None]
         if not ends:
             return None
-        # What stands for another thing bears its name.
+        # A document that represents another one has its name.
         same = (end for end in ends if home is not None and end.get("name") == home.get("name"))
         return str(next(same, ends[place % len(ends)])["id"])
 
 
 class _Near:
-    """What a document hangs on, directly or not: whatever else it is tied to is of the same."""
+    """Documents that a document depends on, directly or not; its other relations share them."""
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:
         self._store = store
@@ -175,7 +175,7 @@ class _Near:
         return list(islice(every if anchored is None else anchored, _LOOKED_AT))
 
     def names(self) -> dict[str, Any]:
-        """What else tells what a document hangs on: ``vm_name``, ``cluster_local_id``."""
+        """Other fields that name what a document depends on: ``vm_name``, ``cluster_local_id``."""
         found: dict[str, Any] = {}
         for resource in ("Vm", "Cluster", "Host"):
             if identifier := self._above.get(resource):

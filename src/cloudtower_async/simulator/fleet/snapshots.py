@@ -15,7 +15,7 @@ _IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_pol
 
 
 def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, Any]:
-    """What a snapshot takes over from its VM at once."""
+    """Return the fields that a snapshot copies from its VM at once."""
     same = ("clock_offset", "cluster", "cpu", "cpu_model", "firmware", "ha", "ha_priority")
     size = ("io_policy", "memory", "vcpu", "win_opt")
     return {
@@ -62,7 +62,7 @@ def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
 
 
 def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | None:
-    """Make the LUN snapshot of a disk; of a CD-ROM there is none."""
+    """Make the LUN snapshot of a disk; None for a CD-ROM."""
     store = factory.store
     if not disk.get("vm_volume"):
         return None

@@ -218,7 +218,7 @@ def _add_disk(factory: Factory, vm: Document, place: int, size: int, written: in
 
 
 def _add_lun(factory: Factory, home: Document, name: str, size: int, written: int) -> str | None:
-    """What holds the data of a volume. In a dump there may be nothing to put it in."""
+    """Add the LUN that holds a volume's data; None if the dump has no target for it."""
     if home["cluster"] not in factory.targets:
         return None
     lun = factory.store.add(

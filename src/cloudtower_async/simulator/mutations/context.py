@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a mutation acts on, and who asks for it."""
+    """Context of a mutation: the state it changes, and the user who asked."""
 
     factory: Factory
     tasks: TaskEngine
@@ -51,9 +51,9 @@ class Context:
         Args:
             mutation: What is done, as the server calls it.
             resource: To what kind of thing.
-            subject: To which one.
-            work: What happens when the time has come.
-            locks: What is locked until the task has ended.
+            subject: Resource of the task.
+            work: Effect of the task when its time has come.
+            locks: Documents that are locked until the task has ended.
             status: What is done to it meanwhile; what is being created says so already.
             texts: How the task is described, in both languages; by the mutation by default.
             args: More of what the task shows in its ``args``.
@@ -76,7 +76,7 @@ class Context:
             },
             replace(work, settle=settle),
         )
-        # Not before: whatever could fail has not, so that everything locked is let go of.
+        # Not before: nothing can fail from here on, so every lock is released.
         for document in locks:
             document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
         return task
@@ -87,8 +87,8 @@ class Result:
     """One item of a mutation's answer.
 
     Args:
-        resource: What it is about; None where the answer holds nothing but the id.
-        id: Which one; several where one task is about all of them.
+        resource: Resource type; None if the answer holds only the id.
+        id: Id of the resource; several if one task is about all of them.
         task_id: The task that does it; None when nothing is left to do.
     """
 
@@ -146,9 +146,9 @@ def reject_locked(
 
     Args:
         context: Says how old the server is.
-        documents: What is to be free.
-        resource: What they are.
-        owner: The field with the id of what is said to be locked.
+        documents: Documents that must not be locked.
+        resource: Their resource type.
+        owner: Field with the id of the resource that the error names as locked.
     """
     kind = "VM_VOLUME" if resource == "VmVolume" else "VM"  # a server knows no others
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]

@@ -30,13 +30,13 @@ GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """What an operation does: to which resource, and how its answer looks.
+    """Effect of an operation: its resource, and the form of its answer.
 
     Args:
-        path: Of the operation, without the slash.
+        path: Path of the operation, without the slash.
         verb: ``create``, ``update`` or ``delete``.
-        resource: What it is about.
-        body: What it takes.
+        resource: Resource type.
+        body: Type of the body.
         many: Whether it answers with a list.
         together: Whether one task is about all of them.
         tasks: Whether it answers with tasks; without these it is done at once.
@@ -159,7 +159,7 @@ def _to_group(
 def start(
     context: Context, mutation: Mutation, documents: list[Document], work: Work
 ) -> Result | PlainResult:
-    """Let the work be done by a task, or at once where the schema has none."""
+    """Run the work in a task, or at once if the schema has no task."""
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
     if mutation.at_once:
@@ -176,7 +176,7 @@ def start(
 
 
 def _do_at_once(work: Work) -> None:
-    """What a task does at its end, without the task to tell of a failure; nothing is locked."""
+    """Run the work at once, without a task that could report a failure; nothing is locked."""
     failure = work.succeed()
     if failure is not None:
         work.fail()

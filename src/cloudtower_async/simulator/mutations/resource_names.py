@@ -125,7 +125,7 @@ def noun(resource: str) -> str:
 
 
 def title(document: dict[str, object]) -> str:
-    """What a document is called: not every kind has a name."""
+    """Return the title of a document; not every resource has a name."""
     if "key" in document:  # a label
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):

@@ -1,4 +1,4 @@
-"""What handlers get and return: the context of a request, and responses."""
+"""Arguments and results of handlers: the context of a request, and responses."""
 
 from __future__ import annotations
 

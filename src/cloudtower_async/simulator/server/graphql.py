@@ -20,7 +20,7 @@ _Resolver: TypeAlias = "Callable[[RequestContext, dict[str, Any]], object]"
 
 
 def answer(context: RequestContext) -> object:
-    """Answer a GraphQL request. What goes wrong is told in ``errors``, with status 200.
+    """Answer a GraphQL request. Failures are in ``errors``, with status 200.
 
     Raises:
         HttpError: It is no GraphQL, or it asks for what the simulator does not model.
@@ -48,7 +48,7 @@ def answer(context: RequestContext) -> object:
 
 
 def _pick(value: object, field: GraphQLField) -> object:
-    """Of a value, what is asked for."""
+    """Return the requested parts of a value."""
     if isinstance(value, list):
         return [_pick(one, field) for one in cast("list[object]", value)]
     if not isinstance(value, dict | GraphQLNode):

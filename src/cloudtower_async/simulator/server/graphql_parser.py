@@ -29,9 +29,9 @@ class GraphQLField:
     """A field that is asked for.
 
     Args:
-        name: The field's.
-        alias: What the answer calls it.
-        arguments: With variables in their place.
+        name: Name of the field.
+        alias: Name of the field in the answer.
+        arguments: Arguments, with the values of variables.
         fields: What is asked of it; empty for a plain value.
     """
 

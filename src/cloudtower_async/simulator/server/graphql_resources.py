@@ -78,7 +78,7 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Answer a query for one resource by a unique filter; None where there is none."""
+    """Answer a query for one resource by a unique filter, with None if nothing matches."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         where = require_member(arguments, "where", dict[str, Any])

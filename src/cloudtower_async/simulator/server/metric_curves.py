@@ -30,12 +30,12 @@ _YEAR_2025 = 1_735_689_600
 
 @dataclass(frozen=True, slots=True)
 class CurveSpec:
-    """What metrics with a certain ending are like.
+    """Curve of the metrics whose names have a certain ending.
 
     Args:
-        unit: The schema's.
-        low: Of the levels that a thing may have about which the fleet says nothing.
-        high: The same.
+        unit: Unit in the schema.
+        low: Lowest level of a resource about which the fleet says nothing.
+        high: Highest level of such a resource.
         swing: How far the curve goes from its level, as a part of it.
     """
 
@@ -139,8 +139,8 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
 
     Args:
         metric: Its name.
-        key: Tells the thing apart from others.
-        document: What the fleet says about it.
+        key: Key that is unique for the resource.
+        document: Document of the resource.
     """
     if follows := _FOLLOWS.get(metric):
         return _times(curve(follows[0], key, document), follows[1], document)

@@ -29,8 +29,8 @@ class LabeledSeries:
     """One thing that is measured.
 
     Args:
-        labels: Tell which one, by the ids that clusters use: ``local_id`` and the like.
-        document: What the fleet says about it.
+        labels: Labels that identify it, by the ids that clusters use, such as ``local_id``.
+        document: Document of the resource.
     """
 
     labels: dict[str, str]
@@ -50,10 +50,10 @@ class MetricGroup:
     """The metrics of one operation.
 
     Args:
-        subject: The member of the body that says whose metrics.
-        resource: What that is a where for.
-        names: Of the metrics.
-        expand: From one of these to its series.
+        subject: Key of the body with the filter of the subjects.
+        resource: Resource type of that filter.
+        names: Names of the metrics.
+        expand: Returns the series of a subject.
         echoes: Whether any name has a series of each, although without points.
     """
 
@@ -64,7 +64,7 @@ class MetricGroup:
     echoes: bool = False
 
     def has_empty_series(self, name: str) -> bool:
-        """Whether a name that is no metric has series without points all the same."""
+        """Whether a name that is not a metric still gets series without points."""
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:

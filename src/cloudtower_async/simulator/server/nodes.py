@@ -27,9 +27,9 @@ class Node:
 
     Args:
         handler: Answers while the node is active.
-        nodes: All of the pair, to tell where the active one is.
-        state: What it is at first.
-        keep_requests: How many of those turned away are written down; None for all.
+        nodes: Both nodes of the pair, to find the active one.
+        state: Initial state.
+        keep_requests: Number of redirected requests to record; None for all.
     """
 
     url: str

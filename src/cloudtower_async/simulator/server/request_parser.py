@@ -24,7 +24,7 @@ MAX_CHUNK = 8 * 1024 * 1024
 
 
 class Digest(Protocol):
-    """What hashlib makes; it has no public name there."""
+    """Hash object of hashlib, which has no public name for its type."""
 
     def update(self, data: bytes, /) -> None: ...
 
@@ -49,7 +49,7 @@ class FilePart:
 
     @property
     def sha256(self) -> str:
-        """Of these bytes, in hexadecimal."""
+        """SHA-256 of the bytes, in hexadecimal."""
         return self.digest.hexdigest()
 
 

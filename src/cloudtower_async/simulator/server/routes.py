@@ -1,4 +1,4 @@
-"""Which handler answers an operation: one of its own, a mutation, or the query of a resource."""
+"""Handlers of operations: special handlers, mutations, and queries of resources."""
 
 from __future__ import annotations
 

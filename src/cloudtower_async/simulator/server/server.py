@@ -41,9 +41,9 @@ class Server:
         factory: Has the store.
         tasks: Runs what mutations start.
         accounts: Knows the tokens.
-        faults: Says what is to go wrong.
-        state: What has a state of its own.
-        keep_requests: How many requests are written down; None for all.
+        faults: Faults to inject.
+        state: State besides the store.
+        keep_requests: Number of requests to record; None for all.
     """
 
     def __init__(

@@ -103,7 +103,7 @@ def _pinned(context: RequestContext) -> object:
 
 
 def _only(struct: type[msgspec.Struct], document: Document) -> dict[str, Any]:
-    """What a model has of a document."""
+    """Return the fields of a document that a struct has."""
     return {name: document[name] for name, _ in fields_of(struct) if name in document}
 
 
@@ -177,7 +177,7 @@ def _download_links(context: RequestContext) -> object:
 
 
 def _restore_point(context: RequestContext) -> object:
-    """What a backup knows of its VM."""
+    """Answer with the VM as recorded in a backup."""
     store = context.store
     point = _one(context, "BackupRestorePoint", "where")
     if not point.get("vm"):

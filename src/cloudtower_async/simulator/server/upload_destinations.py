@@ -1,4 +1,4 @@
-"""What a complete upload becomes, by the operation that receives it."""
+"""Results of complete uploads, by the operation that receives them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """What the first chunk says.
+    """First chunk of an upload.
 
     Args:
-        factory: Has the store.
-        fields: Of the form.
-        size: Of the whole file, in bytes.
+        factory: Factory with the store.
+        fields: Fields of the form.
+        size: Size of the whole file, in bytes.
         as_volumes: Whether clusters keep it as a volume, and not as an ELF image.
     """
 
@@ -38,7 +38,7 @@ class UploadRequest:
 
     @property
     def name(self) -> str:
-        """What it will be called."""
+        """Name of the result."""
         return self.fields["name"]
 
     @property
@@ -122,7 +122,7 @@ def svt_image(request: UploadRequest) -> UploadDestination:
 
 
 def package(request: UploadRequest) -> UploadDestination:
-    """A package of an application. What its file says of it is not known: the file is not kept."""
+    """Package of an application. The file is not kept, so its content is unknown."""
     return UploadDestination(
         "CLOUDTOWER_APPLICATION_PACKAGE",
         {"name": request.name},
@@ -131,7 +131,7 @@ def package(request: UploadRequest) -> UploadDestination:
 
 
 def elf_file(request: UploadRequest) -> UploadDestination:
-    """A file that an import takes later, by the upload task's id: nothing else comes of it."""
+    """File that an import uses later, by the id of the upload task; it becomes no resource."""
     kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
     kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")
     args = {"name": request.name, "cluster_id": request.cluster()["id"]}

@@ -22,7 +22,7 @@ def find_vm(context: RequestContext, where: dict[str, Any]) -> Document:
 
 
 def vnc_ticket(context: RequestContext, where: dict[str, Any]) -> dict[str, str]:
-    """What opens the screen of a VM, once."""
+    """Return the ticket that opens the screen of a VM once."""
     vm = find_vm(context, where)
     store = context.store
     if vm["status"] != "RUNNING" or vm["host"] is None:

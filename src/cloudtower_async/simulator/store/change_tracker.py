@@ -1,10 +1,10 @@
-"""What changes in the store, for whoever follows it: rows before and after, as a database has them.
+"""Changes in the store, for the change feed: rows before and after, as a database has them.
 
-A row holds plain fields, and the id at the other end of a relation that leads to one thing. What
-leads to many on both sides is a table of its own (``_LabelToVm``) with rows of two ids.
+A row holds plain fields, and the ids of to-one relations. A many-to-many relation is a separate
+table (``_LabelToVm``) with rows of two ids.
 
-Documents are changed in place, by anybody. So each one says when it is about to be touched, and the
-ledger keeps how it was then; ``take`` compares. What a step does and undoes leaves no trace.
+Documents are changed in place by any code. Each reports when it is about to be changed, and the
+tracker keeps its earlier state; ``take`` compares. A change that is undone leaves no trace.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RowChange:
 
     Args:
         table: The resource, or the name of a table of relations.
-        id: Of the resource; None for a row of relations.
+        id: Id of the resource; None for a row of relations.
         before: The row as JSON; None when it is new.
         after: The row as JSON; None when it is gone.
     """
@@ -41,20 +41,20 @@ class RowChange:
 
 
 class TrackedDocument(dict[str, Any]):
-    """A document that tells the ledger before it is changed.
+    """A document that tells the tracker before it is changed.
 
     A list or an object in it does not: replace it instead of changing it.
     """
 
     __slots__ = ("_resource", "_tracker")
 
-    def __init__(self, values: Mapping[str, Any], resource: str, ledger: ChangeTracker) -> None:
+    def __init__(self, values: Mapping[str, Any], resource: str, tracker: ChangeTracker) -> None:
         super().__init__(values)
         self._resource = resource
-        self._tracker = ledger
+        self._tracker = tracker
 
     def fill(self, values: Mapping[str, Any]) -> None:
-        """Set fields of a document that is not in the store yet, so that nobody follows it."""
+        """Set fields of a document that is not in the store yet, without recording a change."""
         super().update(values)
 
     def touch(self) -> None:
@@ -88,7 +88,7 @@ class TrackedDocument(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A relation that is a table of its own."""
+    """Relation that is a separate table."""
 
     field: str
     table: str
@@ -156,7 +156,7 @@ class ChangeTracker:
             self._before.setdefault((resource, identifier), None)
 
     def take(self) -> Iterator[RowChange]:
-        """What has changed since the last time."""
+        """Return the changes since the last call."""
         touched, self._before = self._before, {}
         for (resource, identifier), before in touched.items():
             shape = self._shapes[resource]

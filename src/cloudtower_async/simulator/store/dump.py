@@ -1,8 +1,8 @@
-"""A store as plain data, and back: to keep a fleet in a file, or to take one over from a server.
+"""Dumps: a store as plain data, to keep a fleet in a file or to copy the fleet of a server.
 
-A dump maps the path of a query to what it answered: ``{"get-vms": [...], "get-clusters": [...]}``.
-That is what a store is saved as, and what anybody can collect from a real server; the answers in
-another language, and relations that lead out of the dump, are not in it.
+A dump maps the path of a query to its answer: ``{"get-vms": [...], "get-clusters": [...]}``. A
+store is saved in this form, and the answers of a real server have it, too. Texts in other languages
+and relations to documents outside the dump are left out.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def load(
     Fields that the schema does not know are passed over.
 
     Args:
-        store: What to fill.
+        store: Store to fill.
         dump: Answers by the path of the query.
-        make_up: Gives plain fields of a resource, for documents that others of the dump mention
-            and whose resource it leaves out. What it has no longer of a resource is gone.
+        make_up: Returns plain fields of a resource, for documents that the dump mentions without
+            having any of their resource type. A missing document of a type that it has is gone.
 
     Raises:
-        ValueError: The dump has what is no query of a resource, a document without an id, or one
-            twice.
+        ValueError: The dump has a path that is not the query of a resource, a document without an
+            id, or a document twice.
     """
     resources: dict[str, list[dict[str, Any]]] = {}
     for path, answer in dump.items():
@@ -97,7 +97,7 @@ def _add(store: Store, resource: str, document: Mapping[str, Any]) -> Document:
 def _mentioned(
     store: Store, resource: str, document: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What a document is tied to, with the resource."""
+    """Return the documents that a document is related to, with their resource types."""
     for relation in store.resources[resource].relations:
         for end in _list(document.get(relation.field)):
             yield relation.target, end

@@ -26,7 +26,7 @@ Predicate: TypeAlias = "Callable[[Document], bool]"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one key of a where means.
+    """Condition of one key of a filter.
 
     Args:
         field: The field it looks at.
@@ -56,9 +56,9 @@ class Sources:
 
 
 def compile_where(where: object, resource: str, sources: Sources, path: str = "where") -> Predicate:
-    """Return the test that a where makes of a document.
+    """Return the predicate of a filter.
 
-    What it learns about related documents it remembers: compile again when any has changed.
+    The predicate caches what it reads of related documents: compile again when any has changed.
 
     Raises:
         BadRequestError: An unknown key or a value of the wrong type.
@@ -67,9 +67,9 @@ def compile_where(where: object, resource: str, sources: Sources, path: str = "w
 
 
 def pinned_ids(where: object) -> list[str] | None:
-    """Ids that a where narrows its answer to; None when it may be any.
+    """Return the ids that a filter is limited to; None if it may match any document.
 
-    The predicate still has to be asked: this only says where to look.
+    The predicate still has to be applied: the ids only limit the search.
     """
     if not isinstance(where, dict):
         return None

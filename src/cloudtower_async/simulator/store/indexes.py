@@ -1,8 +1,8 @@
-"""Where to look for the documents that a where asks for, without looking at all of them.
+"""Indexes: candidates for a filter, without scanning all documents.
 
-What is found here may be too much, never too little: the predicate is still asked. So an index need
-not be exact. It is made when it is first of use; documents that were touched since are looked at
-each time, and when these have become many it is made anew.
+An index may return too many documents, never too few: the predicate is still applied. So an index
+need not be exact. It is built at first use; documents that were changed since are candidates each
+time, and when there are many of them the index is built again.
 """
 
 from __future__ import annotations

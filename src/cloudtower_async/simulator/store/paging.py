@@ -53,8 +53,8 @@ def take_page(
     """Sort the documents and return the page of them.
 
     Args:
-        documents: What matched.
-        page: What is asked for.
+        documents: Documents that matched.
+        page: Page to return.
         table: Every document of the resource by id: the cursors are looked up there.
     """
     ordered = in_order(documents, page.order)

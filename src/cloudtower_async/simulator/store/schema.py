@@ -61,9 +61,9 @@ class Relation:
         field: Its name.
         target: The resource at the other end.
         many: Whether it holds a list.
-        nested: What an answer shows of each.
-        inverse: The field of the target that leads back; None when there is none.
-        count: The field that says how many there are; None when there is none.
+        nested: Fields of each that answers show.
+        inverse: Field of the target that leads back, or None.
+        count: Field with the number of related documents, or None.
         needed: Every document has it.
     """
 
@@ -85,7 +85,7 @@ class ResourceSchema:
         name: The schema's.
         fields: Its plain fields.
         relations: Those that lead to other things.
-        hidden: What a where can ask for and no answer shows.
+        hidden: Fields that filters know and answers never show.
     """
 
     name: str
@@ -180,7 +180,7 @@ class ResourceQuery:
 
 @functools.cache
 def resource_query(path: str) -> ResourceQuery | None:
-    """What the query at a path asks for; None when it is not one of the regular ones."""
+    """Return the resource and form of the query at a path; None if it is not a regular one."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
@@ -212,7 +212,7 @@ def _relations(resource: str) -> dict[str, tuple[str, bool]]:
 
 
 def _shown(resource: str) -> dict[str, Any]:
-    """What answers hold of a resource: the types by name."""
+    """Return the types of the fields that answers show of a resource, by name."""
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     if struct is None:
         return {}

@@ -1,4 +1,4 @@
-"""What the simulated server knows: documents by resource and id.
+"""State of the simulated server: documents by resource type and id.
 
 A document is a dict with the wire's field names. Plain fields hold their values, all of them, null
 where nothing is known. Relations hold the id of the other document, or a list of ids; the store
@@ -45,7 +45,7 @@ _OWNED = {"VmVolume": ("lun",)}
 
 
 def _alone(method: F) -> F:
-    """Let nobody else at the store meanwhile."""
+    """Hold the lock of the store during a method."""
 
     @wraps(method)
     def locked(store: Store, *args: Any, **values: Any) -> Any:  # noqa: ANN401
@@ -104,8 +104,8 @@ class Store:
         """Work out what follows from a change: now, or at the end of the ``together`` block.
 
         Args:
-            work_out: Does it, given the id. The document may be gone by then.
-            identifier: Of the document whose fields follow.
+            work_out: Computes the fields, given the id. The document may be gone by then.
+            identifier: Id of the document whose fields follow.
         """
         if self._due is None:
             work_out(self, identifier)
@@ -214,8 +214,8 @@ class Store:
         """The documents that match, sorted, and of these the page that is asked for.
 
         Args:
-            resource: What to look for.
-            where: Which ones; None for all.
+            resource: Resource type.
+            where: Filter; None for all.
             page: Which part of them; None for all.
             without: Ids of documents to pass over.
 
@@ -255,7 +255,7 @@ class Store:
 
         Args:
             texts: The text in en-US and zh-CN; ``{name}`` stands for the name.
-            name: What to put in its place.
+            name: Text that replaces ``{name}``.
         """
         english, chinese = (text.format(name=name) for text in texts)
         self.translations[english] = chinese

@@ -37,7 +37,7 @@ _DOWN = {
 
 @dataclass(slots=True)
 class _Evacuation:
-    """What becomes of the VMs on a host that enters maintenance mode."""
+    """Plan for the VMs on a host that enters maintenance mode."""
 
     moves: list[tuple[Document, Document]] = field(
         default_factory=lambda: list[tuple["Document", "Document"]]()
@@ -169,7 +169,7 @@ def _enter(context: Context, body: Body) -> Result:
 
 
 def _exit_result(context: Context, body: Body) -> dict[str, Any]:
-    """What could be brought back: VMs that were moved away, and VMs that were shut down.
+    """Return the VMs that can be brought back: those migrated away, and those shut down.
 
     The documentation shows the values ``done`` and ``stopped``.
     """

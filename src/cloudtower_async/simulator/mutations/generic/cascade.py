@@ -76,7 +76,7 @@ def _dependants(
 
 
 def _needs(resource: str, relation: Relation) -> bool:
-    """What the schema requires, and what is in a cluster: that leaves the Tower with it."""
+    """Whether a relation is required, or to a cluster, with which its resources leave the Tower."""
     if relation.target == "Cluster":
         return resource not in _STAY
     return relation in required_relations(resource)

@@ -45,7 +45,7 @@ _PATH = re.compile(r"/((create|update|delete)-.+)")
 
 
 def effect(path: str) -> Handler:
-    """What the create, update or delete operation at a path does."""
+    """Return the handler of the create, update or delete operation at a path."""
     return functools.partial(_run, path)
 
 
@@ -93,7 +93,7 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """What it belongs to by way of that which it is said to belong to."""
+    """Return the owner of a document that follows from the owner given in the body."""
     store = context.store
     for relation in store.resources[resource].relations:
         if relation.many or not (end := document.get(relation.field)):
@@ -183,7 +183,7 @@ _VERBS = {"create": _create, "update": _update, "delete": _delete}
 def _along(
     context: Context, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """What goes when a document goes."""
+    """Return the documents that are removed together with a document."""
     asked = removed_with(context.store, resource, document, body)
     try:
         return cascade_targets(context.store, resource, document["id"], asked)

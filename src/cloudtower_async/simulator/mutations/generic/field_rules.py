@@ -30,9 +30,9 @@ def to_fields(
     """The fields that a body sets.
 
     Args:
-        context: Where relations lead.
-        resource: What it is about.
-        data: What the body says of one document.
+        context: Context that finds related documents.
+        resource: Resource type.
+        data: Data of one document in the body.
         exceptions: Rules by resource and key, where a key is no field; None: not modelled.
 
     Raises:
@@ -52,7 +52,7 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """What a key means by its name: a field, a relation, the id or ids of one, a unit."""
+    """Return the rule for a key by its name: a field, a relation, its id or ids, or a unit."""
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
     if key in known.fields:

@@ -80,7 +80,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """What the schema lets a step have when it is sent is more than it shows."""
+    """Steps as answers show them: the schema accepts more keys than it shows."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -109,7 +109,7 @@ def _services(
 RULES: Mapping[tuple[str, str], FieldRule | None] = {
     **security_policies.RULES,
     ("AlertNotifier", "smtp_server_id"): renamed("smtp_server_config"),
-    ("BackupPlan", "disconnect_strategy"): ignored,  # what becomes of backups is not shown
+    ("BackupPlan", "disconnect_strategy"): ignored,  # the state of backups is not shown
     ("Cluster", "datacenter_id"): listed("datacenters"),
     ("Cluster", "mgt_ip_mapper"): None,  # moves hosts to other addresses
     ("Cluster", "password"): ignored,  # of the cluster's own user; never shown
@@ -137,7 +137,7 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("GpuDevice", "usage"): renamed("user_usage"),
     ("GpuDevice", "vgpu_spec"): renamed("user_vgpu_type_name"),
     ("Graph", "connect_id"): renamed("instance_ids"),
-    ("Host", "ipmi"): None,  # that of a host is a resource of its own, and tested when it is set
+    ("Host", "ipmi"): None,  # a host's IPMI is a separate resource, tested when it is set
     ("IscsiLunSnapshot", "effect"): ignored,  # how it is taken; nothing shows it
     ("IscsiTarget", "bps_wr_max_size"): ignored,  # the unit of bps_wr_max, under a slip of a name
     ("LogCollection", "service_groups"): _services,
@@ -154,7 +154,7 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("UserAuditLog", "message"): _two_languages("message"),
     ("VcenterAccount", "password"): ignored,
     ("Vds", "nicIds"): renamed("nics"),
-    ("Vds", "vlan"): ignored,  # a network of its own, see ``follow``
+    ("Vds", "vlan"): ignored,  # a separate network, see ``follow``
     ("Vlan", "extra_ip"): None,  # gives hosts other addresses
     ("VirtualPrivateCloudRouteTable", "routes"): ignored,  # resources too, see ``follow``
     ("VmPlacementGroup", "must_hosts"): renamed("vm_host_must_host_uuids"),
@@ -185,7 +185,7 @@ _DEFAULTS: Mapping[str, Fields] = {
 
 
 def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
-    """What a new document has that the body does not say: as the server would have it."""
+    """Return the server's defaults for fields of a new document that the body leaves out."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
     found |= volume_snapshots.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
@@ -215,7 +215,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """What else is done when the task of an operation has done its part."""
+    """Apply further effects after the task of an operation."""
     if path in {"create-user", "update-user"} and "password" in data:
         context.accounts.set_password(document["username"], data["password"])
     if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:
@@ -244,7 +244,7 @@ _NETWORKS: Mapping[str, str] = {
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:
-    """What cannot be deleted as things are.
+    """Refuse to delete a document in its present state.
 
     Raises:
         HttpError: It cannot; the text says why.

@@ -26,9 +26,9 @@ class Action:
     """An operation of this kind.
 
     Args:
-        path: Of the operation.
-        values: What is set of a document, by what the body says.
-        follow: What else is done then.
+        path: Path of the operation.
+        values: Returns the fields to set, given the body.
+        follow: Applies further effects.
     """
 
     path: str
@@ -58,7 +58,7 @@ class Action:
         def act(document: Document) -> None:
             if self.follow is not None:
                 self.follow(context, document, data)
-            # Worked out anew: others may have changed it in the meantime.
+            # Computed again: other tasks may have changed the document meanwhile.
             store.change(resource, document["id"], **self.values(context, document, data))
 
         return cast("list[Result]", start_for_each(context, mutation, documents, act))
@@ -76,7 +76,7 @@ def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Every relation that the data names: what is there, and what it finds."""
+    """For every relation that the data names, add the documents that it matches."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -89,7 +89,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Every relation that the data names: what is there, without what it finds."""
+    """For every relation that the data names, remove the documents that it matches."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)

@@ -47,7 +47,7 @@ def _delete_recycle_bin(context: Context, body: Body) -> Results:
 
 
 def _customize_alert_rule(context: Context, body: Body) -> Results:
-    """What some clusters are to do otherwise than all the others."""
+    """Override an alert rule for some clusters."""
     path, resource = "update-customize-alert-rule", "GlobalAlertRule"
     check_body(path, body)
     store = context.store

@@ -24,7 +24,7 @@ class Copy:
     """An operation that makes a new thing like another, or like what a snapshot was taken of.
 
     Args:
-        path: Of the operation.
+        path: Path of the operation.
         source: The resource that is copied.
         key: The key of the body with its id; ``where`` where it is found by a filter.
         to: Where the copy goes: keys of the body and what relation they set.
@@ -68,8 +68,8 @@ class Rollback:
     """An operation that makes things what they were when a snapshot was taken.
 
     Args:
-        path: Of the operation.
-        snapshot: The resource of the snapshot.
+        path: Path of the operation.
+        snapshot: Resource type of the snapshot.
         key: The key of the body with its id.
         subject: The key with the id of what is rolled back; None where the snapshot says it.
     """

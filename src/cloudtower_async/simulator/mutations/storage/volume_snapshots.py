@@ -22,9 +22,9 @@ class SnapshotKind:
     """A kind of snapshot.
 
     Args:
-        resource: What the snapshots are.
-        source: What they are taken of.
-        field: Their relation to that.
+        resource: Resource type of the snapshots.
+        source: Resource type of their sources.
+        field: Relation of a snapshot to its source.
         asked: Where the body that deletes a source asks for its snapshots to go, too.
         others: Fields of the source under the names that they have in a snapshot.
     """
@@ -38,13 +38,13 @@ class SnapshotKind:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """What a consistency group may hold, and its snapshots hold of that.
+    """Kinds of members of a consistency group and of its snapshots.
 
     Args:
-        resource: Of the snapshots.
+        resource: Resource type of the snapshots.
         members: The relation of the group.
         taken: The relation of a snapshot of the group.
-        parent: What the members belong to, and their snapshots with them.
+        parent: Relation to the owner of the members and of their snapshots.
     """
 
     resource: str
@@ -87,7 +87,7 @@ OWN = frozenset(
 
 
 def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """What a new snapshot has of that which it is taken of; nothing where it is no snapshot."""
+    """Return the fields that a new snapshot copies from its source; empty for other resources."""
     kind = KINDS.get(resource)
     if kind is None:
         return {}

@@ -22,7 +22,7 @@ _NIC_FIELDS = ("enabled", "mirror", "model", "gateway", "subnet_mask", "type")
 
 
 def settings_of(source: Document) -> Fields:
-    """What a VM takes over from what it is made of."""
+    """Return the settings that a VM copies from its source."""
     return {name: source[name] for name in _SETTINGS if source.get(name) is not None}
 
 

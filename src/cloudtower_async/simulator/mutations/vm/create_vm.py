@@ -176,7 +176,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
 
 
 def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
-    """What cloud-init does in the guest, as far as one sees it from outside."""
+    """Apply the effects of cloud-init that are visible outside the guest."""
     if not template["cloud_init_supported"]:
         draft.failure = _NO_CLOUD_INIT  # the server takes the call, and the task fails
     if "hostname" in cloud_init:

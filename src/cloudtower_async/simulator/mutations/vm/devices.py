@@ -23,10 +23,10 @@ class DiskDraft:
     """A disk to be.
 
     Args:
-        bus: What it hangs on.
-        boot: Its place in the boot order.
-        name: Of the volume.
-        size: Of the volume.
+        bus: Bus of the disk.
+        boot: Place in the boot order.
+        name: Name of the volume.
+        size: Size of the volume in bytes.
         policy: How the volume is stored.
         written: How much of it is written, when it is a copy.
         volume: The volume that it mounts, instead of a new one.
@@ -64,7 +64,7 @@ class NicDraft:
 
 
 def policy_fields(policy: str) -> Fields:
-    """What the name of a storage policy says."""
+    """Return the fields that the name of a storage policy stands for."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),

@@ -60,7 +60,7 @@ def _advanced(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _in_guest(context: Context, vm: Document, data: Body) -> None:
-    """What goes through the VM tools needs them."""
+    """Change settings through the VM tools, which have to run."""
     if vm["vm_tools_status"] != "RUNNING":
         raise HttpError(400, f"the VM tools of {vm['name']} are {vm['vm_tools_status']}")
 
@@ -70,7 +70,7 @@ def _guest_options(context: Context, vm: Document, data: Body) -> Apply:
     changes: Fields = {"hostname": data["hostname"]} if "hostname" in data else {}
     if "dns_servers" in data:
         changes["dns_servers"] = ",".join(data["dns_servers"])
-    return partial(vm.update, changes)  # an API to read NTP servers of a VM there is none
+    return partial(vm.update, changes)  # no API reads the NTP servers of a VM
 
 
 def _reset_password(context: Context, vm: Document, data: Body) -> Apply:

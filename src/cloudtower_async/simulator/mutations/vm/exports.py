@@ -24,8 +24,8 @@ class _Export:
     """An export: the files appear at the end of the task.
 
     Args:
-        mutation: What the server calls it.
-        resource: What is exported.
+        mutation: Name of the mutation on the server.
+        resource: Resource type that is exported.
         field: Where the export file names it.
     """
 

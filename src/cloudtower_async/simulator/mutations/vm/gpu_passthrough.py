@@ -32,7 +32,7 @@ def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
 
 
 def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
-    """Give a VM a GPU, or so many parts of it."""
+    """Give a VM a GPU, or a number of its slices."""
     store = context.store
     gpu = store.get("GpuDevice", wanted["gpu_id"])
     release_gpu(gpu, -wanted.get("amount", 1))

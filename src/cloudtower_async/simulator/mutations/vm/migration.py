@@ -51,7 +51,7 @@ def _migrate(context: Context, body: Body) -> list[Result]:
 
 
 def reject_bound(vm: Document) -> None:
-    """What a VM has of a host for itself binds it to that host."""
+    """Refuse to migrate a VM with devices that its host passes through."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
         raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
@@ -74,7 +74,7 @@ def _to_host(context: Context, vm: Document, wanted: str | None) -> Apply:
 
 
 def _migrate_across(context: Context, body: Body) -> list[Result]:
-    """Make the VMs anew in another cluster; those here stop, or go."""
+    """Create the VMs in another cluster; stop or remove the originals."""
     vms = select_vms(context, body)
     data = body["data"]
     config = data["vm_config"]

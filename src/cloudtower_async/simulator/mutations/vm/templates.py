@@ -39,7 +39,7 @@ class _FromVm:
     """Making templates of VMs.
 
     Args:
-        mutation: What the server calls it.
+        mutation: Name of the mutation on the server.
         resource: The kind of template.
         convert: Whether the VM becomes the template, and is gone.
     """
@@ -212,7 +212,7 @@ def _local_disk(context: Context, cluster: str, disk: Fields) -> Fields:
 
 
 def spread(context: Context, template: Document, cluster: str) -> None:
-    """Let a cluster have a template of the content library, as one of its own."""
+    """Distribute a template of the content library to a cluster."""
     factory = context.factory
     local_id = factory.ids.uuid()
     clusters = [*(template.get("clusters") or ()), cluster]

@@ -61,16 +61,16 @@ class VmDraft:
     """A VM to be.
 
     Args:
-        mutation: How it is created.
-        fields: What differs from the usual settings; name, memory, cpu and vcpu at least.
-        cluster: Where.
+        mutation: Name of the mutation on the server.
+        fields: Fields that differ from the defaults; at least name, memory, cpu and vcpu.
+        cluster: Id of the cluster.
         host: On which host; None for any.
         running: Whether it is powered on at once.
         disks: Its disks, in their order.
         cd_roms: Its CD-ROMs.
         nics: Its NICs.
-        failure: How the task will fail, when that is known already.
-        finish: What else is done at the end, given the VM.
+        failure: Failure of the task, if known in advance.
+        finish: Called with the VM at the end.
     """
 
     mutation: str
@@ -99,7 +99,7 @@ def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
 
 
 def check_draft(context: Context, draft: VmDraft) -> None:
-    """Refuse what the server sees at once. Whatever else is wrong the task finds out."""
+    """Refuse what the server detects at once; the task fails for all other faults."""
     fields = draft.fields
     cluster = get_document(context, "Cluster", draft.cluster)
     if cluster["connect_state"] != "CONNECTED":

@@ -52,7 +52,7 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
 
 
 def get_document(context: Context, resource: str, identifier: str) -> Document:
-    """What an id in a body names."""
+    """Return the document that an id in a body names."""
     document = context.store.table(resource).get(identifier)
     if document is None:
         raise HttpError(404, f"there is no {resource} {identifier}")
@@ -94,7 +94,7 @@ class VmMutation:
     """A mutation that does the same to every VM of a where.
 
     Args:
-        mutation: What the server calls it.
+        mutation: Name of the mutation on the server.
         prepare: Checks what is asked of one VM, given the ``data`` of the body, and returns what
             is done when the task's time has come. Nothing starts when one VM is refused.
         allowed: The statuses that a VM may have; None for any.
@@ -119,7 +119,7 @@ class DeviceMutation:
 
     Args:
         resource: ``VmDisk`` or ``VmNic``.
-        mutation: What the server calls it.
+        mutation: Name of the mutation on the server.
         prepare: Like that of ``VmMutation``, for one of the parts, given the whole body.
     """
 
@@ -165,7 +165,7 @@ def change_vm(
 
     Args:
         context: Has the VM.
-        mutation: What the server calls the change.
+        mutation: Name of the mutation on the server.
         vm: The VM.
         apply: Called when the time of the task has come.
         fail: Called when the task has failed.
