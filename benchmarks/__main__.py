@@ -30,6 +30,7 @@ PARTS = (
     "large_answers",
     "first_use",
     "loading",
+    "telemetry",
     "metrics",
     "uploads",
     "late_chunks",

@@ -15,6 +15,7 @@ from tests import processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from xdist.remote import Producer
     from xdist.scheduler import Scheduling
@@ -101,6 +102,21 @@ def no_blocking() -> Iterator[None]:
     """Fail what blocks the event loop: files and sockets belong in threads."""
     with blockbuster_ctx("cloudtower_async"):
         yield
+
+
+@pytest.fixture
+def metric_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
+    """Reads the metrics of the test."""
+    from opentelemetry.metrics import _internal
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    # A process can set a provider only once, and keeps it: that of a test ends with the test.
+    monkeypatch.setattr(_internal, "_METER_PROVIDER", provider)
+    yield reader
+    provider.shutdown()
 
 
 @pytest.fixture

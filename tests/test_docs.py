@@ -39,6 +39,7 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, obje
     """What the code of a page finds: a server, who to log in as, and a session."""
     # What a page sets for the whole process ends with it.
     monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", None)
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", None)
     async with Simulator() as simulator:
         for variable in filter(VARIABLES.fullmatch, list(os.environ)):
             monkeypatch.delenv(variable)

@@ -27,6 +27,7 @@ from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
+from .transport.tracing import spanned
 from .types import WithTask
 from .validators import check_seconds, reject_positional
 
@@ -515,9 +516,10 @@ class Cloudtower(Namespaces):
 
                 await tower.wait(tower.vm.start_vm(where={"id_in": ids}))
         """
-        return await self._shared.waiter.wait(
+        waiting = self._shared.waiter.wait(
             tasks, timeout=timeout, interval=interval, grace=grace, fail_fast=fail_fast
         )
+        return await spanned("wait", waiting)
 
     def as_completed(
         self,
@@ -675,7 +677,7 @@ class Cloudtower(Namespaces):
         """
         from .tasks.settle import settle
 
-        return await settle(
+        waiting = settle(
             changed,
             self._executor,
             self._shared.waiter,
@@ -683,6 +685,7 @@ class Cloudtower(Namespaces):
             interval=interval,
             grace=grace,
         )
+        return await spanned("settle", waiting)
 
     @overload
     def pending(self, answer: WithTask[T]) -> Pending[T]: ...
@@ -879,9 +882,8 @@ class Cloudtower(Namespaces):
         from .watch.wait_until import wait_until
 
         reject_positional("wait_until", lookups.EXAMPLE, args, timeout or 0.0, interval)
-        return await wait_until(
-            self._executor, method, condition, fail_if, timeout, interval, query
-        )
+        waiting = wait_until(self._executor, method, condition, fail_if, timeout, interval, query)
+        return await spanned("wait_until", waiting)
 
     async def measure(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .transport.metrics import Readings, address_of, durations, sessions
+
 if TYPE_CHECKING:
     from .calls.executor import Executor
     from .tasks.resource_locks import ResourceLocks
@@ -20,6 +22,8 @@ class SessionState:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        sessions.add(self)
+        durations()  # makes the instruments, unless the program has no metrics
 
     @cached_property
     def waiter(self) -> TaskWaiter:
@@ -39,3 +43,28 @@ class SessionState:
         """End what is under way."""
         if "waiter" in vars(self):
             self.waiter.close()
+        sessions.remove(self)
+
+    @property
+    def address(self) -> str:
+        """Host of the server; of a pair, of the first one."""
+        return address_of(self._executor.transport.settings.endpoints[0])[0]
+
+    def readings(self) -> Readings:
+        """Return the values that OpenTelemetry metrics show."""
+        executor = self._executor
+        counts = executor.transport.counts
+        active, queued = executor.load
+        used, idle, connections = executor.transport.connections()
+        return Readings(
+            active=active,
+            queued=queued,
+            used=used,
+            idle=idle,
+            connections=connections,
+            retries=executor.budget.left,
+            lock_waits=counts.lock_waits,
+            polls=counts.polls,
+            logins=executor.authenticator.logins,
+            lenient_decodes=counts.lenient_decodes,
+        )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
@@ -17,6 +19,7 @@ from cloudtower_async import (
     Proceed,
     RetryPolicy,
     ServerError,
+    TaskTimeout,
 )
 from cloudtower_async.testing import Simulator
 from cloudtower_async.transport import tracing
@@ -118,6 +121,69 @@ async def test_a_failure_is_recorded(sim: Simulator, exporter: InMemorySpanExpor
     assert [event.name for event in failed.events] == ["exception"]
     assert attributes(refused)["cloudtower.attempts"] == 0
     assert "server.address" not in attributes(refused)
+
+
+@pytest.mark.parametrize("name", ["wait", "settle", "wait_until"])
+async def test_a_wait_is_a_span_and_its_requests_are_below_it(
+    sim: Simulator, exporter: InMemorySpanExporter, name: str
+) -> None:
+    async with session(sim) as tower:
+        [vm] = await tower.vm.get_vms(where={"status": "RUNNING"}, first=1)
+        exporter.clear()
+        if name == "wait_until":
+            await tower.wait_until(tower.vm.get_vms, lambda vm: vm.name, where={"id": vm.id})
+        else:
+            stop = tower.vm.poweroff_vm(where={"id": vm.id})
+            await (tower.wait if name == "wait" else tower.settle)(stop, interval=0.01)
+    *requests, wait = exporter.get_finished_spans()
+    assert wait.name == name
+    assert wait.kind is SpanKind.INTERNAL
+    assert wait.context is not None
+    names = [request.name for request in requests]
+    assert (
+        set(names)
+        == {
+            "wait": {"vm.poweroff_vm", "task.get_tasks"},
+            "settle": {"vm.poweroff_vm", "task.get_tasks", "vm.get_vms"},
+            "wait_until": {"vm.get_vms"},
+        }[name]
+    )
+    for request in requests:
+        assert request.parent is not None
+        assert request.parent.span_id == wait.context.span_id
+
+
+async def test_a_failed_wait_is_recorded(sim: Simulator, exporter: InMemorySpanExporter) -> None:
+    async with session(sim) as tower:
+        with pytest.raises(TaskTimeout):
+            await tower.wait("never", timeout=0.05, interval=0.01)
+    wait = exporter.get_finished_spans()[-1]
+    assert (wait.name, attributes(wait)) == ("wait", {"error.type": "TaskTimeout"})
+    assert wait.status.status_code is StatusCode.ERROR
+
+
+async def test_waits_that_share_polls_link_to_the_one_that_leads(
+    sim: Simulator, exporter: InMemorySpanExporter
+) -> None:
+    async with session(sim) as tower:
+        vms = await tower.vm.get_vms(where={"status": "RUNNING"})
+        started = await tower.vm.poweroff_vm(where={"id": vms[0].id})
+        exporter.clear()
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(partial(tower.wait, started, interval=0.01))
+    spans = exporter.get_finished_spans()
+    [leader, *others] = sorted(
+        (span for span in spans if span.name == "wait"), key=lambda span: len(span.links)
+    )
+    assert leader.context is not None
+    assert not leader.links
+    assert len(others) == 2
+    for other in others:
+        assert [link.context.span_id for link in other.links] == [leader.context.span_id]
+    polls = [span for span in spans if span.name == "task.get_tasks"]
+    assert polls
+    assert {span.parent.span_id for span in polls if span.parent} == {leader.context.span_id}
 
 
 @pytest.mark.usefixtures("exporter")

@@ -142,6 +142,11 @@ class SlicedAnswer(Generic[R]):
             _warn(self._operation.name, mismatches, self._answer.request_id)
         return cast(R, repaired)
 
+    @property
+    def is_repaired(self) -> bool:
+        """Whether the answer broke the schema somewhere; known once it was read."""
+        return self._repair.mismatches.count > 0
+
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
         """Split a list into its items, which are not decoded yet; empty if it cannot be split."""
         if get_origin(wanted) is not list:

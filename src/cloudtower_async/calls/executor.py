@@ -39,7 +39,7 @@ from ..transport.multipart import Marks
 from ..transport.rate_limit import RateLimiter
 from ..transport.timeouts import TimeLimit, closed_during
 from ..transport.tracebacks import HookError, frames_of_hook, without_frames
-from ..transport.tracing import traced
+from ..transport.tracing import observed
 from ..types import CODEC_ERRORS, ContentLanguage
 from ..validators import check_argument, choice_fault, header_fault, seconds_fault
 from .decoding import SlicedAnswer, decode
@@ -98,6 +98,8 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         logged_in: The session has logged in again for this call.
         turned: The call has turned to the other node of a pair.
         polling: The call is retried like a background poll.
+        status: HTTP status of the latest answer.
+        request_id: Its ``x-tower-request-id``.
     """
 
     operation: Operation[R]
@@ -116,6 +118,8 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     logged_in: bool = False
     turned: bool = False
     polling: bool = False
+    status: int | None = None
+    request_id: str | None = None
 
 
 class Mode(Protocol):
@@ -212,6 +216,11 @@ class Executor:
             other.budget = Budget(other.retry.budget, within=self.budget)
         return other
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """Numbers of requests that are under way, and that wait for a limit."""
+        return self._limits.active, self._limits.queued
+
     def is_transient(self, error: CloudtowerError) -> bool:
         """Return whether a background poll that failed with this error may succeed later."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
@@ -300,6 +309,7 @@ class Executor:
 
         Middleware may raise anything else.
         """
+        calls: list[Call[Any]] | None = [] if "opentelemetry" in sys.modules else None
         send = self._send_through_middleware if self.middleware else self._send
         sending = send(
             operation,
@@ -309,10 +319,11 @@ class Executor:
             timeout,
             checked,
             polling,
+            calls,
         )
-        if "opentelemetry.trace" in sys.modules:
-            return traced(operation.name, sending)
-        return sending
+        if calls is None:
+            return sending
+        return observed(operation.name, sending, calls, self.endpoints)
 
     async def _send_through_middleware(
         self,
@@ -323,6 +334,7 @@ class Executor:
         timeout: float | None,
         checked: bool,
         polling: bool,
+        calls: list[Call[Any]] | None,
     ) -> R:
         """Check the caller's arguments, then carry out the call through the middleware."""
         name = operation.name
@@ -360,6 +372,7 @@ class Executor:
                 call.timeout,
                 False,
                 polling,
+                calls,
             )
 
         return cast("R", await MiddlewareChain(self.middleware, call, send).run())
@@ -373,6 +386,7 @@ class Executor:
         timeout: float | None,
         checked: bool,
         polling: bool,
+        calls: list[Call[Any]] | None,
     ) -> R:
         if timeout is None:
             timeout = self.timeout
@@ -413,6 +427,8 @@ class Executor:
         call = Call(operation, headers, timeout, deadline, login_tries, content, polling=polling)
         if operation.carries is not Carries.JSON:
             _prepare(call, arguments)
+        if calls is not None:
+            calls.append(call)
         failure: CloudtowerError
         try:
             result = await self.attempt(call)
@@ -493,7 +509,10 @@ class Executor:
                     )
                     # Repairing an answer takes long: the time-out and other tasks interrupt it.
                     if isinstance(decoded, SlicedAnswer):
-                        return await decoded.read()  # pyright: ignore[reportUnknownVariableType]
+                        sliced = cast("SlicedAnswer[R]", decoded)
+                        answer = await sliced.read()
+                        transport.counts.lenient_decodes += sliced.is_repaired
+                        return answer
                     return decoded
                 finally:
                     limits.leave()
@@ -569,7 +588,11 @@ class Executor:
             number = call.attempts + 1
             told = {"operation": name, "attempt": number}
             _log.info("%s: retrying in %.2f s, attempt %d", name, pause, number, extra=told)
-            await self.transport.sleep(pause, name)
+            self.transport.counts.lock_waits += action is RetryAction.WAIT
+            try:
+                await self.transport.sleep(pause, name)
+            finally:
+                self.transport.counts.lock_waits -= action is RetryAction.WAIT
             earlier, stop = failure, None
             try:
                 return await attempt(call)

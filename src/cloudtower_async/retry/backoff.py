@@ -73,6 +73,11 @@ class Budget:
         """Tokens that are missing, here or in the budget that applies in addition."""
         return self._spent if self._within is None else self._spent or self._within.spent
 
+    @property
+    def left(self) -> float:
+        """Tokens that are there."""
+        return self._most - self._spent
+
     def earn(self) -> None:
         """Return part of a token after a successful call; needless while nothing is spent."""
         self._spent = max(0.0, self._spent - _EARNED)

@@ -21,12 +21,14 @@ from ..api.task import TaskNamespace
 from ..errors import CloudtowerError, SessionClosed
 from ..queries.batches import batches, read_by_ids
 from ..transport.tracebacks import another, without_frames
+from ..transport.tracing import current_span, link_to
 from .subscription import JITTER, TaskSubscription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyio.abc import TaskGroup
+    from opentelemetry.trace import Span
 
     from ..calls.executor import Executor
     from ..models import Task
@@ -60,6 +62,7 @@ class TaskPoller:
         self._warned = -math.inf
         self._sleeps_until = -math.inf
         self._leader: TaskSubscription | None = None
+        self._leading: Span | None = None  # of the leader, which the requests belong to
 
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
@@ -78,11 +81,15 @@ class TaskPoller:
         self._subscriptions[subscription] = None
         subscription.first_due(anyio.current_time(), self._asked)
         self._expect(subscription)
+        linked: set[Span] = set()
         try:
             while not subscription.over:
                 if self._closed:
                     raise SessionClosed
                 if self._leader is not None:
+                    if self._leading is not None and self._leading not in linked:
+                        linked.add(self._leading)
+                        link_to(self._leading)
                     await subscription.sleep()
                 else:
                     await self._lead(subscription)
@@ -101,6 +108,7 @@ class TaskPoller:
 
     async def _lead(self, leader: TaskSubscription) -> None:
         self._leader = leader
+        self._leading = current_span()
         try:
             await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
             async with anyio.create_task_group() as group:
@@ -116,7 +124,7 @@ class TaskPoller:
             if self._failures:
                 raise self._failures.pop(0)  # as it is, not in a group of errors
         finally:
-            self._leader = None
+            self._leader = self._leading = None
             self._sleeps_until = -math.inf
             for subscription in self._polled:
                 subscription.abandon()
@@ -149,6 +157,7 @@ class TaskPoller:
         """Send one request, and tell the waiters of each task."""
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
+        self._executor.transport.counts.polls += 1
         try:
             tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:

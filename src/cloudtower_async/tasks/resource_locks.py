@@ -57,7 +57,11 @@ class ResourceLocks:
         try:
             with self._transport.until_closed(timeout):
                 if self._ahead(claim):
-                    await claim.turn.wait()
+                    self._transport.counts.lock_waits += 1
+                    try:
+                        await claim.turn.wait()
+                    finally:
+                        self._transport.counts.lock_waits -= 1
             if ahead := self._ahead(claim):
                 raise LockTimeout(ahead, timeout)
             yield

@@ -250,6 +250,7 @@ class _Reading:
             return await self._executor.call(self._query, arguments)
 
         async def read(ids: Sequence[str]) -> None:
+            self._executor.transport.counts.polls += 1
             try:
                 found = await read_by_ids(self._query.name, ask, ids)
             except CloudtowerError as error:

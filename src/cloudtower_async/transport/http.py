@@ -26,6 +26,7 @@ from ..retry.backoff import retry_after
 from ..validators import check_option, instance_fault
 from .connection_errors import connection_error
 from .exchange_log import Sent, recordings, watch
+from .metrics import Counts
 from .proxy import about_proxy, credential, find_proxies, go_through
 from .redaction import CREDENTIAL_HEADER, Mask
 from .request import (
@@ -44,7 +45,7 @@ from .tls import TLS
 from .tracebacks import HookError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Mapping, Sequence
 
     from ..addresses import Proxy
     from ..options import Settings
@@ -109,6 +110,7 @@ class Transport(SessionScope):
         for value in secret_values(settings.headers or {}):
             self.mask.add(value)
         self.owns_pool: bool = session is None and connector is None
+        self.counts: Counts = Counts()
         self.server_version: str | None = None  # once it was asked for
         self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
@@ -267,6 +269,7 @@ class Transport(SessionScope):
                 raise HookError from exc
             break
         request_id = response.headers.get("x-tower-request-id")
+        state.status, state.request_id = status, request_id
         if sent is not None:
             sent.answer = Answer(status, content, request_id, response.headers)
         if not 200 <= status < 300 and not (status == 304 and not_modified):
@@ -332,6 +335,16 @@ class Transport(SessionScope):
                 self._session = self._given or self._make_session()
                 self.connected = True
             return self._session
+
+    def connections(self) -> tuple[int, int, int]:
+        """Return the numbers of used and of idle connections, and their maximum; 0: unlimited."""
+        pool = self._session.connector if self._session is not None else None
+        if pool is None:
+            return 0, 0, self.settings.max_connections if self.owns_pool else 0
+        # aiohttp has no public name for them.
+        used: Collection[object] = getattr(pool, "_acquired", ())
+        idle: dict[object, Collection[object]] = getattr(pool, "_conns", {})
+        return len(used), sum(map(len, list(idle.values()))), pool.limit
 
     def proxy_of(self, endpoint: str) -> str | None:
         """Return the address of the proxy on the way to a server; None if there is none."""

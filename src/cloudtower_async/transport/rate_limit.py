@@ -40,10 +40,21 @@ class RateLimiter:
     """
 
     def __init__(self, in_flight: int, rate: float | None) -> None:
+        self._in_flight = in_flight
         self.slots: anyio.Semaphore = anyio.Semaphore(in_flight, fast_acquire=True)
         self.leave: Callable[[], None] = self.slots.release
         self._bucket = None if rate is None else Bucket(rate)
         self._turn = anyio.Lock(fast_acquire=True)
+
+    @property
+    def active(self) -> int:
+        """Number of requests that were let through and have not left."""
+        return self._in_flight - self.slots.value
+
+    @property
+    def queued(self) -> int:
+        """Number of requests that wait to be let through."""
+        return self.slots.statistics().tasks_waiting + self._turn.statistics().tasks_waiting
 
     def enter_at_once(self) -> bool:
         """Enter if nobody has to wait: the usual case, which should cost nothing."""

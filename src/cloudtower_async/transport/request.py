@@ -43,15 +43,21 @@ class SendState(Protocol):
 
     Attributes:
         sent: The server may have received it.
+        status: HTTP status of the answer.
+        request_id: Its ``x-tower-request-id``.
     """
 
     sent: bool
+    status: int | None
+    request_id: str | None
 
 
 class Unwatched:
     """Send state that nobody reads."""
 
     sent: bool = False
+    status: int | None = None
+    request_id: str | None = None
 
 
 class BytesBody(aiohttp.Payload):

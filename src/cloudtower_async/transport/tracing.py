@@ -1,39 +1,70 @@
-"""One OpenTelemetry span for each call, where the program uses OpenTelemetry.
+"""OpenTelemetry spans: one for each call, and one for each wait.
 
-A program that does has imported it. So it is never imported from here, and where it is not used
-all it costs is to look that up.
+A program that uses OpenTelemetry has imported it. So it is never imported from here, and a program
+that does not use it pays for a look-up.
+
+Waiters for tasks share their polls. The requests of a poll are below the span of the wait that
+leads it; the spans of the other waits link to that one.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .._version import __version__
-from .exchange_log import record_exchanges
+from ..control_characters import printable
+from ..errors import CallError
+from .metrics import address_of, durations, record_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from typing import Any
 
+    from opentelemetry.metrics import Histogram
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
-    from ..types import Exchange
+    from .failover import Endpoints
 
 R = TypeVar("R")
 
 
-def traced(operation: str, calling: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Carry out a call in a span, if the program has set up tracing.
+class Attempts(Protocol):
+    """What is known of a call while it is carried out.
+
+    Attributes:
+        attempts: Number of times that sending was tried.
+        status: HTTP status of the latest answer.
+        request_id: Its ``x-tower-request-id``.
+    """
+
+    attempts: int
+    status: int | None
+    request_id: str | None
+
+
+def observed(
+    operation: str,
+    calling: Coroutine[Any, Any, R],
+    calls: Sequence[Attempts],
+    endpoints: Endpoints,
+) -> Coroutine[Any, Any, R]:
+    """Carry out a call in a span, and record its duration, as far as the program wants that.
 
     Args:
         operation: Name of the call, and of its span.
         calling: The call.
+        calls: Filled while the call is carried out; middleware may send a query several times.
+        endpoints: Addresses of the session.
     """
-    found = tracer()
-    return calling if found is None else _in_span(found, operation, calling)
+    histogram, found = durations(), tracer()
+    if found is not None:
+        calling = _in_span(found, operation, calling, calls, endpoints)
+    if histogram is not None:
+        calling = _timed(histogram, operation, calling, endpoints)
+    return calling
 
 
 def tracer() -> Tracer | None:
@@ -42,7 +73,7 @@ def tracer() -> Tracer | None:
     if trace is None:
         return None
     provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):  # nobody has set one
+    if isinstance(provider, trace.ProxyTracerProvider):  # none was set
         return None
     return _tracer_of(provider)
 
@@ -52,42 +83,97 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer("cloudtower_async", __version__)
 
 
-async def _in_span(tracer: Tracer, operation: str, calling: Coroutine[Any, Any, R]) -> R:
-    """Carry out a call in a span of its name; the spans of its requests are below that.
+def spanned(name: str, waiting: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
+    """Carry out a wait in a span, to which its requests belong, if the program has set up tracing.
 
     Args:
-        tracer: Makes the span.
-        operation: What is called.
-        calling: The call.
+        name: Name of the span.
+        waiting: The wait.
     """
-    from opentelemetry.trace import SpanKind  # is loaded: there is a tracer
+    found = tracer()
+    return waiting if found is None else _in_wait_span(found, name, waiting)
 
-    with (
-        tracer.start_as_current_span(
-            operation, kind=SpanKind.CLIENT, attributes={"cloudtower.operation": operation}
-        ) as span,
-        record_exchanges() as exchanges,
-    ):
+
+async def _in_wait_span(tracer: Tracer, name: str, waiting: Coroutine[Any, Any, R]) -> R:
+    with tracer.start_as_current_span(name) as span:
         try:
-            return await calling
+            return await waiting
         except BaseException as exc:
             span.set_attribute("error.type", type(exc).__name__)
             raise
-        finally:
-            # Without those that the call itself needed first, as a login.
-            _describe(span, [one for one in exchanges if one.operation == operation])
 
 
-def _describe(span: Span, exchanges: list[Exchange]) -> None:
-    span.set_attribute("cloudtower.attempts", len(exchanges))
-    if not exchanges:
+def current_span() -> Span | None:
+    """Return the current span; None if the program has not set up tracing."""
+    if tracer() is None:
+        return None
+    span: Span = sys.modules["opentelemetry.trace"].get_current_span()
+    return span
+
+
+def link_to(other: Span) -> None:
+    """Link the current span to another one."""
+    if (span := current_span()) is not None:
+        span.add_link(other.get_span_context())
+
+
+async def _timed(
+    histogram: Histogram, operation: str, calling: Coroutine[Any, Any, R], endpoints: Endpoints
+) -> R:
+    started, error = perf_counter(), None
+    try:
+        return await calling
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        record_duration(histogram, perf_counter() - started, operation, endpoints.latest, error)
+        del error  # it and this frame would keep each other
+
+
+async def _in_span(
+    tracer: Tracer,
+    operation: str,
+    calling: Coroutine[Any, Any, R],
+    calls: Sequence[Attempts],
+    endpoints: Endpoints,
+) -> R:
+    """Carry out a call in a span of its name; the spans of its requests are below that."""
+    from opentelemetry.trace import SpanKind, use_span  # is loaded: there is a tracer
+
+    span = tracer.start_span(
+        operation, kind=SpanKind.CLIENT, attributes={"cloudtower.operation": operation}
+    )
+    with use_span(span, end_on_exit=True):
+        try:
+            result = await calling
+        except BaseException as exc:
+            _describe(span, calls, endpoints, exc)
+            raise
+        _describe(span, calls, endpoints, None)
+        return result
+
+
+def _describe(
+    span: Span, calls: Sequence[Attempts], endpoints: Endpoints, error: BaseException | None
+) -> None:
+    if not span.is_recording():  # it is not sampled
         return
-    last = exchanges[-1]
-    address = urlsplit(last.endpoint)
-    span.set_attribute("server.address", address.hostname or "")
-    if address.port is not None:
-        span.set_attribute("server.port", address.port)
-    if last.status is not None:
-        span.set_attribute("http.response.status_code", last.status)
-    if last.request_id is not None:
-        span.set_attribute("cloudtower.request_id", last.request_id)
+    attributes: dict[str, str | int] = {"cloudtower.attempts": 0}
+    status = request_id = None
+    if calls:
+        last = calls[-1]
+        attributes["cloudtower.attempts"] = sum(call.attempts for call in calls)
+        attributes["server.address"], port = address_of(endpoints.latest)
+        if port is not None:
+            attributes["server.port"] = port
+        status, request_id = last.status, last.request_id
+    if error is not None:
+        attributes["error.type"] = type(error).__name__
+        if isinstance(error, CallError):
+            status, request_id = error.status, error.request_id
+    if status is not None:
+        attributes["http.response.status_code"] = status
+    if request_id is not None:
+        attributes["cloudtower.request_id"] = printable(request_id)
+    span.set_attributes(attributes)

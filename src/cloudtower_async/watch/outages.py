@@ -63,6 +63,7 @@ class Outage:
             SessionClosed: The session was closed meanwhile.
         """
         while True:
+            self._transport.counts.polls += 1
             try:
                 result = await read()
             except CloudtowerError as exc:

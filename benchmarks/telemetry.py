@@ -1,0 +1,146 @@
+"""`python -m benchmarks.telemetry`: CPU of a call with OpenTelemetry.
+
+It is compared with the same call without, and with one around which the program itself makes a span
+and records a duration: most of the difference is the cost of OpenTelemetry's SDK. Traces go through
+a batch processor to an exporter that drops them, metrics to a reader in memory.
+
+CPU of this process is measured in short turns of the three kinds. In a turn without, the modules of
+OpenTelemetry are hidden, as in a program that has not imported them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .apart import replay
+from .figures import Figure, print_as_lines, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import ModuleType
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from .apart import Address
+
+    Call = Callable[[], Awaitable[object]]
+    Watched = Callable[[Call], Awaitable[None]]
+
+CALLS = {1: 200, 50: 50}
+"""Calls of one turn, by VMs in an answer."""
+ROUNDS, WARM_UP = 60, 3
+GOAL = 1.08
+
+
+def set_up() -> Watched:
+    """Set providers as an application does; return what wraps calls in it by hand."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
+    from opentelemetry.trace import SpanKind
+
+    class Dropping(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    traces = TracerProvider()
+    traces.add_span_processor(BatchSpanProcessor(Dropping()))
+    trace.set_tracer_provider(traces)
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+    tracer = trace.get_tracer("benchmark")
+    durations = metrics.get_meter("benchmark").create_histogram("duration", unit="s")
+
+    async def by_hand(call: Call) -> None:
+        attributes = {"operation": "vm.get_vms", "outcome": "success", "server": "127.0.0.1"}
+        started = time.perf_counter()
+        with tracer.start_as_current_span(
+            "vm.get_vms", kind=SpanKind.CLIENT, attributes={"operation": "vm.get_vms"}
+        ):
+            await call()
+        durations.record(time.perf_counter() - started, attributes)
+
+    return by_hand
+
+
+def switch(modules: dict[str, ModuleType], *, on: bool) -> None:
+    """Show or hide the modules of OpenTelemetry."""
+    for name, module in modules.items():
+        if on:
+            sys.modules[name] = module
+        else:
+            sys.modules.pop(name, None)
+
+
+async def cpu(call: Call, calls: int) -> float:
+    """Return the microseconds of CPU of one call of many, one after the other."""
+    start = time.process_time()
+    for _ in range(calls):
+        await call()
+    return (time.process_time() - start) / calls * 1e6
+
+
+async def measure(address: Address) -> list[Figure]:
+    """Measure the three kinds of turns in alternation."""
+    from cloudtower_async import Cloudtower
+
+    by_hand = set_up()
+    names = ("opentelemetry", "opentelemetry.trace", "opentelemetry.metrics")
+    modules = {name: sys.modules[name] for name in names}
+    figures: list[Figure] = []
+    async with Cloudtower(
+        address.url, username=address.username, password=address.password
+    ) as tower:
+        for vms, calls in CALLS.items():
+            plain = partial(tower.vm.get_vms, first=vms, order_by="id_ASC")
+            kinds: dict[str, Call] = {
+                "with": plain,
+                "without": plain,
+                "by hand": partial(by_hand, plain),
+            }
+            spent: dict[str, list[float]] = {kind: [] for kind in kinds}
+            for number in range(-WARM_UP, ROUNDS):
+                for kind in kinds if number % 2 else reversed(kinds):
+                    switch(modules, on=kind == "with")
+                    gc.collect()
+                    found = await cpu(kinds[kind], calls)
+                    if number >= 0:
+                        spent[kind].append(found)
+            for other in ("without", "by hand"):
+                pairs = zip(spent["with"], spent[other], strict=True)
+                value, low, high = spread([one / base for one, base in pairs])
+                medians = (f"{spread(spent[kind])[0]:,.0f} µs" for kind in ("with", other))
+                words = "without" if other == "without" else "one span and duration made by hand"
+                figures.append(
+                    Figure(
+                        what=f"CPU per call, {vms}-VM answer, with OpenTelemetry / {words}",
+                        value=value,
+                        low=low,
+                        high=high,
+                        goal=GOAL,
+                        note=" / ".join(medians),
+                    )
+                )
+        switch(modules, on=True)
+    return figures
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    with replay("2 clusters, 100 VMs") as address:
+        print_as_lines(asyncio.run(measure(address)))
+
+
+if __name__ == "__main__":
+    main()
