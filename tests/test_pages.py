@@ -29,11 +29,12 @@ def test_each_line_of_code_on_a_page_is_in_a_module_under_its_number(page: Path)
 def test_programs_and_tests_are_modules_of_their_own(tmp_path: Path) -> None:
     page = ROOT / "docs" / "fastapi.md"
     named = [NAMED.match(block.text) for block in blocks(page, "python")]
-    assert {match[1] for match in named if match} == {"app.py", "test_app.py"}
+    modules = {"app.py", "server_shutdown.py", "streams.py", "test_app.py", "test_app_async.py"}
+    assert {match[1] for match in named if match} == modules
     write_for_checkers(tmp_path)
     made = {file.name for file in tmp_path.glob("*.py")}
     assert made == {name for page in WITH_CODE for name in modules_for_checkers(page)}
-    assert {"app.py", "test_app.py", "docs_fastapi.py", "docs_reading.py"} <= made
+    assert modules | {"docs_fastapi.py", "docs_reading.py"} <= made
 
 
 def test_code_that_is_gone_from_the_pages_is_gone_from_the_folder(tmp_path: Path) -> None:
