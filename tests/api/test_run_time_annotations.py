@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 from typing import ForwardRef, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
 from cloudtower_async import Cloudtower, inputs, models
 from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.api.vm import VmNamespace
 from cloudtower_async.types import ContentLanguage
 
 _RECORDS: list[str] = [name for name in dir(inputs) if is_typeddict(getattr(inputs, name))]
@@ -34,6 +37,17 @@ def _holds_text(hint: object) -> bool:
     if get_origin(hint) is Literal:
         return False
     return isinstance(hint, str | ForwardRef) or any(map(_holds_text, get_args(hint)))
+
+
+def test_what_help_shows_for_arguments_that_may_be_omitted_is_none() -> None:
+    tower = Cloudtower("127.0.0.1", token="t")
+    for namespace, method in (name.split(".") for name in OPERATIONS.values()):
+        parameters = inspect.signature(getattr(getattr(tower, namespace), method)).parameters
+        defaults = [parameter.default for parameter in parameters.values()]
+        assert {*defaults} <= {None, inspect.Parameter.empty}
+    assert "where: 'inputs.VmWhereInput' = None," in pydoc.plain(
+        pydoc.render_doc(VmNamespace.get_vms)
+    )
 
 
 def test_a_filter_inside_a_filter_evaluates_to_the_full_filter() -> None:

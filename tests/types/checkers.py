@@ -167,7 +167,8 @@ def check(checker: str) -> dict[str, str]:
     wrong = [one for one in found if one.path.name == WRONG.name]
     lines = WRONG.read_text(encoding="utf-8").splitlines()
     accepted, refused = list(functions(RIGHT)), list(functions(WRONG))
-    reported = {one.name: one.of(right)[0].text for one in accepted if one.of(right)}
+    names = {line: one.name for one in accepted for line in one.lines}
+    reported = {names.get(one.line, f"line {one.line}"): one.text for one in right}
     unnamed = {
         one.name: f"`{wanted.key}` is not named"
         for one in refused

@@ -5,6 +5,7 @@ Not run: `nox -s types` checks it with mypy and pyright, `nox -s checkers` with 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_type
@@ -431,6 +432,13 @@ async def selected(tower: Cloudtower) -> None:
     assert_type(rows, list[MyVm])
     assert_type(rows[0].cpu_usage, float | None)
     assert_type(rows[0].cluster, ClusterName | None)
+
+
+async def selected_in_tasks(tower: Cloudtower) -> None:
+    get_my_vms = select_fields(tower.vm.get_vms, MyVm)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(get_my_vms(first=3))
+    assert_type(task.result(), list[MyVm])
 
 
 async def selected_and_fetched(tower: Cloudtower) -> None:

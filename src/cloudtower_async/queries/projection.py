@@ -28,7 +28,7 @@ MAX_CACHED = 256
 
 def select_fields(
     method: Callable[P, Awaitable[list[Any]]], struct: type[S]
-) -> Callable[P, Awaitable[list[S]]]:
+) -> Callable[P, Coroutine[Any, Any, list[S]]]:
     """Return a query that decodes only the fields of your own struct.
 
     The result takes the same arguments as the method, and works wherever the method does: call it,
@@ -68,7 +68,7 @@ def select_fields(
     selecting = _SelectingExecutor(
         executor_of(method), operation, selected_operation(operation, struct)
     )
-    return cast("Callable[P, Awaitable[list[S]]]", bound_method(operation, selecting))
+    return cast("Callable[P, Coroutine[Any, Any, list[S]]]", bound_method(operation, selecting))
 
 
 def row_struct(operation: Operation[object], method: object) -> type[msgspec.Struct]:
