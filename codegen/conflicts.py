@@ -27,10 +27,19 @@ _MODULES = frozenset({"catalogue", "common", "enums", "nested", "newer", "older"
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
 # What generated modules import, or define, under names of this form.
 _IMPORTED = frozenset(
-    {"Any", "Auth", "Carries", "Connection", "ContentLanguage", "FileContent", "HoldsSecrets"}
-    | {"Entity", "EntityWithSecrets"}
+    {
+        "Any",
+        "AnyOf",
+        "Auth",
+        "Carries",
+        "Connection",
+        "ContentLanguage",
+        "FileContent",
+        "HoldsSecrets",
+    }
+    | {"Entity", "EntityWithSecrets", "HoldsSecrets"}
     | {"Kind", "Literal", "Mapping", "Namespace", "Namespaces", "OpenEnum", "Operation", "ReadOnly"}
-    | {"Required", "Sequence", "Struct", "Texts", "TypeAlias", "TypedDict", "Union", "WithTask"}
+    | {"Required", "Sequence", "Struct", "Texts", "TypeAlias", "TypedDict", "WithTask"}
     | {f"Maybe{kind}" for kind in ("Str", "Int", "Float", "Bool", "Texts", "Ints", "Floats")}
     | {"Date", "Dates", "MaybeDate", "MaybeDates", "MaybeMapping", "MaybeMappings"}
     | {"MODULES", "TYPE_CHECKING"}

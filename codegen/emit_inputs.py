@@ -43,14 +43,14 @@ _MAYBE = {
     "Dates": "MaybeDates",
     "Sequence[int]": "MaybeInts",
     "Sequence[float]": "MaybeFloats",
-    "Mapping[str, object]": "MaybeMapping",
-    "Sequence[Mapping[str, object]]": "MaybeMappings",
+    "Mapping[str, Any]": "MaybeMapping",
+    "Sequence[Mapping[str, Any]]": "MaybeMappings",
 }
 # What a key of a filter ends in. The keys of one field stand on one line.
 _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
-_ANYTHING = "Mapping[str, object]"
+_ANYTHING = "Mapping[str, Any]"
 # At run time there is the filter itself only.
 _NESTED = '''"""Filters inside filters: bounded variants for checkers, whole ones at run time."""
 
@@ -144,7 +144,7 @@ def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence"
         case Choice(values):
             return _literal(values)
         case Scalar(python, is_date=is_date):
-            return {"Any": "object"}.get(python, "Date" if is_date else python)
+            return "Date" if is_date else python
 
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
@@ -153,11 +153,12 @@ def scaffolding(text: str) -> Iterator[tuple[str, str]]:
     for module, name in (
         ("collections.abc", "Mapping"),
         ("collections.abc", "Sequence"),
+        ("typing", "Any"),
         ("typing", "Literal"),
         ("typing", "Required"),
         ("typing", "TypeAlias"),
         ("typing", "TypedDict"),
-        ("typing", "Union"),
+        ("..any_of", "AnyOf"),
         ("..types", "Texts"),
         ("..types", "Date"),
         ("..types", "Dates"),
@@ -249,7 +250,7 @@ def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
 def _enum(enum: Enum, answered: bool) -> str:
     literal = _literal(enum.values)
     if answered:
-        literal = f'Union[{literal}, "models.{enum.name}"]'
+        literal = f'AnyOf[{literal}, "models.{enum.name}"]'
     return f"{enum.name}: TypeAlias = {literal}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeAlias, Ty
 
 import msgspec
 
+from .any_of import AnyOf
 from .open_enum import OpenEnum as OpenEnum
 from .secret_names import STARS, is_secret, redacted, without_secret_members
 
@@ -20,22 +21,22 @@ T_co = TypeVar("T_co", covariant=True)
 ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
 """Language of texts in answers; ``*`` (CloudTower 4.4 and later) sends every language at once."""
 
-Texts: TypeAlias = list[str] | tuple[str, ...] | set[str] | frozenset[str]
+Texts: TypeAlias = AnyOf[list[str], tuple[str, ...], set[str], frozenset[str]]
 """Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
 
-Date: TypeAlias = str | datetime
+Date: TypeAlias = AnyOf[str, datetime]
 """A date: a text, which is sent as it is, or a datetime with a time zone."""
 
-Dates: TypeAlias = (
-    list[Date]
-    | tuple[Date, ...]
-    | set[Date]
-    | frozenset[Date]
-    | Texts
-    | list[datetime]
-    | set[datetime]
-    | frozenset[datetime]
-)
+Dates: TypeAlias = AnyOf[
+    list[Date],
+    tuple[Date, ...],
+    set[Date],
+    frozenset[Date],
+    Texts,
+    list[datetime],
+    set[datetime],
+    frozenset[datetime],
+]
 """Several dates."""
 
 # What most keys of a filter hold. Checkers take a name as it is, and a union apart each time.
@@ -48,10 +49,10 @@ MaybeDate: TypeAlias = Date | None
 MaybeDates: TypeAlias = Dates | None
 MaybeInts: TypeAlias = Sequence[int] | None
 MaybeFloats: TypeAlias = Sequence[float] | None
-MaybeMapping: TypeAlias = Mapping[str, object] | None
-MaybeMappings: TypeAlias = Sequence[Mapping[str, object]] | None
+MaybeMapping: TypeAlias = Mapping[str, Any] | None
+MaybeMappings: TypeAlias = Sequence[Mapping[str, Any]] | None
 
-FileContent: TypeAlias = bytes | bytearray | memoryview | BinaryIO
+FileContent: TypeAlias = AnyOf[bytes, bytearray, memoryview, BinaryIO]
 """What an upload sends: the bytes themselves, or a file opened in binary mode."""
 
 CODEC_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)

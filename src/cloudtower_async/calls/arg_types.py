@@ -25,7 +25,6 @@ from typing import (
 )
 
 from ..date_fields import DATE_FIELDS
-from ..types import FileContent
 
 if TYPE_CHECKING:
     from .operation import Operation
@@ -34,8 +33,8 @@ Record: TypeAlias = Any
 """A TypedDict: no static type describes `__required_keys__` and its other attributes."""
 
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
-_SIMPLE = (str, int, float, bool, object)
-_LISTS = (list, tuple, set, frozenset, Sequence)
+_SIMPLE = (str, int, float, bool, bytes)
+_LISTS = (list, Sequence)
 # Filters that are sent as JSON in a string; the schema calls them strings.
 _AS_TEXT = {("CreateContentLibraryImageForm", "clusters"): "ClusterWhereInput"}
 _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
@@ -153,8 +152,8 @@ def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType
     if isinstance(annotation, ForwardRef):
         # The text is generated code: what an import of the names would evaluate, too.
         annotation = eval(annotation.__forward_arg__, names or {})  # noqa: S307
-    if annotation == FileContent:
-        return ArgType(bytes)
+    if annotation is Any:
+        return ArgType(object)
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return ArgType(annotation)
     if is_typeddict(annotation):
@@ -169,8 +168,7 @@ def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType
         return ArgType(str, choices=frozenset(parts))
     if origin in _LISTS:
         return ArgType(list, item=arg_type(parts[0], names))
-    # The first member of a union is enough: JSON has one kind of list, and the literals of an
-    # enum come before its class.
+    # What is left is a union with None.
     return replace(arg_type(parts[0], names), nullable=type(None) in parts)
 
 

@@ -2,7 +2,7 @@
 """Arguments of `tower.alert`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import (
     MaybeBool,
@@ -101,8 +101,8 @@ class GetAlertsRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetAlertsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    ResolveAlertParams: TypeAlias = "Mapping[str, object]"
+    GetAlertsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    ResolveAlertParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetAlertsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.alert_notifier`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 from . import nested
 
@@ -30,8 +31,8 @@ AlertNotifierOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-NotifierLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.NotifierLanguageCode"]
-NotifierSecurityMode: TypeAlias = Union[
+NotifierLanguageCode: TypeAlias = AnyOf[Literal["EN_US", "ZH_CN"], "models.NotifierLanguageCode"]
+NotifierSecurityMode: TypeAlias = AnyOf[
     Literal["SSL", "STARTTLS", "UNSPECIFIED"], "models.NotifierSecurityMode"
 ]
 
@@ -79,11 +80,11 @@ AlertNotifierWhereInput = TypedDict("AlertNotifierWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    AlertNotifierManyUpdationParams: TypeAlias = "Mapping[str, object]"
-    AlertNotifierUpdationParams: TypeAlias = "Mapping[str, object]"
-    DeleteAlertNotifierParams: TypeAlias = "Mapping[str, object]"
-    GetAlertNotifiersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetAlertNotifiersRequestBody: TypeAlias = "Mapping[str, object]"
+    AlertNotifierManyUpdationParams: TypeAlias = "Mapping[str, Any]"
+    AlertNotifierUpdationParams: TypeAlias = "Mapping[str, Any]"
+    DeleteAlertNotifierParams: TypeAlias = "Mapping[str, Any]"
+    GetAlertNotifiersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetAlertNotifiersRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class AlertNotifierManyUpdationParams(TypedDict, total=False):

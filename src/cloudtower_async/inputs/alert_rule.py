@@ -2,13 +2,14 @@
 """Arguments of `tower.alert_rule`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
-AlertRuleObject: TypeAlias = Union[
+AlertRuleObject: TypeAlias = AnyOf[
     Literal[
         "BRICK",
         "CLUSTER",
@@ -52,7 +53,7 @@ AlertRuleOrderByInput: TypeAlias = Literal[
     "thresholds_ASC",
     "thresholds_DESC",
 ]
-AlertRuleUnit: TypeAlias = Union[
+AlertRuleUnit: TypeAlias = AnyOf[
     Literal[
         "BIT",
         "BYTE",
@@ -85,8 +86,8 @@ AlertRuleWhereInput = TypedDict("AlertRuleWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetAlertRulesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetAlertRulesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetAlertRulesConnectionRequestBody(TypedDict, total=False):

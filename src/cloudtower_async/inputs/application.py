@@ -2,9 +2,10 @@
 """Arguments of `tower.application`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -34,7 +35,7 @@ ApplicationOrderByInput: TypeAlias = Literal[
     "volume_size_ASC",
     "volume_size_DESC",
 ]
-ApplicationState: TypeAlias = Union[
+ApplicationState: TypeAlias = AnyOf[
     Literal[
         "DEPLOYED",
         "DEPLOYING",
@@ -48,7 +49,7 @@ ApplicationState: TypeAlias = Union[
     ],
     "models.ApplicationState",
 ]
-ApplicationType: TypeAlias = Union[Literal["MONITOR"], "models.ApplicationType"]
+ApplicationType: TypeAlias = AnyOf[Literal["MONITOR"], "models.ApplicationType"]
 
 # fmt: off
 ApplicationWhereInput = TypedDict("ApplicationWhereInput", {
@@ -74,8 +75,8 @@ ApplicationWhereInput = TypedDict("ApplicationWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetApplicationsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetApplicationsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetApplicationsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.backup_plan`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -18,13 +19,13 @@ from ..types import (
 )
 from . import nested
 
-BackupPlanDelayOption: TypeAlias = Union[
+BackupPlanDelayOption: TypeAlias = AnyOf[
     Literal["KEEP_GO_ON", "STOP_BACKUP"], "models.BackupPlanDelayOption"
 ]
-BackupPlanDeleteStrategy: TypeAlias = Union[
+BackupPlanDeleteStrategy: TypeAlias = AnyOf[
     Literal["DELETE_RESTORE_POINT", "KEEP_RESTORE_POINT"], "models.BackupPlanDeleteStrategy"
 ]
-BackupPlanKeepPolicy: TypeAlias = Union[
+BackupPlanKeepPolicy: TypeAlias = AnyOf[
     Literal["COUNT", "FOREVER", "TIME"], "models.BackupPlanKeepPolicy"
 ]
 BackupPlanOrderByInput: TypeAlias = Literal[
@@ -109,17 +110,17 @@ BackupPlanOrderByInput: TypeAlias = Literal[
     "window_start_ASC",
     "window_start_DESC",
 ]
-BackupPlanPeriod: TypeAlias = Union[
+BackupPlanPeriod: TypeAlias = AnyOf[
     Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY", "YEARLY"], "models.BackupPlanPeriod"
 ]
-BackupPlanPhase: TypeAlias = Union[
+BackupPlanPhase: TypeAlias = AnyOf[
     Literal["INVALID", "PAUSED", "SCHEDULING", "STOPPED", "VALIDATING", "WAITING_SCHEDULE"],
     "models.BackupPlanPhase",
 ]
-BackupPlanStatus: TypeAlias = Union[
+BackupPlanStatus: TypeAlias = AnyOf[
     Literal["PAUSED", "STOPPED", "WORKING"], "models.BackupPlanStatus"
 ]
-WeekdayTypeEnum: TypeAlias = Union[
+WeekdayTypeEnum: TypeAlias = AnyOf[
     Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"], "models.WeekdayTypeEnum"
 ]
 
@@ -352,17 +353,17 @@ class BackupRestorePointWhereUniqueInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    BackupPlanDeletionParams: TypeAlias = "Mapping[str, object]"
-    BackupPlanExecuteParams: TypeAlias = "Mapping[str, object]"
-    BackupPlanResumeParams: TypeAlias = "Mapping[str, object]"
-    BackupPlanSuspendParams: TypeAlias = "Mapping[str, object]"
-    BackupPlanUpdationParams: TypeAlias = "Mapping[str, object]"
-    BackupRestorePointDeletionParams: TypeAlias = "Mapping[str, object]"
-    BackupRestorePointRebuildParams: TypeAlias = "Mapping[str, object]"
-    BackupRestorePointRestoreInPlaceParams: TypeAlias = "Mapping[str, object]"
-    GetBackupPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupPlansRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupRestorePointMetadataRequestBody: TypeAlias = "Mapping[str, object]"
+    BackupPlanDeletionParams: TypeAlias = "Mapping[str, Any]"
+    BackupPlanExecuteParams: TypeAlias = "Mapping[str, Any]"
+    BackupPlanResumeParams: TypeAlias = "Mapping[str, Any]"
+    BackupPlanSuspendParams: TypeAlias = "Mapping[str, Any]"
+    BackupPlanUpdationParams: TypeAlias = "Mapping[str, Any]"
+    BackupRestorePointDeletionParams: TypeAlias = "Mapping[str, Any]"
+    BackupRestorePointRebuildParams: TypeAlias = "Mapping[str, Any]"
+    BackupRestorePointRestoreInPlaceParams: TypeAlias = "Mapping[str, Any]"
+    GetBackupPlansConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupPlansRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupRestorePointMetadataRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class BackupPlanDeletionParams(TypedDict, total=False):

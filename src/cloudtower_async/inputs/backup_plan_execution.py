@@ -2,9 +2,10 @@
 """Arguments of `tower.backup_plan_execution`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -36,11 +37,11 @@ BackupPlanExecutionOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-BackupPlanExecutionState: TypeAlias = Union[
+BackupPlanExecutionState: TypeAlias = AnyOf[
     Literal["FAILED", "PARTLY_FAILED", "PAUSED", "PAUSING", "RUNNING", "STARTING", "SUCCEED"],
     "models.BackupPlanExecutionState",
 ]
-BackupPlanExecutionStatus: TypeAlias = Union[
+BackupPlanExecutionStatus: TypeAlias = AnyOf[
     Literal[
         "FAILED",
         "NEVER_EXECUTE",
@@ -77,8 +78,8 @@ BackupPlanExecutionWhereInput = TypedDict("BackupPlanExecutionWhereInput", {
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupPlanExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupPlanExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupPlanExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupPlanExecutionsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupPlanExecutionsConnectionRequestBody(TypedDict, total=False):

@@ -2,13 +2,14 @@
 """Arguments of `tower.backup_restore_execution`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-BackupRestoreExecutionMode: TypeAlias = Union[
+BackupRestoreExecutionMode: TypeAlias = AnyOf[
     Literal["INPLACE", "REBUILD"], "models.BackupRestoreExecutionMode"
 ]
 BackupRestoreExecutionOrderByInput: TypeAlias = Literal[
@@ -66,8 +67,8 @@ BackupRestoreExecutionWhereInput = TypedDict("BackupRestoreExecutionWhereInput",
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupRestoreExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupRestoreExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupRestoreExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupRestoreExecutionsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupRestoreExecutionsConnectionRequestBody(TypedDict, total=False):

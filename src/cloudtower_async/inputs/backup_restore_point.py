@@ -2,9 +2,10 @@
 """Arguments of `tower.backup_restore_point`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -18,7 +19,7 @@ from ..types import (
 )
 from . import nested
 
-BackupRestorePointCreation: TypeAlias = Union[
+BackupRestorePointCreation: TypeAlias = AnyOf[
     Literal[
         "AUTO",
         "FAILBACK",
@@ -72,7 +73,7 @@ BackupRestorePointOrderByInput: TypeAlias = Literal[
     "vm_name_ASC",
     "vm_name_DESC",
 ]
-BackupRestorePointType: TypeAlias = Union[
+BackupRestorePointType: TypeAlias = AnyOf[
     Literal["FULL", "INCREMENTAL"], "models.BackupRestorePointType"
 ]
 
@@ -109,8 +110,8 @@ BackupRestorePointWhereInput = TypedDict("BackupRestorePointWhereInput", {
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupRestorePointsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupRestorePointsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupRestorePointsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupRestorePointsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupRestorePointsConnectionRequestBody(TypedDict, total=False):

@@ -2,13 +2,14 @@
 """Arguments of `tower.backup_service`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-BackupServiceNetworkType: TypeAlias = Union[
+BackupServiceNetworkType: TypeAlias = AnyOf[
     Literal["MANAGEMENT", "NEW_NIC", "STORAGE"], "models.BackupServiceNetworkType"
 ]
 BackupServiceOrderByInput: TypeAlias = Literal[
@@ -71,7 +72,7 @@ BackupServiceOrderByInput: TypeAlias = Literal[
     "storage_network_vlan_ASC",
     "storage_network_vlan_DESC",
 ]
-BackupServiceStatus: TypeAlias = Union[
+BackupServiceStatus: TypeAlias = AnyOf[
     Literal[
         "ERROR",
         "INITIALIZING",
@@ -129,8 +130,8 @@ BackupServiceWhereInput = TypedDict("BackupServiceWhereInput", {
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupServicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupServicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupServicesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupServicesConnectionRequestBody(TypedDict, total=False):

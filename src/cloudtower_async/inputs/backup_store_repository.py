@@ -2,7 +2,7 @@
 """Arguments of `tower.backup_store_repository`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -97,8 +97,8 @@ BackupStoreRepositoryWhereInput = TypedDict("BackupStoreRepositoryWhereInput", {
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupStoreRepositoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupStoreRepositoriesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupStoreRepositoriesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupStoreRepositoriesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupStoreRepositoriesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.backup_target_execution`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -70,8 +70,8 @@ BackupTargetExecutionWhereInput = TypedDict("BackupTargetExecutionWhereInput", {
 """Since CloudTower 4.4.0."""
 
 if TYPE_CHECKING:
-    GetBackupTargetExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBackupTargetExecutionsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBackupTargetExecutionsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBackupTargetExecutionsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBackupTargetExecutionsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.brick_topo`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -127,11 +127,11 @@ class NestedTagPosition(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    BrickTopoDeletionParams: TypeAlias = "Mapping[str, object]"
-    BrickTopoMoveParams: TypeAlias = "Mapping[str, object]"
-    BrickTopoUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetBrickTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBrickTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+    BrickTopoDeletionParams: TypeAlias = "Mapping[str, Any]"
+    BrickTopoMoveParams: TypeAlias = "Mapping[str, Any]"
+    BrickTopoUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetBrickTopoesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBrickTopoesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class BrickTopoDeletionParams(TypedDict, total=False):

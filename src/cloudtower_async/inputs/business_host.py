@@ -2,7 +2,7 @@
 """Arguments of `tower.business_host`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -46,8 +46,8 @@ BusinessHostWhereInput = TypedDict("BusinessHostWhereInput", {
 """Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-    GetBusinessHostsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBusinessHostsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBusinessHostsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBusinessHostsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBusinessHostsConnectionRequestBody(TypedDict, total=False):

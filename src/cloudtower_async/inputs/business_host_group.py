@@ -2,7 +2,7 @@
 """Arguments of `tower.business_host_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -43,8 +43,8 @@ BusinessHostGroupWhereInput = TypedDict("BusinessHostGroupWhereInput", {
 """Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-    GetBusinessHostGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetBusinessHostGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetBusinessHostGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetBusinessHostGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetBusinessHostGroupsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.cloud_tower_application`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import FileContent, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 from . import nested
 
@@ -33,7 +34,7 @@ CloudTowerApplicationOrderByInput: TypeAlias = Literal[
     "vmSpec_ASC",
     "vmSpec_DESC",
 ]
-CloudTowerApplicationState: TypeAlias = Union[
+CloudTowerApplicationState: TypeAlias = AnyOf[
     Literal[
         "CONFIGURE_FAILED",
         "CONFIGURING",
@@ -199,13 +200,13 @@ class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    DeleteCloudTowerApplicationPackageParams: TypeAlias = "Mapping[str, object]"
-    DeployCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
-    GetCloudTowerApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetCloudTowerApplicationsRequestBody: TypeAlias = "Mapping[str, object]"
-    UninstallCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
-    UpgradeCloudTowerApplicationParams: TypeAlias = "Mapping[str, object]"
-    UploadCloudTowerApplicationPackageForm: TypeAlias = "Mapping[str, object]"
+    DeleteCloudTowerApplicationPackageParams: TypeAlias = "Mapping[str, Any]"
+    DeployCloudTowerApplicationParams: TypeAlias = "Mapping[str, Any]"
+    GetCloudTowerApplicationsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetCloudTowerApplicationsRequestBody: TypeAlias = "Mapping[str, Any]"
+    UninstallCloudTowerApplicationParams: TypeAlias = "Mapping[str, Any]"
+    UpgradeCloudTowerApplicationParams: TypeAlias = "Mapping[str, Any]"
+    UploadCloudTowerApplicationPackageForm: TypeAlias = "Mapping[str, Any]"
 else:
 
     class DeleteCloudTowerApplicationPackageParams(TypedDict, total=False):

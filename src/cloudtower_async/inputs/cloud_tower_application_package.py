@@ -2,7 +2,7 @@
 """Arguments of `tower.cloud_tower_application_package`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -42,8 +42,8 @@ CloudTowerApplicationPackageWhereInput = TypedDict("CloudTowerApplicationPackage
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetCloudTowerApplicationPackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetCloudTowerApplicationPackagesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetCloudTowerApplicationPackagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetCloudTowerApplicationPackagesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetCloudTowerApplicationPackagesConnectionRequestBody(TypedDict, total=False):

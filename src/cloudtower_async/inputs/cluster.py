@@ -2,9 +2,10 @@
 """Arguments of `tower.cluster`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -19,7 +20,7 @@ from ..types import (
 )
 from . import nested
 
-ClusterConnectorErrorCode: TypeAlias = Union[
+ClusterConnectorErrorCode: TypeAlias = AnyOf[
     Literal[
         "LOAD_CLUSTER_FAILED",
         "LOAD_CLUSTER_NETWORK_ERROR",
@@ -221,7 +222,7 @@ ClusterOrderByInput: TypeAlias = Literal[
     "vm_num_ASC",
     "vm_num_DESC",
 ]
-ClusterType: TypeAlias = Union[
+ClusterType: TypeAlias = AnyOf[
     Literal["BLUESHARK", "SMTX_ELF", "SMTX_OS", "SMTX_ZBS"], "models.ClusterType"
 ]
 
@@ -528,19 +529,19 @@ class MgtIpMapper(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    ClusterDeletionParams: TypeAlias = "Mapping[str, object]"
-    ClusterDisablePinInPerformanceParams: TypeAlias = "Mapping[str, object]"
-    ClusterEnableIscsiUpdationParams: TypeAlias = "Mapping[str, object]"
-    ClusterEnablePinInPerformanceParams: TypeAlias = "Mapping[str, object]"
-    ClusterHaUpdationParams: TypeAlias = "Mapping[str, object]"
-    ClusterLicenseUpdationParams: TypeAlias = "Mapping[str, object]"
-    ClusterNetworkSettingUpdationParams: TypeAlias = "Mapping[str, object]"
-    ClusterUpdationParams: TypeAlias = "Mapping[str, object]"
-    ClusterVirtualizationUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetClusterPinInPerformanceInfoRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClusterStorageInfoRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClustersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetMetaLeaderRequestBody: TypeAlias = "Mapping[str, object]"
+    ClusterDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ClusterDisablePinInPerformanceParams: TypeAlias = "Mapping[str, Any]"
+    ClusterEnableIscsiUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterEnablePinInPerformanceParams: TypeAlias = "Mapping[str, Any]"
+    ClusterHaUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterLicenseUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterNetworkSettingUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterVirtualizationUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetClusterPinInPerformanceInfoRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClusterStorageInfoRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClustersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetMetaLeaderRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ClusterDeletionParams(TypedDict, total=False):

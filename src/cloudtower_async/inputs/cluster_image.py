@@ -2,7 +2,7 @@
 """Arguments of `tower.cluster_image`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -55,8 +55,8 @@ ClusterImageWhereInput = TypedDict("ClusterImageWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetClusterImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClusterImagesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterImagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClusterImagesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetClusterImagesConnectionRequestBody(TypedDict, total=False):

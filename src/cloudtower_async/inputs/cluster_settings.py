@@ -2,7 +2,7 @@
 """Arguments of `tower.cluster_settings`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -53,8 +53,8 @@ ClusterSettingsWhereInput = TypedDict("ClusterSettingsWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetClusterSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClusterSettingsesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClusterSettingsesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetClusterSettingsesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.cluster_topo`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -28,8 +28,8 @@ ClusterTopoWhereInput = TypedDict("ClusterTopoWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetClusterTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClusterTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterTopoesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClusterTopoesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetClusterTopoesConnectionRequestBody(TypedDict, total=False):

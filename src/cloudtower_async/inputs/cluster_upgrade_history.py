@@ -2,7 +2,7 @@
 """Arguments of `tower.cluster_upgrade_history`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -41,8 +41,8 @@ ClusterUpgradeHistoryWhereInput = TypedDict("ClusterUpgradeHistoryWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetClusterUpgradeHistoriesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetClusterUpgradeHistoriesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetClusterUpgradeHistoriesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetClusterUpgradeHistoriesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetClusterUpgradeHistoriesConnectionRequestBody(TypedDict, total=False):

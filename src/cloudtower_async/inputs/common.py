@@ -2,9 +2,10 @@
 """Arguments of `tower.common`."""
 
 from collections.abc import Sequence
-from typing import Literal, Required, TypeAlias, TypedDict, Union
+from typing import Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -17,73 +18,73 @@ from ..types import (
 )
 from . import nested
 
-Architecture: TypeAlias = Union[Literal["AARCH64", "X86_64"], "models.Architecture"]
+Architecture: TypeAlias = AnyOf[Literal["AARCH64", "X86_64"], "models.Architecture"]
 BPSUnit: TypeAlias = Literal["Bps", "KBps", "MBps", "GBps", "TBps"]
 BackupDedupMode: TypeAlias = Literal["CHAIN", "NONE"]
-BackupExecutionMethod: TypeAlias = Union[Literal["AUTO", "MANUAL"], "models.BackupExecutionMethod"]
+BackupExecutionMethod: TypeAlias = AnyOf[Literal["AUTO", "MANUAL"], "models.BackupExecutionMethod"]
 BackupExecutionState: TypeAlias = Literal[
     "FAILED", "PARTLY_FAILED", "PAUSED", "PAUSING", "RUNNING", "STARTING", "SUCCEED"
 ]
-BackupExecutionStatus: TypeAlias = Union[
+BackupExecutionStatus: TypeAlias = AnyOf[
     Literal["ABORTED", "FAILED", "INITIALIZING", "PAUSED", "PENDING", "RUNNING", "SUCCESS"],
     "models.BackupExecutionStatus",
 ]
-BackupExecutionType: TypeAlias = Union[Literal["FULL", "INCREMENTAL"], "models.BackupExecutionType"]
+BackupExecutionType: TypeAlias = AnyOf[Literal["FULL", "INCREMENTAL"], "models.BackupExecutionType"]
 BackupJobPhase: TypeAlias = Literal[
     "ABORTED", "ABORTING", "FINALIZING", "INITIALIZING", "PAUSED", "RUNNING", "SKIPPED", "SUCCESS"
 ]
-BackupStoreStatus: TypeAlias = Union[
+BackupStoreStatus: TypeAlias = AnyOf[
     Literal["CONNECTED", "CONNECTING", "DISABLED", "ERROR", "INIT", "INIT_ERROR"],
     "models.BackupStoreStatus",
 ]
-BackupStoreType: TypeAlias = Union[
+BackupStoreType: TypeAlias = AnyOf[
     Literal["BOOSTFS", "ISCSI", "NFS3", "NFS4"], "models.BackupStoreType"
 ]
-Bus: TypeAlias = Union[Literal["IDE", "SCSI", "USB", "VIRTIO"], "models.Bus"]
+Bus: TypeAlias = AnyOf[Literal["IDE", "SCSI", "USB", "VIRTIO"], "models.Bus"]
 ByteUnit: TypeAlias = Literal["B", "KB", "MB", "GB", "TB", "PB"]
-ConfigurationMethod: TypeAlias = Union[
+ConfigurationMethod: TypeAlias = AnyOf[
     Literal["BUSINESS_HOST", "MANUAL"], "models.ConfigurationMethod"
 ]
-ConnectState: TypeAlias = Union[
+ConnectState: TypeAlias = AnyOf[
     Literal["CONNECTED", "CONNECTED_ERROR", "DISCONNECTED", "INITIALIZING", "REMOVING"],
     "models.ConnectState",
 ]
-ConsistentType: TypeAlias = Union[
+ConsistentType: TypeAlias = AnyOf[
     Literal["CRASH_CONSISTENT", "FILE_SYSTEM_CONSISTENT"], "models.ConsistentType"
 ]
-CpuFanSpeedUnit: TypeAlias = Union[Literal["PERCENT", "RPM"], "models.CpuFanSpeedUnit"]
-Direction: TypeAlias = Union[Literal["HORIZONTAL", "VERTICAL"], "models.Direction"]
-EcpEdition: TypeAlias = Union[
+CpuFanSpeedUnit: TypeAlias = AnyOf[Literal["PERCENT", "RPM"], "models.CpuFanSpeedUnit"]
+Direction: TypeAlias = AnyOf[Literal["HORIZONTAL", "VERTICAL"], "models.Direction"]
+EcpEdition: TypeAlias = AnyOf[
     Literal["ECP_ADVANCED", "ECP_ESSENTIAL", "ECP_STANDARD", "ECP_VDI_ESSENTIAL"],
     "models.EcpEdition",
 ]
-EncryptMethod: TypeAlias = Union[
+EncryptMethod: TypeAlias = AnyOf[
     Literal["AES256_CTR", "PLAIN_TEXT", "SM4_CTR"], "models.EncryptMethod"
 ]
-EntityAsyncStatus: TypeAlias = Union[
+EntityAsyncStatus: TypeAlias = AnyOf[
     Literal["CREATING", "DELETING", "UPDATING"], "models.EntityAsyncStatus"
 ]
-EntityType: TypeAlias = Union[Literal["VM"], "models.EntityType"]
+EntityType: TypeAlias = AnyOf[Literal["VM"], "models.EntityType"]
 ExternalCloudTowerStatus: TypeAlias = Literal["CONNECTED", "CONNECTING", "DISCONNECTED"]
 FailoverShutdownMode: TypeAlias = Literal["NONE", "POWEROFF", "SHUTDOWN", "SHUTDOWNWITHPOWEROFF"]
-FilterStatus: TypeAlias = Union[
+FilterStatus: TypeAlias = AnyOf[
     Literal["EXECUTING", "FAILED", "INITIALIZING", "PARTIAL_SUCCESSED", "SUCCESSED"],
     "models.FilterStatus",
 ]
-GlobalPolicyAction: TypeAlias = Union[Literal["ALLOW", "DROP"], "models.GlobalPolicyAction"]
-Hypervisor: TypeAlias = Union[
+GlobalPolicyAction: TypeAlias = AnyOf[Literal["ALLOW", "DROP"], "models.GlobalPolicyAction"]
+Hypervisor: TypeAlias = AnyOf[
     Literal["BLUESHARK", "ELF", "VMWARE", "XENSERVER"], "models.Hypervisor"
 ]
-IommuStatus: TypeAlias = Union[Literal["DISABLE", "ENABLE", "NEED_REBOOT"], "models.IommuStatus"]
-IsolationMode: TypeAlias = Union[Literal["ALL", "PARTIAL"], "models.IsolationMode"]
-MetricType: TypeAlias = Union[Literal["BOTTOMK", "NORMAL", "TOPK"], "models.MetricType"]
-NetworkPolicyRuleAlgProtocol: TypeAlias = Union[
+IommuStatus: TypeAlias = AnyOf[Literal["DISABLE", "ENABLE", "NEED_REBOOT"], "models.IommuStatus"]
+IsolationMode: TypeAlias = AnyOf[Literal["ALL", "PARTIAL"], "models.IsolationMode"]
+MetricType: TypeAlias = AnyOf[Literal["BOTTOMK", "NORMAL", "TOPK"], "models.MetricType"]
+NetworkPolicyRuleAlgProtocol: TypeAlias = AnyOf[
     Literal["FTP", "TFTP"], "models.NetworkPolicyRuleAlgProtocol"
 ]
-NetworkPolicyRulePortProtocol: TypeAlias = Union[
+NetworkPolicyRulePortProtocol: TypeAlias = AnyOf[
     Literal["ALG", "ICMP", "IPIP", "TCP", "UDP"], "models.NetworkPolicyRulePortProtocol"
 ]
-NetworkType: TypeAlias = Union[
+NetworkType: TypeAlias = AnyOf[
     Literal[
         "ACCESS",
         "ERSPAN",
@@ -97,42 +98,42 @@ NetworkType: TypeAlias = Union[
     ],
     "models.NetworkType",
 ]
-PolicyMode: TypeAlias = Union[Literal["MONITOR", "WORK"], "models.PolicyMode"]
-PowerPosition: TypeAlias = Union[Literal["LEFT", "MIDDLE", "RIGHT"], "models.PowerPosition"]
-ReplicaNameRule: TypeAlias = Union[Literal["ORIGIN", "PREFIX", "SUFFIX"], "models.ReplicaNameRule"]
-ReplicationMethod: TypeAlias = Union[Literal["ASYNC", "SYNC"], "models.ReplicationMethod"]
-ReplicationObjectType: TypeAlias = Union[
+PolicyMode: TypeAlias = AnyOf[Literal["MONITOR", "WORK"], "models.PolicyMode"]
+PowerPosition: TypeAlias = AnyOf[Literal["LEFT", "MIDDLE", "RIGHT"], "models.PowerPosition"]
+ReplicaNameRule: TypeAlias = AnyOf[Literal["ORIGIN", "PREFIX", "SUFFIX"], "models.ReplicaNameRule"]
+ReplicationMethod: TypeAlias = AnyOf[Literal["ASYNC", "SYNC"], "models.ReplicationMethod"]
+ReplicationObjectType: TypeAlias = AnyOf[
     Literal["CONSISTENCY_GROUP", "ISCSI_LUN", "NVMF_NAMESPACE", "VM"],
     "models.ReplicationObjectType",
 ]
 ReplicationTargetExecutionCreation: TypeAlias = Literal[
     "FAILBACK", "FAILOVER", "REPLICATION", "SYNC_REPLICATION"
 ]
-ResiliencyType: TypeAlias = Union[Literal["EC", "REPLICA"], "models.ResiliencyType"]
-SmtpSecureMode: TypeAlias = Union[
+ResiliencyType: TypeAlias = AnyOf[Literal["EC", "REPLICA"], "models.ResiliencyType"]
+SmtpSecureMode: TypeAlias = AnyOf[
     Literal["SSL", "STARTTLS", "UNSPECIFIED"], "models.SmtpSecureMode"
 ]
-SnmpAuthProtocol: TypeAlias = Union[Literal["MD5", "SHA"], "models.SnmpAuthProtocol"]
-SnmpPrivacyProtocol: TypeAlias = Union[Literal["AES", "DES"], "models.SnmpPrivacyProtocol"]
-SnmpProtocol: TypeAlias = Union[Literal["TCP", "UDP"], "models.SnmpProtocol"]
-SnmpVersion: TypeAlias = Union[Literal["V2C", "V3"], "models.SnmpVersion"]
-SoftwareEdition: TypeAlias = Union[
+SnmpAuthProtocol: TypeAlias = AnyOf[Literal["MD5", "SHA"], "models.SnmpAuthProtocol"]
+SnmpPrivacyProtocol: TypeAlias = AnyOf[Literal["AES", "DES"], "models.SnmpPrivacyProtocol"]
+SnmpProtocol: TypeAlias = AnyOf[Literal["TCP", "UDP"], "models.SnmpProtocol"]
+SnmpVersion: TypeAlias = AnyOf[Literal["V2C", "V3"], "models.SnmpVersion"]
+SoftwareEdition: TypeAlias = AnyOf[
     Literal[
         "COMMUNITY", "ENTERPRISE", "ENTERPRISE_PLUS", "ESSENTIAL", "EXPRESS", "STANDARD", "TRIAL"
     ],
     "models.SoftwareEdition",
 ]
-StoreConnectionType: TypeAlias = Union[Literal["ISCSI", "NVMe"], "models.StoreConnectionType"]
-StoreTransportType: TypeAlias = Union[Literal["RDMA", "TCP"], "models.StoreTransportType"]
-SyncReplicationObjectStatus: TypeAlias = Union[
+StoreConnectionType: TypeAlias = AnyOf[Literal["ISCSI", "NVMe"], "models.StoreConnectionType"]
+StoreTransportType: TypeAlias = AnyOf[Literal["RDMA", "TCP"], "models.StoreTransportType"]
+SyncReplicationObjectStatus: TypeAlias = AnyOf[
     Literal["SOURCE_UNREACHABLE", "TARGET_UNREACHABLE", "UNEXPECTED_VM_STATUS"],
     "models.SyncReplicationObjectStatus",
 ]
-SyncReplicationStatus: TypeAlias = Union[
+SyncReplicationStatus: TypeAlias = AnyOf[
     Literal["INITIALIZING", "PAUSED", "PENDING", "SYNCED", "SYNCING"],
     "models.SyncReplicationStatus",
 ]
-TimeUnit: TypeAlias = Union[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "models.TimeUnit"]
+TimeUnit: TypeAlias = AnyOf[Literal["DAY", "HOUR", "MINUTE", "MONTH"], "models.TimeUnit"]
 VnetBondNetworkType: TypeAlias = Literal["VLAN", "VPC"]
 
 # fmt: off

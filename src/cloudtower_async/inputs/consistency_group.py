@@ -2,7 +2,7 @@
 """Arguments of `tower.consistency_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -106,9 +106,9 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    ConsistencyGroupDeletionParams: TypeAlias = "Mapping[str, object]"
-    ConsistencyGroupUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetConsistencyGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    ConsistencyGroupDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ConsistencyGroupUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetConsistencyGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ConsistencyGroupDeletionParams(TypedDict, total=False):

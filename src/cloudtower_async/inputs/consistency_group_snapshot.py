@@ -2,7 +2,7 @@
 """Arguments of `tower.consistency_group_snapshot`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -61,10 +61,10 @@ ConsistencyGroupSnapshotWhereInput = TypedDict("ConsistencyGroupSnapshotWhereInp
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    ConsistencyGroupSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
-    ConsistencyGroupSnapshotUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetConsistencyGroupSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetConsistencyGroupSnapshotsRequestBody: TypeAlias = "Mapping[str, object]"
+    ConsistencyGroupSnapshotDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ConsistencyGroupSnapshotUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetConsistencyGroupSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetConsistencyGroupSnapshotsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ConsistencyGroupSnapshotDeletionParams(TypedDict, total=False):

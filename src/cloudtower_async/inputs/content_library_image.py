@@ -2,7 +2,7 @@
 """Arguments of `tower.content_library_image`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -102,12 +102,12 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    ContentLibraryImageDeletionParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryImageImportParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryImageUpdationClusterParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryImageUpdationParams: TypeAlias = "Mapping[str, object]"
-    CreateContentLibraryImageForm: TypeAlias = "Mapping[str, object]"
-    GetContentLibraryImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    ContentLibraryImageDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryImageImportParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryImageUpdationClusterParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryImageUpdationParams: TypeAlias = "Mapping[str, Any]"
+    CreateContentLibraryImageForm: TypeAlias = "Mapping[str, Any]"
+    GetContentLibraryImagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ContentLibraryImageDeletionParams(TypedDict, total=False):

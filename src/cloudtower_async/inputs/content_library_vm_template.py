@@ -2,9 +2,10 @@
 """Arguments of `tower.content_library_vm_template`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -75,7 +76,7 @@ ContentLibraryVmTemplateOrderByInput: TypeAlias = Literal[
     "zbs_storage_info_ASC",
     "zbs_storage_info_DESC",
 ]
-ContentLibraryVmTemplateUsage: TypeAlias = Union[
+ContentLibraryVmTemplateUsage: TypeAlias = AnyOf[
     Literal["SVM"], "models.ContentLibraryVmTemplateUsage"
 ]
 
@@ -246,11 +247,11 @@ class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    ContentLibraryVmTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryVmTemplateExportParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryVmTemplateUpdationClusterParams: TypeAlias = "Mapping[str, object]"
-    ContentLibraryVmTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetContentLibraryVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    ContentLibraryVmTemplateDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryVmTemplateExportParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryVmTemplateUpdationClusterParams: TypeAlias = "Mapping[str, Any]"
+    ContentLibraryVmTemplateUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetContentLibraryVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ContentLibraryVmTemplateDeletionParams(TypedDict, total=False):

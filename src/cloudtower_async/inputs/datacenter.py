@@ -2,7 +2,7 @@
 """Arguments of `tower.datacenter`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -139,9 +139,9 @@ class RemoveClustersFromDatacenterParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    DatacenterDeletionParams: TypeAlias = "Mapping[str, object]"
-    DatacenterUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetDatacentersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    DatacenterDeletionParams: TypeAlias = "Mapping[str, Any]"
+    DatacenterUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetDatacentersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class DatacenterDeletionParams(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.deploy`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -22,8 +22,8 @@ DeployWhereInput = TypedDict("DeployWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetDeploysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetDeploysRequestBody: TypeAlias = "Mapping[str, object]"
+    GetDeploysConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetDeploysRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetDeploysConnectionRequestBody(TypedDict, total=False):

@@ -2,14 +2,14 @@
 """Arguments of `tower.discovered_host`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 from .. import inputs as inputs
 from .. import models as models
 from ..types import MaybeTexts
 
 if TYPE_CHECKING:
-    GetDiscoverHostsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetDiscoverHostsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetDiscoverHostsRequestBody(TypedDict, total=False):

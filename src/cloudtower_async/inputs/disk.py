@@ -2,16 +2,17 @@
 """Arguments of `tower.disk`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-DiskFunction: TypeAlias = Union[
+DiskFunction: TypeAlias = AnyOf[
     Literal["BOOT", "CACHE", "DATA", "SMTX_SYSTEM", "UNMOUNT"], "models.DiskFunction"
 ]
-DiskHealthStatus: TypeAlias = Union[
+DiskHealthStatus: TypeAlias = AnyOf[
     Literal["HEALTHY", "SMART_FAILED", "SOFTWARE_RAID_FAILURE", "SUBHEALTHY", "UNHEALTHY"],
     "models.DiskHealthStatus",
 ]
@@ -65,13 +66,13 @@ DiskOrderByInput: TypeAlias = Literal[
     "usage_status_ASC",
     "usage_status_DESC",
 ]
-DiskType: TypeAlias = Union[
+DiskType: TypeAlias = AnyOf[
     Literal["HDD", "NVMe_SSD", "PMem", "SATA_OR_SAS_SSD", "SSD"], "models.DiskType"
 ]
-DiskUsage: TypeAlias = Union[
+DiskUsage: TypeAlias = AnyOf[
     Literal["BOOT", "CACHE", "CACHE_AND_META", "DATA", "DATA_AND_META"], "models.DiskUsage"
 ]
-DiskUsageStatus: TypeAlias = Union[
+DiskUsageStatus: TypeAlias = AnyOf[
     Literal["ISOLATED", "MOUNTED", "MOUNTING", "PARTIAL_MOUNTED", "UNMOUNTED", "UNMOUNTING"],
     "models.DiskUsageStatus",
 ]
@@ -139,9 +140,9 @@ class GetDisksRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    DiskMountParams: TypeAlias = "Mapping[str, object]"
-    DiskUnmountParams: TypeAlias = "Mapping[str, object]"
-    GetDisksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    DiskMountParams: TypeAlias = "Mapping[str, Any]"
+    DiskUnmountParams: TypeAlias = "Mapping[str, Any]"
+    GetDisksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class DiskMountParams(TypedDict, total=False):

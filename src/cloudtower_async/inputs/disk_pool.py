@@ -2,9 +2,10 @@
 """Arguments of `tower.disk_pool`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -66,10 +67,10 @@ DiskPoolOrderByInput: TypeAlias = Literal[
     "valid_free_cache_space_ASC",
     "valid_free_cache_space_DESC",
 ]
-DiskPoolStatus: TypeAlias = Union[
+DiskPoolStatus: TypeAlias = AnyOf[
     Literal["DISCONNECTED", "ERROR", "HEALTHY", "INITIALIZING"], "models.DiskPoolStatus"
 ]
-DiskPoolUseState: TypeAlias = Union[
+DiskPoolUseState: TypeAlias = AnyOf[
     Literal["IDLE", "IN_USE", "REMOVING"], "models.DiskPoolUseState"
 ]
 
@@ -114,8 +115,8 @@ DiskPoolWhereInput = TypedDict("DiskPoolWhereInput", {
 """Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-    GetDiskPoolsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetDiskPoolsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetDiskPoolsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetDiskPoolsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetDiskPoolsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.ecp_license`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -84,8 +84,8 @@ EcpLicenseWhereInput = TypedDict("EcpLicenseWhereInput", {
 """Since CloudTower 4.7.0."""
 
 if TYPE_CHECKING:
-    GetEcpLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetEcpLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEcpLicensesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetEcpLicensesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetEcpLicensesConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.elf_data_store`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -30,7 +31,7 @@ ElfDataStoreOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-ElfDataStoreType: TypeAlias = Union[Literal["ISCSI", "NFS", "NVMe"], "models.ElfDataStoreType"]
+ElfDataStoreType: TypeAlias = AnyOf[Literal["ISCSI", "NFS", "NVMe"], "models.ElfDataStoreType"]
 
 # fmt: off
 ElfDataStoreWhereInput = TypedDict("ElfDataStoreWhereInput", {
@@ -76,7 +77,7 @@ class GetElfDataStoresRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetElfDataStoresConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetElfDataStoresConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetElfDataStoresConnectionRequestBody(TypedDict, total=False):

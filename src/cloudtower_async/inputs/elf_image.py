@@ -2,7 +2,7 @@
 """Arguments of `tower.elf_image`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -82,10 +82,10 @@ class GetElfImagesRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    CreateElfImageForm: TypeAlias = "Mapping[str, object]"
-    ElfImageDeletionParams: TypeAlias = "Mapping[str, object]"
-    ElfImageUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetElfImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    CreateElfImageForm: TypeAlias = "Mapping[str, Any]"
+    ElfImageDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ElfImageUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetElfImagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class CreateElfImageForm(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.elf_storage_policy`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -50,8 +50,8 @@ ElfStoragePolicyWhereInput = TypedDict("ElfStoragePolicyWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetElfStoragePoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetElfStoragePoliciesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetElfStoragePoliciesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetElfStoragePoliciesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetElfStoragePoliciesConnectionRequestBody(TypedDict, total=False):

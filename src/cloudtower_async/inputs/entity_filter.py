@@ -2,9 +2,10 @@
 """Arguments of `tower.entity_filter`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -26,16 +27,16 @@ EntityFilterOrderByInput: TypeAlias = Literal[
     "rules_ASC",
     "rules_DESC",
 ]
-FilterRuleAggregationEnum: TypeAlias = Union[
+FilterRuleAggregationEnum: TypeAlias = AnyOf[
     Literal["AVG", "MAX", "MIN", "QUANTILE", "SUM"], "models.FilterRuleAggregationEnum"
 ]
-FilterRuleMetricEnum: TypeAlias = Union[
+FilterRuleMetricEnum: TypeAlias = AnyOf[
     Literal[
         "VM_CPU_USAGE", "VM_MEMORY_USAGE", "VM_POWEROFF_DAYS", "VM_POWERON_DAYS", "VM_READWRITE_IO"
     ],
     "models.FilterRuleMetricEnum",
 ]
-FilterRuleOpEnum: TypeAlias = Union[Literal["GT", "GTE", "LT", "LTE"], "models.FilterRuleOpEnum"]
+FilterRuleOpEnum: TypeAlias = AnyOf[Literal["GT", "GTE", "LT", "LTE"], "models.FilterRuleOpEnum"]
 
 
 class EntityFilterCreationParams(TypedDict, total=False):
@@ -124,9 +125,9 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    EntityFilterDeletionParams: TypeAlias = "Mapping[str, object]"
-    EntityFilterUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetEntityFiltersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    EntityFilterDeletionParams: TypeAlias = "Mapping[str, Any]"
+    EntityFilterUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetEntityFiltersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class EntityFilterDeletionParams(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.everoute_cluster`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -32,7 +33,7 @@ EverouteClusterOrderByInput: TypeAlias = Literal[
     "version_ASC",
     "version_DESC",
 ]
-EverouteClusterPhase: TypeAlias = Union[
+EverouteClusterPhase: TypeAlias = AnyOf[
     Literal["Associated", "Failed", "Init", "Running", "Terminating", "Updating", "Upgrading"],
     "models.EverouteClusterPhase",
 ]
@@ -58,8 +59,8 @@ EverouteClusterWhereInput = TypedDict("EverouteClusterWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetEverouteClustersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetEverouteClustersRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEverouteClustersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetEverouteClustersRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetEverouteClustersConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.everoute_license`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -49,8 +49,8 @@ EverouteLicenseWhereInput = TypedDict("EverouteLicenseWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetEverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetEverouteLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetEverouteLicensesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetEverouteLicensesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.everoute_package`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -48,8 +48,8 @@ EveroutePackageWhereInput = TypedDict("EveroutePackageWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetEveroutePackagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetEveroutePackagesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetEveroutePackagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetEveroutePackagesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetEveroutePackagesConnectionRequestBody(TypedDict, total=False):

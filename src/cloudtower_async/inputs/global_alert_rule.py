@@ -2,9 +2,10 @@
 """Arguments of `tower.global_alert_rule`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -36,7 +37,7 @@ GlobalAlertRuleOrderByInput: TypeAlias = Literal[
     "unit_ASC",
     "unit_DESC",
 ]
-SeverityEnum: TypeAlias = Union[
+SeverityEnum: TypeAlias = AnyOf[
     Literal["CRITICAL", "INFO", "NOTICE", "SEVERITY_UNSPECIFIED"], "models.SeverityEnum"
 ]
 
@@ -111,9 +112,9 @@ GlobalAlertRuleWhereInput = TypedDict("GlobalAlertRuleWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    CustomizeAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetGlobalAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GlobalAlertRuleUpdationParams: TypeAlias = "Mapping[str, object]"
+    CustomizeAlertRuleUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetGlobalAlertRulesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GlobalAlertRuleUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class CustomizeAlertRuleUpdationParams(TypedDict, total=False):

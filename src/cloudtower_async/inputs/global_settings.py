@@ -2,13 +2,14 @@
 """Arguments of `tower.global_settings`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeStr, MaybeTexts, Texts
 from . import nested as nested
 
-AccessMode: TypeAlias = Union[Literal["ALLOW", "DENY", "NONE"], "models.AccessMode"]
+AccessMode: TypeAlias = AnyOf[Literal["ALLOW", "DENY", "NONE"], "models.AccessMode"]
 GlobalSettingsOrderByInput: TypeAlias = Literal[
     "auth_ASC",
     "auth_DESC",
@@ -19,7 +20,7 @@ GlobalSettingsOrderByInput: TypeAlias = Literal[
     "vm_recycle_bin_ASC",
     "vm_recycle_bin_DESC",
 ]
-PasswordComplexity: TypeAlias = Union[Literal["HIGH", "LOW", "MIDDLE"], "models.PasswordComplexity"]
+PasswordComplexity: TypeAlias = AnyOf[Literal["HIGH", "LOW", "MIDDLE"], "models.PasswordComplexity"]
 
 
 class ClusterRecycleBinCreationParamsData(TypedDict, total=False):
@@ -52,15 +53,15 @@ GlobalSettingsWhereInput = TypedDict("GlobalSettingsWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    ClusterRecycleBinCreationParams: TypeAlias = "Mapping[str, object]"
-    ClusterRecycleBinDeletionParams: TypeAlias = "Mapping[str, object]"
-    ClusterRecycleBinUpdationParams: TypeAlias = "Mapping[str, object]"
-    GetGlobalSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetGlobalSettingsesRequestBody: TypeAlias = "Mapping[str, object]"
-    GlobalRecycleBinUpdationParams: TypeAlias = "Mapping[str, object]"
-    UpdateAccessRestrictionParams: TypeAlias = "Mapping[str, object]"
-    UpdatePassrodSecurityParams: TypeAlias = "Mapping[str, object]"
-    UpdateSessionTimeoutParams: TypeAlias = "Mapping[str, object]"
+    ClusterRecycleBinCreationParams: TypeAlias = "Mapping[str, Any]"
+    ClusterRecycleBinDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ClusterRecycleBinUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GetGlobalSettingsesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetGlobalSettingsesRequestBody: TypeAlias = "Mapping[str, Any]"
+    GlobalRecycleBinUpdationParams: TypeAlias = "Mapping[str, Any]"
+    UpdateAccessRestrictionParams: TypeAlias = "Mapping[str, Any]"
+    UpdatePassrodSecurityParams: TypeAlias = "Mapping[str, Any]"
+    UpdateSessionTimeoutParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ClusterRecycleBinCreationParams(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.gpu_device`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -52,10 +53,10 @@ GpuDeviceOrderByInput: TypeAlias = Literal[
     "vgpu_instance_num_ASC",
     "vgpu_instance_num_DESC",
 ]
-GpuDeviceStatus: TypeAlias = Union[
+GpuDeviceStatus: TypeAlias = AnyOf[
     Literal["NEED_REBOOT", "NOT_READY", "READY"], "models.GpuDeviceStatus"
 ]
-GpuDeviceUsage: TypeAlias = Union[Literal["PASS_THROUGH", "VGPU"], "models.GpuDeviceUsage"]
+GpuDeviceUsage: TypeAlias = AnyOf[Literal["PASS_THROUGH", "VGPU"], "models.GpuDeviceUsage"]
 
 
 class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
@@ -113,11 +114,11 @@ GpuDeviceWhereInput = TypedDict("GpuDeviceWhereInput", {
 """Since CloudTower 3.3.0."""
 
 if TYPE_CHECKING:
-    GetGpuDevicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetGpuDevicesRequestBody: TypeAlias = "Mapping[str, object]"
-    GpuDeviceDescriptionUpdationParams: TypeAlias = "Mapping[str, object]"
-    GpuDeviceSriovSwitchParams: TypeAlias = "Mapping[str, object]"
-    GpuDeviceUsageUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetGpuDevicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetGpuDevicesRequestBody: TypeAlias = "Mapping[str, Any]"
+    GpuDeviceDescriptionUpdationParams: TypeAlias = "Mapping[str, Any]"
+    GpuDeviceSriovSwitchParams: TypeAlias = "Mapping[str, Any]"
+    GpuDeviceUsageUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetGpuDevicesConnectionRequestBody(TypedDict, total=False):

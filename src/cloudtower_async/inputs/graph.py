@@ -2,9 +2,10 @@
 """Arguments of `tower.graph`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 from . import nested
 
@@ -34,7 +35,7 @@ GraphOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-GraphType: TypeAlias = Union[Literal["AREA", "STACK"], "models.GraphType"]
+GraphType: TypeAlias = AnyOf[Literal["AREA", "STACK"], "models.GraphType"]
 
 
 class GraphCreationParams(TypedDict, total=False):
@@ -140,10 +141,10 @@ GraphWhereInput = TypedDict("GraphWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetGraphsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetGraphsRequestBody: TypeAlias = "Mapping[str, object]"
-    GraphDeletionParams: TypeAlias = "Mapping[str, object]"
-    GraphUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetGraphsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetGraphsRequestBody: TypeAlias = "Mapping[str, Any]"
+    GraphDeletionParams: TypeAlias = "Mapping[str, Any]"
+    GraphUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetGraphsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.host`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeFloat,
@@ -20,10 +21,10 @@ from . import nested
 HostBatchCreateIfaceFunction: TypeAlias = Literal[
     "ACCESS", "ERSPAN", "MANAGEMENT", "MIGRATION", "STORAGE", "VMWARE_ACCESS"
 ]
-HostConnectStatus: TypeAlias = Union[
+HostConnectStatus: TypeAlias = AnyOf[
     Literal["CONNECTED", "DISCONNECTED"], "models.HostConnectStatus"
 ]
-HostMergedStatus: TypeAlias = Union[
+HostMergedStatus: TypeAlias = AnyOf[
     Literal["DISCONNECTED", "HEALTHY", "INITIALIZING", "UNUSUAL"], "models.HostMergedStatus"
 ]
 HostOrderByInput: TypeAlias = Literal[
@@ -184,8 +185,8 @@ HostOrderByInput: TypeAlias = Literal[
     "with_faster_ssd_as_cache_ASC",
     "with_faster_ssd_as_cache_DESC",
 ]
-HostState: TypeAlias = Union[Literal["IDLE", "IN_USE", "REMOVING"], "models.HostState"]
-HostStatus: TypeAlias = Union[
+HostState: TypeAlias = AnyOf[Literal["IDLE", "IN_USE", "REMOVING"], "models.HostState"]
+HostStatus: TypeAlias = AnyOf[
     Literal[
         "CONNECTED_ERROR",
         "CONNECTED_HEALTHY",
@@ -495,14 +496,14 @@ class TriggerDiskBlinkParams(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    EnterMaintenanceModeCheckParams: TypeAlias = "Mapping[str, object]"
-    EnterMaintenanceModeParams: TypeAlias = "Mapping[str, object]"
-    EnterMaintenanceModeResultParams: TypeAlias = "Mapping[str, object]"
-    ExitMaintenanceModeParams: TypeAlias = "Mapping[str, object]"
-    ExitMaintenanceModeResultParams: TypeAlias = "Mapping[str, object]"
-    GetHostsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    HostUpdationParams: TypeAlias = "Mapping[str, object]"
-    OperateHostPowerParams: TypeAlias = "Mapping[str, object]"
+    EnterMaintenanceModeCheckParams: TypeAlias = "Mapping[str, Any]"
+    EnterMaintenanceModeParams: TypeAlias = "Mapping[str, Any]"
+    EnterMaintenanceModeResultParams: TypeAlias = "Mapping[str, Any]"
+    ExitMaintenanceModeParams: TypeAlias = "Mapping[str, Any]"
+    ExitMaintenanceModeResultParams: TypeAlias = "Mapping[str, Any]"
+    GetHostsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    HostUpdationParams: TypeAlias = "Mapping[str, Any]"
+    OperateHostPowerParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class EnterMaintenanceModeCheckParams(TypedDict, total=False):

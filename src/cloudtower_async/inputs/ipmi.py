@@ -2,7 +2,7 @@
 """Arguments of `tower.ipmi`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -36,7 +36,7 @@ IpmiWhereInput = TypedDict("IpmiWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIpmisRequestBody: TypeAlias = "Mapping[str, object]"
+    GetIpmisRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIpmisRequestBody(TypedDict, total=False):

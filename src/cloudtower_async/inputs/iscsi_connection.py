@@ -2,7 +2,7 @@
 """Arguments of `tower.iscsi_connection`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -61,7 +61,7 @@ IscsiConnectionWhereInput = TypedDict("IscsiConnectionWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIscsiConnectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetIscsiConnectionsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIscsiConnectionsConnectionRequestBody(TypedDict, total=False):

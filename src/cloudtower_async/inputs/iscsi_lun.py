@@ -2,7 +2,7 @@
 """Arguments of `tower.iscsi_lun`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -405,9 +405,9 @@ IscsiLunWhereInput = TypedDict("IscsiLunWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIscsiLunsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    IscsiLunDeletionParams: TypeAlias = "Mapping[str, object]"
-    IscsiLunUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetIscsiLunsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    IscsiLunDeletionParams: TypeAlias = "Mapping[str, Any]"
+    IscsiLunUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIscsiLunsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.iscsi_lun_snapshot`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -94,8 +94,8 @@ IscsiLunSnapshotWhereInput = TypedDict("IscsiLunSnapshotWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIscsiLunSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    IscsiLunSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+    GetIscsiLunSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    IscsiLunSnapshotDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIscsiLunSnapshotsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.iscsi_target`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -397,9 +397,9 @@ IscsiTargetWhereInput = TypedDict("IscsiTargetWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIscsiTargetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    IscsiTargetDeletionParams: TypeAlias = "Mapping[str, object]"
-    IscsiTargetUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetIscsiTargetsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    IscsiTargetDeletionParams: TypeAlias = "Mapping[str, Any]"
+    IscsiTargetUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIscsiTargetsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.isolation_policy`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -48,11 +48,11 @@ IsolationPolicyWhereInput = TypedDict("IsolationPolicyWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetIsolationPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetIsolationPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
-    IsolationPolicyCreateParams: TypeAlias = "Mapping[str, object]"
-    IsolationPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
-    IsolationPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+    GetIsolationPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetIsolationPoliciesRequestBody: TypeAlias = "Mapping[str, Any]"
+    IsolationPolicyCreateParams: TypeAlias = "Mapping[str, Any]"
+    IsolationPolicyDeleteParams: TypeAlias = "Mapping[str, Any]"
+    IsolationPolicyUpdateBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetIsolationPoliciesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.label`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -300,12 +300,12 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    AddLabelsToResourcesParams: TypeAlias = "Mapping[str, object]"
-    GetLabelsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetLabelsRequestBody: TypeAlias = "Mapping[str, object]"
-    LabelDeletionParams: TypeAlias = "Mapping[str, object]"
-    LabelUpdationParams: TypeAlias = "Mapping[str, object]"
-    RemoveLabelsFromResourcesParams: TypeAlias = "Mapping[str, object]"
+    AddLabelsToResourcesParams: TypeAlias = "Mapping[str, Any]"
+    GetLabelsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetLabelsRequestBody: TypeAlias = "Mapping[str, Any]"
+    LabelDeletionParams: TypeAlias = "Mapping[str, Any]"
+    LabelUpdationParams: TypeAlias = "Mapping[str, Any]"
+    RemoveLabelsFromResourcesParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class AddLabelsToResourcesParams(TypedDict, total=False):

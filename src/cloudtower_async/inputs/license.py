@@ -2,9 +2,10 @@
 """Arguments of `tower.license`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
@@ -30,7 +31,7 @@ LicenseOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-LicenseType: TypeAlias = Union[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "models.LicenseType"]
+LicenseType: TypeAlias = AnyOf[Literal["PERPETUAL", "SUBSCRIPTION", "TRIAL"], "models.LicenseType"]
 
 
 class LicenseUpdationParamsData(TypedDict, total=False):
@@ -60,9 +61,9 @@ LicenseWhereInput = TypedDict("LicenseWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetLicensesRequestBody: TypeAlias = "Mapping[str, object]"
-    LicenseUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetLicensesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetLicensesRequestBody: TypeAlias = "Mapping[str, Any]"
+    LicenseUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetLicensesConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.log_collection`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import (
     Date,
     MaybeDate,
@@ -43,7 +44,7 @@ LogCollectionOrderByInput: TypeAlias = Literal[
     "status_ASC",
     "status_DESC",
 ]
-LogCollectionStatus: TypeAlias = Union[
+LogCollectionStatus: TypeAlias = AnyOf[
     Literal["EXECUTING", "FAILED", "STOPPING", "SUCCESSED"], "models.LogCollectionStatus"
 ]
 
@@ -97,10 +98,10 @@ LogCollectionWhereInput = TypedDict("LogCollectionWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    ForceStopLogCollectionParams: TypeAlias = "Mapping[str, object]"
-    GetLogCollectionsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetLogCollectionsRequestBody: TypeAlias = "Mapping[str, object]"
-    LogCollectionDeletionParams: TypeAlias = "Mapping[str, object]"
+    ForceStopLogCollectionParams: TypeAlias = "Mapping[str, Any]"
+    GetLogCollectionsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetLogCollectionsRequestBody: TypeAlias = "Mapping[str, Any]"
+    LogCollectionDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ForceStopLogCollectionParams(TypedDict, total=False):

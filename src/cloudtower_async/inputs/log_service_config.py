@@ -2,7 +2,7 @@
 """Arguments of `tower.log_service_config`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -16,7 +16,7 @@ class LogServiceConfigsInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetLogServiceConfigsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetLogServiceConfigsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetLogServiceConfigsRequestBody(TypedDict, total=False):

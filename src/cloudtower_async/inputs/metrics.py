@@ -2,29 +2,29 @@
 """Arguments of `tower.metrics`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import Texts
 from . import nested as nested
 
 if TYPE_CHECKING:
-    GetClusterMetricInput: TypeAlias = "Mapping[str, object]"
-    GetDiskMetricInput: TypeAlias = "Mapping[str, object]"
-    GetHostMetricInput: TypeAlias = "Mapping[str, object]"
-    GetHostNetworkMetricInput: TypeAlias = "Mapping[str, object]"
-    GetHostServiceMetricInput: TypeAlias = "Mapping[str, object]"
-    GetLunMetricInput: TypeAlias = "Mapping[str, object]"
-    GetNvmfNamespaceMetricInput: TypeAlias = "Mapping[str, object]"
-    GetSCVMDiskMetricInput: TypeAlias = "Mapping[str, object]"
-    GetScvmMetricInput: TypeAlias = "Mapping[str, object]"
-    GetScvmNetworkInput: TypeAlias = "Mapping[str, object]"
-    GetScvmServiceMetricInput: TypeAlias = "Mapping[str, object]"
-    GetTopNMetricInput: TypeAlias = "Mapping[str, object]"
-    GetVmMetricInput: TypeAlias = "Mapping[str, object]"
-    GetVmNetWorkMetricInput: TypeAlias = "Mapping[str, object]"
-    GetVmVolumeMetricInput: TypeAlias = "Mapping[str, object]"
-    GetWitnessMetricInput: TypeAlias = "Mapping[str, object]"
-    GetZoneMetricInput: TypeAlias = "Mapping[str, object]"
+    GetClusterMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetDiskMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetHostMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetHostNetworkMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetHostServiceMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetLunMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetNvmfNamespaceMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetSCVMDiskMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetScvmMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetScvmNetworkInput: TypeAlias = "Mapping[str, Any]"
+    GetScvmServiceMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetTopNMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetVmMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetVmNetWorkMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetVmVolumeMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetWitnessMetricInput: TypeAlias = "Mapping[str, Any]"
+    GetZoneMetricInput: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetClusterMetricInput(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.namespace_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -76,9 +76,9 @@ NamespaceGroupWhereInput = TypedDict("NamespaceGroupWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNamespaceGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NamespaceGroupDeletionParams: TypeAlias = "Mapping[str, object]"
-    NamespaceGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNamespaceGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NamespaceGroupDeletionParams: TypeAlias = "Mapping[str, Any]"
+    NamespaceGroupUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNamespaceGroupsConnectionRequestBody(TypedDict, total=False):

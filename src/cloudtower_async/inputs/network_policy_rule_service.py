@@ -2,7 +2,7 @@
 """Arguments of `tower.network_policy_rule_service`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -70,10 +70,10 @@ NetworkPolicyRuleServiceWhereInput = TypedDict("NetworkPolicyRuleServiceWhereInp
 """Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-    GetNetworkPolicyRuleServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetNetworkPolicyRuleServicesRequestBody: TypeAlias = "Mapping[str, object]"
-    NetworkPolicyRuleServiceDeletionParams: TypeAlias = "Mapping[str, object]"
-    NetworkPolicyRuleServiceUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNetworkPolicyRuleServicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetNetworkPolicyRuleServicesRequestBody: TypeAlias = "Mapping[str, Any]"
+    NetworkPolicyRuleServiceDeletionParams: TypeAlias = "Mapping[str, Any]"
+    NetworkPolicyRuleServiceUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNetworkPolicyRuleServicesConnectionRequestBody(TypedDict, total=False):

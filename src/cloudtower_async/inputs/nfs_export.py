@@ -2,7 +2,7 @@
 """Arguments of `tower.nfs_export`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -130,9 +130,9 @@ NfsExportWhereInput = TypedDict("NfsExportWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNfsExportsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NfsExportDeletionParams: TypeAlias = "Mapping[str, object]"
-    NfsExportUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNfsExportsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NfsExportDeletionParams: TypeAlias = "Mapping[str, Any]"
+    NfsExportUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNfsExportsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.nfs_inode`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -96,9 +96,9 @@ NfsInodeWhereInput = TypedDict("NfsInodeWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNfsInodesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetNfsInodesRequestBody: TypeAlias = "Mapping[str, object]"
-    NfsInodeUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNfsInodesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetNfsInodesRequestBody: TypeAlias = "Mapping[str, Any]"
+    NfsInodeUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNfsInodesConnectionRequestBody(TypedDict, total=False):

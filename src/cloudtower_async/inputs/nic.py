@@ -2,13 +2,14 @@
 """Arguments of `tower.nic`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-NicDriverState: TypeAlias = Union[
+NicDriverState: TypeAlias = AnyOf[
     Literal["NEED_REBOOT", "NOT_READY", "NO_DRIVER", "READY"], "models.NicDriverState"
 ]
 NicOrderByInput: TypeAlias = Literal[
@@ -65,7 +66,7 @@ NicOrderByInput: TypeAlias = Literal[
     "user_usage_ASC",
     "user_usage_DESC",
 ]
-NicUserUsage: TypeAlias = Union[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "models.NicUserUsage"]
+NicUserUsage: TypeAlias = AnyOf[Literal["DEFAULT", "PASS_THROUGH", "SRIOV"], "models.NicUserUsage"]
 
 
 class GetNicsRequestBody(TypedDict, total=False):
@@ -138,8 +139,8 @@ NicWhereInput = TypedDict("NicWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNicsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NicUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNicsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NicUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNicsConnectionRequestBody(TypedDict, total=False):

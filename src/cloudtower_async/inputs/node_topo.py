@@ -2,7 +2,7 @@
 """Arguments of `tower.node_topo`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -75,8 +75,8 @@ Position = TypedDict("Position", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNodeTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetNodeTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetNodeTopoesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetNodeTopoesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNodeTopoesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.nvmf_namespace`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -403,9 +403,9 @@ NvmfNamespaceWhereInput = TypedDict("NvmfNamespaceWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNvmfNamespacesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NvmfNamespaceDeletionParams: TypeAlias = "Mapping[str, object]"
-    NvmfNamespaceUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNvmfNamespacesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NvmfNamespaceDeletionParams: TypeAlias = "Mapping[str, Any]"
+    NvmfNamespaceUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNvmfNamespacesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.nvmf_namespace_snapshot`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -85,8 +85,8 @@ NvmfNamespaceSnapshotWhereInput = TypedDict("NvmfNamespaceSnapshotWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNvmfNamespaceSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NvmfNamespaceSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+    GetNvmfNamespaceSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NvmfNamespaceSnapshotDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNvmfNamespaceSnapshotsConnectionRequestBody(TypedDict, total=False):

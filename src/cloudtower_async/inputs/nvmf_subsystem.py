@@ -2,9 +2,10 @@
 """Arguments of `tower.nvmf_subsystem`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -94,7 +95,7 @@ NvmfSubsystemOrderByInput: TypeAlias = Literal[
     "thin_provision_ASC",
     "thin_provision_DESC",
 ]
-NvmfSubsystemPolicyType: TypeAlias = Union[
+NvmfSubsystemPolicyType: TypeAlias = AnyOf[
     Literal["BALANCE", "INHERIT"], "models.NvmfSubsystemPolicyType"
 ]
 
@@ -363,9 +364,9 @@ NvmfSubsystemWhereInput = TypedDict("NvmfSubsystemWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetNvmfSubsystemsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    NvmfSubsystemDeletionParams: TypeAlias = "Mapping[str, object]"
-    NvmfSubsystemUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetNvmfSubsystemsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    NvmfSubsystemDeletionParams: TypeAlias = "Mapping[str, Any]"
+    NvmfSubsystemUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetNvmfSubsystemsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.observability`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 ObservabilityConnectedSystemServiceType: TypeAlias = Literal[
     "BACKUP_SERVICE",
@@ -14,7 +14,7 @@ ObservabilityConnectedSystemServiceType: TypeAlias = Literal[
     "SKS_SERVICE",
 ]
 if TYPE_CHECKING:
-    DisassociateSystemServiceFromObsServiceParams: TypeAlias = "Mapping[str, object]"
+    DisassociateSystemServiceFromObsServiceParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class DisassociateSystemServiceFromObsServiceParams(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.organization`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -37,10 +37,10 @@ OrganizationWhereInput = TypedDict("OrganizationWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetOrganizationsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetOrganizationsRequestBody: TypeAlias = "Mapping[str, object]"
-    OrganizationDeletionParams: TypeAlias = "Mapping[str, object]"
-    OrganizationUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetOrganizationsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetOrganizationsRequestBody: TypeAlias = "Mapping[str, Any]"
+    OrganizationDeletionParams: TypeAlias = "Mapping[str, Any]"
+    OrganizationUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetOrganizationsConnectionRequestBody(TypedDict, total=False):

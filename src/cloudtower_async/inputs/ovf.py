@@ -2,7 +2,7 @@
 """Arguments of `tower.ovf`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -48,9 +48,9 @@ class VmExportFileWhereUniqueInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetExportFileDownloadLinksParams: TypeAlias = "Mapping[str, object]"
-    ParseOvfForm: TypeAlias = "Mapping[str, object]"
-    UploadElfFileForm: TypeAlias = "Mapping[str, object]"
+    GetExportFileDownloadLinksParams: TypeAlias = "Mapping[str, Any]"
+    ParseOvfForm: TypeAlias = "Mapping[str, Any]"
+    UploadElfFileForm: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetExportFileDownloadLinksParams(TypedDict, total=False):

@@ -2,13 +2,14 @@
 """Arguments of `tower.pci_device`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-PciDeviceMdevState: TypeAlias = Union[
+PciDeviceMdevState: TypeAlias = AnyOf[
     Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDeviceMdevState"
 ]
 PciDeviceOrderByInput: TypeAlias = Literal[
@@ -69,14 +70,14 @@ PciDeviceOrderByInput: TypeAlias = Literal[
     "verdor_name_ASC",
     "verdor_name_DESC",
 ]
-PciDevicePartitionState: TypeAlias = Union[
+PciDevicePartitionState: TypeAlias = AnyOf[
     Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDevicePartitionState"
 ]
-PciDeviceSriovState: TypeAlias = Union[
+PciDeviceSriovState: TypeAlias = AnyOf[
     Literal["ENABLED", "NOT_ENABLED", "NOT_SUPPORT"], "models.PciDeviceSriovState"
 ]
-PciDeviceType: TypeAlias = Union[Literal["HSM"], "models.PciDeviceType"]
-PciDeviceUsage: TypeAlias = Union[
+PciDeviceType: TypeAlias = AnyOf[Literal["HSM"], "models.PciDeviceType"]
+PciDeviceUsage: TypeAlias = AnyOf[
     Literal["MDEV", "PASS_THROUGH", "SRIOV_VF", "UNKNOWN"], "models.PciDeviceUsage"
 ]
 
@@ -120,7 +121,7 @@ PciDeviceWhereInput = TypedDict("PciDeviceWhereInput", {
 """Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-    GetPciDevicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetPciDevicesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetPciDevicesRequestBody(TypedDict, total=False):

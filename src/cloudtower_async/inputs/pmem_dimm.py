@@ -2,7 +2,7 @@
 """Arguments of `tower.pmem_dimm`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -54,8 +54,8 @@ PmemDimmWhereInput = TypedDict("PmemDimmWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetPmemDimmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetPmemDimmsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetPmemDimmsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetPmemDimmsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetPmemDimmsConnectionRequestBody(TypedDict, total=False):

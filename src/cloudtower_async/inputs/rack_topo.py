@@ -2,7 +2,7 @@
 """Arguments of `tower.rack_topo`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -66,10 +66,10 @@ RackTopoWhereInput = TypedDict("RackTopoWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetRackTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetRackTopoesRequestBody: TypeAlias = "Mapping[str, object]"
-    RackTopoDeletionParams: TypeAlias = "Mapping[str, object]"
-    RackTopoUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetRackTopoesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetRackTopoesRequestBody: TypeAlias = "Mapping[str, Any]"
+    RackTopoDeletionParams: TypeAlias = "Mapping[str, Any]"
+    RackTopoUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetRackTopoesConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.registry_service`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -22,7 +23,7 @@ RegistryServiceOrderByInput: TypeAlias = Literal[
     "usage_ASC",
     "usage_DESC",
 ]
-RegistryServiceUsage: TypeAlias = Union[Literal["SKS", "USER"], "models.RegistryServiceUsage"]
+RegistryServiceUsage: TypeAlias = AnyOf[Literal["SKS", "USER"], "models.RegistryServiceUsage"]
 
 # fmt: off
 RegistryServiceWhereInput = TypedDict("RegistryServiceWhereInput", {
@@ -41,8 +42,8 @@ RegistryServiceWhereInput = TypedDict("RegistryServiceWhereInput", {
 """Since CloudTower 4.7.2."""
 
 if TYPE_CHECKING:
-    GetRegistryServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetRegistryServicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetRegistryServicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetRegistryServicesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetRegistryServicesConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.replica_vm`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -60,7 +61,7 @@ ReplicaVmOrderByInput: TypeAlias = Literal[
     "updatedAt_ASC",
     "updatedAt_DESC",
 ]
-ReplicaVmState: TypeAlias = Union[
+ReplicaVmState: TypeAlias = AnyOf[
     Literal[
         "FAILBACK",
         "FAILOVER",
@@ -116,8 +117,8 @@ ReplicaVmWhereInput = TypedDict("ReplicaVmWhereInput", {
 """Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-    GetReplicaVmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetReplicaVmsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicaVmsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetReplicaVmsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetReplicaVmsConnectionRequestBody(TypedDict, total=False):

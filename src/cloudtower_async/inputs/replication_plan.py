@@ -2,9 +2,10 @@
 """Arguments of `tower.replication_plan`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -104,10 +105,10 @@ ReplicationPlanOrderByInput: TypeAlias = Literal[
     "window_start_ASC",
     "window_start_DESC",
 ]
-ReplicationPlanPeriod: TypeAlias = Union[
+ReplicationPlanPeriod: TypeAlias = AnyOf[
     Literal["DAILY", "HOURLY", "MINUTELY", "MONTHLY", "WEEKLY"], "models.ReplicationPlanPeriod"
 ]
-ReplicationPlanType: TypeAlias = Union[
+ReplicationPlanType: TypeAlias = AnyOf[
     Literal["STORAGE_VOLUME", "VM"], "models.ReplicationPlanType"
 ]
 
@@ -201,8 +202,8 @@ ReplicationPlanWhereInput = TypedDict("ReplicationPlanWhereInput", {
 """Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-    GetReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetReplicationPlansRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetReplicationPlansRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetReplicationPlansConnectionRequestBody(TypedDict, total=False):

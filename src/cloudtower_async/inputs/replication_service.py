@@ -2,7 +2,7 @@
 """Arguments of `tower.replication_service`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -84,8 +84,8 @@ ReplicationServiceWhereInput = TypedDict("ReplicationServiceWhereInput", {
 """Since CloudTower 4.6.0."""
 
 if TYPE_CHECKING:
-    GetReplicationServicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetReplicationServicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReplicationServicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetReplicationServicesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetReplicationServicesConnectionRequestBody(TypedDict, total=False):

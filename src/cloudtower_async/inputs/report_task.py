@@ -2,7 +2,7 @@
 """Arguments of `tower.report_task`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -41,8 +41,8 @@ ReportTaskWhereInput = TypedDict("ReportTaskWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetReportTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetReportTasksRequestBody: TypeAlias = "Mapping[str, object]"
+    GetReportTasksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetReportTasksRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetReportTasksConnectionRequestBody(TypedDict, total=False):

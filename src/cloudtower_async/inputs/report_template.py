@@ -2,13 +2,14 @@
 """Arguments of `tower.report_template`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 from . import nested
 
-ReportResourceInputEnum: TypeAlias = Union[
+ReportResourceInputEnum: TypeAlias = AnyOf[
     Literal[
         "ALERT",
         "ALL",
@@ -106,7 +107,7 @@ ReportTemplateWhereInput = TypedDict("ReportTemplateWhereInput", {
 ResourceMeta = TypedDict("ResourceMeta", {
     "__typename": Literal['ResourceMeta'],
     "fields": Required[Texts],
-    "filter": Required[object],
+    "filter": Required[Any],
     "name": Required[str],
     "type": Required["ReportResourceInputEnum"],
 }, total=False)
@@ -114,11 +115,11 @@ ResourceMeta = TypedDict("ResourceMeta", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetReportTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetReportTemplatesRequestBody: TypeAlias = "Mapping[str, object]"
-    ReportTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
-    ReportTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
-    ReporteTemplateGenerationParams: TypeAlias = "Mapping[str, object]"
+    GetReportTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetReportTemplatesRequestBody: TypeAlias = "Mapping[str, Any]"
+    ReportTemplateDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ReportTemplateUpdationParams: TypeAlias = "Mapping[str, Any]"
+    ReporteTemplateGenerationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetReportTemplatesConnectionRequestBody(TypedDict, total=False):

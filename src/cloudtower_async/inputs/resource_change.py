@@ -2,10 +2,10 @@
 """Arguments of `tower.resource_change`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    GetResourceChangesQuery: TypeAlias = "Mapping[str, object]"
+    GetResourceChangesQuery: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetResourceChangesQuery(TypedDict, total=False):

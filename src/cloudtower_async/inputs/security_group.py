@@ -2,7 +2,7 @@
 """Arguments of `tower.security_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -53,11 +53,11 @@ SecurityGroupWhereInput = TypedDict("SecurityGroupWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSecurityGroupsRequestBody: TypeAlias = "Mapping[str, object]"
-    SecurityGroupCreateParams: TypeAlias = "Mapping[str, object]"
-    SecurityGroupDeleteParams: TypeAlias = "Mapping[str, object]"
-    SecurityGroupUpdateBody: TypeAlias = "Mapping[str, object]"
+    GetSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSecurityGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
+    SecurityGroupCreateParams: TypeAlias = "Mapping[str, Any]"
+    SecurityGroupDeleteParams: TypeAlias = "Mapping[str, Any]"
+    SecurityGroupUpdateBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSecurityGroupsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.security_policy`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -133,11 +133,11 @@ SecurityPolicyWhereInput = TypedDict("SecurityPolicyWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
-    SecurityPolicyCreateParams: TypeAlias = "Mapping[str, object]"
-    SecurityPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
-    SecurityPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+    GetSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, Any]"
+    SecurityPolicyCreateParams: TypeAlias = "Mapping[str, Any]"
+    SecurityPolicyDeleteParams: TypeAlias = "Mapping[str, Any]"
+    SecurityPolicyUpdateBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSecurityPoliciesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.smtp_server`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -43,8 +43,8 @@ SmtpServerWhereInput = TypedDict("SmtpServerWhereInput", {
 """Since CloudTower 3.1.0."""
 
 if TYPE_CHECKING:
-    GetSmtpServersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSmtpServersRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSmtpServersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSmtpServersRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSmtpServersConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.snapshot_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -79,11 +79,11 @@ SnapshotGroupWhereInput = TypedDict("SnapshotGroupWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSnapshotGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSnapshotGroupsRequestBody: TypeAlias = "Mapping[str, object]"
-    SnapshotGroupDeletionParams: TypeAlias = "Mapping[str, object]"
-    SnapshotGroupKeepParams: TypeAlias = "Mapping[str, object]"
-    SnapshotGroupRollbackParams: TypeAlias = "Mapping[str, object]"
+    GetSnapshotGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSnapshotGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
+    SnapshotGroupDeletionParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotGroupKeepParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotGroupRollbackParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSnapshotGroupsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.snapshot_plan`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     Date,
     MaybeBool,
@@ -18,11 +19,11 @@ from ..types import (
 )
 from . import nested
 
-SnapshotPlanExecuteStatus: TypeAlias = Union[
+SnapshotPlanExecuteStatus: TypeAlias = AnyOf[
     Literal["CREATED", "FAILED", "IN_PROGRESS", "SUCCEED", "UNSPECIFIED"],
     "models.SnapshotPlanExecuteStatus",
 ]
-SnapshotPlanExecuteType: TypeAlias = Union[
+SnapshotPlanExecuteType: TypeAlias = AnyOf[
     Literal["DAY", "HOUR", "MINUTE", "MONTH", "WEEK"], "models.SnapshotPlanExecuteType"
 ]
 SnapshotPlanOrderByInput: TypeAlias = Literal[
@@ -77,7 +78,7 @@ SnapshotPlanOrderByInput: TypeAlias = Literal[
     "status_ASC",
     "status_DESC",
 ]
-SnapshotPlanStatus: TypeAlias = Union[
+SnapshotPlanStatus: TypeAlias = AnyOf[
     Literal["NORMAL", "STOPPED", "SUSPENDED"], "models.SnapshotPlanStatus"
 ]
 
@@ -187,12 +188,12 @@ SnapshotPlanWhereInput = TypedDict("SnapshotPlanWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSnapshotPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    SnapshotPlanDeletionParams: TypeAlias = "Mapping[str, object]"
-    SnapshotPlanExecutionParams: TypeAlias = "Mapping[str, object]"
-    SnapshotPlanResumeParams: TypeAlias = "Mapping[str, object]"
-    SnapshotPlanSuspendedParams: TypeAlias = "Mapping[str, object]"
-    SnapshotPlanUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetSnapshotPlansConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    SnapshotPlanDeletionParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotPlanExecutionParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotPlanResumeParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotPlanSuspendedParams: TypeAlias = "Mapping[str, Any]"
+    SnapshotPlanUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSnapshotPlansConnectionRequestBody(TypedDict, total=False):

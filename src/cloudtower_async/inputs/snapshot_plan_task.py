@@ -2,9 +2,10 @@
 """Arguments of `tower.snapshot_plan_task`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -26,7 +27,7 @@ SnapshotPlanTaskOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-SnapshotPlanTaskType: TypeAlias = Union[
+SnapshotPlanTaskType: TypeAlias = AnyOf[
     Literal["TASK_TYPE_CLONE", "TASK_TYPE_PROTECT", "TASK_TYPE_ROLLBACK"],
     "models.SnapshotPlanTaskType",
 ]
@@ -52,8 +53,8 @@ SnapshotPlanTaskWhereInput = TypedDict("SnapshotPlanTaskWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSnapshotPlanTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSnapshotPlanTasksRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSnapshotPlanTasksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSnapshotPlanTasksRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSnapshotPlanTasksConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.snmp_transport`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -122,10 +122,10 @@ SnmpTransportWhereInput = TypedDict("SnmpTransportWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSnmpTransportsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSnmpTransportsRequestBody: TypeAlias = "Mapping[str, object]"
-    SnmpTransportDeletionParams: TypeAlias = "Mapping[str, object]"
-    SnmpTransportUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetSnmpTransportsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSnmpTransportsRequestBody: TypeAlias = "Mapping[str, Any]"
+    SnmpTransportDeletionParams: TypeAlias = "Mapping[str, Any]"
+    SnmpTransportUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSnmpTransportsConnectionRequestBody(TypedDict, total=False):

@@ -2,13 +2,14 @@
 """Arguments of `tower.snmp_trap_receiver`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-SnmpLanguageCode: TypeAlias = Union[Literal["EN_US", "ZH_CN"], "models.SnmpLanguageCode"]
+SnmpLanguageCode: TypeAlias = AnyOf[Literal["EN_US", "ZH_CN"], "models.SnmpLanguageCode"]
 SnmpTrapReceiverOrderByInput: TypeAlias = Literal[
     "auth_pass_phrase_ASC",
     "auth_pass_phrase_DESC",
@@ -150,10 +151,10 @@ SnmpTrapReceiverWhereInput = TypedDict("SnmpTrapReceiverWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSnmpTrapReceiversConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSnmpTrapReceiversRequestBody: TypeAlias = "Mapping[str, object]"
-    SnmpTrapReceiverDeletionParams: TypeAlias = "Mapping[str, object]"
-    SnmpTrapReceiverUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetSnmpTrapReceiversConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSnmpTrapReceiversRequestBody: TypeAlias = "Mapping[str, Any]"
+    SnmpTrapReceiverDeletionParams: TypeAlias = "Mapping[str, Any]"
+    SnmpTrapReceiverUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSnmpTrapReceiversConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.svt_image`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -48,9 +48,9 @@ SvtImageWhereInput = TypedDict("SvtImageWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSvtImagesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSvtImagesRequestBody: TypeAlias = "Mapping[str, object]"
-    UploadSvtImageForm: TypeAlias = "Mapping[str, object]"
+    GetSvtImagesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSvtImagesRequestBody: TypeAlias = "Mapping[str, Any]"
+    UploadSvtImageForm: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSvtImagesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.sync_replication_plan`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -144,8 +144,8 @@ SyncReplicationPlanWhereInput = TypedDict("SyncReplicationPlanWhereInput", {
 """Since CloudTower 4.7.2."""
 
 if TYPE_CHECKING:
-    GetSyncReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetSyncReplicationPlansRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSyncReplicationPlansConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetSyncReplicationPlansRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSyncReplicationPlansConnectionRequestBody(TypedDict, total=False):

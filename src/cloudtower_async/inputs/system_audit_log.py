@@ -2,7 +2,7 @@
 """Arguments of `tower.system_audit_log`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -67,7 +67,7 @@ SystemAuditLogWhereInput = TypedDict("SystemAuditLogWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetSystemAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetSystemAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetSystemAuditLogsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.table_reporter`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -91,7 +91,7 @@ class TableReporterParamsFilter(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    TableReporterParams: TypeAlias = "Mapping[str, object]"
+    TableReporterParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class TableReporterParams(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.task`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import (
     Date,
     MaybeBool,
@@ -63,10 +64,10 @@ TaskOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-TaskStatus: TypeAlias = Union[
+TaskStatus: TypeAlias = AnyOf[
     Literal["EXECUTING", "FAILED", "PAUSED", "PENDING", "SUCCESSED"], "models.TaskStatus"
 ]
-TaskType: TypeAlias = Union[
+TaskType: TypeAlias = AnyOf[
     Literal["APPLICATION", "BACKUP", "HOST_PLUGIN", "REPLICATION", "RESOLVER", "SFS"],
     "models.TaskType",
 ]
@@ -96,7 +97,7 @@ class TaskCreationParams(TypedDict, total=False):
 
     api_key_name: str  # since 4.6.0
     """Name of the API key that the task is recorded for."""
-    args: Mapping[str, object]
+    args: Mapping[str, Any]
     """Parameters of the operation, as the server recorded them."""
     cluster_id: str
     """Id of the cluster that the task is shown for."""
@@ -153,7 +154,7 @@ class TaskStepCreationParams(TypedDict, total=False):
 class TaskUpdateParamsData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
-    args: Mapping[str, object]
+    args: Mapping[str, Any]
     """Parameters of the operation, as the server recorded them."""
     cluster_id: str
     """Id of the cluster that the task is shown for."""
@@ -226,8 +227,8 @@ TaskWhereInput = TypedDict("TaskWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    TaskUpdateParams: TypeAlias = "Mapping[str, object]"
+    GetTasksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    TaskUpdateParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetTasksConnectionRequestBody(TypedDict, total=False):

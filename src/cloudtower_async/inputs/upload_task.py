@@ -2,13 +2,14 @@
 """Arguments of `tower.upload_task`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
-UploadResourceType: TypeAlias = Union[
+UploadResourceType: TypeAlias = AnyOf[
     Literal[
         "CLOUDTOWER_APPLICATION_PACKAGE",
         "CLOUDTOWER_K8S_APP_PACKAGE",
@@ -49,7 +50,7 @@ UploadTaskOrderByInput: TypeAlias = Literal[
     "updatedAt_ASC",
     "updatedAt_DESC",
 ]
-UploadTaskStatus: TypeAlias = Union[
+UploadTaskStatus: TypeAlias = AnyOf[
     Literal["FAILED", "INITIALIZING", "PAUSED", "SUCCESSED", "UPLOADING"], "models.UploadTaskStatus"
 ]
 
@@ -72,9 +73,9 @@ UploadTaskWhereInput = TypedDict("UploadTaskWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    CancelUploadTaskParams: TypeAlias = "Mapping[str, object]"
-    GetUploadTasksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetUploadTasksRequestBody: TypeAlias = "Mapping[str, object]"
+    CancelUploadTaskParams: TypeAlias = "Mapping[str, Any]"
+    GetUploadTasksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetUploadTasksRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class CancelUploadTaskParams(TypedDict, total=False):

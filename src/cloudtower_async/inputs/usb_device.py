@@ -2,9 +2,10 @@
 """Arguments of `tower.usb_device`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -32,7 +33,7 @@ UsbDeviceOrderByInput: TypeAlias = Literal[
     "usb_type_ASC",
     "usb_type_DESC",
 ]
-UsbDeviceStatus: TypeAlias = Union[Literal["EJECTED", "NORMAL"], "models.UsbDeviceStatus"]
+UsbDeviceStatus: TypeAlias = AnyOf[Literal["EJECTED", "NORMAL"], "models.UsbDeviceStatus"]
 
 
 class GetUsbDevicesRequestBody(TypedDict, total=False):
@@ -93,9 +94,9 @@ UsbDeviceWhereInput = TypedDict("UsbDeviceWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetUsbDevicesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    UsbDeviceMountParams: TypeAlias = "Mapping[str, object]"
-    UsbDeviceUnmountParams: TypeAlias = "Mapping[str, object]"
+    GetUsbDevicesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    UsbDeviceMountParams: TypeAlias = "Mapping[str, Any]"
+    UsbDeviceUnmountParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetUsbDevicesConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.user`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -39,11 +40,11 @@ UserOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserRole: TypeAlias = Union[Literal["ADMIN", "READ_ONLY", "ROOT"], "models.UserRole"]
-UserRolePlatform: TypeAlias = Union[
+UserRole: TypeAlias = AnyOf[Literal["ADMIN", "READ_ONLY", "ROOT"], "models.UserRole"]
+UserRolePlatform: TypeAlias = AnyOf[
     Literal["MANAGEMENT", "SELF_SERVICE"], "models.UserRolePlatform"
 ]
-UserRolePreset: TypeAlias = Union[
+UserRolePreset: TypeAlias = AnyOf[
     Literal[
         "ADMIN",
         "AUDITOR",
@@ -56,7 +57,7 @@ UserRolePreset: TypeAlias = Union[
     ],
     "models.UserRolePreset",
 ]
-UserSource: TypeAlias = Union[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "models.UserSource"]
+UserSource: TypeAlias = AnyOf[Literal["AUTHN", "LDAP", "LOCAL", "SSO"], "models.UserSource"]
 
 
 class GetUsersRequestBody(TypedDict, total=False):
@@ -146,11 +147,11 @@ UserWhereInput = TypedDict("UserWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetUsersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    LoginInput: TypeAlias = "Mapping[str, object]"
-    RootUserCreationParams: TypeAlias = "Mapping[str, object]"
-    UserDeletionParams: TypeAlias = "Mapping[str, object]"
-    UserUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetUsersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    LoginInput: TypeAlias = "Mapping[str, Any]"
+    RootUserCreationParams: TypeAlias = "Mapping[str, Any]"
+    UserDeletionParams: TypeAlias = "Mapping[str, Any]"
+    UserUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetUsersConnectionRequestBody(TypedDict, total=False):

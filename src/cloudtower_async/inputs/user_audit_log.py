@@ -2,9 +2,10 @@
 """Arguments of `tower.user_audit_log`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import Date, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -34,7 +35,7 @@ UserAuditLogOrderByInput: TypeAlias = Literal[
     "username_ASC",
     "username_DESC",
 ]
-UserAuditLogStatus: TypeAlias = Union[Literal["FAILED", "SUCCESSED"], "models.UserAuditLogStatus"]
+UserAuditLogStatus: TypeAlias = AnyOf[Literal["FAILED", "SUCCESSED"], "models.UserAuditLogStatus"]
 
 
 class GetUserAuditLogsRequestBody(TypedDict, total=False):
@@ -120,7 +121,7 @@ UserAuditLogWhereInput = TypedDict("UserAuditLogWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetUserAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
+    GetUserAuditLogsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetUserAuditLogsConnectionRequestBody(TypedDict, total=False):

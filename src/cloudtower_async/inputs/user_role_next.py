@@ -2,7 +2,7 @@
 """Arguments of `tower.user_role_next`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -237,10 +237,10 @@ UserRoleNextWhereInput = TypedDict("UserRoleNextWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetUserRoleNextsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetUserRoleNextsRequestBody: TypeAlias = "Mapping[str, object]"
-    RoleDeletionParams: TypeAlias = "Mapping[str, object]"
-    RoleUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetUserRoleNextsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetUserRoleNextsRequestBody: TypeAlias = "Mapping[str, Any]"
+    RoleDeletionParams: TypeAlias = "Mapping[str, Any]"
+    RoleUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetUserRoleNextsConnectionRequestBody(TypedDict, total=False):

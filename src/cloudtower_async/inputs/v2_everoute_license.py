@@ -2,14 +2,15 @@
 """Arguments of `tower.v2_everoute_license`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeDate, MaybeDates, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested as nested
 
-EverouteFeatureType: TypeAlias = Union[Literal["DFW", "LB", "VPC"], "models.EverouteFeatureType"]
-EverouteLicensePricingType: TypeAlias = Union[
+EverouteFeatureType: TypeAlias = AnyOf[Literal["DFW", "LB", "VPC"], "models.EverouteFeatureType"]
+EverouteLicensePricingType: TypeAlias = AnyOf[
     Literal["CPU_SLOT_NUM", "VCPU_NUM", "VM_NUM"], "models.EverouteLicensePricingType"
 ]
 V2EverouteLicenseOrderByInput: TypeAlias = Literal[
@@ -70,8 +71,8 @@ V2EverouteLicenseWhereInput = TypedDict("V2EverouteLicenseWhereInput", {
 """Since CloudTower 4.2.0."""
 
 if TYPE_CHECKING:
-    GetV2EverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetV2EverouteLicensesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetV2EverouteLicensesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetV2EverouteLicensesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetV2EverouteLicensesConnectionRequestBody(TypedDict, total=False):

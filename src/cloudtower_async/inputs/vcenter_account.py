@@ -2,7 +2,7 @@
 """Arguments of `tower.vcenter_account`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -78,10 +78,10 @@ class VcenterAccountWhereUniqueInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    CreateVcenterAccountParams: TypeAlias = "Mapping[str, object]"
-    GetVcenterAccountsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVcenterAccountsRequestBody: TypeAlias = "Mapping[str, object]"
-    UpdateVcenterAccountParams: TypeAlias = "Mapping[str, object]"
+    CreateVcenterAccountParams: TypeAlias = "Mapping[str, Any]"
+    GetVcenterAccountsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVcenterAccountsRequestBody: TypeAlias = "Mapping[str, Any]"
+    UpdateVcenterAccountParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class CreateVcenterAccountParams(TypedDict, total=False):

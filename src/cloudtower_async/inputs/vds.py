@@ -2,7 +2,7 @@
 """Arguments of `tower.vds`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -188,9 +188,9 @@ VdsWhereInput = TypedDict("VdsWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVdsesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    VdsDeletionParams: TypeAlias = "Mapping[str, object]"
-    VdsUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVdsesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    VdsDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VdsUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVdsesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.view`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -67,10 +67,10 @@ ViewWhereInput = TypedDict("ViewWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetViewsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetViewsRequestBody: TypeAlias = "Mapping[str, object]"
-    ViewDeletionParams: TypeAlias = "Mapping[str, object]"
-    ViewUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetViewsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetViewsRequestBody: TypeAlias = "Mapping[str, Any]"
+    ViewDeletionParams: TypeAlias = "Mapping[str, Any]"
+    ViewUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetViewsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.virtual_private_cloud`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
@@ -25,7 +26,7 @@ VirtualPrivateCloudOrderByInput: TypeAlias = Literal[
     "name_ASC",
     "name_DESC",
 ]
-VirtualPrivateCloudRouteNextHopType: TypeAlias = Union[
+VirtualPrivateCloudRouteNextHopType: TypeAlias = AnyOf[
     Literal["NAT_GATEWAY", "ROUTER_GATEWAY", "UNKNOWN", "VPC_PEERING"],
     "models.VirtualPrivateCloudRouteNextHopType",
 ]
@@ -197,10 +198,10 @@ VirtualPrivateCloudWhereInput = TypedDict("VirtualPrivateCloudWhereInput", {
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudsRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_cluster_binding`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -37,8 +37,8 @@ VirtualPrivateCloudClusterBindingWhereInput = TypedDict("VirtualPrivateCloudClus
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudClusterBindingsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudClusterBindingsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudClusterBindingsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudClusterBindingsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudClusterBindingsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_edge_gateway`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -39,8 +39,8 @@ VirtualPrivateCloudEdgeGatewayWhereInput = TypedDict("VirtualPrivateCloudEdgeGat
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudEdgeGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudEdgeGatewaysRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudEdgeGatewaysConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_edge_gateway_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -39,8 +39,8 @@ VirtualPrivateCloudEdgeGatewayGroupWhereInput = TypedDict("VirtualPrivateCloudEd
 """Since CloudTower 4.5.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudEdgeGatewayGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudEdgeGatewayGroupsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_external_subnet`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -61,8 +61,8 @@ VirtualPrivateCloudExternalSubnetWhereInput = TypedDict("VirtualPrivateCloudExte
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudExternalSubnetsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudExternalSubnetsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudExternalSubnetsConnectionRequestBody(TypedDict, total=False):

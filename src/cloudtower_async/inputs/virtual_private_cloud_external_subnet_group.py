@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_external_subnet_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -50,10 +50,8 @@ VirtualPrivateCloudExternalSubnetGroupWhereInput = TypedDict("VirtualPrivateClou
 """Since CloudTower 4.5.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudExternalSubnetGroupsConnectionRequestBody: TypeAlias = (
-        "Mapping[str, object]"
-    )
-    GetVirtualPrivateCloudExternalSubnetGroupsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudExternalSubnetGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudExternalSubnetGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudExternalSubnetGroupsConnectionRequestBody(TypedDict, total=False):

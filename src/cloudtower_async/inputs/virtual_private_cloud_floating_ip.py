@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_floating_ip`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -51,10 +51,10 @@ VirtualPrivateCloudFloatingIpWhereInput = TypedDict("VirtualPrivateCloudFloating
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    BatchCreateVirtualPrivateCloudFloatingIpsParams: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudFloatingIpsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudFloatingIpsRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudFloatingIpDeletionParams: TypeAlias = "Mapping[str, object]"
+    BatchCreateVirtualPrivateCloudFloatingIpsParams: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudFloatingIpsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudFloatingIpsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudFloatingIpDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class BatchCreateVirtualPrivateCloudFloatingIpsParams(TypedDict, total=False):

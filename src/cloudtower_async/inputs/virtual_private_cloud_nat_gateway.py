@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_nat_gateway`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -102,10 +102,10 @@ VirtualPrivateCloudNatGatewayWhereInput = TypedDict("VirtualPrivateCloudNatGatew
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudNatGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudNatGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudNatGatewayDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudNatGatewayUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudNatGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudNatGatewaysRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudNatGatewayDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudNatGatewayUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudNatGatewaysConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_route_table`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -79,10 +79,10 @@ VirtualPrivateCloudRouteTableWhereInput = TypedDict("VirtualPrivateCloudRouteTab
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudRouteTablesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudRouteTablesRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudRouteTableDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudRouteTableUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudRouteTablesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudRouteTablesRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudRouteTableDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudRouteTableUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudRouteTablesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_router_gateway`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -105,10 +105,10 @@ VirtualPrivateCloudRouterGatewayWhereInput = TypedDict("VirtualPrivateCloudRoute
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudRouterGatewaysRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudRouterGatewayDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudRouterGatewayUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudRouterGatewaysRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudRouterGatewayDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudRouterGatewayUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudRouterGatewaysConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_security_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -80,10 +80,10 @@ VirtualPrivateCloudSecurityGroupWhereInput = TypedDict("VirtualPrivateCloudSecur
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudSecurityGroupsRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSecurityGroupDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSecurityGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudSecurityGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudSecurityGroupsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSecurityGroupDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSecurityGroupUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudSecurityGroupsConnectionRequestBody(TypedDict, total=False):

@@ -2,20 +2,21 @@
 """Arguments of `tower.virtual_private_cloud_security_policy`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
-VirtualPrivateCloudNetworkPolicyRulePortProtocol: TypeAlias = Union[
+VirtualPrivateCloudNetworkPolicyRulePortProtocol: TypeAlias = AnyOf[
     Literal["ICMP", "TCP", "UDP"], "models.VirtualPrivateCloudNetworkPolicyRulePortProtocol"
 ]
-VirtualPrivateCloudNetworkPolicyRuleType: TypeAlias = Union[
+VirtualPrivateCloudNetworkPolicyRuleType: TypeAlias = AnyOf[
     Literal["ALL", "IP_BLOCK", "SECURITY_GROUP", "SELECTOR"],
     "models.VirtualPrivateCloudNetworkPolicyRuleType",
 ]
-VirtualPrivateCloudSecurityPolicyMode: TypeAlias = Union[
+VirtualPrivateCloudSecurityPolicyMode: TypeAlias = AnyOf[
     Literal["MONITOR", "WORK"], "models.VirtualPrivateCloudSecurityPolicyMode"
 ]
 VirtualPrivateCloudSecurityPolicyOrderByInput: TypeAlias = Literal[
@@ -128,10 +129,10 @@ VirtualPrivateCloudSecurityPolicyWhereInput = TypedDict("VirtualPrivateCloudSecu
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSecurityPolicyDeleteParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSecurityPolicyUpdateBody: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudSecurityPoliciesRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSecurityPolicyDeleteParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSecurityPolicyUpdateBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudSecurityPoliciesConnectionRequestBody(TypedDict, total=False):

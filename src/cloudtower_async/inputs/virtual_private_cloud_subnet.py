@@ -2,7 +2,7 @@
 """Arguments of `tower.virtual_private_cloud_subnet`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -99,10 +99,10 @@ VirtualPrivateCloudSubnetWhereInput = TypedDict("VirtualPrivateCloudSubnetWhereI
 """Since CloudTower 4.1.0."""
 
 if TYPE_CHECKING:
-    GetVirtualPrivateCloudSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVirtualPrivateCloudSubnetsRequestBody: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSubnetDeletionParams: TypeAlias = "Mapping[str, object]"
-    VirtualPrivateCloudSubnetUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVirtualPrivateCloudSubnetsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVirtualPrivateCloudSubnetsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSubnetDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VirtualPrivateCloudSubnetUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVirtualPrivateCloudSubnetsConnectionRequestBody(TypedDict, total=False):

@@ -2,13 +2,14 @@
 """Arguments of `tower.vlan`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts, Texts
 from . import nested
 
-VlanModeType: TypeAlias = Union[
+VlanModeType: TypeAlias = AnyOf[
     Literal["GENEVE", "VLAN_ACCESS", "VLAN_TRUNK", "VXLAN"], "models.VlanModeType"
 ]
 VlanOrderByInput: TypeAlias = Literal[
@@ -181,11 +182,11 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetVlansConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    ManagementVlanUpdationParams: TypeAlias = "Mapping[str, object]"
-    MigrationVlanUpdationParams: TypeAlias = "Mapping[str, object]"
-    VlanDeletionParams: TypeAlias = "Mapping[str, object]"
-    VmVlanUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVlansConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    ManagementVlanUpdationParams: TypeAlias = "Mapping[str, Any]"
+    MigrationVlanUpdationParams: TypeAlias = "Mapping[str, Any]"
+    VlanDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VmVlanUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVlansConnectionRequestBody(TypedDict, total=False):

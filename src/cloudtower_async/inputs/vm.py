@@ -2,9 +2,10 @@
 """Arguments of `tower.vm`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -23,12 +24,12 @@ BitPSUnit: TypeAlias = Literal["bps", "Kbps", "Mbps", "Gbps", "Tbps"]
 BitUnit: TypeAlias = Literal["bit", "Kb", "Mb", "Gb", "Tb", "Pb"]
 CloudInitNetworkTypeEnum: TypeAlias = Literal["IPV4", "IPV4_DHCP"]
 MigrateType: TypeAlias = Literal["COLD_MIGRATE", "CUTOVER_MIGRATE", "LIVE_MIGRATE"]
-VmClockOffset: TypeAlias = Union[Literal["LOCALTIME", "UTC"], "models.VmClockOffset"]
-VmFirmware: TypeAlias = Union[Literal["BIOS", "UEFI"], "models.VmFirmware"]
-VmGuestsOperationSystem: TypeAlias = Union[
+VmClockOffset: TypeAlias = AnyOf[Literal["LOCALTIME", "UTC"], "models.VmClockOffset"]
+VmFirmware: TypeAlias = AnyOf[Literal["BIOS", "UEFI"], "models.VmFirmware"]
+VmGuestsOperationSystem: TypeAlias = AnyOf[
     Literal["LINUX", "UNKNOWN", "WINDOWS"], "models.VmGuestsOperationSystem"
 ]
-VmHaPriority: TypeAlias = Union[
+VmHaPriority: TypeAlias = AnyOf[
     Literal["LEVEL_1_LOW", "LEVEL_2_MEDIUM", "LEVEL_3_HIGH"], "models.VmHaPriority"
 ]
 VmOrderByInput: TypeAlias = Literal[
@@ -147,13 +148,13 @@ VmOrderByInput: TypeAlias = Literal[
     "win_opt_ASC",
     "win_opt_DESC",
 ]
-VmStatus: TypeAlias = Union[
+VmStatus: TypeAlias = AnyOf[
     Literal["DELETED", "RUNNING", "STOPPED", "SUSPENDED", "UNKNOWN"], "models.VmStatus"
 ]
-VmToolsStatus: TypeAlias = Union[
+VmToolsStatus: TypeAlias = AnyOf[
     Literal["NOT_INSTALLED", "NOT_RUNNING", "RESTRICTION", "RUNNING"], "models.VmToolsStatus"
 ]
-VmUsage: TypeAlias = Union[
+VmUsage: TypeAlias = AnyOf[
     Literal[
         "ADVANCED_MONITORING",
         "AGENT_MESH_NODE",
@@ -171,8 +172,8 @@ VmUsage: TypeAlias = Union[
     ],
     "models.VmUsage",
 ]
-VmVideoType: TypeAlias = Union[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "models.VmVideoType"]
-VmVmPolicy: TypeAlias = Union[
+VmVideoType: TypeAlias = AnyOf[Literal["CIRRUS", "QXL", "VGA", "VIRTIO"], "models.VmVideoType"]
+VmVmPolicy: TypeAlias = AnyOf[
     Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"], "models.VmVmPolicy"
 ]
 
@@ -1448,47 +1449,47 @@ class VpcNicParams(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    AbortMigrateVmAcrossClusterParams: TypeAlias = "Mapping[str, object]"
-    GetVmVncInfoParams: TypeAlias = "Mapping[str, object]"
-    GetVmsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    InstallVmtoolsParams: TypeAlias = "Mapping[str, object]"
-    NvramParams: TypeAlias = "Mapping[str, object]"
-    StopVmInCutoverMigrationParams: TypeAlias = "Mapping[str, object]"
-    VmAddCdRomParams: TypeAlias = "Mapping[str, object]"
-    VmAddDiskParams: TypeAlias = "Mapping[str, object]"
-    VmAddFolderParams: TypeAlias = "Mapping[str, object]"
-    VmAddGpuDeviceParams: TypeAlias = "Mapping[str, object]"
-    VmAddNicParams: TypeAlias = "Mapping[str, object]"
-    VmCreateVmFromContentLibraryTemplateBatchParams: TypeAlias = "Mapping[str, object]"
-    VmDeleteParams: TypeAlias = "Mapping[str, object]"
-    VmEjectCdRomParams: TypeAlias = "Mapping[str, object]"
-    VmExpandVmDiskParams: TypeAlias = "Mapping[str, object]"
-    VmExportParams: TypeAlias = "Mapping[str, object]"
-    VmMigrateAcrossClusterParams: TypeAlias = "Mapping[str, object]"
-    VmMigrateParams: TypeAlias = "Mapping[str, object]"
-    VmOperateParams: TypeAlias = "Mapping[str, object]"
-    VmOperatePciNicParams: TypeAlias = "Mapping[str, object]"
-    VmRemoveCdRomParams: TypeAlias = "Mapping[str, object]"
-    VmRemoveDiskParams: TypeAlias = "Mapping[str, object]"
-    VmRemoveGpuDeviceParams: TypeAlias = "Mapping[str, object]"
-    VmRemoveNicByWhereParams: TypeAlias = "Mapping[str, object]"
-    VmRemoveNicParams: TypeAlias = "Mapping[str, object]"
-    VmResetGuestOsPasswordParams: TypeAlias = "Mapping[str, object]"
-    VmRollbackParams: TypeAlias = "Mapping[str, object]"
-    VmSetVmDiskResidentInCacheParams: TypeAlias = "Mapping[str, object]"
-    VmStartParams: TypeAlias = "Mapping[str, object]"
-    VmToggleCdRomDisableParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateAdvancedOptionsParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateDiskParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateHostOptionsParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateIoPolicyParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateNicAdvanceInfoParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateNicBasicInfoParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateNicParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateNicQosOptionsParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateOwnerParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateParams: TypeAlias = "Mapping[str, object]"
-    VmUpdateVpcNicParams: TypeAlias = "Mapping[str, object]"
+    AbortMigrateVmAcrossClusterParams: TypeAlias = "Mapping[str, Any]"
+    GetVmVncInfoParams: TypeAlias = "Mapping[str, Any]"
+    GetVmsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    InstallVmtoolsParams: TypeAlias = "Mapping[str, Any]"
+    NvramParams: TypeAlias = "Mapping[str, Any]"
+    StopVmInCutoverMigrationParams: TypeAlias = "Mapping[str, Any]"
+    VmAddCdRomParams: TypeAlias = "Mapping[str, Any]"
+    VmAddDiskParams: TypeAlias = "Mapping[str, Any]"
+    VmAddFolderParams: TypeAlias = "Mapping[str, Any]"
+    VmAddGpuDeviceParams: TypeAlias = "Mapping[str, Any]"
+    VmAddNicParams: TypeAlias = "Mapping[str, Any]"
+    VmCreateVmFromContentLibraryTemplateBatchParams: TypeAlias = "Mapping[str, Any]"
+    VmDeleteParams: TypeAlias = "Mapping[str, Any]"
+    VmEjectCdRomParams: TypeAlias = "Mapping[str, Any]"
+    VmExpandVmDiskParams: TypeAlias = "Mapping[str, Any]"
+    VmExportParams: TypeAlias = "Mapping[str, Any]"
+    VmMigrateAcrossClusterParams: TypeAlias = "Mapping[str, Any]"
+    VmMigrateParams: TypeAlias = "Mapping[str, Any]"
+    VmOperateParams: TypeAlias = "Mapping[str, Any]"
+    VmOperatePciNicParams: TypeAlias = "Mapping[str, Any]"
+    VmRemoveCdRomParams: TypeAlias = "Mapping[str, Any]"
+    VmRemoveDiskParams: TypeAlias = "Mapping[str, Any]"
+    VmRemoveGpuDeviceParams: TypeAlias = "Mapping[str, Any]"
+    VmRemoveNicByWhereParams: TypeAlias = "Mapping[str, Any]"
+    VmRemoveNicParams: TypeAlias = "Mapping[str, Any]"
+    VmResetGuestOsPasswordParams: TypeAlias = "Mapping[str, Any]"
+    VmRollbackParams: TypeAlias = "Mapping[str, Any]"
+    VmSetVmDiskResidentInCacheParams: TypeAlias = "Mapping[str, Any]"
+    VmStartParams: TypeAlias = "Mapping[str, Any]"
+    VmToggleCdRomDisableParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateAdvancedOptionsParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateDiskParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateHostOptionsParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateIoPolicyParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateNicAdvanceInfoParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateNicBasicInfoParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateNicParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateNicQosOptionsParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateOwnerParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateParams: TypeAlias = "Mapping[str, Any]"
+    VmUpdateVpcNicParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class AbortMigrateVmAcrossClusterParams(TypedDict, total=False):

@@ -2,16 +2,17 @@
 """Arguments of `tower.vm_disk`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-VmDiskIoPolicy: TypeAlias = Union[
+VmDiskIoPolicy: TypeAlias = AnyOf[
     Literal["RESTRICT_EACH_DISK", "RESTRICT_WHOLE_VM"], "models.VmDiskIoPolicy"
 ]
-VmDiskIoRestrictType: TypeAlias = Union[Literal["DYNAMIC", "FORCED"], "models.VmDiskIoRestrictType"]
+VmDiskIoRestrictType: TypeAlias = AnyOf[Literal["DYNAMIC", "FORCED"], "models.VmDiskIoRestrictType"]
 VmDiskOrderByInput: TypeAlias = Literal[
     "boot_ASC",
     "boot_DESC",
@@ -48,7 +49,7 @@ VmDiskOrderByInput: TypeAlias = Literal[
     "unsafe_provision_ASC",
     "unsafe_provision_DESC",
 ]
-VmDiskType: TypeAlias = Union[Literal["CD_ROM", "DISK"], "models.VmDiskType"]
+VmDiskType: TypeAlias = AnyOf[Literal["CD_ROM", "DISK"], "models.VmDiskType"]
 
 # fmt: off
 VmDiskWhereInput = TypedDict("VmDiskWhereInput", {
@@ -81,8 +82,8 @@ VmDiskWhereInput = TypedDict("VmDiskWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmDisksConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmDisksRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmDisksConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmDisksRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmDisksConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.vm_entity_filter_result`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -22,8 +22,8 @@ VmEntityFilterResultWhereInput = TypedDict("VmEntityFilterResultWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmEntityFilterResultsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmEntityFilterResultsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmEntityFilterResultsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmEntityFilterResultsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmEntityFilterResultsConnectionRequestBody(TypedDict, total=False):

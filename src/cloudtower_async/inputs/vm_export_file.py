@@ -2,9 +2,10 @@
 """Arguments of `tower.vm_export_file`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -26,7 +27,7 @@ VmExportFileOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-VmExportFileType: TypeAlias = Union[
+VmExportFileType: TypeAlias = AnyOf[
     Literal["OVF", "QCOW2", "RAW", "VMDK"], "models.VmExportFileType"
 ]
 
@@ -50,8 +51,8 @@ VmExportFileWhereInput = TypedDict("VmExportFileWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmExportFilesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmExportFilesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmExportFilesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmExportFilesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmExportFilesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.vm_folder`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -51,10 +51,10 @@ VmFolderWhereInput = TypedDict("VmFolderWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmFoldersConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmFoldersRequestBody: TypeAlias = "Mapping[str, object]"
-    VmFolderDeletionParams: TypeAlias = "Mapping[str, object]"
-    VmFolderUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVmFoldersConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmFoldersRequestBody: TypeAlias = "Mapping[str, Any]"
+    VmFolderDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VmFolderUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmFoldersConnectionRequestBody(TypedDict, total=False):

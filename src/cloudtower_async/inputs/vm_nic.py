@@ -2,13 +2,14 @@
 """Arguments of `tower.vm_nic`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from .. import models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeFloat, MaybeFloats, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
 
-VmNicModel: TypeAlias = Union[Literal["E1000", "SRIOV", "VIRTIO"], "models.VmNicModel"]
+VmNicModel: TypeAlias = AnyOf[Literal["E1000", "SRIOV", "VIRTIO"], "models.VmNicModel"]
 VmNicOrderByInput: TypeAlias = Literal[
     "dpi_enabled_ASC",
     "dpi_enabled_DESC",
@@ -49,7 +50,7 @@ VmNicOrderByInput: TypeAlias = Literal[
     "type_ASC",
     "type_DESC",
 ]
-VmNicType: TypeAlias = Union[Literal["VLAN", "VPC"], "models.VmNicType"]
+VmNicType: TypeAlias = AnyOf[Literal["VLAN", "VPC"], "models.VmNicType"]
 
 # fmt: off
 VmNicWhereInput = TypedDict("VmNicWhereInput", {
@@ -84,8 +85,8 @@ VmNicWhereInput = TypedDict("VmNicWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmNicsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmNicsRequestBody: TypeAlias = "Mapping[str, object]"
+    GetVmNicsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmNicsRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmNicsConnectionRequestBody(TypedDict, total=False):

@@ -2,9 +2,10 @@
 """Arguments of `tower.vm_placement_group`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import MaybeBool, MaybeDate, MaybeDates, MaybeInt, MaybeStr, MaybeTexts
 from . import nested
 
@@ -40,7 +41,7 @@ VmPlacementGroupOrderByInput: TypeAlias = Literal[
     "vm_vm_policy_enabled_ASC",
     "vm_vm_policy_enabled_DESC",
 ]
-VmPlacementGroupUsage: TypeAlias = Union[Literal["SVM"], "models.VmPlacementGroupUsage"]
+VmPlacementGroupUsage: TypeAlias = AnyOf[Literal["SVM"], "models.VmPlacementGroupUsage"]
 
 
 class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
@@ -152,9 +153,9 @@ VmPlacementGroupWhereInput = TypedDict("VmPlacementGroupWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmPlacementGroupsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    VmPlacementGroupDeletionParams: TypeAlias = "Mapping[str, object]"
-    VmPlacementGroupUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVmPlacementGroupsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    VmPlacementGroupDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VmPlacementGroupUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmPlacementGroupsConnectionRequestBody(TypedDict, total=False):

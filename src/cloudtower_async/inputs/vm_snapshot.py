@@ -2,7 +2,7 @@
 """Arguments of `tower.vm_snapshot`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -107,10 +107,10 @@ VmSnapshotWhereInput = TypedDict("VmSnapshotWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmSnapshotsRequestBody: TypeAlias = "Mapping[str, object]"
-    VmSnapshotCreationParams: TypeAlias = "Mapping[str, object]"
-    VmSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+    GetVmSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmSnapshotsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VmSnapshotCreationParams: TypeAlias = "Mapping[str, Any]"
+    VmSnapshotDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmSnapshotsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.vm_template`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs
 from .. import models as models
@@ -140,9 +140,9 @@ VmTemplateWhereInput = TypedDict("VmTemplateWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    VmTemplateDeletionParams: TypeAlias = "Mapping[str, object]"
-    VmTemplateUpdationParams: TypeAlias = "Mapping[str, object]"
+    GetVmTemplatesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    VmTemplateDeletionParams: TypeAlias = "Mapping[str, Any]"
+    VmTemplateUpdationParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmTemplatesConnectionRequestBody(TypedDict, total=False):

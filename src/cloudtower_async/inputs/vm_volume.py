@@ -2,9 +2,10 @@
 """Arguments of `tower.vm_volume`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -18,7 +19,7 @@ from ..types import (
 )
 from . import nested
 
-VmVolumeElfStoragePolicyType: TypeAlias = Union[
+VmVolumeElfStoragePolicyType: TypeAlias = AnyOf[
     Literal[
         "EC",
         "ELF_CP_REPLICA_2_THICK_PROVISION",
@@ -85,7 +86,7 @@ VmVolumeOrderByInput: TypeAlias = Literal[
     "used_size_usage_ASC",
     "used_size_usage_DESC",
 ]
-VmVolumeType: TypeAlias = Union[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "models.VmVolumeType"]
+VmVolumeType: TypeAlias = AnyOf[Literal["KVM_VOLUME", "KVM_VOLUME_ISCSI"], "models.VmVolumeType"]
 
 
 class CloneVmVolumeParams(TypedDict, total=False):
@@ -281,10 +282,10 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    ExportVmVolumeParams: TypeAlias = "Mapping[str, object]"
-    GetVmVolumesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    UpdateVmVolumeParams: TypeAlias = "Mapping[str, object]"
-    VmVolumeDeletionParams: TypeAlias = "Mapping[str, object]"
+    ExportVmVolumeParams: TypeAlias = "Mapping[str, Any]"
+    GetVmVolumesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    UpdateVmVolumeParams: TypeAlias = "Mapping[str, Any]"
+    VmVolumeDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class ExportVmVolumeParams(TypedDict, total=False):

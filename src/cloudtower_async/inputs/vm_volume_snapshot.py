@@ -2,9 +2,10 @@
 """Arguments of `tower.vm_volume_snapshot`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from .. import inputs, models
+from ..any_of import AnyOf
 from ..types import (
     MaybeBool,
     MaybeDate,
@@ -62,7 +63,7 @@ VmVolumeSnapshotOrderByInput: TypeAlias = Literal[
     "zbs_snapshot_uuid_ASC",
     "zbs_snapshot_uuid_DESC",
 ]
-VmVolumeSnapshotType: TypeAlias = Union[
+VmVolumeSnapshotType: TypeAlias = AnyOf[
     Literal["KVM_VOLUME_ISCSI_SNAPSHOT", "KVM_VOLUME_SNAPSHOT"], "models.VmVolumeSnapshotType"
 ]
 
@@ -113,9 +114,9 @@ VmVolumeSnapshotWhereInput = TypedDict("VmVolumeSnapshotWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVmVolumeSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVmVolumeSnapshotsRequestBody: TypeAlias = "Mapping[str, object]"
-    VmVolumeSnapshotDeletionParams: TypeAlias = "Mapping[str, object]"
+    GetVmVolumeSnapshotsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVmVolumeSnapshotsRequestBody: TypeAlias = "Mapping[str, Any]"
+    VmVolumeSnapshotDeletionParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVmVolumeSnapshotsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.vsphere_esxi_account`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -55,9 +55,9 @@ VsphereEsxiAccountWhereInput = TypedDict("VsphereEsxiAccountWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetVsphereEsxiAccountsConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetVsphereEsxiAccountsRequestBody: TypeAlias = "Mapping[str, object]"
-    UpdateVsphereEsxiAccountParams: TypeAlias = "Mapping[str, object]"
+    GetVsphereEsxiAccountsConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetVsphereEsxiAccountsRequestBody: TypeAlias = "Mapping[str, Any]"
+    UpdateVsphereEsxiAccountParams: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetVsphereEsxiAccountsConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.witness`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -54,8 +54,8 @@ WitnessWhereInput = TypedDict("WitnessWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetWitnessesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetWitnessesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetWitnessesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetWitnessesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetWitnessesConnectionRequestBody(TypedDict, total=False):

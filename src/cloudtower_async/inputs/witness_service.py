@@ -2,7 +2,7 @@
 """Arguments of `tower.witness_service`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypeAlias, TypedDict
 
 from ..types import MaybeStr
 
@@ -17,7 +17,7 @@ class WitnessWhereUniqueInput(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    GetWitnessServicesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetWitnessServicesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetWitnessServicesRequestBody(TypedDict, total=False):

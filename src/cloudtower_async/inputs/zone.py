@@ -2,7 +2,7 @@
 """Arguments of `tower.zone`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeBool, MaybeInt, MaybeInts, MaybeStr, MaybeTexts
 from . import nested
@@ -84,8 +84,8 @@ ZoneWhereInput = TypedDict("ZoneWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetZonesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetZonesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetZonesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetZonesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetZonesConnectionRequestBody(TypedDict, total=False):

@@ -2,7 +2,7 @@
 """Arguments of `tower.zone_topo`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..types import MaybeInt, MaybeStr, MaybeTexts
 from . import nested
@@ -24,8 +24,8 @@ ZoneTopoWhereInput = TypedDict("ZoneTopoWhereInput", {
 """Since CloudTower 3.0.0."""
 
 if TYPE_CHECKING:
-    GetZoneTopoesConnectionRequestBody: TypeAlias = "Mapping[str, object]"
-    GetZoneTopoesRequestBody: TypeAlias = "Mapping[str, object]"
+    GetZoneTopoesConnectionRequestBody: TypeAlias = "Mapping[str, Any]"
+    GetZoneTopoesRequestBody: TypeAlias = "Mapping[str, Any]"
 else:
 
     class GetZoneTopoesConnectionRequestBody(TypedDict, total=False):
