@@ -1005,6 +1005,7 @@ class Cloudtower(Namespaces):
             it returns what the target says; after the iteration, that is ``result``.
 
         Raises:
+            TypeError: There is no such option.
             InvalidInput: An argument cannot be used; nothing was sent.
             EmptyFilter: `clusters` of the target may match everything.
             UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.

@@ -310,7 +310,6 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
             (path, {**where, "interval": -1}, "interval: expected a number of seconds"),
             (path, {**where, "on_progress": 5}, "on_progress: expected a function, got int"),
             (path, {**where, "on_progress": anyio.sleep}, "on_progress: .* got an async one"),
-            (path, {**where, "nmae": "x"}, "nmae: no such option"),
             (path, {"target": ElfImage}, "target: expected what the file becomes, .* got <class"),
             (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
             (path, {"cluster_id": None}, "cluster_id: missing; ElfImage needs it"),
@@ -324,6 +323,9 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
     misspelt: Any = {"nmae": "x"}
     with pytest.raises(InvalidInput, match=r"clusters\.nmae: no such field"):
         await upload(tower, path, ContentLibraryImage(clusters=misspelt))
+    told = r"Cloudtower\.upload\(\) got an unexpected keyword argument 'nmae'; did you mean name\?"
+    with pytest.raises(TypeError, match=told):
+        await upload(tower, path, **where, **misspelt)
     empties: list[Any] = [{}, {"AND": []}, {"name": None}]
     for everything in empties:
         with pytest.raises(EmptyFilter):

@@ -24,6 +24,7 @@ from ..errors import (
     UploadState,
     UploadTimeout,
 )
+from ..options import check_names
 from ..retry.backoff import poll_delays
 from ..validators import callback_fault, check_argument, check_seconds
 from .session import LARGEST_CHUNK, UploadSession
@@ -95,8 +96,7 @@ class Upload(Generic[R_co]):
         target: UploadTarget[R_co],
         options: UploadOptions,
     ) -> None:
-        if unknown := options.keys() - UploadOptions.__annotations__:
-            raise InvalidInput(f"upload: {', '.join(sorted(unknown))}: no such option")
+        check_names(options, UploadOptions, "upload")
         if not isinstance(cast("object", target), UploadTarget):
             raise InvalidInput(
                 "upload: target: expected what the file becomes, such as "
