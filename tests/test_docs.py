@@ -95,19 +95,23 @@ def run_blocking(block: Block, names: dict[str, object]) -> None:
     FunctionType(code, names)()
 
 
-def run_tests(block: Block, folder: Path) -> None:
-    """Run a block that is a test module."""
-    file = folder / f"test_line_{block.line}.py"
-    file.write_text(block.text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={folder}", str(file)]
+def run_tests(page: Path, folder: Path) -> None:
+    """Run the blocks of a page that are test modules, with those for them to import."""
+    files: list[str] = []
+    for block in blocks(page, "python"):
+        if named := NAMED.match(block.text):
+            (folder / named[1]).write_text(block.text, encoding="utf-8")
+        if TESTS.search(block.text):
+            file = folder / f"test_line_{block.line}.py"
+            file.write_text(block.text, encoding="utf-8")
+            files.append(str(file))
+    command = [sys.executable, "-m", "pytest", "-q", "-ra", f"--rootdir={folder}", *files]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 RUN = [page for page in PAGES if page != VENDOR and blocks(page, "python")]
-TEST_MODULES = [
-    block for page in RUN for block in blocks(page, "python") if TESTS.search(block.text)
-]
+TESTED = [page for page in RUN if any(TESTS.search(one.text) for one in blocks(page, "python"))]
 
 
 @pytest.mark.anyio
@@ -119,18 +123,14 @@ async def test_the_code_of_a_page_runs_in_its_order(page: Path, names: dict[str,
 
 
 @pytest.mark.subprocess
-@pytest.mark.parametrize(
-    "block", TEST_MODULES, ids=[f"{page_id(block.page)}:{block.line}" for block in TEST_MODULES]
-)
-def test_the_tests_on_a_page_pass(block: Block, tmp_path: Path) -> None:
-    if "fastapi.testclient" in block.text or "httpx2" in block.text:
+@pytest.mark.parametrize("page", TESTED, ids=page_id)
+def test_the_tests_on_a_page_pass(page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if "fastapi.testclient" in text:
         pytest.importorskip("httpx2")
-    if re.search(r"pytest_asyncio|mark\.asyncio", block.text):
+    if re.search(r"pytest_asyncio|mark\.asyncio", text):
         pytest.importorskip("pytest_asyncio")
-    for other in blocks(block.page, "python"):
-        if named := NAMED.match(other.text):  # for tests to import
-            (tmp_path / named[1]).write_text(other.text, encoding="utf-8")
-    run_tests(block, tmp_path)
+    run_tests(page, tmp_path)
 
 
 @pytest.mark.anyio
