@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from . import corrections, emit_inputs, emit_models, layout, names, wording, writing
 from .history import History, newer
-from .schema import Api, ListOf, Node, Operation, Property, Record, Ref, refs
+from .schema import Api, ListOf, Node, Operation, Property, Record, Ref
 from .texts import Texts
 
 # What every method takes besides its own arguments.
@@ -91,7 +91,7 @@ OPERATIONS = {{
 READERS = {{
 {_rows(_readers(api))}
 }}
-"""By the type that a mutation answers with: the query that finds such resources by their ids.
+"""By the type of a resource: the query that finds such resources by their ids.
 
 Of a type that holds the id of something deleted, it is that of what was deleted.
 """
@@ -103,12 +103,11 @@ def _rows(table: dict[str, str]) -> str:
 
 
 def _readers(api: Api) -> dict[str, str]:
-    """The query for each type that a mutation answers with, where there is one."""
+    """The query for each type that an operation answers with, where there is one."""
     listing = dict(_listing(api))
     answered = {
         name
         for operation in api.operations
-        if any(ref.startswith(layout.WITH_TASK) for ref in refs(operation.answer))
         for name in layout.own_types(api, operation.answer)
     }
     subjects = {

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from cloudtower_async import errors
+from cloudtower_async import Plan, errors
 from cloudtower_async.models import Task, TaskStatus
 
 FULL = {
@@ -95,6 +95,7 @@ def test_every_error_is_in_the_drawing_under_its_base() -> None:
         errors.SettleTimeout({"v": "UPDATING", "w": None}, 3.0),
         errors.LockTimeout(["v"], 3.0),
         errors.MutationRefused("vm.start_vm"),
+        errors.PlanEnded("vm.export_vm", "only the server knows", Plan()),
         errors.NoChangeFeed("none"),
         errors.Resync("1", "5", "7"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +62,15 @@ def test_each_operation_begins_with_what_it_does(operations: Any) -> None:  # no
     assert "tower.vm.shut_down_vm(" in page
     described = page.partition("tower.vm.shut_down_vm(")[2].splitlines()
     assert described[3].startswith("Ask the guest operating system")
+
+
+def test_the_table_of_dry_runs_has_every_mutation_with_its_answer(operations: Any) -> None:  # noqa: ANN401
+    lines = list(importlib.import_module("from_code").PlannedAnswers.lines(None))
+    told = dict(re.findall(r"`(\S+) <tower\.\1>` \| (.+) \|", "\n".join(lines)))
+    assert len(told) == len(lines) - 2 == 300
+    assert told["vm.start_vm"] == "the resources that it matches"
+    assert told["vm.expand_vm_disk"] == "the VMs, or other resources, that own what it matches"
+    assert told["vm.create_vm"] == "placeholders for what it creates"
+    assert told["vm.export_vm"] == "nothing: the plan ends"
+    assert told["elf_image.create_elf_image"] == "nothing: the plan ends"
+    assert "user.login" not in told

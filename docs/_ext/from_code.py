@@ -14,7 +14,10 @@ from sphinx.util.docutils import SphinxDirective
 
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.modes import changes
 from cloudtower_async.calls.operation import Operation
+from cloudtower_async.calls.plan_effects import effect_of
+from cloudtower_async.calls.registry import operation
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
 from cloudtower_async.testing import Simulator
 
@@ -93,6 +96,17 @@ class Namespaces(_Markdown):
                 yield f"| {link} | `{operation.method} {path}` | {operation.since} |"
 
 
+class PlannedAnswers(_Markdown):
+    """What each mutation answers with in plan mode."""
+
+    def lines(self) -> Iterator[str]:
+        yield from ("| operation | in plan mode it answers with |", "| --- | --- |")
+        for name in sorted(OPERATIONS.values()):
+            called = operation(name)
+            if changes(called):
+                yield f"| {{py:meth}}`{name} <tower.{name}>` | {effect_of(called).answer} |"
+
+
 class Unmodelled(_Markdown):
     """The operations that the simulator does not model."""
 
@@ -123,6 +137,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-hints", ErrorHints)
     app.add_directive("decisions", Decisions)
     app.add_directive("namespaces", Namespaces)
+    app.add_directive("planned-answers", PlannedAnswers)
     app.add_directive("unmodelled", Unmodelled)
     app.connect("autodoc-process-docstring", read_docstring)
     return {"parallel_read_safe": True}

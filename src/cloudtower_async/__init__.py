@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         NotFound,
         OutcomeUnknown,
         PagingFailed,
+        PlanEnded,
         ProxyFailed,
         ProxyRefused,
         ReadBackFailed,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     )
     from .operation_call import Middleware, OperationCall, Proceed
     from .options import EnvironmentOptions, ScopedOptions, SessionOptions
+    from .plans import Plan, PlannedAnswer, PlannedMutation, PlannedResource
     from .queries.loader import Loader
     from .queries.projection import select_fields
     from .records import to_arrow, to_records
@@ -180,6 +182,11 @@ __all__ = [
     "Pending",
     "PendingAnswer",
     "PendingResource",
+    "Plan",
+    "PlanEnded",
+    "PlannedAnswer",
+    "PlannedMutation",
+    "PlannedResource",
     "Proceed",
     "ProxyFailed",
     "ProxyRefused",
@@ -243,6 +250,7 @@ _TYPES = (
     "FileContent OpenEnum RawResponse Texts WithTask"
 )
 _MEASURED = "Measurements MetricRow MetricSeries MetricsWarning RankedMetric Subject"
+_PLANNED = "Plan PlannedAnswer PlannedMutation PlannedResource"
 _TARGETS = "CloudTowerApplicationPackage ContentLibraryImage ElfFile ElfImage SvtImage UploadTarget"
 _HOMES = {
     **dict.fromkeys(("ApiKey", "ApiKeyRole", "ApiKeys"), ".graphql.api_keys"),
@@ -269,6 +277,7 @@ _HOMES = {
     "Pending": ".tasks.pending",
     "PendingAnswer": ".tasks.pending",
     "PendingResource": ".tasks.pending",
+    **dict.fromkeys(_PLANNED.split(), ".plans"),
     "Subscribers": ".watch.subscribers",
     "Subscription": ".watch.subscribers",
     "UploadProgress": ".uploads.upload",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
 import anyio.to_thread
 
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from .metrics.results import Measurements, RankedMetric
     from .models import Metric, Task
     from .options import EnvironmentOptions, ScopedOptions
+    from .plans import Plan
     from .queries.loader import Loader
+    from .queries.plan_mode import PlanMode
     from .tasks.pending import Pending
     from .tasks.waiter import Waitable
     from .types import ContentLanguage, Everything, Fetched, RawResponse
@@ -150,6 +152,23 @@ class Cloudtower(Namespaces):
         """What the session does with calls that change the server; see `SessionOptions`."""
         mode = self._executor.mode
         return "allow" if mode is None else mode.name
+
+    @property
+    def plan(self) -> Plan:
+        """What the calls of this session would change, in plan mode (``mutations="plan"``).
+
+        Sessions that `with_options` makes of one in plan mode share its plan. A session that turns
+        to plan mode begins its own.
+
+        Raises:
+            CloudtowerError: The session is not in plan mode.
+        """
+        if self.mutations != "plan":
+            raise CloudtowerError(
+                f"plan: this session has mutations={self.mutations!r}, so it plans nothing; use "
+                "mutations='plan'"
+            )
+        return cast("PlanMode", self._executor.mode).plan
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
@@ -1197,7 +1216,11 @@ class Cloudtower(Namespaces):
 
 
 def _mode(mutations: Mutations) -> Mode | None:
-    return None if mutations == "allow" else RefuseMode()
+    if mutations != "plan":
+        return None if mutations == "allow" else RefuseMode()
+    from .queries.plan_mode import PlanMode
+
+    return PlanMode()
 
 
 def _preload(namespaces: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ class SecretText(Protocol):
 Credentials: TypeAlias = "Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]"
 Failover: TypeAlias = Literal["auto", "manual", "always"]
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
-Mutations: TypeAlias = Literal["allow", "refuse"]
+Mutations: TypeAlias = Literal["allow", "plan", "refuse"]
 StrPath: TypeAlias = str | os.PathLike[str]
 ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
@@ -112,7 +112,8 @@ class SessionOptions(TypedDict, total=False):
 
     mutations: Mutations
     """What to do with calls that change the server. ``allow``: send them. ``refuse``: raise
-    `MutationRefused` (read-only session). Default: ``allow``."""
+    `MutationRefused` (read-only session). ``plan``: record in ``tower.plan`` what they would change
+    (dry run). No mutation is sent in the last two modes. Default: ``allow``."""
 
     middleware: Sequence[Middleware] | None
     """Async functions around each call, retries included, the outermost first: ``async def

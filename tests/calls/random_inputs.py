@@ -169,17 +169,18 @@ def _least(shape: ArgType, without: str) -> dict[str, Any]:
     for key in shape.record.__required_keys__ - {without}:
         found = member(shape.record, key)
         assert found is not None
-        made[key] = _something(found)
+        made[key] = smallest(found)
     return made
 
 
-def _something(shape: ArgType) -> Any:  # noqa: ANN401
+def smallest(shape: ArgType) -> Any:  # noqa: ANN401
+    """The smallest value that may be sent; each text, and the id in each filter, is "x"."""
     if shape.is_filter:
         return '{"id": "x"}' if shape.kind is str else {"id": "x"}
     if shape.record is not None:
         return _least(shape, "")
     if shape.item is not None:
-        return [_something(shape.item)]
+        return [smallest(shape.item)]
     if shape.choices:
         return min(shape.choices)
     return _EXAMPLES[shape.kind]

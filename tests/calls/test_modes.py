@@ -74,7 +74,9 @@ async def test_each_operation_is_sent_or_refused_by_its_kind() -> None:
             called = operation.answering(lambda: object)  # to load 577 types takes seconds
             called.loaded = True
             try:
-                await tower._executor.send(called, None, checked=True)
+                await tower._executor.send(  # pyright: ignore[reportPrivateUsage]
+                    called, None, checked=True
+                )
             except MutationRefused as error:
                 refused = [error.operation, str(error).partition(":")[0]]
             sent = operation.kind is Kind.QUERY or operation.name == "user.login"

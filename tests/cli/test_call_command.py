@@ -159,3 +159,30 @@ async def test_wrong_arguments_are_one_line_and_nothing_is_sent(
         assert captured.err.count("\n") == 1
         assert told in captured.err
     assert sim.requests == []
+
+
+async def test_in_plan_mode_it_shows_what_would_change_and_asks_nothing(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="web", status="STOPPED")
+    body = json.dumps({"where": {"id": vm["id"]}})
+    assert await call("start-vm", body, "--mutations", "plan", "--wait") == 0
+    shown = capsys.readouterr()
+    [answer] = json.loads(shown.out)
+    assert (answer["data"]["id"], answer["task_id"]) == (vm["id"], None)
+    assert shown.err.splitlines()[-1] == f"vm.start_vm: Vm web ({vm['id']})"
+    assert await call("export-vm", body[:-1] + ', "data": {"type": "OVF"}}', "--mutations", "plan")
+    shown = capsys.readouterr()
+    assert "vm.export_vm" in shown.err
+    assert "the plan ends here" in shown.err
+    assert started(sim) == []
+
+
+async def test_a_read_only_session_refuses_a_mutation_without_asking(
+    sim: Simulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDTOWER_MUTATIONS", "refuse")
+    assert await call("start-vm", '{"where": {"id": "v"}}') == 2
+    assert "the session is read-only" in capsys.readouterr().err
+    assert await call("get-vms", "--mutations", "refuse") == 0
+    assert started(sim) == []

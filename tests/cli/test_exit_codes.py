@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from cloudtower_async import CloudtowerError, EmptyFilter, InvalidInput, InvalidSettings
+from cloudtower_async import (
+    CloudtowerError,
+    EmptyFilter,
+    InvalidInput,
+    InvalidSettings,
+    MutationRefused,
+    Plan,
+    PlanEnded,
+)
 from cloudtower_async.cli import main
 from cloudtower_async.cli.errors import OutputError, UsageError
 from cloudtower_async.cli.exit_codes import MEANINGS, ExitCode, exit_code
@@ -21,6 +29,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
         (InvalidInput("no such field"), 2),
         (EmptyFilter("matches everything"), 2),
         (InvalidSettings("no such host"), 2),
+        (MutationRefused("vm.start_vm"), 2),
+        (PlanEnded("vm.start_vm", "only the server knows", Plan()), 1),
         (CloudtowerError("the call failed"), 1),
         (OutputError("closed"), 1),
         (OSError("disk full"), 1),

@@ -61,7 +61,7 @@ from .server_version import GET_VERSION, explain
 from .validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 
     from ..operation_call import Middleware
     from ..options import Mutations
@@ -134,6 +134,16 @@ class Mode(Protocol):
 
     def stops(self, operation: Operation[Any], arguments: object) -> bool:
         """Return whether a call is not to be sent."""
+        ...
+
+    def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
+        """Raise if what a query waits for cannot come to be.
+
+        Args:
+            operation: Query that is repeated.
+            where: Its filter.
+            seen: Ids of the resources that it found.
+        """
         ...
 
     async def answer(
@@ -305,6 +315,7 @@ class Executor:
             InvalidInput: The arguments cannot be sent.
             EmptyFilter: A filter in them may match everything.
             MutationRefused: It is a mutation, and the session is read-only.
+            PlanEnded: The session is in plan mode, and the answer cannot be known.
             SessionClosed: Before or meanwhile.
 
         Middleware may raise anything else.
@@ -407,13 +418,6 @@ class Executor:
             await self._load(operation, arguments)
         if not checked:
             arguments = check(operation, arguments, validate=self.validate)
-        if self.mode is not None and self.mode.stops(operation, arguments):
-            options = {
-                "content_language": content_language,
-                "external_cloudtower_id": external_cloudtower_id,
-                "timeout": timeout,
-            }
-            return cast("R", await self.mode.answer(self, operation, arguments, options))
         content: dict[str, Any] = {}
         if operation.carries is Carries.JSON and arguments is not None:
             try:
@@ -422,6 +426,13 @@ class Executor:
                 raise InvalidInput(
                     f"{operation.name}: the arguments cannot be written as JSON: {exc}"
                 ) from exc
+        if self.mode is not None and self.mode.stops(operation, arguments):
+            options = {
+                "content_language": content_language,
+                "external_cloudtower_id": external_cloudtower_id,
+                "timeout": timeout,
+            }
+            return cast("R", await self.mode.answer(self, operation, arguments, options))
         deadline = self.transport.running_loop().time() + timeout
         login_tries = self.authenticator.tries
         call = Call(operation, headers, timeout, deadline, login_tries, content, polling=polling)

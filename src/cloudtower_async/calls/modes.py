@@ -9,7 +9,7 @@ from ..options import Mutations
 from .operation import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .executor import Executor
     from .operation import Operation
@@ -27,6 +27,9 @@ class RefuseMode:
 
     def stops(self, operation: Operation[Any], arguments: object) -> bool:
         return changes(operation)
+
+    def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
+        """Return: a read-only session may wait for anything."""
 
     async def answer(
         self,

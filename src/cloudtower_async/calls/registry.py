@@ -55,6 +55,12 @@ def reader(struct: str) -> Operation[Any]:
     return operation(_module("catalogue").READERS[struct])
 
 
+def reader_name(struct: str) -> str | None:
+    """Return the name of the query that reads resources by their ids; None: there is none."""
+    readers: Mapping[str, str] = _module("catalogue").READERS
+    return readers.get(struct)
+
+
 def operation_of(method: object) -> Operation[object] | None:
     """Return the operation that a bound method calls: ``GET_VMS`` for ``tower.vm.get_vms``.
 

@@ -18,7 +18,7 @@ from ..calls.empty_filter import matches_all
 from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
-from .connect import ConnectOptions, connect
+from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
 from .messages import error_line
 from .streams import print_error, replace_unencodable
@@ -87,7 +87,7 @@ def backup(
 
 
 async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[str, Any]) -> None:  # noqa: ANN401
-    async with tower:
+    async with planning(tower):
         if vms:
             where = {"id_in": await _ids(tower, vms)}
         with _display() as (show, print_line):

@@ -17,7 +17,7 @@ from ..calls.operation import Carries, Kind, Operation
 from ..calls.validation import check
 from ..control_characters import printable
 from ..types import EVERYTHING
-from .connect import ConnectOptions, connect
+from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
 from .formats import json_text
 from .resource_names import method_for
@@ -59,18 +59,17 @@ def call(
     method = method_for(operation)
     called = registry.operation(method)
     arguments = _arguments(called, body, everything=everything)
-    changes = called.kind is not Kind.QUERY
-    if changes and not yes and (body == "-" or not sys.stdin.isatty()):
-        raise UsageError(f"{method} changes something: pass --yes, as nobody can be asked")
     tower = connect(connection or ConnectOptions())
-    if changes and not yes:
+    if called.kind is not Kind.QUERY and not yes and tower.mutations == "allow":
+        if body == "-" or not sys.stdin.isatty():
+            raise UsageError(f"{method} changes something: pass --yes, as nobody can be asked")
         _confirm(f"{method} changes something on {tower.endpoint}. Go on? [y/N] ")
     anyio.run(_call, tower, method, arguments, wait)
 
 
 async def _call(tower: Cloudtower, method: str, arguments: Json, wait: bool) -> None:
     namespace, _, name = method.partition(".")
-    async with tower:
+    async with planning(tower):
         function = getattr(getattr(tower, namespace), name)
         if isinstance(arguments, list):
             answer = await function(arguments)

@@ -6,6 +6,7 @@ import dataclasses
 import getpass
 import os
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,11 @@ from ..options import Mutations, Source, from_environment
 from ..profiles import read_profiles
 from ..validators import encoding_fault
 from .errors import UsageError
+from .streams import print_error
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from ..types import ContentLanguage
 
 DEFAULT = "default"
@@ -68,7 +72,8 @@ class ConnectOptions:
     "Read a token or an API key from standard input, instead of logging in."
 
     mutations: Mutations | None = None
-    "What to do with calls that change the server: send or refuse them. [default: allow]"
+    "What to do with calls that change the server: send them, only show what they would change "
+    "(plan, a dry run), or refuse them. [default: allow]"
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Verify the server's certificate."
@@ -109,6 +114,17 @@ def connect(
     if found.get("content_language") == "*" and not all_languages:
         del found["content_language"]
     return Cloudtower(**found)
+
+
+@asynccontextmanager
+async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
+    """Enter a session, and at its end print to standard error what it has planned, if it plans."""
+    try:
+        async with tower:
+            yield
+    finally:
+        if tower.mutations == "plan":
+            print_error(f"Plan, of which nothing was carried out:\n{tower.plan}")
 
 
 def gather_options(

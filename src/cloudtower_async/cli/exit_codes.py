@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from enum import IntEnum
 
-from ..errors import InvalidInput, InvalidSettings
+from ..errors import InvalidInput, InvalidSettings, MutationRefused
 from .errors import UsageError
 
 
@@ -27,7 +27,7 @@ MEANINGS = {
     ),
     ExitCode.USAGE: (
         "Wrong arguments or settings; nothing was changed. Also: the question of `call` was not "
-        "answered with yes."
+        "answered with yes, or the session is read-only."
     ),
     ExitCode.INTERRUPTED: "Ended by Ctrl-C.",
     ExitCode.TERMINATED: "Ended by SIGTERM, which leaves the terminal as it was.",
@@ -39,6 +39,6 @@ def exit_code(error: BaseException) -> ExitCode:
     """Return the exit code of a command that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    if isinstance(error, UsageError | InvalidInput | InvalidSettings):
+    if isinstance(error, UsageError | InvalidInput | InvalidSettings | MutationRefused):
         return ExitCode.USAGE
     return ExitCode.FAILED

@@ -24,7 +24,7 @@ from ..uploads.targets import (
     SvtImage,
 )
 from .cluster_option import cluster_ids
-from .connect import ConnectOptions, connect
+from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
 from .streams import replace_unencodable
 from .upload_states import StateMemory, load_state
@@ -100,7 +100,7 @@ def upload(
 async def _upload(
     tower: Cloudtower, file: Path, names: list[str], kind: Kind, options: UploadOptions
 ) -> None:
-    async with tower:
+    async with planning(tower):
         target = await _target(tower, kind, names)
         memory = StateMemory(options.get("resume"))
         try:

@@ -5,6 +5,7 @@
     ├── InvalidInput               arguments that cannot be sent                        (ValueError)
     │   └── EmptyFilter            a filter that may match everything, in a mutation
     ├── MutationRefused            a mutation in a read-only session; nothing was sent
+    ├── PlanEnded                  what follows depends on a mutation that was only planned
     ├── SessionClosed              the session is closed, or of another event loop
     ├── CallError                  about one call
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
@@ -98,7 +99,7 @@ from .calls import (
 )
 from .changes import NoChangeFeed, Resync
 from .conditions import ConditionError, ConditionFailed, ConditionTimeout
-from .modes import MutationRefused
+from .modes import MutationRefused, PlanEnded
 from .tasks import (
     ReadBackFailed,
     SettleTimeout,
@@ -146,6 +147,7 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PagingFailed",
+    "PlanEnded",
     "ProxyFailed",
     "ProxyRefused",
     "ReadBackFailed",

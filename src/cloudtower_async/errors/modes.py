@@ -3,14 +3,19 @@
 # ruff: noqa: N818 - the names say what happened: `except MutationRefused`
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .base import CloudtowerError
+
+if TYPE_CHECKING:
+    from ..plans import Plan
 
 
 class MutationRefused(CloudtowerError):
     """A read-only session (``mutations="refuse"``) was to change something. Nothing was sent.
 
     Attributes:
-        operation: What was called: ``"vm.start_vm"``, or the path for calls outside the schema.
+        operation: Name of the call: ``"vm.start_vm"``, or the path for calls outside the schema.
     """
 
     def __init__(self, operation: str) -> None:
@@ -21,4 +26,29 @@ class MutationRefused(CloudtowerError):
         return (
             f"{self.operation}: refused, because the session is read-only (mutations='refuse'); "
             "nothing was sent. Use a session with mutations='allow' to change something."
+        )
+
+
+class PlanEnded(CloudtowerError):
+    """A session in plan mode cannot continue: what follows depends on a planned mutation.
+
+    Nothing was changed.
+
+    Attributes:
+        operation: Name of the call: ``"vm.get_vms"``, or the path for calls outside the schema.
+        reason: Why the answer cannot be known.
+        plan: The plan so far. If the call is a mutation, it is the last one in it.
+    """
+
+    def __init__(self, operation: str, reason: str, plan: Plan) -> None:
+        super().__init__(operation, reason, plan)
+        self.operation = operation
+        self.reason = reason
+        self.plan = plan
+
+    def _describe(self) -> str:
+        number = len(self.plan)
+        return (
+            f"{self.operation}: the plan ends here: {self.reason}. Nothing was changed; the plan "
+            f"so far has {number} mutation{'s' if number != 1 else ''}."
         )

@@ -20,6 +20,7 @@ from ..errors import (
     TaskNotFound,
     UnknownTaskStatus,
 )
+from ..plans import PlannedAnswer
 from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delay
 from ..retry.classify import is_transient
@@ -218,7 +219,11 @@ class Switch:
                 self._unread.pop(vm_id, None)
                 self._results[vm_id] = error
         else:
-            if vm_id is not None and vm_id not in self._results:
+            if vm_id is None or vm_id in self._results:
+                return
+            if isinstance(answer, PlannedAnswer):  # it stays as it is
+                self._results[vm_id] = self._vms[vm_id]
+            else:
                 self._to_read(vm_id, None)
 
     def _to_read(self, vm_id: str, error: Exception | None) -> None:

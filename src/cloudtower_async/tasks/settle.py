@@ -14,6 +14,7 @@ from ..api.catalogue import READERS
 from ..calls import registry
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, ResponseDecodeError, SettleTimeout
+from ..plans import PlannedAnswer
 from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delays
 from ..types import WithTask
@@ -111,6 +112,10 @@ class _Work(NamedTuple):
 
 
 def _work(answer: WithTask[object]) -> _Work:
+    if isinstance(answer, PlannedAnswer):  # nothing changes it, so nothing is to be read
+        data = [] if answer.deletes else resources_in(answer)
+        resources = [_Resource(PlannedAnswer, "", one) for one in data]
+        return _Work(resources, isinstance(answer.data, list))
     return _Work(
         [_Resource(type(one), getattr(one, "id", None) or "", one) for one in resources_in(answer)],
         isinstance(answer.data, list),

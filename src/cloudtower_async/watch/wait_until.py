@@ -54,6 +54,8 @@ async def wait_until(
             async for state in states:
                 if judge.is_met(state):
                     return list(state.values())
+                if executor.mode is not None:
+                    executor.mode.check_wait(view.name, query.get("where"), state)
         return None
 
     with executor.transport.until_closed(timeout):

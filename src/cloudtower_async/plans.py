@@ -1,0 +1,159 @@
+"""Plans: the mutations that a session in plan mode did not send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import msgspec
+
+from .control_characters import one_line, printable
+from .types import WithTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T_co = TypeVar("T_co", covariant=True)
+
+_SHOWN = 5
+"""Maximum number of resources in the text of a planned mutation."""
+
+_LONGEST = 200
+"""Maximum number of characters of a body in that text."""
+
+
+class PlannedResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that a planned mutation changes or creates.
+
+    Attributes:
+        type: Name of its struct: ``"Vm"``.
+        id: Its id; that of a placeholder if it does not exist yet.
+        name: Its name; None: resources of this type have none.
+        exists: Whether it exists; False: the planned mutation, or an earlier one, creates it.
+    """
+
+    type: str
+    id: str
+    name: str | None = None
+    exists: bool = True
+
+    def __str__(self) -> str:
+        known = self.id if self.exists else "planned"
+        name = "" if self.name is None else one_line(self.name)
+        return f"{self.type} {name} ({known})" if name else f"{self.type} {printable(known)}"
+
+
+class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
+    """A mutation that a session in plan mode did not send.
+
+    Attributes:
+        operation: Name of the call: ``"vm.start_vm"``, or the path for calls outside the schema.
+        body: The arguments as they would be sent, with secrets redacted.
+        resources: Resources that its filters match now, each once.
+        creates: Placeholders for the resources that it creates.
+        complete: Whether ``resources`` has all; False: only the first 10,000 were read.
+    """
+
+    operation: str
+    body: object
+    resources: tuple[PlannedResource, ...] = ()
+    creates: tuple[PlannedResource, ...] = ()
+    complete: bool = True
+
+    def __str__(self) -> str:
+        parts = [self.operation]
+        if content := self._content():
+            parts.append(content)
+        if self.creates:
+            parts.append("creates " + _listed(self.creates))
+        if self.resources or not self.creates:
+            what = _listed(self.resources) or "no resource known"
+            parts.append(what if self.complete else f"{what}, and others")
+        return ": ".join(parts)
+
+    def _content(self) -> str:
+        """Return the body without its filter, on one line; empty if nothing is left."""
+        body = self.body
+        if isinstance(body, dict):
+            fields = cast("dict[str, object]", body)
+            body = {key: value for key, value in fields.items() if key != "where"}
+        text = one_line(msgspec.json.encode(body).decode()) if body else ""
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+class Plan(Sequence[PlannedMutation]):
+    """The mutations that a session in plan mode did not send, in the order of the calls.
+
+    Its text has one line for each.
+    """
+
+    def __init__(self, mutations: Sequence[PlannedMutation] = ()) -> None:
+        self._mutations = list(mutations)
+
+    @property
+    def resource_ids(self) -> frozenset[str]:
+        """Ids of all resources that it changes or creates, with those of placeholders."""
+        return frozenset(
+            one.id for each in self._mutations for one in (*each.resources, *each.creates)
+        )
+
+    def is_placeholder(self, resource: object) -> bool:
+        """Return whether a resource, or the one with this id, would be created by this plan."""
+        identifier = getattr(resource, "id", resource)
+        return any(identifier == one.id for each in self._mutations for one in each.creates)
+
+    def add(self, mutation: PlannedMutation) -> None:
+        """Append a mutation."""
+        self._mutations.append(mutation)
+
+    def copy(self) -> Plan:
+        """Return the plan so far, which does not grow any more."""
+        return Plan(self._mutations)
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedMutation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PlannedMutation]: ...
+    def __getitem__(self, index: Any) -> Any:
+        found: Any = self._mutations[index]
+        return found
+
+    def __len__(self) -> int:
+        return len(self._mutations)
+
+    def __iter__(self) -> Iterator[PlannedMutation]:
+        return iter(self._mutations)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Plan) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._mutations)) or "nothing would be changed"
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self)} mutations>\n{self}" if self._mutations else "<empty Plan>"
+
+
+class PlannedAnswer(WithTask[T_co], Generic[T_co], kw_only=True, frozen=True, gc=False):
+    """Answer of a mutation that was planned, not sent: `WithTask` without a task.
+
+    ``data`` is the resource as it is now, or a placeholder for one that would be created.
+
+    Attributes:
+        operation: The planned mutation: ``"vm.start_vm"``.
+    """
+
+    operation: str
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the resource would be gone."""
+        return self.operation.partition(".")[2].startswith("delete_")
+
+
+def _listed(resources: tuple[PlannedResource, ...]) -> str:
+    shown = ", ".join(map(str, resources[:_SHOWN]))
+    more = len(resources) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
