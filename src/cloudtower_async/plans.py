@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 import msgspec
 
@@ -114,9 +114,8 @@ class Plan(Sequence[PlannedMutation]):
     def __getitem__(self, index: int) -> PlannedMutation: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[PlannedMutation]: ...
-    def __getitem__(self, index: Any) -> Any:
-        found: Any = self._mutations[index]
-        return found
+    def __getitem__(self, index: int | slice) -> PlannedMutation | Sequence[PlannedMutation]:
+        return self._mutations[index]
 
     def __len__(self) -> int:
         return len(self._mutations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
@@ -158,7 +158,8 @@ async def carry_out(
     """
     await follow(tower, started, tell, timeout, [started.data.id])
     if isinstance(started, PlannedAnswer):  # nothing changes it, and it may not exist
-        return cast("T", started.data)  # pyright: ignore[reportUnknownMemberType]
+        data: T = started.data
+        return data
     return await read_back(tower, started.data, timeout)
 
 
