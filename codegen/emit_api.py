@@ -106,9 +106,7 @@ def _readers(api: Api) -> dict[str, str]:
     """The query for each type that an operation answers with, where there is one."""
     listing = dict(_listing(api))
     answered = {
-        name
-        for operation in api.operations
-        for name in layout.own_types(api, operation.answer)
+        name for operation in api.operations for name in layout.own_types(api, operation.answer)
     }
     subjects = {
         name: corrections.DELETED.get(name, name.removeprefix("Delete"))

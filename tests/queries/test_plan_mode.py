@@ -415,7 +415,7 @@ def listed(operation: Operation[Any]) -> Any:  # noqa: ANN401 - a struct
 
 def ids_in(found: Any) -> list[str]:  # noqa: ANN401 - the answer of any operation
     if isinstance(found, list):
-        parts: list[Any] = found
+        parts: list[Any] = found  # pyright: ignore[reportUnknownVariableType]
         return [one for part in parts for one in ids_in(part)]
     return ids_in(found.data) if hasattr(found, "data") else [found.id]
 
