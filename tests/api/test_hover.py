@@ -1,0 +1,98 @@
+"""Editors show what fields and operations mean, and so does `help()`."""
+
+from __future__ import annotations
+
+import importlib
+import pydoc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloudtower_async import Cloudtower
+from tests.language_server import pyright
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+jedi: Any = importlib.import_module("jedi")  # it has no complete types
+# The beginnings of the texts.
+FIELDS = {
+    "Vm.memory": "Memory of the VM in bytes.",
+    "Vm.status": "Power state: `RUNNING`, `STOPPED`, `SUSPENDED`, `DELETED` or `UNKNOWN`.",
+    "Vm.vcpu": "Number of vCPUs: `cpu.cores` times `cpu.sockets`.",
+    "Vm.ips": "IP addresses of the guest, separated by commas; empty until VM tools report",
+    "Host.total_memory_bytes": "Memory of the host in bytes.",
+    "Host.cpu_hz_per_core": "CPU frequency of one core in Hz.",
+    "Host.status": "Connection status: `CONNECTED_…` with the health, or `CONNECTING`,",
+    "Host.management_ip": "IP address of the host in the management network.",
+    "Cluster.total_data_capacity": "Total storage capacity in bytes.",
+    "Cluster.used_data_space": "Storage space in use in bytes.",
+    "Cluster.version": "Version of the cluster software.",
+    "Disk.size": "Capacity of the disk in bytes.",
+    "Disk.health_status": "Health: `HEALTHY`, `SUBHEALTHY`, `UNHEALTHY`, `SMART_FAILED` or",
+    "VmVolume.size": "Provisioned size of the volume in bytes.",
+    "VmVolume.mounting": "True if the volume is mounted in a VM.",
+    "Alert.severity": "Severity as text: `CRITICAL`, `NOTICE` or `INFO`.",
+    "Alert.ended": "True if the alert was resolved or its cause is gone.",
+    "Task.progress": "Progress as a ratio from 0 to 1.",
+    "Task.error_message": "Message of the error, often nested text with further codes;",
+    "Label.key": "Key of the label.",
+}
+OPERATIONS = {
+    "vm.get_vms": "Return the VMs, those in the recycle bin included, that match `where`;",
+    "vm.create_vm": "Create VMs with disks, CD-ROMs and NICs, one per item; each task ends",
+    "vm.shut_down_vm": "Ask the guest operating system of every VM that matches `where` to",
+    "vm.poweroff_vm": "Cut the power of every VM that matches `where`: the guest is not",
+    "host.get_hosts": "Return the hosts of clusters that match `where`; `order_by` sorts",
+    "cluster.get_clusters": "Return the clusters managed by CloudTower that match `where`;",
+    "alert.get_alerts": "Return the alerts, ended ones included, that match `where`;",
+    "task.get_tasks": "Return the tasks that match `where`; `order_by` sorts them,",
+    "label.create_label": "Create labels, each a key with an optional value, one per item;",
+    "vm_snapshot.create_vm_snapshot": "Create VM snapshots, one per entry of `data`; each",
+}
+KINDS = sorted({name.partition(".")[0] for name in FIELDS})
+# A field or an operation in each line, after two other lines.
+PROGRAM = [
+    "from cloudtower_async import Cloudtower, models",
+    f"def program(tower: Cloudtower, {', '.join(f'{k.lower()}: models.{k}' for k in KINDS)}):",
+    *(f"    {kind.lower()}.{field}" for kind, field in (name.split(".") for name in FIELDS)),
+    *(f"    tower.{name}" for name in OPERATIONS),
+]
+TEXTS = [*FIELDS.values(), *OPERATIONS.values()]
+
+
+def _shown(text: str) -> str:
+    """A text without the marks of Markdown and the breaks of lines."""
+    return " ".join(text.replace("\\", "").replace("&nbsp;", " ").split())
+
+
+@pytest.mark.subprocess
+def test_pyright_shows_what_fields_and_operations_mean(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    text = "\n".join(PROGRAM)
+    file.write_text(text)
+    with pyright(tmp_path) as server:
+        document = {"uri": file.as_uri(), "languageId": "python", "version": 1, "text": text}
+        server.notify("textDocument/didOpen", textDocument=document)
+        for number, (line, expected) in enumerate(zip(PROGRAM[2:], TEXTS, strict=True), start=2):
+            hover = server.ask(
+                "textDocument/hover",
+                textDocument={"uri": file.as_uri()},
+                position={"line": number, "character": len(line) - 1},
+            )
+            assert expected in _shown(hover["contents"]["value"]), line
+
+
+@pytest.mark.subprocess
+def test_jedi_shows_what_fields_and_operations_mean(tmp_path: Path) -> None:
+    script = jedi.Script("\n".join(PROGRAM), path=tmp_path / "program.py")
+    for number, (line, expected) in enumerate(zip(PROGRAM[2:], TEXTS, strict=True), start=3):
+        (name,) = script.help(number, len(line) - 1)
+        assert expected in _shown(name.docstring()), line
+
+
+@pytest.mark.parametrize(("name", "expected"), OPERATIONS.items())
+def test_help_says_what_operations_do(name: str, expected: str) -> None:
+    namespace, _, method = name.partition(".")
+    operation = getattr(getattr(Cloudtower("127.0.0.1", token="t"), namespace), method)
+    assert expected in _shown(pydoc.plain(pydoc.render_doc(operation)))
