@@ -25,6 +25,7 @@ PARTS = (
     "checking",
     "installed",
     "task_waiter",
+    "priority",
     "reading",
     "projection",
     "large_answers",

@@ -15,7 +15,7 @@ from .addresses import normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
 from .retry.policy import policy_fault
 from .spelling import did_you_mean
-from .types import ContentLanguage
+from .types import ContentLanguage, Priority
 from .validators import (
     bool_fault,
     check_option,
@@ -221,6 +221,17 @@ class ScopedOptions(TypedDict, total=False):
     budget of the session, which protects the server and stays shared: a retry takes a token of
     each."""
 
+    max_in_flight: int | None
+    """Maximum number of concurrent requests, in addition to the limits of the session."""
+
+    rate_limit: float | None
+    """Maximum number of requests per second, on average, in addition to the limits of the
+    session."""
+
+    priority: Priority | None
+    """Priority of all calls in the queue of the session: ``high``, ``normal`` or ``low``. Without
+    it, mutations, logins and polls for tasks and uploads are ``high``, other queries ``normal``."""
+
 
 class EnvironmentOptions(SessionOptions, total=False):
     """Options of `Cloudtower.from_env`: those of `Cloudtower`, and the endpoint."""
@@ -388,7 +399,7 @@ def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
         TypeError: There is no such option.
     """
     check_names(options, ScopedOptions, "with_options")
-    checks = _CHECKS | _CHECKS_UNLESS_NONE
+    checks = _CHECKS | _CHECKS_UNLESS_NONE | _CHECKS_OF_PARTS
     checked: dict[str, Any] = {}
     for name, value in options.items():
         if value is None:
@@ -508,4 +519,7 @@ _CHECKS_UNLESS_NONE: dict[str, Callable[[object], str | None]] = {
     "retry": policy_fault,
     "max_in_flight": count_fault,
     "rate_limit": rate_fault,
+}
+_CHECKS_OF_PARTS: dict[str, Callable[[object], str | None]] = {
+    "priority": lambda value: choice_fault(value, Priority),
 }

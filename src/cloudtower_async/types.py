@@ -21,6 +21,9 @@ T_co = TypeVar("T_co", covariant=True)
 ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
 """Language of texts in answers; ``*`` (CloudTower 4.4 and later) sends every language at once."""
 
+Priority: TypeAlias = Literal["high", "normal", "low"]
+"""Priority of calls in the queue of a session."""
+
 Texts: TypeAlias = AnyOf[list[str], tuple[str, ...], set[str], frozenset[str]]
 """Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
 

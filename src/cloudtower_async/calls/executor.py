@@ -36,11 +36,11 @@ from ..secret_names import STARS
 from ..transport.failover import Endpoints
 from ..transport.http import LOGIN, is_confidential, secret_values
 from ..transport.multipart import Marks
-from ..transport.rate_limit import RateLimiter
+from ..transport.rate_limit import RateLimiter, reserved_slots
 from ..transport.timeouts import TimeLimit, closed_during
 from ..transport.tracebacks import HookError, frames_of_hook, without_frames
 from ..transport.tracing import observed
-from ..types import CODEC_ERRORS, ContentLanguage
+from ..types import CODEC_ERRORS, ContentLanguage, Priority
 from ..validators import check_argument, choice_fault, header_fault, seconds_fault
 from .decoding import SlicedAnswer, decode
 from .final_errors import (
@@ -73,6 +73,8 @@ R = TypeVar("R")
 
 _log = logging.getLogger("cloudtower_async")
 
+_LIMITS = ("max_in_flight", "rate_limit")
+"""Options that apply in addition to those of the session, instead of replacing them."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
 """Stands for the login in retries; `Authenticator` sends it."""
@@ -179,6 +181,7 @@ class Executor:
         strict: Refuse answers that break the schema.
         validate: Refuse arguments that break the schema.
         headers: Headers of calls in addition to those of the session.
+        priority: Priority of all calls; None: by the kind of each.
         retry: Retry policy.
         budget: Retry budget of the session.
         mode: Decides on calls that are not sent; None sends all.
@@ -203,7 +206,10 @@ class Executor:
         in_flight = settings.max_in_flight or settings.max_connections
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
-        self._limits = RateLimiter(in_flight, settings.rate_limit)
+        self.priority: Priority | None = None
+        # Calls may also wait for a connection of a pool that is not ours, in its own order.
+        reserved = reserved_slots(in_flight) if transport.owns_pool else 0
+        self._limits = RateLimiter(in_flight, settings.rate_limit, reserved=reserved)
         self._loading = anyio.Lock()
         self._held: Secrets | None = None
 
@@ -215,8 +221,8 @@ class Executor:
                 unless the lines below combine it with what the session has.
         """
         other = copy.copy(self)
-        for name, value in options.items():
-            setattr(other, name, value)
+        for name in options.keys() - _LIMITS:
+            setattr(other, name, options[name])
         if "middleware" in options:
             other.middleware = (*self.middleware, *options["middleware"])
         if "headers" in options:
@@ -224,12 +230,19 @@ class Executor:
             other._held = self.transport.mask.hold(secret_values(other.headers))
         if "retry" in options:
             other.budget = Budget(other.retry.budget, within=self.budget)
+        if options.keys() & _LIMITS:
+            in_flight, rate = map(options.get, _LIMITS)
+            other._limits = RateLimiter(in_flight, rate, within=self._limits)
         return other
 
     @property
     def load(self) -> tuple[int, int]:
         """Numbers of requests that are under way, and that wait for a limit."""
         return self._limits.active, self._limits.queued
+
+    def for_polls(self) -> Self:
+        """Return an executor for polls that callers wait for: by default, of high priority."""
+        return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
         """Return whether a background poll that failed with this error may succeed later."""
@@ -486,7 +499,7 @@ class Executor:
         try:
             with TimeLimit(transport, call.deadline):
                 if not limits.enter_at_once():
-                    await limits.enter()
+                    await limits.enter(self.priority or _usual_priority(call))
                 try:
                     endpoint = endpoints.active
                     if endpoint is None:
@@ -697,6 +710,11 @@ class Executor:
         )
         error.proxy = self.transport.proxy_of(endpoint)
         return error
+
+
+def _usual_priority(call: Call[R]) -> Priority:
+    """Return the priority of a call whose session sets none."""
+    return "high" if call.polling or call.operation.kind is not Kind.QUERY else "normal"
 
 
 def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:

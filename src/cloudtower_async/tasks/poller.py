@@ -52,7 +52,7 @@ class TaskPoller:
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._tasks = TaskNamespace(executor)
+        self._tasks = TaskNamespace(executor.for_polls())
         self._executor = executor
         self._subscriptions: dict[TaskSubscription, None] = {}
         self._polled: set[TaskSubscription] = set()  # those with running requests

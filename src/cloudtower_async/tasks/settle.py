@@ -226,7 +226,7 @@ class _Reading:
         self.found: dict[str, object] = {}
         self.error: CloudtowerError | None = None
         self._kind = kind
-        self._executor = executor
+        self._executor = executor.for_polls()
         # Deleted resources are expected to be missing.
         self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
         self._observed = ObservedTime()

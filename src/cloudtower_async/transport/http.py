@@ -371,11 +371,10 @@ class Transport(SessionScope):
             raise SessionClosed
 
     def _make_session(self) -> aiohttp.ClientSession:
-        # Room to ask each whether it is ready, whatever calls are under way.
-        connections = self.settings.max_connections + len(self.settings.endpoints)
+        # Room to log in and to ask each whether it is ready, whatever calls are under way.
+        connections = self.settings.max_connections + 1 + len(self.settings.endpoints)
         if len(self.settings.endpoints) > 1:
-            # Room to ask each which one is active, and to log in.
-            connections += len(self.settings.endpoints) + 1
+            connections += len(self.settings.endpoints)  # to ask each which one is active
         return aiohttp.ClientSession(
             connector=self._connector or aiohttp.TCPConnector(limit=connections),
             connector_owner=self._connector is None,
