@@ -194,7 +194,7 @@ async def test_a_call_that_is_cancelled_when_it_has_just_been_let_in_passes_its_
     assert first.cancelled()
 
 
-class JumpingLoop(asyncio.SelectorEventLoop):
+class LoopWithoutWaiting(asyncio.SelectorEventLoop):
     """Event loop whose clock jumps to the next timer instead of waiting for it."""
 
     def __init__(self) -> None:
@@ -208,13 +208,12 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         ready: Any = self._ready  # type: ignore[attr-defined]
         scheduled: Any = self._scheduled  # type: ignore[attr-defined]
         if not ready and scheduled:
-            when: float = scheduled[0].when()
-            self.now = max(self.now, when)
+            self.now = max(self.now, scheduled[0].when())  # pyright: ignore
         super()._run_once()  # type: ignore[misc]
 
 
 def run_jumping(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with asyncio.Runner(loop_factory=LoopWithoutWaiting) as runner:
         runner.run(work())
 
 
@@ -260,8 +259,8 @@ def test_the_rates_of_a_part_and_of_the_session_both_apply_when_a_request_starts
     async def work() -> None:
         session = RateLimiter(10, 4.0)
         part = RateLimiter(None, 1.0, within=session)
-        calls: Calls = [("p", part, "normal")] * 4
-        calls += [("s", session, "normal")] * 9
+        calls: Calls = [("p", part, "normal") for _ in range(4)]
+        calls += [("s", session, "normal") for _ in range(9)]
         entered = await starts(calls)
         of_part = [when for name, when in entered if name == "p"]
         assert of_part == [0.0, 1.0, 2.0, 3.0]
