@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 
 from cloudtower_async import Cloudtower
+from cloudtower_async.cli import main
 from cloudtower_async.testing import Simulator
 from tests.cli.command import Terminal, run, run_bytes
 from tests.support import Proxy, serve_proxy
@@ -251,3 +252,28 @@ async def test_a_profile_whose_token_is_lost_says_so_and_can_log_in_again(
     password = {"CLOUDTOWER_PASSWORD": sim.password}
     assert (await ended("login", **variables, **password)).returncode == 0
     assert (await ended("get", "cluster", **variables)).returncode == 0
+
+
+async def test_a_profile_can_be_read_only_and_stays_so_when_it_is_renewed(
+    sim: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {**kept(tmp_path), "CLOUDTOWER_PASSWORD": sim.password}.items():
+        monkeypatch.setenv(name, value)
+
+    async def command(*arguments: str) -> int:
+        return await anyio.to_thread.run_sync(main, arguments)
+
+    options = ("--endpoint", sim.url, "--username", sim.username)
+    assert await command("login", *options, "--mutations", "refuse") == 0
+    file = anyio.Path(tmp_path / "cloudtower-async" / "profiles.toml")
+    for _ in range(2):
+        assert 'mutations = "refuse"' in await file.read_text()
+        assert await command("call", "start-vm", '{"where": {"id": "v"}}', "--yes") == 2
+        assert "the session is read-only" in capsys.readouterr().err
+        assert await command("login") == 0
+    assert await command("login", "--mutations", "allow") == 0
+    assert 'mutations = "allow"' in await file.read_text()
+    assert sim.mutations() == []

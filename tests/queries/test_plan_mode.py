@@ -19,8 +19,10 @@ from cloudtower_async import (
     InvalidInput,
     InvalidSettings,
     MutationRefused,
+    OperationCall,
     PlanEnded,
     PlannedAnswer,
+    Proceed,
     models,
 )
 from cloudtower_async.calls import registry
@@ -464,3 +466,49 @@ async def test_each_mutation_is_answered_as_the_table_says() -> None:
             assert creates or "x" in {one.id for one in planned.resources}
     assert seen == set(PlanAnswer)
     assert len(operations) == 300
+
+
+async def test_without_validation_a_body_of_any_shape_is_planned(real: Cloudtower) -> None:
+    tower = real.with_options(mutations="plan", validate=False)
+    anything: Any = tower
+    [host] = await real.host.get_hosts(first=1)
+    for call in (
+        anything.vm.start_vm(where=[{"id": "x"}]),
+        anything.vm_snapshot.create_vm_snapshot(data="x"),
+        anything.label.create_label([3]),
+    ):
+        await call
+    for call in (
+        anything.host.power_off_host(where={"id": host.id}, data={}),
+        anything.host.power_off_host(where="x", data={}),
+        anything.content_library_image.create_content_library_image(file=b"x", clusters="no JSON"),
+    ):
+        with pytest.raises(PlanEnded):
+            await call
+    assert len(tower.plan) == 6
+
+
+async def test_a_plan_has_the_arguments_as_middleware_changed_them(real: Cloudtower) -> None:
+    [vm, other] = await some(real)
+    outcomes: list[tuple[type, int]] = []
+
+    async def only_one(call: OperationCall, proceed: Proceed) -> object:
+        if call.operation == "vm.start_vm":
+            where = {"AND": [call.arguments["where"], {"id": vm.id}]}
+            call = call.replace(arguments={"where": where})
+        try:
+            return await proceed(call)
+        except CloudtowerError as error:
+            outcomes.append((type(error), call.attempts))
+            raise
+
+    both: Any = {"id_in": [vm.id, other.id]}
+    tower = real.with_options(mutations="plan", middleware=[only_one])
+    answer = await tower.vm.start_vm(where=both)
+    assert [one.data.id for one in answer] == [vm.id]
+    assert tower.plan[0].body == {"where": {"AND": [both, {"id": vm.id}]}}
+    with pytest.raises(MutationRefused):
+        await tower.with_options(mutations="refuse").vm.start_vm(where=both)
+    with pytest.raises(PlanEnded):
+        await tower.vm.upload_nvram(cluster={"id": "c"}, vm={"id": vm.id})
+    assert outcomes == [(MutationRefused, 0), (PlanEnded, 0)]  # no attempt: nothing was sent

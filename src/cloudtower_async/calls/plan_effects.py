@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast, get_a
 
 import msgspec
 
-from ..types import WithTask
+from ..types import CODEC_ERRORS, WithTask
 from .arg_types import ArgType, arguments_of, member, snake_case
 from .operation import Kind
 from .registry import reader_name
@@ -126,8 +126,12 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
         return
     if (kind := shape.filtered_resource) is not None:
         if isinstance(value, str):  # it is sent as JSON in a text
-            value = msgspec.json.decode(value)
-        yield kind, value
+            try:
+                value = msgspec.json.decode(value)
+            except CODEC_ERRORS:
+                return  # the server is to judge it
+        if isinstance(value, dict):
+            yield kind, cast("object", value)
     elif shape.item is not None and isinstance(value, list):
         for each in cast("list[object]", value):
             yield from filters_in(shape.item, each)

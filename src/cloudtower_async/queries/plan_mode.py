@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from ..calls import registry
-from ..calls.arg_types import ArgType, arguments_of
+from ..calls.arg_types import arguments_of
 from ..calls.modes import changes
 from ..calls.operation import Carries
 from ..calls.plan_effects import PlanAnswer, PlanEffect, StructType, Target, effect_of, filters_in
@@ -25,7 +25,7 @@ from .pages import PagedQuery, iter_pages
 from .planned_filters import matches, texts_in, without_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from ..calls.executor import Executor
     from ..calls.operation import Operation
@@ -145,7 +145,7 @@ class PlanMode:
         """
         shape = arguments_of(operation)
         filters = [
-            (kind, where, _is_target(effect.target, shape, body, where))
+            (kind, where, _is_target(effect.target, body, where))
             for kind, where in filters_in(shape, body)
         ]
         if effect.target is not None and effect.target.id_key is not None:
@@ -217,13 +217,11 @@ class PlanMode:
         return [owners[one] for one in ids if one in owners]
 
     def _create(self, effect: PlanEffect, body: object) -> list[Row]:
-        given: object = body
-        if effect.items is not None:
-            given = cast("dict[str, object]", body).get(effect.items)
+        given = body if effect.items is None else _fields(body).get(effect.items)
         items = cast("list[object]", given) if isinstance(given, list) else [given]
         made: list[Row] = []
         for item in items:
-            known = _known_fields(cast("dict[str, object]", item)) if isinstance(item, dict) else {}
+            known = _known_fields(_fields(item))
             known["id"] = f"planned-{uuid4()}"
             resource = _placeholder(effect.struct, known)
             self._placeholders[resource.id] = _Placeholder(resource, known)
@@ -279,17 +277,29 @@ class PlanMode:
         return PlanEnded(operation, reason, self.plan.copy())
 
 
-def _is_target(target: Target | None, shape: ArgType, body: object, where: object) -> bool:
+def _is_target(target: Target | None, body: object, where: object) -> bool:
     """Return whether a filter in a body is the one that selects what is answered with."""
-    if target is None or target.id_key is not None:
+    if target is None or target.key is None:
         return False
-    parts = cast("list[dict[str, object]]", body if shape.item else [body])
-    return any(part.get(cast(str, target.key)) is where for part in parts)
+    return any(part.get(target.key) is where for part in _parts(body))
 
 
-def _ids_in(target: Target, body: object) -> Iterable[str]:
-    for part in cast("list[dict[str, Any]]", body if isinstance(body, list) else [body]):
-        yield (part if target.key is None else part[target.key])[cast(str, target.id_key)]
+def _ids_in(target: Target, body: object) -> Iterator[str]:
+    """Yield the ids that a body selects resources by."""
+    for part in _parts(body):
+        fields = part if target.key is None else _fields(part.get(target.key))
+        identifier = fields.get(cast(str, target.id_key))
+        if isinstance(identifier, str):
+            yield identifier
+
+
+def _parts(body: object) -> list[dict[str, object]]:
+    """Return the objects that a body consists of; without validation it may be anything."""
+    return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
+
+
+def _fields(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _unique(rows: Iterable[Row]) -> list[Row]:
