@@ -260,7 +260,7 @@ def test_the_rates_of_a_part_and_of_the_session_both_apply_when_a_request_starts
         session = RateLimiter(10, 4.0)
         part = RateLimiter(None, 1.0, within=session)
         calls: Calls = [("p", part, "normal") for _ in range(4)]
-        calls += [("s", session, "normal") for _ in range(9)]
+        calls.extend(("s", session, "normal") for _ in range(9))
         entered = await starts(calls)
         of_part = [when for name, when in entered if name == "p"]
         assert of_part == [0.0, 1.0, 2.0, 3.0]
