@@ -1,0 +1,75 @@
+"""The option ``--profiles``: several stored profiles, and a session for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..client import Cloudtower
+from ..errors import InvalidSettings
+from ..profiles import from_profile, profiles_file, read_profiles
+from ..spelling import did_you_mean
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from ..options import SessionOptions
+
+ALL = "all"
+"""Stands for every profile."""
+
+
+def parse_profiles(text: str) -> list[str]:
+    """Return the names of the profiles that a user chose, each once.
+
+    Args:
+        text: Comma-separated names, or ``all``.
+
+    Raises:
+        UsageError: No profile is stored or named, or one of the names is unknown.
+        InvalidSettings: The file with the profiles cannot be read.
+    """
+    known = read_profiles()
+    if not known:
+        raise UsageError(
+            f"--profiles: no profile is stored in {profiles_file()}: create one with "
+            "`cloudtower-async login --profile NAME`"
+        )
+    if text == ALL:
+        return list(known)
+    names = list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+    if not names:
+        raise UsageError(f"--profiles: expected {ALL}, or names with commas between them")
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--profiles: no profile {name!r} in {profiles_file()}"
+                + did_you_mean(name, known, few=True)
+            )
+    return names
+
+
+def profile_sessions(text: str, options: SessionOptions | None = None) -> dict[str, Cloudtower]:
+    """Create a session for each chosen profile, by its name; none of them is open yet.
+
+    Each session takes everything from its profile. ``CLOUDTOWER_…`` variables are not used: one
+    token or one password must not reach several servers. Call this outside the event loop, because
+    it reads files.
+
+    Args:
+        text: See `parse_profiles`.
+        options: Further options of every session, which no profile stores.
+
+    Raises:
+        UsageError: See `parse_profiles`.
+        InvalidSettings: A profile cannot be used; the error names it.
+    """
+    sessions: dict[str, Cloudtower] = {}
+    for name in parse_profiles(text):
+        found: dict[str, Any] = {**from_profile(name, {}), **(options or {})}
+        if "token" not in found:
+            raise InvalidSettings(
+                f"profile {name}: it stores no token: log in again with "
+                f"`cloudtower-async login --profile {name}`",
+                option="profile",
+            )
+        sessions[name] = Cloudtower(**found)
+    return sessions
