@@ -36,6 +36,7 @@ PARTS = (
     "uploads",
     "late_chunks",
     "watch",
+    "subscribers",
     "simulator_scale",
 )
 RESULTS = Path("build", "bench.json")
