@@ -197,6 +197,14 @@ CASES: dict[str, Case] = {
         counts=lambda _, body: "id_gt" not in str(body),
         options={"change_feed": None},
     ),
+    "condition of an id that is never met": Case(
+        lambda tower, _: tower.wait_until(
+            tower.vm.get_vms, bool, interval=INTERVAL, timeout=60.0, where={"id": "none"}
+        ),
+        "get-vms",
+        ["watch/shared_reads.py SharedReads.read", "watch/shared_reads.py SharedReads._poll"],
+        options={"change_feed": None},
+    ),
     "condition that is never met, by the feed": Case(
         lambda tower, _: tower.wait_until(
             tower.vm.get_vms, lambda _vm: False, interval=INTERVAL, timeout=60.0

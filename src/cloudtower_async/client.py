@@ -869,7 +869,9 @@ class Cloudtower(Namespaces):
         At least one has to match, and all of those whose ids the filter names by ``id`` or
         ``id_in``. One that once matched and no longer does has failed: so filter by what does not
         change, such as ids. With the change feed only what was changed is read again; without it,
-        everything at each poll. Transient failures are retried until the time is over.
+        everything at each poll. There, calls with the same method and options share their requests
+        if their filters hold nothing but ``id`` or ``id_in``. Transient failures are retried until
+        the time is over.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
@@ -901,7 +903,16 @@ class Cloudtower(Namespaces):
         from .watch.wait_until import wait_until
 
         reject_positional("wait_until", lookups.EXAMPLE, args, timeout or 0.0, interval)
-        waiting = wait_until(self._executor, method, condition, fail_if, timeout, interval, query)
+        waiting = wait_until(
+            self._executor,
+            method,
+            condition,
+            fail_if,
+            timeout,
+            interval,
+            query,
+            self._shared.reads,
+        )
         return await spanned("wait_until", waiting)
 
     async def measure(

@@ -84,6 +84,31 @@ async def side_by_side(
     return results[0]
 
 
+class Leadership:
+    """Lets one of the callers that wait for something work for all of them.
+
+    Nothing runs in the background: when the caller that leads is cancelled, another one can lead.
+    """
+
+    def __init__(self) -> None:
+        self._over: anyio.Event | None = None
+
+    async def lead_or_wait(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work`; if another caller runs it, wait until that has ended in whatever way.
+
+        Call it again until what you wait for is there. Only the caller that leads gets the error.
+        """
+        if self._over is not None:
+            await self._over.wait()
+            return
+        over = self._over = anyio.Event()
+        try:
+            await work()
+        finally:
+            self._over = None
+            over.set()
+
+
 async def let_end(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Run `work`; on cancellation, give it `seconds` to finish."""
     failures: list[Exception] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from .transport.metrics import Readings, address_of, durations, sessions
 
@@ -18,10 +19,14 @@ class SessionState:
 
     Args:
         executor: Executor of the first of them.
+
+    Attributes:
+        reads: Reads by id that calls of `wait_until` share, by query.
     """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self.reads: WeakValueDictionary[object, Any] = WeakValueDictionary()
         sessions.add(self)
         durations()  # makes the instruments, unless the program has no metrics
 

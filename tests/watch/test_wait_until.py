@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,8 +25,11 @@ from cloudtower_async.testing import Clock, Simulator
 from tests.support import cancelled_at, tasks_of_clients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
+    from anyio.abc import TaskGroup
+
+    from cloudtower_async.inputs import VmWhereInput
     from cloudtower_async.models import Vm
 
 pytestmark = pytest.mark.anyio
@@ -251,3 +257,132 @@ async def test_recipes_wait_for_tools_and_for_addresses(sim: Simulator, tower: C
         await wait_for_addresses(tower, vm_id, timeout=0.1, interval=QUICK)
     sim.store.change("Vm", vm_id, ips="10.0.0.7")
     assert (await wait_for_addresses(tower, vm_id, interval=QUICK)).ips == "10.0.0.7"
+
+
+@pytest.fixture
+async def polling(sim: Simulator) -> AsyncIterator[Cloudtower]:
+    """A session without the change feed."""
+    async with Cloudtower(
+        sim.url, username=sim.username, password=sim.password, retry=RetryPolicy(attempts=1)
+    ) as tower:
+        yield tower
+
+
+def polled(sim: Simulator) -> list[int]:
+    """The number of ids in each request for VMs."""
+    return [len(body["where"]["id_in"]) for body in sim.sent("get-vms")]
+
+
+@asynccontextmanager
+async def hundred(sim: Simulator, tower: Cloudtower, ids: list[str]) -> AsyncGenerator[TaskGroup]:
+    """Run 100 waits, each for one of these VMs."""
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            where: VmWhereInput = {"id": ids[number % len(ids)]}
+            group.start_soon(
+                partial(tower.wait_until, tower.vm.get_vms, described, interval=0.5, where=where)
+            )
+        yield group
+
+
+async def poll_times(sim: Simulator, times: int) -> None:
+    """Wait until the server has received this many more requests."""
+    goal = len(polled(sim)) + times
+    while len(polled(sim)) < goal:  # noqa: ASYNC110 - the server has no event for it
+        await anyio.sleep(QUICK)
+
+
+async def test_a_hundred_waits_share_one_request_per_interval(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    ids = some(sim, 8)
+    async with hundred(sim, polling, ids):
+        await poll_times(sim, 3)
+        assert set(polled(sim)) == {8}  # each request serves all waits
+        for vm_id in ids:
+            sim.store.change("Vm", vm_id, description="ready")
+
+
+async def test_waits_that_begin_at_different_times_soon_share_their_requests(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    ids = some(sim, 8)
+    async with anyio.create_task_group() as group:
+        for vm_id in ids:
+            where: VmWhereInput = {"id_in": [vm_id]}
+            wait = partial(polling.wait_until, polling.vm.get_vms, described, where=where)
+            group.start_soon(partial(wait, interval=0.05))
+            await anyio.sleep(0.01)
+        await poll_times(sim, 3)
+        seen = len(polled(sim))
+        await poll_times(sim, 4)
+        assert polled(sim)[seen:] == [8] * (len(polled(sim)) - seen)
+        group.cancel_scope.cancel()
+
+
+async def test_another_wait_leads_when_the_leader_is_cancelled(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    first, second = some(sim, 2)
+    found: list[Vm] = []
+
+    async def wait(vm_id: str) -> None:
+        found.extend(
+            await polling.wait_until(
+                polling.vm.get_vms, described, interval=QUICK, where={"id": vm_id}
+            )
+        )
+
+    async with anyio.create_task_group() as others, anyio.create_task_group() as leading:
+        leading.start_soon(wait, first)
+        await poll_times(sim, 1)
+        others.start_soon(wait, second)
+        await poll_times(sim, 3)
+        leading.cancel_scope.cancel()
+        sim.store.change("Vm", second, description="ready")
+    assert [vm.id for vm in found] == [second]
+
+
+async def test_an_error_reaches_each_wait_that_shares_the_request(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    errors: list[Forbidden] = []
+    sim.faults.fail("get-vms", status=403)
+
+    async def wait(vm_id: str) -> None:
+        with pytest.raises(Forbidden) as caught:
+            await polling.wait_until(polling.vm.get_vms, described, where={"id": vm_id})
+        errors.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        for vm_id in some(sim, 5):
+            group.start_soon(wait, vm_id)
+    assert len({id(error) for error in errors}) == 5
+    assert polled(sim) == [5]
+
+
+async def test_an_outage_is_outlasted_once_for_all_waits(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    ids = some(sim, 8)
+    sim.faults.fail("get-vms", status=503, times=3)
+    for vm_id in ids:
+        sim.store.change("Vm", vm_id, description="ready")
+    async with hundred(sim, polling, ids):
+        pass
+    assert polled(sim) == [8] * 4
+
+
+async def test_other_filters_and_options_do_not_share_requests(
+    sim: Simulator, polling: Cloudtower
+) -> None:
+    [vm_id] = some(sim, 1)
+    sim.store.change("Vm", vm_id, description="ready")
+    wait = partial(polling.wait_until, polling.vm.get_vms, described)
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(wait, where={"id": vm_id}))
+        group.start_soon(partial(wait, where={"id": vm_id}, content_language="zh-CN"))
+        group.start_soon(partial(wait, where={"id": vm_id, "local_id_not": ""}))
+    languages = Counter(request.headers["content-language"] for request in sim.requests)
+    assert languages["zh-CN"] == 1
+    assert {"id": vm_id} not in [body["where"] for body in sim.sent("get-vms")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ..concurrency import map_concurrently
+from ..concurrency import Leadership, map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound
 from ..transport.tracebacks import another, without_frames
 from ..validators import check_seconds, positive_number
@@ -26,20 +27,13 @@ class _Batch(Generic[T]):
     Attributes:
         readers: Number of callers that want each id.
         result: Resources by id, or the error of the request; None: not yet known.
-        leading: One of the callers is sending the request.
-        changed: Set when `result` or `leading` changes.
+        leadership: Lets one of the callers send the request.
     """
 
     def __init__(self) -> None:
         self.readers: dict[str, int] = {}
         self.result: dict[str, T] | CloudtowerError | None = None
-        self.leading = False
-        self.changed = asyncio.Event()
-
-    def tell(self) -> None:
-        """Wake every caller that waits for the batch."""
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self.leadership = Leadership()
 
 
 class Loader(Generic[T]):
@@ -196,15 +190,7 @@ class Loader(Generic[T]):
 
     async def _result(self, batch: _Batch[T]) -> dict[str, T]:
         while batch.result is None:
-            if batch.leading:
-                await batch.changed.wait()
-                continue
-            batch.leading = True
-            try:
-                await self._send(batch)
-            finally:
-                batch.leading = False
-                batch.tell()
+            await batch.leadership.lead_or_wait(partial(self._send, batch))
         if isinstance(batch.result, CloudtowerError):
             raise another(batch.result)
         return batch.result

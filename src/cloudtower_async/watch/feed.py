@@ -389,6 +389,7 @@ class Feed:
             query["start_revision"] = str(revision)
 
         async def ask() -> _Page:
+            self._executor.transport.counts.polls += 1
             try:
                 page = _decode(await self._executor.call(_READ, query), revision)
             except NotFound as exc:

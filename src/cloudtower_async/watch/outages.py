@@ -63,7 +63,6 @@ class Outage:
             SessionClosed: The session was closed meanwhile.
         """
         while True:
-            self._transport.counts.polls += 1
             try:
                 result = await read()
             except CloudtowerError as exc:

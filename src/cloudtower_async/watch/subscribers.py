@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
+from ..concurrency import Leadership
 from ..errors import CloudtowerError
 from ..transport.tracebacks import another, without_frames
 
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 S = TypeVar("S")
-
-
-class _Round:
-    """A poll that subscribers wait for.
-
-    Attributes:
-        over: Set when the leader has ended.
-        error: Why the poll failed.
-    """
-
-    __slots__ = ("error", "over")
-
-    def __init__(self) -> None:
-        self.over = anyio.Event()
-        self.error: CloudtowerError | None = None
 
 
 class Subscribers(Generic[S]):
@@ -68,7 +54,9 @@ class Subscribers(Generic[S]):
         self._advance = advance
         self._read = state
         self._state: S | None = None
-        self._round: _Round | None = None
+        self._leadership = Leadership()
+        self._failures = 0
+        self._error: CloudtowerError | None = None  # of the last failure
         self._scope: anyio.CancelScope | None = None
         self._closed = False
         self.version: int = 0
@@ -109,26 +97,22 @@ class Subscribers(Generic[S]):
         while not self._closed:
             if self.version != version:
                 return
-            if self._round is None:
-                await self._lead()
-                continue
-            current = self._round
-            await current.over.wait()
-            if current.error is not None:
-                raise another(current.error)
+            failures = self._failures
+            await self._leadership.lead_or_wait(self._lead)
+            if self._error is not None and self._failures != failures:
+                raise another(self._error)
         raise StopAsyncIteration
 
     async def _lead(self) -> None:
-        current = self._round = _Round()
         try:
             with anyio.CancelScope() as self._scope:
                 await self._advance()
         except CloudtowerError as exc:
-            current.error = without_frames(another(exc))
+            self._failures += 1
+            self._error = without_frames(another(exc))
             raise
         finally:
-            self._round = self._scope = None
-            current.over.set()
+            self._scope = None
 
 
 class Subscription(Generic[S]):

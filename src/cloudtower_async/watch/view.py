@@ -21,10 +21,19 @@ from ..validators import check_seconds
 from .dependencies import Dependencies
 from .feed import Feed
 from .outages import Outage
+from .shared_reads import SharedReads
 from .subscribers import Subscribers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+        MutableMapping,
+        Sequence,
+    )
     from types import TracebackType
     from typing import Self
 
@@ -75,6 +84,7 @@ class Watch(Generic[R]):
         *,
         asker: str = "watch",
         pauses: Iterator[float] | None = None,
+        shared: MutableMapping[object, SharedReads[Any]] | None = None,
     ) -> None:
         self._query = PagedQuery(asker, method, query)
         for name in ("first", "order_by"):
@@ -96,6 +106,10 @@ class Watch(Generic[R]):
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
         self._due = -math.inf
+        self._delay = 0.0  # before that
+        self._reads: SharedReads[R] | None = None
+        if shared is not None:
+            self._reads = self._shared_reads(shared, method, query)
         self._view: dict[str, R] = {}
         self._events: deque[WatchEvent[R]] = deque()
         self._subscribers = Subscribers(self._advance, self._state)
@@ -121,6 +135,8 @@ class Watch(Generic[R]):
     @property
     def error(self) -> CloudtowerError | None:
         """Why the last request failed; None: it succeeded."""
+        if self._reads is not None and self.polls:
+            return self._reads.error
         return self._outage.error or (self._feed.error if self._feed is not None else None)
 
     @property
@@ -144,9 +160,10 @@ class Watch(Generic[R]):
                 except NoChangeFeed as exc:
                     self._do_without(exc)
             self._late.clear()
-            self._view = await self._list()
+            self._due = -math.inf
+            self._view = await (self._list() if self._reads is None else self._relist())
             self._events.clear()
-            self._due = anyio.current_time() + next(self._pauses)
+            self._schedule()
             self._relist_later()
             self._open = True
             self._subscribers.open()
@@ -227,11 +244,11 @@ class Watch(Generic[R]):
     async def _follow(self) -> None:
         """Take one step; what it has found out is kept if the next one is cancelled."""
         if self._stale:
-            found = await self._outage.outlast(self._list, self._executor.is_transient)
+            found = await self._relist()
             self._stale = False
             listed = dict.fromkeys(self._view, True) | self._touched
             self._touched.clear()
-            self._due = anyio.current_time() + next(self._pauses)
+            self._schedule()
             self._expect(listed, found)
             self._tell({**self._view, **found}, found)
         elif self._touched:
@@ -247,7 +264,8 @@ class Watch(Generic[R]):
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
-            await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
+            if self._reads is None:  # these wait by themselves
+                await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
             await self._look_for_feed()
             self._stale = True
 
@@ -364,13 +382,44 @@ class Watch(Generic[R]):
                 what: What = "added" if old is None else "removed" if new is None else "changed"
                 self._events.append(WatchEvent(what=what, id=one, old=old, new=new))
 
+    def _schedule(self) -> None:
+        self._delay = next(self._pauses)
+        self._due = anyio.current_time() + self._delay
+
+    def _shared_reads(
+        self,
+        shared: MutableMapping[object, SharedReads[Any]],
+        method: Callable[..., Awaitable[list[R]]],
+        query: Mapping[str, Any],
+    ) -> SharedReads[R] | None:
+        """Return the reads to share with other views of this query; None: it is not by id only."""
+        where = self._query.where or {}
+        named = self._query.ids if "id_in" in where else [where.get("id")]
+        if len(where) != 1 or not named or not all(isinstance(one, str) and one for one in named):
+            return None
+        options = {name: value for name, value in query.items() if name != "where"}
+        key = method, repr(sorted(options.items()))
+        if key in shared:
+            return shared[key]
+        page = partial(method, **options)
+        shared[key] = reads = SharedReads[R](self._executor, self.name, page, self._interval)
+        return reads
+
+    async def _relist(self) -> dict[str, R]:
+        """Read everything, however long the server is unavailable."""
+        if self._reads is not None and self.polls:
+            return await self._reads.read(self.wanted_ids, self._due, self._delay)
+        return await self._outage.outlast(self._list, self._executor.is_transient)
+
     async def _list(self) -> dict[str, R]:
+        self._executor.transport.counts.polls += 1
         async with aclosing(iter_pages(self._query, IDS_AT_ONCE)) as rows:
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
         """Read resources by their ids, however long the server is unavailable."""
         page = partial(self._query.page, order_by="id_ASC")
+        self._executor.transport.counts.polls += 1
         return await self._outage.outlast(
             partial(read_by_ids, self.name, page, ids), self._executor.is_transient
         )

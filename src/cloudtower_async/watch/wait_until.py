@@ -16,9 +16,10 @@ from .outages import Outage
 from .view import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from ..calls.executor import Executor
+    from .shared_reads import SharedReads
 
 R = TypeVar("R", bound=Resource)
 
@@ -31,6 +32,7 @@ async def wait_until(
     timeout: float | None,
     interval: float,
     query: Mapping[str, Any],
+    shared: MutableMapping[object, SharedReads[Any]],
 ) -> list[R]:
     """See `Cloudtower.wait_until`."""
     check_wait("wait_until", timeout, interval, 0.0)
@@ -42,7 +44,13 @@ async def wait_until(
                 f"lambda vm: vm.ips; got {type(function).__name__}"
             )
     view = Watch(
-        executor, method, query, interval, asker="wait_until", pauses=poll_delays(interval)
+        executor,
+        method,
+        query,
+        interval,
+        asker="wait_until",
+        pauses=poll_delays(interval),
+        shared=shared,
     )
     judge = _Judge(view.wanted_ids, condition, fail_if)
     outage = Outage(f"reading {view.name} to wait", executor.transport, interval)

@@ -1,0 +1,138 @@
+"""Reads by id that several waits share.
+
+Each wait says when it wants its resources next. One of the waits leads: when the first is due, it
+reads the resources of all waits that have waited at least half of their delay. So waits that began
+at different times are soon read together, with one request per interval for each 500 ids.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from ..concurrency import Leadership
+from ..errors import CloudtowerError
+from ..queries.batches import Resource, batches, read_by_ids
+from ..transport.tracebacks import another, without_frames
+from .outages import Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ..calls.executor import Executor
+
+R = TypeVar("R", bound=Resource)
+
+
+class _Request(Generic[R]):
+    """What one wait wants to read.
+
+    Attributes:
+        ids: Ids of its resources.
+        due: Latest time to read them.
+        early: Time from which they may be read together with others.
+        rows: The resources by id; None: not yet read.
+        error: Why they could not be read.
+    """
+
+    def __init__(self, ids: Sequence[str], due: float, delay: float) -> None:
+        self.ids = ids
+        self.due = due
+        self.early = due - delay / 2
+        self.rows: dict[str, R] | None = None
+        self.error: CloudtowerError | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.rows is None and self.error is None
+
+
+class SharedReads(Generic[R]):
+    """Reads resources of one query by id, for any number of waits.
+
+    Args:
+        executor: Tells which errors are transient.
+        name: Name of the query.
+        page: Sends the query, with ``where`` and ``first``.
+        interval: Seconds between reads of the first wait.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        name: str,
+        page: Callable[..., Awaitable[Sequence[R]]],
+        interval: float,
+    ) -> None:
+        self._executor = executor
+        self._name = name
+        self._page = page
+        self._outage = Outage(f"reading {name} to wait", executor.transport, interval)
+        self._requests: dict[_Request[R], None] = {}
+        self._leadership = Leadership()
+        self._joined = anyio.Event()  # set, and replaced, when a wait joins
+
+    @property
+    def error(self) -> CloudtowerError | None:
+        """Why the last read failed; None: it succeeded."""
+        return self._outage.error
+
+    async def read(self, ids: Sequence[str], due: float, delay: float) -> dict[str, R]:
+        """Read resources, however long the server is unavailable.
+
+        Args:
+            ids: Ids of the resources.
+            due: Latest time to read them, by the clock of the event loop.
+            delay: Seconds between the last read and that time.
+
+        Returns:
+            The resources that exist, by id.
+
+        Raises:
+            CallError: They cannot be read, for a reason that is not transient.
+        """
+        request = _Request[R](ids, due, delay)
+        self._requests[request] = None
+        self._joined.set()
+        self._joined = anyio.Event()
+        try:
+            while request.is_open:
+                await self._leadership.lead_or_wait(self._poll)
+        finally:
+            del self._requests[request]
+        if request.error is not None:
+            raise another(request.error)
+        return request.rows or {}
+
+    async def _poll(self) -> None:
+        """Wait until the first request is due, and serve all that may be read by then."""
+        await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
+        while True:
+            waiting = [one for one in self._requests if one.is_open]
+            now = anyio.current_time()
+            first = min(one.due for one in waiting)
+            if first <= now:
+                break
+            with anyio.move_on_after(first - now):
+                await self._joined.wait()
+        served = [one for one in waiting if one.early <= now]
+        ids = list(dict.fromkeys(chain.from_iterable(one.ids for one in served)))
+        found: dict[str, R] = {}
+        try:
+            for part in batches(ids):
+                read = partial(self._read, part)
+                found |= await self._outage.outlast(read, self._executor.is_transient)
+        except CloudtowerError as exc:
+            for one in served:
+                one.error = without_frames(another(exc))
+        else:
+            for one in served:
+                one.rows = {id_: found[id_] for id_ in one.ids if id_ in found}
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, Any]:
+        self._executor.transport.counts.polls += 1
+        return await read_by_ids(self._name, self._page, ids)
