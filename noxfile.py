@@ -6,6 +6,7 @@ import filecmp
 import os
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import nox
@@ -19,6 +20,7 @@ nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 BUILD, DIST = Path("build"), Path("dist")
+LARGEST_WHEEL, LARGEST_UNPACKED = 1_500_000, 8_000_000  # bytes
 
 # Not `speed`: aiodns watches a file for each session, and Linux limits how many a user may watch.
 EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
@@ -189,6 +191,10 @@ def package(session: nox.Session) -> None:
     for wheel in BUILD.glob("*.whl"):
         if not filecmp.cmp(wheel, DIST / wheel.name, shallow=False):
             session.error("the sdist builds another wheel than the checkout")
+        with zipfile.ZipFile(wheel) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if wheel.stat().st_size > LARGEST_WHEEL or unpacked > LARGEST_UNPACKED:
+            session.error(f"{wheel.name} has {wheel.stat().st_size} bytes, {unpacked} unpacked")
     session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
     environment = Path(session.create_tmp(), "installed")
     session.run("python", "-m", "venv", "--clear", str(environment))
