@@ -126,8 +126,6 @@ class Plan(Sequence[PlannedMutation]):
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Plan) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __str__(self) -> str:
         return "\n".join(map(str, self._mutations)) or "nothing would be changed"
 

@@ -107,8 +107,9 @@ async def test_graphql_documents_are_refused_by_their_type() -> None:
     async with counting() as (url, paths), read_only(url) as tower:
         await tower.graphql("{ vms { id } }")
         await tower.graphql('query q { vms(where: {name: "mutation {"}) { id } } # mutation')
+        await tower.graphql("query mutation { vms { id } } fragment subscription on Vm { id }")
         await tower.api_keys.list()
-        assert len(paths) == 3
+        assert len(paths) == 4
         calls: list[Callable[[], Any]] = [
             lambda: tower.graphql("mutation { deleteVm { id } }"),
             lambda: tower.graphql("query q { vms { id } } mutation m { deleteVm { id } }"),
@@ -119,7 +120,7 @@ async def test_graphql_documents_are_refused_by_their_type() -> None:
         for call in calls:
             with pytest.raises(MutationRefused, match="graphql: refused"):
                 await call()
-        assert len(paths) == 3
+        assert len(paths) == 4
 
 
 async def test_an_upload_is_refused_before_the_file_is_opened(tmp_path: Path) -> None:

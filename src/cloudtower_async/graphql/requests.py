@@ -197,13 +197,16 @@ def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthoriz
 def _changes(query: str) -> bool:
     """Whether a document holds anything but queries."""
     depth = 0
+    before = ""
     for piece in _PIECES.findall(query):
         if piece in "{(":
             depth += 1
         elif piece in "})":
             depth -= 1
         elif depth == 0 and piece in ("mutation", "subscription"):
-            return True
+            if before not in ("query", "fragment", "on"):  # else it is a name
+                return True
+        before = piece
     return False
 
 
