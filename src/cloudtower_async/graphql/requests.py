@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NAME = "graphql"
+_BEFORE_NAMES = ("query", "fragment", "on")
 _PIECES = re.compile(r'"""(?:\\"""|.)*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*|[{}()]|\w+', re.DOTALL)
 
 
@@ -203,9 +204,8 @@ def _changes(query: str) -> bool:
             depth += 1
         elif piece in "})":
             depth -= 1
-        elif depth == 0 and piece in ("mutation", "subscription"):
-            if before not in ("query", "fragment", "on"):  # else it is a name
-                return True
+        elif depth == 0 and piece in ("mutation", "subscription") and before not in _BEFORE_NAMES:
+            return True
         before = piece
     return False
 
