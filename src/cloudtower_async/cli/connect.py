@@ -72,8 +72,8 @@ class ConnectOptions:
     "Read a token or an API key from standard input, instead of logging in."
 
     mutations: Mutations | None = None
-    "What to do with calls that change the server: send them, only show what they would change "
-    "(plan, a dry run), or refuse them. [default: allow]"
+    """What to do with calls that change the server: send them, only show what they would change
+    (plan, a dry run), or refuse them. [default: allow]"""
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Verify the server's certificate."
