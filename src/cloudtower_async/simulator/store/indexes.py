@@ -28,21 +28,21 @@ class Indexes:
     Args:
         resources: All there are.
         tables: Their documents by id.
-        ledger: Tells which documents are touched.
+        tracker: Reports which documents are changed.
     """
 
     def __init__(
         self,
         resources: Mapping[str, ResourceSchema],
         tables: Mapping[str, Mapping[str, Document]],
-        ledger: ChangeTracker,
+        tracker: ChangeTracker,
     ) -> None:
         self._relations = {
             name: {relation.field: relation for relation in resource.relations}
             for name, resource in resources.items()
         }
         self._tables = tables
-        self._tracker = ledger
+        self._tracker = tracker
         self._made: dict[str, dict[str, Mapping[object, list[str]]]] = {}
 
     def narrow(
