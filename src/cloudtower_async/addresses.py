@@ -94,7 +94,7 @@ class Proxy(NamedTuple):
 
 
 def parse_proxy(given: object, option: str) -> Proxy | None:
-    """Parse the address of an HTTP proxy; None and an empty text mean that there is none.
+    """Parse the address of an HTTP proxy; None and an empty text mean no proxy.
 
     The default scheme is http, and the default port that of the scheme.
 

@@ -85,7 +85,7 @@ class Profile(
 
     @property
     def account(self) -> str:
-        """What the keyring knows the token by: of no other server or user will it tell."""
+        """Name of the token in the keyring, unique for the user and the server."""
         return f"{self.username or 'token'}@{','.join(self.addresses)}"
 
 
@@ -123,7 +123,7 @@ def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
     a user who is named elsewhere.
 
     Args:
-        name: Of the profile.
+        name: Name of the profile.
         over: Options that win over it.
 
     Raises:
@@ -164,7 +164,7 @@ def named_profile(name: str) -> Profile:
 
 
 def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
-    """Store a profile, and its token in the keyring if there is one, else in the file.
+    """Store a profile, and its token in the keyring if available, else in the file.
 
     Raises:
         InvalidSettings: It cannot be stored.
@@ -209,7 +209,7 @@ def _token(name: str, profile: Profile) -> str | None:
 
 
 def _keep(account: str, token: str) -> bool:
-    """Put a token into the keyring; False if there is none, or if it does not work."""
+    """Put a token into the keyring; return False without a keyring that works."""
     try:
         keyring = _keyring()
         if keyring.get_keyring().priority < 1:  # it would keep nothing, or not in a safe way
@@ -233,7 +233,7 @@ def _forget(name: str, account: str) -> None:
             keyring.delete_password(_SERVICE, account)
     except Exception as exc:
         if type(exc).__name__ == "PasswordDeleteError":
-            return  # somebody was faster
+            return  # deleted meanwhile
         raise _refused(f"profile {name}: the keyring keeps the token: {_reason(exc)}") from exc
 
 
@@ -255,8 +255,8 @@ def _reason(exc: Exception) -> str:
 def _locked() -> Generator[Path]:
     """Keep other processes from changing the file; yields its path, links followed.
 
-    The lock is on the folder, because the file is replaced. Windows cannot lock folders: there it
-    is a file of its own, which stays.
+    The lock is on the folder, because the file is replaced. Windows cannot lock folders: there the
+    lock is a separate file, which stays.
 
     Raises:
         InvalidSettings: Nothing can be written there, or another process keeps the lock.
@@ -303,7 +303,7 @@ def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
     """Replace the file in one go by one that only its owner may read."""
     parts = [_HEAD]
     for name, profile in profiles.items():
-        # What JSON makes of texts and booleans is what TOML makes of them.
+        # JSON and TOML write texts and booleans the same way.
         options = msgspec.to_builtins(profile)
         lines = [f"{key} = {_toml(value)}\n" for key, value in options.items()]
         parts.append(f"\n[{name}]\n{''.join(lines)}")

@@ -1,4 +1,4 @@
-"""What all sessions over one connection have in common, each part made at first use."""
+"""State shared by all sessions over one connection, created at first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SessionState:
-    """What sessions share that `with_options` made of one another.
+    """State shared by a session and the sessions that `with_options` made of it.
 
     Args:
         executor: Executor of the first of them.
@@ -39,7 +39,7 @@ class SessionState:
 
     @cached_property
     def locks(self) -> ResourceLocks:
-        """Who of their callers works on what."""
+        """Locks of resources among their callers."""
         from .tasks.resource_locks import ResourceLocks
 
         return ResourceLocks(self._executor.transport)

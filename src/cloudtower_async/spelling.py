@@ -38,5 +38,5 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """Return the end of a message that suggests these names; an empty text if there are none."""
+    """Return the end of a message that suggests these names; an empty text without names."""
     return f"; did you mean {' or '.join(names)}?" if names else ""

@@ -42,7 +42,7 @@ Dates: TypeAlias = AnyOf[
 ]
 """Several dates."""
 
-# What most keys of a filter hold. Checkers take a name as it is, and a union apart each time.
+# Values of most keys of a filter. Checkers take a name as it is, and split a union each time.
 MaybeStr: TypeAlias = str | None
 MaybeInt: TypeAlias = int | None
 MaybeFloat: TypeAlias = float | None

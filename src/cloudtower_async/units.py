@@ -1,6 +1,6 @@
 """Figures as people read and write them: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
 
-None is a figure that nobody knows; it reads ``unknown``.
+None is an unknown figure, shown as ``unknown``.
 """
 
 from __future__ import annotations

@@ -290,7 +290,7 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
 
 
 def close_calls(given: object) -> None:
-    """Close the coroutines in a refused argument: nobody awaits them, and Python would warn."""
+    """Close the coroutines in a refused argument, which Python would warn about otherwise."""
     if isinstance(given, Coroutine):
         given.close()
     elif isinstance(given, list | tuple | set | frozenset):

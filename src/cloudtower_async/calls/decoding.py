@@ -200,7 +200,7 @@ class SlicedAnswer(Generic[R]):
             decode_row: Decodes one strictly.
 
         Returns:
-            What could be kept, or None if an item is not JSON.
+            The valid parts, or None if an item is not JSON.
         """
         kept: list[object] = []
         for index, row in enumerate(rows, start):

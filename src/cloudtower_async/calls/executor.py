@@ -87,7 +87,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         operation: What is called.
         headers: Headers of the request.
         timeout: Seconds for everything but waiting for locked resources.
-        deadline: End of the call, by the clock of the event loop; a wait for a lock begins it anew.
+        deadline: End of the call, by the clock of the event loop; a wait for a lock resets it.
         login_tries: Number of logins that the session had tried before the call.
         content: Body, query or fields, as `Transport.exchange` takes them.
         marks: Where the files among the fields began.
@@ -125,7 +125,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
 
 
 class Mode(Protocol):
-    """What a session does with calls instead of sending them; None in its place sends all.
+    """Mode of a session that keeps calls from being sent; None in its place sends all.
 
     Attributes:
         name: Value of the option ``mutations``.
@@ -313,8 +313,8 @@ class Executor:
         """Send the arguments as they are and return the decoded answer.
 
         Args:
-            operation: What to call.
-            arguments: What it takes; None: nothing.
+            operation: Operation to call.
+            arguments: Its arguments; None: no arguments.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
             timeout: Seconds for everything, retries included: logging in, connecting, sending and
@@ -541,7 +541,7 @@ class Executor:
                 finally:
                     limits.leave()
         except CallError as exc:
-            exc.operation = exc.operation or operation.name  # none, when nobody could be asked
+            exc.operation = exc.operation or operation.name  # None if no server could be asked
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized):
                 if operation.auth is Auth.BASIC:
@@ -627,10 +627,10 @@ class Executor:
             if stop is not None:
                 raise without_frames(stop)
             if isinstance(failure, CallTimeout) and failure.__cause__ is None:
-                failure.__cause__ = earlier  # why so much time had gone
+                failure.__cause__ = earlier  # shows where the time went
 
     def _pause(self, call: Call[R], failure: CallError, action: RetryAction) -> float | None:
-        """Return the seconds until the next attempt; None: there is none."""
+        """Return the seconds until the next attempt, or None if this was the last."""
         if action is RetryAction.RETRY:
             if failure.failure_kind is not FailureKind.PASSIVE or call.turned:
                 return self._back_off(call, failure)
@@ -669,7 +669,7 @@ class Executor:
             pause = max(pause, failure.retry_after)
         if anyio.current_time() + pause >= call.deadline:
             return None
-        # The search for the active node is shared by all calls: it overloads nobody.
+        # The search for the active node is shared by all calls and overloads no server.
         if not isinstance(failure, NoActive | MultipleActive) and not self.budget.take():
             return None
         call.retries += 1

@@ -243,7 +243,7 @@ def _fit_members(
     return {}, {}
 
 
-# What takes long is found once for each type. The limits keep types that a program makes at run
+# Slow results are cached by type. The limits keep types that a program makes at run
 # time, such as those of projections, from adding up.
 
 

@@ -1,4 +1,4 @@
-"""What a call is: where it goes, what it carries, what comes back."""
+"""Operations of the API: path, arguments and answer of a call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Kind(StrEnum):
-    """What a call does to the server. It decides whether a call may be sent again."""
+    """Effect of a call on the server, which decides whether it may be retried."""
 
     QUERY = "query"
     MUTATION = "mutation"
@@ -60,7 +60,7 @@ class Operation(Generic[R]):
         path: Below the root: ``"/get-vms"``.
         kind: Query, mutation or upload.
         answer: Returns the type of the answer. A function, so that the models load at first use.
-        body: Returns the type of the arguments; None when there are none.
+        body: Returns the type of the arguments; None: the operation has no arguments.
         carries: How the arguments travel.
         method: HTTP method.
         auth: Which credential it needs.

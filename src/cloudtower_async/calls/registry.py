@@ -56,7 +56,7 @@ def reader(struct: str) -> Operation[Any]:
 
 
 def reader_name(struct: str) -> str | None:
-    """Return the name of the query that reads resources by their ids; None: there is none."""
+    """Return the name of the query that reads resources by their ids, or None."""
     readers: Mapping[str, str] = _module("catalogue").READERS
     return readers.get(struct)
 

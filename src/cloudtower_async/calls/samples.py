@@ -38,7 +38,7 @@ def make(struct: type[S], /, **fields: object) -> S:
     a struct that is made the same way. Fields that may be None are None.
 
     Args:
-        struct: Type of the struct: ``models.Vm``, ``WithTask[models.Vm]``, or a struct of your own.
+        struct: Type of the struct: ``models.Vm``, ``WithTask[models.Vm]``, or your own struct.
         fields: Fields by their names in Python. A dict stands for a nested struct and its fields,
             a list of dicts for a list of structs, and a text for the member of an enum.
 

@@ -67,7 +67,7 @@ async def explain(
     if all(since == OLDEST for since in needed.values()):
         return
     version = None
-    # What goes wrong here, in middleware too, says less than the error that there is.
+    # A failure here, in middleware too, says less than the error at hand.
     with anyio.move_on_after(timeout), suppress(Exception):
         version = await ask_version()
     if version is None:
@@ -94,7 +94,7 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """The keys in what was sent that not every server has, and since when they are there."""
+    """Yield the keys in the arguments that not every server has, and their first version."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):

@@ -491,7 +491,7 @@ def _check_whole(value: object) -> None:
 def _check_number(value: object) -> None:
     if not _is_number(value):
         raise _wrong("a number", value)
-    if not math.isfinite(cast("float", value)):  # JSON has none; it would become null
+    if not math.isfinite(cast("float", value)):  # not in JSON; it would become null
         raise _Refused("expected a number, got one that is not finite")
 
 
@@ -537,7 +537,7 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
-    """Say what was expected. Of the value only its kind: it may be a secret."""
+    """Say what was expected. Show only the type of the value, which may be a secret."""
     got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
     if value is None:
         remedy = "; leave the key out, or give it a value"

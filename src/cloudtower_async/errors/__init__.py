@@ -20,10 +20,10 @@
     │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
     │   │   └── PagingFailed       the pages of a result set do not lead to its end
     │   ├── GraphQLError           the answer to a GraphQL request tells of errors
-    │   ├── OutcomeUnknown         it may have been carried out or not; not sent again
+    │   ├── OutcomeUnknown         it may or may not have been executed; not retried
     │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
     │   ├── Ambiguous              several match where one is wanted                   (LookupError)
-    │   ├── SetChanged             what is read page by page changed too much to go on
+    │   ├── SetChanged             the result set changed too much between pages to continue
     │   └── StatusError            the server answered with an error status
     │       ├── BadRequest         400
     │       │   └── ResourceLocked 400, the resource is busy with something else

@@ -44,7 +44,7 @@ class InvalidInput(CloudtowerError, ValueError):
 class EmptyFilter(InvalidInput):
     """A filter may match everything, and the call would change, or measure, all of it.
 
-    Nothing was sent. Who means it passes `EVERYTHING` as the filter.
+    No request was sent. Pass `EVERYTHING` to match all resources on purpose.
     """
 
 
@@ -59,8 +59,8 @@ class LockTimeout(CloudtowerError, TimeoutError):
     """Other callers of this process held resources for longer than `timeout`.
 
     Attributes:
-        resource_ids: What they held, or came first for.
-        timeout: How long this was waited for, in seconds.
+        resource_ids: Ids that other callers hold, or waited for earlier.
+        timeout: Time-out in seconds.
     """
 
     def __init__(self, resource_ids: Sequence[str], timeout: float | None = None) -> None:

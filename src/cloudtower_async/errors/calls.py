@@ -1,4 +1,4 @@
-"""What can go wrong with one call."""
+"""Errors of a single call."""
 
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
@@ -24,12 +24,12 @@ class CallError(CloudtowerError):
         status: HTTP status, when there was an answer.
         request_id: ``x-tower-request-id`` of the answer: quote it to support.
         code: The server's error code, such as ``"ResourceLocked"``.
-        props: What the server added to the code.
-        server_message: What the server said, in full; None when that was nothing, or a web page.
+        props: Details that the server added to the code.
+        server_message: The server's message in full; None if it sent none, or a web page.
         sent: False when it is certain that the server did not get the request: no connection was
             made, or the session did not get as far as it was logging in first.
-        hint: What to do next.
-        attempts: How often it was tried to send the call; of an error of the login, the login.
+        hint: Next step for the user.
+        attempts: Number of attempts to send the call, or the login if that failed.
         proxy: Address of the proxy that the request went through, without credentials.
     """
 
@@ -112,7 +112,7 @@ class NameNotResolved(ConnectionFailed):
 
 
 class TLSFailed(ConnectionFailed):
-    """The connection could not be made safe, mostly as the certificate is not trusted.
+    """The TLS handshake failed, usually because the certificate is not trusted.
 
     ``reason`` is what OpenSSL said.
     """
@@ -212,8 +212,8 @@ class GraphQLError(CallError):
     ``server_message`` has their messages, ``code`` the first one's.
 
     Attributes:
-        errors: As the server has them, with ``message``, ``path`` and the like.
-        data: What there is of an answer in spite of them.
+        errors: Errors of the server, with ``message``, ``path`` and so on.
+        data: Partial data of the answer, if any.
     """
 
     default_hint = "Check the query and its variables, and what the user may do."
@@ -232,11 +232,11 @@ class GraphQLError(CallError):
 
 
 class OutcomeUnknown(CallError):
-    """A mutation was sent, and whether the server carried it out is not known.
+    """A mutation was sent, and it is unknown whether the server executed it.
 
-    It was not sent again, as that could do everything twice. ``__cause__`` is what went wrong:
-    the connection, the server (HTTP 5xx), or the answer, which could not be read. ``hint`` names
-    the calls that show what has come of it.
+    It was not retried, because that could execute it twice. ``__cause__`` is the failure: of the
+    connection, of the server (HTTP 5xx), or of an answer that cannot be read. ``hint`` names the
+    calls that show the outcome.
     """
 
     default_hint = (
@@ -275,7 +275,7 @@ class Ambiguous(CallError, LookupError):
 
 
 class SetChanged(CallError):
-    """What is read page by page changed so much that there is no going on."""
+    """The result set changed too much between pages to continue."""
 
     default_hint = "Read again; without order_by, or with larger pages, this does not happen."
 
@@ -318,10 +318,10 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
 
-    Nothing was done. The call was sent again until ``lock_timeout`` was over. The resource is free
-    when its ``entityAsyncStatus`` is None.
+    Nothing was done. The call was retried until ``lock_timeout`` was over. The resource is free when
+    its ``entityAsyncStatus`` is None.
 
-    ``waited`` is how long the call has waited for it, in seconds.
+    ``waited`` is the number of seconds that the call has waited for it.
     """
 
     default_kind = FailureKind.LOCKED

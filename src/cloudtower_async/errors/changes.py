@@ -7,20 +7,20 @@ from .base import CloudtowerError
 
 
 class NoChangeFeed(CloudtowerError):
-    """The change feed cannot be read: the server has none, or the session no credential for it."""
+    """The server has no change feed, or the session has no credential for it."""
 
 
 class Resync(CloudtowerError):
     """The change feed no longer has all changes since a revision, so some were missed.
 
-    Compacting drops old changes, and a server that was set up anew counts from the beginning again.
-    List again what the changes were about; then go on with the same iterator, or with
+    Compaction drops old changes, and a newly installed server counts from the beginning again. Read
+    the resources again; then continue with the same iterator, or with
     ``tower.changes(since=error.revision)``: no change after the error is missed.
 
     Attributes:
-        since: The revision from which on changes were wanted.
-        compact_revision: Changes up to this one are no longer kept.
-        revision: The latest one when this was found.
+        since: Revision after which changes were requested.
+        compact_revision: Changes up to this revision are no longer kept.
+        revision: Latest revision at the time of the error.
     """
 
     def __init__(self, since: str, compact_revision: str, revision: str) -> None:

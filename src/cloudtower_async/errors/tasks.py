@@ -1,4 +1,4 @@
-"""What can go wrong with the tasks that mutations start."""
+"""Errors of tasks that mutations start."""
 
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TaskFailed(TaskError):
         task_id: Which one.
         code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
         ec: The code of the component below, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
-        message: What the server says went wrong.
+        message: Description of the failure by the server.
         task: The task itself.
     """
 
@@ -72,7 +72,7 @@ class TaskFailed(TaskError):
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
-    """Of several tasks waited for some failed: a group, also for ``except*``.
+    """Some of several tasks failed; an exception group, also for ``except*``.
 
     The groups that ``except*``, `split` and `subgroup` make of it keep `succeeded`.
 
@@ -100,7 +100,8 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 class TaskTimeout(TaskError, TimeoutError):
     """Tasks were not known to have ended when the time to wait for them was over.
 
-    They go on: wait for ``pending`` again, or look at them with ``tower.task.get_tasks``.
+    The tasks are still running: wait for ``pending`` again, or read them with
+    ``tower.task.get_tasks``.
 
     Attributes:
         pending: Their ids.
@@ -108,9 +109,9 @@ class TaskTimeout(TaskError, TimeoutError):
         poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
         last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
         unknown: The ids of those that the server did not show: just started, or no tasks of it.
-        answered: Whether the server answered any poll. If not, nothing is known of the tasks.
-        failures: What went wrong with other tasks meanwhile.
-        succeeded: Other tasks, which have ended well.
+        answered: Whether the server answered any poll. If not, the state of the tasks is unknown.
+        failures: Errors of other tasks that have failed meanwhile.
+        succeeded: Other tasks, which have succeeded.
     """
 
     failures: Sequence[TaskError] = ()
@@ -227,7 +228,7 @@ class UnknownTaskStatus(TaskError):
 class SettleTimeout(TaskError, TimeoutError):
     """The tasks ended, but resources were still being changed when the time was over.
 
-    It goes on: a resource is ready when its ``entityAsyncStatus`` is None.
+    The change continues: a resource is ready when its ``entityAsyncStatus`` is None.
 
     Attributes:
         unsettled: By id: what was being done when it was last looked at, such as ``"UPDATING"``;

@@ -101,7 +101,7 @@ class UploadError(CloudtowerError):
     """An upload failed after it had begun, or could not begin.
 
     Attributes:
-        message: What happened.
+        message: Description of the failure.
         upload_task_id: The upload task of the server; None before the server has made one.
         sent: Bytes that the server certainly has.
         total: Bytes of the whole file.

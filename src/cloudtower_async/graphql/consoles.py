@@ -20,13 +20,13 @@ _VNC = (
 
 
 class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What opens the screen of a VM; ``repr`` shows no address, as these hold the ticket.
+    """Ticket for the screen of a VM; ``repr`` shows no address, as these hold the ticket.
 
     Attributes:
         vm_uuid: The VM, as its cluster calls it.
-        host_ip: Where it runs.
-        cluster_ip: Of its cluster.
-        direct: Address of a WebSocket of the cluster, for who can reach that.
+        host_ip: IP address of the host that runs the VM.
+        cluster_ip: IP address of its cluster.
+        direct: Address of a WebSocket of the cluster, for clients that can reach it.
         proxied: The same by way of CloudTower.
     """
 

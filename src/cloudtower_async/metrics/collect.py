@@ -59,7 +59,7 @@ class MetricSubjects(NamedTuple):
         resource: Type of the resources that it matches.
         label: Label of a curve that tells which resource it belongs to.
         field: Field of the resource with the same value.
-        alone: Each resource needs a request of its own, because the labels name something else.
+        alone: Each resource needs a separate request, because the labels name something else.
     """
 
     argument: str
@@ -349,7 +349,7 @@ class _Reading:
 
         Args:
             argument: The filter.
-            subjects: What matches it.
+            subjects: Resources that match it.
         """
         # Answers come in any order.
         places: dict[Subject | None, int] = {one: place for place, one in enumerate(subjects)}

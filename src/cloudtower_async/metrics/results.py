@@ -50,12 +50,12 @@ class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
     """One curve: a metric of one thing.
 
     Attributes:
-        metric: Its name.
-        unit: Of the values.
-        subject: What was measured; None where the labels name nothing that was asked about.
-        labels: As the server has them, but the metric's name: ``{"_vm": …, "_device": …}``.
-        times: Milliseconds since 1970.
-        values: One for each time; NaN where the server has none.
+        metric: Name of the metric.
+        unit: Unit of the values.
+        subject: Measured resource; None if the labels name none of those asked about.
+        labels: Labels of the server, without the metric's name: ``{"_vm": …, "_device": …}``.
+        times: Times in milliseconds since 1970.
+        values: One value per time; NaN where the server has no value.
     """
 
     metric: str
@@ -74,12 +74,12 @@ class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     Attributes:
         time: In UTC.
-        metric: Its name.
-        unit: Of the value.
-        subject_id: Of what was measured; None where the labels name nothing that was asked about.
-        subject_name: The same.
+        metric: Name of the metric.
+        unit: Unit of the value.
+        subject_id: Id of the measured resource; None if the labels name none of those asked about.
+        subject_name: Name of the measured resource; None as for the id.
         labels: As in `MetricSeries`.
-        value: None where the server has none.
+        value: Value; None if the server has no value.
     """
 
     time: datetime
@@ -183,7 +183,7 @@ class Measurements:
     def to_arrow(self) -> pa.Table:
         """Make an Arrow table with the columns of `MetricRow`, and one for each label.
 
-        ``table.to_pandas()`` and ``polars.from_arrow(table)`` go on from there. Texts are
+        Continue with ``table.to_pandas()`` or ``polars.from_arrow(table)``. Texts are
         dictionaries, as they repeat from row to row.
 
         Raises:

@@ -75,7 +75,7 @@ class Loader(Generic[T]):
 
         Raises:
             NotFound: The server has no such resource, or the user may not see it.
-            CallError: The request failed. Each caller gets an error of its own.
+            CallError: The request failed. Each caller gets a separate error.
             InvalidInput: The id is not a text, or empty.
             SessionClosed: The session is closed.
 

@@ -170,7 +170,7 @@ def _counting_method(method: object) -> Callable[..., Awaitable[Connection]] | N
 
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
-    """Return the count, or raise if the answer has none."""
+    """Return the count, or raise if the answer lacks it."""
     number = _number(await ask(**query))
     if number is None or number < 0:
         operation = operation_of(ask)

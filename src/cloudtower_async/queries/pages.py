@@ -94,8 +94,8 @@ class PagedQuery(Generic[T]):
     """A query of many resources, with what it was asked for.
 
     Args:
-        asker: Who reads, as the user calls it, for errors: ``"iterate"``.
-        method: Of a namespace.
+        asker: Name of the public function that reads, for errors: ``"iterate"``.
+        method: Method of a namespace.
         arguments: For the method.
 
     Raises:
@@ -448,7 +448,7 @@ async def fetch_concurrently(
     """Read the pages concurrently.
 
     Args:
-        query: What to read.
+        query: Query to read.
         size: Resources on a page.
         concurrency: Most requests at a time.
         count: Asks how many match; None, or an answer of None: the server does not tell.
@@ -547,7 +547,7 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """What follows, up to and with one that is on the page, and the place of that.
+    """Return the following ids up to the first that is on the page, and its place.
 
     When none is: all that follows, and the end of the page.
     """

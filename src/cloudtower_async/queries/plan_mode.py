@@ -105,7 +105,7 @@ class PlanMode:
         """Record a mutation and return what it would answer with.
 
         Raises:
-            PlanEnded: What it answers with cannot be known.
+            PlanEnded: The answer cannot be predicted.
             CallError: The resources that it matches cannot be read.
         """
         effect = effect_of(operation)

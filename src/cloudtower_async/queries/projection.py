@@ -29,7 +29,7 @@ MAX_CACHED = 256
 def select_fields(
     method: Callable[P, Awaitable[list[Any]]], struct: type[S]
 ) -> Callable[P, Coroutine[Any, Any, list[S]]]:
-    """Return a query that decodes only the fields of your own struct.
+    """Return a query that decodes only the fields of a given struct.
 
     The result takes the same arguments as the method, and works wherever the method does: call it,
     or pass it to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`, which

@@ -75,7 +75,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Tokens that are there."""
+        """Number of tokens left."""
         return self._most - self._spent
 
     def earn(self) -> None:
@@ -85,7 +85,7 @@ class Budget:
             self._within.earn()
 
     def take(self) -> bool:
-        """Consume one token, in each budget that applies; return False if one has none left."""
+        """Consume one token of each budget that applies; return False if a budget is empty."""
         if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False
         self._spent += 1

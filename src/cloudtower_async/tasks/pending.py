@@ -127,7 +127,7 @@ def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str
 
     Args:
         asker: Method that waits, for the error.
-        pending: What to wait for.
+        pending: Tasks and resources to wait for.
         endpoints: Root addresses of the session's server.
 
     Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Claim:
-    """What one caller holds or waits for."""
+    """Resources that one caller holds or waits for."""
 
     def __init__(self, ids: tuple[str, ...]) -> None:
         self.ids = tuple(dict.fromkeys(ids))
@@ -35,7 +35,7 @@ class _Claim:
 
 
 class ResourceLocks:
-    """Who holds and who waits for which resource.
+    """Locks of resources, with their holders and waiters.
 
     Args:
         transport: Its end is the end of all waiting.

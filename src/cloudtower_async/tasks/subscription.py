@@ -76,7 +76,7 @@ class TaskSubscription:
         interval: Maximum number of seconds between polls.
         grace: Seconds after which a task is given up if the server does not show it, or if its
             status is unknown and does not change.
-        until: What ends polling before all tasks have ended: the first failure, or any news.
+        until: Event that ends polling before all tasks have ended: the first failure, or any news.
         every_change: Every change of a task is news, not only its end.
     """
 

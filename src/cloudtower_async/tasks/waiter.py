@@ -138,7 +138,7 @@ class TaskWaiter:
 def check_times(
     asker: str, waitable: object, timeout: float | None, interval: float, grace: float
 ) -> None:
-    """Check the arguments of a wait; if one is wrong, close the calls that nobody will await."""
+    """Check the arguments of a wait; if one is wrong, close its calls, which nothing awaits."""
     try:
         check_wait(asker, timeout, interval, grace)
     except InvalidInput:

@@ -53,7 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):
-            # What marks a module is also for those tests in it that share a simulator of the run.
+            # Marks of a module also apply to its tests that share a simulator of the run.
             if not isinstance(node, (pytest.Module, pytest.Package, pytest.Session)):
                 pytest.fail(
                     _NOT_ITS_OWN.format(item.nodeid, _SHARED_OPTIONS[fixture]), pytrace=False
@@ -130,7 +130,7 @@ def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN
 def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
     """A simulated CloudTower that runs for as long as the test.
 
-    It has an event loop of its own, in a thread: tests need no event loop, and may block theirs.
+    It has its own event loop in a thread: tests need no event loop, and may block theirs.
     ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
     """
     with _running(_options(request.node)) as simulator:

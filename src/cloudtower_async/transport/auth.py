@@ -55,8 +55,8 @@ class Authenticator:
     that a wrong password is tried once and not as often as there are callers.
 
     Attributes:
-        token: The token, when there is one already.
-        basic: For operations with a credential of their own: the header, if one was given.
+        token: The token, if the session has one.
+        basic: Header for operations with a separate credential, if given.
         logins: How many logins there have been.
         tries: How many times a login was tried.
         can_log_in: There is more to log in with than a token.
@@ -231,7 +231,7 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Look up the LDAP strategy; None if the server has none, or is too old for strategies.
+        """Look up the LDAP strategy; None without one, or if the server is too old for strategies.
 
         Any other failure is raised: logging in with another source would cost the user an attempt.
         """

@@ -1,4 +1,4 @@
-"""What can go wrong with a connection → one of our errors, with what to do about it."""
+"""Convert connection errors into the package's errors, with a remedy."""
 
 from __future__ import annotations
 

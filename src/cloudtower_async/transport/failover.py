@@ -30,7 +30,7 @@ _ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
 _ROUND_SECONDS = 5.0  # for all of them to answer
 _ATTEMPTS = 3  # of each, while none is active
 _PAUSE_SECONDS = 0.05
-_GRACE_SECONDS = 0.5  # for the others, once one is active: a dead one should hold up nobody
+_GRACE_SECONDS = 0.5  # for the other nodes, once one is active: a dead node must not delay calls
 
 
 class Endpoints:
@@ -79,7 +79,7 @@ class Endpoints:
         """Return the address of the active one; ask which it is unless that is known.
 
         Args:
-            anew: Ask anyway.
+            anew: Whether to ask even if the active node is known.
 
         Raises:
             NoActive: None of them is.
@@ -94,7 +94,7 @@ class Endpoints:
         async with self._lock:
             if self.active is not None and not anew:
                 return self.active
-            if self._rounds == rounds:  # nobody has asked meanwhile
+            if self._rounds == rounds:  # no other caller has asked meanwhile
                 self._outcome = self._adopt(_choose(await self._ask_all()))
                 self._rounds += 1
             outcome = self._outcome

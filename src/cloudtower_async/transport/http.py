@@ -319,7 +319,7 @@ class Transport(SessionScope):
                 await session.close()
 
     async def open(self) -> aiohttp.ClientSession:
-        """Make the pool, unless there is one. Connections are made when calls need them.
+        """Make the pool at the first call. Connections are made when calls need them.
 
         Raises:
             InvalidSettings: A file for TLS cannot be used.
@@ -347,7 +347,7 @@ class Transport(SessionScope):
         return len(used), sum(map(len, list(idle.values()))), pool.limit
 
     def proxy_of(self, endpoint: str) -> str | None:
-        """Return the address of the proxy on the way to a server; None if there is none."""
+        """Return the address of the proxy on the way to a server, or None."""
         proxy = self._proxies.get(endpoint)
         return proxy and proxy.address
 
@@ -391,7 +391,7 @@ class Transport(SessionScope):
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
-        # A session that was handed in may know a proxy of its own.
+        # The caller's own session may have its own proxy.
         direct = self._given is None and not self.settings.trust_env
         proxy = self._proxies.get(endpoint)
         error: CallError = connection_error(

@@ -40,7 +40,7 @@ class Marks:
     """Where the files among the fields of a form are, to read them again from there.
 
     Args:
-        fields: Of the form.
+        fields: Fields of the form.
     """
 
     def __init__(self, fields: Mapping[str, object]) -> None:
@@ -94,7 +94,7 @@ def _file_name(source: BinaryIO, default: str) -> str:
 def _borrow(source: BinaryIO) -> io.IOBase:
     if isinstance(source, io.BytesIO):
         return io.BytesIO(source.read())  # in memory anyway, and aiohttp can tell its size
-    # What unpacks a file while it is read has a descriptor too, with the size of the packed one.
+    # A file that decompresses has a descriptor too, with the size of the compressed file.
     raw = getattr(source, "raw", source)
     if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         return _BorrowedFile(source)
@@ -102,7 +102,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
 
 
 class Memory(aiohttp.Payload):
-    """Bytes, sent piece by piece. What aiohttp makes of a BytesIO has a copy of all of it."""
+    """Bytes, sent piece by piece. aiohttp's payload for BytesIO copies all of it."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
         super().__init__(content, content_type=_ANY)
@@ -121,7 +121,7 @@ class Memory(aiohttp.Payload):
 
 
 class _Borrowed(io.BufferedIOBase):
-    """What the caller reads from, which aiohttp would close. Sent without telling its size."""
+    """The caller's file, protected from being closed by aiohttp. Its size is not sent."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source

@@ -107,7 +107,7 @@ class RateLimiter:
         return session._in_flight - int(session.free)
 
     def enter_at_once(self) -> bool:
-        """Enter if nobody has to wait: the usual case, which should cost nothing."""
+        """Enter if no call is waiting: the usual case, which should cost nothing."""
         if self.free > self._at_once_above:
             self.free -= 1
             return True
@@ -184,7 +184,7 @@ class _Queue:
     def __init__(self) -> None:
         self.length = 0
         # A line for each limiter: calls that wait for the limits of one part of the program must
-        # not be gone through each time that another part may go on.
+        # not be scanned each time that another part may continue.
         self._lines: dict[Priority, dict[RateLimiter, _Line]] = {each: {} for each in _PRIORITIES}
         self._numbers = count()
         # Calls let in since the last one of a priority, while others of it waited: of any higher
@@ -218,7 +218,7 @@ class _Queue:
 
     def admit(self) -> None:
         """Let in all calls that may enter now; a timer lets in those that wait for a token."""
-        assert self._loop is not None  # noqa: S101 - somebody has joined
+        assert self._loop is not None  # noqa: S101 - set when a call joins
         now = self._loop.time()
         while self.length and (found := self._next(now)) is not None:
             limiter, priority, waiter = found
@@ -233,7 +233,7 @@ class _Queue:
             self._timer = self._loop.call_at(now + delay, self.admit)
 
     def _next(self, now: float) -> tuple[RateLimiter, Priority, asyncio.Future[None]] | None:
-        """Return who enters next; None: nobody may enter."""
+        """Return the call that enters next, or None if no call may enter."""
         for priority, reserved in self._order():
             first: tuple[int, RateLimiter, asyncio.Future[None]] | None = None
             for limiter, line in self._lines[priority].items():

@@ -139,7 +139,7 @@ class Mask:
         for secret in self._secrets:
             text = text.replace(secret, STARS)
         text = without_secret_members(text)
-        # What a text repeats of addresses, headers, forms, query strings and dumps.
+        # Parts of addresses, headers, forms, query strings and dumps in a text.
         text = _USER_INFO.sub(_without_user_info, text)
         text = _LINE.sub(_without_line, text)
         return _PAIR.sub(_without_value, text)
@@ -218,7 +218,7 @@ def _kind(letter: str) -> int:
 
 
 def _spellings(secret: str) -> set[str]:
-    # Twice, as what cannot be read as JSON may hold the JSON that was sent as a text of its own.
+    # Twice, because invalid JSON may hold the JSON that was sent as an escaped string.
     once = {secret, *_in_json(secret), html.escape(secret)}
     once |= {quote(secret, safe=""), quote_plus(secret)}
     return once.union(*map(_in_json, once))

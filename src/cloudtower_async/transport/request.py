@@ -53,7 +53,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Send state that nobody reads."""
+    """Send state that is not read."""
 
     sent: bool = False
     status: int | None = None

@@ -87,7 +87,7 @@ class SessionScope:
         return loop
 
     def check_closable(self) -> None:
-        """Refuse to close the session outside of its own event loop, unless that has ended.
+        """Refuse to close the session outside its event loop, unless that loop has ended.
 
         Raises:
             SessionClosed: It belongs to an event loop that runs elsewhere.

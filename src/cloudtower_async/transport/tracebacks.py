@@ -57,7 +57,7 @@ def frames_of_hook(error: BaseException) -> TracebackType | None:
 
 
 def another(error: E) -> E:
-    """Copy an error that is raised in several places: each raise has a traceback of its own."""
+    """Copy an error that is raised in several places: each raise has a separate traceback."""
     twin = copy.copy(error)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin

@@ -68,7 +68,7 @@ def observed(
 
 
 def tracer() -> Tracer | None:
-    """Return the tracer of the program; None if it has none."""
+    """Return the tracer of the program, or None."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None

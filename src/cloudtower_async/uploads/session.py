@@ -66,7 +66,7 @@ class UploadSession(Generic[R]):
     Args:
         executor: Sends the calls.
         locks: Locks of the session.
-        target: What the file becomes.
+        target: Target of the upload.
         name: Name of the result.
         chunk_size: Size of the first chunk and maximum size of later ones, in bytes; None: 8 MiB,
             then the size that the server asks for.
@@ -245,7 +245,7 @@ class UploadSession(Generic[R]):
         return found
 
     async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
-        """Cancel the upload task, if there is one. Safe to repeat.
+        """Cancel the upload task, if the server has made one. Safe to repeat.
 
         This runs to its end even if the caller is cancelled. A failure is logged.
 

@@ -30,7 +30,7 @@ _VERSION_LENGTH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTarget(ABC, Generic[R_co]):
-    """What an uploaded file becomes. Awaiting the upload returns an `R_co`.
+    """Target of an upload. Awaiting the upload returns an `R_co`.
 
     The fields of a subclass are form fields of the call that takes the chunks. Its class attributes
     say how that kind is uploaded.

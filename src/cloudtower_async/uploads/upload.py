@@ -191,7 +191,7 @@ class Upload(Generic[R_co]):
 
     @property
     def result(self) -> R_co:
-        """What the file became.
+        """Result of the upload.
 
         Raises:
             CloudtowerError: The upload has not ended, or a step failed or was cancelled.

@@ -1,4 +1,4 @@
-"""What a change of the feed may have changed in a view of resources.
+"""Effects of a change of the feed on a view of resources.
 
 The feed tells of rows, while an answer of the API also shows something of what a resource is
 related to (the name of a VM's cluster), and a filter may look at anything (the VMs of a cluster
@@ -96,7 +96,7 @@ class Dependencies:
         if owners is None:
             return None
         if old is None or new is None:
-            # Whoever comes to be related to something new says so itself.
+            # A resource that becomes related to a new one has a change of its row, too.
             return None if kind in self._filtered or (new is None and not keys) else owners
         columns = self._columns[kind]
         if not columns <= new.keys():

@@ -97,7 +97,7 @@ class Change:
 
     @property
     def key(self) -> _Key:
-        """What distinguishes changes of the same revision."""
+        """Key that distinguishes changes of the same revision."""
         return (self.action, self.resource_type, self.resource_id, self._old, self._new)
 
     @cached_property
@@ -159,7 +159,7 @@ class Changes:
 
     @property
     def revision(self) -> str | None:
-        """Every change up to this one was handed out; keep it to go on from there another time.
+        """Revision of the last change that was handed out; store it to resume from there later.
 
         None as long as there is no answer.
         """
@@ -172,7 +172,7 @@ class Changes:
             The revision.
 
         Raises:
-            NoChangeFeed: The server has none, or the session has no credential for it.
+            NoChangeFeed: The server has no change feed, or the session has no credential for it.
             CallError: The server could not be asked.
         """
         self._executor.transport.running_loop()

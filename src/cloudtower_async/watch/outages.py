@@ -34,7 +34,7 @@ class Outage:
     """Retries a read for as long as the server is unavailable.
 
     Args:
-        what: What fails, for warnings.
+        what: Name of the failing operation, for warnings.
         transport: Transport of the session; closing the session ends the pauses.
         interval: Seconds between requests while all is well: the first pause is no longer.
 

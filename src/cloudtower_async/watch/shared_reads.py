@@ -29,7 +29,7 @@ R = TypeVar("R", bound=Resource)
 
 
 class _Request(Generic[R]):
-    """What one wait wants to read.
+    """Read of one wait.
 
     Attributes:
         ids: Ids of its resources.

@@ -25,7 +25,7 @@ S = TypeVar("S")
 class Subscribers(Generic[S]):
     """Shares the states of any source with any number of subscribers.
 
-    A view has one of its own: `Watch.subscribe`. Make one for a source that is no view, such as a
+    Views have `Watch.subscribe`. Use this class for a source that is not a view, such as a
     report that is built from several queries.
 
     Args:
@@ -91,8 +91,8 @@ class Subscribers(Generic[S]):
         """Lead, or wait for the leader, until there is a state after this version.
 
         Raises:
-            StopAsyncIteration: There will be none.
-            CloudtowerError: The poll failed. Each subscriber gets an error of its own.
+            StopAsyncIteration: The source has ended.
+            CloudtowerError: The poll failed. Each subscriber gets a separate error.
         """
         while not self._closed:
             if self.version != version:
