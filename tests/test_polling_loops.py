@@ -7,6 +7,7 @@ import io
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +16,7 @@ import pytest
 
 import cloudtower_async
 from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, RetryPolicy
+from cloudtower_async.jobs import SqliteJournal, once
 from cloudtower_async.recipes import check_maintenance, shut_down_vms
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.command import COMMAND, environment
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from cloudtower_async import Watch
+    from cloudtower_async.models import Vm
 
 SOURCE = Path(cloudtower_async.__file__).parent
 NOT_OURS = ("api", "models", "inputs", "testing", "simulator")
@@ -133,6 +136,21 @@ async def upload(tower: Cloudtower, sim: Simulator) -> None:
         settling_time=60.0,
         timeout=60.0,
     )
+
+
+async def once_without_effect(
+    tower: Cloudtower, sim: Simulator, *, begun: bool = False, missing: bool = False
+) -> None:
+    async def find(tower: Cloudtower) -> Vm | None:
+        [vm] = await tower.vm.get_vms(where={"id": vm_id(sim)})
+        return None if missing else vm
+
+    async with SqliteJournal(":memory:") as journal:
+        if begun:
+            await journal.begin("key", "another process")
+        await once(
+            tower, journal, "key", lambda _: update(tower, sim), find=find, interval=INTERVAL
+        )
 
 
 async def command(tower: Cloudtower, _: Simulator) -> None:
@@ -273,6 +291,25 @@ CASES: dict[str, Case] = {
         },
         quick=20,  # half of it: the pauses are random
     ),
+    "mutation that another process has begun": Case(
+        partial(once_without_effect, begun=True, missing=True),
+        "get-vms",
+        ["jobs/once.py _Attempt.run"],
+        quick=1,
+    ),
+    "mutation whose effect is still being made": Case(
+        once_without_effect,
+        "get-vms",
+        ["jobs/once.py _Attempt._finish"],
+        answer=each(entityAsyncStatus="UPDATING"),
+        quick=1,
+    ),
+    "mutation whose effect does not show": Case(
+        partial(once_without_effect, missing=True),
+        "get-vms",
+        ["jobs/once.py _Attempt._found_within"],
+        quick=2,
+    ),
     "maintenance check": Case(
         lambda tower, sim: check_maintenance(tower, next(iter(sim.store.table("Host")))),
         "enter-maintance-mode-precheck-result",
@@ -301,6 +338,8 @@ CASES: dict[str, Case] = {
 }
 
 NO_POLLING = {
+    "jobs/lease.py _acquire": "waits for another process",
+    "jobs/lease.py _keep": "renews a lock between processes",
     "queries/loader.py Loader._result": "waits for one request, which one caller sends",
     "queries/pages.py iter_pages": "takes page after page; each must lead further",
     "queries/pages.py _cursor": "reads page after page; each must lead further",

@@ -18,9 +18,8 @@ from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from cloudtower_async import Cloudtower, CloudtowerError
+from cloudtower_async.jobs.redis_journal import RedisJournal
 from examples.snapshot_bot.once import snapshot_once
-
-from .journal import RedisJournal
 
 REDIS = os.environ.get("FLEET_REDIS", "redis://127.0.0.1:6379/0")
 LOST = float(os.environ.get("FLEET_LOST", "900"))  # seconds until another worker takes it over
@@ -106,7 +105,7 @@ async def snapshot_vm(
     """
     towers: Towers = state.towers
     tower = await towers.get(profile)
-    journal = RedisJournal(state.redis, f"fleet:{name}:{profile}", GRACE)
+    journal = RedisJournal(state.redis, prefix=f"fleet:journal:{profile}", grace=GRACE)
     try:
         vm = await tower.get_one(tower.vm.get_vms, where={"id": vm_id})
         snapshot = await snapshot_once(tower, journal, vm, name, timeout=_TIMEOUT)

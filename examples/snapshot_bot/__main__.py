@@ -19,6 +19,7 @@ import anyio
 import msgspec
 
 from cloudtower_async import Cloudtower, CloudtowerError
+from cloudtower_async.jobs import SqliteJournal, job_lock
 from cloudtower_async.testing import Simulator
 
 from .bot import Night, run_night
@@ -26,6 +27,8 @@ from .state import open_state
 
 if TYPE_CHECKING:
     from cloudtower_async.inputs import VmWhereInput
+
+_LOCKED = 10.0  # seconds until the lock of a crashed bot expires
 
 _EVERY_VM: VmWhereInput = {"in_recycle_bin": False, "internal": False}
 
@@ -48,9 +51,12 @@ async def run(options: argparse.Namespace) -> bool:
             sim = await stack.enter_async_context(Simulator("4 clusters, 60 VMs"))
             session = Cloudtower(sim.url, username=sim.username, password=sim.password)
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
-        state = await stack.enter_async_context(open_state(path, night.name, options.grace))
+        journal = await stack.enter_async_context(SqliteJournal(path, grace=options.grace))
+        lock = job_lock(journal, "snapshot bot", ttl=_LOCKED, wait=options.wait)
+        await stack.enter_async_context(lock)
+        state = await stack.enter_async_context(open_state(path, night.name))
         tower = await stack.enter_async_context(session)
-        report = await run_night(tower, state, night)
+        report = await run_night(tower, journal, state, night)
     print(report.text())
     if options.report is not None:
         await anyio.Path(options.report).write_bytes(msgspec.json.encode(report))
@@ -69,14 +75,15 @@ def main() -> None:
     add("--limit", type=_number, default=20, help="most VMs at a time")
     add("--per-cluster", type=_number, default=5, help="most VMs of a cluster at a time")
     add("--grace", type=float, default=120.0, help="seconds that a lost request may be under way")
+    add("--wait", type=float, default=1.5 * _LOCKED, help="seconds to wait for another bot to end")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         sys.exit(0 if asyncio.run(run(options)) else 1)
     except CloudtowerError as error:
         sys.exit(str(error))
-    except sqlite3.OperationalError as error:
-        sys.exit(f"{options.state}: {error}; does another bot work with it?")
+    except sqlite3.Error as error:
+        sys.exit(f"{options.state}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # the same command goes on
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cloudtower_async import Cloudtower
     from cloudtower_async.inputs import VmWhereInput
+    from cloudtower_async.jobs import Journal
     from cloudtower_async.models import Vm
 
     from .state import State
@@ -58,7 +59,7 @@ class Night:
         return f"{self.prefix}-{self.date}"
 
 
-async def run_night(tower: Cloudtower, state: State, night: Night) -> Report:
+async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Night) -> Report:
     """Do what has not been done yet of a night.
 
     Raises:
@@ -68,11 +69,11 @@ async def run_night(tower: Cloudtower, state: State, night: Night) -> Report:
         # Which VMs the night is about is decided once: who starts again goes on with these.
         await state.plan(await tower.fetch_all(tower.vm.get_vms, where=night.where))
     for _ in range(_ROUNDS):
-        await _take_snapshots(tower, state, night)
+        await _take_snapshots(tower, journal, state, night)
     rows = await state.rows()
     removal = _Removal(0, [])
     if night.keep is not None:
-        done = {row.vm_id for row in rows if row.state == "done"}
+        done = {row.vm_id for row in rows if row.snapshot_id is not None}
         try:
             removal = await _remove_old(tower, night, night.keep, done)
         except CloudtowerError as error:  # the report is to come all the same
@@ -80,8 +81,8 @@ async def run_night(tower: Cloudtower, state: State, night: Night) -> Report:
     return make_report(night.name, rows, removal.removed, removal.errors)
 
 
-async def _take_snapshots(tower: Cloudtower, state: State, night: Night) -> None:
-    missing = {row.vm_id for row in await state.rows() if row.state != "done"}
+async def _take_snapshots(tower: Cloudtower, journal: Journal, state: State, night: Night) -> None:
+    missing = {row.vm_id for row in await state.rows() if row.snapshot_id is None}
     if not missing:
         return
     vms = await tower.fetch_all(tower.vm.get_vms, where={"id_in": list(missing)})
@@ -94,7 +95,9 @@ async def _take_snapshots(tower: Cloudtower, state: State, night: Night) -> None
         # The cluster's first: who waits for a busy cluster takes no place of the others.
         async with of_cluster[vm.cluster.id if vm.cluster else None], total:
             try:
-                snapshot = await snapshot_once(tower, state, vm, night.name, timeout=night.timeout)
+                snapshot = await snapshot_once(
+                    tower, journal, vm, night.name, timeout=night.timeout
+                )
             except CloudtowerError as error:
                 _log.warning("%s: %s", vm.name, error)
                 await state.failed(vm.id, str(error))

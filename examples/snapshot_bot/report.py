@@ -19,7 +19,6 @@ class VmReport(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     vm_id: str
     vm_name: str
-    task_id: str | None
     snapshot_id: str | None
     error: str | None
 
@@ -66,7 +65,6 @@ def make_report(name: str, rows: Iterable[Row], removed: int, removal_errors: li
         VmReport(
             vm_id=row.vm_id,
             vm_name=row.vm_name,
-            task_id=row.task_id,
             snapshot_id=row.snapshot_id,
             error=row.error,
         )

@@ -20,7 +20,6 @@ from redis.asyncio import Redis
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.testing import Clock, Simulator
-from examples.fleet.journal import RedisJournal
 from tests.support import unused_port
 
 if TYPE_CHECKING:
@@ -207,20 +206,3 @@ async def test_what_somebody_writes_to_redis_is_not_run(tmp_path: Path) -> None:
         assert len(results) >= VMS
         assert all(json.loads(result or "")["is_err"] is False for result in results)
         assert not await anyio.Path(tmp_path, "run").exists()
-
-
-async def test_one_begins_until_the_server_has_answered_or_the_grace_is_over(
-    tmp_path: Path,
-) -> None:
-    async with redis(tmp_path) as address, Redis.from_url(address) as client:  # pyright: ignore[reportUnknownMemberType] - its **kwargs
-        journal = RedisJournal(client, "night", grace=3600)
-        assert await journal.begin("a")
-        assert not await RedisJournal(client, "night", grace=3600).begin("a")
-        assert await journal.begin("b")
-        await journal.answered("a", "task")
-        assert await journal.begin("a")
-        assert await client.hgetall("night:tasks") == {b"a": b"task"}
-        brief = RedisJournal(client, "another", grace=0.05)
-        assert await brief.begin("a")
-        while not await brief.begin("a"):  # noqa: ASYNC110 - Redis lets it go
-            await anyio.sleep(0.01)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import date
 from random import Random
 from subprocess import DEVNULL
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from cloudtower_async import Cloudtower
+from cloudtower_async.jobs import SqliteJournal, job_lock
 from cloudtower_async.simulator.faults import Fault
 from cloudtower_async.testing import Clock, Simulator
 from examples.snapshot_bot.bot import Night, run_night
@@ -58,17 +61,19 @@ async def run(sim: Simulator, state: Path, *options: str) -> CompletedProcess[by
 @asynccontextmanager
 async def night_of(
     sim: Simulator, folder: Path, night: Night = NIGHT, *, grace: float = LONG
-) -> AsyncGenerator[tuple[Cloudtower, State]]:
+) -> AsyncGenerator[tuple[Cloudtower, SqliteJournal, State]]:
+    path = folder / "state"
     async with (
-        open_state(folder / "state", night.name, grace) as state,
+        SqliteJournal(path, grace=grace) as journal,
+        open_state(path, night.name) as state,
         session(sim) as tower,
     ):
-        yield tower, state
+        yield tower, journal, state
 
 
 async def one_night(sim: Simulator, folder: Path, night: Night = NIGHT) -> Report:
-    async with night_of(sim, folder, night) as (tower, state):
-        return await run_night(tower, state, night)
+    async with night_of(sim, folder, night) as (tower, journal, state):
+        return await run_night(tower, journal, state, night)
 
 
 def taken(sim: Simulator, name: str = NIGHT.name) -> Counter[str]:
@@ -85,6 +90,12 @@ async def make(tower: Cloudtower, vm_id: str, *names: str) -> None:
     data: list[VmSnapshotCreationParamsData] = [{"vm_id": vm_id, "name": name} for name in names]
     for one in data:
         await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[one]))
+
+
+def expire_locks(path: Path) -> None:
+    """Let the time pass until the lock of a crashed bot has expired."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE journal_leases SET expires = 0")
 
 
 @pytest.mark.subprocess
@@ -105,6 +116,7 @@ async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Pa
                 await anyio.sleep(chance.uniform(0, 0.01))  # and anywhere between two requests
                 assert bot.returncode is None
                 bot.kill()
+            await anyio.to_thread.run_sync(expire_locks, tmp_path / "state")
         assert 0 < len(taken(sim)) < 80
         done = await run(sim, tmp_path / "state", *options)
         assert done.returncode == 0, done.stderr
@@ -131,8 +143,8 @@ async def test_answers_that_are_lost_miss_none_and_double_none(tmp_path: Path) -
             ],
             seed=7,
         )
-        async with night_of(sim, tmp_path, grace=2.0) as (tower, state):
-            report = await run_night(tower, state, NIGHT)
+        async with night_of(sim, tmp_path, grace=2.0) as (tower, journal, state):
+            report = await run_night(tower, journal, state, NIGHT)
         assert report.complete, report.text()
         assert each_once(sim)
 
@@ -142,9 +154,9 @@ async def crashed(tmp_path: Path) -> AsyncGenerator[tuple[Simulator, str]]:
     """One VM, and a bot that crashed when it had written down that it begins."""
     async with Simulator(vms=1, task_duration=0.01) as sim:
         [vm_id] = sim.store.table("Vm")
-        async with night_of(sim, tmp_path) as (tower, state):
+        async with night_of(sim, tmp_path) as (tower, journal, state):
             await state.plan(await tower.vm.get_vms())
-            assert await state.begin(vm_id)
+            assert await journal.begin(f"{NIGHT.name}/{vm_id}", "a crashed run") is None
         yield sim, vm_id
 
 
@@ -161,8 +173,8 @@ async def test_a_request_that_arrives_late_is_waited_for(tmp_path: Path) -> None
 
 async def test_a_request_that_never_arrives_is_sent_again(tmp_path: Path) -> None:
     async with crashed(tmp_path) as (sim, vm_id):
-        async with night_of(sim, tmp_path, grace=0.5) as (tower, state):
-            report = await run_night(tower, state, NIGHT)
+        async with night_of(sim, tmp_path, grace=0.5) as (tower, journal, state):
+            report = await run_night(tower, journal, state, NIGHT)
         assert report.complete
         assert taken(sim) == {vm_id: 1}
 
@@ -178,8 +190,8 @@ async def test_what_was_refused_is_not_in_doubt(tmp_path: Path) -> None:
 async def test_answers_that_are_always_lost_end_in_an_error(tmp_path: Path) -> None:
     async with Simulator(vms=1, task_duration=0.01) as sim:
         sim.faults.fail("create-vm-snapshot", status=500, times=100)
-        async with night_of(sim, tmp_path, grace=0.1) as (tower, state):
-            report = await run_night(tower, state, NIGHT)
+        async with night_of(sim, tmp_path, grace=0.1) as (tower, journal, state):
+            report = await run_night(tower, journal, state, NIGHT)
         assert "500" in str(report.vms[0].error)
         assert not taken(sim)
 
@@ -265,10 +277,10 @@ async def test_what_failed_is_tried_once_more(tmp_path: Path) -> None:
 async def test_a_vm_that_has_gone_since_is_told(tmp_path: Path) -> None:
     async with Simulator(vms=2, task_duration=0.01) as sim:
         vm_id, _ = sim.store.table("Vm")
-        async with night_of(sim, tmp_path) as (tower, state):
+        async with night_of(sim, tmp_path) as (tower, journal, state):
             await state.plan(await tower.vm.get_vms())
             sim.store.remove("Vm", vm_id)
-            report = await run_night(tower, state, NIGHT)
+            report = await run_night(tower, journal, state, NIGHT)
         assert [vm.error for vm in report.vms if vm.vm_id == vm_id] == [
             "the VM is not there any more"
         ]
@@ -310,11 +322,15 @@ async def test_no_more_at_a_time_than_the_limits_allow(
 
 @pytest.mark.subprocess
 async def test_one_bot_at_a_time(tmp_path: Path) -> None:
-    async with Simulator(vms=1) as sim, night_of(sim, tmp_path):
-        refused = await run(sim, tmp_path / "state")
+    async with (
+        Simulator(vms=1) as sim,
+        night_of(sim, tmp_path) as (_, journal, _),
+        job_lock(journal, "snapshot bot"),
+    ):
+        refused = await run(sim, tmp_path / "state", "--wait=0")
         assert refused.returncode == 1
         [line] = refused.stderr.decode().splitlines()
-        assert line.endswith("database is locked; does another bot work with it?")
+        assert line.startswith("job 'snapshot bot' is locked by another run. ")
         assert sim.mutations() == []
 
 

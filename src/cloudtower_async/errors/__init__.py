@@ -49,6 +49,9 @@
     ├── ConditionError             resources did not come to meet a condition
     │   ├── ConditionFailed        one is gone, or fail_if was true for it
     │   └── ConditionTimeout       not in time                                      (TimeoutError)
+    ├── JobLocked                  another process runs the job; nothing was done
+    ├── LeaseLost                  the lock of a job expired while the job was running
+    ├── EffectMissing              a mutation was carried out, but its effect cannot be found
     ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or no credential for it is given
     ├── Resync                     the change feed has forgotten changes: list again
@@ -99,6 +102,7 @@ from .calls import (
 )
 from .changes import NoChangeFeed, Resync
 from .conditions import ConditionError, ConditionFailed, ConditionTimeout
+from .jobs import EffectMissing, JobLocked, LeaseLost
 from .modes import MutationRefused, PlanEnded
 from .tasks import (
     ReadBackFailed,
@@ -130,11 +134,14 @@ __all__ = [
     "ConditionTimeout",
     "ConnectionFailed",
     "CredentialsUnavailable",
+    "EffectMissing",
     "EmptyFilter",
     "Forbidden",
     "GraphQLError",
     "InvalidInput",
     "InvalidSettings",
+    "JobLocked",
+    "LeaseLost",
     "LockTimeout",
     "LockedResource",
     "LoginFailed",

@@ -1,0 +1,61 @@
+"""Errors of jobs: locks between processes, and mutations that are done once."""
+
+# ruff: noqa: N818 - the names say what happened: `except JobLocked`
+from __future__ import annotations
+
+from .base import CloudtowerError
+
+
+class JobLocked(CloudtowerError):
+    """Another process holds the lock of this job. Nothing was done.
+
+    Attributes:
+        name: Name of the lock.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def _describe(self) -> str:
+        return (
+            f"job {self.name!r} is locked by another run. Wait until that run has ended; the lock "
+            "of a run that crashed expires by itself."
+        )
+
+
+class LeaseLost(CloudtowerError):
+    """A lock expired while work was running under it, so the work was cancelled.
+
+    Attributes:
+        name: Name of the lock.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def _describe(self) -> str:
+        return (
+            f"the lock {self.name!r} was lost: it could not be renewed in time, and another "
+            "process may hold it now. The work under it was cancelled; run it again."
+        )
+
+
+class EffectMissing(CloudtowerError):
+    """A mutation was carried out, but its effect is missing. Nothing was sent this time.
+
+    Attributes:
+        key: Key of the mutation in the journal.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def _describe(self) -> str:
+        return (
+            f"{self.key}: the server has carried out the mutation, but its effect cannot be "
+            "found: something else may have undone it. To do it again, call forget() of the "
+            "journal with this key first."
+        )

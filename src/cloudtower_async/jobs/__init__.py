@@ -1,0 +1,10 @@
+"""Jobs that survive crashes: a journal of mutations, and locks between processes."""
+
+from __future__ import annotations
+
+from .journal import Journal, JournalEntry, Lease
+from .lease import job_lock
+from .once import once
+from .sqlite_journal import SqliteJournal
+
+__all__ = ["Journal", "JournalEntry", "Lease", "SqliteJournal", "job_lock", "once"]

@@ -1,0 +1,100 @@
+"""Journal of mutations: what was begun, stored where it survives a crash of the process."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+GRACE = 120.0
+"""Default of `Journal.grace` in seconds: longer than listings lag behind."""
+
+KEEP = 7 * 86400.0
+"""Default time to live of entries in seconds."""
+
+
+class Lease(Protocol):
+    """The right to work on something, for one owner at a time, until it expires."""
+
+    @property
+    def name(self) -> str:
+        """Name of what is locked."""
+        ...
+
+    @property
+    def ttl(self) -> float:
+        """Seconds until the lease expires unless it is renewed."""
+        ...
+
+    async def acquire(self) -> bool:
+        """Take the lease; return False if another owner holds it."""
+        ...
+
+    async def renew(self) -> bool:
+        """Extend the lease to its full time to live; return False if it is no longer held."""
+        ...
+
+    async def release(self) -> None:
+        """Give the lease back; does nothing if it is no longer held."""
+        ...
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Stored state of a mutation.
+
+    Attributes:
+        owner: Random id of the attempt that wrote it.
+        state: ``"begun"``: a request may be under way; ``"answered"``: the server has accepted it;
+            ``"done"``: the work is finished.
+        pending: What is left to wait for, as JSON of `Pending`: ids, no secrets; None unless the
+            state is ``"answered"``.
+    """
+
+    owner: str
+    state: Literal["begun", "answered", "done"]
+    pending: str | None = None
+
+
+class Journal(Protocol):
+    """Write-ahead journal of mutations, and locks between the processes that share it.
+
+    A journal belongs to one Tower, unless the keys name the Tower. Entries expire.
+    """
+
+    @property
+    def grace(self) -> float:
+        """Seconds after which a request that was sent has reached the server, or never will."""
+        ...
+
+    async def begin(self, key: str, owner: str) -> JournalEntry | None:
+        """Write that a mutation is about to be sent, unless there is an entry already.
+
+        An entry with the state ``"begun"`` that is older than `grace` is replaced.
+
+        Returns:
+            None: the entry was written, and it will survive a crash; otherwise the entry that is
+            there, and nothing was written.
+        """
+        ...
+
+    async def record(self, key: str, entry: JournalEntry) -> None:
+        """Replace an entry of the same owner; does nothing if another owner has replaced it."""
+        ...
+
+    async def forget(self, key: str, owner: str | None = None) -> None:
+        """Delete an entry.
+
+        Args:
+            key: Key of the mutation.
+            owner: Delete it only if it is of this owner; None: in any case.
+        """
+        ...
+
+    def lease(self, name: str, ttl: float) -> Lease:
+        """Return a lock, not acquired yet.
+
+        Args:
+            name: Name of what is locked.
+            ttl: Seconds until it expires unless it is renewed.
+        """
+        ...

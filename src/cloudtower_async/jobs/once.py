@@ -1,0 +1,260 @@
+"""A mutation that is carried out once, also if the process crashes or the answer is lost."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import anyio
+
+from ..errors import (
+    CloudtowerError,
+    EffectMissing,
+    OutcomeUnknown,
+    SettleTimeout,
+    TaskFailed,
+    TaskNotFound,
+)
+from ..retry.backoff import poll_delays
+from ..tasks.pending import Pending
+from ..tasks.settle import answers_in
+from ..validators import check_argument, check_seconds, function_fault, text_fault
+from .journal import JournalEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from ..client import Cloudtower
+    from ..types import WithTask
+    from .journal import Journal
+
+T = TypeVar("T")
+
+_MOST_SENT = 3
+"""Times that a run sends a mutation whose answers are lost."""
+
+_TASK_GRACE = 30.0
+"""Maximum number of seconds until a task that the server does not show counts as not found."""
+
+
+async def once(
+    tower: Cloudtower,
+    journal: Journal,
+    key: str,
+    mutation: Callable[[Cloudtower], Awaitable[WithTask[Any] | Iterable[WithTask[Any]]]],
+    *,
+    find: Callable[[Cloudtower], Awaitable[T | None]],
+    timeout: float | None = 3600.0,
+    interval: float = 5.0,
+) -> T:
+    """Carry out a mutation once, wait for its task, and return the resource.
+
+    Call it again with the same key after a crash, a lost answer or an error, also from another
+    process at the same time: it finds out what happened and never sends the mutation again unless
+    the earlier request certainly was not executed.
+
+    1. The journal stores that the mutation begins, before anything is sent.
+    2. `find` asks the server for the effect. If it is found, nothing is sent.
+    3. The mutation is sent, with a time-out of a quarter of ``journal.grace``.
+    4. The journal stores the task, then that the work is done.
+
+    A request that was begun and not answered may still arrive, so until ``journal.grace`` is over
+    the effect is only looked for. A task that failed is a final answer: the error is raised, and
+    the next call with this key sends the mutation again.
+
+    The promise has limits. A process that is frozen between the journal and its request for longer
+    than ``journal.grace`` can send too late. A journal that loses its entries is as good as
+    `find`.
+
+    Args:
+        tower: The session.
+        journal: Stores what was begun. Processes that may work on the same key share it.
+        key: Names the mutation, the same in each attempt and of no other: with the night of a
+            nightly job, and with the Tower if the journal serves several.
+        mutation: Sends the mutation with the session that it is given, and returns the answer. It
+            changes one resource.
+        find: Returns the resource if it shows the effect of the mutation; otherwise None. For a
+            resource that is being changed (``entity_async_status``), it is called again.
+        timeout: Seconds to wait for the task and the effect; None: no limit.
+        interval: Maximum number of seconds between polls; the first ones come sooner.
+
+    Returns:
+        The resource, as `find` returns it, once nothing changes it any more.
+
+    Raises:
+        TaskError: The task failed, or did not end in time.
+        OutcomeUnknown: The answers were lost several times. Call again to find out.
+        EffectMissing: The mutation was carried out, but its effect is not there.
+        CallError: A call failed. Nothing is in doubt if the call is the mutation.
+        CloudtowerError: The mutation changed no resource, or several.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            async def find(tower: Cloudtower) -> VmSnapshot | None:
+                found = await tower.vm_snapshot.get_vm_snapshots(
+                    where={"vm": {"id": vm.id}, "name": "nightly-2026-01-31"}, first=1
+                )
+                return found[0] if found else None
+
+            snapshot = await once(
+                tower,
+                journal,
+                f"nightly-2026-01-31/{vm.id}",
+                lambda tower: tower.vm_snapshot.create_vm_snapshot(
+                    data=[{"vm_id": vm.id, "name": "nightly-2026-01-31"}]
+                ),
+                find=find,
+            )
+    """
+    check_argument("once", "key", text_fault(key))
+    check_argument("once", "mutation", function_fault(mutation))
+    check_argument("once", "find", function_fault(find))
+    check_seconds("once", "timeout", timeout, none_ok=True)
+    check_seconds("once", "interval", interval)
+    return await _Attempt(tower, journal, key, mutation, find, timeout, interval).run()
+
+
+class _Attempt(Generic[T]):
+    """One call of `once`, with its arguments."""
+
+    def __init__(
+        self,
+        tower: Cloudtower,
+        journal: Journal,
+        key: str,
+        mutation: Callable[[Cloudtower], Awaitable[WithTask[Any] | Iterable[WithTask[Any]]]],
+        find: Callable[[Cloudtower], Awaitable[T | None]],
+        timeout: float | None,
+        interval: float,
+    ) -> None:
+        self._tower = tower
+        self._journal = journal
+        self._key = key
+        self._mutation = mutation
+        self._find = find
+        self._timeout = timeout
+        self._interval = interval
+        self._owner = uuid.uuid4().hex
+
+    async def run(self) -> T:
+        """Find out what has to be done, and do it."""
+        quarter = self._journal.grace / 4
+        # The request leaves within half of the grace, waiting for locks included.
+        quick = self._tower.with_options(timeout=quarter, lock_timeout=quarter)
+        sent = 0
+        for delay in poll_delays(min(self._interval, quarter)):
+            began = anyio.current_time()
+            entry = await self._journal.begin(self._key, self._owner)
+            if entry is not None and entry.state != "begun":
+                return await self._follow(entry)
+            found = await self._look(entry)
+            if found is not None:
+                return await self._finish(entry or self._entry("begun"), found)
+            if entry is not None:
+                await anyio.sleep(delay)
+                continue
+            if anyio.current_time() - began > quarter:
+                await self._journal.forget(self._key, self._owner)
+                raise CloudtowerError(
+                    f"{self._key}: find took longer than {quarter:g} s, a quarter of the grace of "
+                    "the journal, so nothing was sent: use a journal with a longer grace"
+                )
+            try:
+                answer = await self._mutation(quick)
+            except OutcomeUnknown:
+                sent += 1
+                if sent == _MOST_SENT:
+                    raise
+                continue  # as after a crash: the server will show whether it was executed
+            except CloudtowerError:  # the server has certainly done nothing
+                await self._journal.forget(self._key, self._owner)
+                raise
+            return await self._follow(await self._answered(answer))
+        raise AssertionError("the delays have no end")
+
+    async def _look(self, entry: JournalEntry | None) -> T | None:
+        """Look for the effect; without it, and with an error, nothing is in doubt."""
+        try:
+            return await self._find(self._tower)
+        except Exception:
+            if entry is None:  # our own mark, and nothing was sent after it
+                await self._journal.forget(self._key, self._owner)
+            raise
+
+    async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
+        """Store what is left to wait for."""
+        answers = answers_in("once", answer)
+        if len(answers) != 1:
+            # An empty answer: the filter of the mutation matched nothing.
+            if not answers:
+                await self._journal.forget(self._key, self._owner)
+            raise CloudtowerError(
+                f"{self._key}: the mutation changed {len(answers)} resources instead of one"
+            )
+        entry = self._entry("answered", self._tower.pending(answers[0]).to_json())
+        await self._journal.record(self._key, entry)
+        return entry
+
+    async def _follow(self, entry: JournalEntry) -> T:
+        """Wait for what the server has accepted, by this attempt or another one."""
+        deadline = self._deadline()
+        patience = 0.0  # seconds that the effect may be missing
+        unknown: TaskNotFound | None = None
+        if entry.pending is not None:
+            try:
+                pending = Pending.from_json(entry.pending)
+                await self._tower.wait(
+                    pending,
+                    timeout=self._timeout,
+                    interval=self._interval,
+                    grace=min(_TASK_GRACE, self._journal.grace),
+                )
+            except TaskFailed:
+                await self._journal.forget(self._key, entry.owner)
+                raise
+            except TaskNotFound as error:
+                unknown = error
+            else:
+                patience = self._journal.grace
+        found = await self._found_within(min(deadline, anyio.current_time() + patience))
+        if found is None:
+            raise unknown or EffectMissing(self._key)
+        return await self._finish(entry, found, deadline)
+
+    async def _found_within(self, deadline: float) -> T | None:
+        """Look for an effect that listings may not show yet."""
+        for delay in poll_delays(self._interval):
+            found = await self._find(self._tower)
+            if found is not None or anyio.current_time() + delay > deadline:
+                return found
+            await anyio.sleep(delay)
+        raise AssertionError("the delays have no end")
+
+    async def _finish(self, entry: JournalEntry, found: T, deadline: float | None = None) -> T:
+        """Wait until nothing changes the resource any more, and store that the work is done."""
+        if deadline is None:
+            deadline = self._deadline()
+        for delay in poll_delays(self._interval):
+            status = getattr(found, "entity_async_status", None)
+            if status is None:
+                await self._journal.record(self._key, JournalEntry(owner=entry.owner, state="done"))
+                return found
+            if anyio.current_time() + delay > deadline:
+                raise SettleTimeout({getattr(found, "id", self._key): status}, self._timeout)
+            await anyio.sleep(delay)
+            newer = await self._find(self._tower)
+            if newer is None:  # such as a VM whose task failed: the server deletes its record
+                raise EffectMissing(self._key)
+            found = newer
+        raise AssertionError("the delays have no end")
+
+    def _entry(
+        self, state: Literal["begun", "answered"], pending: str | None = None
+    ) -> JournalEntry:
+        return JournalEntry(owner=self._owner, state=state, pending=pending)
+
+    def _deadline(self) -> float:
+        return math.inf if self._timeout is None else anyio.current_time() + self._timeout
