@@ -14,6 +14,7 @@ from cloudtower_async import (
     EffectMissing,
     Forbidden,
     InvalidInput,
+    MutationRefused,
     OutcomeUnknown,
     SettleTimeout,
     TaskFailed,
@@ -311,6 +312,23 @@ async def test_a_filter_that_matches_nothing_is_an_error_and_nothing_is_in_doubt
                 find=find,
             )
         assert await journal.begin(KEY, "another") is None
+
+
+async def test_a_rehearsal_leaves_the_journal_as_it_is(night: Night) -> None:
+    rehearsal = night.tower.with_options(mutations="plan")
+    refusing = night.tower.with_options(mutations="refuse")
+    async with night.journal() as journal:
+        planned = await once(rehearsal, journal, KEY, night.create, find=night.find)
+        assert planned.name == NAME
+        with pytest.raises(MutationRefused):
+            await once(refusing, journal, KEY, night.create, find=night.find)
+    assert [one.operation for one in rehearsal.plan] == ["vm_snapshot.create_vm_snapshot"]
+    assert night.sent == 0
+    made = await night.run()
+    assert (night.sent, len(rehearsal.plan)) == (1, 1)
+    async with night.journal() as journal:
+        assert await once(rehearsal, journal, KEY, night.create, find=night.find) == made
+    assert len(rehearsal.plan) == 1
 
 
 @pytest.mark.parametrize(

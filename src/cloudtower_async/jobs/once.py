@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import anyio
 
@@ -23,7 +23,7 @@ from ..validators import check_argument, check_seconds, function_fault, text_fau
 from .journal import JournalEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from ..client import Cloudtower
     from ..types import WithTask
@@ -62,6 +62,8 @@ async def once(
     A request that was begun and not answered may still arrive, so until ``journal.grace`` is over
     the effect is only looked for. A task that failed is a final answer: the error is raised, and
     the next call with this key sends the mutation again.
+
+    In a session in plan mode the mutation is planned, and the journal is neither read nor written.
 
     The promise has limits. A process that is frozen between the journal and its request for longer
     than ``journal.grace`` can send too late. A journal that loses its entries is as good as
@@ -141,6 +143,8 @@ class _Attempt(Generic[T]):
 
     async def run(self) -> T:
         """Find out what has to be done, and do it."""
+        if self._tower.mutations != "allow":
+            return await self._rehearse()
         quarter = self._journal.grace / 4
         # The request leaves within half of the grace, waiting for locks included.
         quick = self._tower.with_options(timeout=quarter, lock_timeout=quarter)
@@ -175,6 +179,15 @@ class _Attempt(Generic[T]):
             return await self._follow(await self._answered(answer))
         raise AssertionError("the delays have no end")
 
+    async def _rehearse(self) -> T:
+        """Plan the mutation, or have it refused: nothing is sent, so the journal stays as it is."""
+        found = await self._find(self._tower)
+        if found is not None:
+            return found
+        answers = answers_in("once", await self._mutation(self._tower))
+        self._check_number(answers)
+        return cast("T", answers[0].data)
+
     async def _look(self, entry: JournalEntry | None) -> T | None:
         """Look for the effect; without it, and with an error, nothing is in doubt."""
         try:
@@ -187,16 +200,18 @@ class _Attempt(Generic[T]):
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
         """Store what is left to wait for."""
         answers = answers_in("once", answer)
-        if len(answers) != 1:
-            # An empty answer: the filter of the mutation matched nothing.
-            if not answers:
-                await self._journal.forget(self._key, self._owner)
-            raise CloudtowerError(
-                f"{self._key}: the mutation changed {len(answers)} resources instead of one"
-            )
+        if not answers:  # the filter of the mutation matched nothing
+            await self._journal.forget(self._key, self._owner)
+        self._check_number(answers)
         entry = self._entry("answered", self._tower.pending(answers[0]).to_json())
         await self._journal.record(self._key, entry)
         return entry
+
+    def _check_number(self, answers: Sequence[WithTask[Any]]) -> None:
+        if len(answers) != 1:
+            raise CloudtowerError(
+                f"{self._key}: the mutation changed {len(answers)} resources instead of one"
+            )
 
     async def _follow(self, entry: JournalEntry) -> T:
         """Wait for what the server has accepted, by this attempt or another one."""
