@@ -318,8 +318,8 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
 
-    Nothing was done. The call was retried until ``lock_timeout`` was over. The resource is free when
-    its ``entityAsyncStatus`` is None.
+    Nothing was done. The call was retried until ``lock_timeout`` was over. The resource is free
+    when its ``entityAsyncStatus`` is None.
 
     ``waited`` is the number of seconds that the call has waited for it.
     """
