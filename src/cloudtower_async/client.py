@@ -119,20 +119,20 @@ class Cloudtower(Namespaces):
 
     @classmethod
     def from_env(cls, *, profile: str | None = None, **options: Unpack[EnvironmentOptions]) -> Self:
-        """Make a session from the environment; what is given here wins.
+        """Create a session from the environment; arguments given here take precedence.
 
         The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
         CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS,
         CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
 
         Args:
-            profile: Where what is in neither comes from: a name under which ``cloudtower-async
-                login`` stored it. Files are read then, and perhaps the keyring. None: that of
-                CLOUDTOWER_PROFILE; if that is not set, or with "", none.
-            options: As those of `Cloudtower`, the endpoint by keyword too. None: not given.
+            profile: Name of the profile, stored by ``cloudtower-async login``, for options that are
+                not set otherwise. Reads files, and the keyring if it has the token. None: the
+                profile named by CLOUDTOWER_PROFILE, if set; "": no profile.
+            options: Options of `Cloudtower`, and the endpoint by keyword. None: not given.
 
         Raises:
-            InvalidSettings: An option, a variable or the profile cannot be used; it names which.
+            InvalidSettings: An option, a variable or the profile cannot be used.
         """
         settings: dict[str, Any] = from_environment(options, profile)
         return cls(**settings)
@@ -149,13 +149,13 @@ class Cloudtower(Namespaces):
 
     @property
     def mutations(self) -> Mutations:
-        """What the session does with calls that change the server; see `SessionOptions`."""
+        """Mode for calls that change the server; see `SessionOptions`."""
         mode = self._executor.mode
         return "allow" if mode is None else mode.name
 
     @property
     def plan(self) -> Plan:
-        """What the calls of this session would change, in plan mode (``mutations="plan"``).
+        """Changes that the calls of this session would make, in plan mode (``mutations="plan"``).
 
         Sessions that `with_options` makes of one in plan mode share its plan. A session that turns
         to plan mode begins its own.
@@ -209,7 +209,7 @@ class Cloudtower(Namespaces):
             MultipleActive: More than one is.
             SessionClosed: The session is closed.
         """
-        return await self._executor.endpoints.find(anew=True)
+        return await self._executor.endpoints.find(ask=True)
 
     async def ping(self, *, timeout: float = 5.0) -> str:
         """Check that the server is ready, without logging in.
@@ -327,25 +327,25 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> AsyncGenerator[R]:
-        """Read all that matches page by page, the next page while you work on the last one.
+        """Iterate over all matching resources page by page, and read the next page ahead.
 
-        Each resource that matches all the time comes exactly once, whatever comes and goes
-        meanwhile. No more than three pages are in memory. A server may return fewer resources than
-        requested: only an empty page is the end.
+        Each resource that matches during the whole iteration is yielded exactly once, even if
+        others are created or deleted meanwhile. At most three pages are in memory. A server may
+        return fewer resources than requested: only an empty page is the end.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            page_size: Resources in a request.
+            page_size: Maximum number of resources per request.
             args: None: pass the arguments of the query by keyword.
-            query: As for the method: ``where``, ``order_by``, ``first`` for at most so many.
-                Without ``order_by`` they come in the order of their ids, or of ``id_in``.
+            query: Arguments of the method: ``where``, ``order_by``, ``first`` (maximum number of
+                resources in all). Without ``order_by``, the order is by id, or that of ``id_in``.
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
-            SetChanged: With ``order_by``: all of a page was deleted before the next could be read.
-            PagingFailed: The server repeats a page, or ignores where a page is to begin.
+            SetChanged: With ``order_by``: a whole page was deleted before the next could be read.
+            PagingFailed: The server repeats a page, or ignores the start of a page.
 
         Example:
             ::
@@ -363,18 +363,19 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> Fetched[R]:
-        """Read all that matches: counts first, then asks for many pages at a time.
+        """Read all matching resources with concurrent requests, after counting them.
 
-        The answer is that of one big query. Each resource that matches all the time is in it once;
-        when others came or went meanwhile, its ``changed`` is True, and a warning is logged. If the
-        server returns fewer resources than requested, smaller pages are requested.
+        Returns the same as one big query. Each resource that matches during the whole read is in
+        the list once; if others were created or deleted meanwhile, ``changed`` of the list is True,
+        and a warning is logged. If the server returns fewer resources than requested, smaller pages
+        are requested.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            concurrency: Most requests at a time.
-            page_size: Resources in a request.
+            concurrency: Maximum number of concurrent requests.
+            page_size: Maximum number of resources per request.
             args: None: pass the arguments of the query by keyword.
-            query: As for `iterate`.
+            query: Arguments of the method, as for `iterate`.
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
@@ -398,11 +399,11 @@ class Cloudtower(Namespaces):
         Args:
             method: A query: ``tower.vm.get_vms``.
             args: None: pass the arguments of the query by keyword.
-            query: As for the method.
+            query: Arguments of the method.
 
         Raises:
             NotFound: Nothing matches.
-            Ambiguous: Several match; it has the ``count`` and the first ``ids``.
+            Ambiguous: Several match; the error has their ``count`` and the first ``ids``.
             InvalidInput: The method is no query.
             TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
@@ -419,11 +420,11 @@ class Cloudtower(Namespaces):
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            name_or_id: As a user gives it; an id goes before a name.
+            name_or_id: Name or id; a matching id takes precedence.
 
         Raises:
-            NotFound: There is none.
-            Ambiguous: Several have the name; it has the ``count`` and the first ``ids``.
+            NotFound: No resource has this id or name.
+            Ambiguous: Several have the name; the error has their ``count`` and the first ``ids``.
             InvalidInput: The method is no query, or the name is not a text.
             CallError: See its subclasses.
 
@@ -437,12 +438,12 @@ class Cloudtower(Namespaces):
     async def count(
         self, method: Callable[P, Awaitable[list[R]]], *args: P.args, **query: P.kwargs
     ) -> int:
-        """Count what matches, without reading it.
+        """Return the number of matching resources, without reading them.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
             args: None: pass the arguments of the query by keyword.
-            query: As for the method.
+            query: Arguments of the method.
 
         Raises:
             InvalidInput: The method is no query, or the API has no count for it.
@@ -488,7 +489,7 @@ class Cloudtower(Namespaces):
         return Loader(self._executor, method, max_age, max_entries)
 
     async def server_version(self) -> str:
-        """The version of the server: ``"4.9.0"``. Asked once for each connection.
+        """Return the version of the server: ``"4.9.0"``. Requested once per connection pool.
 
         Raises:
             CallError: See its subclasses.
@@ -504,28 +505,29 @@ class Cloudtower(Namespaces):
         grace: float = 30.0,
         fail_fast: bool = False,
     ) -> list[Task]:
-        """Wait until the tasks that mutations started have ended; one poll serves all who wait.
+        """Wait until the tasks of mutations have ended. All waiters share a single poll.
 
         Args:
-            tasks: Task ids, tasks, answers that carry a ``task_id``, or any nesting of these; or
-                the call of a mutation, not awaited yet; or a `Pending`. Only read, never changed.
-                An answer that needed no task counts as done.
+            tasks: Task ids, tasks, answers with a ``task_id``, or any nesting of these; or the call
+                of a mutation, not awaited yet; or a `Pending`. The argument is not changed. An
+                answer without a task counts as done.
             timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
                 limit.
-            interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and one
-                with an unknown status that does not change as stuck.
+            interval: Maximum number of seconds between polls; the first polls are quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and a
+                task with an unknown status that does not change as stuck.
             fail_fast: Raise at the first failure instead of after the last task has ended.
 
         Returns:
-            The ended tasks in the order given, each once.
+            The ended tasks in the given order, each once.
 
         Raises:
-            TaskFailed: The task failed; with `fail_fast`: one of them did.
-            TaskNotFound: The server does not know it.
-            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
-            TasksFailed: Of several tasks one or more failed: a group of these errors, also for
-                ``except*``, with the tasks that succeeded.
+            TaskFailed: The only task failed; with `fail_fast`: one of the tasks failed.
+            TaskNotFound: The server does not know the task.
+            UnknownTaskStatus: The task has a status that this version does not know, and it does
+                not change.
+            TasksFailed: One or more of several tasks failed: an exception group of these errors,
+                also for ``except*``, with the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is not one of these.
             SessionClosed: The session was closed meanwhile.
@@ -548,27 +550,28 @@ class Cloudtower(Namespaces):
         interval: float = 5.0,
         grace: float = 30.0,
     ) -> AsyncIterator[Task]:
-        """Iterate over the tasks as each of them ends.
+        """Iterate over tasks as they end.
 
-        One that failed is handed out like the others, with its status: to raise would end the loop
-        for those that still run. ``await tower.wait(task)`` raises what there is to raise about a
-        task that has ended, and asks nobody. What has no task to hand out is raised at the end.
+        Failed tasks are yielded like the others, with their status: raising would stop iterating
+        over the tasks that are still running. ``await tower.wait(task)`` raises the error of an
+        ended task, without a request. Errors without a task to yield are raised at the end.
 
         Args:
-            tasks: As of `wait`.
-            timeout: Seconds of waiting until TaskTimeout; what the body of the loop takes does not
-                count. None waits without limit.
-            interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and one
-                with an unknown status that does not change as stuck.
+            tasks: Tasks, as for `wait`.
+            timeout: Seconds of waiting until TaskTimeout, without the time that the body of the
+                loop takes. None waits without limit.
+            interval: Maximum number of seconds between polls; the first polls are quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and a
+                task with an unknown status that does not change as stuck.
 
         Returns:
             The ended tasks, each once.
 
         Raises:
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
-            TasksFailed: Of several tasks one or more were not found.
+            UnknownTaskStatus: The task has a status that this version does not know, and it does
+                not change.
+            TasksFailed: One or more of several tasks were not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is not one of these.
             SessionClosed: The session was closed meanwhile.
@@ -593,22 +596,22 @@ class Cloudtower(Namespaces):
     ) -> AsyncIterator[Task]:
         """Iterate over the changes of tasks until all have ended.
 
-        A task is handed out when it is first seen, and when its ``status`` or ``progress`` (0 to 1)
-        is another one than before; for the last time when it has ended, also as FAILED.
+        A task is yielded when it is first seen, whenever its ``status`` or ``progress`` (0 to 1)
+        has changed, and finally when it has ended, also if it failed.
 
         Args:
-            tasks: As of `wait`.
-            timeout: As of `as_completed`.
-            interval: Most seconds between polls; the first ones come quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and one
-                with an unknown status that does not change as stuck.
+            tasks: Tasks, as for `wait`.
+            timeout: Time-out in seconds, as for `as_completed`.
+            interval: Maximum number of seconds between polls; the first polls are quicker.
+            grace: Seconds until a task that the server does not show counts as not found, and a
+                task with an unknown status that does not change as stuck.
 
         Returns:
             The tasks as they change.
 
         Raises:
-            TaskError: As of `as_completed`.
-            TasksFailed: As of `as_completed`.
+            TaskError: See `as_completed`.
+            TasksFailed: See `as_completed`.
             InvalidInput: An argument is not one of these.
             SessionClosed: The session was closed meanwhile.
 
@@ -648,42 +651,43 @@ class Cloudtower(Namespaces):
         interval: float = 5.0,
         grace: float = 60.0,
     ) -> object:
-        """Call a mutation, wait until the server is done, and read the resources anew.
+        """Call a mutation, wait until the server is done, and read the resources again.
 
-        First its tasks are waited for as by `wait`, then until ``entityAsyncStatus`` of every
-        resource is null: only then is it free for the next mutation, and its fields are right.
+        First the method waits for the tasks, as `wait` does, then until ``entityAsyncStatus`` of
+        every resource is null: only then are its fields final, and the next mutation can follow.
 
-        What comes back depends on what the mutation answers with:
+        The return value depends on the answer of the mutation:
 
-        - resources, such as `Vm`: these as they now are. Those that are not there any more are left
-          out of a list; where the mutation is about a single one, NotFound is raised.
-        - the ids of what was to be deleted, such as `DeleteVm`: those that are still there, so an
-          empty list after deleting; of VMs that went to the recycle bin all of them.
-        - anything else, such as `BatchHosts`: the answer's data itself, once the tasks have ended.
+        - resources, such as `Vm`: their present state. Resources that no longer exist are left out
+          of a list; if the mutation is about a single resource, NotFound is raised.
+        - ids of deleted resources, such as `DeleteVm`: the ids that still exist, so an empty list
+          after a deletion; all ids if the VMs went to the recycle bin.
+        - anything else, such as `BatchHosts`: the data of the answer, once the tasks have ended.
 
         Args:
-            changed: A call of a mutation, or what it answered with, or a `Pending` of that.
-            timeout: Seconds for the waiting after that call, until TaskTimeout or SettleTimeout;
-                None waits without limit.
-            interval: Seconds between polls; the first ones come quicker.
-            grace: Seconds until a task counts as not found, or a resource as gone, that the server
-                does not show: listings can lag behind by up to a minute. Deleted resources are
-                expected to be gone, and not waited for.
+            changed: The call of a mutation, its answer, or a `Pending` of the answer.
+            timeout: Seconds of waiting after the call, until TaskTimeout or SettleTimeout; None
+                waits without limit.
+            interval: Maximum number of seconds between polls; the first polls are quicker.
+            grace: Seconds until a task that the server does not show counts as not found, or a
+                resource as gone: listings can lag behind by up to a minute. Deleted resources are
+                expected to be gone.
 
         Returns:
-            In the order and the form of the answer: a list for a list, one for one.
+            Resources in the order and form of the answer: a list for a list, one for one.
 
         Raises:
             TaskFailed: The only task failed.
-            TaskNotFound: The server does not know it.
-            UnknownTaskStatus: Its status is not one that this version knows, and does not change.
-            TasksFailed: Of several tasks one or more failed; nothing is read then.
+            TaskNotFound: The server does not know the task.
+            UnknownTaskStatus: The task has a status that this version does not know, and it does
+                not change.
+            TasksFailed: One or more of several tasks failed; nothing is read then.
             TaskTimeout: Tasks were still running when the time was over.
             SettleTimeout: The tasks had ended, but resources were still being changed.
-            NotFound: The single resource is not there any more.
+            NotFound: The single resource no longer exists.
             ResponseDecodeError: The tasks have succeeded, but the answer of the mutation leaves out
                 the id of a resource.
-            CallError: The mutation failed, or the resources may not be read.
+            CallError: The mutation failed, or the resources cannot be read.
             InvalidInput: An argument is not one of these, or a `Pending` is of another server, or
                 of resources that cannot be read again.
             SessionClosed: The session was closed meanwhile.
@@ -711,15 +715,15 @@ class Cloudtower(Namespaces):
     @overload
     def pending(self, answer: Iterable[WithTask[T]]) -> Pending[list[T]]: ...
     def pending(self, answer: object) -> Pending[Any]:
-        """Return what is left to wait for after a mutation, to store it; sends nothing.
+        """Return the pending work of a mutation as a value to store, without a request.
 
         Another process, or this program after a restart, passes it to `settle` or `wait`.
 
         Args:
-            answer: What a mutation answered with.
+            answer: Answer of a mutation.
 
         Raises:
-            InvalidInput: It is something else.
+            InvalidInput: The argument is not the answer of a mutation.
 
         Example:
             ::
@@ -737,22 +741,22 @@ class Cloudtower(Namespaces):
     def lock(
         self, *resource_ids: str, timeout: float | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Keep other callers of this process away from resources, for as long as a block runs.
+        """Lock resources against other callers of this process for the duration of a block.
 
-        It binds those only that ask for the same ids by this session or one that `with_options`
-        made of it; the server and other programs know nothing of it. Callers take their turns in
-        the order in which they asked.
+        The lock only excludes callers that lock the same ids with this session or one made by
+        `with_options`; it is unknown to the server and other programs. Callers get it in the order
+        in which they asked.
 
         Args:
-            resource_ids: Everything that the block works on; all are held, or none. A task that
-                holds something and asks for more can wait for one that does the same.
-            timeout: Seconds to wait for others until LockTimeout; None waits without limit.
+            resource_ids: Ids of all resources that the block works on; all are locked, or none. A
+                task that holds a lock and asks for another can deadlock with a second such task.
+            timeout: Seconds to wait for other callers until LockTimeout; None waits without limit.
 
         Raises:
-            LockTimeout: Others still held them after `timeout` seconds.
+            LockTimeout: Other callers still held the lock after `timeout` seconds.
             InvalidInput: An argument is not one of these.
-            CloudtowerError: The task holds one of them already, and would wait for itself.
-            SessionClosed: The session was closed before its turn came.
+            CloudtowerError: The task already holds one of the locks, and would wait for itself.
+            SessionClosed: The session was closed while waiting.
 
         Example:
             ::
@@ -770,29 +774,26 @@ class Cloudtower(Namespaces):
         since: str | None = None,
         interval: float = 5.0,
     ) -> Changes:
-        """Iterate over the changes on the server, each once and in their order, without end.
+        """Iterate over the changes on the server, each once and in order, without end.
 
-        They are read from the server's change feed, which is there since CloudTower 4.6 and needs
-        the option ``change_feed`` of the session. While the server cannot be reached it is tried
-        again and again, with a warning in the log; only the very first request fails at once.
+        They are read from the change feed of the server, which exists since CloudTower 4.6 and
+        needs the session option ``change_feed``. While the server cannot be reached, requests are
+        retried with a warning in the log; only the very first request fails at once.
 
         Args:
-            types: Of which resources: ``["Vm", "_LabelToVm"]``, the latter a table of relations.
-                None: of all.
-            since: A revision; changes after it are told: the ``revision`` of a change, or of the
-                iterator. None: what changes from the first step of the iteration on, or from
-                ``anchor()`` on.
-            interval: Seconds between requests while there is little to tell. A backlog is read
-                without pausing.
+            types: Resource types, and tables of relations: ``["Vm", "_LabelToVm"]``. None: all.
+            since: Revision after which to begin: the ``revision`` of a change, or of the iterator.
+                None: begin with the first step of the iteration, or with ``anchor()``.
+            interval: Seconds between requests while little changes. A backlog is read without
+                pausing.
 
         Returns:
-            An iterator; it may be cancelled and used again.
+            An iterator, which may be cancelled and used again.
 
         Raises:
-            Resync: The server no longer has all changes since then, or counts its revisions from
-                an earlier one again. It ends the iteration, so that
-                nobody overlooks it; iterate again to go on behind the gap.
-            NoChangeFeed: The server has none, or the session no credential for it.
+            Resync: The server no longer has all changes since the revision, or counts revisions
+                from an earlier one again. Iterate again to continue after the gap.
+            NoChangeFeed: The server has no change feed, or the session has no credential for it.
             InvalidInput: An argument is not one of these.
             CallError: See its subclasses.
             SessionClosed: The session was closed meanwhile.
@@ -815,25 +816,24 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> Watch[R]:
-        """Keep a view of the resources that match a query, and iterate over what happens to them.
+        """Keep a view of the resources that match a query, and iterate over their changes.
 
-        Entering the context reads them; ``snapshot`` has them by their ids. Each event then is one
-        step of the view. With the change feed only what was touched is read again; without it, or
-        without the option ``change_feed``, everything, every so often. While the server cannot be
-        reached it is tried again and again; only entering fails at once.
+        Entering the context reads the resources; ``snapshot`` has them by id. Each event is one
+        step of the view. With the change feed, only changed resources are read again; without it,
+        or without the option ``change_feed``, all of them at each poll. While the server cannot be
+        reached, requests are retried; only entering fails at once.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
-            grace: Seconds for which a resource that the change feed tells of, but that the server
-                does not list, is looked for again. Everything is read once more this long after
-                entering. 0 turns both off.
+            grace: Seconds for which to look for a resource that is in the change feed, but that
+                the server does not list. All resources are read once more this long after entering.
+                0 turns both off.
             args: None: pass the arguments of the query by keyword.
-            query: As for the method: ``where``, and options such as ``content_language``.
+            query: Arguments of the method: ``where``, and options such as ``content_language``.
 
         Returns:
-            An asynchronous context manager and iterator; a step of it may be cancelled and made
-            again.
+            An asynchronous context manager and iterator, whose steps may be cancelled and repeated.
 
         Raises:
             InvalidInput: The method is no query, or the arguments cannot be used.
@@ -866,27 +866,28 @@ class Cloudtower(Namespaces):
     ) -> list[R]:
         """Wait until all resources that match a query meet a condition, and return them.
 
-        At least one has to match, and all of those whose ids the filter names by ``id`` or
-        ``id_in``. One that once matched and no longer does has failed: so filter by what does not
-        change, such as ids. With the change feed only what was changed is read again; without it,
-        everything at each poll. There, calls with the same method and options share their requests
-        if their filters hold nothing but ``id`` or ``id_in``. Transient failures are retried until
-        the time is over.
+        At least one resource has to match, and all whose ids the filter names by ``id`` or
+        ``id_in``. A resource that matched and no longer does counts as failed: so filter by what
+        does not change, such as ids. With the change feed, only changed resources are read again;
+        without it, all of them at each poll, and calls with the same method and options share
+        their requests if they filter only by ``id`` or ``id_in``. Transient failures are retried
+        until the time is over.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            condition: Whether a resource, its argument, is as wanted.
-            fail_if: Whether a resource can no longer come to be as wanted; it is asked first.
+            condition: Function that returns whether a resource meets the condition.
+            fail_if: Function that returns whether a resource can no longer meet the condition;
+                called first.
             timeout: Seconds until ConditionTimeout; None waits without limit.
-            interval: Maximum number of seconds between polls; the first ones come sooner.
+            interval: Maximum number of seconds between polls; the first polls are quicker.
             args: None: pass the arguments of the query by keyword.
-            query: As for `watch`.
+            query: Arguments of the method, as for `watch`.
 
         Returns:
-            The resources, all as they were at the same time.
+            The resources, as read by one request.
 
         Raises:
-            ConditionFailed: `fail_if` is true for a resource, or it is gone.
+            ConditionFailed: `fail_if` is true for a resource, or a resource is gone.
             ConditionTimeout: The time is over; ``last_seen`` has the resources as last read.
             InvalidInput: The method is no query, or the arguments cannot be used.
             TypeError: Arguments of the query were passed by position.
@@ -923,23 +924,23 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> Measurements:
-        """Read metrics of many things, and join them with the ids and names of these.
+        """Read metrics of many resources, with their ids and names.
 
-        First it looks what matches the filter; then it asks for a few of them at a time, as a
-        server cuts short what becomes too much. What the server calls a success but is empty or
-        cut short is a `MetricsWarning`, in the ``warnings`` of what is returned and by
-        `warnings.warn`.
+        The method reads the matching resources, then the metrics of a few of them per request,
+        because servers truncate large answers. An answer that is empty or truncated, though the
+        server calls it a success, is a `MetricsWarning`, in ``warnings`` of the return value and
+        by `warnings.warn`.
 
         Args:
             method: Of ``tower.metrics``: ``tower.metrics.get_vm_metrics``.
-            chunk_size: Things in one request.
-            concurrency: Most requests at a time.
+            chunk_size: Number of resources per request.
+            concurrency: Maximum number of concurrent requests.
             args: None: pass the arguments of the query by keyword.
-            query: As for the method: the filter such as ``vms``, ``metrics``, and ``range``: a
-                number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+            query: Arguments of the method: the filter such as ``vms``, ``metrics``, and ``range``:
+                a number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
 
         Raises:
-            InvalidInput: The method is none of ``tower.metrics``, or an argument cannot be used.
+            InvalidInput: The method is not in ``tower.metrics``, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             EmptyFilter: The filter matches everything, and is not `EVERYTHING`.
             CallError: See its subclasses.
@@ -969,21 +970,20 @@ class Cloudtower(Namespaces):
         range: str = "1h",  # noqa: A002 - the name that the API has for it
         lowest: bool = False,
     ) -> list[RankedMetric]:
-        """Rank the things with the highest values of a metric, with their names.
+        """Rank the resources with the highest values of a metric, with their names.
 
-        The server ranks what the metric is of: VMs, hosts, disks, … The values are those that it
-        makes of the whole range. That it sends no more than ``n`` is no fault, so there is no
-        warning of it.
+        The server ranks the resources that have the metric: VMs, hosts, disks, … and computes one
+        value for the whole range. Fewer than ``n`` resources are not an error.
 
         Args:
             metric: Name of the metric.
-            n: Most things to rank.
-            clusters: Filter for the clusters to look in, or `EVERYTHING`.
+            n: Maximum number of resources to rank.
+            clusters: Filter of the clusters, or `EVERYTHING`.
             range: A number and its unit, s, m, h, d or w: ``"24h"``.
-            lowest: Rank those with the lowest values instead.
+            lowest: Rank the resources with the lowest values instead.
 
         Returns:
-            The ranking, the first place first. Things without a value have no place.
+            The ranking, the first place first. Resources without a value are left out.
 
         Raises:
             InvalidInput: An argument cannot be used.
@@ -1014,7 +1014,7 @@ class Cloudtower(Namespaces):
         Args:
             source: Path, file opened in binary mode (read from its current position), or async
                 iterator of bytes.
-            target: What the file becomes, and where: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
+            target: Kind and place of the result: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
                 `ElfFile` or `CloudTowerApplicationPackage`.
             options: ``name``: name of the result; None: the name of the file.
                 ``size``: size in bytes, required for async iterators and pipes.
@@ -1070,18 +1070,18 @@ class Cloudtower(Namespaces):
         *,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Ask what the server offers by GraphQL only, and return ``data`` as plain dicts and lists.
+        """Send a GraphQL document and return its ``data`` as plain dicts and lists.
 
-        A document with a mutation is sent again only when it certainly was not carried out, as any
-        other mutation; one with queries only after any fault of the way.
+        A document with a mutation is retried only if it certainly was not executed, like any other
+        mutation; a document with queries is retried after any transport error.
 
         Args:
             query: The document.
-            variables: For it.
+            variables: Variables of the document.
             timeout: Seconds for the whole call; None: the session's.
 
         Raises:
-            GraphQLError: The answer tells of errors; what there is of ``data`` is in it.
+            GraphQLError: The answer has errors; partial ``data`` is in the exception.
             CallError: See its subclasses.
             InvalidInput: The arguments cannot be sent.
 
@@ -1100,14 +1100,14 @@ class Cloudtower(Namespaces):
         return ApiKeys(self._executor)
 
     async def vnc(self, vm_id: str, *, timeout: float | None = None) -> VncTicket:
-        """Get a ticket for the screen of a VM that runs, with the addresses to open it by.
+        """Get a ticket for the screen of a running VM, with the addresses of the screen.
 
         Args:
-            vm_id: The VM.
+            vm_id: Id of the VM.
             timeout: Seconds for the whole call; None: the session's.
 
         Raises:
-            GraphQLError: There is no such VM, or it does not run.
+            GraphQLError: The VM does not exist, or it is not running.
             CallError: See its subclasses.
             InvalidInput: The id is not a text.
 
@@ -1134,8 +1134,8 @@ class Cloudtower(Namespaces):
         """Call an endpoint of the API that is not in the schema and return the decoded JSON.
 
         Args:
-            path: Path below ``/v2/api``; that prefix and the first slash are optional. It must not
-                lead elsewhere: ``..``, backslashes and encoded slashes are refused.
+            path: Path below ``/v2/api``; that prefix and the first slash are optional. ``..``,
+                backslashes and encoded slashes are refused.
             body: Sent as JSON as it is; None: no body.
             method: HTTP method.
             query: Query string, for a call without a body. Values that are None are left out.
@@ -1176,14 +1176,14 @@ class Cloudtower(Namespaces):
     ) -> RawResponse:
         """Call any path of the server and return the response as it is.
 
-        For what is beside the API, such as the export of traffic data or the observability service.
-        The session's limits, retries and time-outs apply as to any other call, and so does what
-        they say of a call that failed: GET and HEAD are queries, the other methods are mutations.
+        Meant for services outside the API, such as the export of traffic data or the observability
+        service. The limits, retries, time-outs and errors are those of any other call: GET and HEAD
+        are queries, the other methods are mutations.
 
         Args:
             method: HTTP method.
-            path: Path below the endpoint: ``/api/ovm/…``. It must not lead elsewhere: ``..``,
-                backslashes and encoded slashes are refused.
+            path: Path below the endpoint: ``/api/ovm/…``. ``..``, backslashes and encoded slashes
+                are refused.
             json: Body, sent as JSON; None: no such body.
             data: Body as it is, or the fields of a multipart form, files among them; None: no such
                 body.
@@ -1197,7 +1197,7 @@ class Cloudtower(Namespaces):
 
         Raises:
             StatusError: The response has another status.
-            OutcomeUnknown: A mutation was sent, and it is not known whether it was carried out.
+            OutcomeUnknown: A mutation was sent, and it is unknown whether it was executed.
             CallError: See its other subclasses.
             InvalidInput: An argument cannot be sent.
 

@@ -75,11 +75,11 @@ class Endpoints:
         if self.follows and self.active == endpoint:
             self.active = None
 
-    async def find(self, *, anew: bool = False) -> str:
+    async def find(self, *, ask: bool = False) -> str:
         """Return the address of the active one; ask which it is unless that is known.
 
         Args:
-            anew: Whether to ask even if the active node is known.
+            ask: Whether to ask even if the active node is known.
 
         Raises:
             NoActive: None of them is.
@@ -92,7 +92,7 @@ class Endpoints:
         self._transport.running_loop()
         rounds = self._rounds
         async with self._lock:
-            if self.active is not None and not anew:
+            if self.active is not None and not ask:
                 return self.active
             if self._rounds == rounds:  # no other caller has asked meanwhile
                 self._outcome = self._adopt(_choose(await self._ask_all()))
