@@ -1,4 +1,4 @@
-"""What the generator refuses after reading: names in conflict, with each other or with the package.
+"""Name conflicts that the generator refuses: between names of a schema, or with the package.
 
 Each rule yields one line for each conflict, with the place and the remedy.
 """
@@ -23,9 +23,9 @@ _SESSION = "Cloudtower"
 
 # Modules that are generated besides those of the namespaces.
 _MODULES = frozenset({"catalogue", "common", "enums", "nested", "newer", "older", "shared"})
-# What a method has besides its own arguments.
+# Parameters that every method has.
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
-# What generated modules import, or define, under names of this form.
+# Names of this form that generated modules import or define.
 _IMPORTED = frozenset(
     {
         "Any",

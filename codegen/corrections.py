@@ -1,4 +1,4 @@
-"""What the schema leaves open or gets wrong, each with its reason. Nothing else is special."""
+"""Corrections of the schema, each with its reason. There are no other special cases."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ SECRETS = frozenset(
         "direct",
         "redirect",
         "terminal",
-        # Of an application's VM: what it is told in confidence is among these.
+        # Environment of an application's VM, which may hold secrets.
         "env",
-        # Where an image comes from; such addresses are often signed, or hold a password.
+        # Source of an image; such addresses are often signed, or hold a password.
         "url",
     }
 )
@@ -72,5 +72,5 @@ SECRETS = frozenset(
 # Properties with JSON as a text, which may hold any secret.
 JSON_TEXTS = frozenset({"new_value", "old_value"})
 
-# Properties whose names look like those of secrets, though their texts are none.
+# Properties with names like those of secrets, but without secret values.
 NO_SECRETS = frozenset({"api_key_name", "password_updated_at"})

@@ -10,7 +10,7 @@ from .history import History, newer
 from .schema import Api, ListOf, Node, Operation, Property, Record, Ref
 from .texts import Texts
 
-# What every method takes besides its own arguments.
+# Options that every method takes in addition to its arguments.
 COMMON = (
     ("content_language", "ContentLanguage"),
     ("external_cloudtower_id", "str"),
@@ -103,7 +103,7 @@ def _rows(table: dict[str, str]) -> str:
 
 
 def _readers(api: Api) -> dict[str, str]:
-    """The query for each type that an operation answers with, where there is one."""
+    """Return the query of each type that operations answer with, if a query lists the type."""
     listing = dict(_listing(api))
     answered = {
         name for operation in api.operations for name in layout.own_types(api, operation.answer)
@@ -243,9 +243,9 @@ def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
 
 
 def _parameter(api: Api, prop: Property) -> str:
-    """A parameter with its annotation; the default is None.
+    """Return a parameter with its annotation; the default is None.
 
-    Of a wrong key, most type checkers name nothing where the parameter takes a TypedDict or None.
+    Most type checkers do not name a wrong key if the parameter takes a TypedDict or None.
     """
     static = _given(prop.node)
     name = names.snake(prop.wire)

@@ -12,7 +12,7 @@ reads quicker, too.
 A filter inside a filter is not annotated with None, although it may be null: most type checkers
 name a wrong key of a dict only where nothing but one TypedDict fits. For null there is `NULL`.
 
-What a method takes apart into arguments is there for run time only: nobody passes it as a whole.
+The type of all arguments of a method exists at run time only: callers never pass it as a whole.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MAYBE = {
     "Mapping[str, Any]": "MaybeMapping",
     "Sequence[Mapping[str, Any]]": "MaybeMappings",
 }
-# What a key of a filter ends in. The keys of one field stand on one line.
+# Suffixes of keys of filters. The keys of one field are on one line.
 _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
@@ -86,7 +86,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def _older(history: History, modules: dict[str, str]) -> str:
-    """What the TypedDicts do not say, being those of the newest server."""
+    """Return the keys that the TypedDicts lack, because those describe the newest server."""
     keys = {name: history.removed(name) for name in modules}
     for name, key in corrections.CHANGED_KEYS:
         if name in keys:
@@ -105,7 +105,7 @@ OLDER: dict[str, frozenset[str]] = {{
 
 
 def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
-    """What an error about arguments is explained with; by record, as that is how it is asked."""
+    """Return the versions of newer keys, by record, which explain errors about arguments."""
     rows = "\n".join(
         f"    {record.name!r}: {found!r},"
         for record in map(api.types.get, sorted(modules))
@@ -236,8 +236,8 @@ def _taken_apart(api: Api) -> set[str]:
 def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
     """The packages and modules whose types are mentioned; they load each when it is evaluated.
 
-    An enum of another module leads to `models` at run time. What checkers do not see is used is
-    imported under its own name, as what is exported is.
+    An enum of another module leads to `models` at run time. An import that
+    checkers see as unused is written as ``name as name``, like an exported one.
     """
     for module, name in (("..", "inputs"), ("..", "models"), (".", "nested")):
         mention = re.compile(rf"\b{name}\.[A-Z]")
@@ -306,7 +306,7 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    """A filter as it stands inside of another: the same values, but bounded filters in it.
+    """A filter inside another one: the same values, but with nested filters of bounded depth.
 
     What stands less deep is what stands deepest, with some keys said more narrowly. That takes a
     class, as a call cannot take over the others.

@@ -133,7 +133,7 @@ def _base(record: Record) -> str:
 
 
 def _field(history: History, record: Record, prop: Property) -> str:
-    """The annotation and default of a field; quoted where a struct holds more of its own kind."""
+    """Return the annotation and default of a field, quoted if it refers to its own struct."""
     kind = annotation(prop.node)
     default = ""
     if not history.always_sent(record, prop):

@@ -7,7 +7,7 @@
   written in place (forms, query strings) its `properties`, too;
 - `schemas`: each schema's `since`, and its `properties` (by dotted path, `[]` for a list) or
   `values` (of an enum). A property has `required_since` when every version from that one on sends
-  it and never null. What newer versions no longer have is `removed` in the first one without it.
+  it and never null. An entry is `removed` in the first version without it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class History:
     def extended(self, api: Api) -> History:
         """Return the history with the server version of one more schema.
 
-        What the history lacks is new in that version. When the version is older than the newest
-        one, nothing else changes: what an older server lacks was not removed.
+        Entries that the history lacks are new in that version. If the version is older than the
+        newest one, nothing else changes: parts that an older server lacks were not removed.
         """
         document = copy.deepcopy({**self._document})
         older = newer(self.newest, api.server)

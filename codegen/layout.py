@@ -1,11 +1,11 @@
-"""Which module a schema's type is written to.
+"""Layout: the module of each type.
 
-A type that one namespace alone needs stands in that namespace's module. What several share:
+A type that only one namespace needs is in the module of that namespace. Shared types:
 
-- of an answer, each struct in a small module of its own, so that the first use of a namespace loads
-  what it needs and nothing else; enums with those whose names begin with the same word, as they are
-  mostly needed together, and loading a module takes longer than making an enum;
-- of an input, with the namespace whose operation takes it or that it is named after, else in
+- of answers: each struct is in a separate small module, so that the first use of a namespace loads
+  only what it needs; enums are grouped by the first word of their names, because they are usually
+  needed together, and loading a module takes longer than making an enum;
+- of inputs: with the namespace whose operation takes it or that it is named after, else in
   `common`: inputs refer to each other in circles, but only for type checkers, so that loading one
   never loads another.
 """

@@ -1,4 +1,4 @@
-"""What the generator refuses to read, as tables: a construct, what is wrong with it, and a remedy.
+"""Constructs that the generator refuses, as tables: the construct, the fault, and a remedy.
 
 Names that get into each other's way are in `conflicts`.
 """

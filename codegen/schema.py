@@ -207,7 +207,7 @@ class _Reader:
 
     @contextmanager
     def _reading(self, place: str) -> Generator[None]:
-        """Collect what is wrong with a part of the schema, and go on with the next part."""
+        """Collect the faults of a part of the schema, and continue with the next part."""
         try:
             yield
         except SchemaError as error:
@@ -236,7 +236,7 @@ class _Reader:
             self.api.types[name] = Record(name, within, properties)
 
     def _kind(self, raw: Raw) -> type[Enum | Record] | None:
-        """What a schema declares, if that gets a name. What is at fault shows where it is used."""
+        """Return the kind of a named type, else None. Faults are reported where it is used."""
         if self._fault(raw):
             return None
         if "enum" in raw and isinstance(raw["enum"][0], str):
@@ -252,7 +252,7 @@ class _Reader:
         return ""
 
     def _behind(self, raw: Raw) -> Raw:
-        """What a reference, or an `allOf` of a single part, stands for."""
+        """Resolve a reference, or an `allOf` of a single part."""
         seen: list[Raw] = []
         while raw not in seen:
             seen.append(raw)
@@ -265,7 +265,7 @@ class _Reader:
         raise SchemaError(f"{raw}: it refers to itself; correct the schema file")
 
     def _at(self, reference: str) -> Raw:
-        """What a reference leads to."""
+        """Return the target of a reference."""
         found: Raw = self._document
         for key in reference.removeprefix("#/").split("/"):
             inner = found.get(key.replace("~1", "/").replace("~0", "~"))
@@ -302,7 +302,7 @@ class _Reader:
         yield raw
 
     def _node(self, raw: Raw, owner: str, wire: str, within: str) -> Node:
-        """The shape of a value; a record written in place gets a name of its own."""
+        """Return the shape of a value; an inline record gets a generated name."""
         corrected = corrections.SCALARS.get((owner, wire))
         if corrected is not None:
             return Scalar(corrected, _bounds(raw))
@@ -386,7 +386,7 @@ class _Reader:
         )
 
     def _arguments(self, operation: str, described: refusals.Described) -> tuple[Node | None, str]:
-        """What an operation is sent, and how: as JSON, as a form, or in the query string."""
+        """Return the arguments of an operation, and their form: JSON, form or query string."""
         for content_type, content in described.body.items():
             carries = "FORM" if content_type.startswith("multipart/") else "JSON"
             return self._node(content["schema"], operation, "Form", operation), carries

@@ -36,7 +36,7 @@ def below(text: str) -> list[str]:
 
 
 def argument(wire: str, kind: str, method: str = "") -> str:
-    """What an argument means that depends on the kind and name of the method, or nothing."""
+    """Return the text of an argument that depends on the method, or an empty text."""
     if wire == "where":
         return (
             "Filter; without it, all resources match."

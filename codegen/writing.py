@@ -26,7 +26,7 @@ def header(api: Api) -> str:
 def lazy_package(docstring: str, modules: Mapping[str, str]) -> dict[str, str]:
     """A package that offers each name of `modules` (name -> module below it) at first use.
 
-    What type checkers read is a stub: the imports for them would be most of what is compiled.
+    Type checkers read a stub, because imports for them would dominate compilation.
     """
     names = sorted(modules)
     imports = "\n".join(f"from .{modules[name]} import {name} as {name}" for name in names)
