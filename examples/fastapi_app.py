@@ -56,7 +56,7 @@ async def get_tower(request: Request) -> Cloudtower:
 
 
 class VmFilter(BaseModel):
-    """What callers may ask for: a query string for reading, a JSON body for changing."""
+    """Filter of callers: a query string for reading, a JSON body for changing."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,7 +86,7 @@ class VmQuery(VmFilter):
 
 
 class VmRow(BaseModel):
-    """What callers see of a VM. Apart from the id, any field of an answer may be None."""
+    """VM as callers see it. Apart from the id, any field of an answer may be None."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -21,7 +21,7 @@ async def start_stopped_vms(tower: Cloudtower, cluster: str) -> list[str]:
     started = await tower.vm.start_vm(where={"id_in": ids})
     try:
         await tower.wait(started)
-    except (TaskFailed, TasksFailed) as error:  # the others are started all the same
+    except (TaskFailed, TasksFailed) as error:  # the other VMs are started nevertheless
         print(error, file=sys.stderr)
     running = await tower.vm.get_vms(where={"id_in": ids, "status": "RUNNING"}, order_by="name_ASC")
     return [vm.name for vm in running]

@@ -140,7 +140,7 @@ async def alike(number: int = 1, **sizes: int) -> AsyncGenerator[list[Simulator]
 
     Args:
         number: Number of simulators.
-        sizes: Of the fleet, as of `FleetSize`.
+        sizes: Sizes of the fleet, as in `FleetSize`.
     """
     async with AsyncExitStack() as stack:
         simulators: list[Simulator] = []
@@ -183,8 +183,8 @@ async def expect_no_broken_field(
     Args:
         simulators: See `walk`.
         flow: See `walk`.
-        name: What it is called in the report.
-        tell: Writes the report.
+        name: Name of the flow in the report.
+        tell: Function that writes the report.
         caplog: Silenced, as most nulls are worth a warning.
     """
     caplog.set_level(logging.CRITICAL)
@@ -196,7 +196,7 @@ async def expect_no_broken_field(
 
 @dataclass
 class Walk:
-    """What came of walking a flow.
+    """Result of walking a flow.
 
     Attributes:
         fields: The fields that were null.
@@ -220,7 +220,7 @@ async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGE
     Args:
         simulators: Servers that are alike. Each one walks a part of the fields, at the same time:
             most of a flow is spent on waiting for the next poll.
-        flow: What to run. If it survives an error of ours that is due to a null, it must raise it.
+        flow: Function to run. It must raise every error of ours that is due to a null.
         together: How many fields are null in the same run at first.
     """
     walked = Walk()

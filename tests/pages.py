@@ -54,7 +54,7 @@ class Block(NamedTuple):
 
     @property
     def is_module(self) -> bool:
-        """Whether it is a file of its own: a program, tests, or what these import."""
+        """Whether it is a separate file: a program, tests, or a module that these import."""
         own = TESTS.search(self.text) or NAMED.match(self.text) or PROGRAM.search(self.text)
         return bool(own)
 

@@ -1,4 +1,4 @@
-"""What must never happen, however much goes wrong: a small run of `benchmarks.chaos`."""
+"""Invariants that hold whatever goes wrong: a small run of `benchmarks.chaos`."""
 
 from __future__ import annotations
 

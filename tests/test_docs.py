@@ -36,8 +36,8 @@ def page_id(page: Path) -> str:
 
 @pytest.fixture
 async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, object]]:
-    """What the code of a page finds: a server, who to log in as, and a session."""
-    # What a page sets for the whole process ends with it.
+    """Names that the code of a page uses: a server, its credentials, and a session."""
+    # Global settings of a page end with it.
     monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", None)
     monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", None)
     async with Simulator() as simulator:
@@ -56,7 +56,7 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, obje
 
 @pytest.fixture
 async def vendors_names(tmp_path: Path) -> AsyncIterator[dict[str, object]]:
-    """What both sides of the page for users of the vendor's client find: a pair, and a file."""
+    """Names that both sides of the page on the vendor's client use: a pair, and a file."""
     iso = tmp_path / "tools.iso"
     iso.write_bytes(bytes(9_000_000))
     async with Simulator(standby=True, task_duration=0) as simulator:
@@ -81,7 +81,7 @@ async def run(block: Block, names: dict[str, object]) -> None:
         dont_inherit=True,
     )
     function = FunctionType(code, names)
-    if PROGRAM.search(block.text):  # with an event loop of its own
+    if PROGRAM.search(block.text):  # with its own event loop
         await anyio.to_thread.run_sync(function)
     elif code.co_flags & inspect.CO_COROUTINE:
         await function()

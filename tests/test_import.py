@@ -1,4 +1,4 @@
-"""What is loaded, and when. Each case runs in a process of its own."""
+"""Modules that are loaded, and when. Each case runs in a separate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION = "from cloudtower_async import Cloudtower; tower = Cloudtower('tower.ex
 
 
 def names_after(code: str, names: str) -> set[str]:
-    """What the expression `names` holds in a new process that has run the code."""
+    """Return the value of the expression `names` in a new process that has run the code."""
     program = f"{code}\nimport sys\nprint(*{names})"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", program], check=True, capture_output=True, text=True

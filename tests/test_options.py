@@ -243,7 +243,7 @@ def test_an_unknown_option_is_a_type_error_that_names_the_nearest_one() -> None:
 
 
 def documented_options() -> dict[str, str]:
-    """What the docstring of each option says."""
+    """Return the docstring of each option."""
     tree = ast.parse(inspect.getsource(SessionOptions))
     body = cast("ast.ClassDef", tree.body[0]).body
     return {

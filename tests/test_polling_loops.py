@@ -49,10 +49,10 @@ class Case:
         interval: Mean seconds from one request to the next, once the quick first ones are over.
         quick: Number of requests that may come sooner.
         number: Number of requests to wait for; the loop may end before.
-        answer: What the answers to these requests become; None: what they are.
+        answer: Answer to these requests; None: the server's.
         status: Status of the answers, if they fail.
-        options: Of the session.
-        counts: Tells by the body which requests to count.
+        options: Options of the session.
+        counts: Function of the body that selects the requests to count.
     """
 
     run: Run

@@ -220,7 +220,7 @@ def test_a_keyring_has_the_token_where_there_is_one(home: Path) -> None:
     assert "profile-token" not in profiles_file().read_text()
     assert from_environment({}, "prod") == PROFILE
     assert "profile-user@https://profile.example" in (home / "keyring.json").read_text()
-    # Who edits the file cannot have the token sent elsewhere.
+    # Editing the file cannot cause the token to be sent elsewhere.
     text = profiles_file().read_text().replace("profile.example", "other.example")
     profiles_file().write_text(text)
     with pytest.raises(InvalidSettings, match="profile prod: its token is not in the keyring any"):

@@ -1,4 +1,4 @@
-"""Everything that can happen to a session, with distinct secrets planted: none comes out anywhere.
+"""No secret of a session is ever shown, in all of its states and errors.
 
 What may show one: log records of all libraries at DEBUG, lists of exchanges, spans, errors with
 their causes and the variables of frames, reprs, and pickles.
@@ -54,7 +54,7 @@ ATTEMPTS = RetryPolicy(attempts=2, backoff=1e-6, budget=10_000)
 
 
 class Emitted:
-    """What has come out so far, and the secrets that must not be in it."""
+    """Output so far, and the secrets that must not be in it."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter) -> None:
         self.secrets = {PASSWORD, WRONG, TOKEN, KEY, FEED, HEADER, *IN_ARGUMENTS.values()}
@@ -121,7 +121,7 @@ def session(url: str, **options: Any) -> Cloudtower:  # noqa: ANN401 - those of 
 
 
 async def attempt(emitted: Emitted, call: Call, *, frames: bool = False) -> None:
-    """Make a call, and take down the error if there is one."""
+    """Make a call and record its error, if any."""
     with record_exchanges() as exchanges:
         try:
             await call()

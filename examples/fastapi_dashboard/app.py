@@ -28,7 +28,7 @@ PAGE = Path(__file__).parent / "page"
 
 
 class Held(TypedDict):
-    """What the app holds while it runs; requests find it in their state."""
+    """State of the running app, which requests have as their state."""
 
     tower: Cloudtower
     feed: Feed

@@ -1,4 +1,4 @@
-"""What keeps other sites away from the page: a check of the Host header, and a content policy."""
+"""Protection of the page from other sites: a check of the Host header, and a content policy."""
 
 from __future__ import annotations
 

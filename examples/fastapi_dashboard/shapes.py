@@ -1,4 +1,4 @@
-"""What the page is told: a dashboard without what it does not show."""
+"""Data of the page: the parts of a dashboard that it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cloudtower_async.models import Alert
 
-MOST_ALERTS = 200  # of each severity: nobody reads more, and every browser gets them every time
+MOST_ALERTS = 200  # of each severity, as every browser gets them every time
 
 
 class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -81,7 +81,7 @@ class Use(msgspec.Struct, kw_only=True, frozen=True, gc=False, array_like=True):
 
 
 def board_of(dashboard: Dashboard) -> Board:
-    """What the page shows of a dashboard."""
+    """Return the parts of a dashboard that the page shows."""
     return Board(
         built_at=dashboard.built_at,
         clusters=dashboard.clusters,

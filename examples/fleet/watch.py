@@ -38,8 +38,8 @@ class FleetWatch:
 
     Args:
         towers: The sessions by name. They need not be entered: the first call logs in.
-        interval: Seconds between an answer and the next question.
-        timeout: Seconds until a Tower that does not answer is given up, and asked anew.
+        interval: Seconds between an answer and the next request.
+        timeout: Time-out in seconds of a request to a Tower, which is then repeated.
     """
 
     def __init__(

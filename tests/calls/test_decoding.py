@@ -283,7 +283,7 @@ async def test_taking_an_answer_apart_ends_at_the_deadline_of_the_call() -> None
 
 
 def test_only_rows_that_fail_are_taken_apart(caplog: pytest.LogCaptureFixture) -> None:
-    odd = b'{"id": "a", "vcpu": 1, "unknown": "\xff"}'  # nobody reads what is unknown
+    odd = b'{"id": "a", "vcpu": 1, "unknown": "\xff"}'  # unknown fields are not read
     assert decoded(VMS, b'[%s, {"id": "b", "vcpu": null}]' % odd)[0] == Vm(id="a", vcpu=1)
     assert "at $[1].vcpu;" in caplog.messages[0]
     assert "not JSON" in str(refused(VMS, b'[%s, {"id": "\xff", "vcpu": 1}]' % odd))

@@ -384,7 +384,7 @@ async def test_raw_shows_no_credential_in_logs_and_errors(
 
 
 async def report(call: Callable[[], Awaitable[object]]) -> str:
-    """What an error tracker shows of a call: the error and the variables of our frames."""
+    """Return the report of an error tracker: the error and the variables of our frames."""
     try:
         await call()
     except errors.CloudtowerError as error:

@@ -90,8 +90,8 @@ def test_the_table_is_long_and_nothing_stands_in_it_twice() -> None:
     assert len({text for text, _, _ in ROWS}) == len(ROWS) > 45
 
 
-# Everything has a name, a host and hosts, and flags. Each condition gets a flag of its own: what
-# matches whichever flags are set does so for how it is built, and not for what there is.
+# Everything has a name, a host and hosts, and flags. Each condition gets a separate flag: a
+# filter that matches whichever flags are set does so by its structure, not by the data.
 FLAGS = tuple(f"flag{number}" for number in range(6))
 RELATIONS = {
     "Vm": {"host": ("Host", False), "hosts": ("Host", True)},

@@ -1,4 +1,4 @@
-"""Whatever a server answers, only our errors come out: a small run of `benchmarks.fuzz`."""
+"""Only our errors come out, for any answer of a server: a small run of `benchmarks.fuzz`."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def test_calls_by_path_are_refused_unless_they_only_read() -> None:
         await tower.raw("HEAD", "/x")
         assert len(paths) == 3
         calls: list[Callable[[], Any]] = [
-            lambda: tower.request("/get-vms", {}),  # nobody can tell that it only reads
+            lambda: tower.request("/get-vms", {}),  # nothing shows that it only reads
             lambda: tower.raw("POST", "/x", json={}),
             lambda: tower.raw("PUT", "/x", data=b"x"),
             lambda: tower.raw("PATCH", "/x"),

@@ -1,4 +1,4 @@
-"""What a call is."""
+"""Operations of the API."""
 
 from __future__ import annotations
 

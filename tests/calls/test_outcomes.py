@@ -1,4 +1,4 @@
-"""What an error says of a mutation: whether the server may have received it."""
+"""Errors of mutations: whether the server may have received them."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_only_the_last_attempt_counts() -> None:
 
 
 class BrokenError(Exception):
-    """Of a hook."""
+    """Error of a hook."""
 
 
 class Counting:

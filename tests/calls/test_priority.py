@@ -61,7 +61,7 @@ class Server:
         return web.json_response(body=DONE if path == "get-tasks" else b"[]")
 
     async def has(self, number: int) -> None:
-        """Wait until so many calls have come."""
+        """Wait until a number of calls have come."""
         while len(self.came) < number:
             await self._news.wait()
 

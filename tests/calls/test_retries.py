@@ -1,4 +1,4 @@
-"""What follows when a sending has failed, over HTTP: counted at the server."""
+"""Retries over HTTP, counted at the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be sent, and what is refused before that, with its place."""
+"""Validation of arguments: valid ones are sent, others are refused with their place."""
 
 from __future__ import annotations
 

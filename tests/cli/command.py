@@ -53,7 +53,7 @@ def run_bytes(
 
     Args:
         arguments: Arguments of the command.
-        stdin: What it reads.
+        stdin: Its standard input.
         line: A line of bash, in which ``"$@"`` is the command with its arguments.
         variables: Added to the environment.
     """
@@ -127,7 +127,7 @@ class Terminal:
         self.shown = ""
         # What is read may end within a character.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        import pty  # Windows has none
+        import pty  # not on Windows
 
         self._end, theirs = pty.openpty()
         size = {"COLUMNS": "100", "LINES": "50"}

@@ -1,4 +1,4 @@
-"""What errors say on the command line."""
+"""Error messages on the command line."""
 
 from __future__ import annotations
 

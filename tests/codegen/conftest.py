@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 
-# What generated code imports from outside itself, as a package around it would have it.
+# Modules that generated code imports from the package around it.
 _SURROUNDINGS = {
     "__init__.py": "",
     "types.py": "from cloudtower_async.types import *",

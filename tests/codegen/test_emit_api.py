@@ -224,7 +224,7 @@ def test_the_catalogue_names_the_method_of_each_path(load: Load, api: Api) -> No
 
 def test_the_catalogue_names_the_query_that_finds_what_mutations_answer_with(load: Load) -> None:
     readers = load("api.catalogue").READERS
-    # Of what was deleted only the id comes back, in a type that is named after it.
+    # The answer of a deletion has only the id, in a type that is named after the resource.
     assert readers == {"DeleteTree": "tree.get_trees", "Tree": "tree.get_trees"}
 
 

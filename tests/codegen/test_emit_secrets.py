@@ -11,7 +11,7 @@ from codegen.schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, 
 
 
 def fields(**properties: Node) -> dict[str, Any]:
-    """What the module says that is made of a record with these properties."""
+    """Return the module that is generated from a record with these properties."""
     api = Api("1", "1")
     api.types["Strength"] = Enum("Strength", ("LOW", "HIGH"))
     api.types["Part"] = Record("Part", "Part", ())

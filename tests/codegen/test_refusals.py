@@ -1,4 +1,4 @@
-"""What the generator refuses before it writes a file, and what it takes from newer schemas."""
+"""Schemas that the generator refuses before it writes a file, and newer schemas."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ async def test_the_body_is_the_filter_of_a_change(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_no_other_site_can_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a page of another site can make the browser of a user send."""
+    """Requests that a page of another site can cause a user's browser to send."""
     wanted = {"name_contains": "till"}
     text = json.dumps(wanted)
     form = "application/x-www-form-urlencoded"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-NEVER = 3600.0  # seconds between two polls: one, unless somebody new has to be told
+NEVER = 3600.0  # seconds between two polls: one, unless there is a new subscriber
 OFTEN = 0.01
 
 

@@ -79,7 +79,7 @@ async def opened(
     language: str = "en-US",
     complains: bool = False,
 ) -> AsyncGenerator[Page]:
-    """Open the page in a window of its own; it must not complain on the console."""
+    """Open the page in a new window; it must not log errors on the console."""
     context = await browser.new_context(
         viewport=SCREENS["laptop"], locale=language, timezone_id="UTC"
     )

@@ -136,7 +136,7 @@ async def test_streams_end_in_order_when_uvicorn_and_its_workers_are_told_to_sto
         for stream in streams:
             assert [state async for state in stream] == []  # an error if it is cut off
         assert await process.wait() == 0
-        while any(child.exists() for child in children):  # noqa: ASYNC110 - nobody tells
+        while any(child.exists() for child in children):  # noqa: ASYNC110 - there is no event to wait for
             await anyio.sleep(0.01)
         await stack.aclose()
 

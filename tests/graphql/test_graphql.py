@@ -115,7 +115,7 @@ async def test_a_screen_has_two_addresses(sim: Simulator, tower: Cloudtower) -> 
         assert (values["uuid"], values["host"]) == ([vm["local_id"]], [host])
         assert values["token"][0] not in repr(ticket)
     assert "wss" not in repr(ticket)
-    # What base64 has beside letters and digits means something else in an address.
+    # The special characters of base64 have another meaning in an address.
     token = proxied.query.partition("token=")[2].partition("&")[0]
     assert "%2F" in token or "%2B" in token
     assert not set("+/=") & set(token)

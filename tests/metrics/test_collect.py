@@ -393,7 +393,7 @@ async def test_cancelled_anywhere_it_leaves_nothing(sim: Simulator, tower: Cloud
 
 
 async def odd(request: web.Request) -> web.StreamResponse:
-    """What breaks the schema, and what only is unusual."""
+    """Answers that break the schema, and unusual ones."""
     if request.path.endswith("get-clusters"):
         clusters: list[dict[str, object]] = [{"id": "c1", "local_id": None}]
         return web.json_response([] if b"id_gt" in await request.read() else clusters)

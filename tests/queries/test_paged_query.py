@@ -1,4 +1,4 @@
-"""What can be read in parts: every query of the API that has pages, in each of its orders."""
+"""Paged reads of every query of the API that has pages, in each of its orders."""
 
 from __future__ import annotations
 

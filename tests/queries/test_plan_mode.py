@@ -382,7 +382,7 @@ async def test_recipes_can_be_rehearsed(real: Cloudtower) -> None:
         ),
         (lambda t: backup_vm(t, running[0].id), ["vm_snapshot.create_vm_snapshot"], False),
         (build_dashboard, [], False),
-        # The server is asked for a check, which is a task of its own.
+        # The server is asked for a check, which is a separate task.
         (
             lambda t: enter_maintenance(t, host.name),
             ["host.enter_maintenance_mode_pre_check"],

@@ -492,7 +492,7 @@ async def test_ids_are_answered_in_the_order_asked_each_once(
     asked = ids(sim, "name_DESC")
     where: Any = {"id_in": [*asked, "none", asked[0]]}
     assert [vm.id async for vm in tower.iterate(tower.vm.get_vms, 4, where=where)] == asked
-    # What an answer leaves out is requested once more: the server may have cut it.
+    # Resources that an answer leaves out are requested once more: the server may have cut it.
     assert [len(body["where"]["id_in"]) for body in sim.sent("get-vms")] == [4] * 6 + [1]
     assert all("orderBy" not in body for body in sim.sent("get-vms"))
     found = await tower.fetch_all(tower.vm.get_vms, page_size=4, where=where)
@@ -523,7 +523,7 @@ async def test_ids_can_be_sorted_when_they_fit_in_one_request(
         tower.iterate(tower.vm.get_vms, where={"id_in": many}, order_by="name_ASC")
 
 
-# What cannot be read
+# Errors
 
 
 async def own(**_: object) -> list[Vm]:

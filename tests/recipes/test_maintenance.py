@@ -222,7 +222,7 @@ async def test_cancelled_the_server_goes_on() -> None:
 
 @asynccontextmanager
 async def odd(tell: Tell) -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, Any]]]:
-    """Connect to a server whose answers are changed; it has a host as of `a_host`."""
+    """Connect to a server whose answers are changed; it has the host of `a_host`."""
     async with simulated() as (sim, direct), proxy(sim.url, tell=tell) as url:
         token = await direct.get_token()
         async with Cloudtower(url, token=token, retry=RetryPolicy(attempts=1)) as tower:

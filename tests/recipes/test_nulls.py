@@ -73,7 +73,7 @@ async def create_from_template(tower: Cloudtower, sim: Simulator) -> None:
 
 
 def raise_errors(outcomes: Iterable[PowerOutcome | Backup]) -> None:
-    """Raise an error of the outcomes, if there is one: of Python's rather than of ours."""
+    """Raise an error of the outcomes, if any: one of Python's rather than one of ours."""
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     for error in sorted(errors, key=lambda one: (isinstance(one, CloudtowerError), str(one))):
         raise error

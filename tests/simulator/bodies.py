@@ -46,7 +46,7 @@ def factory_of(client: Client) -> Factory:
 
 
 def seed(sim: Simulator, factory: Factory, resource: str) -> str:
-    """The id of a document of a resource, made up together with what it needs if there is none."""
+    """Return the id of a document of a resource; make one up, with its dependencies, if needed."""
     for identifier, document in sim.store.table(resource).items():
         if document.get("entityAsyncStatus") is None:
             return identifier

@@ -1,5 +1,4 @@
-"""The barest client: what a test says goes out as it is, what comes back is looked at as it is.
-There is our own one, too.
+"""Minimal client that sends and returns JSON unchanged, and our own client.
 
 Whatever comes back is also compared with the newest API schema, where that is at hand.
 """

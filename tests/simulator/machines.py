@@ -1,4 +1,4 @@
-"""What the tests of VMs have in common: carrying a mutation through, and things to try it on."""
+"""Helpers of the tests of VMs: running a mutation to its end, and fixtures."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def nics(client: Client, vm: Document) -> list[Document]:
 
 
 def figures(client: Client) -> list[tuple[object, ...]]:
-    """What hosts and clusters add up to."""
+    """Return the totals of hosts and clusters."""
     names = (
         *("vm_num", "running_vm_num", "stopped_vm_num", "provisioned_memory_bytes"),
         *("used_data_space", "provisioned_cpu_cores", "commited_memory_bytes"),

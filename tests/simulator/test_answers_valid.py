@@ -1,4 +1,4 @@
-"""Every answer of the simulator is what the newest API schema says.
+"""Every answer of the simulator is valid in the newest API schema.
 
 Whatever any test in this folder receives is compared with the schema, see ``client``. Here is what
 the others don't ask for, and the count of what was compared.
@@ -33,7 +33,7 @@ ALWAYS_REFUSED = {"create-root-user"}
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    # Of four clusters one runs VMware and one is disconnected: figures are missing.
+    # One of four clusters runs VMware, and one is disconnected: figures are missing.
     async with connected(Simulator(FleetSize(clusters=4, vms=60))) as client:
         yield client
 

@@ -130,7 +130,7 @@ async def test_pages_are_as_long_as_the_limit(client: Client) -> None:
     start = client.sim.changes.current_revision
     for number in range(5):
         rename(client, f"name-{number}")
-        await poll(client)  # each request is a step of its own
+        await poll(client)  # each request is a separate step
     names: list[str] = []
     while found := await data(client, start, limit=2):
         start = found[-1]["revision"]
@@ -182,7 +182,7 @@ async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> Non
 
 
 async def test_the_feed_tells_everything_that_has_changed(client: Client) -> None:
-    """Whoever applies it to an earlier state has the present one."""
+    """Applying the feed to an earlier state gives the present one."""
     sim = client.sim
     sim.changes.keep = 100_000
     kept = rows(sim)
@@ -218,7 +218,7 @@ async def test_the_feed_tells_everything_that_has_changed(client: Client) -> Non
 
 
 def rows(sim: Simulator) -> dict[tuple[str, str], dict[str, Any]]:
-    """What a database would hold of each thing."""
+    """Return the rows of a database with all documents."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for name, resource in sim.store.resources.items():
         to_one = [relation.field for relation in resource.relations if not relation.many]

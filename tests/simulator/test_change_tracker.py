@@ -1,4 +1,4 @@
-"""What the store tells of its changes."""
+"""Changes of the store, as reported by the change tracker."""
 
 from __future__ import annotations
 

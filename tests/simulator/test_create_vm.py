@@ -1,4 +1,4 @@
-"""Creating VMs, over HTTP: anew, as a clone, from snapshots and templates."""
+"""Creating VMs over HTTP: blank, as a clone, from snapshots and templates."""
 
 from __future__ import annotations
 

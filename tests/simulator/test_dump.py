@@ -34,7 +34,7 @@ async def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         for resource, query in LISTS.items():
             assert await client.ask(query) == before[resource], resource
         assert await client.ask("get-alerts", content_language="zh-CN") == chinese
-        # Whatever comes after has an id of its own.
+        # Later documents have new ids.
         known = {one for name in queried_resources() for one in client.sim.store.table(name)}
         vm = client.sim.add_vm()
         assert vm["id"] not in known

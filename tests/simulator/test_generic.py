@@ -98,7 +98,7 @@ async def test_every_action_is_done_and_shown(client: Client, path: str) -> None
 
 
 async def shown(client: Client, resource: str, identifier: str) -> None:
-    """What a query shows of it is what the schema says."""
+    """Check that a query shows the document as the schema describes it."""
     path = LISTS[resource]
     answer = await client.send(path, {"where": {"id": identifier}})
     assert answer.status == 200, answer.content

@@ -27,7 +27,7 @@ async def client() -> AsyncIterator[Client]:
 
 
 def body_of(client: Client, path: str, vm: Document) -> Any:  # noqa: ANN401
-    """What each of the mutations below is sent."""
+    """Return the body of each of the mutations below."""
     store = client.sim.store
     where = {"id": vm["id"]}
     host = {"host_id": store.select("Cluster", {"id_not": vm["cluster"]})[0]["hosts"][0]}
@@ -57,7 +57,7 @@ def body_of(client: Client, path: str, vm: Document) -> Any:  # noqa: ANN401
 
 
 def locked(client: Client) -> dict[str, str]:
-    """Of what there is, what is locked and why."""
+    """Return the locked documents and the reasons."""
     store = client.sim.store
     return {
         one["id"]: one["entityAsyncStatus"]

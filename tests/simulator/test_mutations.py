@@ -1,4 +1,4 @@
-"""What mutations do to the simulated fleet, and when."""
+"""Effects of mutations on the simulated fleet, and their times."""
 
 from __future__ import annotations
 

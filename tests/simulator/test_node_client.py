@@ -31,7 +31,7 @@ ODD_TEXT = "".join(map(chr, [*range(0x20), *range(0x7E, 0xA1), 0x2028, 0x2029, 0
 
 
 class Read(msgspec.Struct):
-    """What Node found in an answer."""
+    """Content of an answer, as read by Node."""
 
     status: int
     length: int | None

@@ -1,4 +1,4 @@
-"""What a test asks about the requests that came in."""
+"""The log of requests, as tests use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator over HTTP, asked by a client that adds nothing of its own."""
+"""The simulator over HTTP, with a client that adds nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What creating, updating and deleting in the simulator sees to, one thing at a time."""
+"""Side effects of creating, updating and deleting in the simulator, one by one."""
 
 from __future__ import annotations
 

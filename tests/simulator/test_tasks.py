@@ -194,7 +194,7 @@ def test_a_paused_task_stands_still(bench: Bench) -> None:
     bench.after(60.0)
     assert (task["status"], task["progress"]) == ("PAUSED", 0.5)
     bench.engine.resume(task["id"])
-    bench.engine.resume(task["id"])  # it goes on already
+    bench.engine.resume(task["id"])  # it is running already
     assert (task["status"], task["progress"]) == ("EXECUTING", 0.5)
     bench.after(4.5)
     assert task["status"] == "SUCCESSED"

@@ -112,7 +112,7 @@ async def test_an_image_with_the_vm_tools(sim: Simulator, tower: Cloudtower) -> 
     (task,) = await upload(
         cluster_id=first(sim), file=CONTENT[:CHUNK], name="svt.iso", size="5000", version="3"
     )
-    # Our client puts the file before the task's id: the digest comes out all the same.
+    # Our client puts the file before the task's id: the digest is still right.
     await upload(file=CONTENT[CHUNK:5000], upload_task_id=task.id)
     sim.clock.advance(2.0)
     (image,) = await tower.svt_image.get_svt_images(where={"name": "svt.iso"})
@@ -256,7 +256,7 @@ async def test_the_first_chunk_may_be_larger_than_any_other(
         await tower.elf_image.create_elf_image(file=large, upload_task_id=task.id)
     await tower.elf_image.create_elf_image(file=b"end", upload_task_id=task.id)
     assert sim.uploads[task.id].sha256 == hashlib.sha256(large + b"end").hexdigest()
-    # What the journal has of the first chunk is as it came.
+    # The log keeps the first chunk as received.
     forms = [request.body for request in sim.requests if request.path == "upload-elf-image"]
     assert forms[0]["file"].sha256 == hashlib.sha256(large).hexdigest()
 
@@ -280,7 +280,7 @@ async def test_what_goes_wrong_at_the_end_is_the_failure_of_the_upload(
         if one[owner] == cluster:
             sim.store.remove(gone, one["id"])
     sim.clock.advance(2.0)
-    assert len(await tower.vm.get_vms(first=1)) == 1  # it is nobody else's failure
+    assert len(await tower.vm.get_vms(first=1)) == 1  # other requests do not fail
     (shown,) = await tower.upload_task.get_upload_tasks(where={"id": task.id})
     assert shown.status == "FAILED"
     assert isinstance(sim.uploads[task.id].error, LookupError)

@@ -47,7 +47,7 @@ async def sim() -> AsyncGenerator[Simulator]:
 
 @asynccontextmanager
 async def session(sim: Simulator, timeout: float = 60.0) -> AsyncGenerator[Cloudtower]:
-    # What is tested is what becomes of errors, and not how calls avoid them.
+    # The tests are about errors of polls, not about the retries that avoid them.
     once = RetryPolicy(attempts=1)
     async with Cloudtower(
         sim.url, username=sim.username, password=sim.password, timeout=timeout, retry=once
@@ -62,7 +62,7 @@ async def tower(sim: Simulator) -> AsyncGenerator[Cloudtower]:
 
 
 def begin(sim: Simulator, number: int, durations: Sequence[float] = (AGES,)) -> list[str]:
-    """Start tasks that take so long, in turn."""
+    """Start tasks with these durations, in turn."""
     [cluster] = sim.store.table("Cluster")
     ids: list[str] = []
     for index in range(number):
@@ -142,7 +142,7 @@ async def test_who_joins_late_is_served_at_once_and_hurries_nobody(
         group.cancel_scope.cancel()
     after = polls(sim)[before:]
     assert set(late) <= {task_id for some in after for task_id in some}
-    # At most the next of its own quick polls fell into that time.
+    # At most its next quick poll fell into that time.
     assert sum(patient in some for some in after) <= 2 < len(after)
 
 
@@ -307,7 +307,7 @@ class Waiter:
         self.done.set()
 
     def expected(self, ended: dict[str, bool]) -> object:
-        """What has come of the wait, from which tasks ended, and how; None: it goes on."""
+        """Return the result of the wait, given the ended tasks; None: it continues."""
         each = list(dict.fromkeys(self.wanted))
         failed = [task_id for task_id in each if ended.get(task_id) is False]
         succeeded = [task_id for task_id in each if ended.get(task_id)]

@@ -39,15 +39,15 @@ async def tower() -> AsyncIterator[Cloudtower]:
 def locks() -> Iterator[ResourceLocks]:
     locks = ResourceLocks(Transport(settings()))
     yield locks
-    assert locks.lines == {}  # what nobody wants any more is forgotten
+    assert locks.lines == {}  # unused locks are forgotten
 
 
 class Caller:
-    """Locks resources in a task of its own until it is told to end.
+    """Locks resources in a separate task until it is told to end.
 
     Args:
-        lock: What it locks them with.
-        ids: What it works on.
+        lock: Function that locks them.
+        ids: Ids of the resources.
     """
 
     def __init__(self, lock: Lock, *ids: str) -> None:

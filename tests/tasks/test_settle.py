@@ -232,7 +232,7 @@ async def test_a_look_that_fails_is_made_again(sim: Simulator, tower: Cloudtower
 
 async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cloudtower) -> None:
     [vm] = await tower.vm.get_vms(first=1)
-    # Of those that the call itself does not send again, so that each look meets one.
+    # A status that calls do not retry, so that each read meets one.
     sim.faults.fail("get-vms", status=500, times=10_000)
     with pytest.raises(SettleTimeout, match=r"The last look failed: .*500") as caught:
         await tower.settle(WithTask(data=vm), timeout=1, interval=0.3)

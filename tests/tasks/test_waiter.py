@@ -335,7 +335,7 @@ async def test_cancelling_one_disturbs_no_other(
         scopes[0].cancel()
     cancelled = {first.task_id} if who == "the leader" else {first.task_id, second.task_id}
     assert set(ended) == {first.task_id, second.task_id, third.task_id} - cancelled
-    # Nobody waits for these any more, so nobody asks.
+    # No waiter is left for these, so they are no longer polled.
     assert cancelled.isdisjoint(polls(sim)[-1])
 
 
@@ -542,7 +542,7 @@ async def test_only_who_waits_for_the_next_one_asks(sim: Simulator, tower: Cloud
         for _ in range(20):
             await tower.api_info.get_api_version()
         assert len(polls(sim)) == seen
-        break  # nobody has to close anything
+        break  # nothing has to be closed
     await tower.wait(first, interval=QUICK)
     assert polls(sim)[-1] == [first]
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in a pytest of its own."""
+"""The pytest plugin, in a separate pytest process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytest_plugins = ["pytester"]
 Passes: TypeAlias = "Callable[[str, int], None]"
 
 
-# pytest-asyncio warns where nobody has said which loop its fixtures get.
+# pytest-asyncio warns unless the loop of its fixtures is configured.
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
 STRICT = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cacheprovider")
 
 
 @pytest.fixture
 def passes(pytester: pytest.Pytester) -> Passes:
-    """Run a test module as users of anyio do, as strict as we are; so many tests must pass."""
+    """Run a test module as users of anyio do, with strict settings; count the tests that pass."""
 
     def run(module: str, number: int) -> None:
         pytester.makepyfile(module)

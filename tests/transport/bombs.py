@@ -14,7 +14,7 @@ INFLATED = 300_000_000
 
 
 def gzip_bomb() -> bytes:
-    """Compress so many spaces."""
+    """Compress a large number of spaces."""
     packer = zlib.compressobj(9, wbits=31)
     piece = b" " * 10**6
     return b"".join(packer.compress(piece) for _ in range(INFLATED // 10**6)) + packer.flush()

@@ -52,7 +52,7 @@ LOGGED = [name for name in Exchange.__struct_fields__ if name not in NOT_LOGGED]
 
 
 def fields(record: logging.LogRecord) -> dict[str, object]:
-    """What the record holds of an exchange."""
+    """Return the fields of an exchange in a log record."""
     assert vars(record).keys().isdisjoint(NOT_LOGGED)
     return {name: getattr(record, name, "missing") for name in LOGGED}
 
@@ -218,7 +218,7 @@ async def test_blocks_nest_and_see_the_tasks_that_they_start(sim: Simulator) -> 
                     group.start_soon(tower.vm.get_vms)
                     group.start_soon(other)
             await tower.cluster.get_clusters()
-        task = asyncio.create_task(other())  # a block of its own
+        task = asyncio.create_task(other())  # a separate block
         await task
     assert {one.operation for one in inner} == {"vm.get_vms", "host.get_hosts"}
     assert [one.operation for one in outer][2:] == ["cluster.get_clusters"]

@@ -469,7 +469,7 @@ async def test_arguments_that_cannot_be_sent() -> None:
 
 
 async def test_who_gives_up_while_a_body_is_still_being_sent_leaves_no_connection() -> None:
-    # The whole answer is there, but the server takes no more of the body: aiohttp's `read` waits.
+    # The answer is complete, but the server reads no more of the body: aiohttp's `read` waits.
     answered, given_up, gone = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def answer_at_once(stream: anyio.abc.ByteStream) -> None:

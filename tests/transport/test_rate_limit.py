@@ -146,7 +146,7 @@ async def test_a_call_is_overtaken_by_a_limited_number_of_others() -> None:
 async def test_calls_that_are_always_overtaken_get_reserved_slots_in_the_end() -> None:
     limits = RateLimiter(10, None, reserved=5)
     for _ in range(8):
-        await limits.enter("high")  # so many run all the time that only reserved slots are free
+        await limits.enter("high")  # enough to leave only reserved slots free
     async with anyio.create_task_group() as group:
         group.start_soon(limits.enter, "low")
         await wait_all_tasks_blocked()
@@ -382,7 +382,7 @@ class Model:
         self.check()
 
     def check(self) -> None:
-        """Check that nobody waits who could enter, and that the numbers are right."""
+        """Check that no call waits that could enter, and that the numbers are right."""
         for depth, limiter in enumerate(self.limiters):
             assert limiter.free == self.slots[depth] - self.used(depth)
         assert self.session.queued == len(self.waiting)

@@ -65,7 +65,7 @@ PACKED = [
 
 
 def list_of(size: int) -> bytes:
-    """An empty list of so many bytes."""
+    """Return an empty list, padded to a number of bytes."""
     return b"[" + b" " * (size - 2) + b"]"
 
 

@@ -30,7 +30,7 @@ class Loop(asyncio.SelectorEventLoop):
     async def set_clock(self, now: float) -> None:
         """Let everything happen that is due by then."""
         self.now = now
-        for _ in range(4):  # a timer runs, cancels a task, the task ends, its waiter goes on
+        for _ in range(4):  # a timer runs, cancels a task, the task ends, its waiter resumes
             await asyncio.sleep(0)
 
 
@@ -46,7 +46,7 @@ def run(test: Test) -> None:
 
 
 async def wait(scope: SessionScope, deadline: float) -> str:
-    """What a call does."""
+    """Wait as a call does."""
     try:
         with TimeLimit(scope, deadline):
             await asyncio.Event().wait()
@@ -178,7 +178,7 @@ def test_who_ends_all_from_inside_of_a_limit_is_not_cancelled_later() -> None:
     async def test(loop: Loop) -> None:
         scope = SessionScope()
         with TimeLimit(scope, loop.now + 1):
-            scope.end_blocks()  # as a session is closed by a hook of its own call
+            scope.end_blocks()  # as when a hook of a call closes the session
         await loop.set_clock(loop.now)  # would raise
 
     run(test)

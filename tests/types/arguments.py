@@ -1,4 +1,4 @@
-"""What type checkers make of the arguments of calls, in many namespaces, both ways.
+"""Types of the arguments of calls in many namespaces, right and wrong.
 
 Not run; see `calls.py` on the ignores.
 """
@@ -99,7 +99,7 @@ async def wrong_values(tower: Cloudtower) -> None:
 
 
 async def missing_keys(tower: Cloudtower) -> None:
-    """What the API requires."""
+    """Omit required keys."""
     await tower.label.create_label([{"value": "v"}])  # type: ignore[typeddict-item]
     await tower.datacenter.create_datacenter([{"name": "d"}])  # type: ignore[typeddict-item]
     await tower.organization.create_organization([{}])  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""What type checkers make of calls. Not run: `nox -s types` checks it with mypy and pyright.
+"""Types of calls. Not run: `nox -s types` checks it with mypy and pyright.
 
 A line that both must refuse carries an ignore. A checker that does not refuse it reports the
 ignore as unused: mypy by `warn_unused_ignores`, pyright by the comment below.
@@ -69,7 +69,7 @@ async def answers(tower: Cloudtower) -> None:
 
 
 async def arguments(tower: Cloudtower, vm: models.Vm) -> None:
-    """What a caller may well write."""
+    """Arguments that are valid."""
     where: VmWhereInput = {"name": "a", "cluster": {"name": "prod"}, "OR": [{"ha": True}]}
     await tower.vm.get_vms(where=where)
     # A filter in a variable fits in another; so it does when it is put in later.
@@ -85,7 +85,7 @@ async def arguments(tower: Cloudtower, vm: models.Vm) -> None:
 
 
 async def mistakes(tower: Cloudtower, vm: models.Vm) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     # a wrong key, at each depth
     of_disk: DiskWhereInput = {"name": "sda"}
     await tower.vm.get_vms(where={"host": of_disk})  # type: ignore[typeddict-item]

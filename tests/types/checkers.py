@@ -62,7 +62,7 @@ class Function(NamedTuple):
 
 
 class Culprit(NamedTuple):
-    """What has to be named: a key or the value beside it."""
+    """Key or value that a checker has to name."""
 
     line: int
     columns: set[int]

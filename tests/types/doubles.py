@@ -1,4 +1,4 @@
-"""What type checkers make of doubles. Not run: `nox -s types` checks it with mypy and pyright.
+"""Types of test doubles. Not run: `nox -s types` checks it with mypy and pyright.
 
 As in ``calls.py``, a line that both must refuse carries an ignore.
 """
@@ -16,7 +16,7 @@ from cloudtower_async.types import OMITTED, WithTask
 
 
 class Vms(Protocol):
-    """What a function needs of a namespace."""
+    """Part of a namespace that a function needs."""
 
     async def get_vms(self, *, where: inputs.VmWhereInput = OMITTED) -> list[models.Vm]:
         """Return VMs."""
@@ -24,7 +24,7 @@ class Vms(Protocol):
 
 
 class Volumes(Protocol):
-    """What no namespace for VMs has."""
+    """Methods that the namespace of VMs lacks."""
 
     async def get_volumes(self) -> list[models.VmVolume]:
         """Return volumes."""
@@ -32,7 +32,7 @@ class Volumes(Protocol):
 
 
 class HasVms(Protocol):
-    """What a function needs of a session."""
+    """Part of a session that a function needs."""
 
     @property
     def vm(self) -> Vms:
@@ -41,7 +41,7 @@ class HasVms(Protocol):
 
 
 class HasVolumes(Protocol):
-    """What no session has."""
+    """Attributes that sessions lack."""
 
     @property
     def vm(self) -> Volumes:

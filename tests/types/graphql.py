@@ -1,4 +1,4 @@
-"""What type checkers make of API keys and screens. Not run; see `calls.py`."""
+"""Types of API keys and screens. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -24,7 +24,7 @@ async def keys(tower: Cloudtower) -> None:
 
 
 async def mistakes(tower: Cloudtower) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     await tower.vnc(5)  # type: ignore[arg-type]
     await tower.api_keys.delete(["key"])  # type: ignore[arg-type]
     await tower.graphql("{ a }", "b")  # type: ignore[arg-type]

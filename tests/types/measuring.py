@@ -1,4 +1,4 @@
-"""What type checkers make of measuring. Not run; see `calls.py`."""
+"""Types of metrics. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -53,7 +53,7 @@ async def ranked(tower: Cloudtower) -> None:
 
 
 async def mistakes(tower: Cloudtower) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     method = tower.metrics.get_vm_metrics
     await tower.measure(method, vms={"name": "web"}, metrics=[CPU])  # type: ignore[call-arg]
     await tower.measure(method, vms={"nmae": "web"}, metrics=[CPU], range="1h")  # type: ignore[typeddict-unknown-key]

@@ -1,4 +1,4 @@
-"""What type checkers make of the options of a session. Not run; see `calls`."""
+"""Types of the options of a session. Not run; see `calls`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

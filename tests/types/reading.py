@@ -1,4 +1,4 @@
-"""What type checkers make of reading. Not run: `nox -s types` checks it with mypy and pyright.
+"""Types of reads. Not run: `nox -s types` checks it with mypy and pyright.
 
 As in ``calls.py``, a line that both must refuse carries an ignore.
 """
@@ -85,7 +85,7 @@ async def selected(tower: Cloudtower) -> None:
 
 
 async def mistakes(tower: Cloudtower) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     # what is no query of many resources
     tower.iterate(tower.vm.start_vm, where={"id": "v1"})  # type: ignore[type-var]
     tower.iterate(tower.vm.get_vms_connection)  # type: ignore[arg-type]

@@ -340,7 +340,7 @@ async def metrics(tower: Cloudtower) -> None:
     assert_type(answer[0].data, models.Metric)
 
 
-# What comes back
+# Answers
 
 
 async def attributes(tower: Cloudtower) -> None:

@@ -1,4 +1,4 @@
-"""What type checkers make of uploads. Not run; see `calls.py` on the ignores."""
+"""Types of uploads. Not run; see `calls.py` on the ignores."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -71,7 +71,7 @@ async def stepwise(tower: Cloudtower) -> None:
 
 
 async def mistakes(tower: Cloudtower) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     elf = ElfImage(cluster_id="c1")
     await tower.upload("x.iso")  # type: ignore[call-arg]
     await tower.upload("x.iso", "elf_image")  # type: ignore[arg-type]

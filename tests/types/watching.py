@@ -1,4 +1,4 @@
-"""What type checkers make of following changes. Not run; see `calls.py`."""
+"""Types of watches and changes. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def changes(tower: Cloudtower) -> None:
-    """A change has no type of its own: it may be of anything."""
+    """A change has no specific type: it may be of any resource."""
     feed = tower.changes(["Vm"], since="1", interval=1.0)
     assert_type(feed, Changes)
     assert_type(await feed.anchor(), str)
@@ -67,7 +67,7 @@ async def conditions(tower: Cloudtower) -> None:
 
 
 async def mistakes(tower: Cloudtower) -> None:
-    """What both checkers refuse."""
+    """Mistakes that both checkers report."""
     tower.changes(since=1)  # type: ignore[arg-type]
     tower.watch(tower.vm.start_vm)  # type: ignore[type-var, call-arg]
     tower.watch(tower.vm.get_vms, where={"nmae": "web"})  # type: ignore[typeddict-unknown-key]

@@ -1,4 +1,4 @@
-"""What type checkers make of waiting and locking. Not run; see `calls.py` on the ignores."""
+"""Types of waits and locks. Not run; see `calls.py` on the ignores."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def settled(tower: Cloudtower, data: ExitMaintenanceModeInput) -> None:
-    """What settles has the type and the form of what the mutation answers with."""
+    """`settle` returns the type and form of the mutation's answer."""
     ids = ["v1", "v2"]
     started = await tower.vm.start_vm(where={"id_in": ids})
     assert_type(await tower.settle(tower.vm.start_vm(where={"id_in": ids})), list[models.Vm])

@@ -139,7 +139,7 @@ def taken(sim: Simulator) -> list[Any]:
 
 
 def arrived_once(sim: Simulator) -> None:
-    """The content is there, in one upload, each chunk taken once."""
+    """Check that the content arrived in one upload, each chunk once."""
     [task] = begun(sim)
     upload = sim.uploads[task["id"]]
     assert upload.sha256 == hashlib.sha256(CONTENT).hexdigest()
@@ -548,7 +548,7 @@ async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
                 sim.faults.fail("upload-elf-image", status=403)
                 await anext(it)
         except UploadInterrupted as error:
-            # Whatever keeps the error keeps its cause.
+            # A reference to the error keeps its cause alive.
             return weakref.ref(cast("BaseException", error.__cause__))
         raise AssertionError
 

@@ -45,7 +45,7 @@ async def interrupted(
     after: int,
     **options: Any,  # noqa: ANN401
 ) -> UploadState:
-    """Upload so many chunks, and return the state after the next one was refused."""
+    """Upload a number of chunks, and return the state after the next one was refused."""
     server.answers[after + 1] = 403
     with pytest.raises(UploadInterrupted) as info:
         await upload(tower, source, **options)

@@ -62,7 +62,7 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def rename(sim: Simulator, *names: str) -> str:
-    """Rename a VM some times; each is a change of its own."""
+    """Rename a VM several times; each is a separate change."""
     vm = next(iter(sim.store.table("Vm").values()))
     for name in names:
         vm["name"] = name
@@ -414,7 +414,7 @@ async def test_closing_the_session_ends_the_pauses(sim: Simulator) -> None:
 async def test_many_short_steps_are_as_good_as_a_long_one(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    """A step that is cut short again and again does not begin its pause anew each time."""
+    """A step that is cut short again and again does not restart its pause each time."""
     changes = tower.changes(["Vm"], interval=0.05)
     await changes.anchor()
     found: list[Change] = []

@@ -1,4 +1,4 @@
-"""What a change may have touched, told from the models and the filter alone."""
+"""Effects of a change, derived from the models and the filter alone."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class OddFeed:
     """A change feed, and what a test makes of it.
 
     Attributes:
-        revisions: Of the changes, in the order in which they are sent; each change has a name.
-        current: What is told as the current revision; None: the latest.
+        revisions: Revisions of the changes, in sending order; each change has a name.
+        current: Current revision, as reported; None: the latest.
         compacted: What is told of compaction.
         inclusive: A page starts with the change that has the revision itself.
         cap: Most changes in a page, whatever is asked for.
