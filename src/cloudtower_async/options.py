@@ -376,10 +376,28 @@ def from_environment(
         found = {**from_profile(profile, {**found, **given}), **found}
     if "endpoint" not in given and "endpoint" not in found:
         raise InvalidSettings(
-            "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower",
+            "no endpoint: pass endpoint= or set CLOUDTOWER_ENDPOINT to the address of CloudTower"
+            + _current_profile_hint(),
             option="CLOUDTOWER_ENDPOINT",
         )
     return {**found, **given}
+
+
+def _current_profile_hint() -> str:
+    """Return the end of an error that names the current profile, if there is one to use."""
+    from .profiles import current_profile, read_profiles
+
+    try:
+        name = current_profile()
+        stored = name in read_profiles()
+    except InvalidSettings:
+        return ""
+    if not stored:
+        return ""
+    return (
+        f"; the current profile of the command line is {name!r}: pass profile={name!r} or set "
+        f"CLOUDTOWER_PROFILE={name} to use it here"
+    )
 
 
 def reveal(value: str | SecretText | None) -> str | None:

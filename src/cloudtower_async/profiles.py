@@ -43,6 +43,7 @@ STORED = (
 _log = logging.getLogger("cloudtower_async")
 
 _SERVICE = "cloudtower-async"
+_MAX_NAME = 256  # characters of the current profile's name
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PATIENCE = 30.0  # seconds to wait for other processes that change the file
 _PAUSE = 0.02  # seconds between two attempts
@@ -92,6 +93,45 @@ class Profile(
 def profiles_file() -> Path:
     """Return the path of the file with the profiles."""
     return config_folder() / "profiles.toml"
+
+
+def current_profile() -> str | None:
+    """Return the name of the profile that `use_profile` chose; None if none is chosen.
+
+    Only the command line uses it by itself. It may be the name of a profile that is gone.
+
+    Raises:
+        InvalidSettings: The file with the name cannot be read, or holds something else.
+    """
+    path = _current_file()
+    try:
+        with path.open("rb") as file:
+            name = file.read(_MAX_NAME + 1).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise _refused(f"{path}: {exc.strerror}") from exc
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        raise _refused(
+            f"{path}: expected the name of a profile; choose one with "
+            "`cloudtower-async profile use NAME`"
+        )
+    return name
+
+
+def use_profile(name: str) -> None:
+    """Make a stored profile the current one.
+
+    Raises:
+        InvalidSettings: There is no such profile, or the choice cannot be stored.
+    """
+    with _locked():
+        named_profile(name)
+        _replace_file(_current_file(), f"{name}\n")
+
+
+def _current_file() -> Path:
+    return profiles_file().with_name("current-profile")
 
 
 def read_profiles() -> dict[str, Profile]:
@@ -191,6 +231,8 @@ def remove_profile(name: str) -> None:
         if profile.keyring and not shared:
             _forget(name, profile.account)
         _write(path, others)
+        if current_profile() == name:
+            _current_file().unlink()
 
 
 def _token(name: str, profile: Profile) -> str | None:
@@ -300,19 +342,24 @@ def _lock(handle: int) -> bool:
 
 
 def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
-    """Replace the file in one go by one that only its owner may read."""
+    """Write the profiles as TOML."""
     parts = [_HEAD]
     for name, profile in profiles.items():
         # JSON and TOML write texts and booleans the same way.
         options = msgspec.to_builtins(profile)
         lines = [f"{key} = {_toml(value)}\n" for key, value in options.items()]
         parts.append(f"\n[{name}]\n{''.join(lines)}")
+    _replace_file(path, "".join(parts))
+
+
+def _replace_file(path: Path, text: str) -> None:
+    """Replace a file at once by one that only its owner may read."""
     try:
         # A temporary file is made with mode 600.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
             with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is open already
-                file.write("".join(parts))
+                file.write(text)
             os.replace(temporary, path)  # noqa: PTH105
         except BaseException:
             Path(temporary).unlink()

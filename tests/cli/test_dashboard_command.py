@@ -125,7 +125,7 @@ async def test_the_password_is_asked_for_on_a_terminal() -> None:
         def log_in(password: str) -> tuple[int, str]:
             options = ("--endpoint", sim.url, "--username", sim.username)
             with Terminal("dashboard", *options) as terminal:
-                terminal.read_until(f"Password of {sim.username}: ")
+                terminal.read_until(f"Password of {sim.username} on ")
                 terminal.enter(f"{password}\n")
                 return terminal.wait(), terminal.shown
 
@@ -142,7 +142,7 @@ async def test_the_password_is_asked_for_on_a_terminal() -> None:
 @pytest.mark.subprocess
 def test_ctrl_c_at_the_password_ends_it_quietly() -> None:
     with Terminal("dashboard", "--endpoint", "http://127.0.0.1:1", "--username", "me") as terminal:
-        terminal.read_until("Password of me: ")
+        terminal.read_until("Password of me on ")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait() == 130
     assert "Traceback" not in terminal.shown

@@ -65,7 +65,7 @@ async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
             terminal.enter(f"{sim.url}\n")
             terminal.read_until("User name: ")
             terminal.enter(f"{sim.username}\n")
-            terminal.read_until(f"Password of {sim.username}: ")
+            terminal.read_until(f"Password of {sim.username} on {sim.url}: ")
             terminal.enter(f"{sim.password}\n")
             return terminal.wait(), terminal.shown
 
@@ -77,7 +77,8 @@ async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
     status, shown = await anyio.to_thread.run_sync(log_in)
     file = tmp_path / "cloudtower-async" / "profiles.toml"
     assert status == 0
-    assert "Logged in: the profile 'default' has the token in" in shown
+    server = f"{sim.url} as {sim.username}"
+    assert f"Logged in to {server}: the profile 'default' has the token in" in shown
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sim.password not in shown + file.read_text()
     logins = len(sim.sent("login"))
@@ -103,7 +104,10 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
     options = ("--endpoint", sim.url, "--username", sim.username, "--profile", "lab")
     first = await ended("login", *options, **variables, **secret)
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == "Logged in: the profile 'lab' has the token in the keyring\n"
+    server = f"{sim.url} as {sim.username}"
+    assert first.stdout == (
+        f"Logged in to {server}: the profile 'lab' has the token in the keyring\n"
+    )
     listed = await ended("profiles", **variables)
     head, line = listed.stdout.splitlines()
     assert head.split() == ["NAME", "ENDPOINT", "USERNAME", "TOKEN"]

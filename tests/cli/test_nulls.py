@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 Typed: TypeAlias = "Callable[[Simulator], list[str]]"
 """Returns what is typed after the name of the program."""
 
-UNNEEDED = {"completion", "resources", "simulate", "login", "logout", "profiles"}
+UNNEEDED = {
+    *("completion", "explain", "resources", "simulate"),
+    *("login", "logout", "profile", "profiles"),
+}
 """Commands that read no fields of answers."""
 
 

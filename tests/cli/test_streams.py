@@ -238,10 +238,10 @@ def test_what_is_typed_and_is_not_utf8_is_refused() -> None:
     given = {"CLOUDTOWER_ENDPOINT": "http://127.0.0.1:9"}
     for typed in (NOT_UTF8 + b"\n", b"\x04"):  # the latter: the end of the input
         with Terminal("get", "vms", "--username", "root", variables=given) as terminal:
-            terminal.read_until("Password of root: ")
+            terminal.read_until("Password of root on ")
             terminal.send(typed)
             assert terminal.wait() == 2
-            assert "cloudtower-async: Password of root: " in terminal.shown
+            assert "cloudtower-async: Password of root on " in terminal.shown
             assert "Traceback" not in terminal.shown
 
 

@@ -17,9 +17,10 @@ from ..client import Cloudtower
 from ..control_characters import printable
 from ..errors import InvalidSettings
 from ..options import Mutations, Source, from_environment
-from ..profiles import read_profiles
+from ..profiles import current_profile, profiles_file, read_profiles
 from ..validators import encoding_fault
 from .errors import UsageError
+from .messages import show_exchanges
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..types import ContentLanguage
 
 DEFAULT = "default"
-"""Name of the profile to use if none is given."""
+"""Name of the profile to use if none is given and none is the current one."""
 
 LOG_IN = "log in once with `cloudtower-async login`"
 """Advice for a missing endpoint."""
@@ -54,7 +55,8 @@ class ConnectOptions:
     """Options for the address of a CloudTower and the credentials."""
 
     profile: str | None = None
-    "Profile that login stored. [default: CLOUDTOWER_PROFILE, else the profile default]"
+    """Profile that login stored. [default: CLOUDTOWER_PROFILE, else that of `profile use`, else
+    default]"""
 
     endpoint: str | None = None
     "Address of the server: https://tower.example; for a pair, both with a comma between them."
@@ -86,6 +88,12 @@ class ConnectOptions:
 
     trust_env: Annotated[bool | None, Parameter(negative="--no-trust-env")] = None
     "Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name."
+
+    verbose: Annotated[
+        int, Parameter(name=("--verbose", "-v"), count=True, negative="", show_default=False)
+    ] = 0
+    """Show each exchange with the server on standard error, with its request id; -vv also shows
+    what is sent and answered, without secrets."""
 
 
 def connect(
@@ -136,6 +144,8 @@ def gather_options(
         Arguments for `Cloudtower`.
     """
     given = {**dataclasses.asdict(options), "content_language": language}
+    del given["verbose"]
+    show_exchanges(options.verbose)
     if options.endpoint is not None and "," in options.endpoint:
         given["endpoint"] = options.endpoint.split(",")
     proxy = parse_proxy(options.proxy, "--proxy")
@@ -147,15 +157,20 @@ def gather_options(
     profile = given.pop("profile")
     if given.pop("token_stdin"):
         given["token"] = _read_token()
-    if profile is None:
-        profile = _default_profile(options)
+    if profile is None and not (
+        os.environ.get("CLOUDTOWER_PROFILE")
+        or options.endpoint
+        or os.environ.get("CLOUDTOWER_ENDPOINT")
+    ):
+        profile = default_profile()
     try:
         found: dict[str, Any] = from_environment(given, profile)
     except InvalidSettings as exc:
         if exc.option != "CLOUDTOWER_ENDPOINT":
             raise
         raise UsageError(
-            f"no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, or {or_else}"
+            "no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, "
+            f"{_choose_profile()}or {or_else}"
         ) from None
     if not found.get("token"):
         if not found.get("username"):
@@ -163,16 +178,35 @@ def gather_options(
                 "no credentials: pass --username or set CLOUDTOWER_USERNAME or CLOUDTOWER_TOKEN"
             )
         if "password" not in found:
-            found["password"] = _ask_password(found["username"])
+            found["password"] = _ask_password(found["username"], found["endpoint"])
     return found
 
 
-def _default_profile(options: ConnectOptions) -> str | None:
-    """Return the default profile, unless another profile or an endpoint is given."""
-    named = os.environ.get("CLOUDTOWER_PROFILE")
-    if named or options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT"):
-        return None
-    return DEFAULT if DEFAULT in read_profiles() else None
+def default_profile() -> str | None:
+    """Return the profile that commands use if none is named: the current one, else `DEFAULT`.
+
+    Returns:
+        None: no profile is the current one, and none has the name `DEFAULT`.
+
+    Raises:
+        UsageError: The current profile is no longer stored.
+        InvalidSettings: The files with the profiles cannot be used.
+    """
+    stored, current = read_profiles(), current_profile()
+    if current is None:
+        return DEFAULT if DEFAULT in stored else None
+    if current not in stored:
+        raise UsageError(
+            f"the current profile {current!r} is not in {profiles_file()}: choose another one with "
+            "`cloudtower-async profile use NAME`"
+        )
+    return current
+
+
+def _choose_profile() -> str:
+    """Return the part of an error that names the stored profiles; empty if there are none."""
+    names = ", ".join(read_profiles())
+    return f"choose a profile with `cloudtower-async profile use` ({names}), " if names else ""
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
@@ -204,7 +238,8 @@ def _read_token() -> str:
     return text
 
 
-def _ask_password(username: str) -> str | None:
+def _ask_password(username: str, endpoint: str | list[str]) -> str | None:
     if not sys.stdin.isatty():
         raise UsageError("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
-    return ask(f"Password of {username}: ", hidden=True) or None
+    server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
+    return ask(f"Password of {username} on {server}: ", hidden=True) or None

@@ -1,4 +1,4 @@
-"""The commands ``login``, ``logout`` and ``profiles``: store and delete profiles."""
+"""The commands ``login`` and ``logout``: store and delete profiles."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import anyio
 
 from ..addresses import parse_proxy
 from ..client import Cloudtower
+from ..control_characters import printable
 from ..profiles import (
     STORED,
     Profile,
+    current_profile,
     profiles_file,
     read_profiles,
     remove_profile,
     save_profile,
 )
 from .connect import DEFAULT, ConnectOptions, ask, gather_options
-from .formats import format_table
 from .messages import warn
-from .streams import print_error, write_output
 
 if TYPE_CHECKING:
-    from ..profiles import TokenPlace
+    from collections.abc import Mapping
 
 
 def login(*, connection: ConnectOptions | None = None) -> None:
@@ -39,38 +39,31 @@ def login(*, connection: ConnectOptions | None = None) -> None:
         connection: How to reach the server.
     """
     options = connection or ConnectOptions()
-    name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
-    completed = _completed(options, read_profiles().get(name))
+    stored = read_profiles()
+    name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or _renewed(options, stored)
+    completed = _completed(options, stored.get(name))
     found = gather_options(completed, or_else="run this on a terminal")
     token = anyio.run(_token, Cloudtower(**found))
-    place = save_profile(name, _profile(found), token)
+    profile = _profile(found)
+    place = save_profile(name, profile, token)
     if (proxy := parse_proxy(found.get("proxy"), "proxy")) and proxy.username is not None:
         warn("the credentials of the proxy are not stored: keep CLOUDTOWER_PROXY set")
     where = "the keyring" if place == "keyring" else str(profiles_file())
-    print(f"Logged in: the profile {name!r} has the token in {where}")
+    user = f" as {profile.username}" if profile.username else ""
+    server = printable(f"{profile.endpoint}{user}")
+    print(f"Logged in to {server}: the profile {name!r} has the token in {where}")
 
 
 def logout(*, profile: str | None = None) -> None:
     """Delete a profile and its token. The token stays valid on the server.
 
     Args:
-        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else the profile default]
+        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else that of `profile use`,
+            else default]
     """
-    name = profile or os.environ.get("CLOUDTOWER_PROFILE") or DEFAULT
+    name = profile or os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
     remove_profile(name)
     print(f"Forgot the profile {name!r}")
-
-
-def profiles() -> None:
-    """List the profiles: name, endpoint, user, and where the token is stored."""
-    lines: list[list[str]] = []
-    for name, profile in read_profiles().items():
-        place: TokenPlace = "keyring" if profile.keyring else "file"
-        lines.append([name, profile.endpoint, profile.username or "", place])
-    if lines:
-        write_output(format_table(["name", "endpoint", "username", "token"], lines))
-    else:
-        print_error("There are no profiles: `cloudtower-async login` makes one")
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
@@ -116,6 +109,15 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
         if anonymous:
             filled["username"] = ask("User name: ").strip() or None
     return dataclasses.replace(options, **filled)
+
+
+def _renewed(options: ConnectOptions, stored: Mapping[str, Profile]) -> str:
+    """Return the profile to store if none is named: the current one, unless for another server."""
+    current = current_profile()
+    endpoint = options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT")
+    if current is not None and current in stored and _same_server(endpoint, stored[current]):
+        return current
+    return DEFAULT
 
 
 def _same_server(endpoint: str | None, known: Profile) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..control_characters import printable
 from ..errors import CloudtowerError
@@ -110,18 +110,63 @@ def warn(text: str) -> None:
     print_error(f"cloudtower-async: warning: {_on_one_line(for_the_command(text))}")
 
 
-class _WarningHandler(logging.Handler):
+class _LogHandler(logging.Handler):
+    """Prints the warnings that the package logs, and what `show_exchanges` asks for."""
+
+    verbosity = 0
+
     def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            warn(record.getMessage())
+        elif self.verbosity > 1:
+            request_id = getattr(record, "request_id", None)
+            shown = f"; request id {request_id}" if request_id else ""
+            _print_log(record.getMessage() + shown)
+        elif hasattr(record, "duration"):
+            _print_log(_exchange(record))
+        elif record.levelno >= logging.INFO:
+            _print_log(record.getMessage())
+
+
+def _print_log(text: str) -> None:
+    print_error(f"cloudtower-async: {_on_one_line(text)}")
+
+
+def _exchange(record: Any) -> str:  # noqa: ANN401 - its attributes are those of an exchange
+    """Describe an exchange without what was sent and answered."""
+    outcome = f"HTTP {record.status}" if record.error is None else record.error
+    parts = [f"{record.operation}: {outcome} in {record.duration:.3f} s from {record.endpoint}"]
+    if record.attempt > 1:
+        parts.append(f"attempt {record.attempt}")
+    if record.request_id:
+        parts.append(f"request id {record.request_id}")
+    return ", ".join(parts)
+
+
+_log = logging.getLogger("cloudtower_async")
 
 
 @contextmanager
 def log_warnings_shown() -> Generator[None]:
     """Print the warnings that the package logs within the block."""
-    log = logging.getLogger("cloudtower_async")
-    handler = _WarningHandler(logging.WARNING)
-    log.addHandler(handler)
+    handler, level = _LogHandler(), _log.level
+    _log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+
+
+def show_exchanges(verbosity: int) -> None:
+    """Print exchanges with the server to standard error until `log_warnings_shown` ends.
+
+    Args:
+        verbosity: 0: none; 1: a line for each, with its request id; 2: also what is sent and
+            answered, without secrets.
+    """
+    if verbosity:
+        for handler in _log.handlers:
+            if isinstance(handler, _LogHandler):
+                handler.verbosity = verbosity
+                _log.setLevel(logging.DEBUG)

@@ -1,0 +1,116 @@
+"""The commands ``profile …`` and ``profiles``: list stored profiles, and choose the current one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from ..addresses import parse_proxy
+from ..profiles import STORED, current_profile, named_profile, read_profiles, use_profile
+from .connect import DEFAULT, default_profile
+from .errors import UsageError
+from .formats import format_table
+from .streams import print_error, write_output
+
+if TYPE_CHECKING:
+    from ..profiles import Profile, TokenPlace
+
+profile: App = App(name="profile", help="List profiles, and choose the current one.")
+
+
+@profile.command
+def use(name: str, /) -> None:
+    """Make a profile the current one: commands use it if no profile and no endpoint is given.
+
+    Args:
+        name: Name of a stored profile.
+    """
+    use_profile(name)
+    print(f"The current profile is {name!r}, for {named_profile(name).endpoint}")
+
+
+@profile.command(name="list")
+def list_profiles() -> None:
+    """List the profiles: name, endpoint, user, where the token is stored, and the current one."""
+    used = os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
+    _print_profiles(
+        ["current", "name", "endpoint", "username", "token"],
+        {name: ["*" if name == used else "", *_cells(name, each)] for name, each in _stored()},
+    )
+
+
+def profiles() -> None:
+    """List the profiles: name, endpoint, user, and where the token is stored."""
+    _print_profiles(
+        ["name", "endpoint", "username", "token"],
+        {name: _cells(name, each) for name, each in _stored()},
+    )
+
+
+@profile.command
+def show(name: str | None = None, /) -> None:
+    """Show what a profile stores, without its token.
+
+    Args:
+        name: Name of the profile. [default: the current one]
+    """
+    if name is None:
+        name = _required()
+    stored = named_profile(name)
+    rows = [["name", name], ["endpoint", stored.endpoint]]
+    rows += [
+        [option, _shown(option, value)]
+        for option in ("username", *STORED)
+        if (value := getattr(stored, option)) is not None
+    ]
+    rows.append(["token", _place(stored)])
+    write_output(format_table(["option", "value"], rows))
+
+
+@profile.command
+def current() -> None:
+    """Print the name of the profile that commands use now.
+
+    It is that of CLOUDTOWER_PROFILE, else that of `profile use`, else default if it is stored.
+    """
+    name = _required()
+    print(name)
+    if name != current_profile() and os.environ.get("CLOUDTOWER_PROFILE"):
+        print_error("It comes from CLOUDTOWER_PROFILE")
+
+
+def _stored() -> list[tuple[str, Profile]]:
+    return list(read_profiles().items())
+
+
+def _print_profiles(headings: list[str], lines: dict[str, list[str]]) -> None:
+    if lines:
+        write_output(format_table(headings, list(lines.values())))
+    else:
+        print_error("There are no profiles: `cloudtower-async login` makes one")
+
+
+def _cells(name: str, stored: Profile) -> list[str]:
+    return [name, stored.endpoint, stored.username or "", _place(stored)]
+
+
+def _place(stored: Profile) -> TokenPlace:
+    return "keyring" if stored.keyring else "file"
+
+
+def _shown(option: str, value: object) -> str:
+    if option == "proxy" and (proxy := parse_proxy(value, "proxy")):
+        return proxy.address  # without credentials
+    return str(value)
+
+
+def _required() -> str:
+    name = os.environ.get("CLOUDTOWER_PROFILE") or default_profile()
+    if name is None:
+        raise UsageError(
+            "no profile is chosen: choose one with `cloudtower-async profile use NAME`; "
+            "`cloudtower-async profile list` lists them"
+        )
+    return name
