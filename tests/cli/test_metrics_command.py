@@ -171,3 +171,36 @@ async def test_wrong_arguments_are_one_line_and_status_2(
         assert (ended.status, ended.out) == (2, "")
         assert told in ended.err
         assert ended.err.count("\n") == 1
+
+
+async def test_known_metrics_are_listed_by_kind_and_by_parts_of_their_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def listed(*arguments: str) -> list[list[str]]:
+        ended = await show(capsys, *arguments, "--list")
+        assert (ended.status, ended.err) == (
+            0,
+            "These are the most common names. Servers have more.\n",
+        )
+        head, *lines = ended.out.splitlines()
+        assert head.split() == ["METRIC", "KIND"]
+        return [line.split() for line in lines]
+
+    cpu = await listed("cpu")
+    assert [CPU, "vm"] in cpu
+    assert ["host_cpu_overall_usage_percent", "host"] in cpu
+    assert all("cpu" in name for name, _ in cpu)
+    assert {kind for _, kind in await listed("vm")} == {"vm"}
+    assert await listed("disk", "TEMP*celsius") == [["host_disk_temperature_celsius", "disk"]]
+    assert len({kind for _, kind in await listed()}) == 7
+    none = await show(capsys, "--list", "zzz")
+    assert (none.status, none.out) == (2, "")
+    assert "no known name contains zzz" in none.err
+
+
+@pytest.mark.usefixtures("sim")
+async def test_a_misspelled_metric_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = await show(capsys, "vm", "web", "--metric", CPU.removesuffix("_percent"))
+    assert ended.status == 1
+    assert "is not among the known metrics of vm; did you mean " in ended.err
+    assert CPU in ended.err

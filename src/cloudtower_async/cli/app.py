@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from .._version import __version__
 from ..errors import CloudtowerError
@@ -39,6 +39,7 @@ for _command in (
     "call:call",
     "completion:completion",
     "dashboard:dashboard",
+    "explain:explain",
     "get:get",
     "resources_command:resources",
     "login:login",
@@ -110,6 +111,10 @@ def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
             "--token is no option, as others can see what a process was started with: set "
             "CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
         )
+    if isinstance(exc, UnknownCommandError) and exc.unused_tokens:
+        from .suggestions import unknown_command
+
+        return UsageError(unknown_command(app, exc.unused_tokens[0], exc.command_chain or ()))
     if not isinstance(exc, UnusedCliTokensError):
         return UsageError(str(exc))
     hint = ""

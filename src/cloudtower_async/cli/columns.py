@@ -57,7 +57,7 @@ class Columns:
             order_by: Order, as it is sent; None: by id.
         """
         sorted_by = (order_by or "id_ASC").rpartition("_")[0]
-        needed = [one for name in ("id", sorted_by) if (one := _field(self._kind, name))]
+        needed = [one for name in ("id", sorted_by) if (one := find_field(self._kind, name))]
         return _narrowed(self._kind, [*self._paths, *((one.name,) for one in needed)])
 
     def values(self, row: object) -> list[object]:
@@ -77,7 +77,7 @@ def every_column(kind: type[msgspec.Struct]) -> dict[str, object]:
     """Return the types of all columns, including those of related resources (``cluster.name``)."""
     columns: dict[str, object] = {}
     for one in msgspec.structs.fields(kind):
-        inner = _struct(one.type)
+        inner = struct_in(one.type)
         if inner is None:
             columns[one.name] = one.type
         else:
@@ -112,7 +112,11 @@ def _default_columns(kind: type[msgspec.Struct]) -> list[str]:
     for one in msgspec.structs.fields(kind):
         if len(names) >= _MIN_COLUMNS:
             break
-        if one.name not in names and _struct(one.type) is None and get_origin(one.type) is not list:
+        if (
+            one.name not in names
+            and struct_in(one.type) is None
+            and get_origin(one.type) is not list
+        ):
             names.append(one.name)
     return names
 
@@ -133,28 +137,28 @@ def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
         if inner is None:
             where = ".".join(path)
             raise UsageError(f"--columns: {name!r}: nothing lies within {where}")
-        found = _field(inner, part)
+        found = find_field(inner, part)
         if found is None:
             known = [one.name for one in msgspec.structs.fields(inner)]
             meant = did_you_mean(part, known) or or_else
             raise UsageError(f"--columns: {inner.__name__} has no {part!r}{meant}")
         path.append(found.name)
-        inner = _struct(found.type)
+        inner = struct_in(found.type)
     return tuple(path)
 
 
-def _field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
+def find_field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
     """Find a field by its name in Python or in the API."""
     fields = msgspec.structs.fields(kind)
     return next((one for one in fields if name in (one.name, one.encode_name)), None)
 
 
-def _struct(kind: object) -> type[msgspec.Struct] | None:
+def struct_in(kind: object) -> type[msgspec.Struct] | None:
     """Return the struct type of a field that holds a struct, an optional one or a list of them."""
     if isinstance(kind, UnionType):
         [kind] = [part for part in get_args(kind) if part is not NoneType][:1]
     if get_origin(kind) is list:
-        return _struct(get_args(kind)[0])
+        return struct_in(get_args(kind)[0])
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
@@ -181,7 +185,7 @@ def _narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field with its struct narrowed; see `_struct`."""
+    """Return the type of a field with its struct narrowed; see `struct_in`."""
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]
         return _narrowed_type(inner, paths) | None

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args
 
 import anyio
 import anyio.to_thread
 from cyclopts import Parameter
 from rich.console import Console
 
+from ..calls import registry
 from ..errors import CloudtowerError
 from ..metrics.results import MetricRow, MetricsWarning
+from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .errors import UsageError
-from .formats import RAW_CSV_ONLY, Format, RawCsv, formatter_for
+from .formats import RAW_CSV_ONLY, Format, RawCsv, format_table, formatter_for
 from .messages import warn
 from .metrics_plot import plot
-from .streams import replace_unencodable, write_chunks
+from .streams import print_error, replace_unencodable, write_chunks, write_output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -47,9 +50,10 @@ _COLUMNS = ["time", "metric", "unit", "subject_id", "subject_name", "labels", "v
 
 
 def metrics(
-    kind: Kind,
+    kind: str | None = None,
     /,
     *names: str,
+    list_: Annotated[bool, Parameter(name="--list", negative="", show_default=False)] = False,
     metric: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     range_: Annotated[str, Parameter(name="--range")] = "24h",
     raw_csv: RawCsv = False,
@@ -62,8 +66,10 @@ def metrics(
     all, the exit status is 1.
 
     Args:
-        kind: Kind of the resources.
-        names: Names or ids of one or more of them.
+        kind: Kind of the resources: vm, vm-network, vm-volume, host, host-network, disk, cluster.
+        names: Names or ids of one or more of them; with --list, parts of names of metrics.
+        list_: List names of metrics, those that contain a text: metrics --list cpu, or metrics vm
+            --list cpu. No server is asked.
         metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent; repeat it for more.
         range_: Time range until now: a number and s, m, h, d or w.
         raw_csv: Do not change texts that a spreadsheet would run as formulas, as for get.
@@ -71,11 +77,21 @@ def metrics(
             Default: plot on a terminal, csv elsewhere.
         connection: How to reach the server.
     """
+    if list_:
+        _list_metrics([name for name in (kind, *names) if name is not None])
+        return
+    if kind not in get_args(Kind):
+        kinds = ", ".join(get_args(Kind))
+        if kind is None:
+            raise UsageError(f"metrics: pass the kind of what to measure: {kinds}")
+        meant = did_you_mean(kind, get_args(Kind))
+        raise UsageError(f"metrics: there is no kind {kind!r}; expected one of {kinds}{meant}")
     if not names:
         raise UsageError(f"metrics {kind}: pass the name of what to measure, or its id")
     if not metric:
         raise UsageError(
-            "metrics: pass the name of a metric, such as --metric elf_vm_cpu_overall_usage_percent"
+            "metrics: pass the name of a metric, such as --metric "
+            f"elf_vm_cpu_overall_usage_percent; `cloudtower-async metrics {kind} --list` lists them"
         )
     if raw_csv and output == "plot":
         raise UsageError(RAW_CSV_ONLY)
@@ -83,7 +99,43 @@ def metrics(
         output = "csv"
     pages = formatter_for("csv" if output is None or output == "plot" else output, raw_csv=raw_csv)
     tower = connect(connection or ConnectOptions(), all_languages=False)
-    anyio.run(_metrics, tower, kind, names, metric, range_, output, pages)
+    anyio.run(_metrics, tower, cast(Kind, kind), names, metric, range_, output, pages)
+
+
+def _list_metrics(words: Sequence[str]) -> None:
+    """List the metrics of the kind that comes first, or of all, that contain all other words."""
+    kinds, patterns = list(_KINDS), list(words)
+    if words and words[0] in _KINDS:
+        kinds, patterns = [kind for kind in _KINDS if kind == words[0]], patterns[1:]
+    rows = [
+        [name, kind]
+        for kind in kinds
+        for name in known_metrics(kind)
+        if all(fnmatchcase(name, f"*{pattern.lower()}*") for pattern in patterns)
+    ]
+    if not rows:
+        raise UsageError(
+            f"metrics --list: no known name contains {' and '.join(patterns)}; a server may have "
+            "others"
+        )
+    write_output(format_table(["metric", "kind"], rows))
+    print_error("These are the most common names. Servers have more.")
+
+
+def known_metrics(kind: Kind) -> list[str]:
+    """Return the names of metrics that this package knows, of the many that servers have."""
+    from ..simulator.server.metric_series import METRIC_GROUPS  # which only a few commands need
+
+    path = registry.operation(f"metrics.{_KINDS[kind][0]}").path.lstrip("/")
+    return sorted(METRIC_GROUPS[path].names)
+
+
+def _warn_of_misspellings(kind: Kind, metrics: Sequence[str]) -> None:
+    known = known_metrics(kind)
+    for metric in metrics:
+        meant = "" if metric in known else did_you_mean(metric, known)
+        if meant:
+            warn(f"{metric} is not among the known metrics of {kind}{meant}")
 
 
 async def _metrics(
@@ -105,6 +157,8 @@ async def _metrics(
             warnings.simplefilter("ignore", MetricsWarning)  # printed below
             measured = await tower.measure(getattr(tower.metrics, method), **wanted)
     texts = [str(warning) for warning in measured.warnings]
+    empty = [one for one in measured.warnings if one.fault == "empty"]
+    _warn_of_misspellings(kind, [name for one in empty for name in one.metrics])
     if not any(one.times for one in measured.series):
         raise CloudtowerError("; ".join(texts) or "nothing was measured")
     for text in texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from ..api.catalogue import OPERATIONS
@@ -9,7 +10,7 @@ from ..spelling import did_you_mean, may_mean
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _UNCOUNTED = (
     "backup_plan.get_backup_plan_without_executions",
@@ -22,6 +23,43 @@ _UNCOUNTED = (
 """Queries of many resources that have no sister which counts them."""
 
 _MOST_ENDS = 5  # in a message
+_MOST_ELSEWHERE = 10  # operations of other resources
+
+_VERBS = {
+    "clone": ("clone", "copy"),
+    "deploy": ("create",),
+    "destroy": ("delete",),
+    "detach": ("remove",),
+    "disable": ("disable", "enter"),
+    "edit": ("update",),
+    "enter": ("enter",),
+    "exit": ("exit", "leave"),
+    "grow": ("expand", "update"),
+    "kill": ("poweroff",),
+    "leave": ("exit", "leave"),
+    "list": ("get",),
+    "new": ("create",),
+    "pause": ("suspend",),
+    "reboot": ("restart",),
+    "rename": ("update",),
+    "reset": ("force_restart",),
+    "resize": ("update",),
+    "revert": ("rollback",),
+    "rm": ("delete", "remove"),
+    "show": ("get",),
+    "shutdown": ("shut_down",),
+    "stop": ("shut_down", "poweroff"),
+    "unpause": ("resume",),
+    "wait": ("get",),
+}
+"""Words that users and commands have for actions, and those of the API."""
+
+_COMMANDS = {
+    "image": "content_library_image",
+    "snapshot": "vm_snapshot",
+    "template": "content_library_vm_template",
+}
+"""Resources of commands that have a shorter name than in the API."""
 
 
 def queries() -> dict[str, str]:
@@ -47,6 +85,16 @@ def resource_names() -> list[str]:
     return sorted(names.values())
 
 
+def find_query(resource: str) -> str | None:
+    """Return the query of a resource; None if there is no such resource. See `query_for`."""
+    return _by_letters(queries()).get(_letters(resource))
+
+
+def find_topic(name: str) -> str | None:
+    """Return the query of a resource by its name in the API or in commands (``snapshot``)."""
+    return find_query(name) or find_query(_COMMANDS.get(name, ""))
+
+
 def query_for(resource: str) -> str:
     """The query of a resource as somebody names it: ``VMs``, ``vm``, ``content-library-image``.
 
@@ -56,31 +104,96 @@ def query_for(resource: str) -> str:
     return _look_up("resource", resource, queries(), "; `cloudtower-async resources` lists them")
 
 
+def find_method(operation: str) -> str | None:
+    """Return the method of an operation; None if there is no such operation. See `method_for`."""
+    return _by_letters(_methods()).get(_letters(_without_root(operation)))
+
+
 def method_for(operation: str) -> str:
     """The method of an operation, by its path or its method: ``start-vm``, ``vm.start_vm``.
 
     Raises:
         UsageError: There is no such operation.
     """
+    return _look_up("operation", _without_root(operation), _methods())
+
+
+def _methods() -> dict[str, str]:
     names: dict[str, str] = {}
     for path, method in OPERATIONS.items():
         for name in (path.lstrip("/"), method, method.partition(".")[2]):
             names[name] = method
-    return _look_up("operation", operation.removeprefix("/v2/api").lstrip("/"), names)
+    return names
+
+
+def _without_root(path: str) -> str:
+    return path.removeprefix("/v2/api").lstrip("/")
+
+
+def verb_methods(resource: str, words: Sequence[str]) -> list[str]:
+    """Return the operations that do something to a resource: ``vm start``, ``vm stop``.
+
+    Args:
+        resource: Name of a resource or a namespace.
+        words: What to do, in words of the command line or the API.
+
+    Returns:
+        The one whose name is just that, else all of the resource that contain the words, else
+        those elsewhere: ``snapshot revert`` is an operation of VMs.
+    """
+    query = find_topic(resource)
+    namespace = query.partition(".")[0] if query else resource.lower().replace("-", "_")
+    spelled = [part for word in words for part in word.lower().replace("-", "_").split("_")]
+    methods = sorted(set(OPERATIONS.values()), key=lambda method: (len(method), method))
+    does = [method for method in methods if _does(method, spelled)]
+    found = [method for method in does if method.startswith(f"{namespace}.")]
+    verbs = map("_".join, product(*(_VERBS.get(word, (word,)) for word in spelled)))
+    named = {f"{verb}_{namespace}{end}" for verb in verbs for end in ("", "s")}
+    exact = [method for method in found if method.partition(".")[2] in named]
+    about = [method for method in does if f"_{resource.lower()}" in method]
+    elsewhere = does if query and len(does) <= _MOST_ELSEWHERE else []
+    return exact or found or elsewhere or about
+
+
+def _does(method: str, words: Sequence[str]) -> bool:
+    name = f"_{method.partition('.')[2]}_"
+    return all(any(f"_{verb}_" in name for verb in _VERBS.get(word, (word,))) for word in words)
+
+
+def unknown_topic(name: str) -> str:
+    """Return the message about a name that is neither a resource nor an operation."""
+    known = {*resource_names(), *_shown(_methods())}
+    meant = _meant(name, known) or "; `cloudtower-async resources` lists the resources"
+    return f"there is no resource and no operation {name!r}{meant}"
 
 
 def _look_up(what: str, name: str, known: Mapping[str, str], or_else: str = "") -> str:
-    by_letters = {_letters(one): method for one, method in known.items()}
-    if method := by_letters.get(_letters(name)):
+    if method := _by_letters(known).get(_letters(name)):
         return method
-    shown = {one.replace("_", "-") for one in known if "." not in one}
-    typed = name.lower().replace("_", "-")
-    # Who types the last word of a name does not misspell it.
-    ends = sorted(
-        (one for one in shown if one.endswith(f"-{typed}")), key=lambda one: (len(one), one)
-    )
-    meant = may_mean(ends[:_MOST_ENDS]) or did_you_mean(typed, shown) or or_else
+    meant = _meant(name, _shown(known)) or or_else
     raise UsageError(f"there is no {what} {name!r}{meant}")
+
+
+def _shown(known: Iterable[str]) -> set[str]:
+    """Return the names that messages suggest."""
+    return {one.replace("_", "-") for one in known if "." not in one}
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """Return the end of a message that suggests names; empty if no name is similar."""
+    typed = name.lower().replace("_", "-").replace(" ", "-")
+    verb, _, rest = typed.partition("-")
+    # Somebody who knows another word for an action, or the last word of a name, has not misspelled.
+    others = [f"{other}-{rest}".replace("_", "-") for other in _VERBS.get(verb, ())]
+    same = [one for one in (*others, *(f"{other}s" for other in others)) if one in known]
+    ends = sorted(
+        (one for one in known if one.endswith(f"-{typed}")), key=lambda one: (len(one), one)
+    )
+    return may_mean(same or ends[:_MOST_ENDS]) or did_you_mean(typed, known)
+
+
+def _by_letters(known: Mapping[str, str]) -> dict[str, str]:
+    return {_letters(one): method for one, method in known.items()}
 
 
 def _letters(name: str) -> str:

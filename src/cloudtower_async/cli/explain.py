@@ -1,0 +1,330 @@
+"""The command ``explain``: what resources, fields, operations and arguments are."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+
+from ..calls import registry
+from ..calls.arg_types import arguments_of, key_since, keys_of_answers, member
+from ..calls.operation import Kind
+from ..spelling import did_you_mean
+from .columns import find_field, struct_in
+from .errors import UsageError
+from .field_docs import field_docs
+from .resource_names import find_method, find_topic, unknown_topic, verb_methods
+from .streams import write_output
+from .type_names import argument_type_name, struct_type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..calls.arg_types import ArgType, Record
+    from ..calls.operation import Operation
+    from .field_docs import FieldDoc
+
+NO_SOURCES = "The sources of the package are not installed, so the texts about fields are missing."
+"""Shown in place of documentation in an application that was frozen without sources."""
+
+_MAX_WIDTH = 100  # columns
+
+_OPERATORS = {
+    "": "equals",
+    "not": "does not equal",
+    "in": "is one of",
+    "not_in": "is none of",
+    "lt": "is less than",
+    "lte": "is at most",
+    "gt": "is greater than",
+    "gte": "is at least",
+    "contains": "contains",
+    "not_contains": "does not contain",
+    "starts_with": "begins with",
+    "not_starts_with": "does not begin with",
+    "ends_with": "ends with",
+    "not_ends_with": "does not end with",
+    "every": "all of them match a filter",
+    "some": "at least one of them matches a filter",
+    "none": "none of them matches a filter",
+}
+"""Suffixes of keys in filters, and what they mean."""
+
+_EFFECTS = {
+    Kind.QUERY: "reads",
+    Kind.MUTATION: "changes the server",
+    Kind.UPLOAD: "uploads a file",
+}
+
+
+def explain(*topic: str) -> None:
+    """Explain a resource, a field, an operation or an argument. No server is asked.
+
+    Args:
+        topic: vm (a resource and its fields), vm.memory (a field, with its filters), create-vm or
+            vm start (an operation and its arguments), create-vm.vm_disks (an argument).
+    """
+    if not topic:
+        raise UsageError(
+            "explain: pass a resource, a field or an operation: vm, vm.memory, create-vm; "
+            "`cloudtower-async resources` lists the resources"
+        )
+    lines = list(_page(topic))
+    write_output(("\n".join(lines) + "\n").encode())
+
+
+def _page(topic: Sequence[str]) -> Iterator[str]:
+    first, *words = topic
+    if words:
+        methods = verb_methods(first, words)
+        if len(methods) == 1:
+            return _operation(methods[0], [])
+        if methods:
+            return _operations(f"Operations like `{' '.join(topic)}`:", methods)
+        if find_topic(first) is None or len(words) > 1:
+            raise UsageError(f"explain: {unknown_topic(' '.join(topic))}")
+        first = ".".join(topic)  # a field after a space
+    parts = first.split(".")
+    for end in range(len(parts), 0, -1):
+        if method := find_method(".".join(parts[:end])):
+            return _operation(method, parts[end:])
+    if method := find_topic(parts[0]):
+        return _resource(method, parts[0], parts[1:])
+    raise UsageError(f"explain: {unknown_topic(parts[0])}")
+
+
+def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
+    """Explain a resource, or the field to which a path leads."""
+    operation = registry.operation(method)
+    [kind] = get_args(operation.answer())
+    if not path:
+        query = operation.path.lstrip("/")
+        yield from _wrapped(f"{name}: {kind.__name__}, read by {query} ({method})", 0, 4)
+        yield from _class_text(kind)
+        yield ""
+        yield "Fields:"
+        yield from _struct_fields(kind)
+        yield ""
+        yield from _operations(
+            "Operations:", sorted(one.name for one in registry.operations_in(_namespace(method)))
+        )
+        yield ""
+        yield from _wrapped(
+            f"`cloudtower-async explain {name}.FIELD` also shows the filters of a field.", 0
+        )
+        return
+    inner, known = kind, [name]
+    for place, part in enumerate(path):
+        field = find_field(inner, part)
+        if field is None:
+            names = [one.name for one in msgspec.structs.fields(inner)]
+            raise UsageError(
+                f"explain: {'.'.join(known)} has no field {part!r}{did_you_mean(part, names)}"
+            )
+        known.append(field.name)
+        deeper = struct_in(field.type)
+        if place == len(path) - 1:
+            doc = (field_docs(inner) or {}).get(field.name)
+            head = _head(".".join(known), struct_type_name(field.type), doc and doc.since)
+            yield from _wrapped(head, 0, 4)
+            yield from _doc(doc, field_docs(inner) is None)
+            yield from _filters(operation, path)
+            yield from _order(operation, path, field.encode_name)
+            if deeper is not None:
+                yield ""
+                yield "Fields:"
+                yield from _struct_fields(deeper)
+        elif deeper is None:
+            raise UsageError(f"explain: {'.'.join(known)} has no fields of its own")
+        else:
+            inner = deeper
+
+
+def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
+    """Explain an operation, or the argument to which a path leads."""
+    operation = registry.operation(method)
+    name = operation.path.lstrip("/")
+    found = arguments_of(operation)
+    if path:
+        yield from _argument(name, found, path)
+        return
+    effect = f"{_EFFECTS[operation.kind]}, since CloudTower {operation.since}"
+    yield from _wrapped(f"{name} ({method}): {effect}", 0, 4)
+    yield from _wrapped(_summary(method), 4)
+    record = found.record or (found.item and found.item.record)
+    if record is not None:
+        yield ""
+        many = ", in a list of objects" if found.item else ""
+        yield f"Arguments{many}:"
+        yield from _record_fields(record)
+        required = sorted(record.__required_keys__)
+        example = ", ".join(f'"{key}": …' for key in required)
+        body = f"[{{{example}}}]" if found.item else f"{{{example}}}"
+        yield ""
+        yield f"Example:\n  cloudtower-async call {name} '{body}'"
+    elif operation.body is None:
+        yield ""
+        yield f"It takes no arguments:\n  cloudtower-async call {name}"
+
+
+def _argument(name: str, found: ArgType, path: Sequence[str]) -> Iterator[str]:
+    known = [name]
+    for place, part in enumerate(path):
+        inner = found.item if found.item is not None else found
+        record = inner.record
+        if record is None:
+            raise UsageError(f"explain: {'.'.join(known)} has no keys of its own")
+        argument = member(record, part)
+        if argument is None:
+            meant = did_you_mean(part, record.__annotations__)
+            raise UsageError(f"explain: {'.'.join(known)} has no key {part!r}{meant}")
+        known.append(part)
+        found = argument
+        if place == len(path) - 1:
+            docs = field_docs(record)
+            head = _head(
+                ".".join(known),
+                argument_type_name(argument),
+                key_since(record, part),
+                required=part in record.__required_keys__,
+            )
+            yield from _wrapped(head, 0, 4)
+            yield from _doc((docs or {}).get(part), docs is None)
+    inner = found.item if found.item is not None else found
+    if inner.record is not None:
+        yield ""
+        yield "Keys:"
+        yield from _record_fields(inner.record)
+
+
+def _operations(heading: str, methods: Sequence[str]) -> Iterator[str]:
+    yield heading
+    for method in methods:
+        path = registry.operation(method).path.lstrip("/")
+        yield f"  {path}"
+        yield from _wrapped(_summary(method).partition(". ")[0].rstrip(".") + ".", 6)
+
+
+def _summary(method: str) -> str:
+    """Return the description of an operation: the first paragraph of its docstring."""
+    namespace, _, name = method.partition(".")
+    documented: str | None = getattr(registry.namespace_class(namespace), name).__doc__
+    text = inspect.cleandoc(documented or "").partition("\n\n")[0]
+    return " ".join(text.split()) or "No documentation: Python ran with -OO."
+
+
+def _struct_fields(kind: type[msgspec.Struct]) -> Iterator[str]:
+    docs = field_docs(kind)
+    if docs is None:
+        yield from _wrapped(NO_SOURCES, 2)
+    for field in msgspec.structs.fields(kind):
+        doc = (docs or {}).get(field.name)
+        yield from _entry(field.name, struct_type_name(field.type), doc and doc.since, doc)
+
+
+def _record_fields(record: Record) -> Iterator[str]:
+    docs: Mapping[str, FieldDoc] | None = field_docs(record)
+    if docs is None:
+        yield from _wrapped(NO_SOURCES, 2)
+    required = record.__required_keys__
+    for key in sorted(record.__annotations__, key=lambda key: key not in required):
+        found = member(record, key)
+        kind = "anything" if found is None else argument_type_name(found)
+        doc = (docs or {}).get(key)
+        yield from _entry(key, kind, key_since(record, key), doc, required=key in required)
+
+
+def _entry(
+    name: str, kind: str, since: str | None, doc: FieldDoc | None, *, required: bool = False
+) -> Iterator[str]:
+    yield from _wrapped(_head(name, kind, since, required=required), 2, 4)
+    if doc is not None and doc.text:
+        yield from _wrapped(doc.text, 6)
+
+
+def _head(name: str, kind: str, since: str | None, *, required: bool = False) -> str:
+    parts = [f"{name}: {kind}"]
+    if required:
+        parts.append("required")
+    if since:
+        parts.append(f"since {since}")
+    return "; ".join(parts)
+
+
+def _doc(doc: FieldDoc | None, missing: bool) -> Iterator[str]:
+    yield from _wrapped(NO_SOURCES if missing else doc.text if doc else "", 4)
+
+
+def _class_text(kind: type[Any]) -> Iterator[str]:
+    yield from _wrapped(" ".join((kind.__doc__ or "").split()), 4)
+
+
+def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]:
+    """List the keys of ``--where`` for a field, and what they mean."""
+    record = arguments_of(operation).record
+    found = None if record is None else member(record, "where")
+    before = ""
+    for part in path[:-1]:
+        name = _key(found, part)
+        found = None if found is None or name is None else member(found.record, name)
+        before += f"{name}."
+    if found is None or found.record is None:
+        return
+    name = _spelling(found, path[-1])
+    rows = [
+        (f"{before}{key}", meaning)
+        for suffix, meaning in _OPERATORS.items()
+        if (key := f"{name}_{suffix}" if suffix else name) in found.record.__annotations__
+    ]
+    if not rows:
+        return
+    yield ""
+    yield "Filters, for --where KEY=VALUE:"
+    width = max(len(key) for key, _ in rows)
+    for key, meaning in rows:
+        own = member(found.record, key.rpartition(".")[2])
+        if own is not None and own.is_filter:
+            meaning = f"{meaning if key[len(before) :] != name else 'matches a filter'}: {key}.KEY"
+        yield f"  {key:{width}}  {meaning}"
+
+
+def _key(found: ArgType | None, part: str) -> str | None:
+    """Return the key of a filter that leads into a related resource: ``host``, ``disks_some``."""
+    if found is None or found.record is None:
+        return None
+    name = _spelling(found, part)
+    return next((key for key in (name, f"{name}_some") if member(found.record, key)), None)
+
+
+def _spelling(found: ArgType, part: str) -> str:
+    """Spell a field as filters do: ``entityAsyncStatus``."""
+    if part in found.record.__annotations__:
+        return part
+    return keys_of_answers(found.record).get(part, part)
+
+
+def _order(operation: Operation[object], path: Sequence[str], name: str) -> Iterator[str]:
+    record = arguments_of(operation).record
+    found = None if record is None else member(record, "orderBy")
+    if found is not None and len(path) == 1 and f"{name}_ASC" in found.choices:
+        yield ""
+        yield f"Order: --order-by {name} or {name}_DESC"
+
+
+def _namespace(method: str) -> str:
+    return method.partition(".")[0]
+
+
+def _wrapped(text: str, indent: int, later: int | None = None) -> list[str]:
+    width = min(shutil.get_terminal_size().columns, _MAX_WIDTH)
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent if later is None else later),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
