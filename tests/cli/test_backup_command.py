@@ -109,7 +109,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(
     for arguments, status, told in (
         ([], 2, "pass the VMs by name or id, or with --where"),
         (["a", "--where", "name=a"], 2, "one of the two"),
-        (["nobody"], 2, "there is no VM 'nobody'; nothing was backed up"),
+        (["nobody"], 2, "there is no VM 'nobody'"),
         (["twin"], 2, f"several VMs are called 'twin': pass an id, of {', '.join(twins)}"),
         (["--where", "{}"], 2, "--where: this may match every VM"),
         (["--where", "name=nobody"], 1, "no VM matches the where"),

@@ -50,6 +50,7 @@ for _command in (
     "simulate:simulate",
     "tasks:tasks",
     "upload:upload",
+    "vm:vm",
 ):
     app.command(f"{__package__}.{_command}")
 

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from cyclopts import Parameter, validators
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.text import Text
 
 from ..calls import registry
 from ..calls.empty_filter import matches_all
 from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
+from .change_display import ENDS, progress_display
+from .changes import running_tasks
 from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
 from .messages import error_line
-from .streams import print_error, replace_unencodable
+from .resolve_names import find
+from .sent_tasks import SentTasks
+from .streams import replace_unencodable
 from .where_option import parse_where
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from rich.progress import TaskID
+    from collections.abc import Sequence
 
     from ..client import Cloudtower
-    from ..models import Vm
-    from ..recipes import Backup
-    from ..recipes import Progress as BackupProgress
+    from ..recipes import Backup, Progress
+    from .change_display import PrintLine, Show
 
 Positive: validators.Number = validators.Number(gte=1)
-Show: TypeAlias = Callable[["BackupProgress"], None]
 
 
 def backup(
@@ -82,16 +77,24 @@ def backup(
         "missing_ok": missing_ok,
         "timeout": timeout or None,
     }
-    tower = connect(connection or ConnectOptions(), all_languages=False)
-    anyio.run(_backup, tower, vms, wanted, how)
+    sent = SentTasks()
+    tower = connect(connection or ConnectOptions(), all_languages=False, middleware=[sent])
+    anyio.run(_backup, tower, sent, vms, wanted, how)
 
 
-async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[str, Any]) -> None:  # noqa: ANN401
+async def _backup(
+    tower: Cloudtower,
+    sent: SentTasks,
+    vms: Sequence[str],
+    where: Any,  # noqa: ANN401
+    how: dict[str, Any],
+) -> None:
     async with planning(tower):
         if vms:
-            where = {"id_in": await _ids(tower, vms)}
-        with _display() as (show, print_line):
-            report = _Report(show, print_line)
+            found = await find(tower, "vm.get_vms", vms, noun="VM")
+            where = {"id_in": [vm.id for vm in found]}
+        with progress_display("VM", lines=False) as (show, print_line):
+            report = _Report(show, print_line, sent)
             try:
                 backups = await backup_vms(
                     tower, where, on_progress=report.progress, on_backup=report.backup, **how
@@ -112,41 +115,23 @@ async def _backup(tower: Cloudtower, vms: Sequence[str], where: Any, how: dict[s
         )
 
 
-async def _ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
-    """Return the ids of the VMs with these names or ids.
-
-    Raises:
-        UsageError: No VM has this name, or several have it.
-    """
-    one_of = {"OR": [{"id_in": list(names)}, {"name_in": list(names)}]}
-    found = await tower.vm.get_vms(where=cast("Any", one_of))
-    return [_only_id(name, found) for name in names]
-
-
-def _only_id(name: str, vms: Sequence[Vm]) -> str:
-    found = [vm.id for vm in vms if vm.id == name] or [vm.id for vm in vms if vm.name == name]
-    if not found:
-        raise UsageError(f"there is no VM {name!r}; nothing was backed up")
-    if len(found) > 1:
-        raise UsageError(f"several VMs are called {name!r}: pass an id, of {', '.join(found)}")
-    return found[0]
-
-
 class _Report:
     """Reports each step at once, because the command may be interrupted at any time.
 
     Args:
         show: Shows the progress of a VM.
         print_line: Prints a line about a VM.
+        sent: Tasks that were started.
     """
 
-    def __init__(self, show: Show, print_line: Callable[[str], None]) -> None:
+    def __init__(self, show: Show, print_line: PrintLine, sent: SentTasks) -> None:
         self._show = show
         self._print_line = print_line
+        self._sent = sent
         self._running: dict[str, str] = {}
 
-    def progress(self, progress: BackupProgress) -> None:
-        if progress.step in ("done", "failed"):
+    def progress(self, progress: Progress) -> None:
+        if progress.step in ENDS:
             self._running.pop(progress.subject, None)
         else:
             self._running[progress.subject] = progress.step
@@ -156,10 +141,12 @@ class _Report:
         self._print_line(_line(backup))
 
     def interrupted(self) -> None:
-        """Report the VMs whose backup was interrupted."""
+        """Report the VMs whose backup was interrupted, and the tasks that still run."""
         for name, step in self._running.items():
             rest = "; the snapshot may still be made" if step == "snapshot" else ""
             self._print_line(printable(f"{name}  INTERRUPTED: {step}{rest}"))
+        for line in running_tasks(self._sent, {}):
+            self._print_line(line)
 
 
 def _line(backup: Backup) -> str:
@@ -171,37 +158,3 @@ def _line(backup: Backup) -> str:
         parts.append(f"removed {', '.join(old.name or old.id for old in backup.removed)}")
     line = printable("  ".join(parts))
     return line if backup.error is None else f"{line}  FAILED: {error_line(backup.error)}"
-
-
-@contextmanager
-def _display() -> Generator[tuple[Show, Callable[[str], None]]]:
-    """Yield functions for progress and lines: on a terminal each running backup has a bar."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda _: None, print_error
-        return
-    bars = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[step]}", markup=False),
-        console=console,
-        auto_refresh=False,
-        transient=True,
-    )
-    shown: dict[str, TaskID] = {}
-
-    def show(progress: BackupProgress) -> None:
-        name = printable(progress.subject)
-        if progress.step in ("done", "failed"):
-            if name in shown:
-                bars.remove_task(shown.pop(name))
-        else:
-            if name not in shown:
-                shown[name] = bars.add_task(name, total=1.0, step="")
-            step = f"{progress.step} ({progress.done} of {progress.total} VMs done)"
-            bars.update(shown[name], completed=progress.fraction, step=step)
-        bars.refresh()
-
-    with bars:
-        # Lines appear above the bars.
-        yield show, lambda line: console.print(Text(line), soft_wrap=True)

@@ -24,8 +24,9 @@ from .messages import show_exchanges
 from .streams import print_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
+    from ..operation_call import Middleware
     from ..types import ContentLanguage
 
 DEFAULT = "default"
@@ -102,6 +103,7 @@ def connect(
     language: ContentLanguage | None = None,
     all_languages: bool = True,
     or_else: str = LOG_IN,
+    middleware: Sequence[Middleware] = (),
 ) -> Cloudtower:
     """Create a session; ask for a missing password if there is a terminal.
 
@@ -113,6 +115,7 @@ def connect(
         all_languages: Whether texts may be JSON with every language. If not, ``*`` in the
             environment counts as not set.
         or_else: Advice for a missing endpoint.
+        middleware: Middleware of the session.
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
@@ -121,7 +124,13 @@ def connect(
     found = gather_options(options, language=language, or_else=or_else)
     if found.get("content_language") == "*" and not all_languages:
         del found["content_language"]
-    return Cloudtower(**found)
+    return Cloudtower(**found, middleware=middleware)
+
+
+def place_of(tower: Cloudtower, options: ConnectOptions) -> str:
+    """Return what people call the server that a session works with: its profile, or its host."""
+    named = options.profile or os.environ.get("CLOUDTOWER_PROFILE")
+    return named or tower.endpoint.partition("://")[2]
 
 
 @asynccontextmanager

@@ -35,6 +35,8 @@ PHRASES = {
     "verify_tls=False": "--no-verify-tls",
     "trust_env=True": "--trust-env",
     "missing_ok=True": "--missing-ok",
+    "force_after= powers": "--force-after powers",
+    "stop_vms=True": "--stop-vms",
     "pass EVERYTHING": "pass --everything",
     "proxy='http://user:password@host:port'": ("CLOUDTOWER_PROXY=http://user:password@host:port"),
     # A verb that does not fit a variable, or an option of some commands only.

@@ -266,6 +266,7 @@ class _Run:
             wait_for_status=True,
             hurry=force_after is not None,
         ).run()
+        planned = self.tower.mutations == "plan"  # so it stays on
         forced: set[str] = set()
         if force_after is not None:
             left = [vm for vm in vms if _may_be_on(came[vm.id])]
@@ -282,7 +283,7 @@ class _Run:
         return [
             self.outcome(vm, came[vm.id], "forced")
             if vm.id in forced
-            else self.outcome(vm, _off(came[vm.id]), "done")
+            else self.outcome(vm, came[vm.id] if planned else _off(came[vm.id]), "done")
             for vm in vms
         ]
 

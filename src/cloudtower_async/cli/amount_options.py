@@ -1,0 +1,38 @@
+"""Options that are durations and sizes with units: ``2m``, ``40GiB``."""
+
+from __future__ import annotations
+
+import re
+
+from ..units import parse_bytes
+from .errors import UsageError
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d+)?[smhd])+|\d{1,9}(?:\.\d+)?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Return the seconds that a text stands for: ``90``, ``90s``, ``2m``, ``1h30m``.
+
+    Raises:
+        UsageError: The text is no duration; the error names the option.
+    """
+    if not _DURATION.fullmatch(text):
+        raise UsageError(f"{option}: {text!r} is no duration; write 90s, 2m or 1h30m")
+    return sum(float(number) * _SECONDS[unit or "s"] for number, unit in _PART.findall(text))
+
+
+def parse_size(option: str, text: str) -> int:
+    """Return the bytes that a text stands for: ``40GiB``, ``1.5 TiB``.
+
+    Raises:
+        UsageError: The text is no size above 0; the error names the option.
+    """
+    try:
+        size = parse_bytes(text)
+    except ValueError as exc:
+        raise UsageError(f"{option}: {exc}") from None
+    if size < 1:
+        raise UsageError(f"{option}: expected a size above 0, got {text!r}")
+    return size

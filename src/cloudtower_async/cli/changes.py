@@ -1,0 +1,448 @@
+"""The frame that all commands share which change something.
+
+Find the resources, show what and how many, confirm, run with progress, show the settled resources.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import anyio
+from cyclopts import Group, Parameter
+
+from ..concurrency import map_concurrently
+from ..control_characters import one_line, printable
+from ..errors import CloudtowerError, NotFound
+from .amount_options import parse_duration
+from .change_display import ENDS, progress_display
+from .confirm import check_can_ask, confirm, listed
+from .connect import ConnectOptions, connect, place_of
+from .errors import UsageError
+from .listing import print_resources
+from .messages import error_line
+from .output_options import OutputOptions
+from .sent_tasks import SentTasks
+from .streams import print_error, write_output
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ..client import Cloudtower
+    from ..recipes import OnProgress
+    from ..recipes import Progress as RecipeProgress
+    from ..types import WithTask
+
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+
+_AT_A_TIME = 10
+"""Maximum number of resources to change concurrently."""
+
+
+@Parameter(name="*", group=Group("Change", sort_key=1))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChangeOptions:
+    """Options of commands that change something."""
+
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", show_default=False)] = False
+    "Do not ask for confirmation. Needed where there is no terminal."
+
+    dry_run: Flag = False
+    "Change nothing; print what would be changed and sent."
+
+    no_wait: Flag = False
+    "Print the ids of the tasks instead of waiting for them."
+
+    timeout: str = "5m"
+    "Time to wait for the tasks of each resource: 90s, 10m, 1h30m. 0: no limit."
+
+
+@dataclasses.dataclass(frozen=True)
+class ChangeTarget:
+    """A resource that a command changes or creates.
+
+    Attributes:
+        name: Its name, for people.
+        state: State to show beside the name; empty: none.
+        resource: The resource as it was found; None: it does not exist yet.
+    """
+
+    name: str
+    state: str = ""
+    resource: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})" if self.state else self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Result for one target.
+
+    Attributes:
+        target: The target.
+        settled: The resources as they are afterwards.
+        error: Why it failed.
+        note: Something to tell the user about it.
+    """
+
+    target: ChangeTarget
+    settled: Sequence[object] = ()
+    error: Exception | None = None
+    note: str = ""
+
+
+Send: TypeAlias = "Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]]"
+Run: TypeAlias = (
+    "Callable[[Sequence[ChangeTarget], OnProgress, float | None], Awaitable[list[Outcome]]]"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommandChange:
+    """What a command is about to do.
+
+    Attributes:
+        verb: What it does, for the question: ``"Delete"``.
+        noun: What a target is called: ``"VM"``.
+        kind: Struct of the resources that are shown at the end: ``"Vm"``.
+        targets: Resources that it changes or creates.
+        step: What is being done, for progress: ``"delete"``.
+        detail: The rest of the question: ``"to host node-2"``.
+        destructive: Ask for the number of resources if there are many.
+        deletes: The resources are gone at the end.
+        send: Sends the mutation for one target and returns its answer. None: use `run`.
+        run: Carries out the change with a recipe, instead of `send`.
+        sends: Mutation after which a recipe only waits, for --no-wait; empty: --no-wait uses
+            `send`.
+        read: Reads what is shown at the end, if that is not what the mutation answers with.
+    """
+
+    verb: str
+    noun: str
+    kind: str
+    targets: Sequence[ChangeTarget]
+    step: str
+    detail: str = ""
+    destructive: bool = False
+    deletes: bool = False
+    send: Send | None = None
+    run: Run | None = None
+    sends: str = ""
+    read: Callable[[ChangeTarget], Awaitable[Sequence[object]]] | None = None
+
+    def question(self, place: str) -> str:
+        """Return what would be changed, as one line."""
+        number = len(self.targets)
+        what = " ".join(filter(None, (self.verb, counted(number, self.noun), self.detail)))
+        return one_line(f"{what} on {place}?") + f" {listed([str(one) for one in self.targets])}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``3 VMs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def run_change(
+    command: str,
+    plan: Callable[[Cloudtower], Awaitable[CommandChange]],
+    options: ChangeOptions | None,
+    output: OutputOptions | None,
+    connection: ConnectOptions | None,
+) -> None:
+    """Carry out a command that changes something, from the first question to the exit.
+
+    Call this outside the event loop, because it may ask for a password.
+
+    Args:
+        command: The command, for errors: ``"vm delete"``.
+        plan: Finds the resources and returns what is to be done.
+        options: Options of the change.
+        output: How to print the settled resources.
+        connection: How to reach the server.
+
+    Raises:
+        UsageError: It was not confirmed, or an option cannot be used. Nothing was sent.
+        CloudtowerError: Something failed; others may have been changed.
+    """
+    options, connection = options or ChangeOptions(), connection or ConnectOptions()
+    timeout = parse_duration("--timeout", options.timeout) or None
+    if options.dry_run:
+        connection = dataclasses.replace(connection, mutations="plan")
+    sent = SentTasks()
+    tower = connect(connection, all_languages=False, middleware=[sent])
+    if tower.mutations == "refuse":
+        raise UsageError(f"{command}: the session is read-only: --mutations allow lets it change")
+    if tower.mutations == "allow" and not options.yes:
+        check_can_ask(command)
+    work = _Work(tower, sent, options, timeout, place_of(tower, connection))
+    anyio.run(work.run, plan, output or OutputOptions())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """One run of a command that changes something."""
+
+    tower: Cloudtower
+    sent: SentTasks
+    options: ChangeOptions
+    timeout: float | None
+    place: str
+
+    async def run(
+        self, plan: Callable[[Cloudtower], Awaitable[CommandChange]], output: OutputOptions
+    ) -> None:
+        async with self.tower:
+            change = await plan(self.tower)
+            question = change.question(self.place)
+            if self.tower.mutations == "plan":
+                await self._rehearse(change, question)
+                return
+            if self.options.no_wait and change.send is None and not change.sends:
+                raise UsageError(f"--no-wait: to {change.step} takes several steps; leave it out")
+            if not self.options.yes:
+                count = len(change.targets)
+                await confirm(question, count, destructive=change.destructive)
+            if self.options.no_wait:
+                await self._send_only(change)
+                return
+            outcomes = await self._carry_out(change)
+        await self._report(change, outcomes, output)
+
+    async def _rehearse(self, change: CommandChange, question: str) -> None:
+        """Print what would be changed and sent."""
+        print_error(f"Dry run: {question}")
+        try:
+            outcomes = await self._outcomes(change, lambda _: None)
+        finally:
+            print_error(f"Plan, of which nothing was carried out:\n{self.tower.plan}")
+        raise_failures(change, outcomes)
+
+    async def _send_only(self, change: CommandChange) -> None:
+        """Send everything, and print the ids of the tasks."""
+        outcomes: list[Outcome] = []
+        if change.send is not None:
+
+            async def send(target: ChangeTarget) -> Outcome:
+                await _send(change, target)
+                return Outcome(target)
+
+            outcomes = await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
+        else:
+            outcomes = await self._until_sent(change)
+        ids = "".join(f"{printable(task)}\n" for task in self.sent.tasks)
+        await anyio.to_thread.run_sync(write_output, ids.encode())
+        if not ids and not any(one.error for one in outcomes):
+            print_error("no task was started: the change is done already")
+        raise_failures(change, outcomes)
+
+    async def _until_sent(self, change: CommandChange) -> list[Outcome]:
+        """Run a recipe until it has sent its mutation for each target; then it would only wait."""
+        outcomes: list[Outcome] = []
+        for target in change.targets:
+            with anyio.CancelScope() as scope:
+
+                def stop(operation: str, scope: anyio.CancelScope = scope) -> None:
+                    if operation == change.sends:
+                        scope.cancel()
+
+                self.sent.on_sent = stop
+                alone = dataclasses.replace(change, targets=[target])
+                outcomes += await self._outcomes(alone, lambda _: None)
+        return outcomes
+
+    async def _carry_out(self, change: CommandChange) -> list[Outcome]:
+        """Run the change with progress; on Ctrl-C, tell how far it is."""
+        progress = ChangeProgress(change.noun, [one.name for one in change.targets], self.sent)
+        with progress_display(change.noun, lines=True) as (show, print_line):
+
+            def on_progress(news: RecipeProgress) -> None:
+                progress.take(news)
+                show(news)
+
+            try:
+                return await self._outcomes(change, on_progress)
+            except anyio.get_cancelled_exc_class():
+                names = {
+                    one.resource.id: one.name for one in change.targets if one.resource is not None
+                }
+                for line in progress.interrupted(names):
+                    print_line(line)
+                raise
+
+    async def _outcomes(self, change: CommandChange, on_progress: OnProgress) -> list[Outcome]:
+        if change.run is not None and not (self.options.no_wait and change.send):
+            return await change.run(change.targets, on_progress, self.timeout)
+        from ..recipes.progress import Telling
+
+        telling = Telling(on_progress, len(change.targets))
+
+        async def one(target: ChangeTarget) -> Outcome:
+            outcome = await _isolated(
+                partial(self._change_one, change, partial(telling.step, target.name, change.step)),
+                target,
+            )
+            telling.end(target.name, outcome.error)
+            return outcome
+
+        return await map_concurrently(one, change.targets, _AT_A_TIME)
+
+    async def _change_one(
+        self, change: CommandChange, tell: Callable[..., None], target: ChangeTarget
+    ) -> Outcome:
+        from ..recipes.progress import carry_out
+
+        tell()
+        settled: list[object] = []
+        for answer in await _send(change, target):
+            try:
+                settled.append(await carry_out(self.tower, answer, tell, self.timeout))
+            except NotFound as error:
+                if not change.deletes or error.status is not None:
+                    raise
+        if change.deletes and self.tower.mutations != "plan":
+            if settled:
+                raise CloudtowerError(f"{change.noun} {target.name} is still there")
+            settled = [target.resource]
+        elif change.read is not None:
+            settled = list(await change.read(target))
+        return Outcome(target, settled)
+
+    async def _report(
+        self, change: CommandChange, outcomes: Sequence[Outcome], output: OutputOptions
+    ) -> None:
+        """Print what was changed, and raise what failed."""
+        from .. import models
+
+        for outcome in outcomes:
+            if outcome.note:
+                print_error(printable(f"{outcome.target.name}: {outcome.note}"))
+        settled = {
+            getattr(one, "id", place): one
+            for place, outcome in enumerate(outcomes)
+            for one in outcome.settled
+        }
+        if change.deletes and output.columns is None:
+            output = dataclasses.replace(output, columns="name,id")
+        if settled or output.output not in ("table", "wide", "name"):
+            await print_resources(settled.values(), getattr(models, change.kind), output)
+        raise_failures(change, outcomes)
+
+
+async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
+    """Send the mutation for a target, and return the answers."""
+    assert change.send is not None  # noqa: S101
+    answers = await change.send(target)
+    if not answers:
+        raise CloudtowerError(
+            f"the server changed nothing: {change.noun} {target.name} may not be there any more"
+        )
+    return answers
+
+
+async def _isolated(
+    act: Callable[[ChangeTarget], Awaitable[Outcome]], target: ChangeTarget
+) -> Outcome:
+    """Return the outcome for a target; its error ends no others."""
+    try:
+        return await act(target)
+    except CloudtowerError as error:
+        return Outcome(target, error=error)
+
+
+async def one_by_one(
+    act: Callable[[ChangeTarget], Awaitable[Sequence[object]]], targets: Sequence[ChangeTarget]
+) -> list[Outcome]:
+    """Run a recipe for one target after the other; an error ends no others."""
+
+    async def one(target: ChangeTarget) -> Outcome:
+        return Outcome(target, await act(target))
+
+    return [await _isolated(one, target) for target in targets]
+
+
+def raise_failures(change: CommandChange, outcomes: Sequence[Outcome]) -> None:
+    """Raise what failed: the error itself if there was one target, or a summary.
+
+    Raises:
+        CloudtowerError: Something failed.
+    """
+    failed = [(one.target.name, one.error) for one in outcomes if one.error is not None]
+    if not failed:
+        return
+    [(first, error), *others] = failed
+    if len(outcomes) == 1:
+        raise error
+    for name, each in failed:
+        print_error(printable(f"{name}: {error_line(each)}"))
+    number = f"{len(failed)} of {counted(len(outcomes), change.noun)}"
+    more = "" if others else f": {one_line(first)}"
+    raise CloudtowerError(f"{change.step} failed for {number}{more}")
+
+
+class ChangeProgress:
+    """How far a change is, to be told when it is interrupted.
+
+    Args:
+        noun: What a target is called.
+        names: Names of all targets; empty: not known.
+        sent: Tasks that were started.
+    """
+
+    def __init__(self, noun: str, names: Sequence[str], sent: SentTasks) -> None:
+        self._noun = noun
+        self._names = names
+        self._sent = sent
+        self._steps: dict[str, str] = {}
+
+    def take(self, news: RecipeProgress) -> None:
+        """Remember the step of a target."""
+        self._steps[news.subject] = news.step
+
+    def interrupted(self, names: dict[str, str]) -> list[str]:
+        """Return lines that tell what is done, what still runs and how to follow it.
+
+        Args:
+            names: Names of the resources by id.
+        """
+        tasks = running_tasks(self._sent, names)
+        done = [name for name, step in self._steps.items() if step == "done"]
+        lines = [f"interrupted; {counted(len(done), self._noun)} done{_after(done)}"]
+        failed = [name for name, step in self._steps.items() if step == "failed"]
+        if failed:
+            lines.append(f"failed: {listed(failed)}")
+        waited_for = {names.get(one) for task in self._sent.running() for one in task.resource_ids}
+        for name, step in self._steps.items():
+            if step not in ENDS and name not in waited_for:
+                lines.append(f"unfinished: {name}: {step}")
+        waiting = [name for name in self._names if name not in self._steps]
+        if waiting:
+            lines.append(f"not started: {listed(waiting)}")
+        return [printable(line) for line in (*lines, *tasks)]
+
+
+def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
+    """Return lines about what still runs at the server, and how to follow it.
+
+    Args:
+        sent: Tasks that were started.
+        names: Names of resources by id.
+    """
+    running = sent.running()
+    lines: list[str] = []
+    for task in running:
+        about = ", ".join(names[one] for one in task.resource_ids if one in names)
+        lines.append(f"still running: {about or task.operation}: task {task.id}")
+    lines += [
+        f"{operation} was sent, but not answered; check whether it was carried out"
+        for operation in dict.fromkeys(sent.unanswered)
+    ]
+    if running:
+        ids = " ".join(task.id for task in running)
+        lines.append(f"follow it with: cloudtower-async task wait {ids}")
+    return [printable(line) for line in lines]
+
+
+def _after(names: Sequence[str]) -> str:
+    return f": {listed(names)}" if names else ""

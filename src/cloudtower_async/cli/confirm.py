@@ -1,0 +1,74 @@
+"""Confirmation of a change on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from ..control_characters import one_line
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST_NAMES = 20
+"""Maximum number of names in a question."""
+
+_MOST_WITH_YES = 10
+"""Maximum number of resources that a destructive command changes after a plain yes."""
+
+NOT_CONFIRMED = "not confirmed; nothing was sent"
+
+
+def check_can_ask(command: str) -> None:
+    """Reject a command that has to ask where there is no terminal.
+
+    Raises:
+        UsageError: The standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{command} changes something: pass --yes, as there is no terminal to confirm it on"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names on one line, with the number of the others."""
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(map(one_line, names[:_MOST_NAMES]))
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+async def confirm(question: str, count: int, *, destructive: bool) -> None:
+    """Ask on the terminal whether to go ahead.
+
+    Args:
+        question: What would be changed, as one or more lines.
+        count: Number of resources.
+        destructive: Ask for this number instead of a yes if there are many.
+
+    Raises:
+        UsageError: The answer is no, or something else than the number.
+    """
+    many = destructive and count > _MOST_WITH_YES
+    asked = f"Type the number of resources, {count}, to confirm: " if many else "[y/N] "
+    print(question, end="\n" if many else " ", file=sys.stderr)
+    print(asked, end="", file=sys.stderr, flush=True)
+    answer = (await _read_line()).strip().lower()
+    if answer != str(count) if many else answer not in ("y", "yes"):
+        raise UsageError(NOT_CONFIRMED)
+
+
+async def _read_line() -> str:
+    """Read a line without blocking the event loop, so that idle connections can close."""
+    try:
+        if sys.platform == "win32":
+            return await anyio.to_thread.run_sync(sys.stdin.readline)
+        # A terminal is readable once it has a whole line.
+        await anyio.wait_readable(sys.stdin)
+        return sys.stdin.readline()
+    except UnicodeDecodeError:
+        return ""

@@ -1,0 +1,159 @@
+"""Resources by name or id, or by ``--where``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from cyclopts import Parameter
+
+from ..calls import registry
+from ..calls.empty_filter import matches_all
+from ..control_characters import one_line
+from ..errors import NotFound
+from ..queries.batches import batches
+from ..spelling import did_you_mean
+from .confirm import listed
+from .errors import UsageError
+from .where_option import parse_where
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..client import Cloudtower
+
+Where: TypeAlias = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+"""The option ``--where`` of commands that take names as well."""
+
+_KNOWN = 2000
+"""Maximum number of names to read in search of one that resembles a misspelled name."""
+
+
+async def select(
+    tower: Cloudtower,
+    query: str,
+    names: Sequence[str],
+    where: Sequence[str] | None,
+    *,
+    noun: str,
+    within: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Return the resources with these names or ids, or those that ``--where`` selects.
+
+    Args:
+        tower: The session.
+        query: Name of the query: ``"vm.get_vms"``.
+        names: Names and ids.
+        where: Texts of ``--where``.
+        noun: What a resource is called in messages: ``VM``.
+        within: Filter that all of them must match as well.
+
+    Returns:
+        The resources, each once: in the order of the names, or by name.
+
+    Raises:
+        UsageError: Neither or both are given, `where` may match everything, or a name is unknown
+            or ambiguous.
+        NotFound: Nothing matches `where`.
+    """
+    if bool(names) is bool(where):
+        raise UsageError(f"pass the {noun}s by name or id, or with --where; one of the two")
+    if not where:
+        return await find(tower, query, names, noun=noun, within=within)
+    wanted = parse_where(where, registry.operation(query))
+    if matches_all(wanted):
+        raise UsageError(f"--where: this may match every {noun}; say which ones are meant")
+    found = await tower.fetch_all(_method(tower, query), where=_both(wanted or {}, within))
+    if not found:
+        raise NotFound(
+            f"no {noun} matches --where",
+            operation=query,
+            endpoint=tower.endpoint,
+            hint="Check the filter.",
+        )
+    return sorted(_distinct(found), key=lambda one: (getattr(one, "name", None) or "", one.id))
+
+
+async def find(
+    tower: Cloudtower,
+    query: str,
+    names: Sequence[str],
+    *,
+    noun: str,
+    within: Mapping[str, Any] | None = None,
+    by_name: bool = True,
+) -> list[Any]:
+    """Return the resources with these names or ids, each once.
+
+    Args:
+        tower: The session.
+        query: Name of the query: ``"vm.get_vms"``.
+        names: Names and ids; an id goes before a name.
+        noun: What a resource is called in messages.
+        within: Filter that all of them must match as well.
+        by_name: Whether these resources have names; otherwise only ids count.
+
+    Raises:
+        UsageError: A name is unknown or ambiguous.
+    """
+    found: list[Any] = []
+    for some in batches(list(dict.fromkeys(names))):
+        one_of: dict[str, Any] = {"id_in": list(some)}
+        if by_name:
+            one_of = {"OR": [one_of, {"name_in": list(some)}]}
+        found += await tower.fetch_all(_method(tower, query), where=_both(one_of, within))
+    chosen: list[Any] = []
+    faults: list[str] = []
+    missing: list[str] = []
+    for name in dict.fromkeys(names):
+        matching = [one for one in found if one.id == name]
+        if by_name and not matching:
+            matching = [one for one in _distinct(found) if one.name == name]
+        if len(matching) > 1:
+            ids = listed([one.id for one in matching])
+            faults.append(f"several {noun}s are called {name!r}: pass an id, of {ids}")
+        elif matching:
+            chosen += matching
+        else:
+            missing.append(name)
+    if missing:
+        known = await _known_names(tower, query, within) if by_name else []
+        faults = [
+            f"there is no {noun} {one_line(name)!r}{did_you_mean(name, known)}" for name in missing
+        ] + faults
+    if faults:
+        raise UsageError("; ".join(faults))
+    return _distinct(chosen)
+
+
+async def find_one(
+    tower: Cloudtower,
+    query: str,
+    name: str,
+    *,
+    noun: str,
+    within: Mapping[str, Any] | None = None,
+) -> Any:  # noqa: ANN401 - of the kind that the query returns
+    """Return the resource with this name or id; see `find`."""
+    [one] = await find(tower, query, [name], noun=noun, within=within)
+    return one
+
+
+async def _known_names(
+    tower: Cloudtower, query: str, within: Mapping[str, Any] | None
+) -> list[str]:
+    rows: list[Any] = await _method(tower, query)(where=dict(within or {}), first=_KNOWN)
+    return sorted({one_line(row.name) for row in rows if row.name})
+
+
+def _method(tower: Cloudtower, query: str) -> Any:  # noqa: ANN401
+    namespace, _, name = query.partition(".")
+    return getattr(getattr(tower, namespace), name)
+
+
+def _both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"AND": [where, within]} if within else dict(where)
+
+
+def _distinct(resources: Sequence[Any]) -> list[Any]:
+    """Return each resource once; one without an id cannot be acted on."""
+    return list({one.id: one for one in resources if one.id}.values())

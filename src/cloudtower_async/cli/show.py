@@ -1,0 +1,93 @@
+"""Single resources in detail, for the commands ``… show``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import anyio
+import msgspec
+from rich.cells import cell_len
+
+from ..calls import registry
+from ..control_characters import printable
+from .columns import cell
+from .connect import ConnectOptions, connect
+from .errors import UsageError
+from .listing import print_resources
+from .output_options import OutputOptions
+from .resolve_names import find, select
+from .streams import write_output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..client import Cloudtower
+
+
+def show_resources(
+    query: str,
+    names: Sequence[str],
+    where: Sequence[str] | None,
+    noun: str,
+    output: OutputOptions | None,
+    connection: ConnectOptions | None,
+    *,
+    by_name: bool = True,
+) -> None:
+    """Print resources in detail: a field on each line, or in a format for programs.
+
+    Args:
+        query: Name of the query: ``"vm.get_vms"``.
+        names: Names or ids.
+        where: Texts of ``--where``.
+        noun: What a resource is called in messages.
+        output: How to print them.
+        connection: How to reach the server.
+        by_name: Whether these resources have names.
+    """
+    options = output or OutputOptions()
+    tower = connect(connection or ConnectOptions(), all_languages=options.output != "table")
+    anyio.run(_show, tower, query, names, where, noun, options, by_name)
+
+
+async def _show(
+    tower: Cloudtower,
+    query: str,
+    names: Sequence[str],
+    where: Sequence[str] | None,
+    noun: str,
+    options: OutputOptions,
+    by_name: bool,
+) -> None:
+    async with tower:
+        if by_name:
+            found = await select(tower, query, names, where, noun=noun)
+        elif not names:
+            raise UsageError(f"pass the ids of the {noun}s")
+        else:
+            found = await find(tower, query, names, noun=noun, by_name=False)
+    if options.output != "table" or options.columns or options.quiet:
+        [kind] = get_args(registry.operation(query).answer())
+        await print_resources(found, kind, options)
+        return
+    text = "\n".join(map(_details, found))
+    await anyio.to_thread.run_sync(write_output, text.encode(errors="replace"))
+
+
+def _details(resource: msgspec.Struct) -> str:
+    """Return the fields of a resource that are known, a line for each."""
+    found = {name: _text(getattr(resource, name)) for name in resource.__struct_fields__}
+    first = {name: found.pop(name) for name in ("name", "status", "id") if name in found}
+    lines = {name: printable(text) for name, text in (first | found).items() if text}
+    width = max(map(cell_len, lines), default=0)
+    return "".join(f"{name:{width}}  {text}\n" for name, text in lines.items())
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any field
+    """Return a field as text; a related resource by its name."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_text, cast("list[object]", value))))
+    if isinstance(value, msgspec.Struct):
+        known = getattr(value, "name", None) or getattr(value, "id", None)
+        return str(known) if known else cell(value)
+    return cell(value)

@@ -1,0 +1,648 @@
+"""The commands ``vm …``: list, start, stop, move, create and delete VMs."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import anyio
+from cyclopts import App, Parameter, validators
+
+from ..control_characters import printable
+from ..types import OMITTED
+from .amount_options import parse_duration, parse_size
+from .changes import (
+    ChangeOptions,
+    ChangeTarget,
+    CommandChange,
+    Flag,
+    Outcome,
+    one_by_one,
+    run_change,
+)
+from .connect import ConnectOptions, connect
+from .errors import UsageError
+from .listing import list_resources
+from .messages import warn
+from .output_options import ListOptions, OutputOptions  # noqa: TC001 - cyclopts reads them
+from .resolve_names import Where, find_one, select
+from .show import show_resources
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .. import inputs, models
+    from ..client import Cloudtower
+    from ..recipes import OnProgress, PowerOutcome
+    from ..types import WithTask
+
+    Answer = Awaitable[Sequence[WithTask[models.Vm]]]
+    Recipe = Callable[..., Awaitable[list[PowerOutcome]]]
+
+Positive: validators.Number = validators.Number(gte=1)
+Vcpu = Annotated[int | None, Parameter(validator=Positive)]
+Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+
+_NOTES = {"already": "nothing to do", "forced": "powered off, as it did not shut down in time"}
+
+vm: App = App(name="vm", help="List, start, stop, move, create and delete VMs.")
+
+
+@vm.command(name="list")
+def list_(
+    *,
+    listing: ListOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """List VMs.
+
+    Args:
+        listing: Which VMs to list.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    list_resources("vms", listing, output, connection)
+
+
+@vm.command
+def show(
+    *vms: str,
+    where: Where = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show VMs in detail.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    show_resources("vm.get_vms", vms, where, "VM", output, connection)
+
+
+@vm.command
+def start(
+    *vms: str,
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Start VMs. Those that run already stay as they are.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        from ..recipes import start_vms
+
+        return CommandChange(
+            verb="Start",
+            noun="VM",
+            kind="Vm",
+            step="start",
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.start_vm(where={"id": one.resource.id}),
+            run=partial(_switch, tower, start_vms),
+        )
+
+    run_change("vm start", plan, change, output, connection)
+
+
+@vm.command
+def stop(
+    *vms: str,
+    where: Where = None,
+    force: Flag = False,
+    force_after: str | None = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Shut VMs down by their guests, or power them off.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        force: Cut the power at once, instead of asking the guest.
+        force_after: Ask the guest, and cut the power of VMs that are still on after this time: 2m.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+    if force and force_after is not None:
+        raise UsageError("vm stop: pass --force or --force-after, not both")
+    seconds = None if force_after is None else parse_duration("--force-after", force_after)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        from ..recipes import shut_down_vms
+
+        def cut_power(one: ChangeTarget) -> Answer:
+            return tower.vm.poweroff_vm(where={"id": one.resource.id})
+
+        stopping = CommandChange(
+            verb="Shut down",
+            noun="VM",
+            kind="Vm",
+            step="shut down",
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.shut_down_vm(where={"id": one.resource.id}),
+            run=partial(_switch, tower, shut_down_vms),
+        )
+        if force:
+            return dataclasses.replace(
+                stopping,
+                verb="Power off",
+                step="power off",
+                destructive=True,
+                send=cut_power,
+                run=None,
+            )
+        if seconds is None:
+            return stopping
+        return dataclasses.replace(
+            stopping,
+            detail=f"(power off after {force_after})",
+            destructive=True,
+            send=None,
+            run=partial(_switch, tower, partial(shut_down_vms, force_after=seconds)),
+        )
+
+    run_change("vm stop", plan, change, output, connection)
+
+
+@vm.command
+def restart(
+    *vms: str,
+    where: Where = None,
+    force: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Restart VMs by their guests, or reset them.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        force: Reset them, instead of asking the guest.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        from ..recipes import restart_vms
+
+        def reset(one: ChangeTarget) -> Answer:
+            return tower.vm.force_restart_vm(where={"id": one.resource.id})
+
+        restarting = CommandChange(
+            verb="Restart",
+            noun="VM",
+            kind="Vm",
+            step="restart",
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.restart_vm(where={"id": one.resource.id}),
+            run=partial(_switch, tower, restart_vms),
+        )
+        if not force:
+            return restarting
+        return dataclasses.replace(
+            restarting,
+            verb="Reset",
+            step="reset",
+            destructive=True,
+            send=reset,
+            run=None,
+        )
+
+    run_change("vm restart", plan, change, output, connection)
+
+
+@vm.command
+def suspend(
+    *vms: str,
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Suspend VMs: their memory is kept.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        return CommandChange(
+            verb="Suspend",
+            noun="VM",
+            kind="Vm",
+            step="suspend",
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.suspend_vm(where={"id": one.resource.id}),
+        )
+
+    run_change("vm suspend", plan, change, output, connection)
+
+
+@vm.command
+def resume(
+    *vms: str,
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Resume suspended VMs.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        return CommandChange(
+            verb="Resume",
+            noun="VM",
+            kind="Vm",
+            step="resume",
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.resume_vm(where={"id": one.resource.id}),
+        )
+
+    run_change("vm resume", plan, change, output, connection)
+
+
+@vm.command
+def migrate(
+    *vms: str,
+    where: Where = None,
+    to: str | None = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Move VMs to another host of their cluster.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        to: Name or id of the host. By default, the server chooses one for each VM.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        targets = await _targets(tower, vms, where)
+        host_id, detail = "AUTO_SCHEDULE", "to hosts that the server chooses"
+        if to is not None:
+            host = await find_one(tower, "host.get_hosts", to, noun="host")
+            host_id, detail = host.id, f"to host {host.name or host.id}"
+        return CommandChange(
+            verb="Migrate",
+            noun="VM",
+            kind="Vm",
+            step="migrate",
+            detail=detail,
+            targets=targets,
+            send=lambda one: tower.vm.migrate_vm(
+                where={"id": one.resource.id}, data={"host_id": host_id}
+            ),
+        )
+
+    run_change("vm migrate", plan, change, output, connection)
+
+
+@vm.command
+def clone(
+    source: str,
+    /,
+    *names: str,
+    full_copy: Flag = False,
+    start: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Clone a VM.
+
+    Args:
+        source: Name or id of the VM.
+        names: Names of the clones.
+        full_copy: Copy the disks, instead of sharing with the VM what does not change.
+        start: Start the clones.
+        change: How to make them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+
+    targets = new_targets("vm clone", names)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = await find_one(tower, "vm.get_vms", source, noun="VM")
+
+        def send(one: ChangeTarget) -> Answer:
+            params: inputs.VmCloneParams = {
+                "src_vm_id": found.id,
+                "name": one.name,
+                "is_full_copy": full_copy,
+                "status": "RUNNING" if start else "STOPPED",
+            }
+            return tower.vm.clone_vm([params])
+
+        return CommandChange(
+            verb="Create",
+            noun="clone",
+            kind="Vm",
+            step="clone",
+            detail=f"of VM {found.name or found.id}",
+            targets=targets,
+            send=send,
+        )
+
+    run_change("vm clone", plan, change, output, connection)
+
+
+@vm.command
+def create(
+    *names: str,
+    cluster: str,
+    vcpu: Annotated[int, Parameter(validator=Positive)] = 1,
+    memory: str = "1GiB",
+    disk: Repeated = None,
+    volume: Repeated = None,
+    cd_rom: Repeated = None,
+    network: Repeated = None,
+    description: str = "",
+    firmware: Literal["BIOS", "UEFI"] = "BIOS",
+    ha: bool = True,
+    start: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Create blank VMs; `template deploy` creates them from a template.
+
+    Args:
+        names: Names of the VMs.
+        cluster: Name or id of the cluster.
+        vcpu: Number of virtual CPUs.
+        memory: Memory: 8GiB.
+        disk: Size of a new disk: 40GiB; repeat it for more.
+        volume: Name or id of a volume to attach; repeat it for more.
+        cd_rom: Name or id of an image of the content library; repeat it for more.
+        network: Name or id of a VM network, for a NIC; repeat it for more.
+        description: Description of the VMs.
+        firmware: Firmware of the VMs.
+        ha: Start a VM on another host when its host fails.
+        start: Start the VMs.
+        change: How to make them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+    targets = new_targets("vm create", names)
+    memory_bytes = parse_size("--memory", memory)
+    sizes = [parse_size("--disk", size) for size in disk or ()]
+    if volume and len(names) > 1:
+        raise UsageError("--volume: a volume can be attached to one VM only")
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        from ..recipes import ExistingVolume, NewDisk, Nic, create_blank_vm
+
+        disks = [NewDisk(size=size) for size in sizes]
+        place = await find_one(tower, "cluster.get_clusters", cluster, noun="cluster")
+
+        async def run(
+            targets: Sequence[ChangeTarget], on_progress: OnProgress, timeout: float | None
+        ) -> list[Outcome]:
+            async def one(target: ChangeTarget) -> Sequence[object]:
+                made = await create_blank_vm(
+                    tower,
+                    target.name,
+                    cluster=place.id,
+                    vcpu=vcpu,
+                    memory=memory_bytes,
+                    disks=[*disks, *(ExistingVolume(volume=each) for each in volume or ())],
+                    cd_roms=cd_rom or (),
+                    nics=[Nic(vlan=each) for each in network or ()],
+                    description=description,
+                    firmware=firmware,
+                    ha=ha,
+                    start=start,
+                    timeout=timeout,
+                    on_progress=on_progress,
+                )
+                return [made]
+
+            return await one_by_one(one, targets)
+
+        return CommandChange(
+            verb="Create",
+            noun="VM",
+            kind="Vm",
+            step="create",
+            detail=f"in cluster {place.name or place.id}",
+            targets=targets,
+            run=run,
+            sends="vm.create_vm",
+        )
+
+    run_change("vm create", plan, change, output, connection)
+
+
+@vm.command
+def resize(
+    *vms: str,
+    where: Where = None,
+    vcpu: Vcpu = None,
+    memory: str | None = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Change the virtual CPUs and the memory of VMs.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        vcpu: Number of virtual CPUs.
+        memory: Memory: 8GiB.
+        change: How to change them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+    if vcpu is None and memory is None:
+        raise UsageError("vm resize: pass --vcpu or --memory")
+    size = None if memory is None else parse_size("--memory", memory)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        def send(one: ChangeTarget) -> Answer:
+            data: inputs.VmUpdateParamsData = {}
+            if vcpu is not None:
+                sockets = _sockets(one.resource, vcpu)
+                data.update({"vcpu": vcpu, "cpu_sockets": sockets, "cpu_cores": vcpu // sockets})
+            if size is not None:
+                data.update({"memory": size, "memory_unit": "B"})
+            return tower.vm.update_vm(where={"id": one.resource.id}, data=data)
+
+        sizes = [f"{vcpu} vCPU"] if vcpu is not None else []
+        sizes += [f"{memory} of memory"] if memory is not None else []
+        return CommandChange(
+            verb="Resize",
+            noun="VM",
+            kind="Vm",
+            step="resize",
+            detail=f"to {' and '.join(sizes)}",
+            targets=await _targets(tower, vms, where),
+            send=send,
+        )
+
+    run_change("vm resize", plan, change, output, connection)
+
+
+@vm.command
+def delete(
+    *vms: str,
+    where: Where = None,
+    with_snapshots: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Delete VMs and their disks.
+
+    Args:
+        vms: Names or ids.
+        where: Filter that selects the VMs instead, as for list.
+        with_snapshots: Delete their snapshots, too.
+        change: How to delete them.
+        output: How to print those that were deleted.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        return CommandChange(
+            verb="Delete",
+            noun="VM",
+            kind="Vm",
+            step="delete",
+            detail="and their snapshots" if with_snapshots else "",
+            destructive=True,
+            deletes=True,
+            targets=await _targets(tower, vms, where),
+            send=lambda one: tower.vm.delete_vm(
+                where={"id": one.resource.id},
+                effect={"include_snapshots": True} if with_snapshots else OMITTED,
+            ),
+        )
+
+    run_change("vm delete", plan, change, output, connection)
+
+
+@vm.command
+def console(name: str, /, *, connection: ConnectOptions | None = None) -> None:
+    """Print the address of a VM's console, to open in a browser.
+
+    Args:
+        name: Name or id of the VM.
+        connection: How to reach the server.
+    """
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    address = anyio.run(_console_address, tower, name)
+    warn("the address contains a ticket: whoever has it can use the console of the VM")
+    print(printable(address), flush=True)
+
+
+async def _console_address(tower: Cloudtower, name: str) -> str:
+    async with tower:
+        found = await find_one(tower, "vm.get_vms", name, noun="VM")
+        info = await tower.vm.get_vm_vnc_info(vm={"id": found.id})
+    return info.terminal
+
+
+async def _targets(
+    tower: Cloudtower, names: Sequence[str], where: Sequence[str] | None
+) -> list[ChangeTarget]:
+    return vm_targets(await select(tower, "vm.get_vms", names, where, noun="VM"))
+
+
+def vm_targets(vms: Sequence[Any]) -> list[ChangeTarget]:
+    """Return VMs as targets of a change; the state is shown unless it is stopped."""
+    return [
+        ChangeTarget(
+            one.name or one.id,
+            "" if one.status in (None, "STOPPED") else str(one.status).lower(),
+            one,
+        )
+        for one in vms
+    ]
+
+
+def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
+    """Return the names of resources to create as targets.
+
+    Raises:
+        UsageError: No name is given, or one twice.
+    """
+    if not names:
+        raise UsageError(f"{command}: pass the name of each VM to create")
+    if len(set(names)) < len(names):
+        raise UsageError(f"{command}: a name is given twice")
+    return [ChangeTarget(name) for name in names]
+
+
+async def _switch(
+    tower: Cloudtower,
+    recipe: Recipe,
+    targets: Sequence[ChangeTarget],
+    on_progress: OnProgress,
+    timeout: float | None,
+) -> list[Outcome]:
+    """Run a recipe for power operations."""
+    by_id = {one.resource.id: one for one in targets}
+    outcomes = await recipe(
+        tower,
+        {"id_in": list(by_id)},
+        missing_ok=True,
+        timeout=timeout,
+        on_progress=on_progress,
+    )
+    found = {one.vm.id: one for one in outcomes}
+    return [
+        _outcome(target, found[identifier])
+        if identifier in found
+        else Outcome(target, error=UsageError(f"VM {target.name} is not there any more"))
+        for identifier, target in by_id.items()
+    ]
+
+
+def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> Outcome:
+    note = _NOTES.get(outcome.result, "")
+    if outcome.error is not None:
+        return Outcome(target, error=outcome.error)
+    return Outcome(target, [outcome.vm], note=note)
+
+
+def _sockets(found: Any, vcpu: int) -> int:  # noqa: ANN401 - a VM
+    """Return the sockets that a VM has now, if its virtual CPUs can be spread over them."""
+    sockets = found.cpu.sockets if found.cpu is not None else None
+    return sockets if sockets and vcpu % sockets == 0 else 1
