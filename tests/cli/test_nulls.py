@@ -84,6 +84,8 @@ COMMANDS: dict[str, Typed] = {
         "--range",
         "1h",
     ],
+    "report on orphans": lambda _: ["report", "orphans", "--min-age", "0"],
+    "report of a ranking": lambda _: ["report", "top", "elf_vm_cpu_overall_usage_percent"],
     "tasks": tasks_to_wait_for,
 }
 

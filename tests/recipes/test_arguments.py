@@ -32,6 +32,7 @@ POSITIONAL: dict[str, dict[str, Any]] = {
     "create_blank_vm": {"name": "x", "cluster": "x", "vcpu": 1, "memory": 1},
     "create_vm_from_template": {"name": "x", "cluster": "x", "template": "x"},
     "import_template": {"name": "x", "ovf": "x", "disks": [], "cluster": "x"},
+    "find_expirations": {},
     "wait_for_addresses": {"vm": "x"},
     "wait_for_tools": {"vm": "x"},
 }

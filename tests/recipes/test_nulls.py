@@ -18,8 +18,12 @@ from cloudtower_async.recipes import (
     create_blank_vm,
     create_vm_from_template,
     enter_maintenance,
+    find_expirations,
+    find_orphans,
+    forecast_capacity,
     import_template,
     leave_maintenance,
+    measure_nic_errors,
     restart_vms,
     shut_down_vms,
     start_vms,
@@ -152,12 +156,35 @@ def guest_wait(recipe: Callable[..., Awaitable[Vm]]) -> Flow:
     return flow
 
 
+async def find_all_orphans(tower: Cloudtower, sim: Simulator) -> None:
+    """Find orphans while there is one of each kind."""
+    uses = {
+        "VmSnapshot": "vm",
+        "VmVolumeSnapshot": "vm_volume",
+        "VmTemplate": "content_library_vm_template",
+    }
+    if not sim.store.table("VmSnapshot"):
+        del uses["VmSnapshot"]
+    before = {resource: first(sim, resource)[use] for resource, use in uses.items()}
+    for resource, use in uses.items():
+        sim.store.change(resource, first(sim, resource)["id"], **{use: None})
+    try:
+        await find_orphans(tower)
+    finally:
+        for resource, used in before.items():
+            sim.store.change(resource, first(sim, resource)["id"], **{uses[resource]: used})
+
+
 RECIPES: dict[str, Flow] = {
     "build_dashboard": lambda tower, _: build_dashboard(tower),
     "backup_vm": lambda tower, sim: backup_vm(tower, first(sim, "Vm")["id"], timeout=TIMEOUT),
     "backup_vms": back_up_many,
     "create_blank_vm": create_blank,
     "create_vm_from_template": create_from_template,
+    "find_expirations": lambda tower, _: find_expirations(tower),
+    "find_orphans": find_all_orphans,
+    "forecast_capacity": lambda tower, _: forecast_capacity(tower, range="24h"),
+    "measure_nic_errors": lambda tower, _: measure_nic_errors(tower, range="1m"),
     "start_vms": switched(start_vms, "STOPPED"),
     "restart_vms": switched(restart_vms, "RUNNING"),
     "shut_down_vms": switched(partial(shut_down_vms, force_after=TIMEOUT), "RUNNING"),
@@ -168,6 +195,7 @@ RECIPES: dict[str, Flow] = {
 
 
 @pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::cloudtower_async.MetricsWarning")
 @pytest.mark.parametrize("name", [*RECIPES, "import_template"])
 async def test_a_null_in_any_field_is_no_python_error(
     simulators: list[Simulator],

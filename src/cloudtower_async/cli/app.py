@@ -47,6 +47,7 @@ for _command in (
     "metrics:metrics",
     "profile:profile",
     "profile:profiles",
+    "report:report",
     "simulate:simulate",
     "tasks:tasks",
     "upload:upload",

@@ -23,7 +23,20 @@ _DEFAULT_COLUMNS = (
 )
 """Columns to show by default if a resource has them, the most useful first."""
 
-_SPECIAL_COLUMNS = {"Label": ["id", "key", "value"]}
+_SPECIAL_COLUMNS = {
+    "Label": ["id", "key", "value"],
+    "Orphan": ["kind", "name", "id", "cluster_name", "size", "unique_size", "created_at", "reason"],
+    "RankedMetric": ["rank", "subject_name", "subject_id", "value", "unit"],
+    "NicErrors": [
+        *("host_name", "nic", "total", "receive_errors", "transmit_errors"),
+        *("receive_dropped", "transmit_dropped"),
+    ],
+    "CapacityForecast": [
+        *("cluster_name", "outlook", "days_until_full", "growth_per_day"),
+        *("capacity", "used", "free"),
+    ],
+    "Expiration": ["kind", "resource", "name", "expires_at", "days_left", "problem"],
+}
 """Default columns of resources that need others."""
 
 _MAX_COLUMNS, _MIN_COLUMNS = 8, 4

@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from ..client import Cloudtower
 
 
+def check_output(kind: type[msgspec.Struct], options: OutputOptions) -> None:
+    """Check the options of an output before anything is read.
+
+    Args:
+        kind: Struct of the resources to print later.
+        options: Format, columns, order and so on.
+
+    Raises:
+        UsageError: A column or an option cannot be used.
+    """
+    _columns(kind, options)
+    formatter_for(cast("Any", options.output), raw_csv=options.raw_csv)
+
+
 async def print_resources(
     rows: AsyncIterable[object] | Iterable[object],
     kind: type[msgspec.Struct],

@@ -1,0 +1,218 @@
+"""The command ``report``: what to clean up, what breaks, what fills up, and what expires."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
+
+import anyio
+from cyclopts import App, Parameter, validators
+
+from ..metrics.results import MetricsWarning, RankedMetric
+from ..recipes import (
+    CapacityForecast,
+    Expiration,
+    NicErrors,
+    Orphan,
+    find_expirations,
+    find_orphans,
+    forecast_capacity,
+    measure_nic_errors,
+)
+from ..types import EVERYTHING
+from .cluster_option import cluster_ids
+from .connect import ConnectOptions, connect
+from .listing import check_output, print_resources
+from .messages import warn
+from .output_options import OutputOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import msgspec
+
+    from ..client import Cloudtower
+
+ClusterNames = Annotated[
+    list[str] | None, Parameter("--cluster", negative="", consume_multiple=False)
+]
+Range = Annotated[str, Parameter(name="--range")]
+
+report: App = App(
+    name="report", help="Reports: what to clean up, what breaks, what fills up, what expires."
+)
+
+
+@report.command
+def orphans(
+    *,
+    clusters: ClusterNames = None,
+    min_age: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 1.0,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """List snapshots, volumes and templates that nothing uses.
+
+    Nothing is deleted. Review the list first: a volume may be kept on purpose.
+
+    Args:
+        clusters: Name or id of a cluster to search; repeat it for more. Without it: all, and the
+            content library.
+        min_age: Leave out what was created within this number of hours.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+    _run(
+        lambda tower, where: find_orphans(tower, where, min_age=min_age * 3600),
+        Orphan,
+        clusters,
+        output,
+        connection,
+    )
+
+
+@report.command
+def top(
+    metric: str,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=("--number", "-n"), validator=validators.Number(gte=1))] = 10,
+    lowest: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    clusters: ClusterNames = None,
+    range_: Range = "1h",
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Rank the resources with the highest values of a metric.
+
+    Args:
+        metric: Name of the metric, such as elf_vm_cpu_overall_usage_percent.
+        n: Maximum number of resources.
+        lowest: Rank the lowest values instead.
+        clusters: Name or id of a cluster to look in; repeat it for more. Without it: all.
+        range_: Time range until now: a number and s, m, h, d or w.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+    _run(
+        lambda tower, where: tower.top_n(metric, n, clusters=where, range=range_, lowest=lowest),
+        RankedMetric,
+        clusters,
+        output,
+        connection,
+    )
+
+
+@report.command
+def nic_errors(
+    *,
+    everything: Annotated[bool, Parameter("--all", negative="", show_default=False)] = False,
+    clusters: ClusterNames = None,
+    range_: Range = "24h",
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show how much the error counters of the hosts' NICs have grown.
+
+    Args:
+        everything: Also show NICs without new errors.
+        clusters: Name or id of a cluster whose hosts to look at; repeat it for more. Without it:
+            all.
+        range_: Time range until now: a number and s, m, h, d or w.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+
+    async def read(tower: Cloudtower, where: Any) -> list[NicErrors]:  # noqa: ANN401 - a filter
+        found = await measure_nic_errors(tower, where, range=range_)
+        return [row for row in found if everything or row.total != 0]
+
+    _run(read, NicErrors, clusters, output, connection)
+
+
+@report.command
+def capacity(
+    *,
+    clusters: ClusterNames = None,
+    range_: Range = "7d",
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Forecast in how many days the storage of each cluster will be full.
+
+    Args:
+        clusters: Name or id of a cluster; repeat it for more. Without it: all.
+        range_: Time range until now to learn from: a number and s, m, h, d or w.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+    _run(
+        lambda tower, where: forecast_capacity(tower, where, range=range_),
+        CapacityForecast,
+        clusters,
+        output,
+        connection,
+    )
+
+
+@report.command
+def expiry(
+    *,
+    within: Annotated[float | None, Parameter(validator=validators.Number(gte=0))] = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """List the licenses, support periods and certificates that expire.
+
+    Args:
+        within: Number of days: show only what expires within them, or has expired. Without it:
+            everything that has a date.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+    _run(
+        lambda tower, _: find_expirations(tower, within=within),
+        Expiration,
+        None,
+        output,
+        connection,
+    )
+
+
+def _run(
+    read: Callable[[Cloudtower, Any], Awaitable[Sequence[msgspec.Struct]]],
+    kind: type[msgspec.Struct],
+    clusters: list[str] | None,
+    output: OutputOptions | None,
+    connection: ConnectOptions | None,
+) -> None:
+    """Make a report and print it.
+
+    Args:
+        read: Makes the report, of clusters that match a filter.
+        kind: Struct of its rows.
+        clusters: Names or ids of the clusters; None: all.
+        output: How to show them.
+        connection: How to reach the server.
+    """
+    output = output or OutputOptions()
+    check_output(kind, output)
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    anyio.run(_report, tower, read, kind, clusters, output)
+
+
+async def _report(
+    tower: Cloudtower,
+    read: Callable[[Cloudtower, Any], Awaitable[Sequence[msgspec.Struct]]],
+    kind: type[msgspec.Struct],
+    clusters: list[str] | None,
+    output: OutputOptions,
+) -> None:
+    async with tower:
+        where = {"id_in": await cluster_ids(tower, clusters)} if clusters else EVERYTHING
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MetricsWarning)
+            rows = await read(tower, where)
+    for one in caught:
+        warn(str(one.message))
+    await print_resources(rows, kind, output)

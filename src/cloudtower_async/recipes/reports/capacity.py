@@ -1,0 +1,175 @@
+"""Forecast when the storage of clusters will be full."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from ...queries.projection import select_fields
+from ...types import EVERYTHING, OMITTED, Everything
+from .linear_fit import fit_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ... import inputs
+    from ...client import Cloudtower
+
+CapacityOutlook: TypeAlias = Literal[
+    "full", "filling", "not_growing", "noise", "too_few_points", "unknown_capacity"
+]
+
+_USED = "zbs_cluster_used_data_space_bytes"
+_DAY = 86_400_000  # milliseconds
+_MIN_POINTS = 12
+_MIN_SPAN = 20 / 24
+"""Days that the points must cover, so that the ups and downs of a day do not pass for a trend."""
+_MIN_R_SQUARED = 0.5
+
+
+class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Storage of one cluster, and when it will be full if it keeps growing as it did.
+
+    Attributes:
+        cluster_id: Id of the cluster.
+        cluster_name: Name of the cluster.
+        outlook: ``filling``: `days_until_full` is known. ``full``: no space is left.
+            ``not_growing``: the used space stays the same or shrinks. The others mean that no
+            forecast is possible. ``noise``: a line explains less than half of the variance of the
+            used space, so it hardly grows, or the range is too short to tell.
+            ``too_few_points``: fewer than 12 values, or values from less than 20 hours.
+            ``unknown_capacity``: the cluster reports no capacity, or no used space.
+        capacity: Space in bytes that data can use: the total without what has failed; None if
+            unknown.
+        used: Used space in bytes; None if unknown.
+        free: Space in bytes that is left; None if unknown.
+        growth_per_day: Bytes per day by which the used space grew; negative if it shrinks. None for
+            ``noise`` and ``too_few_points``, or if the line cannot be computed.
+        days_until_full: Days from now; 0 for ``full``. None for every outlook but these two.
+        points: Number of values that the line was fitted to.
+    """
+
+    cluster_id: str
+    cluster_name: str
+    outlook: CapacityOutlook
+    capacity: int | float | None
+    used: int | float | None
+    free: int | float | None
+    growth_per_day: float | None
+    days_until_full: float | None
+    points: int
+
+
+class _ClusterCapacity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    id: str
+    name: str
+    total_data_capacity: int | float | None = None
+    used_data_space: int | float | None = None
+    failure_data_space: int | float | None = None
+
+
+async def forecast_capacity(
+    tower: Cloudtower,
+    clusters: inputs.ClusterWhereInput | Everything = EVERYTHING,
+    *,
+    range: str = "7d",  # noqa: A002 - the API's name
+) -> list[CapacityForecast]:
+    """Forecast in how many days the storage of each cluster will be full.
+
+    A line is fitted to the used space over the range (least squares). The forecast says when it
+    cannot tell: see `CapacityForecast.outlook`. It knows nothing of what you plan to store.
+
+    Args:
+        tower: Session to read with.
+        clusters: Filter for the clusters.
+        range: Time until now to learn from: a number and s, m, h, d or w. ``7d`` is known to work.
+
+    Returns:
+        A row for each cluster: the first to be full comes first, those without a number of days
+        come last, by name.
+
+    Raises:
+        InvalidInput: An argument cannot be used.
+        EmptyFilter: ``clusters`` matches every cluster, and is not `EVERYTHING`.
+        CallError: Clusters or metrics cannot be read.
+
+    Warns:
+        MetricsWarning: The server has no values, or has truncated them.
+
+    Example:
+        ::
+
+            for cluster in await forecast_capacity(tower):
+                if cluster.days_until_full is not None and cluster.days_until_full < 30:
+                    print(cluster.cluster_name, cluster.days_until_full)
+    """
+    chosen: Any = clusters  # to type checkers, the argument takes no EVERYTHING
+    measured = await tower.measure(
+        tower.metrics.get_cluster_metrics, clusters=chosen, metrics=[_USED], range=range
+    )
+    listing = select_fields(tower.cluster.get_clusters, _ClusterCapacity)
+    where = OMITTED if isinstance(clusters, Everything) else clusters
+    rows = [row async for row in tower.iterate(listing, where=where)]
+    curves = {one.subject.id: one for one in measured.series if one.subject and one.times}
+    forecasts = [
+        _forecast(row, curve.times, curve.values)
+        if (curve := curves.get(row.id))
+        else _forecast(row, (), ())
+        for row in rows
+    ]
+    return sorted(forecasts, key=_first_to_be_full)
+
+
+def _forecast(
+    cluster: _ClusterCapacity, times: Sequence[int], values: Sequence[float]
+) -> CapacityForecast:
+    """Make the forecast of a cluster.
+
+    Args:
+        cluster: The cluster, with its figures of now.
+        times: When its used space was measured, in milliseconds since 1970.
+        values: Used space in bytes; NaN for a missing value.
+    """
+    pairs = [(at / _DAY, used) for at, used in zip(times, values, strict=True) if isfinite(used)]
+    trend, growth = _trend([at for at, _ in pairs], [used for _, used in pairs])
+    capacity, used = cluster.total_data_capacity, cluster.used_data_space
+    if capacity is not None:
+        capacity = max(capacity - (cluster.failure_data_space or 0), 0)
+    free = None if capacity is None or used is None else max(capacity - used, 0)
+    days: float | None = None
+    outlook: CapacityOutlook = trend
+    # Without a capacity, or with none, as for a cluster that only computes, nothing fills up.
+    if free is None or not cluster.total_data_capacity:
+        outlook = "unknown_capacity"
+    elif not free:
+        outlook, days = "full", 0.0
+    elif trend == "filling" and growth:
+        days = free / growth
+    return CapacityForecast(
+        cluster_id=cluster.id,
+        cluster_name=cluster.name or cluster.id,  # a server that breaks its schema may send null
+        outlook=outlook,
+        capacity=capacity,
+        used=used,
+        free=free,
+        growth_per_day=growth,
+        days_until_full=days,
+        points=len(pairs),
+    )
+
+
+def _trend(days: Sequence[float], used: Sequence[float]) -> tuple[CapacityOutlook, float | None]:
+    """Return what the values of the used space tell, and the growth per day if they tell one."""
+    if len(days) < _MIN_POINTS or max(days) - min(days) < _MIN_SPAN:
+        return "too_few_points", None
+    line = fit_line(days, used)
+    if line is None or line.r_squared < _MIN_R_SQUARED:
+        return "noise", None
+    return "filling" if line.slope > 0 else "not_growing", line.slope
+
+
+def _first_to_be_full(row: CapacityForecast) -> tuple[bool, float, str]:
+    days = row.days_until_full
+    return (days is None, days or 0.0, row.cluster_name)

@@ -1,0 +1,27 @@
+"""Parts of rows that several reports share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...dates import parse_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class NamedResource(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """Id and name of a related resource."""
+
+    id: str
+    name: str
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the moment of a date in an answer; None if it is missing or not a date."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        return None
