@@ -17,7 +17,7 @@ import pytest
 import cloudtower_async
 from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, RetryPolicy
 from cloudtower_async.jobs import SqliteJournal, once
-from cloudtower_async.recipes import check_maintenance, shut_down_vms
+from cloudtower_async.recipes import check_maintenance, ensure_label, shut_down_vms
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.command import COMMAND, environment
 from tests.odd_servers import proxy
@@ -326,6 +326,15 @@ CASES: dict[str, Case] = {
         number=6,
         quick=3,  # reading before and after the tasks
         answer=each(status="RUNNING", entityAsyncStatus=None),
+    ),
+    "creation that never appears": Case(
+        lambda tower, _: ensure_label(tower, "env", reconcile_timeout=60.0),
+        "get-labels",
+        ["recipes/ensure/flow.py _look_until"],
+        interval=0.25,
+        number=5,
+        quick=2,  # before the creation, and at once after it
+        options={"status": (504, "create-label")},
     ),
     "dashboard command": Case(
         command,

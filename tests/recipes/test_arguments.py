@@ -31,12 +31,26 @@ POSITIONAL: dict[str, dict[str, Any]] = {
     "leave_maintenance": {"host": "x"},
     "create_blank_vm": {"name": "x", "cluster": "x", "vcpu": 1, "memory": 1},
     "create_vm_from_template": {"name": "x", "cluster": "x", "template": "x"},
+    "ensure_vm": {"name": "x", "cluster": "x", "create": recipes.create_blank_vm},
+    "ensure_label": {"key": "x"},
+    "ensure_labels": {"labels": {"x": ""}, "resources": {"vms": {"id": "x"}}},
+    "ensure_folder": {"name": "x", "cluster": "x"},
+    "ensure_placement_group": {"name": "x", "cluster": "x", "vms": ["x"]},
+    "ensure_snapshot": {"vm": "x", "name": "x"},
+    "ensure_volume_attached": {"vm": "x", "volume": "x"},
+    "ensure_volume_detached": {"vm": "x", "volume": "x"},
+    "ensure_power": {"vm": "x", "state": "RUNNING"},
     "import_template": {"name": "x", "ovf": "x", "disks": [], "cluster": "x"},
     "find_expirations": {},
     "wait_for_addresses": {"vm": "x"},
     "wait_for_tools": {"vm": "x"},
 }
-CHECKED = {"timeout": NOT_SECONDS, "force_after": NOT_SECONDS, "limit": NOT_COUNTS}
+CHECKED = {
+    "timeout": NOT_SECONDS,
+    "force_after": NOT_SECONDS,
+    "reconcile_timeout": [value for value in NOT_SECONDS if value != 0],  # it looks once
+    "limit": NOT_COUNTS,
+}
 
 CASES = [
     (name, argument, value)

@@ -15,6 +15,14 @@ from .dashboard_models import (
     MemorySummary,
     StorageSummary,
 )
+from .ensure.flow import Ensured, EnsureResult
+from .ensure.folders import ensure_folder
+from .ensure.labels import ensure_label, ensure_labels
+from .ensure.placement_groups import ensure_placement_group
+from .ensure.power import PowerState, ensure_power
+from .ensure.snapshots import ensure_snapshot
+from .ensure.vms import ensure_vm
+from .ensure.volumes import ensure_volume_attached, ensure_volume_detached
 from .guests import wait_for_addresses, wait_for_tools
 from .imports import import_template
 from .maintenance import check_maintenance, enter_maintenance, leave_maintenance
@@ -54,6 +62,8 @@ __all__ = [
     "Dashboard",
     "Disk",
     "DiskSummary",
+    "EnsureResult",
+    "Ensured",
     "ExistingVolume",
     "Expiration",
     "ExpirationKind",
@@ -68,6 +78,7 @@ __all__ = [
     "Orphan",
     "OrphanKind",
     "PowerOutcome",
+    "PowerState",
     "Progress",
     "StorageSummary",
     "VmsInTheWay",
@@ -77,6 +88,15 @@ __all__ = [
     "check_maintenance",
     "create_blank_vm",
     "create_vm_from_template",
+    "ensure_folder",
+    "ensure_label",
+    "ensure_labels",
+    "ensure_placement_group",
+    "ensure_power",
+    "ensure_snapshot",
+    "ensure_vm",
+    "ensure_volume_attached",
+    "ensure_volume_detached",
     "enter_maintenance",
     "find_expirations",
     "find_orphans",

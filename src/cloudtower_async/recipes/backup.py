@@ -170,6 +170,30 @@ async def backup_vms(
     return await map_concurrently(back_up, vms, limit)
 
 
+async def start_snapshot(
+    tower: Cloudtower, vm: models.Vm, name: str, *, quiesce: bool
+) -> WithTask[models.VmSnapshot]:
+    """Start to take a snapshot of a VM, and return the answer of the server.
+
+    Args:
+        tower: The session.
+        vm: The VM.
+        name: Name of the snapshot.
+        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+    """
+    quiesced = quiesce and vm.vm_tools_status == "RUNNING"
+    answers = await tower.vm_snapshot.create_vm_snapshot(
+        data=[
+            {
+                "vm_id": vm.id,
+                "name": name,
+                "consistent_type": "FILE_SYSTEM_CONSISTENT" if quiesced else "CRASH_CONSISTENT",
+            }
+        ]
+    )
+    return only(answers, "vm_snapshot.create_vm_snapshot", tower)
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """How VMs are backed up; the arguments of the recipe of this name."""
@@ -247,19 +271,10 @@ class _Work:
 
     async def _make_snapshot(self) -> models.VmSnapshot:
         plan, vm = self._plan, self._vm
-        quiesce = plan.quiesce and vm.vm_tools_status == "RUNNING"
         stamp = datetime.now(UTC).strftime(_STAMP)
         self._tell("snapshot")
-        answer = await self._tower.vm_snapshot.create_vm_snapshot(
-            data=[
-                {
-                    "vm_id": vm.id,
-                    "name": plan.name or f"{plan.prefix}-{stamp}",
-                    "consistent_type": "FILE_SYSTEM_CONSISTENT" if quiesce else "CRASH_CONSISTENT",
-                }
-            ]
-        )
-        created = only(answer, "vm_snapshot.create_vm_snapshot", self._tower)
+        name = plan.name or f"{plan.prefix}-{stamp}"
+        created = await start_snapshot(self._tower, vm, name, quiesce=plan.quiesce)
         self.snapshot_id = created.data.id
         told = partial(self._tell, "snapshot")
         snapshot = await carry_out(self._tower, created, told, plan.timeout)

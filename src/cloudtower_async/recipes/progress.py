@@ -12,6 +12,7 @@ from ..errors import CallError, NotFound, ReadBackFailed, SettleTimeout, TaskErr
 from ..plans import PlannedAnswer
 from ..types import WithTask
 from ..validators import callback_fault, check_argument
+from .batch import only
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -161,6 +162,35 @@ async def carry_out(
         data: T = started.data
         return data
     return await read_back(tower, started.data, timeout)
+
+
+async def created_resource(
+    tower: Cloudtower,
+    answers: Sequence[WithTask[T]],
+    operation: str,
+    timeout: float | None,
+    tell: Callable[[float], None] | None = None,
+) -> T:
+    """Return the one resource that a mutation creates, once it has settled.
+
+    Args:
+        tower: The session.
+        answers: Answer of the mutation.
+        operation: Name of the method, for errors.
+        timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
+        tell: Told the progress of the task, 0 to 1.
+
+    Raises:
+        OutcomeUnknown: The server answered with none, with several, or without naming it.
+        TaskError: See `carry_out`.
+        ReadBackFailed: See `carry_out`.
+        NotFound: See `carry_out`.
+    """
+    return await carry_out(tower, only(answers, operation, tower), tell or ignore_progress, timeout)
+
+
+def ignore_progress(_: float) -> None:
+    """Tell nobody."""
 
 
 async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from ..validators import check_seconds
-from .batch import check_number, only
-from .progress import Telling, carry_out
+from .batch import check_number
+from .progress import Telling, created_resource
 from .vm_spec import ExistingVolume, NewDisk, Nic, Place
 
 if TYPE_CHECKING:
@@ -246,5 +246,5 @@ async def _made(
     tell = Telling(on_progress)
     with tell.about(name):
         tell.step(name, "create")
-        created = only(await create(), operation, tower)
-        return await carry_out(tower, created, partial(tell.step, name, "create"), timeout)
+        told = partial(tell.step, name, "create")
+        return await created_resource(tower, await create(), operation, timeout, told)

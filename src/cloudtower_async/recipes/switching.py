@@ -25,7 +25,7 @@ from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delay
 from ..retry.classify import is_transient
 from .batch import has_id
-from .progress import follow, label
+from .progress import follow, ignore_progress, label
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -201,7 +201,7 @@ class Switch:
     async def _follow(self, answer: WithTask[models.Vm]) -> None:
         vm_id = answer.data.id if has_id(answer) else None
         ids = [] if vm_id is None else [vm_id]
-        tell = _nobody
+        tell = ignore_progress
         if vm_id is not None:
             tell = partial(self._tell.step, label(self._vms[vm_id]), self._step)
         timeout = None if self._timeout is None else self._left
@@ -304,7 +304,3 @@ class Switch:
         error = SettleTimeout({vm_id: status}, self._timeout, self._read_error)
         error.resource_ids = (vm_id,)
         return error
-
-
-def _nobody(_: float) -> None:
-    """Tell nobody."""

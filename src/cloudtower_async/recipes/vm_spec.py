@@ -72,7 +72,7 @@ class Place:
     """The cluster where a VM is made, and what is found there by name or id."""
 
     tower: Cloudtower
-    cluster: models.Cluster
+    cluster: models.Cluster | models.NestedCluster
 
     @classmethod
     async def find(cls, tower: Cloudtower, name: str) -> Place:
@@ -108,11 +108,12 @@ class Place:
                 }
                 new.append({"boot": boot, "bus": disk.bus, "vm_volume": volume})
             else:
-                found = await self._volume(disk.volume)
+                found = await self.volume(disk.volume)
                 mounted.append({"boot": boot, "bus": disk.bus, "vm_volume_id": found.id})
         return {"mount_new_create_disks": new, "mount_disks": mounted}
 
-    async def _volume(self, name: str) -> models.VmVolume:
+    async def volume(self, name: str) -> models.VmVolume:
+        """Find a volume of the cluster."""
         asked = self.tower.get_one(
             self.tower.vm_volume.get_vm_volumes,
             where={"OR": [{"id": name}, {"name": name}], "cluster": {"id": self.cluster.id}},

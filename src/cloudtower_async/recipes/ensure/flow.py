@@ -1,0 +1,255 @@
+"""The flow of every idempotent recipe: look, act, and look again when the outcome is unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+import anyio
+import msgspec
+
+from ...errors import (
+    Ambiguous,
+    BadRequest,
+    CallError,
+    CloudtowerError,
+    NotFound,
+    OutcomeUnknown,
+    ReadBackFailed,
+    TaskError,
+    TaskFailed,
+    TaskNotFound,
+    UnknownTaskStatus,
+)
+from ...queries.batches import Resource
+from ...retry.backoff import poll_delays
+from ...retry.classify import is_transient
+from ...validators import check_argument, check_seconds, text_fault
+from ..batch import identified
+from ..progress import read_back
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from ... import models
+    from ...client import Cloudtower
+
+T = TypeVar("T", bound=Resource)
+Value = TypeVar("Value")
+
+EnsureResult: TypeAlias = Literal["created", "changed", "unchanged"]
+"""What a recipe did: it created the resource, it changed it, or there was nothing to do."""
+
+RECONCILE_TIMEOUT = 120.0
+"""Default of `reconcile_timeout` in seconds; a VM can be missing from listings for up to 60 s."""
+
+_INTERVAL = 5.0
+"""Maximum number of seconds between looks for a resource whose outcome is unknown."""
+
+_MOST = 500
+"""Maximum number of resources to read that match the filter of a lookup."""
+
+_NAME_TAKEN = frozenset({"VM_DUPLICATE", "VM_DUPLICATED_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"})
+"""Error codes of the server for a name that another resource has."""
+
+_UNKNOWN = (OutcomeUnknown, TaskNotFound, UnknownTaskStatus, ReadBackFailed)
+"""Errors after which the work may be done or may still be under way."""
+
+
+class Ensured(msgspec.Struct, Generic[Value], kw_only=True, frozen=True):
+    """Result of an idempotent recipe.
+
+    Attributes:
+        result: ``"created"``, ``"changed"``, or ``"unchanged"`` if there was nothing to do.
+        resource: The resource as it is now, settled.
+    """
+
+    result: EnsureResult
+    resource: Value
+
+
+def check_times(recipe: str, timeout: object, reconcile_timeout: object) -> None:
+    """Refuse time-outs that are not numbers of seconds."""
+    check_seconds(recipe, "timeout", timeout, none_ok=True)
+    check_seconds(recipe, "reconcile_timeout", reconcile_timeout, zero_ok=True)
+
+
+def check_texts(recipe: str, **texts: object) -> None:
+    """Refuse names and ids that are not texts of at least one character."""
+    for argument, text in texts.items():
+        check_argument(recipe, argument, text_fault(text))
+
+
+class Lookup(Generic[T]):
+    """Finds the one resource that a recipe is about.
+
+    Args:
+        tower: The session.
+        query: Query that lists the resources: ``tower.vm.get_vms``.
+        where: Filter of the query.
+        fits: Tells whether a listed resource is the right one: filters can be ignored or coarse.
+        what: What is looked for, for errors: ``"VM 'web-1'"``.
+        timeout: Seconds to wait until the resource has settled; None: no limit.
+
+    Attributes:
+        others: Whether the last look found only resources that do not fit, such as one with the
+            same name in another cluster.
+    """
+
+    def __init__(
+        self,
+        tower: Cloudtower,
+        query: Callable[..., Awaitable[list[T]]],
+        where: Mapping[str, Any],
+        fits: Callable[[T], bool],
+        what: str,
+        timeout: float | None,
+    ) -> None:
+        self.others = False
+        self._tower = tower
+        self._query = query
+        self._where = where
+        self._fits = fits
+        self._what = what
+        self._timeout = timeout
+
+    async def look(self) -> T | None:
+        """Return the resource once nothing changes it any more, or None if it is missing.
+
+        Raises:
+            Ambiguous: Several fit.
+            SettleTimeout: Something still changes it.
+        """
+        rows = await self._query(where=self._where, first=_MOST)
+        found = self._only([row for row in rows if self._fits(row)])
+        self.others = found is None and bool(rows)
+        if found is None or getattr(found, "entity_async_status", None) is None:
+            return found
+        try:
+            return await read_back(self._tower, found, self._timeout)
+        except NotFound:
+            return None  # its creation failed, or it was being deleted
+
+    def _only(self, rows: Sequence[T]) -> T | None:
+        by_id = {identified(row, self._query.__name__).id: row for row in rows}
+        staying = {
+            row_id: row
+            for row_id, row in by_id.items()
+            if getattr(row, "entity_async_status", None) != "DELETING"
+        }
+        chosen = staying or by_id
+        if len(chosen) > 1:
+            raise Ambiguous(
+                f"there are {len(chosen)} of {self._what}: {', '.join(list(chosen)[:5])}",
+                endpoint=self._tower.endpoint,
+                count=len(chosen),
+                ids=list(chosen)[:5],
+                hint="Delete or rename all but one of them.",
+            )
+        return next(iter(chosen.values()), None)
+
+
+def in_cluster(row: Any, cluster_id: str) -> bool:  # noqa: ANN401 - any resource with a cluster
+    """Return whether a resource is in a cluster, or its server leaves out where it is."""
+    cluster: models.NestedCluster | None = row.cluster
+    return cluster is None or not cluster.id or cluster.id == cluster_id
+
+
+def is_name_taken(error: Exception | None) -> bool:
+    """Return whether the server refused to give a resource a name that another one has."""
+    if isinstance(error, TaskFailed):
+        return not _NAME_TAKEN.isdisjoint((error.code, error.ec))
+    return isinstance(error, CallError) and error.code in _NAME_TAKEN
+
+
+async def ensure(
+    look: Callable[[], Awaitable[Value | None]],
+    act: Callable[[], Awaitable[Value | None]],
+    does: EnsureResult,
+    reconcile_timeout: float,
+    *,
+    taken_elsewhere: Callable[[], bool] = lambda: False,
+) -> Ensured[Value]:
+    """Return what `look` finds; if that is nothing, act first.
+
+    When the outcome of `act` is unknown, look again until `reconcile_timeout` is over, act once
+    more, and look again in the same way.
+
+    Args:
+        look: Returns the resource if it is as it should be.
+        act: Creates or changes it, and returns it; None: `look` finds it.
+        does: The result if `act` did it.
+        reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
+        taken_elsewhere: Tells after a look whether something else has the name.
+
+    Raises:
+        CloudtowerError: What `look` and `act` raise; after an action whose outcome stays unknown,
+            the error of the action.
+    """
+    found = await look()
+    if found is not None:
+        return Ensured(result="unchanged", resource=found)
+    result: EnsureResult = "unchanged"
+    for may_repeat in (True, False):
+        try:
+            doubt: Exception | None = None
+            found = await act()
+            result = does
+        except (CallError, TaskError) as error:
+            doubt = error
+        if found is not None:
+            return Ensured(result=result, resource=found)
+        wait = reconcile_timeout
+        if isinstance(doubt, _UNKNOWN):
+            result = does
+        elif isinstance(doubt, BadRequest | TaskFailed) or is_name_taken(doubt):
+            # Something else may have done it in the meantime, or an earlier run of this recipe,
+            # whose resource is not listed yet.
+            wait = reconcile_timeout if is_name_taken(doubt) else 0.0
+        elif doubt is not None:
+            raise doubt
+        found = await _look_until(look, wait, doubt, taken_elsewhere)
+        if found is not None:
+            return Ensured(result=result, resource=found)
+        if doubt is None:
+            raise OutcomeUnknown(
+                "the server reports success, but the change does not show within "
+                f"{reconcile_timeout:g} s",
+                hint="Run the recipe again later: it looks before it acts.",
+            )
+        if not (may_repeat and isinstance(doubt, OutcomeUnknown)):
+            raise doubt
+    raise AssertionError  # the last round returns or raises
+
+
+async def _look_until(
+    look: Callable[[], Awaitable[Value | None]],
+    seconds: float,
+    doubt: Exception | None,
+    taken_elsewhere: Callable[[], bool],
+) -> Value | None:
+    """Look until something is found or the time is over, and once more at the end.
+
+    Raises:
+        CloudtowerError: The last look failed, or one failed for good: `doubt`, caused by its error.
+    """
+    deadline = anyio.current_time() + seconds
+    failed: CloudtowerError | None = None
+    for delay in poll_delays(_INTERVAL):
+        last = anyio.current_time() >= deadline
+        try:
+            found = await look()
+        except CloudtowerError as error:
+            failed = error
+            if last or not _passes(error):
+                break
+        else:
+            if found is not None or last or (is_name_taken(doubt) and taken_elsewhere()):
+                return found
+        await anyio.sleep(min(delay, max(0.0, deadline - anyio.current_time())))
+    raise doubt or failed or AssertionError from failed
+
+
+def _passes(error: CloudtowerError) -> bool:
+    """Return whether a look that failed with this error may succeed later."""
+    reason = error.reason if isinstance(error, ReadBackFailed) else error
+    return isinstance(reason, CloudtowerError) and is_transient(reason, can_log_in=False)

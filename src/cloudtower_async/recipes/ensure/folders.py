@@ -1,0 +1,74 @@
+"""Make sure that a folder for VMs exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..progress import created_resource
+from ..vm_spec import Place
+from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, in_cluster
+
+if TYPE_CHECKING:
+    from ... import models
+    from ...client import Cloudtower
+
+
+async def ensure_folder(
+    tower: Cloudtower,
+    name: str,
+    *,
+    cluster: str,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.VmFolder]:
+    """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
+
+    Exactly one is not promised: it is not known that a server refuses a second folder with the same
+    name. Callers of one session take turns. Two programs at the same time, or a run that is killed
+    while its folder is not listed yet and the next one, can create two; after that this raises
+    `Ambiguous`.
+
+    Args:
+        tower: The session to work with.
+        name: Name of the folder.
+        cluster: Name or id of the cluster.
+        reconcile_timeout: Seconds to look for the folder if the outcome of its creation is unknown;
+            after that it is created again, once.
+        timeout: Seconds to wait for the task; None: no limit.
+
+    Returns:
+        The folder. The result is ``"created"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several folders of the cluster have the name.
+        NotFound: There is no such cluster.
+        TaskError: The folder was not created, or not in time.
+        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            folder = (await ensure_folder(tower, "web", cluster="prod")).resource
+            await tower.wait(
+                tower.vm.add_vm_to_folder(where={"id": vm.id}, data={"folder_id": folder.id})
+            )
+    """
+    check_texts("ensure_folder", name=name, cluster=cluster)
+    check_times("ensure_folder", timeout, reconcile_timeout)
+    place = (await Place.find(tower, cluster)).cluster
+
+    def fits(folder: models.VmFolder) -> bool:
+        return folder.name == name and in_cluster(folder, place.id)
+
+    where = {"name": name, "cluster": {"id": place.id}}
+    query = tower.vm_folder.get_vm_folders
+    folders = Lookup(tower, query, where, fits, f"folder {name!r}", timeout)
+
+    async def make() -> models.VmFolder:
+        answers = await tower.vm_folder.create_vm_folder([{"name": name, "cluster_id": place.id}])
+        return await created_resource(tower, answers, "vm_folder.create_vm_folder", timeout)
+
+    async with tower.lock(f"ensure folder {name} in {place.id}"):
+        return await ensure(folders.look, make, "created", reconcile_timeout)

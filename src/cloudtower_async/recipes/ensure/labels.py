@@ -1,0 +1,205 @@
+"""Make sure that labels exist and are attached to resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from ...calls import registry
+from ...calls.empty_filter import matches_all
+from ...errors import EmptyFilter, InvalidInput
+from ...validators import check_argument, mapping_fault
+from ..progress import created_resource, read_back
+from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ... import inputs, models
+    from ...client import Cloudtower
+
+UNCHECKED_KINDS = frozenset({"security_policies"})
+"""Kinds of resources whose filter cannot tell which of them have a label."""
+
+
+async def ensure_label(
+    tower: Cloudtower,
+    key: str,
+    value: str = "",
+    *,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.Label]:
+    """Make sure that a label exists; create it if it is missing.
+
+    Exactly one is not promised: it is not known that a server refuses a second label with the same
+    key and value. Callers of one session take turns. Two programs at the same time, or a run that
+    is killed while its label is not listed yet and the next one, can create two; after that this
+    raises `Ambiguous`.
+
+    Args:
+        tower: The session to work with.
+        key: Key of the label.
+        value: Value of the label; empty for a label with a key only.
+        reconcile_timeout: Seconds to look for the label if the outcome of its creation is unknown;
+            after that it is created again, once.
+        timeout: Seconds to wait for the task; None: no limit.
+
+    Returns:
+        The label. The result is ``"created"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several labels have this key and value.
+        TaskError: The label was not created, or not in time.
+        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            label = (await ensure_label(tower, "env", "prod")).resource
+    """
+    check_texts("ensure_label", key=key)
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"ensure_label: value: expected a text, got {type(value).__name__}")
+    check_times("ensure_label", timeout, reconcile_timeout)
+    return await _ensure_label(tower, key, value, reconcile_timeout, timeout)
+
+
+async def _ensure_label(
+    tower: Cloudtower, key: str, value: str, reconcile_timeout: float, timeout: float | None
+) -> Ensured[models.Label]:
+    def fits(label: models.Label) -> bool:
+        return label.key == key and (label.value or "") == value
+
+    # A label without a value has null or an empty text.
+    values = [{"value": value}] if value else [{"value": ""}, {"value": None}]
+    where = {"key": key, "OR": values}
+    name = f"label {key}={value}" if value else f"label {key}"
+    labels = Lookup(tower, tower.label.get_labels, where, fits, name, timeout)
+
+    async def make() -> models.Label:
+        item: inputs.LabelCreationParams = {"key": key}
+        if value:
+            item["value"] = value
+        answers = await tower.label.create_label([item])
+        return await created_resource(tower, answers, "label.create_label", timeout)
+
+    async with tower.lock(f"ensure {name}"):
+        return await ensure(labels.look, make, "created", reconcile_timeout)
+
+
+async def ensure_labels(
+    tower: Cloudtower,
+    labels: Mapping[str, str],
+    resources: inputs.AddLabelsToResourcesParamsData,
+    *,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> list[Ensured[models.Label]]:
+    """Make sure that labels exist and that resources have them; other labels stay.
+
+    Attaching a label twice changes nothing, so resources have it once. What `ensure_label` says of
+    the labels themselves holds here, too.
+
+    Args:
+        tower: The session to work with.
+        labels: Value of each label by its key; empty for a label with a key only.
+        resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``.
+            Every kind but ``security_policies``.
+        reconcile_timeout: Seconds to look for the effect of a call whose outcome is unknown; after
+            that it is repeated, once.
+        timeout: Seconds to wait for each task; None: no limit.
+
+    Returns:
+        The labels in the order given, as they are listed afterwards. ``"created"``: the label is
+        new, and attached to what matches; ``"changed"``: it was attached to some of the resources;
+        ``"unchanged"``: all of them had it.
+
+    Raises:
+        Ambiguous: Several labels have a key and value.
+        TaskError: A label was not created or attached, or not in time.
+        OutcomeUnknown: The effect of a call did not show within `reconcile_timeout`.
+        EmptyFilter: A filter may match every resource.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            await ensure_labels(tower, {"env": "prod", "team": "web"}, {"vms": {"id_in": ids}})
+    """
+    recipe = "ensure_labels"
+    check_argument(recipe, "labels", mapping_fault(labels))
+    for key, value in labels.items():
+        check_texts(recipe, labels=key)
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(
+                f"{recipe}: labels[{key!r}]: expected a text, got {type(value).__name__}"
+            )
+    check_argument(recipe, "resources", mapping_fault(resources))
+    check_times(recipe, timeout, reconcile_timeout)
+    filters = _filters(recipe, cast("Mapping[str, Any]", resources))
+    return [
+        await _attach(tower, key, value, filters, reconcile_timeout, timeout)
+        for key, value in labels.items()
+    ]
+
+
+def _filters(recipe: str, resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters by kind, once they are checked."""
+    from ...inputs import (
+        AddLabelsToResourcesParamsData,
+    )  # importing recipes loads nothing generated
+
+    kinds = AddLabelsToResourcesParamsData.__annotations__.keys() - UNCHECKED_KINDS
+    if not resources:
+        raise InvalidInput(f"{recipe}: resources: expected at least one kind, such as 'vms'")
+    for kind, where in resources.items():
+        if kind not in kinds:
+            raise InvalidInput(
+                f"{recipe}: resources: no kind {kind!r}; expected one of {', '.join(sorted(kinds))}"
+            )
+        if matches_all(where):
+            raise EmptyFilter(
+                f"{recipe}: resources[{kind!r}]: this may match every resource: it is empty, or "
+                "all in it is None or empty; say which ones are meant"
+            )
+    return dict(resources)
+
+
+async def _attach(
+    tower: Cloudtower,
+    key: str,
+    value: str,
+    filters: dict[str, Any],
+    reconcile_timeout: float,
+    timeout: float | None,
+) -> Ensured[models.Label]:
+    ensured = await _ensure_label(tower, key, value, reconcile_timeout, timeout)
+    label = ensured.resource
+
+    async def look() -> models.Label | None:
+        for kind, where in filters.items():
+            lacking = {"AND": [where, {"labels_none": {"id": label.id}}]}
+            if await _query(tower, kind)(where=lacking, first=1):
+                return None
+        return await read_back(tower, label, timeout)
+
+    async def attach() -> None:
+        data = cast("inputs.AddLabelsToResourcesParamsData", filters)
+        answers = await tower.label.add_labels_to_resources(where={"id": label.id}, data=data)
+        await tower.wait(answers, timeout=timeout)
+
+    async with tower.lock(label.id):
+        attached = await ensure(look, attach, "changed", reconcile_timeout)
+    result = attached.result if ensured.result == "unchanged" else ensured.result
+    return Ensured(result=result, resource=attached.resource)
+
+
+def _query(tower: Cloudtower, kind: str) -> Callable[..., Awaitable[list[Any]]]:
+    """Return the query that lists resources of a kind: ``tower.vm.get_vms`` for ``"vms"``."""
+    operation = registry.operation_at(f"/get-{kind.replace('_', '-')}")
+    namespace, _, method = operation.name.partition(".")
+    found: Callable[..., Awaitable[list[Any]]] = getattr(getattr(tower, namespace), method)
+    return found

@@ -1,0 +1,104 @@
+"""Make sure that a VM runs, or is off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ...validators import check_argument, check_seconds, choice_fault
+from ..batch import identified
+from ..power import shut_down_vms, start_vms
+from ..progress import Telling, read_back
+from ..switching import Switch
+from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from ... import inputs, models
+    from ...client import Cloudtower
+    from ...types import WithTask
+
+PowerState: TypeAlias = Literal["RUNNING", "STOPPED"]
+"""Whether a VM is to run or to be off."""
+
+
+async def ensure_power(
+    tower: Cloudtower,
+    vm: str,
+    state: PowerState,
+    *,
+    force_after: float | None = None,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.Vm]:
+    """Make sure that a VM runs, or is off.
+
+    It starts, resumes or shuts down the VM with `start_vms`, ``resume_vm`` or `shut_down_vms`. A
+    change that is under way is waited for first. `Cloudtower.lock` is held on the VM meanwhile.
+
+    Names of VMs are unique on a server; a name that several VMs have raises `Ambiguous`.
+
+    Args:
+        tower: The session to work with.
+        vm: Name or id of the VM.
+        state: ``"RUNNING"``, or ``"STOPPED"``: a suspended VM cannot be shut down, and fails.
+        force_after: Seconds until a VM that has not shut down is powered off, as if pulling the
+            plug. None: never.
+        reconcile_timeout: Seconds to look whether the VM has the state if the outcome of a call is
+            unknown; after that the call is repeated, once.
+        timeout: Seconds to wait for the VM; None: no limit.
+
+    Returns:
+        The VM, settled. The result is ``"changed"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several VMs have the name.
+        NotFound: There is no such VM.
+        TaskError: The VM did not get the state, or not in time.
+        OutcomeUnknown: The VM did not get the state within `reconcile_timeout`.
+        CloudtowerError: The guest has not shut down, or the VM is in another state.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            await ensure_power(tower, "web-1", "STOPPED", force_after=120)
+    """
+    recipe = "ensure_power"
+    check_texts(recipe, vm=vm)
+    check_argument(recipe, "state", choice_fault(state, PowerState))
+    check_seconds(recipe, "force_after", force_after, none_ok=True)
+    check_times(recipe, timeout, reconcile_timeout)
+    found = identified(await tower.resolve(tower.vm.get_vms, vm), "vm.get_vms")
+
+    async def look() -> models.Vm | None:
+        nonlocal found
+        found = await read_back(tower, found, timeout)
+        return found if found.status == state else None
+
+    async def switch() -> models.Vm:
+        if state == "RUNNING" and found.status == "SUSPENDED":
+            resumed = await Switch(
+                tower, Telling(None), "resume", _resume, [found], timeout=timeout, ends=state
+            ).run()
+            came = resumed[found.id]
+        else:
+            where: inputs.VmWhereInput = {"id": found.id}
+            if state == "RUNNING":
+                outcomes = await start_vms(tower, where, timeout=timeout)
+            else:
+                outcomes = await shut_down_vms(
+                    tower, where, force_after=force_after, timeout=timeout
+                )
+            came = outcomes[0].error or outcomes[0].vm
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    async with tower.lock(found.id):
+        return await ensure(look, switch, "changed", reconcile_timeout)
+
+
+def _resume(tower: Cloudtower, ids: list[str]) -> Awaitable[list[WithTask[models.Vm]]]:
+    return tower.vm.resume_vm(where={"id_in": ids})

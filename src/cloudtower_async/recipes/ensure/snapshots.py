@@ -1,0 +1,78 @@
+"""Make sure that a VM has a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...validators import bool_fault, check_argument
+from ..backup import start_snapshot
+from ..batch import identified
+from ..progress import carry_out, ignore_progress
+from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure
+
+if TYPE_CHECKING:
+    from ... import models
+    from ...client import Cloudtower
+
+
+async def ensure_snapshot(
+    tower: Cloudtower,
+    vm: str,
+    name: str,
+    *,
+    quiesce: bool = True,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.VmSnapshot]:
+    """Make sure that a VM has a snapshot with this name; take it if it is missing.
+
+    Put the date, or whatever it is a snapshot of, in the name: ``"nightly-2026-01-31"``. A snapshot
+    that exists is returned as it is. `Cloudtower.lock` is held on the VM meanwhile.
+
+    Exactly one is not promised: a VM can have several snapshots with the same name. Callers of one
+    session take turns. Two programs at the same time, or a run that is killed while its snapshot is
+    not listed yet and the next one, can take two; after that this raises `Ambiguous`.
+
+    Args:
+        tower: The session to work with.
+        vm: Name or id of the VM.
+        name: Name of the snapshot.
+        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        reconcile_timeout: Seconds to look for the snapshot if the outcome of its creation is
+            unknown; after that it is taken again, once.
+        timeout: Seconds to wait for the task, and for the snapshot to settle; None: no limit.
+
+    Returns:
+        The snapshot, settled. The result is ``"created"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several VMs have the name, or several snapshots of the VM do.
+        NotFound: There is no such VM.
+        TaskError: The snapshot was not taken, or not in time. Run it again to find it.
+        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            snapshot = (await ensure_snapshot(tower, "web-1", "before-upgrade-2.4")).resource
+    """
+    check_texts("ensure_snapshot", vm=vm, name=name)
+    check_argument("ensure_snapshot", "quiesce", bool_fault(quiesce))
+    check_times("ensure_snapshot", timeout, reconcile_timeout)
+    owner = identified(await tower.resolve(tower.vm.get_vms, vm), "vm.get_vms")
+
+    def fits(snapshot: models.VmSnapshot) -> bool:
+        return snapshot.name == name and snapshot.vm is not None and snapshot.vm.id == owner.id
+
+    where = {"name": name, "vm": {"id": owner.id}}
+    query = tower.vm_snapshot.get_vm_snapshots
+    snapshots = Lookup(tower, query, where, fits, f"snapshot {name!r} of VM {vm!r}", timeout)
+
+    async def take() -> models.VmSnapshot:
+        started = await start_snapshot(tower, owner, name, quiesce=quiesce)
+        return await carry_out(tower, started, ignore_progress, timeout)
+
+    async with tower.lock(owner.id):
+        return await ensure(snapshots.look, take, "created", reconcile_timeout)

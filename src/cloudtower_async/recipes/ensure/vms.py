@@ -1,0 +1,89 @@
+"""Make sure that a VM exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...validators import check_argument, function_fault
+from ..vm_spec import Place
+from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, in_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ... import models
+    from ...client import Cloudtower
+
+
+async def ensure_vm(
+    tower: Cloudtower,
+    name: str,
+    *,
+    cluster: str,
+    create: Callable[..., Awaitable[models.Vm]],
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 3600.0,
+) -> Ensured[models.Vm]:
+    """Make sure that a cluster has a VM with this name; create it if it is missing.
+
+    A VM that exists is returned as it is: what it is made of is not compared. A VM that a run which
+    was interrupted has begun to create is waited for and adopted. VMs in the recycle bin do not
+    count.
+
+    Exactly one: a server refuses to create a VM whose name is taken. There is one exception: when a
+    creation fails with a time-out towards the hypervisor, the VM may still appear later. This call
+    raises `TaskFailed` then; a run after that adopts the VM, but one before that creates a second.
+
+    Args:
+        tower: The session to work with.
+        name: Name of the VM.
+        cluster: Name or id of the cluster.
+        create: Creates the VM: `create_blank_vm` or `create_vm_from_template` with everything else
+            that they need, by `functools.partial`; or a function of your own. It is called with
+            the session and the name, and with ``cluster`` and ``timeout`` by keyword.
+        reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown;
+            after that it is created again, once. Also the seconds to look for a VM that is not
+            listed yet if its name turns out to be taken.
+        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+
+    Returns:
+        The VM, settled. The result is ``"created"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several VMs of the cluster have the name.
+        NotFound: There is no such cluster, or something else that `create` needs is missing.
+        BadRequest: The server refused to create it; code ``VM_DUPLICATE``: a VM of another cluster
+            has the name.
+        TaskError: The VM was not created or did not settle in time. Run it again to adopt the VM.
+        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            ensured = await ensure_vm(
+                tower,
+                "web-9",
+                cluster="prod",
+                create=partial(create_vm_from_template, template="rocky-9", start=True),
+            )
+            print(ensured.result, ensured.resource.id)
+    """
+    check_texts("ensure_vm", name=name, cluster=cluster)
+    check_argument("ensure_vm", "create", function_fault(create))
+    check_times("ensure_vm", timeout, reconcile_timeout)
+    place = (await Place.find(tower, cluster)).cluster
+
+    def fits(vm: models.Vm) -> bool:
+        return vm.name == name and not vm.in_recycle_bin and in_cluster(vm, place.id)
+
+    vms = Lookup(tower, tower.vm.get_vms, {"name": name}, fits, f"VM {name!r}", timeout)
+
+    async def make() -> models.Vm:
+        return await create(tower, name, cluster=place.id, timeout=timeout)
+
+    async with tower.lock(f"ensure VM {name}"):
+        return await ensure(
+            vms.look, make, "created", reconcile_timeout, taken_elsewhere=lambda: vms.others
+        )

@@ -1,0 +1,195 @@
+"""Make sure that a volume is attached to a VM, or is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ...errors import CloudtowerError
+from ...validators import check_argument, choice_fault
+from ..batch import identified
+from ..progress import read_back
+from ..vm_spec import Place
+from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure
+
+if TYPE_CHECKING:
+    from ... import inputs, models
+    from ...client import Cloudtower
+
+_Buses: TypeAlias = Literal["IDE", "SCSI", "USB", "VIRTIO"]
+
+
+async def ensure_volume_attached(
+    tower: Cloudtower,
+    vm: str,
+    volume: str,
+    *,
+    bus: inputs.Bus = "VIRTIO",
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.VmVolume]:
+    """Make sure that a VM has a disk with this volume; add one if it is missing.
+
+    The VM boots from the disk after all others. A disk that exists stays as it is, also with
+    another bus. `Cloudtower.lock` is held on the VM and the volume meanwhile.
+
+    The volume is attached once: a server refuses to attach a volume that is in use. A volume that
+    can be shared could be attached twice by two programs at the same time. Names of volumes are
+    not unique: pass the id if several volumes of the cluster have the name.
+
+    Args:
+        tower: The session to work with.
+        vm: Name or id of the VM.
+        volume: Name or id of the volume, of the VM's cluster.
+        bus: Bus of a new disk.
+        reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown;
+            after that it is added again, once.
+        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+
+    Returns:
+        The volume. The result is ``"changed"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several VMs or volumes have the name.
+        NotFound: There is no such VM, or no such volume in its cluster.
+        BadRequest: The server refused to attach it.
+        TaskError: It was not attached, or not in time.
+        OutcomeUnknown: The disk did not show within `reconcile_timeout`.
+        CloudtowerError: Another VM has the volume, and it cannot be shared.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            await ensure_volume_attached(tower, "web-1", "web-data")
+    """
+    check_argument("ensure_volume_attached", "bus", choice_fault(bus, _Buses))
+    pair = await _Pair.find("ensure_volume_attached", tower, vm, volume, timeout, reconcile_timeout)
+
+    async def look() -> models.VmVolume | None:
+        return await pair.settled_volume() if await pair.disks() else None
+
+    async def attach() -> None:
+        users = await tower.vm_disk.get_vm_disks(where={"vm_volume": {"id": pair.volume.id}})
+        others = [disk.vm for disk in users if disk.vm and disk.vm.id != pair.vm.id]
+        if others and not pair.volume.sharing:
+            raise CloudtowerError(
+                f"volume {volume!r} is attached to VM {others[0].name or others[0].id} and cannot "
+                "be shared; detach it there first"
+            )
+        disks = await tower.vm_disk.get_vm_disks(where={"vm": {"id": pair.vm.id}})
+        boot = max((disk.boot or 0 for disk in disks), default=0) + 1
+        answers = await tower.vm.add_vm_disk(
+            where={"id": pair.vm.id},
+            data={
+                "vm_disks": {
+                    "mount_disks": [{"boot": boot, "bus": bus, "vm_volume_id": pair.volume.id}]
+                }
+            },
+        )
+        await tower.wait(answers, timeout=timeout)
+
+    async with tower.lock(pair.vm.id, pair.volume.id):
+        return await ensure(look, attach, "changed", reconcile_timeout)
+
+
+async def ensure_volume_detached(
+    tower: Cloudtower,
+    vm: str,
+    volume: str,
+    *,
+    reconcile_timeout: float = RECONCILE_TIMEOUT,
+    timeout: float | None = 300.0,
+) -> Ensured[models.VmVolume]:
+    """Make sure that a VM has no disk with this volume; remove such a disk.
+
+    The volume should stay, though the API does not document that: try it on your server first. A
+    volume that is gone afterwards raises `NotFound`. `Cloudtower.lock` is held on the VM and the
+    volume meanwhile. Names of volumes are not unique: pass the id if several volumes of the cluster
+    have the name.
+
+    Args:
+        tower: The session to work with.
+        vm: Name or id of the VM.
+        volume: Name or id of the volume, of the VM's cluster.
+        reconcile_timeout: Seconds to look whether the disk is gone if the outcome of removing it is
+            unknown; after that it is removed again, once.
+        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+
+    Returns:
+        The volume. The result is ``"changed"`` or ``"unchanged"``.
+
+    Raises:
+        Ambiguous: Several VMs or volumes have the name.
+        NotFound: There is no such VM, or no such volume in its cluster.
+        BadRequest: The server refused to remove the disk.
+        TaskError: It was not removed, or not in time.
+        OutcomeUnknown: The disk was still there after `reconcile_timeout`.
+        CallError: Another call failed.
+        InvalidInput: An argument cannot be used.
+
+    Example:
+        ::
+
+            await ensure_volume_detached(tower, "web-1", "web-data")
+            await ensure_volume_attached(tower, "web-2", "web-data")
+    """
+    pair = await _Pair.find("ensure_volume_detached", tower, vm, volume, timeout, reconcile_timeout)
+
+    async def look() -> models.VmVolume | None:
+        return None if await pair.disks() else await pair.settled_volume()
+
+    async def detach() -> None:
+        answers = await tower.vm.remove_vm_disk(
+            where={"id": pair.vm.id}, data={"disk_ids": await pair.disks()}
+        )
+        await tower.wait(answers, timeout=timeout)
+
+    async with tower.lock(pair.vm.id, pair.volume.id):
+        return await ensure(look, detach, "changed", reconcile_timeout)
+
+
+class _Pair:
+    """A VM and a volume of its cluster."""
+
+    def __init__(
+        self, tower: Cloudtower, vm: models.Vm, volume: models.VmVolume, timeout: float | None
+    ) -> None:
+        self.vm = vm
+        self.volume = volume
+        self._tower = tower
+        self._timeout = timeout
+
+    @classmethod
+    async def find(
+        cls,
+        recipe: str,
+        tower: Cloudtower,
+        vm: str,
+        volume: str,
+        timeout: float | None,
+        reconcile_timeout: float,
+    ) -> _Pair:
+        """Check the arguments, and find both."""
+        check_texts(recipe, vm=vm, volume=volume)
+        check_times(recipe, timeout, reconcile_timeout)
+        owner = identified(await tower.resolve(tower.vm.get_vms, vm), "vm.get_vms")
+        if owner.cluster is None:
+            raise CloudtowerError(f"the server does not say which cluster VM {vm!r} is in")
+        return cls(tower, owner, await Place(tower, owner.cluster).volume(volume), timeout)
+
+    async def disks(self) -> list[str]:
+        """Return the ids of the disks with the volume, once nothing changes the VM any more."""
+        await read_back(self._tower, self.vm, self._timeout)
+        found = await self._tower.vm_disk.get_vm_disks(
+            where={"vm": {"id": self.vm.id}, "vm_volume": {"id": self.volume.id}}
+        )
+        return [
+            disk.id
+            for disk in found
+            if disk.id and disk.vm_volume is not None and disk.vm_volume.id == self.volume.id
+        ]
+
+    async def settled_volume(self) -> models.VmVolume:
+        """Read the volume once nothing changes it any more."""
+        return await read_back(self._tower, self.volume, self._timeout)
