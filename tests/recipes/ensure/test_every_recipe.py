@@ -74,6 +74,23 @@ async def test_a_second_run_finds_the_right_state_and_sends_no_mutation(
 
 
 @pytest.mark.parametrize("name", CASES)
+async def test_a_dry_run_plans_the_mutation_and_returns_at_once(
+    sim: Simulator, tower: Cloudtower, name: str
+) -> None:
+    case = CASES[name]
+    subject = f"{name} planned"
+    cluster = await prepare(sim, tower, case, subject)
+    sent = len(sim.mutations())
+    rehearsal = tower.with_options(mutations="plan")
+    with anyio.fail_after(60):
+        answer = await case.run(rehearsal, cluster, subject, 3600.0)
+    assert results(answer) <= {"created", "changed"}
+    planned = [one.operation.partition(".")[2].replace("_", "-") for one in rehearsal.plan]
+    assert ACTIONS[name].replace("shutdown", "shut-down") in planned
+    assert len(sim.mutations()) == sent
+
+
+@pytest.mark.parametrize("name", CASES)
 async def test_two_callers_in_one_process_act_once(
     sim: Simulator, tower: Cloudtower, name: str
 ) -> None:

@@ -161,6 +161,11 @@ def is_name_taken(error: Exception | None) -> bool:
     return isinstance(error, CallError) and error.code in _NAME_TAKEN
 
 
+def if_planned(tower: Cloudtower, resource: Value) -> Value | None:
+    """Return a resource as it is if the session plans: no look can show a planned change."""
+    return resource if tower.mutations == "plan" else None
+
+
 async def ensure(
     look: Callable[[], Awaitable[Value | None]],
     act: Callable[[], Awaitable[Value | None]],

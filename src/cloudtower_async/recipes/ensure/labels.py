@@ -9,7 +9,7 @@ from ...calls.empty_filter import matches_all
 from ...errors import EmptyFilter, InvalidInput
 from ...validators import check_argument, mapping_fault
 from ..progress import created_resource, read_back
-from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure
+from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, if_planned
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -179,17 +179,24 @@ async def _attach(
     ensured = await _ensure_label(tower, key, value, reconcile_timeout, timeout)
     label = ensured.resource
 
+    is_new = ensured.result == "created"
+
     async def look() -> models.Label | None:
+        nonlocal is_new
+        if is_new:
+            is_new = False
+            return None
         for kind, where in filters.items():
             lacking = {"AND": [where, {"labels_none": {"id": label.id}}]}
             if await _query(tower, kind)(where=lacking, first=1):
                 return None
         return await read_back(tower, label, timeout)
 
-    async def attach() -> None:
+    async def attach() -> models.Label | None:
         data = cast("inputs.AddLabelsToResourcesParamsData", filters)
         answers = await tower.label.add_labels_to_resources(where={"id": label.id}, data=data)
         await tower.wait(answers, timeout=timeout)
+        return if_planned(tower, label)
 
     async with tower.lock(label.id):
         attached = await ensure(look, attach, "changed", reconcile_timeout)

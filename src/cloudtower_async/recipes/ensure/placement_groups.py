@@ -9,7 +9,16 @@ from ...validators import bool_fault, check_argument, choice_fault
 from ..batch import identified
 from ..progress import created_resource
 from ..vm_spec import Place
-from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, in_cluster
+from .flow import (
+    RECONCILE_TIMEOUT,
+    Ensured,
+    Lookup,
+    check_texts,
+    check_times,
+    ensure,
+    if_planned,
+    in_cluster,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,11 +139,12 @@ async def ensure_placement_group(
             )
             return group if same else None
 
-        async def change() -> None:
+        async def change() -> models.VmPlacementGroup | None:
             answers = await tower.vm_placement_group.update_vm_placement_group(
                 where={"id": group_id}, data={**wanted, "vms": joining}
             )
             await tower.wait(answers, timeout=timeout)
+            return if_planned(tower, ensured.resource)
 
         changed = await ensure(look, change, "changed", reconcile_timeout)
     if ensured.result == "unchanged":

@@ -9,7 +9,7 @@ from ...validators import check_argument, choice_fault
 from ..batch import identified
 from ..progress import read_back
 from ..vm_spec import Place
-from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure
+from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure, if_planned
 
 if TYPE_CHECKING:
     from ... import inputs, models
@@ -69,7 +69,7 @@ async def ensure_volume_attached(
     async def look() -> models.VmVolume | None:
         return await pair.settled_volume() if await pair.disks() else None
 
-    async def attach() -> None:
+    async def attach() -> models.VmVolume | None:
         users = await tower.vm_disk.get_vm_disks(where={"vm_volume": {"id": pair.volume.id}})
         others = [disk.vm for disk in users if disk.vm and disk.vm.id != pair.vm.id]
         if others and not pair.volume.sharing:
@@ -88,6 +88,7 @@ async def ensure_volume_attached(
             },
         )
         await tower.wait(answers, timeout=timeout)
+        return if_planned(tower, pair.volume)
 
     async with tower.lock(pair.vm.id, pair.volume.id):
         return await ensure(look, attach, "changed", reconcile_timeout)
@@ -139,11 +140,12 @@ async def ensure_volume_detached(
     async def look() -> models.VmVolume | None:
         return None if await pair.disks() else await pair.settled_volume()
 
-    async def detach() -> None:
+    async def detach() -> models.VmVolume | None:
         answers = await tower.vm.remove_vm_disk(
             where={"id": pair.vm.id}, data={"disk_ids": await pair.disks()}
         )
         await tower.wait(answers, timeout=timeout)
+        return if_planned(tower, pair.volume)
 
     async with tower.lock(pair.vm.id, pair.volume.id):
         return await ensure(look, detach, "changed", reconcile_timeout)
