@@ -40,6 +40,7 @@ for _command in (
     "completion:completion",
     "dashboard:dashboard",
     "explain:explain",
+    "exporter:exporter",
     "get:get",
     "resources_command:resources",
     "login:login",

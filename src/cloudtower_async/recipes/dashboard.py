@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 _UNTOLD = "UNKNOWN"  # a word that the server owes us
 
 
-class _Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+class Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A related resource, of which only the id matters here."""
 
     id: str
@@ -54,7 +54,7 @@ class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     hypervisor: models.Hypervisor | None = None
     version: str
     connect_state: models.ConnectState
-    hosts: list[_Related] | None = None
+    hosts: list[Related] | None = None
     host_num: int | None = None
     vm_num: int | None = None
     running_vm_num: int | None = None
@@ -71,7 +71,7 @@ class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """The fields of a host that the dashboard sums up."""
 
-    cluster: _Related
+    cluster: Related
     total_memory_bytes: int
     used_memory_bytes: float | None = None
 
@@ -193,7 +193,7 @@ def summarise(
     )
 
 
-def _id(nested: _Related | models.NestedCluster | None) -> str | None:
+def _id(nested: Related | models.NestedCluster | None) -> str | None:
     return None if nested is None else nested.id
 
 
@@ -247,11 +247,14 @@ _WARNINGS = {models.DiskUsageStatus.UNMOUNTED, models.DiskUsageStatus.PARTIAL_MO
 def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
     states_of: dict[str, Counter[str]] = {kind.value: Counter() for kind in models.DiskType}
     for (kind, *fields), number in Counter(map(_FIELDS_OF_DISK, disks)).items():
-        states_of.setdefault(kind or _UNTOLD, Counter())[_state(*fields)] += number
+        states_of.setdefault(kind or _UNTOLD, Counter())[disk_state(*fields)] += number
     return {kind: _disk_summary(states) for kind, states in states_of.items()}
 
 
-def _state(health: str | None, healthy: bool | None, usage_status: str | None) -> str:
+def disk_state(
+    health: str | None, healthy: bool | None, usage_status: str | None
+) -> Literal["healthy", "warning", "error", "unknown"]:
+    """Return the state that `DiskSummary` counts a disk under."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:

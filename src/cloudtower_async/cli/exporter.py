@@ -1,0 +1,195 @@
+"""The command ``exporter``: serve metrics of CloudTowers for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
+from typing import TYPE_CHECKING, Annotated, cast
+from urllib.parse import urlsplit
+
+import anyio
+from cyclopts import App, Parameter, validators
+
+from ..calls import registry
+from .connect import ConnectOptions, ask, connect
+from .errors import UsageError
+from .messages import warn
+from .profiles_option import profile_sessions
+from .streams import print_error
+from .where_option import parse_where
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from ..client import Cloudtower
+    from ..inputs import VmWhereInput
+    from ..jobs.exporter import Exporter, MetricsServer
+
+Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
+
+_USERNAME, _PASSWORD = "CLOUDTOWER_EXPORTER_USERNAME", "CLOUDTOWER_EXPORTER_PASSWORD"
+_LOOPBACK = ("127.", "localhost", "::1")
+_THREADS = 8
+"""Threads besides one for each Tower, whose name lookup may hang."""
+
+exporter: App = App(name="exporter")
+
+
+@exporter.default
+def serve(
+    *,
+    profiles: str | None = None,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 9469,
+    host: str = "127.0.0.1",
+    interval: Seconds = 60.0,
+    timeout: Seconds | None = None,
+    stale_after: Seconds | None = None,
+    vm_metrics: Annotated[bool, Parameter(negative="")] = False,
+    vm_where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    vm_limit: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=20_000))] = 1_000,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    basic_auth_file: Path | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Serve metrics of CloudTowers for Prometheus, until SIGTERM or Ctrl-C.
+
+    Requires the extra exporter. The metrics are at /metrics; /healthz answers while the process
+    works. Each Tower is collected on its own, in the background.
+
+    Args:
+        profiles: Profiles of the Towers, with commas between them, or all. Their names are the
+            values of the label tower. Without it: the one Tower of the connection options.
+        port: Port to listen on; 0: any free port.
+        host: Address to listen on; 0.0.0.0 or :: for all addresses of the machine.
+        interval: Seconds from one collection to the next.
+        timeout: Time-out of a collection in seconds. [default: 30, at most the interval]
+        stale_after: Age in seconds from which figures are no longer shown. [default: 5 intervals]
+        vm_metrics: Collect figures of single VMs, too.
+        vm_where: Filter of these VMs, as key=value or as the API's JSON; repeat it for more, all of
+            which must match.
+        vm_limit: Maximum number of these VMs for each Tower.
+        tls_cert: PEM file with the certificate of the server, for HTTPS. A changed file is read
+            again.
+        tls_key: PEM file with the private key. [default: it is in --tls-cert]
+        basic_auth_file: File with users and password hashes, as `exporter hash-password` prints
+            them. Or set CLOUDTOWER_EXPORTER_USERNAME and CLOUDTOWER_EXPORTER_PASSWORD.
+        connection: How to reach the server.
+    """
+    with _extra_required():
+        from ..jobs.exporter import Exporter, MetricsServer
+    where = parse_where(vm_where or (), registry.operation("vm.get_vms"))
+    if where is not None and not vm_metrics:
+        raise UsageError("--vm-where: pass --vm-metrics, too")
+    if tls_key is not None and tls_cert is None:
+        raise UsageError("--tls-key: pass --tls-cert, too")
+    users = _users(basic_auth_file)
+    if users and tls_cert is None and not host.startswith(_LOOPBACK):
+        warn("the password for the metrics is sent without encryption; pass --tls-cert")
+    sessions = _sessions(profiles, connection or ConnectOptions())
+    collecting = Exporter(
+        sessions,
+        interval=interval,
+        timeout=timeout,
+        stale_after=stale_after,
+        vm_metrics=vm_metrics,
+        vm_where=cast("VmWhereInput | None", where),
+        vm_limit=vm_limit,
+    )
+    server = MetricsServer(
+        collecting, host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, basic_auth=users
+    )
+    with suppress(KeyboardInterrupt):
+        anyio.run(_serve, collecting, server, list(sessions.values()))
+
+
+@exporter.command
+def hash_password(username: str, /) -> None:
+    """Print a line for the file of --basic-auth-file.
+
+    The password is asked for on a terminal; elsewhere it is the first line of standard input.
+
+    Args:
+        username: Name of the user.
+    """
+    with _extra_required():
+        from ..jobs import exporter as jobs
+    if sys.stdin.isatty():
+        password = ask(f"Password of {username}: ", hidden=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    print(jobs.hash_password(username, password))
+
+
+async def _serve(collecting: Exporter, server: MetricsServer, sessions: list[Cloudtower]) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(sessions) + _THREADS))
+    async with AsyncExitStack() as stack:
+        for session in sessions:
+            stack.push_async_callback(session.close)
+        await stack.enter_async_context(collecting)
+        try:
+            await stack.enter_async_context(server)
+        except OSError as exc:
+            raise UsageError(f"--host, --port: {exc.strerror or exc}") from None
+        print_error(f"Serving metrics of {_towers(len(sessions))} at {server.url} until Ctrl-C")
+        await _until_sigterm()
+
+
+async def _until_sigterm() -> None:
+    if sys.platform == "win32":
+        await anyio.sleep_forever()
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            return
+
+
+def _towers(number: int) -> str:
+    return "1 Tower" if number == 1 else f"{number} Towers"
+
+
+def _sessions(profiles: str | None, connection: ConnectOptions) -> Mapping[str, Cloudtower]:
+    if profiles is None:
+        tower = connect(connection)
+        return {urlsplit(tower.endpoint).hostname or tower.endpoint: tower}
+    if connection != ConnectOptions():
+        raise UsageError(
+            "--profiles: each profile says how to reach its server; leave out the connection "
+            "options"
+        )
+    return profile_sessions(profiles)
+
+
+def _users(file: Path | None) -> Mapping[str, str] | None:
+    """Return the password hashes by user name from the file or the environment."""
+    from ..jobs.exporter import hash_password as line_of
+    from ..jobs.exporter import read_password_file
+
+    given = {name: os.environ.get(name, "") for name in (_USERNAME, _PASSWORD)}
+    missing = [name for name, text in given.items() if not text]
+    if file is not None:
+        if len(missing) < len(given):
+            raise UsageError(
+                f"--basic-auth-file: unset {_USERNAME} and {_PASSWORD}, or leave it out"
+            )
+        return read_password_file(file)
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise UsageError(f"{missing[0]} is not set: set both {_USERNAME} and {_PASSWORD}")
+    username, _, text = line_of(*given.values()).partition(":")
+    return {username: text}
+
+
+@contextmanager
+def _extra_required() -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name != "prometheus_client":
+            raise
+        raise UsageError(str(exc)) from None

@@ -1,0 +1,317 @@
+"""The exporter: collects from each Tower in the background, and keeps the latest samples."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from prometheus_client.core import GaugeMetricFamily
+
+from ..._version import __version__
+from ...calls import registry
+from ...calls.validation import check
+from ...concurrency import map_concurrently
+from ...control_characters import one_line
+from ...errors import CloudtowerError, InvalidSettings, LoginFailed
+from ...transport.metrics import error_type
+from ...validators import check_option, count_fault, seconds_fault
+from . import families
+from .collectors import COLLECTORS, collect_single_vms
+from .families import FAMILIES
+from .samples import Samples, heading, rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.abc import TaskGroup
+
+    from ... import inputs
+    from ...client import Cloudtower
+    from .collectors import Collect
+    from .families import Family
+
+_log = logging.getLogger("cloudtower_async")
+
+MAX_VMS = 20_000
+"""Largest value of ``vm_limit``."""
+
+_LOGIN_PAUSE = 300.0
+"""Seconds until the next collection after a refused login: more attempts may lock the account."""
+
+_SPREAD = 0.1
+"""Seconds between the first collections of two Towers."""
+
+_MANY = 1_000
+"""Number of samples from which they are rendered in a thread."""
+
+_HEADINGS = {family: heading(family) for family in FAMILIES}
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Latest result of a collector.
+
+    Attributes:
+        succeeded: Whether the last run succeeded.
+        lines: Lines of each metric, from the last run that succeeded.
+        at: Time of the event loop at which that run began; None: there was none.
+    """
+
+    succeeded: bool = False
+    lines: dict[Family, bytes] = field(default_factory=dict["Family", bytes])
+    at: float | None = None
+
+
+class _Tower:
+    """State of one Tower."""
+
+    def __init__(self, name: str, session: Cloudtower, collectors: Mapping[str, Collect]) -> None:
+        self.name = name
+        self.session = session
+        self.up = False
+        self.duration: float | None = None
+        self.collections = 0
+        self.failures: Counter[tuple[str, str]] = Counter()
+        self.ended = anyio.Event()  # of the present or the next collection
+        self.collected = {collector: _Collected() for collector in collectors}
+
+    def drop_stale(self, oldest: float) -> None:
+        """Forget the figures that were collected before this time."""
+        for result in self.collected.values():
+            if result.at is not None and result.at < oldest:
+                result.lines, result.at = {}, None
+
+    def add_own_samples(self, samples: Samples, now: float) -> None:
+        """Add the samples about the collection itself."""
+        samples.tower = self.name
+        samples.add(families.UP, self.up)
+        samples.add(families.COLLECTION_DURATION, self.duration)
+        samples.add(families.COLLECTIONS, self.collections)
+        for (collector, error), number in self.failures.items():
+            samples.add(families.COLLECTION_FAILURES, number, collector, error)
+        for collector, result in self.collected.items():
+            samples.add(families.COLLECTOR_SUCCESS, result.succeeded, collector)
+            if result.at is not None:
+                samples.add(families.DATA_AGE, now - result.at, collector)
+
+
+class Exporter:
+    """Collects metrics of many Towers, each independently of the others.
+
+    While it is entered, it collects from every Tower once per interval. `page` returns the latest
+    figures at once and never waits for a Tower. When a collection fails or takes too long,
+    ``cloudtower_up`` or ``cloudtower_collector_success`` is 0, the previous figures stay until they
+    are older than ``stale_after``, and no other Tower notices.
+
+    The sessions log in at their first collection. They stay open at the end: whoever made them
+    closes them. The exporter only reads; it uses them with ``mutations="refuse"``.
+
+    Args:
+        towers: Sessions by the value of the label ``tower``.
+        interval: Seconds from the start of one collection to the start of the next.
+        timeout: Time-out in seconds of a collection; None: 30, or the interval if that is shorter.
+        stale_after: Age in seconds from which figures are no longer shown; None: 5 intervals.
+        vm_metrics: Collect figures of single VMs, too.
+        vm_where: Filter of these VMs; None: all. It requires ``vm_metrics``.
+        vm_limit: Maximum number of these VMs for each Tower; at most 20,000. What is left out is
+            counted in ``cloudtower_resources_omitted``.
+
+    Raises:
+        InvalidSettings: An argument cannot be used; the error names it.
+        InvalidInput: The API has no such filter as ``vm_where``.
+
+    Example:
+        ::
+
+            async with Exporter({"prod": tower}, interval=30) as exporter:
+                await exporter.collected()
+                print(exporter.page().decode())
+    """
+
+    def __init__(
+        self,
+        towers: Mapping[str, Cloudtower],
+        *,
+        interval: float = 60.0,
+        timeout: float | None = None,
+        stale_after: float | None = None,
+        vm_metrics: bool = False,
+        vm_where: inputs.VmWhereInput | None = None,
+        vm_limit: int = 1_000,
+    ) -> None:
+        check_option("interval", seconds_fault(interval))
+        timeout = min(30.0, interval) if timeout is None else timeout
+        check_option("timeout", seconds_fault(timeout))
+        if timeout > interval:
+            raise InvalidSettings(
+                f"timeout: {timeout:g} s is longer than the interval of {interval:g} s; "
+                "choose a shorter time-out or a longer interval",
+                option="timeout",
+            )
+        stale_after = 5 * interval if stale_after is None else stale_after
+        check_option("stale_after", seconds_fault(stale_after))
+        check_option("vm_limit", count_fault(vm_limit))
+        if vm_limit > MAX_VMS:
+            raise InvalidSettings(
+                f"vm_limit: expected at most {MAX_VMS}, got {vm_limit}", option="vm_limit"
+            )
+        if vm_where is not None:
+            if not vm_metrics:
+                raise InvalidSettings(
+                    "vm_where: it has no effect without vm_metrics; set both", option="vm_where"
+                )
+            check(registry.operation("vm.get_vms"), {"where": vm_where}, validate=True)
+        self._interval, self._timeout, self._stale_after = interval, timeout, stale_after
+        self._collectors = dict(COLLECTORS)
+        if vm_metrics:
+            self._collectors["vm_metrics"] = partial(collect_single_vms, vm_where, vm_limit)
+        sessions = {one_line(name): session for name, session in towers.items()}
+        if not sessions or len(sessions) < len(towers):
+            raise InvalidSettings(
+                f"towers: expected at least one session, and different names; got {[*towers]}",
+                option="towers",
+            )
+        self._towers = [
+            _Tower(
+                name,
+                session.with_options(mutations="refuse", timeout=timeout),
+                self._collectors,
+            )
+            for name, session in sessions.items()
+        ]
+        build = GaugeMetricFamily(
+            "cloudtower_exporter_info",
+            "Version of the exporter; the value is 1.",
+            labels=["version"],
+        )
+        build.add_metric([__version__], 1)
+        self._build = rendered(build)
+        self._group: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._group is not None:
+            raise CloudtowerError("the exporter is entered already; use the one that `as` names")
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        for place, tower in enumerate(self._towers):
+            spread = min(_SPREAD, self._interval / len(self._towers))
+            self._group.start_soon(self._follow, tower, place * spread)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            group.cancel_scope.cancel()
+            # Given the error of the block, the group would wrap it.
+            await group.__aexit__(None, None, None)
+
+    def page(self) -> bytes:
+        """Return the latest figures in the text format of Prometheus, version 0.0.4.
+
+        Call it in the event loop of the exporter. It sends no request.
+        """
+        now = anyio.current_time()
+        parts: dict[Family, list[bytes]] = {family: [head] for family, head in _HEADINGS.items()}
+        own = Samples()
+        for tower in self._towers:
+            tower.drop_stale(now - self._stale_after)
+            tower.add_own_samples(own, now)
+        shown = [
+            result.lines
+            for tower in self._towers
+            for result in tower.collected.values()
+            if result.at is not None
+        ]
+        for lines in (own.render(), *shown):
+            for family, text in lines.items():
+                parts[family].append(text)
+        return b"".join((self._build, *(line for part in parts.values() for line in part)))
+
+    async def collected(self) -> None:
+        """Wait until a collection from each Tower has ended, whether it succeeded or failed.
+
+        Raises:
+            CloudtowerError: The exporter is not entered.
+        """
+        if self._group is None:
+            raise CloudtowerError("the exporter is not entered: use it with `async with`")
+        for ended in [tower.ended for tower in self._towers]:
+            await ended.wait()
+
+    async def _follow(self, tower: _Tower, delay: float) -> None:
+        """Collect from a Tower once per interval, until cancelled."""
+        await anyio.sleep(delay)
+        while True:
+            started = anyio.current_time()
+            pause = await self._collect(tower)
+            await anyio.sleep(max(0.0, started + pause - anyio.current_time()))
+
+    async def _collect(self, tower: _Tower) -> float:
+        """Collect from a Tower and return the number of seconds until the next time."""
+        started = anyio.current_time()
+        pause = self._interval
+        failures: dict[str, Exception] = dict.fromkeys(
+            tower.collected, TimeoutError(f"no answer within {self._timeout:g} s")
+        )
+        with anyio.move_on_after(self._timeout):
+            try:
+                await tower.session.open()
+                run = partial(self._run, tower, started, failures)
+                await map_concurrently(run, self._collectors.items())
+            except Exception as exc:  # of the login: the loop has to outlive it
+                failures = dict.fromkeys(tower.collected, exc)
+                if isinstance(exc, LoginFailed):
+                    pause = max(pause, _LOGIN_PAUSE)
+        for collector, error in failures.items():
+            self._note_failure(tower, collector, error)
+        tower.up = len(failures) < len(tower.collected)
+        tower.duration = anyio.current_time() - started
+        tower.collections += 1
+        tower.ended.set()
+        tower.ended = anyio.Event()
+        return pause
+
+    async def _run(
+        self,
+        tower: _Tower,
+        started: float,
+        failures: dict[str, Exception],
+        named: tuple[str, Collect],
+    ) -> None:
+        """Run a collector; on success take it out of the failures."""
+        name, collect = named
+        samples = Samples(tower.name)
+        try:
+            await collect(tower.session, samples)
+            if len(samples) < _MANY:
+                lines = samples.render()
+            else:
+                lines = await anyio.to_thread.run_sync(samples.render)
+        except Exception as exc:  # one collector must not end the others
+            failures[name] = exc
+            return
+        if tower.collections and not tower.collected[name].succeeded:
+            _log.info("exporter: %s: %s: collected again", tower.name, name)
+        tower.collected[name] = _Collected(True, lines, started)
+        tower.up = True
+        del failures[name]
+
+    def _note_failure(self, tower: _Tower, collector: str, error: Exception) -> None:
+        kind = "Timeout" if isinstance(error, TimeoutError) else error_type(error)
+        tower.failures[collector, kind] += 1
+        result = tower.collected[collector]
+        if result.succeeded or tower.collections == 0:  # once for each outage
+            _log.warning("exporter: %s: %s: collection failed: %s", tower.name, collector, error)
+        result.succeeded = False
