@@ -17,6 +17,7 @@ import pytest
 import cloudtower_async
 from cloudtower_async import Cloudtower, CloudtowerError, ElfImage, RetryPolicy
 from cloudtower_async.jobs import SqliteJournal, once
+from cloudtower_async.jobs.exporter import Exporter
 from cloudtower_async.recipes import check_maintenance, ensure_label, shut_down_vms
 from cloudtower_async.testing import Clock, Simulator
 from tests.cli.command import COMMAND, environment
@@ -157,6 +158,11 @@ async def command(tower: Cloudtower, _: Simulator) -> None:
     given = environment(CLOUDTOWER_TOKEN=await tower.get_token())
     arguments = ["--endpoint", tower.endpoint, "--watch", "--interval", "0.5", "--format", "json"]
     await anyio.run_process([*COMMAND, "dashboard", *arguments], env=given)
+
+
+async def export(tower: Cloudtower, _: Simulator) -> None:
+    async with Exporter({"tower": tower}, interval=0.5):
+        await anyio.sleep_forever()
 
 
 CASES: dict[str, Case] = {
@@ -336,6 +342,13 @@ CASES: dict[str, Case] = {
         quick=2,  # before the creation, and at once after it
         options={"status": (504, "create-label")},
     ),
+    "exporter": Case(
+        export,
+        "get-version",
+        ["jobs/exporter/exporter.py Exporter._follow"],
+        interval=0.5,
+        number=4,
+    ),
     "dashboard command": Case(
         command,
         "get-clusters",
@@ -349,6 +362,7 @@ CASES: dict[str, Case] = {
 NO_POLLING = {
     "jobs/lease.py _acquire": "waits for another process",
     "jobs/lease.py _keep": "renews a lock between processes",
+    "jobs/exporter/server.py MetricsServer._accept": "accepts connections",
     "queries/loader.py Loader._result": "waits for one request, which one caller sends",
     "queries/pages.py iter_pages": "takes page after page; each must lead further",
     "queries/pages.py _cursor": "reads page after page; each must lead further",
