@@ -27,7 +27,9 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         f"{namespace}.py": _module(api, history, texts, namespace, operations)
         for namespace, operations in namespaces.items()
     }
-    made["__init__.py"] = _package([(name, ops[0].tag) for name, ops in sorted(namespaces.items())])
+    tags = [(name, ops[0].tag) for name, ops in sorted(namespaces.items())]
+    made["__init__.py"] = _package(tags)
+    made["namespaces.py"] = _classes(tags)
     made["catalogue.py"] = _catalogue(api)
     return made
 
@@ -44,10 +46,9 @@ def _class(tag: str) -> str:
 
 
 def _package(tags: list[tuple[str, str]]) -> str:
-    imports = "\n".join(f"    from .{name} import {_class(tag)}" for name, tag in tags)
     properties = "\n".join(
         f"""    @namespace_property
-    def {name}(self) -> {_class(tag)}:
+    def {name}(self) -> namespaces.{_class(tag)}:
         from .{name} import {_class(tag)}
 
         return {_class(tag)}(self._executor)
@@ -63,18 +64,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from builtins import property as namespace_property
 
-    from ..calls.executor import Executor
-{imports}
+    from ..calls import executor
+    from . import namespaces
 else:
     from ..calls.registry import namespace_property
+    from ..lazy_module import LazyModule
+
+    executor = LazyModule("..calls.executor", __package__)
+    namespaces = LazyModule(".namespaces", __package__)
 
 
 class Namespaces:
     """What the session is made of besides its connection: the operations, by namespace."""
 
-    _executor: Executor
+    _executor: executor.Executor
 
 {properties}'''
+
+
+def _classes(tags: list[tuple[str, str]]) -> str:
+    imports = "\n".join(f"from .{name} import {_class(tag)}" for name, tag in tags)
+    names = "\n".join(f'    "{_class(tag)}",' for _, tag in tags)
+    return f'''"""The classes of all namespaces, for annotations."""
+
+from __future__ import annotations
+
+{imports}
+
+__all__ = [
+{names}
+]
+'''
 
 
 def _catalogue(api: Api) -> str:

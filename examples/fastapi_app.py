@@ -6,7 +6,7 @@ Start it with ``uvicorn examples.fastapi_app:app``, the CLOUDTOWER_… variables
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator  # noqa: TC003 - FastAPI reads the annotations
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloudtower_async import Cloudtower, CloudtowerError, errors
-from cloudtower_async.inputs import VmWhereInput  # noqa: TC001 - as above
+from cloudtower_async.inputs import VmWhereInput
 from cloudtower_async.models import Vm, VmStatus
 
 # Host names under which the app may be reached: another one is a trick of another site.

@@ -6,7 +6,7 @@ need ``pip install websockets``.
 
 from __future__ import annotations
 
-from collections.abc import (  # noqa: TC003 - FastAPI reads the annotations
+from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
 )
@@ -20,7 +20,7 @@ from fastapi.requests import HTTPConnection  # noqa: TC002 - as above
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from cloudtower_async import Cloudtower, Watch
-from cloudtower_async.models import Vm  # noqa: TC001 - as above
+from cloudtower_async.models import Vm
 
 from .server_shutdown import on_stop_signal
 

@@ -82,6 +82,7 @@ def test_an_error_is_loaded_without_the_session() -> None:
         f"{PACKAGE}._version",
         f"{PACKAGE}.control_characters",
         f"{PACKAGE}.errors",
+        f"{PACKAGE}.lazy_module",
     }
 
 

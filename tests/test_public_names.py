@@ -81,7 +81,7 @@ def test_every_error_is_public() -> None:
 def test_types_in_signatures_of_the_session_are_public() -> None:
     tree = ast.parse(SOURCE.with_name("client.py").read_text(encoding="utf-8"))
     homes = {
-        alias.name: node.module
+        alias.asname or alias.name: (*filter(None, (node.module,)), alias.name)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names
@@ -93,17 +93,33 @@ def test_types_in_signatures_of_the_session_are_public() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.name == "__init__" or not node.name.startswith("_"))
     )
-    used = {
-        name.id
+    nodes = [
+        node
         for method in methods
         for part in (method.args, method.returns)
-        for name in (ast.walk(part) if part else ())
-        if isinstance(name, ast.Name)
+        for node in (ast.walk(part) if part else ())
+    ]
+    qualified = {
+        (*homes[node.value.id], node.attr)
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in homes
     }
-    generated = {name for name, home in homes.items() if home in ("inputs", "models")}
-    literals = {name for name in used & homes.keys() if _is_literal(homes[name], name)}
-    assert {"Waitable", "UploadOptions", "EnvironmentOptions", "Uploadable"} <= used
-    assert (used & homes.keys()) - literals - generated <= set(cloudtower_async.__all__)
+    modules = {node.value for node in nodes if isinstance(node, ast.Attribute)}
+    plain = {
+        homes[node.id]
+        for node in nodes
+        if isinstance(node, ast.Name) and node.id in homes and node not in modules
+    }
+    used = {
+        name: ".".join(home)
+        for *home, name in qualified | plain
+        if home[0] not in ("inputs", "models")
+    }
+    assert {"Waitable", "UploadOptions", "EnvironmentOptions", "Uploadable"} <= used.keys()
+    literals = {name for name, home in used.items() if _is_literal(home, name)}
+    assert used.keys() - literals <= set(cloudtower_async.__all__)
 
 
 def _is_literal(home: str | None, name: str) -> bool:

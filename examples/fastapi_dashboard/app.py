@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import (  # noqa: TC003 - FastAPI reads the annotations
+from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Iterable,

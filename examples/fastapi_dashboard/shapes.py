@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from cloudtower_async.recipes import (  # noqa: TC001 - as above
+from cloudtower_async.recipes import (
     AlertCounts,
     ClusterSummary,
     CpuSummary,

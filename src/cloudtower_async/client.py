@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 import anyio.to_thread
 
 from .api import Namespaces
-from .calls import direct, registry
-from .calls.executor import Executor
-from .calls.modes import RefuseMode, check_tightening
+from .calls import registry
+from .calls.executor import Executor, Mode
 from .errors import CloudtowerError, InvalidInput
-from .graphql import requests as graphql_requests
-from .graphql.consoles import vnc_ticket
+from .lazy_module import LazyModule
 from .options import (
+    EnvironmentOptions,
     Mutations,
+    ScopedOptions,
     SessionOptions,
     Settings,
     check_names,
     from_environment,
     scoped_options,
 )
-from .queries import lookups
 from .queries.batches import Resource
 from .session_state import SessionState
 from .spelling import did_you_mean
 from .transport.auth import Authenticator
 from .transport.http import Transport
 from .transport.tracing import spanned
-from .types import WithTask
+from .types import ContentLanguage, Everything, Fetched, RawResponse, WithTask
 from .validators import check_seconds, reject_positional
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Iterable,
-        Mapping,
-        Sequence,
-    )
-    from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
-    from typing import Self, Unpack
-
-    from .calls.direct import Method, RawAuth, RawMethod
-    from .calls.executor import Mode
-    from .graphql.api_keys import ApiKeys
-    from .graphql.consoles import VncTicket
-    from .inputs import ClusterWhereInput
-    from .metrics.results import Measurements, RankedMetric
-    from .models import Metric, Task
-    from .options import EnvironmentOptions, ScopedOptions
-    from .plans import Plan
-    from .queries.loader import Loader
-    from .queries.plan_mode import PlanMode
-    from .tasks.pending import Pending
-    from .tasks.waiter import Waitable
-    from .types import ContentLanguage, Everything, Fetched, RawResponse
-    from .uploads.source import Uploadable
-    from .uploads.targets import UploadTarget
-    from .uploads.upload import Upload, UploadOptions
-    from .watch.feed import Changes
-    from .watch.view import Watch
+    from . import inputs, models, plans
+    from .calls import direct, modes
+    from .graphql import api_keys as keys
+    from .graphql import consoles
+    from .graphql import requests as graphql_requests
+    from .metrics import collect as metrics
+    from .metrics import results
+    from .queries import loader as loaders
+    from .queries import lookups, plan_mode
+    from .tasks import pending as pendings
+    from .tasks import settle as settling
+    from .tasks import waiter
+    from .uploads import source as sources
+    from .uploads import targets
+    from .uploads import upload as uploads
+    from .watch import feed, view
+    from .watch import wait_until as conditions
+else:
+    inputs = LazyModule(".inputs", __package__)
+    models = LazyModule(".models", __package__)
+    plans = LazyModule(".plans", __package__)
+    direct = LazyModule(".calls.direct", __package__)
+    modes = LazyModule(".calls.modes", __package__)
+    keys = LazyModule(".graphql.api_keys", __package__)
+    consoles = LazyModule(".graphql.consoles", __package__)
+    graphql_requests = LazyModule(".graphql.requests", __package__)
+    metrics = LazyModule(".metrics.collect", __package__)
+    results = LazyModule(".metrics.results", __package__)
+    loaders = LazyModule(".queries.loader", __package__)
+    lookups = LazyModule(".queries.lookups", __package__)
+    plan_mode = LazyModule(".queries.plan_mode", __package__)
+    pendings = LazyModule(".tasks.pending", __package__)
+    settling = LazyModule(".tasks.settle", __package__)
+    waiter = LazyModule(".tasks.waiter", __package__)
+    sources = LazyModule(".uploads.source", __package__)
+    targets = LazyModule(".uploads.targets", __package__)
+    uploads = LazyModule(".uploads.upload", __package__)
+    feed = LazyModule(".watch.feed", __package__)
+    view = LazyModule(".watch.view", __package__)
+    conditions = LazyModule(".watch.wait_until", __package__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,7 +172,7 @@ class Cloudtower(Namespaces):
         return "allow" if mode is None else mode.name
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> plans.Plan:
         """Changes that the calls of this session would make, in plan mode (``mutations="plan"``).
 
         Sessions that `with_options` makes of one in plan mode share its plan. A session that turns
@@ -168,7 +186,7 @@ class Cloudtower(Namespaces):
                 f"plan: this session has mutations={self.mutations!r}, so it plans nothing; use "
                 "mutations='plan'"
             )
-        return cast("PlanMode", self._executor.mode).plan
+        return cast("plan_mode.PlanMode", self._executor.mode).plan
 
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
@@ -301,7 +319,7 @@ class Cloudtower(Namespaces):
         """
         changes = scoped_options(options)
         mutations: Mutations = changes.pop("mutations", self.mutations)
-        check_tightening(self.mutations, mutations)
+        modes.check_tightening(self.mutations, mutations)
         executor = self._executor.with_defaults(changes)
         if mutations != self.mutations:
             executor.mode = _mode(mutations)
@@ -463,7 +481,7 @@ class Cloudtower(Namespaces):
         *,
         max_age: float | None = None,
         max_entries: int = 10_000,
-    ) -> Loader[R]:
+    ) -> loaders.Loader[R]:
         """Return a loader, which combines many reads by id into few requests.
 
         Keep the loader, for example one per web request or one per application: only reads through
@@ -484,9 +502,7 @@ class Cloudtower(Namespaces):
                 vms = tower.loader(tower.vm.get_vms)
                 mail, web = await asyncio.gather(vms.get(mail_id), vms.get(web_id))  # one request
         """
-        from .queries.loader import Loader
-
-        return Loader(self._executor, method, max_age, max_entries)
+        return loaders.Loader(self._executor, method, max_age, max_entries)
 
     async def server_version(self) -> str:
         """Return the version of the server: ``"4.9.0"``. Requested once per connection pool.
@@ -498,13 +514,13 @@ class Cloudtower(Namespaces):
 
     async def wait(
         self,
-        tasks: Waitable | Awaitable[Waitable],
+        tasks: waiter.Waitable | Awaitable[waiter.Waitable],
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
         grace: float = 30.0,
         fail_fast: bool = False,
-    ) -> list[Task]:
+    ) -> list[models.Task]:
         """Wait until the tasks of mutations have ended. All waiters share a single poll.
 
         Args:
@@ -544,12 +560,12 @@ class Cloudtower(Namespaces):
 
     def as_completed(
         self,
-        tasks: Waitable | Awaitable[Waitable],
+        tasks: waiter.Waitable | Awaitable[waiter.Waitable],
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
         grace: float = 30.0,
-    ) -> AsyncIterator[Task]:
+    ) -> AsyncIterator[models.Task]:
         """Iterate over tasks as they end.
 
         Failed tasks are yielded like the others, with their status: raising would stop iterating
@@ -588,12 +604,12 @@ class Cloudtower(Namespaces):
 
     def progress(
         self,
-        tasks: Waitable | Awaitable[Waitable],
+        tasks: waiter.Waitable | Awaitable[waiter.Waitable],
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
         grace: float = 30.0,
-    ) -> AsyncIterator[Task]:
+    ) -> AsyncIterator[models.Task]:
         """Iterate over the changes of tasks until all have ended.
 
         A task is yielded when it is first seen, whenever its ``status`` or ``progress`` (0 to 1)
@@ -628,7 +644,7 @@ class Cloudtower(Namespaces):
     @overload
     async def settle(
         self,
-        changed: Awaitable[WithTask[T]] | WithTask[T] | Pending[T],
+        changed: Awaitable[WithTask[T]] | WithTask[T] | pendings.Pending[T],
         *,
         timeout: float | None = 300.0,
         interval: float = 5.0,
@@ -698,9 +714,7 @@ class Cloudtower(Namespaces):
                 running = await tower.settle(tower.vm.start_vm(where={"id_in": ids}))
                 print([vm.status for vm in running])
         """
-        from .tasks.settle import settle
-
-        waiting = settle(
+        waiting = settling.settle(
             changed,
             self._executor,
             self._shared.waiter,
@@ -711,10 +725,10 @@ class Cloudtower(Namespaces):
         return await spanned("settle", waiting)
 
     @overload
-    def pending(self, answer: WithTask[T]) -> Pending[T]: ...
+    def pending(self, answer: WithTask[T]) -> pendings.Pending[T]: ...
     @overload
-    def pending(self, answer: Iterable[WithTask[T]]) -> Pending[list[T]]: ...
-    def pending(self, answer: object) -> Pending[Any]:
+    def pending(self, answer: Iterable[WithTask[T]]) -> pendings.Pending[list[T]]: ...
+    def pending(self, answer: object) -> pendings.Pending[Any]:
         """Return the pending work of a mutation as a value to store, without a request.
 
         Another process, or this program after a restart, passes it to `settle` or `wait`.
@@ -732,11 +746,8 @@ class Cloudtower(Namespaces):
                 # later, also in another process
                 vms = await tower.settle(Pending.from_json(text))
         """
-        from .tasks.pending import pending_of
-        from .tasks.settle import answers_in
-
-        answers = answers_in("pending", answer)
-        return pending_of(answers, self.endpoint, single=isinstance(answer, WithTask))
+        answers = settling.answers_in("pending", answer)
+        return pendings.pending_of(answers, self.endpoint, single=isinstance(answer, WithTask))
 
     def lock(
         self, *resource_ids: str, timeout: float | None = None
@@ -773,7 +784,7 @@ class Cloudtower(Namespaces):
         *,
         since: str | None = None,
         interval: float = 5.0,
-    ) -> Changes:
+    ) -> feed.Changes:
         """Iterate over the changes on the server, each once and in order, without end.
 
         They are read from the change feed of the server, which exists since CloudTower 4.6 and
@@ -804,9 +815,7 @@ class Cloudtower(Namespaces):
                 async for change in tower.changes(["Vm"], since=stored):
                     print(change.action, change.resource_id, change.old, change.new)
         """
-        from .watch.feed import Changes
-
-        return Changes(self._executor, types, since, interval)
+        return feed.Changes(self._executor, types, since, interval)
 
     def watch(
         self,
@@ -815,7 +824,7 @@ class Cloudtower(Namespaces):
         grace: float = 60.0,
         *args: P.args,
         **query: P.kwargs,
-    ) -> Watch[R]:
+    ) -> view.Watch[R]:
         """Keep a view of the resources that match a query, and iterate over their changes.
 
         Entering the context reads the resources; ``snapshot`` has them by id. Each event is one
@@ -849,10 +858,8 @@ class Cloudtower(Namespaces):
                     async for event in running:
                         print(event.what, event.id, event.old, event.new)
         """
-        from .watch.view import Watch
-
         reject_positional("watch", lookups.EXAMPLE, args, interval, grace)
-        return Watch(self._executor, method, query, interval, grace)
+        return view.Watch(self._executor, method, query, interval, grace)
 
     async def wait_until(
         self,
@@ -901,10 +908,8 @@ class Cloudtower(Namespaces):
                     tower.vm.get_vms, lambda vm: vm.ips, where={"id": vm_id}
                 )
         """
-        from .watch.wait_until import wait_until
-
         reject_positional("wait_until", lookups.EXAMPLE, args, timeout or 0.0, interval)
-        waiting = wait_until(
+        waiting = conditions.wait_until(
             self._executor,
             method,
             condition,
@@ -918,12 +923,12 @@ class Cloudtower(Namespaces):
 
     async def measure(
         self,
-        method: Callable[P, Awaitable[list[WithTask[Metric]]]],
+        method: Callable[P, Awaitable[list[WithTask[models.Metric]]]],
         chunk_size: int = 50,
         concurrency: int = 4,
         *args: P.args,
         **query: P.kwargs,
-    ) -> Measurements:
+    ) -> results.Measurements:
         """Read metrics of many resources, with their ids and names.
 
         The method reads the matching resources, then the metrics of a few of them per request,
@@ -957,19 +962,17 @@ class Cloudtower(Namespaces):
                 for row in measured.to_rows():
                     print(row.time, row.subject_name, row.value)
         """
-        from .metrics.collect import measure
-
-        return await measure(self._executor, method, chunk_size, concurrency, args, query)
+        return await metrics.measure(self._executor, method, chunk_size, concurrency, args, query)
 
     async def top_n(
         self,
         metric: str,
         n: int = 10,
         *,
-        clusters: ClusterWhereInput | Everything,
+        clusters: inputs.ClusterWhereInput | Everything,
         range: str = "1h",  # noqa: A002 - the name that the API has for it
         lowest: bool = False,
-    ) -> list[RankedMetric]:
+    ) -> list[results.RankedMetric]:
         """Rank the resources with the highest values of a metric, with their names.
 
         The server ranks the resources that have the metric: VMs, hosts, disks, … and computes one
@@ -998,13 +1001,14 @@ class Cloudtower(Namespaces):
                 ):
                     print(vm.rank, vm.subject_name, vm.value)
         """
-        from .metrics.collect import top_n
-
-        return await top_n(self._executor, metric, n, clusters, range, lowest=lowest)
+        return await metrics.top_n(self._executor, metric, n, clusters, range, lowest=lowest)
 
     def upload(
-        self, source: Uploadable, target: UploadTarget[T], **options: Unpack[UploadOptions]
-    ) -> Upload[T]:
+        self,
+        source: sources.Uploadable,
+        target: targets.UploadTarget[T],
+        **options: Unpack[uploads.UploadOptions],
+    ) -> uploads.Upload[T]:
         """Upload a file in chunks and return what it becomes on the server.
 
         Await the upload, or enter it and iterate over its progress. Chunks are sent one after the
@@ -1059,9 +1063,7 @@ class Cloudtower(Namespaces):
                         print(f"{progress.sent / progress.total:.0%}, {progress.rate:,.0f} B/s")
                 print(upload.result.id)
         """
-        from .uploads.upload import Upload
-
-        return Upload(self._executor, self._shared.locks, source, target, options)
+        return uploads.Upload(self._executor, self._shared.locks, source, target, options)
 
     async def graphql(
         self,
@@ -1093,13 +1095,11 @@ class Cloudtower(Namespaces):
         return await graphql_requests.ask(self._executor, query, variables, timeout)
 
     @property
-    def api_keys(self) -> ApiKeys:
+    def api_keys(self) -> keys.ApiKeys:
         """The API keys of the server: ``await tower.api_keys.create("bot")``."""
-        from .graphql.api_keys import ApiKeys
+        return keys.ApiKeys(self._executor)
 
-        return ApiKeys(self._executor)
-
-    async def vnc(self, vm_id: str, *, timeout: float | None = None) -> VncTicket:
+    async def vnc(self, vm_id: str, *, timeout: float | None = None) -> consoles.VncTicket:
         """Get a ticket for the screen of a running VM, with the addresses of the screen.
 
         Args:
@@ -1118,14 +1118,14 @@ class Cloudtower(Namespaces):
                 async with websockets.connect(ticket.proxied, subprotocols=["binary"]) as screen:
                     ...
         """
-        return await vnc_ticket(self._executor, vm_id, timeout)
+        return await consoles.vnc_ticket(self._executor, vm_id, timeout)
 
     async def request(
         self,
         path: str,
         body: object = None,
         *,
-        method: Method = "POST",
+        method: direct.Method = "POST",
         query: Mapping[str, object] | None = None,
         content_language: ContentLanguage | None = None,
         external_cloudtower_id: str | None = None,
@@ -1165,13 +1165,13 @@ class Cloudtower(Namespaces):
 
     async def raw(
         self,
-        method: RawMethod,
+        method: direct.RawMethod,
         path: str,
         *,
         json: object = None,
         data: bytes | Mapping[str, object] | None = None,
         query: Mapping[str, object] | None = None,
-        auth: RawAuth | tuple[str, str] = "token",
+        auth: direct.RawAuth | tuple[str, str] = "token",
         timeout: float | None = None,
     ) -> RawResponse:
         """Call any path of the server and return the response as it is.
@@ -1228,10 +1228,8 @@ class Cloudtower(Namespaces):
 
 def _mode(mutations: Mutations) -> Mode | None:
     if mutations != "plan":
-        return None if mutations == "allow" else RefuseMode()
-    from .queries.plan_mode import PlanMode
-
-    return PlanMode()
+        return None if mutations == "allow" else modes.RefuseMode()
+    return plan_mode.PlanMode()
 
 
 def _preload(namespaces: Sequence[str]) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 import msgspec
 
 from .secret_names import redacted, without_secret_members
-from .types import CODEC_ERRORS
-
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from .types import ContentLanguage, Exchange
+from .types import CODEC_ERRORS, ContentLanguage, Exchange
 
 CallKind: TypeAlias = Literal["query", "mutation", "upload"]
 CallOutcome: TypeAlias = Literal["success", "failure", "unknown", "cancelled"]

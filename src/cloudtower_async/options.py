@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, TypedDict, cast
 
-from .addresses import normalise_endpoints, parse_proxy
+from .addresses import Proxy, normalise_endpoints, parse_proxy
 from .errors import InvalidSettings
-from .retry.policy import policy_fault
+from .lazy_module import LazyModule
+from .retry.policy import RetryPolicy, policy_fault
 from .spelling import did_you_mean
 from .types import ContentLanguage, Priority
 from .validators import (
@@ -38,13 +40,14 @@ from .validators import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     import aiohttp
 
-    from .addresses import Proxy
-    from .operation_call import Middleware
-    from .retry.policy import RetryPolicy
+    from . import operation_call
+else:
+    ssl = LazyModule("ssl")
+    aiohttp = LazyModule("aiohttp")
+    operation_call = LazyModule(".operation_call", __package__)
 
 
 class SecretText(Protocol):
@@ -55,7 +58,7 @@ class SecretText(Protocol):
         ...
 
 
-Credentials: TypeAlias = "Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]"
+Credentials: TypeAlias = Callable[[], Awaitable[str | SecretText | tuple[str, str | SecretText]]]
 Failover: TypeAlias = Literal["auto", "manual", "always"]
 Source: TypeAlias = Literal["LOCAL", "LDAP", "AUTHN", "SSO"]
 Mutations: TypeAlias = Literal["allow", "plan", "refuse"]
@@ -115,7 +118,7 @@ class SessionOptions(TypedDict, total=False):
     `MutationRefused` (read-only session). ``plan``: record in ``tower.plan`` what they would change
     (dry run). No mutation is sent in the last two modes. Default: ``allow``."""
 
-    middleware: Sequence[Middleware] | None
+    middleware: Sequence[operation_call.Middleware] | None
     """Async functions around each call, retries included, the outermost first: ``async def
     audit(call, proceed)``; see `Middleware`. Default: None."""
 
@@ -210,7 +213,7 @@ class ScopedOptions(TypedDict, total=False):
     """What to do with calls that change the server. It can be stricter than in the session, not
     less strict."""
 
-    middleware: Sequence[Middleware] | None
+    middleware: Sequence[operation_call.Middleware] | None
     """Middleware to run inside that of the session; see `Middleware`."""
 
     headers: Mapping[str, str] | None
@@ -262,7 +265,7 @@ class Settings:
     strict: bool = False
     validate: bool = True
     mutations: Mutations = "allow"
-    middleware: Sequence[Middleware] | None = None
+    middleware: Sequence[operation_call.Middleware] | None = None
     headers: Mapping[str, str] | None = None
     timeout: float = 60.0
     connect_timeout: float = 10.0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar, cast, overload
 
 import msgspec
 
 from .control_characters import one_line, printable
 from .types import WithTask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 T_co = TypeVar("T_co", covariant=True)
 

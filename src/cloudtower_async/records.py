@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import inspect
 
+from .lazy_module import LazyModule
 from .spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     import pyarrow as pa
+else:
+    pa = LazyModule("pyarrow")
 
 _SIMPLE: dict[type[inspect.Type], str] = {
     inspect.StrType: "string",

@@ -8,758 +8,631 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from builtins import property as namespace_property
 
-    from ..calls.executor import Executor
-    from .alert import AlertNamespace
-    from .alert_notifier import AlertNotifierNamespace
-    from .alert_rule import AlertRuleNamespace
-    from .api_info import ApiInfoNamespace
-    from .application import ApplicationNamespace
-    from .backup_plan import BackupPlanNamespace
-    from .backup_plan_execution import BackupPlanExecutionNamespace
-    from .backup_restore_execution import BackupRestoreExecutionNamespace
-    from .backup_restore_point import BackupRestorePointNamespace
-    from .backup_service import BackupServiceNamespace
-    from .backup_store_repository import BackupStoreRepositoryNamespace
-    from .backup_target_execution import BackupTargetExecutionNamespace
-    from .brick_topo import BrickTopoNamespace
-    from .business_host import BusinessHostNamespace
-    from .business_host_group import BusinessHostGroupNamespace
-    from .cloud_tower_application import CloudTowerApplicationNamespace
-    from .cloud_tower_application_package import CloudTowerApplicationPackageNamespace
-    from .cluster import ClusterNamespace
-    from .cluster_image import ClusterImageNamespace
-    from .cluster_settings import ClusterSettingsNamespace
-    from .cluster_topo import ClusterTopoNamespace
-    from .cluster_upgrade_history import ClusterUpgradeHistoryNamespace
-    from .consistency_group import ConsistencyGroupNamespace
-    from .consistency_group_snapshot import ConsistencyGroupSnapshotNamespace
-    from .content_library_image import ContentLibraryImageNamespace
-    from .content_library_vm_template import ContentLibraryVmTemplateNamespace
-    from .datacenter import DatacenterNamespace
-    from .deploy import DeployNamespace
-    from .discovered_host import DiscoveredHostNamespace
-    from .disk import DiskNamespace
-    from .disk_pool import DiskPoolNamespace
-    from .ecp_license import EcpLicenseNamespace
-    from .elf_data_store import ElfDataStoreNamespace
-    from .elf_image import ElfImageNamespace
-    from .elf_storage_policy import ElfStoragePolicyNamespace
-    from .entity_filter import EntityFilterNamespace
-    from .everoute_cluster import EverouteClusterNamespace
-    from .everoute_license import EverouteLicenseNamespace
-    from .everoute_package import EveroutePackageNamespace
-    from .global_alert_rule import GlobalAlertRuleNamespace
-    from .global_settings import GlobalSettingsNamespace
-    from .gpu_device import GpuDeviceNamespace
-    from .graph import GraphNamespace
-    from .host import HostNamespace
-    from .ipmi import IpmiNamespace
-    from .iscsi_connection import IscsiConnectionNamespace
-    from .iscsi_lun import IscsiLunNamespace
-    from .iscsi_lun_snapshot import IscsiLunSnapshotNamespace
-    from .iscsi_target import IscsiTargetNamespace
-    from .isolation_policy import IsolationPolicyNamespace
-    from .label import LabelNamespace
-    from .license import LicenseNamespace
-    from .log_collection import LogCollectionNamespace
-    from .log_service_config import LogServiceConfigNamespace
-    from .metrics import MetricsNamespace
-    from .namespace_group import NamespaceGroupNamespace
-    from .network_policy_rule_service import NetworkPolicyRuleServiceNamespace
-    from .nfs_export import NfsExportNamespace
-    from .nfs_inode import NfsInodeNamespace
-    from .nic import NicNamespace
-    from .node_topo import NodeTopoNamespace
-    from .ntp import NtpNamespace
-    from .nvmf_namespace import NvmfNamespaceNamespace
-    from .nvmf_namespace_snapshot import NvmfNamespaceSnapshotNamespace
-    from .nvmf_subsystem import NvmfSubsystemNamespace
-    from .observability import ObservabilityNamespace
-    from .organization import OrganizationNamespace
-    from .ovf import OvfNamespace
-    from .pci_device import PciDeviceNamespace
-    from .pmem_dimm import PmemDimmNamespace
-    from .rack_topo import RackTopoNamespace
-    from .registry_service import RegistryServiceNamespace
-    from .replica_vm import ReplicaVmNamespace
-    from .replication_plan import ReplicationPlanNamespace
-    from .replication_service import ReplicationServiceNamespace
-    from .report_task import ReportTaskNamespace
-    from .report_template import ReportTemplateNamespace
-    from .resource_change import ResourceChangeNamespace
-    from .security_group import SecurityGroupNamespace
-    from .security_policy import SecurityPolicyNamespace
-    from .smtp_server import SmtpServerNamespace
-    from .snapshot_group import SnapshotGroupNamespace
-    from .snapshot_plan import SnapshotPlanNamespace
-    from .snapshot_plan_task import SnapshotPlanTaskNamespace
-    from .snmp_transport import SnmpTransportNamespace
-    from .snmp_trap_receiver import SnmpTrapReceiverNamespace
-    from .svt_image import SvtImageNamespace
-    from .sync_replication_plan import SyncReplicationPlanNamespace
-    from .system_audit_log import SystemAuditLogNamespace
-    from .table_reporter import TableReporterNamespace
-    from .task import TaskNamespace
-    from .upload_task import UploadTaskNamespace
-    from .usb_device import UsbDeviceNamespace
-    from .user import UserNamespace
-    from .user_audit_log import UserAuditLogNamespace
-    from .user_role_next import UserRoleNextNamespace
-    from .v2_everoute_license import V2EverouteLicenseNamespace
-    from .vcenter_account import VcenterAccountNamespace
-    from .vds import VdsNamespace
-    from .view import ViewNamespace
-    from .virtual_private_cloud import VirtualPrivateCloudNamespace
-    from .virtual_private_cloud_cluster_binding import VirtualPrivateCloudClusterBindingNamespace
-    from .virtual_private_cloud_edge_gateway import VirtualPrivateCloudEdgeGatewayNamespace
-    from .virtual_private_cloud_edge_gateway_group import (
-        VirtualPrivateCloudEdgeGatewayGroupNamespace,
-    )
-    from .virtual_private_cloud_external_subnet import VirtualPrivateCloudExternalSubnetNamespace
-    from .virtual_private_cloud_external_subnet_group import (
-        VirtualPrivateCloudExternalSubnetGroupNamespace,
-    )
-    from .virtual_private_cloud_floating_ip import VirtualPrivateCloudFloatingIpNamespace
-    from .virtual_private_cloud_nat_gateway import VirtualPrivateCloudNatGatewayNamespace
-    from .virtual_private_cloud_route_table import VirtualPrivateCloudRouteTableNamespace
-    from .virtual_private_cloud_router_gateway import VirtualPrivateCloudRouterGatewayNamespace
-    from .virtual_private_cloud_security_group import VirtualPrivateCloudSecurityGroupNamespace
-    from .virtual_private_cloud_security_policy import VirtualPrivateCloudSecurityPolicyNamespace
-    from .virtual_private_cloud_subnet import VirtualPrivateCloudSubnetNamespace
-    from .vlan import VlanNamespace
-    from .vm import VmNamespace
-    from .vm_disk import VmDiskNamespace
-    from .vm_entity_filter_result import VmEntityFilterResultNamespace
-    from .vm_export_file import VmExportFileNamespace
-    from .vm_folder import VmFolderNamespace
-    from .vm_nic import VmNicNamespace
-    from .vm_placement_group import VmPlacementGroupNamespace
-    from .vm_snapshot import VmSnapshotNamespace
-    from .vm_template import VmTemplateNamespace
-    from .vm_volume import VmVolumeNamespace
-    from .vm_volume_snapshot import VmVolumeSnapshotNamespace
-    from .vsphere_esxi_account import VsphereEsxiAccountNamespace
-    from .witness import WitnessNamespace
-    from .witness_service import WitnessServiceNamespace
-    from .zone import ZoneNamespace
-    from .zone_topo import ZoneTopoNamespace
+    from ..calls import executor
+    from . import namespaces
 else:
     from ..calls.registry import namespace_property
+    from ..lazy_module import LazyModule
+
+    executor = LazyModule("..calls.executor", __package__)
+    namespaces = LazyModule(".namespaces", __package__)
 
 
 class Namespaces:
     """What the session is made of besides its connection: the operations, by namespace."""
 
-    _executor: Executor
+    _executor: executor.Executor
 
     @namespace_property
-    def alert(self) -> AlertNamespace:
+    def alert(self) -> namespaces.AlertNamespace:
         from .alert import AlertNamespace
 
         return AlertNamespace(self._executor)
 
     @namespace_property
-    def alert_notifier(self) -> AlertNotifierNamespace:
+    def alert_notifier(self) -> namespaces.AlertNotifierNamespace:
         from .alert_notifier import AlertNotifierNamespace
 
         return AlertNotifierNamespace(self._executor)
 
     @namespace_property
-    def alert_rule(self) -> AlertRuleNamespace:
+    def alert_rule(self) -> namespaces.AlertRuleNamespace:
         from .alert_rule import AlertRuleNamespace
 
         return AlertRuleNamespace(self._executor)
 
     @namespace_property
-    def api_info(self) -> ApiInfoNamespace:
+    def api_info(self) -> namespaces.ApiInfoNamespace:
         from .api_info import ApiInfoNamespace
 
         return ApiInfoNamespace(self._executor)
 
     @namespace_property
-    def application(self) -> ApplicationNamespace:
+    def application(self) -> namespaces.ApplicationNamespace:
         from .application import ApplicationNamespace
 
         return ApplicationNamespace(self._executor)
 
     @namespace_property
-    def backup_plan(self) -> BackupPlanNamespace:
+    def backup_plan(self) -> namespaces.BackupPlanNamespace:
         from .backup_plan import BackupPlanNamespace
 
         return BackupPlanNamespace(self._executor)
 
     @namespace_property
-    def backup_plan_execution(self) -> BackupPlanExecutionNamespace:
+    def backup_plan_execution(self) -> namespaces.BackupPlanExecutionNamespace:
         from .backup_plan_execution import BackupPlanExecutionNamespace
 
         return BackupPlanExecutionNamespace(self._executor)
 
     @namespace_property
-    def backup_restore_execution(self) -> BackupRestoreExecutionNamespace:
+    def backup_restore_execution(self) -> namespaces.BackupRestoreExecutionNamespace:
         from .backup_restore_execution import BackupRestoreExecutionNamespace
 
         return BackupRestoreExecutionNamespace(self._executor)
 
     @namespace_property
-    def backup_restore_point(self) -> BackupRestorePointNamespace:
+    def backup_restore_point(self) -> namespaces.BackupRestorePointNamespace:
         from .backup_restore_point import BackupRestorePointNamespace
 
         return BackupRestorePointNamespace(self._executor)
 
     @namespace_property
-    def backup_service(self) -> BackupServiceNamespace:
+    def backup_service(self) -> namespaces.BackupServiceNamespace:
         from .backup_service import BackupServiceNamespace
 
         return BackupServiceNamespace(self._executor)
 
     @namespace_property
-    def backup_store_repository(self) -> BackupStoreRepositoryNamespace:
+    def backup_store_repository(self) -> namespaces.BackupStoreRepositoryNamespace:
         from .backup_store_repository import BackupStoreRepositoryNamespace
 
         return BackupStoreRepositoryNamespace(self._executor)
 
     @namespace_property
-    def backup_target_execution(self) -> BackupTargetExecutionNamespace:
+    def backup_target_execution(self) -> namespaces.BackupTargetExecutionNamespace:
         from .backup_target_execution import BackupTargetExecutionNamespace
 
         return BackupTargetExecutionNamespace(self._executor)
 
     @namespace_property
-    def brick_topo(self) -> BrickTopoNamespace:
+    def brick_topo(self) -> namespaces.BrickTopoNamespace:
         from .brick_topo import BrickTopoNamespace
 
         return BrickTopoNamespace(self._executor)
 
     @namespace_property
-    def business_host(self) -> BusinessHostNamespace:
+    def business_host(self) -> namespaces.BusinessHostNamespace:
         from .business_host import BusinessHostNamespace
 
         return BusinessHostNamespace(self._executor)
 
     @namespace_property
-    def business_host_group(self) -> BusinessHostGroupNamespace:
+    def business_host_group(self) -> namespaces.BusinessHostGroupNamespace:
         from .business_host_group import BusinessHostGroupNamespace
 
         return BusinessHostGroupNamespace(self._executor)
 
     @namespace_property
-    def cloud_tower_application(self) -> CloudTowerApplicationNamespace:
+    def cloud_tower_application(self) -> namespaces.CloudTowerApplicationNamespace:
         from .cloud_tower_application import CloudTowerApplicationNamespace
 
         return CloudTowerApplicationNamespace(self._executor)
 
     @namespace_property
-    def cloud_tower_application_package(self) -> CloudTowerApplicationPackageNamespace:
+    def cloud_tower_application_package(self) -> namespaces.CloudTowerApplicationPackageNamespace:
         from .cloud_tower_application_package import CloudTowerApplicationPackageNamespace
 
         return CloudTowerApplicationPackageNamespace(self._executor)
 
     @namespace_property
-    def cluster(self) -> ClusterNamespace:
+    def cluster(self) -> namespaces.ClusterNamespace:
         from .cluster import ClusterNamespace
 
         return ClusterNamespace(self._executor)
 
     @namespace_property
-    def cluster_image(self) -> ClusterImageNamespace:
+    def cluster_image(self) -> namespaces.ClusterImageNamespace:
         from .cluster_image import ClusterImageNamespace
 
         return ClusterImageNamespace(self._executor)
 
     @namespace_property
-    def cluster_settings(self) -> ClusterSettingsNamespace:
+    def cluster_settings(self) -> namespaces.ClusterSettingsNamespace:
         from .cluster_settings import ClusterSettingsNamespace
 
         return ClusterSettingsNamespace(self._executor)
 
     @namespace_property
-    def cluster_topo(self) -> ClusterTopoNamespace:
+    def cluster_topo(self) -> namespaces.ClusterTopoNamespace:
         from .cluster_topo import ClusterTopoNamespace
 
         return ClusterTopoNamespace(self._executor)
 
     @namespace_property
-    def cluster_upgrade_history(self) -> ClusterUpgradeHistoryNamespace:
+    def cluster_upgrade_history(self) -> namespaces.ClusterUpgradeHistoryNamespace:
         from .cluster_upgrade_history import ClusterUpgradeHistoryNamespace
 
         return ClusterUpgradeHistoryNamespace(self._executor)
 
     @namespace_property
-    def consistency_group(self) -> ConsistencyGroupNamespace:
+    def consistency_group(self) -> namespaces.ConsistencyGroupNamespace:
         from .consistency_group import ConsistencyGroupNamespace
 
         return ConsistencyGroupNamespace(self._executor)
 
     @namespace_property
-    def consistency_group_snapshot(self) -> ConsistencyGroupSnapshotNamespace:
+    def consistency_group_snapshot(self) -> namespaces.ConsistencyGroupSnapshotNamespace:
         from .consistency_group_snapshot import ConsistencyGroupSnapshotNamespace
 
         return ConsistencyGroupSnapshotNamespace(self._executor)
 
     @namespace_property
-    def content_library_image(self) -> ContentLibraryImageNamespace:
+    def content_library_image(self) -> namespaces.ContentLibraryImageNamespace:
         from .content_library_image import ContentLibraryImageNamespace
 
         return ContentLibraryImageNamespace(self._executor)
 
     @namespace_property
-    def content_library_vm_template(self) -> ContentLibraryVmTemplateNamespace:
+    def content_library_vm_template(self) -> namespaces.ContentLibraryVmTemplateNamespace:
         from .content_library_vm_template import ContentLibraryVmTemplateNamespace
 
         return ContentLibraryVmTemplateNamespace(self._executor)
 
     @namespace_property
-    def datacenter(self) -> DatacenterNamespace:
+    def datacenter(self) -> namespaces.DatacenterNamespace:
         from .datacenter import DatacenterNamespace
 
         return DatacenterNamespace(self._executor)
 
     @namespace_property
-    def deploy(self) -> DeployNamespace:
+    def deploy(self) -> namespaces.DeployNamespace:
         from .deploy import DeployNamespace
 
         return DeployNamespace(self._executor)
 
     @namespace_property
-    def discovered_host(self) -> DiscoveredHostNamespace:
+    def discovered_host(self) -> namespaces.DiscoveredHostNamespace:
         from .discovered_host import DiscoveredHostNamespace
 
         return DiscoveredHostNamespace(self._executor)
 
     @namespace_property
-    def disk(self) -> DiskNamespace:
+    def disk(self) -> namespaces.DiskNamespace:
         from .disk import DiskNamespace
 
         return DiskNamespace(self._executor)
 
     @namespace_property
-    def disk_pool(self) -> DiskPoolNamespace:
+    def disk_pool(self) -> namespaces.DiskPoolNamespace:
         from .disk_pool import DiskPoolNamespace
 
         return DiskPoolNamespace(self._executor)
 
     @namespace_property
-    def ecp_license(self) -> EcpLicenseNamespace:
+    def ecp_license(self) -> namespaces.EcpLicenseNamespace:
         from .ecp_license import EcpLicenseNamespace
 
         return EcpLicenseNamespace(self._executor)
 
     @namespace_property
-    def elf_data_store(self) -> ElfDataStoreNamespace:
+    def elf_data_store(self) -> namespaces.ElfDataStoreNamespace:
         from .elf_data_store import ElfDataStoreNamespace
 
         return ElfDataStoreNamespace(self._executor)
 
     @namespace_property
-    def elf_image(self) -> ElfImageNamespace:
+    def elf_image(self) -> namespaces.ElfImageNamespace:
         from .elf_image import ElfImageNamespace
 
         return ElfImageNamespace(self._executor)
 
     @namespace_property
-    def elf_storage_policy(self) -> ElfStoragePolicyNamespace:
+    def elf_storage_policy(self) -> namespaces.ElfStoragePolicyNamespace:
         from .elf_storage_policy import ElfStoragePolicyNamespace
 
         return ElfStoragePolicyNamespace(self._executor)
 
     @namespace_property
-    def entity_filter(self) -> EntityFilterNamespace:
+    def entity_filter(self) -> namespaces.EntityFilterNamespace:
         from .entity_filter import EntityFilterNamespace
 
         return EntityFilterNamespace(self._executor)
 
     @namespace_property
-    def everoute_cluster(self) -> EverouteClusterNamespace:
+    def everoute_cluster(self) -> namespaces.EverouteClusterNamespace:
         from .everoute_cluster import EverouteClusterNamespace
 
         return EverouteClusterNamespace(self._executor)
 
     @namespace_property
-    def everoute_license(self) -> EverouteLicenseNamespace:
+    def everoute_license(self) -> namespaces.EverouteLicenseNamespace:
         from .everoute_license import EverouteLicenseNamespace
 
         return EverouteLicenseNamespace(self._executor)
 
     @namespace_property
-    def everoute_package(self) -> EveroutePackageNamespace:
+    def everoute_package(self) -> namespaces.EveroutePackageNamespace:
         from .everoute_package import EveroutePackageNamespace
 
         return EveroutePackageNamespace(self._executor)
 
     @namespace_property
-    def global_alert_rule(self) -> GlobalAlertRuleNamespace:
+    def global_alert_rule(self) -> namespaces.GlobalAlertRuleNamespace:
         from .global_alert_rule import GlobalAlertRuleNamespace
 
         return GlobalAlertRuleNamespace(self._executor)
 
     @namespace_property
-    def global_settings(self) -> GlobalSettingsNamespace:
+    def global_settings(self) -> namespaces.GlobalSettingsNamespace:
         from .global_settings import GlobalSettingsNamespace
 
         return GlobalSettingsNamespace(self._executor)
 
     @namespace_property
-    def gpu_device(self) -> GpuDeviceNamespace:
+    def gpu_device(self) -> namespaces.GpuDeviceNamespace:
         from .gpu_device import GpuDeviceNamespace
 
         return GpuDeviceNamespace(self._executor)
 
     @namespace_property
-    def graph(self) -> GraphNamespace:
+    def graph(self) -> namespaces.GraphNamespace:
         from .graph import GraphNamespace
 
         return GraphNamespace(self._executor)
 
     @namespace_property
-    def host(self) -> HostNamespace:
+    def host(self) -> namespaces.HostNamespace:
         from .host import HostNamespace
 
         return HostNamespace(self._executor)
 
     @namespace_property
-    def ipmi(self) -> IpmiNamespace:
+    def ipmi(self) -> namespaces.IpmiNamespace:
         from .ipmi import IpmiNamespace
 
         return IpmiNamespace(self._executor)
 
     @namespace_property
-    def iscsi_connection(self) -> IscsiConnectionNamespace:
+    def iscsi_connection(self) -> namespaces.IscsiConnectionNamespace:
         from .iscsi_connection import IscsiConnectionNamespace
 
         return IscsiConnectionNamespace(self._executor)
 
     @namespace_property
-    def iscsi_lun(self) -> IscsiLunNamespace:
+    def iscsi_lun(self) -> namespaces.IscsiLunNamespace:
         from .iscsi_lun import IscsiLunNamespace
 
         return IscsiLunNamespace(self._executor)
 
     @namespace_property
-    def iscsi_lun_snapshot(self) -> IscsiLunSnapshotNamespace:
+    def iscsi_lun_snapshot(self) -> namespaces.IscsiLunSnapshotNamespace:
         from .iscsi_lun_snapshot import IscsiLunSnapshotNamespace
 
         return IscsiLunSnapshotNamespace(self._executor)
 
     @namespace_property
-    def iscsi_target(self) -> IscsiTargetNamespace:
+    def iscsi_target(self) -> namespaces.IscsiTargetNamespace:
         from .iscsi_target import IscsiTargetNamespace
 
         return IscsiTargetNamespace(self._executor)
 
     @namespace_property
-    def isolation_policy(self) -> IsolationPolicyNamespace:
+    def isolation_policy(self) -> namespaces.IsolationPolicyNamespace:
         from .isolation_policy import IsolationPolicyNamespace
 
         return IsolationPolicyNamespace(self._executor)
 
     @namespace_property
-    def label(self) -> LabelNamespace:
+    def label(self) -> namespaces.LabelNamespace:
         from .label import LabelNamespace
 
         return LabelNamespace(self._executor)
 
     @namespace_property
-    def license(self) -> LicenseNamespace:
+    def license(self) -> namespaces.LicenseNamespace:
         from .license import LicenseNamespace
 
         return LicenseNamespace(self._executor)
 
     @namespace_property
-    def log_collection(self) -> LogCollectionNamespace:
+    def log_collection(self) -> namespaces.LogCollectionNamespace:
         from .log_collection import LogCollectionNamespace
 
         return LogCollectionNamespace(self._executor)
 
     @namespace_property
-    def log_service_config(self) -> LogServiceConfigNamespace:
+    def log_service_config(self) -> namespaces.LogServiceConfigNamespace:
         from .log_service_config import LogServiceConfigNamespace
 
         return LogServiceConfigNamespace(self._executor)
 
     @namespace_property
-    def metrics(self) -> MetricsNamespace:
+    def metrics(self) -> namespaces.MetricsNamespace:
         from .metrics import MetricsNamespace
 
         return MetricsNamespace(self._executor)
 
     @namespace_property
-    def namespace_group(self) -> NamespaceGroupNamespace:
+    def namespace_group(self) -> namespaces.NamespaceGroupNamespace:
         from .namespace_group import NamespaceGroupNamespace
 
         return NamespaceGroupNamespace(self._executor)
 
     @namespace_property
-    def network_policy_rule_service(self) -> NetworkPolicyRuleServiceNamespace:
+    def network_policy_rule_service(self) -> namespaces.NetworkPolicyRuleServiceNamespace:
         from .network_policy_rule_service import NetworkPolicyRuleServiceNamespace
 
         return NetworkPolicyRuleServiceNamespace(self._executor)
 
     @namespace_property
-    def nfs_export(self) -> NfsExportNamespace:
+    def nfs_export(self) -> namespaces.NfsExportNamespace:
         from .nfs_export import NfsExportNamespace
 
         return NfsExportNamespace(self._executor)
 
     @namespace_property
-    def nfs_inode(self) -> NfsInodeNamespace:
+    def nfs_inode(self) -> namespaces.NfsInodeNamespace:
         from .nfs_inode import NfsInodeNamespace
 
         return NfsInodeNamespace(self._executor)
 
     @namespace_property
-    def nic(self) -> NicNamespace:
+    def nic(self) -> namespaces.NicNamespace:
         from .nic import NicNamespace
 
         return NicNamespace(self._executor)
 
     @namespace_property
-    def node_topo(self) -> NodeTopoNamespace:
+    def node_topo(self) -> namespaces.NodeTopoNamespace:
         from .node_topo import NodeTopoNamespace
 
         return NodeTopoNamespace(self._executor)
 
     @namespace_property
-    def ntp(self) -> NtpNamespace:
+    def ntp(self) -> namespaces.NtpNamespace:
         from .ntp import NtpNamespace
 
         return NtpNamespace(self._executor)
 
     @namespace_property
-    def nvmf_namespace(self) -> NvmfNamespaceNamespace:
+    def nvmf_namespace(self) -> namespaces.NvmfNamespaceNamespace:
         from .nvmf_namespace import NvmfNamespaceNamespace
 
         return NvmfNamespaceNamespace(self._executor)
 
     @namespace_property
-    def nvmf_namespace_snapshot(self) -> NvmfNamespaceSnapshotNamespace:
+    def nvmf_namespace_snapshot(self) -> namespaces.NvmfNamespaceSnapshotNamespace:
         from .nvmf_namespace_snapshot import NvmfNamespaceSnapshotNamespace
 
         return NvmfNamespaceSnapshotNamespace(self._executor)
 
     @namespace_property
-    def nvmf_subsystem(self) -> NvmfSubsystemNamespace:
+    def nvmf_subsystem(self) -> namespaces.NvmfSubsystemNamespace:
         from .nvmf_subsystem import NvmfSubsystemNamespace
 
         return NvmfSubsystemNamespace(self._executor)
 
     @namespace_property
-    def observability(self) -> ObservabilityNamespace:
+    def observability(self) -> namespaces.ObservabilityNamespace:
         from .observability import ObservabilityNamespace
 
         return ObservabilityNamespace(self._executor)
 
     @namespace_property
-    def organization(self) -> OrganizationNamespace:
+    def organization(self) -> namespaces.OrganizationNamespace:
         from .organization import OrganizationNamespace
 
         return OrganizationNamespace(self._executor)
 
     @namespace_property
-    def ovf(self) -> OvfNamespace:
+    def ovf(self) -> namespaces.OvfNamespace:
         from .ovf import OvfNamespace
 
         return OvfNamespace(self._executor)
 
     @namespace_property
-    def pci_device(self) -> PciDeviceNamespace:
+    def pci_device(self) -> namespaces.PciDeviceNamespace:
         from .pci_device import PciDeviceNamespace
 
         return PciDeviceNamespace(self._executor)
 
     @namespace_property
-    def pmem_dimm(self) -> PmemDimmNamespace:
+    def pmem_dimm(self) -> namespaces.PmemDimmNamespace:
         from .pmem_dimm import PmemDimmNamespace
 
         return PmemDimmNamespace(self._executor)
 
     @namespace_property
-    def rack_topo(self) -> RackTopoNamespace:
+    def rack_topo(self) -> namespaces.RackTopoNamespace:
         from .rack_topo import RackTopoNamespace
 
         return RackTopoNamespace(self._executor)
 
     @namespace_property
-    def registry_service(self) -> RegistryServiceNamespace:
+    def registry_service(self) -> namespaces.RegistryServiceNamespace:
         from .registry_service import RegistryServiceNamespace
 
         return RegistryServiceNamespace(self._executor)
 
     @namespace_property
-    def replica_vm(self) -> ReplicaVmNamespace:
+    def replica_vm(self) -> namespaces.ReplicaVmNamespace:
         from .replica_vm import ReplicaVmNamespace
 
         return ReplicaVmNamespace(self._executor)
 
     @namespace_property
-    def replication_plan(self) -> ReplicationPlanNamespace:
+    def replication_plan(self) -> namespaces.ReplicationPlanNamespace:
         from .replication_plan import ReplicationPlanNamespace
 
         return ReplicationPlanNamespace(self._executor)
 
     @namespace_property
-    def replication_service(self) -> ReplicationServiceNamespace:
+    def replication_service(self) -> namespaces.ReplicationServiceNamespace:
         from .replication_service import ReplicationServiceNamespace
 
         return ReplicationServiceNamespace(self._executor)
 
     @namespace_property
-    def report_task(self) -> ReportTaskNamespace:
+    def report_task(self) -> namespaces.ReportTaskNamespace:
         from .report_task import ReportTaskNamespace
 
         return ReportTaskNamespace(self._executor)
 
     @namespace_property
-    def report_template(self) -> ReportTemplateNamespace:
+    def report_template(self) -> namespaces.ReportTemplateNamespace:
         from .report_template import ReportTemplateNamespace
 
         return ReportTemplateNamespace(self._executor)
 
     @namespace_property
-    def resource_change(self) -> ResourceChangeNamespace:
+    def resource_change(self) -> namespaces.ResourceChangeNamespace:
         from .resource_change import ResourceChangeNamespace
 
         return ResourceChangeNamespace(self._executor)
 
     @namespace_property
-    def security_group(self) -> SecurityGroupNamespace:
+    def security_group(self) -> namespaces.SecurityGroupNamespace:
         from .security_group import SecurityGroupNamespace
 
         return SecurityGroupNamespace(self._executor)
 
     @namespace_property
-    def security_policy(self) -> SecurityPolicyNamespace:
+    def security_policy(self) -> namespaces.SecurityPolicyNamespace:
         from .security_policy import SecurityPolicyNamespace
 
         return SecurityPolicyNamespace(self._executor)
 
     @namespace_property
-    def smtp_server(self) -> SmtpServerNamespace:
+    def smtp_server(self) -> namespaces.SmtpServerNamespace:
         from .smtp_server import SmtpServerNamespace
 
         return SmtpServerNamespace(self._executor)
 
     @namespace_property
-    def snapshot_group(self) -> SnapshotGroupNamespace:
+    def snapshot_group(self) -> namespaces.SnapshotGroupNamespace:
         from .snapshot_group import SnapshotGroupNamespace
 
         return SnapshotGroupNamespace(self._executor)
 
     @namespace_property
-    def snapshot_plan(self) -> SnapshotPlanNamespace:
+    def snapshot_plan(self) -> namespaces.SnapshotPlanNamespace:
         from .snapshot_plan import SnapshotPlanNamespace
 
         return SnapshotPlanNamespace(self._executor)
 
     @namespace_property
-    def snapshot_plan_task(self) -> SnapshotPlanTaskNamespace:
+    def snapshot_plan_task(self) -> namespaces.SnapshotPlanTaskNamespace:
         from .snapshot_plan_task import SnapshotPlanTaskNamespace
 
         return SnapshotPlanTaskNamespace(self._executor)
 
     @namespace_property
-    def snmp_transport(self) -> SnmpTransportNamespace:
+    def snmp_transport(self) -> namespaces.SnmpTransportNamespace:
         from .snmp_transport import SnmpTransportNamespace
 
         return SnmpTransportNamespace(self._executor)
 
     @namespace_property
-    def snmp_trap_receiver(self) -> SnmpTrapReceiverNamespace:
+    def snmp_trap_receiver(self) -> namespaces.SnmpTrapReceiverNamespace:
         from .snmp_trap_receiver import SnmpTrapReceiverNamespace
 
         return SnmpTrapReceiverNamespace(self._executor)
 
     @namespace_property
-    def svt_image(self) -> SvtImageNamespace:
+    def svt_image(self) -> namespaces.SvtImageNamespace:
         from .svt_image import SvtImageNamespace
 
         return SvtImageNamespace(self._executor)
 
     @namespace_property
-    def sync_replication_plan(self) -> SyncReplicationPlanNamespace:
+    def sync_replication_plan(self) -> namespaces.SyncReplicationPlanNamespace:
         from .sync_replication_plan import SyncReplicationPlanNamespace
 
         return SyncReplicationPlanNamespace(self._executor)
 
     @namespace_property
-    def system_audit_log(self) -> SystemAuditLogNamespace:
+    def system_audit_log(self) -> namespaces.SystemAuditLogNamespace:
         from .system_audit_log import SystemAuditLogNamespace
 
         return SystemAuditLogNamespace(self._executor)
 
     @namespace_property
-    def table_reporter(self) -> TableReporterNamespace:
+    def table_reporter(self) -> namespaces.TableReporterNamespace:
         from .table_reporter import TableReporterNamespace
 
         return TableReporterNamespace(self._executor)
 
     @namespace_property
-    def task(self) -> TaskNamespace:
+    def task(self) -> namespaces.TaskNamespace:
         from .task import TaskNamespace
 
         return TaskNamespace(self._executor)
 
     @namespace_property
-    def upload_task(self) -> UploadTaskNamespace:
+    def upload_task(self) -> namespaces.UploadTaskNamespace:
         from .upload_task import UploadTaskNamespace
 
         return UploadTaskNamespace(self._executor)
 
     @namespace_property
-    def usb_device(self) -> UsbDeviceNamespace:
+    def usb_device(self) -> namespaces.UsbDeviceNamespace:
         from .usb_device import UsbDeviceNamespace
 
         return UsbDeviceNamespace(self._executor)
 
     @namespace_property
-    def user(self) -> UserNamespace:
+    def user(self) -> namespaces.UserNamespace:
         from .user import UserNamespace
 
         return UserNamespace(self._executor)
 
     @namespace_property
-    def user_audit_log(self) -> UserAuditLogNamespace:
+    def user_audit_log(self) -> namespaces.UserAuditLogNamespace:
         from .user_audit_log import UserAuditLogNamespace
 
         return UserAuditLogNamespace(self._executor)
 
     @namespace_property
-    def user_role_next(self) -> UserRoleNextNamespace:
+    def user_role_next(self) -> namespaces.UserRoleNextNamespace:
         from .user_role_next import UserRoleNextNamespace
 
         return UserRoleNextNamespace(self._executor)
 
     @namespace_property
-    def v2_everoute_license(self) -> V2EverouteLicenseNamespace:
+    def v2_everoute_license(self) -> namespaces.V2EverouteLicenseNamespace:
         from .v2_everoute_license import V2EverouteLicenseNamespace
 
         return V2EverouteLicenseNamespace(self._executor)
 
     @namespace_property
-    def vcenter_account(self) -> VcenterAccountNamespace:
+    def vcenter_account(self) -> namespaces.VcenterAccountNamespace:
         from .vcenter_account import VcenterAccountNamespace
 
         return VcenterAccountNamespace(self._executor)
 
     @namespace_property
-    def vds(self) -> VdsNamespace:
+    def vds(self) -> namespaces.VdsNamespace:
         from .vds import VdsNamespace
 
         return VdsNamespace(self._executor)
 
     @namespace_property
-    def view(self) -> ViewNamespace:
+    def view(self) -> namespaces.ViewNamespace:
         from .view import ViewNamespace
 
         return ViewNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud(self) -> VirtualPrivateCloudNamespace:
+    def virtual_private_cloud(self) -> namespaces.VirtualPrivateCloudNamespace:
         from .virtual_private_cloud import VirtualPrivateCloudNamespace
 
         return VirtualPrivateCloudNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_cluster_binding(self) -> VirtualPrivateCloudClusterBindingNamespace:
+    def virtual_private_cloud_cluster_binding(
+        self,
+    ) -> namespaces.VirtualPrivateCloudClusterBindingNamespace:
         from .virtual_private_cloud_cluster_binding import (
             VirtualPrivateCloudClusterBindingNamespace,
         )
@@ -767,7 +640,9 @@ class Namespaces:
         return VirtualPrivateCloudClusterBindingNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_edge_gateway(self) -> VirtualPrivateCloudEdgeGatewayNamespace:
+    def virtual_private_cloud_edge_gateway(
+        self,
+    ) -> namespaces.VirtualPrivateCloudEdgeGatewayNamespace:
         from .virtual_private_cloud_edge_gateway import VirtualPrivateCloudEdgeGatewayNamespace
 
         return VirtualPrivateCloudEdgeGatewayNamespace(self._executor)
@@ -775,7 +650,7 @@ class Namespaces:
     @namespace_property
     def virtual_private_cloud_edge_gateway_group(
         self,
-    ) -> VirtualPrivateCloudEdgeGatewayGroupNamespace:
+    ) -> namespaces.VirtualPrivateCloudEdgeGatewayGroupNamespace:
         from .virtual_private_cloud_edge_gateway_group import (
             VirtualPrivateCloudEdgeGatewayGroupNamespace,
         )
@@ -783,7 +658,9 @@ class Namespaces:
         return VirtualPrivateCloudEdgeGatewayGroupNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_external_subnet(self) -> VirtualPrivateCloudExternalSubnetNamespace:
+    def virtual_private_cloud_external_subnet(
+        self,
+    ) -> namespaces.VirtualPrivateCloudExternalSubnetNamespace:
         from .virtual_private_cloud_external_subnet import (
             VirtualPrivateCloudExternalSubnetNamespace,
         )
@@ -793,7 +670,7 @@ class Namespaces:
     @namespace_property
     def virtual_private_cloud_external_subnet_group(
         self,
-    ) -> VirtualPrivateCloudExternalSubnetGroupNamespace:
+    ) -> namespaces.VirtualPrivateCloudExternalSubnetGroupNamespace:
         from .virtual_private_cloud_external_subnet_group import (
             VirtualPrivateCloudExternalSubnetGroupNamespace,
         )
@@ -801,37 +678,49 @@ class Namespaces:
         return VirtualPrivateCloudExternalSubnetGroupNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_floating_ip(self) -> VirtualPrivateCloudFloatingIpNamespace:
+    def virtual_private_cloud_floating_ip(
+        self,
+    ) -> namespaces.VirtualPrivateCloudFloatingIpNamespace:
         from .virtual_private_cloud_floating_ip import VirtualPrivateCloudFloatingIpNamespace
 
         return VirtualPrivateCloudFloatingIpNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_nat_gateway(self) -> VirtualPrivateCloudNatGatewayNamespace:
+    def virtual_private_cloud_nat_gateway(
+        self,
+    ) -> namespaces.VirtualPrivateCloudNatGatewayNamespace:
         from .virtual_private_cloud_nat_gateway import VirtualPrivateCloudNatGatewayNamespace
 
         return VirtualPrivateCloudNatGatewayNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_route_table(self) -> VirtualPrivateCloudRouteTableNamespace:
+    def virtual_private_cloud_route_table(
+        self,
+    ) -> namespaces.VirtualPrivateCloudRouteTableNamespace:
         from .virtual_private_cloud_route_table import VirtualPrivateCloudRouteTableNamespace
 
         return VirtualPrivateCloudRouteTableNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_router_gateway(self) -> VirtualPrivateCloudRouterGatewayNamespace:
+    def virtual_private_cloud_router_gateway(
+        self,
+    ) -> namespaces.VirtualPrivateCloudRouterGatewayNamespace:
         from .virtual_private_cloud_router_gateway import VirtualPrivateCloudRouterGatewayNamespace
 
         return VirtualPrivateCloudRouterGatewayNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_security_group(self) -> VirtualPrivateCloudSecurityGroupNamespace:
+    def virtual_private_cloud_security_group(
+        self,
+    ) -> namespaces.VirtualPrivateCloudSecurityGroupNamespace:
         from .virtual_private_cloud_security_group import VirtualPrivateCloudSecurityGroupNamespace
 
         return VirtualPrivateCloudSecurityGroupNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_security_policy(self) -> VirtualPrivateCloudSecurityPolicyNamespace:
+    def virtual_private_cloud_security_policy(
+        self,
+    ) -> namespaces.VirtualPrivateCloudSecurityPolicyNamespace:
         from .virtual_private_cloud_security_policy import (
             VirtualPrivateCloudSecurityPolicyNamespace,
         )
@@ -839,109 +728,109 @@ class Namespaces:
         return VirtualPrivateCloudSecurityPolicyNamespace(self._executor)
 
     @namespace_property
-    def virtual_private_cloud_subnet(self) -> VirtualPrivateCloudSubnetNamespace:
+    def virtual_private_cloud_subnet(self) -> namespaces.VirtualPrivateCloudSubnetNamespace:
         from .virtual_private_cloud_subnet import VirtualPrivateCloudSubnetNamespace
 
         return VirtualPrivateCloudSubnetNamespace(self._executor)
 
     @namespace_property
-    def vlan(self) -> VlanNamespace:
+    def vlan(self) -> namespaces.VlanNamespace:
         from .vlan import VlanNamespace
 
         return VlanNamespace(self._executor)
 
     @namespace_property
-    def vm(self) -> VmNamespace:
+    def vm(self) -> namespaces.VmNamespace:
         from .vm import VmNamespace
 
         return VmNamespace(self._executor)
 
     @namespace_property
-    def vm_disk(self) -> VmDiskNamespace:
+    def vm_disk(self) -> namespaces.VmDiskNamespace:
         from .vm_disk import VmDiskNamespace
 
         return VmDiskNamespace(self._executor)
 
     @namespace_property
-    def vm_entity_filter_result(self) -> VmEntityFilterResultNamespace:
+    def vm_entity_filter_result(self) -> namespaces.VmEntityFilterResultNamespace:
         from .vm_entity_filter_result import VmEntityFilterResultNamespace
 
         return VmEntityFilterResultNamespace(self._executor)
 
     @namespace_property
-    def vm_export_file(self) -> VmExportFileNamespace:
+    def vm_export_file(self) -> namespaces.VmExportFileNamespace:
         from .vm_export_file import VmExportFileNamespace
 
         return VmExportFileNamespace(self._executor)
 
     @namespace_property
-    def vm_folder(self) -> VmFolderNamespace:
+    def vm_folder(self) -> namespaces.VmFolderNamespace:
         from .vm_folder import VmFolderNamespace
 
         return VmFolderNamespace(self._executor)
 
     @namespace_property
-    def vm_nic(self) -> VmNicNamespace:
+    def vm_nic(self) -> namespaces.VmNicNamespace:
         from .vm_nic import VmNicNamespace
 
         return VmNicNamespace(self._executor)
 
     @namespace_property
-    def vm_placement_group(self) -> VmPlacementGroupNamespace:
+    def vm_placement_group(self) -> namespaces.VmPlacementGroupNamespace:
         from .vm_placement_group import VmPlacementGroupNamespace
 
         return VmPlacementGroupNamespace(self._executor)
 
     @namespace_property
-    def vm_snapshot(self) -> VmSnapshotNamespace:
+    def vm_snapshot(self) -> namespaces.VmSnapshotNamespace:
         from .vm_snapshot import VmSnapshotNamespace
 
         return VmSnapshotNamespace(self._executor)
 
     @namespace_property
-    def vm_template(self) -> VmTemplateNamespace:
+    def vm_template(self) -> namespaces.VmTemplateNamespace:
         from .vm_template import VmTemplateNamespace
 
         return VmTemplateNamespace(self._executor)
 
     @namespace_property
-    def vm_volume(self) -> VmVolumeNamespace:
+    def vm_volume(self) -> namespaces.VmVolumeNamespace:
         from .vm_volume import VmVolumeNamespace
 
         return VmVolumeNamespace(self._executor)
 
     @namespace_property
-    def vm_volume_snapshot(self) -> VmVolumeSnapshotNamespace:
+    def vm_volume_snapshot(self) -> namespaces.VmVolumeSnapshotNamespace:
         from .vm_volume_snapshot import VmVolumeSnapshotNamespace
 
         return VmVolumeSnapshotNamespace(self._executor)
 
     @namespace_property
-    def vsphere_esxi_account(self) -> VsphereEsxiAccountNamespace:
+    def vsphere_esxi_account(self) -> namespaces.VsphereEsxiAccountNamespace:
         from .vsphere_esxi_account import VsphereEsxiAccountNamespace
 
         return VsphereEsxiAccountNamespace(self._executor)
 
     @namespace_property
-    def witness(self) -> WitnessNamespace:
+    def witness(self) -> namespaces.WitnessNamespace:
         from .witness import WitnessNamespace
 
         return WitnessNamespace(self._executor)
 
     @namespace_property
-    def witness_service(self) -> WitnessServiceNamespace:
+    def witness_service(self) -> namespaces.WitnessServiceNamespace:
         from .witness_service import WitnessServiceNamespace
 
         return WitnessServiceNamespace(self._executor)
 
     @namespace_property
-    def zone(self) -> ZoneNamespace:
+    def zone(self) -> namespaces.ZoneNamespace:
         from .zone import ZoneNamespace
 
         return ZoneNamespace(self._executor)
 
     @namespace_property
-    def zone_topo(self) -> ZoneTopoNamespace:
+    def zone_topo(self) -> namespaces.ZoneTopoNamespace:
         from .zone_topo import ZoneTopoNamespace
 
         return ZoneTopoNamespace(self._executor)

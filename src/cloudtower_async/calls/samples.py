@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
 from ..errors import InvalidInput
 from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS, OpenEnum
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 S = TypeVar("S", bound=msgspec.Struct)
 

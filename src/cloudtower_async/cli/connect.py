@@ -7,7 +7,7 @@ import getpass
 import os
 import sys
 from contextlib import asynccontextmanager
-from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .connect import ConnectOptions  # noqa: TC001 - cyclopts reads the annotations
+from .connect import ConnectOptions
 from .listing import list_resources
-from .output_options import ListOptions, OutputOptions  # noqa: TC001
+from .output_options import ListOptions, OutputOptions
 
 
 def get(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import anyio
 from cyclopts import Parameter, validators
 
-from ..simulator.behavior import BehaviorOptions  # noqa: TC001 - cyclopts reads the annotations
+from ..simulator.behavior import BehaviorOptions
 from ..simulator.clock import Clock
 from ..simulator.fleet.fleet import FleetSize
 from ..simulator.simulator import Simulator

@@ -3,12 +3,9 @@
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ..control_characters import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class CloudtowerError(Exception):

@@ -3,16 +3,14 @@
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
 from ..control_characters import one_line
 from .base import CloudtowerError
 from .failure_kind import FailureKind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class CallError(CloudtowerError):

@@ -3,12 +3,9 @@
 # ruff: noqa: N818 - the names say what happened: `except ConditionTimeout`
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from .base import CloudtowerError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _SHOWN = 5
 """Maximum number of resources in a message."""

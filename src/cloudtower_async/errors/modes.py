@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..lazy_module import LazyModule
 from .base import CloudtowerError
 
 if TYPE_CHECKING:
-    from ..plans import Plan
+    from .. import plans
+else:
+    plans = LazyModule("..plans", __package__)
 
 
 class MutationRefused(CloudtowerError):
@@ -40,7 +43,7 @@ class PlanEnded(CloudtowerError):
         plan: The plan so far. If the call is a mutation, it is the last one in it.
     """
 
-    def __init__(self, operation: str, reason: str, plan: Plan) -> None:
+    def __init__(self, operation: str, reason: str, plan: plans.Plan) -> None:
         super().__init__(operation, reason, plan)
         self.operation = operation
         self.reason = reason

@@ -3,15 +3,17 @@
 # ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ..control_characters import one_line
+from ..lazy_module import LazyModule
 from .base import CloudtowerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from ..models import Task, TaskStatus
+    from .. import models
+else:
+    models = LazyModule("..models", __package__)
 
 
 class TaskError(CloudtowerError):
@@ -44,7 +46,7 @@ class TaskFailed(TaskError):
         code: str | None = None,
         ec: str | None = None,
         message: str | None = None,
-        task: Task | None = None,
+        task: models.Task | None = None,
     ) -> None:
         super().__init__(task_id)
         self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -80,7 +82,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
         succeeded: The tasks that did not fail.
     """
 
-    succeeded: Sequence[Task] = ()
+    succeeded: Sequence[models.Task] = ()
 
     @property
     def failed(self) -> tuple[TaskFailed, ...]:
@@ -115,7 +117,7 @@ class TaskTimeout(TaskError, TimeoutError):
     """
 
     failures: Sequence[TaskError] = ()
-    succeeded: Sequence[Task] = ()
+    succeeded: Sequence[models.Task] = ()
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class TaskTimeout(TaskError, TimeoutError):
         timeout: float | None = None,
         poll_error: CloudtowerError | None = None,
         *,
-        last_seen: Mapping[str, tuple[TaskStatus, float]] | None = None,
+        last_seen: Mapping[str, tuple[models.TaskStatus, float]] | None = None,
         unknown: Sequence[str] = (),
         answered: bool = True,
     ) -> None:
@@ -132,7 +134,7 @@ class TaskTimeout(TaskError, TimeoutError):
         self.task_id: str | None = self.pending[0] if len(self.pending) == 1 else None
         self.timeout = timeout
         self.poll_error = poll_error
-        self.last_seen: dict[str, tuple[TaskStatus, float]] = dict(last_seen or {})
+        self.last_seen: dict[str, tuple[models.TaskStatus, float]] = dict(last_seen or {})
         self.unknown: tuple[str, ...] = tuple(unknown)
         self.answered = answered
 
@@ -180,7 +182,9 @@ class TaskNotFound(TaskError):
             never showed it.
     """
 
-    def __init__(self, task_id: str, *, last_seen: tuple[TaskStatus, float] | None = None) -> None:
+    def __init__(
+        self, task_id: str, *, last_seen: tuple[models.TaskStatus, float] | None = None
+    ) -> None:
         super().__init__(task_id)
         self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]
         self.last_seen = last_seen
@@ -208,7 +212,12 @@ class UnknownTaskStatus(TaskError):
     """
 
     def __init__(
-        self, task_id: str, status: TaskStatus | None, progress: float = 0.0, *, grace: float = 0.0
+        self,
+        task_id: str,
+        status: models.TaskStatus | None,
+        progress: float = 0.0,
+        *,
+        grace: float = 0.0,
     ) -> None:
         super().__init__(task_id, status, progress)
         self.task_id: str = task_id  # pyright: ignore[reportIncompatibleVariableOverride]

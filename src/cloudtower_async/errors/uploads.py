@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import msgspec
 
 from .base import CloudtowerError, InvalidInput
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import msgspec
 
+from ..calls.executor import Executor
 from ..errors import CallError, OutcomeUnknown, ResponseDecodeError
 from ..types import CODEC_ERRORS
 from ..validators import check_argument, text_fault
 from .requests import NAME, ask
-
-if TYPE_CHECKING:
-    from ..calls.executor import Executor
 
 _log = logging.getLogger("cloudtower_async")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
+from ..calls.executor import Executor
 from ..validators import check_argument, text_fault
 from .requests import ask, read
-
-if TYPE_CHECKING:
-    from ..calls.executor import Executor
 
 _VNC = (
     "query vnc($input: VncInput!) "

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 from array import array
-from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads the annotations
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from ..control_characters import printable
-from ..models import MetricUnit  # noqa: TC001 - the same
+from ..lazy_module import LazyModule
+from ..models import MetricUnit
 
 if TYPE_CHECKING:
     import pyarrow as pa
+else:
+    pa = LazyModule("pyarrow")
 
 MetricsFault: TypeAlias = Literal["empty", "dropped", "range", "time", "owner"]
 

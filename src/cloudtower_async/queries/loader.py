@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from ..calls.executor import Executor
 from ..concurrency import Leadership, map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound
 from ..transport.tracebacks import another, without_frames
 from ..validators import check_seconds, positive_number
 from .batches import IDS_AT_ONCE, Resource, read_by_ids
 from .pages import has_field, query_of
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
-
-    from ..calls.executor import Executor
 
 T = TypeVar("T", bound=Resource)
 

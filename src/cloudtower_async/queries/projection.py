@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, get_args
 
 import msgspec
@@ -14,8 +15,6 @@ from ..calls.registry import bound_method, require_operation
 from ..errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-
     from ..calls.operation import Operation
 
 P = ParamSpec("P")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from ..units import format_bytes, format_cores, format_hertz, format_percent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Unit: TypeAlias = Literal["B", "Hz", "cores", "%"]
 

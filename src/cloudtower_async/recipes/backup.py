@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from .. import models
+from .. import inputs, models
+from ..client import Cloudtower
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError, InvalidInput, NotFound, OutcomeUnknown
 from ..types import WithTask
 from ..validators import callback_fault, check_argument, check_seconds
 from .batch import check_number, chosen_vms, has_id, identified, only
-from .progress import Telling, carry_out, follow, label
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from .. import inputs
-    from ..client import Cloudtower
-    from .progress import OnProgress
+from .progress import OnProgress, Telling, carry_out, follow, label
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMP_PATTERN = r"-\d{8}T\d{6}Z"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
-from .. import validators
+from .. import inputs, models, validators
 from ..calls.empty_filter import matches_all
 from ..calls.validation import refuse_lost_values
+from ..client import Cloudtower
 from ..errors import EmptyFilter, NotFound, OutcomeUnknown, ResponseDecodeError
-from ..types import EVERYTHING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .. import inputs, models
-    from ..client import Cloudtower
-    from ..queries.batches import Resource
-    from ..types import WithTask
+from ..queries.batches import Resource
+from ..types import EVERYTHING, WithTask
 
 Named = TypeVar("Named", bound="Resource")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from .. import models
+from .. import inputs, models
+from ..client import Cloudtower
 from ..concurrency import map_concurrently
 from ..errors import InvalidInput
 from ..queries.projection import select_fields
-from ..types import OMITTED
+from ..types import OMITTED, ContentLanguage, Texts
 from .amounts import total, usage
 from .dashboard_models import (
     AlertCounts,
@@ -26,13 +28,6 @@ from .dashboard_models import (
     MemorySummary,
     StorageSummary,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-
-    from .. import inputs
-    from ..client import Cloudtower
-    from ..types import ContentLanguage, Texts
 
 T = TypeVar("T")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime
 
 import msgspec
 
-from .. import models  # noqa: TC001 - as above
-from .amounts import Amount  # noqa: TC001 - as above
+from .. import models
+from .amounts import Amount
 
 
 class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
+from ..client import Cloudtower
 from ..errors import InvalidInput
 from ..models import Vm, VmToolsStatus
 from ..validators import check_wait
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..client import Cloudtower
-
-    Choice: TypeAlias = Vm | str
+Choice: TypeAlias = Vm | str
 
 
 async def wait_for_addresses(

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import anyio
 import msgspec
 
+from .. import inputs, models
+from ..client import Cloudtower
 from ..errors import InvalidInput, ResponseDecodeError
+from ..options import StrPath
 from ..types import CODEC_ERRORS
 from ..uploads.targets import ElfFile
+from ..uploads.upload import UploadProgress
 from ..validators import check_seconds
 from .batch import identified, only
-from .progress import Telling, carry_out
+from .progress import OnProgress, Telling, carry_out
 from .vm_spec import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .. import inputs, models
-    from ..client import Cloudtower
-    from ..options import StrPath
-    from ..uploads.upload import UploadProgress
-    from .progress import OnProgress
 
 
 async def import_template(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
+from .. import models
+from ..client import Cloudtower
 from ..errors import CallError, ReadBackFailed, ResponseDecodeError, TaskTimeout
+from ..types import WithTask
 from ..validators import check_seconds
 from .maintenance_results import (
     MaintenanceCheck,
@@ -16,15 +19,7 @@ from .maintenance_results import (
     MaintenanceLeft,
     VmsInTheWay,
 )
-from .progress import Telling, follow, label, read_back
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from .. import models
-    from ..client import Cloudtower
-    from ..types import WithTask
-    from .progress import OnProgress
+from .progress import OnProgress, Telling, follow, label, read_back
 
 _PAUSE = 1.0
 """Seconds between looks at the result of a precheck whose task has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .. import models  # noqa: TC001 - to be read from the annotations of structs
+from .. import models
 from ..errors import CloudtowerError
 from .progress import label
 

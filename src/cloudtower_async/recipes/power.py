@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from .. import models  # noqa: TC001 - to be read from the annotations of structs
+from .. import inputs, models
+from ..client import Cloudtower
 from ..errors import BadRequest, CloudtowerError, NotFound, ReadBackFailed, TaskError
+from ..types import WithTask
 from ..validators import check_seconds, positive_number
 from .batch import chosen_vms
-from .progress import Telling, label
+from .progress import OnProgress, Telling, label
+from .switching import Result as Came
 from .switching import Switch
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from .. import inputs
-    from ..client import Cloudtower
-    from ..types import WithTask
-    from .progress import OnProgress
-    from .switching import Result as Came
-
-    Answer: TypeAlias = Awaitable[list[WithTask[models.Vm]]]
+Answer: TypeAlias = Awaitable[list[WithTask[models.Vm]]]
 
 Result: TypeAlias = Literal["done", "already", "forced", "failed"]
 """What came of a VM: it was switched, was so already, was powered off after all, or neither."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from .. import models
+from ..client import Cloudtower
 from ..errors import CallError, NotFound, ReadBackFailed, SettleTimeout, TaskError
 from ..plans import PlannedAnswer
+from ..queries.batches import Resource
+from ..tasks.waiter import HasTaskId
 from ..types import WithTask
 from ..validators import callback_fault, check_argument
 from .batch import only
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from .. import models
-    from ..client import Cloudtower
-    from ..queries.batches import Resource
-    from ..tasks.waiter import HasTaskId
 
 T = TypeVar("T", bound="Resource")
 

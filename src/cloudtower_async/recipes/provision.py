@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from .. import inputs, models
+from ..client import Cloudtower
 from ..errors import InvalidInput
+from ..types import WithTask
 from ..validators import check_seconds
 from .batch import check_number
-from .progress import Telling, created_resource
-from .vm_spec import ExistingVolume, NewDisk, Nic, Place
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from .. import inputs, models
-    from ..client import Cloudtower
-    from ..types import WithTask
-    from .progress import OnProgress
-    from .vm_spec import Disk
+from .progress import OnProgress, Telling, created_resource
+from .vm_spec import Disk, ExistingVolume, NewDisk, Nic, Place
 
 
 async def create_blank_vm(

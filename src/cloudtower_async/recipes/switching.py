@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
+from .. import models
+from ..client import Cloudtower
+from ..types import WithTask
+from .progress import Telling
+
+Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
+
 import math
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import anyio
 
@@ -26,16 +35,6 @@ from ..retry.backoff import poll_delay
 from ..retry.classify import is_transient
 from .batch import has_id
 from .progress import follow, ignore_progress, label
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from .. import models
-    from ..client import Cloudtower
-    from ..types import WithTask
-    from .progress import Telling
-
-    Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
 
 Result: TypeAlias = "models.Vm | Exception"
 """Outcome for a VM: the VM as it now is, or the error."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
+from .. import inputs, models
+from ..client import Cloudtower
 from ..errors import Ambiguous, NotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
-
-    from .. import inputs, models
-    from ..client import Cloudtower
 
 T = TypeVar("T")
 

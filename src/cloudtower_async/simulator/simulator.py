@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import ssl
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio.to_thread
@@ -18,7 +21,7 @@ from .accounts import Accounts
 from .behavior import Behavior, BehaviorOptions
 from .change_feed import ChangeFeed
 from .clock import Clock
-from .copying import read_fleet
+from .copying import Session, read_fleet
 from .faults import Faults
 from .fleet import builders
 from .fleet.fleet import FleetSize, build_fleet
@@ -28,6 +31,7 @@ from .mutations.context import Context
 from .mutations.vm import guests
 from .server import javascript
 from .server.nodes import Node
+from .server.request_parser import Request
 from .server.routes import find_handler
 from .server.server import Server
 from .server.state import MetricLimits, ServerState
@@ -39,13 +43,7 @@ from .tasks import TaskEngine
 from .uploads import Uploads
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Generator, Mapping
-    from types import TracebackType
-
-    from .copying import Session
     from .factory import Factory
-    from .server.request_parser import Request
 
 
 class Simulator:

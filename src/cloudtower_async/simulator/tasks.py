@@ -14,18 +14,17 @@ import heapq
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .http_errors import BadRequestError, DocumentNotFoundError, HttpError
+from .store.filters import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .clock import Clock
-    from .store.filters import Document
     from .store.ids import Ids
     from .store.store import Store
 

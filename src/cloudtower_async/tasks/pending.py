@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 
 from ..api.catalogue import READERS
 from ..errors import InvalidInput
 from ..types import CODEC_ERRORS, WithTask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ForwardRef, Literal, Protocol, TypeAlias, cast
 
 import anyio
 import msgspec
@@ -17,8 +17,6 @@ from .subscription import ENDED, LAST_POLL, LATE, TaskSubscription
 from .task_errors import task_failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
-
     from ..calls.executor import Executor
 
 
@@ -38,6 +36,8 @@ Waitable: TypeAlias = (
 
 Answers of `Cloudtower.request`, which are plain dicts, and a `Pending` are accepted as well.
 """
+if not TYPE_CHECKING:  # annotations of other modules can be evaluated, too
+    Waitable = ForwardRef(Waitable, module=__name__)
 
 
 class TaskWaiter:

@@ -6,10 +6,11 @@ When neither is wanted, an exchange costs no more than finding that out.
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,9 +21,6 @@ from ..validators import check_argument, count_fault
 from .tracebacks import HookError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Mapping
-    from typing import Any
-
     from .redaction import Mask
     from .responses import Answer
 

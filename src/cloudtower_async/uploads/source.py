@@ -9,21 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
+from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
 import anyio
 import anyio.to_thread
 
 from ..errors import InvalidInput, SourceChanged
+from ..options import StrPath
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from ..options import StrPath
-
-Uploadable: TypeAlias = "StrPath | BinaryIO | AsyncIterable[bytes | bytearray | memoryview]"
+Uploadable: TypeAlias = StrPath | BinaryIO | AsyncIterable[bytes | bytearray | memoryview]
 """Source of an upload: path, file opened in binary mode, or async iterator of its content."""
 
 _CLOSE_SECONDS = 5.0

@@ -8,16 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from .. import inputs, models
 from ..calls.validation import dates_as_texts
 from ..errors import InvalidInput
-
-if TYPE_CHECKING:
-    from .. import models
-    from ..inputs import ClusterWhereInput
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -142,7 +139,7 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
     query: ClassVar[str] = "content_library_image.get_content_library_images"
     in_every_chunk: ClassVar[tuple[str, ...]] = ("clusters",)
 
-    clusters: ClusterWhereInput
+    clusters: inputs.ClusterWhereInput
     description: str | None = None
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
+from collections.abc import Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+from types import TracebackType
+from typing import Any, Generic, Self, TypedDict, TypeVar, cast
 
 import anyio
 import msgspec
 
+from ..calls.executor import Executor
 from ..concurrency import side_by_side
 from ..errors import (
     CallError,
@@ -24,22 +27,14 @@ from ..errors import (
     UploadState,
     UploadTimeout,
 )
+from ..models import UploadTask
 from ..options import check_names
 from ..retry.backoff import poll_delays
+from ..tasks.resource_locks import ResourceLocks
 from ..validators import callback_fault, check_argument, check_seconds
 from .session import LARGEST_CHUNK, UploadSession
-from .source import Source
+from .source import Chunk, Source, Uploadable
 from .targets import UploadTarget
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from types import TracebackType
-    from typing import Self
-
-    from ..calls.executor import Executor
-    from ..models import UploadTask
-    from ..tasks.resource_locks import ResourceLocks
-    from .source import Chunk, Uploadable
 
 R_co = TypeVar("R_co", covariant=True)
 

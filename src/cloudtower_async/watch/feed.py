@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, cast
+from typing import Any, NamedTuple, Self, TypeAlias, TypeGuard, cast
 
 import anyio
 import msgspec
@@ -25,6 +26,7 @@ import msgspec
 from .. import models
 from ..api.catalogue import READERS
 from ..api.resource_change import GET_RESOURCE_CHANGES
+from ..calls.executor import Executor
 from ..calls.lenient import WRONG, repair_at_once
 from ..control_characters import replace_lone_surrogates
 from ..errors import (
@@ -43,12 +45,6 @@ from ..spelling import did_you_mean
 from ..types import CODEC_ERRORS
 from ..validators import check_seconds
 from .outages import Outage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Self
-
-    from ..calls.executor import Executor
 
 _log = logging.getLogger("cloudtower_async")
 

@@ -6,18 +6,15 @@ When it is cancelled, another one takes over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 import anyio
 
 from ..concurrency import Leadership
 from ..errors import CloudtowerError
 from ..transport.tracebacks import another, without_frames
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import TracebackType
-    from typing import Self
 
 S = TypeVar("S")
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import aclosing
 from functools import partial
 from itertools import repeat
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 import anyio
 import msgspec
 
+from ..calls.executor import Executor
 from ..errors import CallError, CloudtowerError, InvalidInput, NoChangeFeed, Resync
 from ..queries.batches import IDS_AT_ONCE, Resource, batches, read_by_ids
 from ..queries.pages import PagedQuery, iter_pages
@@ -22,23 +32,7 @@ from .dependencies import Dependencies
 from .feed import Feed
 from .outages import Outage
 from .shared_reads import SharedReads
-from .subscribers import Subscribers
-
-if TYPE_CHECKING:
-    from collections.abc import (
-        Awaitable,
-        Callable,
-        Iterable,
-        Iterator,
-        Mapping,
-        MutableMapping,
-        Sequence,
-    )
-    from types import TracebackType
-    from typing import Self
-
-    from ..calls.executor import Executor
-    from .subscribers import Subscription
+from .subscribers import Subscribers, Subscription
 
 _log = logging.getLogger("cloudtower_async")
 

@@ -1,0 +1,31 @@
+"""Modules that are loaded when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+
+
+class LazyModule:
+    """Stands for a module, and loads it when an attribute is first used.
+
+    For names that only annotations, or rare calls, need. Annotations that name its attributes can
+    be evaluated at run time, by `typing.get_type_hints` for example::
+
+        if TYPE_CHECKING:
+            from .. import plans
+        else:
+            plans = LazyModule("..plans", __package__)
+
+    Args:
+        name: Name of the module; with leading dots, relative to the package.
+        package: Package of the module that uses it.
+    """
+
+    def __init__(self, name: str, package: str | None = None) -> None:
+        self._name = name
+        self._package = package
+
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(importlib.import_module(self._name, self._package), name)
+        setattr(self, name, value)  # found at once from now on
+        return value
