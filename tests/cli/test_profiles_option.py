@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import pytest
 
-from cloudtower_async import InvalidSettings
+from cloudtower_async import InvalidSettings, SessionOptions
 from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.profiles_option import parse_profiles, profile_sessions
 from cloudtower_async.profiles import profiles_file
@@ -75,9 +75,8 @@ def test_without_a_stored_profile_the_error_says_how_to_store_one() -> None:
 async def test_sessions_take_nothing_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDTOWER_ENDPOINT", "https://other.example")
     monkeypatch.setenv("CLOUDTOWER_TOKEN", "token-of-another")
-    sessions = await anyio.to_thread.run_sync(
-        profile_sessions, "east,west", {"mutations": "refuse"}
-    )
+    options: SessionOptions = {"mutations": "refuse"}
+    sessions = await anyio.to_thread.run_sync(profile_sessions, "east,west", options)
     assert {name: tower.endpoint for name, tower in sessions.items()} == {
         "east": "https://east.example",
         "west": "https://west.example",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -21,8 +22,6 @@ from .streams import write_chunks
 from .where_option import parse_where
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-
     import msgspec
 
     from ..client import Cloudtower
@@ -61,9 +60,7 @@ async def print_resources(
     output = "table" if options.output in ("wide", "name") else options.output
     columns = _columns(kind, options)
     format_rows = formatter_for(cast("Any", output), raw_csv=options.raw_csv)
-    if not hasattr(rows, "__aiter__"):
-        rows = _each(cast("Iterable[object]", rows))
-    read = cast("AsyncIterable[object]", rows)
+    read = rows if isinstance(rows, AsyncIterable) else _each(rows)
     async with aclosing(format_rows(read, columns, options.columns is not None)) as chunks:
         await write_chunks(chunks)
 

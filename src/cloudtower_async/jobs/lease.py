@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import JobLocked, LeaseLost
 from ..validators import check_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from .journal import Journal, Lease
+from .journal import Journal, Lease
 
 _RENEWALS = 3
 """Number of renewals within the time to live."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import uuid
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import anyio
 
+from ..client import Cloudtower
 from ..errors import (
     CloudtowerError,
     EffectMissing,
@@ -19,15 +21,9 @@ from ..errors import (
 from ..retry.backoff import poll_delays
 from ..tasks.pending import Pending
 from ..tasks.settle import answers_in
+from ..types import WithTask
 from ..validators import check_argument, check_seconds, function_fault, text_fault
-from .journal import JournalEntry
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
-
-    from ..client import Cloudtower
-    from ..types import WithTask
-    from .journal import Journal
+from .journal import Journal, JournalEntry
 
 T = TypeVar("T")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self, TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,11 +17,6 @@ import anyio.to_thread
 from ..errors import InvalidInput
 from ..validators import check_seconds
 from .journal import GRACE, KEEP, JournalEntry
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Awaitable, Callable, Generator
-    from types import TracebackType
 
 T = TypeVar("T")
 
