@@ -25,7 +25,7 @@ from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .listing import list_resources
 from .messages import warn
-from .output_options import ListOptions, OutputOptions  # noqa: TC001 - cyclopts reads them
+from .output_options import ListOptions, OutputOptions
 from .resolve_names import Where, find_one, select
 from .show import show_resources
 

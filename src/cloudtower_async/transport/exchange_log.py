@@ -44,7 +44,7 @@ class Recording:
 
     def __init__(self, max_body_bytes: int | None) -> None:
         self.exchanges: list[Exchange] = []
-        self.running = True
+        self.running: bool = True
         self._max_body_bytes = max_body_bytes
 
     def add(self, exchange: Exchange, sent: Sent) -> None:

@@ -219,7 +219,7 @@ class _Sessions:
         return found
 
 
-sessions = _Sessions()
+sessions: _Sessions = _Sessions()
 
 
 @lru_cache(maxsize=1024)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from ... import inputs
+from ...client import Cloudtower
 from ...queries.projection import select_fields
 from ...types import EVERYTHING, OMITTED, Everything
 from .linear_fit import fit_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ... import inputs
-    from ...client import Cloudtower
 
 CapacityOutlook: TypeAlias = Literal[
     "full", "filling", "not_growing", "noise", "too_few_points", "unknown_capacity"

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 
 from ... import models
+from ...client import Cloudtower
 from ...concurrency import map_concurrently
 from ...errors import InvalidInput, NotFound
 from ...queries.projection import select_fields
 from ...validators import check_seconds, is_number
 from .certificates import certificate_expiry
 from .rows import NamedResource, moment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
-    from ...client import Cloudtower
 
 _Source: TypeAlias = "Callable[[Cloudtower], Coroutine[Any, Any, list[_Dates]]]"
 

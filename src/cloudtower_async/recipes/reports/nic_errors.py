@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from ... import inputs
+from ...client import Cloudtower
+from ...metrics.results import Subject
 from ...types import EVERYTHING, Everything
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from ... import inputs
-    from ...client import Cloudtower
-    from ...metrics.results import Subject
 
 _COUNTERS = {
     "host_network_receive_errors": "receive_errors",

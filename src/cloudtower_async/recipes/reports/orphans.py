@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from ... import models  # noqa: TC001 - msgspec reads the annotations
+from ... import (
+    inputs,
+    models,
+)
+from ...client import Cloudtower
 from ...concurrency import map_concurrently
 from ...queries.projection import select_fields
 from ...types import EVERYTHING, NULL, Everything
 from ...validators import check_seconds
 from .rows import NamedResource, moment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
-    from ... import inputs
-    from ...client import Cloudtower
 
 _Clusters: TypeAlias = "inputs.ClusterWhereInput | Everything"
 _Finder: TypeAlias = "Callable[[Cloudtower, _Clusters], Coroutine[Any, Any, list[Orphan]]]"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import msgspec
 
 from ...dates import parse_time
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class NamedResource(msgspec.Struct, kw_only=True, frozen=True, gc=False):
