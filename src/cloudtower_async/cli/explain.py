@@ -154,7 +154,7 @@ def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
     effect = f"{_EFFECTS[operation.kind]}, since CloudTower {operation.since}"
     yield from _wrapped(f"{name} ({method}): {effect}", 0, 4)
     yield from _wrapped(_summary(method), 4)
-    record = found.record or (found.item and found.item.record)
+    record = found.record or (found.item.record if found.item else None)
     if record is not None:
         yield ""
         many = ", in a list of objects" if found.item else ""

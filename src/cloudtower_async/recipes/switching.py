@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-
-from .. import models
-from ..client import Cloudtower
-from ..types import WithTask
-from .progress import Telling
-
-Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
-
 import math
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
 import anyio
 
+from .. import models
+from ..client import Cloudtower
 from ..concurrency import map_concurrently, side_by_side
 from ..errors import (
     BadRequest,
@@ -33,9 +27,11 @@ from ..plans import PlannedAnswer
 from ..queries.batches import batches, read_by_ids
 from ..retry.backoff import poll_delay
 from ..retry.classify import is_transient
+from ..types import WithTask
 from .batch import has_id
-from .progress import follow, ignore_progress, label
+from .progress import Telling, follow, ignore_progress, label
 
+Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
 Result: TypeAlias = "models.Vm | Exception"
 """Outcome for a VM: the VM as it now is, or the error."""
 
