@@ -136,7 +136,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment(**size, **(variables or {})),
+            env=environment(**size | dict(variables or {})),
             start_new_session=True,
         )
         os.close(theirs)

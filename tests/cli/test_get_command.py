@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any, get_args
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from cloudtower_async.cli import main
 from cloudtower_async.cli.columns import Columns, cell, every_column
 from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.cli.resource_names import queries, query_for
+from cloudtower_async.cli.views import View, query_struct
 from cloudtower_async.models import Vm
 from cloudtower_async.queries.pages import query_of
 from cloudtower_async.testing import Simulator
@@ -88,18 +90,23 @@ async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> No
 async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> None:
     vm = sim.add_vm(name="long-" * 60, status="STOPPED")
 
-    def look() -> tuple[int, str]:
-        with Terminal(
-            "get", "vm", "--where", f"id={vm['id']}", variables=login_variables(sim)
-        ) as term:
+    def look(*options: str) -> tuple[int, str]:
+        asked = ("get", "vm", "--where", f"id={vm['id']}", *options)
+        with Terminal(*asked, variables=login_variables(sim)) as term:
             return term.wait(), term.shown
 
-    status, text = await anyio.to_thread.run_sync(look)
+    status, text = await anyio.to_thread.run_sync(look, "--columns", "id,name,status")
     assert status == 0
     assert f"{ESCAPE}[1mID" in text
     assert f"{vm['id']}  long-" in text
     assert "STOPPED" in text
+    assert len(plain(text).splitlines()) > 3  # folded over several lines
     assert max(map(len, plain(text).splitlines())) <= 100
+    status, text = await anyio.to_thread.run_sync(look)
+    head, row = plain(text).splitlines()
+    assert head.split() == ["NAME", "STATUS"]  # before these are cut, all others are dropped
+    assert len(row) <= 100
+    assert row.endswith("…  STOPPED")
 
 
 @pytest.mark.subprocess
@@ -282,12 +289,67 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "--order-by", "name_UP"], "--order-by: there is no 'name_UP'"),
         (["vm", "--limit", "0"], "--limit"),
         (["vm", "-o", "xml"], "-o"),
+        (["vm", "--sort", "nmae"], "--sort: there is no column 'nmae'; did you mean name?"),
+        (["vm", "--sort", "name:up"], "--sort: expected name:asc or name:desc, got 'name:up'"),
+        (["vm", "-q", "-o", "json"], "--quiet prints ids only: leave out --output json"),
+        (["vm", "-q", "--columns", "name"], "--quiet prints one column only"),
+        (["vm", "-o", "name", "--columns", "id"], "--output name prints one column only"),
+        (["vm", "-o", "json", "--no-headers"], "--output json has no headings"),
+        (["vm", "-o", "json", "--raw-csv"], "--raw-csv goes with --output csv only"),
+        (["vm", "-o", "json", "--watch"], "--watch goes with --output table and wide only"),
         (["vm", "host"], "unexpected argument 'host'"),
         (["vm", "--columns", "foo"], "Vm has no 'foo'; `cloudtower-async resources vm` lists them"),
         (["task-metrics"], "there is no resource 'task-metrics'"),
     ):
         assert told in await refused(capsys, *arguments)
     assert sim.sent("get-vms") == []
+
+
+async def test_a_table_has_readable_values_and_the_name_first(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="web", vcpu=4, memory=8 * 2**30, status="STOPPED")
+    head, row = (await shown(capsys, "vms", "--where", "name=web")).splitlines()
+    assert head.split()[:4] == ["NAME", "STATUS", "VCPU", "MEMORY"]
+    assert row.startswith("web   STOPPED     4   8 GiB")
+    assert vm["id"] not in row
+    wide = await shown(capsys, "vms", "--where", "name=web", "-o", "wide")
+    assert wide.splitlines()[1].endswith(vm["id"])
+    bare = await shown(capsys, "vms", "--where", "name=web", "--no-headers")
+    assert bare.split("\n")[0].startswith("web  STOPPED")
+    raw = await shown(capsys, "vms", "--where", "name=web", "-o", "csv", "--no-headers")
+    assert str(8 * 2**30) in raw
+    assert raw.count("\n") == 1
+
+
+async def test_names_or_ids_alone_are_one_per_line(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="web\n1")
+    asked = ("vms", "--where", f"id={vm['id']}")
+    assert await shown(capsys, *asked, "-o", "name") == "web 1\n"
+    assert await shown(capsys, *asked, "-q") == f"{vm['id']}\n"
+    task = next(iter(sim.store.table("Task")))
+    assert await shown(capsys, "tasks", "--where", f"id={task}", "-o", "name") == f"{task}\n"
+
+
+@pytest.mark.parametrize("output", ["name", "json", "csv"])
+async def test_sorting_goes_by_any_column_and_before_the_limit(
+    output: str, sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, memory in ((2, 900), (10, 700), (1, 800)):
+        sim.add_vm(name=f"sorted-{number}", memory=memory * 2**30)
+
+    async def order(*options: str) -> list[str]:
+        text = await shown(
+            capsys, "vms", "--where", "name_starts_with=sorted", "-o", output, *options
+        )
+        return re.findall("sorted-[0-9]+", text)
+
+    columns = () if output == "name" else ("--columns", "name")
+    assert await order("--sort", "name", *columns) == ["sorted-1", "sorted-2", "sorted-10"]
+    by_memory = await order("--sort", "memory:desc", "--limit", "2", *columns)
+    assert by_memory == ["sorted-2", "sorted-1"]
 
 
 # Names.
@@ -329,8 +391,13 @@ def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
         columns = Columns(resource)
         assert columns.names[0] == "id"
         assert 1 < len(columns.names) <= 8
-        for chosen in (columns, Columns(resource, list(every_column(resource)))):
-            select_fields(ask, chosen.struct(None))  # refuses a struct that does not fit
+        view = View(resource)
+        assert view.names[0] in {"name", "id", "vm", "disk", "alert", "what", "key", "license"}
+        assert 1 <= len(view.names) <= 8
+        chosen = View(resource, list(every_column(resource)))
+        for paths in (columns.paths, view.paths, View(resource, wide=True).paths, chosen.paths):
+            # Refuses a struct that does not fit.
+            select_fields(ask, query_struct(resource, paths, None))
     assert set(queries().values()) == readable
 
 

@@ -48,7 +48,7 @@ async def test_orphans_are_listed_of_all_clusters_or_of_one(
     volumes = sim.store.select("VmVolume", {"mounting": False})
     table = await report(capsys, "orphans")
     heading, *lines = table.splitlines()
-    assert heading.split()[:3] == ["KIND", "NAME", "ID"]
+    assert heading.split()[:2] == ["NAME", "KIND"]
     assert len(lines) == len(volumes) == 2
     found = await report(capsys, "orphans", "--cluster", cluster_names(sim)[1], "-o", "json")
     [orphan] = msgspec.json.decode(found, type=list[Orphan])
@@ -106,7 +106,7 @@ async def test_what_expires_soon_is_listed(
     [row] = msgspec.json.decode(text, type=list[Expiration])
     assert (row.kind, row.resource, row.name) == ("license", "Cluster", cluster_names(sim)[0])
     table = await report(capsys, "expiry")
-    assert table.split()[:3] == ["KIND", "RESOURCE", "NAME"]
+    assert table.split()[:3] == ["NAME", "KIND", "RESOURCE"]
     assert len(table.splitlines()) > 2
 
 

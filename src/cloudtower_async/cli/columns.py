@@ -59,23 +59,12 @@ class Columns:
     def __init__(
         self, kind: type[msgspec.Struct], names: Sequence[str] | None = None, *, or_else: str = ""
     ) -> None:
-        self.names: list[str] = _default_columns(kind) if names is None else list(names)
-        self._kind = kind
-        self._paths = [_path(kind, name, or_else) for name in self.names]
-
-    def struct(self, order_by: str | None) -> type[msgspec.Struct]:
-        """Return a struct of the columns and of what pages need: the id and the field to sort by.
-
-        Args:
-            order_by: Order, as it is sent; None: by id.
-        """
-        sorted_by = (order_by or "id_ASC").rpartition("_")[0]
-        needed = [one for name in ("id", sorted_by) if (one := find_field(self._kind, name))]
-        return _narrowed(self._kind, [*self._paths, *((one.name,) for one in needed)])
+        self.names: list[str] = default_columns(kind) if names is None else list(names)
+        self.paths = [field_path(kind, name, or_else) for name in self.names]
 
     def values(self, row: object) -> list[object]:
         """Return the values of a resource, one for each column."""
-        return [_value(row, path) for path in self._paths]
+        return [value_at(row, path) for path in self.paths]
 
     def cells(self, row: object) -> list[str]:
         """Return the values of a resource as texts."""
@@ -118,10 +107,11 @@ def cell(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _default_columns(kind: type[msgspec.Struct]) -> list[str]:
+def default_columns(kind: type[msgspec.Struct]) -> list[str]:
+    """Return the fields that CSV shows by default."""
     if own := _SPECIAL_COLUMNS.get(kind.__name__):
         return own
-    names = [name for name in _DEFAULT_COLUMNS if _has(kind, name)][:_MAX_COLUMNS]
+    names = [name for name in _DEFAULT_COLUMNS if has_column(kind, name)][:_MAX_COLUMNS]
     for one in msgspec.structs.fields(kind):
         if len(names) >= _MIN_COLUMNS:
             break
@@ -134,16 +124,21 @@ def _default_columns(kind: type[msgspec.Struct]) -> list[str]:
     return names
 
 
-def _has(kind: type[msgspec.Struct], name: str) -> bool:
+def has_column(kind: type[msgspec.Struct], name: str) -> bool:
+    """Return whether a resource has a column."""
     try:
-        _path(kind, name)
+        field_path(kind, name)
     except UsageError:
         return False
     return True
 
 
-def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
-    """Return the attribute names that lead to a column."""
+def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
+    """Return the attribute names that lead to a column.
+
+    Raises:
+        UsageError: There is no such column; `or_else` ends the message if no other resembles it.
+    """
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind
     for part in name.split("."):
@@ -158,6 +153,17 @@ def _path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
         path.append(found.name)
         inner = struct_in(found.type)
     return tuple(path)
+
+
+def is_number(kind: type[msgspec.Struct], path: Path) -> bool:
+    """Return whether the field to which a path leads holds a number."""
+    *outer, name = path
+    inner: type[msgspec.Struct] | None = kind
+    for part in outer:
+        found = None if inner is None else find_field(inner, part)
+        inner = None if found is None else struct_in(found.type)
+    last = None if inner is None else find_field(inner, name)
+    return last is not None and {int, float} & {last.type, *get_args(last.type)} != set()
 
 
 def find_field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
@@ -175,7 +181,7 @@ def struct_in(kind: object) -> type[msgspec.Struct] | None:
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
-def _narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
+def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
     """Return a struct with the fields of another one to which these paths lead."""
     rests: dict[str, list[Path]] = {}
     for name, *rest in paths:
@@ -204,13 +210,14 @@ def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a
         return _narrowed_type(inner, paths) | None
     if get_origin(kind) is list:
         return list[_narrowed_type(get_args(kind)[0], paths)]  # type: ignore[misc]
-    return _narrowed(kind, paths)
+    return narrowed(kind, paths)
 
 
-def _value(row: object, path: Path) -> object:
+def value_at(row: object, path: Path) -> object:
+    """Return the value of a resource to which a path leads."""
     for place, name in enumerate(path):
         if isinstance(row, list):
-            return [_value(item, path[place:]) for item in cast("list[object]", row)]
+            return [value_at(item, path[place:]) for item in cast("list[object]", row)]
         if row is None:
             return None
         row = getattr(row, name)

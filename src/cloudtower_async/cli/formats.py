@@ -1,4 +1,4 @@
-"""Output formats of resources. All but the table are streamed, as it needs every row's width."""
+"""Output formats of resources. All are streamed but the table, which needs all widths."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import csv
 import importlib
 import io
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
 from cyclopts import Parameter
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ..control_characters import escaped, printable
 from .columns import cell
 from .errors import UsageError
+from .tables import format_table
 
 if TYPE_CHECKING:
     from .columns import Columns
@@ -42,21 +39,26 @@ def json_text(value: object) -> bytes:
     return escaped(msgspec.json.encode(value).decode()).encode()
 
 
-def formatter_for(kind: Format, *, raw_csv: bool = False) -> Formatter:
+def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True) -> Formatter:
     """Return the function that formats resources.
 
     Args:
         kind: Name of the format.
         raw_csv: Do not change CSV cells that a spreadsheet would run as formulas.
+        headings: Whether a table or CSV begins with the names of the columns.
 
     Raises:
-        UsageError: `raw_csv` with another format.
+        UsageError: An option that the format does not have.
     """
-    if not raw_csv:
-        return _FORMATS[kind]
-    if kind != "csv":
+    if raw_csv and kind != "csv":
         raise UsageError(RAW_CSV_ONLY)
-    return partial(_csv, raw=True)
+    if kind == "csv":
+        return partial(_csv, raw=raw_csv, headings=headings)
+    if kind == "table":
+        return partial(_table, headings=headings)
+    if not headings:
+        raise UsageError("--no-headers goes with --output table, wide and csv only")
+    return _FORMATS[kind]
 
 
 async def _json(rows: AsyncIterable[object], columns: Columns, chosen: bool) -> Chunks:
@@ -93,7 +95,7 @@ def _yaml_text(value: object) -> bytes:
 
 
 async def _csv(
-    rows: AsyncIterable[object], columns: Columns, _: bool, *, raw: bool = False
+    rows: AsyncIterable[object], columns: Columns, _: bool, *, raw: bool, headings: bool
 ) -> Chunks:
     def line(cells: list[str]) -> bytes:
         text = io.StringIO()
@@ -103,7 +105,8 @@ async def _csv(
     to_text = cell if raw else _no_formula
     # For programs, a line break within quotes is part of the text.
     safe = printable if sys.stdout.isatty() else _printable_lines
-    yield line(columns.names)
+    if headings:
+        yield line(columns.names)
     async for row in rows:
         yield line([safe(to_text(value)) for value in columns.values(row)])
 
@@ -121,42 +124,11 @@ def _no_formula(value: object) -> str:
     return f"'{text}" if start in _FORMULA or text[:1] in _CUT_OFF else text
 
 
-async def _table(rows: AsyncIterable[object], columns: Columns, _: bool) -> Chunks:
-    yield format_table(columns.names, [columns.cells(row) async for row in rows])
+async def _table(
+    rows: AsyncIterable[object], columns: Columns, _: bool, *, headings: bool = True
+) -> Chunks:
+    cells = [columns.cells(row) async for row in rows]
+    yield format_table(columns.names, cells, headings=headings)
 
 
-def format_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """Format a table with a heading. It fits the terminal; in a pipe nothing is cut."""
-    names = [name.upper() for name in columns]
-    lines = [[printable(cell) or "-" for cell in row] for row in rows]
-    console = Console(highlight=False)
-    if console.is_terminal:
-        return _drawn(console, names, lines)
-    widths = [max(map(cell_len, column)) for column in zip(names, *lines, strict=True)]
-    padded = ("  ".join(map(_padded, line, widths)).rstrip() for line in (names, *lines))
-    return "".join(f"{line}\n" for line in padded).encode()
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_len(text))
-
-
-def _drawn(console: Console, names: list[str], lines: list[list[str]]) -> bytes:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in names:
-        # An id must stay on one line, to be copied.
-        table.add_column(name, no_wrap=name == "ID", overflow="fold")
-    for line in lines:
-        table.add_row(*map(Text, line))
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().encode(console.encoding, errors="replace")
-
-
-_FORMATS: dict[Format, Formatter] = {
-    "table": _table,
-    "json": _json,
-    "jsonl": _json_lines,
-    "csv": _csv,
-    "yaml": _yaml,
-}
+_FORMATS: dict[Format, Formatter] = {"json": _json, "jsonl": _json_lines, "yaml": _yaml}

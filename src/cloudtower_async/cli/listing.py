@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncIterable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import anyio
@@ -12,16 +13,16 @@ from ..calls import registry
 from ..calls.arg_types import ArgType, arguments_of, member
 from ..queries.projection import select_fields
 from ..spelling import did_you_mean
-from .columns import Columns
 from .connect import ConnectOptions, connect
 from .errors import UsageError
-from .formats import formatter_for
 from .output_options import ListOptions, OutputOptions
+from .printing import Printer, each
 from .resource_names import query_for
-from .streams import write_chunks
 from .where_option import parse_where
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
     import msgspec
 
     from ..client import Cloudtower
@@ -37,8 +38,7 @@ def check_output(kind: type[msgspec.Struct], options: OutputOptions) -> None:
     Raises:
         UsageError: A column or an option cannot be used.
     """
-    _columns(kind, options)
-    formatter_for(cast("Any", options.output), raw_csv=options.raw_csv)
+    Printer(kind, options)
 
 
 async def print_resources(
@@ -56,23 +56,8 @@ async def print_resources(
     Raises:
         UsageError: A column or an option cannot be used.
     """
-    options = options or OutputOptions()
-    output = "table" if options.output in ("wide", "name") else options.output
-    columns = _columns(kind, options)
-    format_rows = formatter_for(cast("Any", output), raw_csv=options.raw_csv)
-    read = rows if isinstance(rows, AsyncIterable) else _each(rows)
-    async with aclosing(format_rows(read, columns, options.columns is not None)) as chunks:
-        await write_chunks(chunks)
-
-
-async def _each(rows: Iterable[object]) -> AsyncGenerator[object]:
-    for row in rows:
-        yield row
-
-
-def _columns(kind: type[msgspec.Struct], options: OutputOptions, or_else: str = "") -> Columns:
-    names = options.columns and [name.strip() for name in options.columns.split(",")]
-    return Columns(kind, names or None, or_else=or_else)
+    read = rows if isinstance(rows, AsyncIterable) else each(rows)
+    await Printer(kind, options or OutputOptions()).print(read)
 
 
 def list_resources(
@@ -99,40 +84,44 @@ def list_resources(
     operation = registry.operation(method)
     arguments = arguments_of(operation).record
     [kind] = get_args(operation.answer())
-    columns = _columns(kind, output, f"; `cloudtower-async resources {resource}` lists them")
+    printer = Printer(kind, output, or_else=f"; `cloudtower-async resources {resource}` lists them")
+    if listing.watch and printer.view is None:
+        raise UsageError("--watch goes with --output table and wide only")
     query: dict[str, Any] = {
         "where": parse_where(listing.where or (), operation),
         "order_by": _order(listing.order_by, cast(ArgType, member(arguments, "orderBy")).choices),
-        "first": listing.limit,
+        # What is sorted here has to be read as a whole.
+        "first": None if printer.order else listing.limit,
     }
-    formatter_for(cast("Any", output.output), raw_csv=output.raw_csv)
     tower = connect(
         connection or ConnectOptions(),
         language=listing.language,
-        all_languages=output.output != "table",
+        all_languages=printer.view is None,
     )
-    # These show the columns only, so only these are decoded.
-    selected = output.columns is not None or output.output in ("table", "csv")
-    struct = columns.struct(query["order_by"]) if selected else None
-    anyio.run(_list, tower, method, struct, query, kind, output)
+    try:
+        anyio.run(_list, tower, method, query, printer, listing)
+    except KeyboardInterrupt:
+        if not listing.watch:
+            raise
 
 
 async def _list(
-    tower: Cloudtower,
-    method: str,
-    struct: type[msgspec.Struct] | None,
-    query: dict[str, Any],
-    kind: type[msgspec.Struct],
-    options: OutputOptions,
+    tower: Cloudtower, method: str, query: dict[str, Any], printer: Printer, listing: ListOptions
 ) -> None:
     namespace, _, name = method.partition(".")
     async with tower:
         ask: Any = getattr(getattr(tower, namespace), name)
-        if struct is not None:
+        if (struct := printer.struct(query["order_by"])) is not None:
             ask = select_fields(ask, struct)
-        rows: AsyncGenerator[object] = tower.iterate(ask, **query)
+        read = partial(tower.iterate, ask, **query)
+        if listing.watch:
+            from .watching import watch
+
+            await watch(read, printer, listing)
+            return
+        rows: AsyncGenerator[object] = read()
         async with aclosing(rows):
-            await print_resources(rows, kind, options)
+            await printer.print(rows, listing.limit)
 
 
 def _order(typed: str | None, known: frozenset[str]) -> str | None:

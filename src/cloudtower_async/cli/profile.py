@@ -11,8 +11,8 @@ from ..addresses import parse_proxy
 from ..profiles import STORED, current_profile, named_profile, read_profiles, use_profile
 from .connect import DEFAULT, default_profile
 from .errors import UsageError
-from .formats import format_table
 from .streams import print_error, write_output
+from .tables import format_table
 
 if TYPE_CHECKING:
     from ..profiles import Profile, TokenPlace

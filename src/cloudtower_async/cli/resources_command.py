@@ -6,9 +6,9 @@ from typing import get_args
 
 from ..calls import registry
 from .columns import every_column
-from .formats import format_table
 from .resource_names import query_for, resource_names
 from .streams import write_output
+from .tables import format_table
 from .type_names import struct_type_name
 
 

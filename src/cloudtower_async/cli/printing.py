@@ -1,0 +1,131 @@
+"""How resources are printed: as a table for people, or in a format for programs."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from ..control_characters import printable
+from .columns import Columns, Path, field_path, value_at
+from .errors import UsageError
+from .formats import Format, formatter_for
+from .human import plain
+from .pager import write_paged
+from .streams import write_chunks
+from .tables import format_table
+from .views import View, name_column, query_struct
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+
+    import msgspec
+
+    from .formats import Formatter
+    from .output_options import OutputOptions
+
+
+class Printer:
+    """How resources are printed. Making one checks the options, before the server is asked.
+
+    Args:
+        kind: Struct of the resources.
+        options: Options from the command line.
+        or_else: End of the error message about an unknown column that resembles no other.
+
+    Raises:
+        UsageError: A column or an option cannot be used.
+    """
+
+    def __init__(
+        self, kind: type[msgspec.Struct], options: OutputOptions, *, or_else: str = ""
+    ) -> None:
+        names = options.columns and [name.strip() for name in options.columns.split(",")]
+        _check(options)
+        self.kind = kind
+        self.view: View | None = None
+        """The columns of a table for people; None for other formats."""
+        self.options = options
+        self._paths: list[Path] | None = None  # None: every field is printed
+        self._format: Formatter
+        self._columns: Columns | None = None
+        if options.quiet or options.output == "name":
+            self._paths = [field_path(kind, "id" if options.quiet else name_column(kind))]
+        elif options.output in ("table", "wide"):
+            wide = options.output == "wide"
+            self.view = View(kind, names or None, wide=wide, or_else=or_else)
+            self._paths = self.view.paths
+        else:
+            self._columns = Columns(kind, names or None, or_else=or_else)
+            if names or options.output == "csv":
+                self._paths = self._columns.paths
+            self._format = formatter_for(
+                cast("Format", options.output),
+                raw_csv=options.raw_csv,
+                headings=not options.no_headers,
+            )
+        order_view = self.view or View(kind, or_else=or_else)
+        self.order = order_view.order(options.sort) if options.sort else None
+
+    def struct(self, order_by: str | None) -> type[msgspec.Struct] | None:
+        """Return a struct of the fields that are read; None: all.
+
+        Args:
+            order_by: Order by which the server sorts, as it is sent; None: by id.
+        """
+        if self._paths is None:
+            return None
+        more = self.order.paths if self.order else ()
+        return query_struct(self.kind, [*self._paths, *more], order_by)
+
+    async def print(self, rows: AsyncIterable[object], limit: int | None = None) -> None:
+        """Print resources.
+
+        Args:
+            rows: The resources.
+            limit: Maximum number of resources that are printed after sorting.
+        """
+        if self.order is not None:
+            rows = each(self.order.sort([row async for row in rows])[:limit])
+        if self.view is not None:
+            data = self.table([row async for row in rows])
+            await write_paged(data, pager=not self.options.no_pager)
+        elif self._columns is None:
+            await write_chunks(self._lines(rows))
+        else:
+            chosen = self.options.columns is not None
+            async with aclosing(self._format(rows, self._columns, chosen)) as chunks:
+                await write_chunks(chunks)
+
+    def table(self, rows: list[object]) -> bytes:
+        """Return resources as a table for people."""
+        view = cast("View", self.view)
+        return format_table(
+            view.names,
+            [view.cells(row) for row in rows],
+            view.fits,
+            headings=not self.options.no_headers,
+            room=view.room,
+        )
+
+    async def _lines(self, rows: AsyncIterable[object]) -> AsyncGenerator[bytes]:
+        [path] = cast("list[Path]", self._paths)
+        async for row in rows:
+            yield f"{printable(plain(value_at(row, path)))}\n".encode()
+
+
+def _check(options: OutputOptions) -> None:
+    if options.quiet and options.output != "table":
+        raise UsageError(f"--quiet prints ids only: leave out --output {options.output}")
+    lines = "--quiet" if options.quiet else f"--output {options.output}"
+    if options.columns and (options.quiet or options.output == "name"):
+        raise UsageError(f"{lines} prints one column only: leave out --columns")
+    if options.no_headers and (options.quiet or options.output not in ("table", "wide", "csv")):
+        raise UsageError(f"{lines} has no headings: leave out --no-headers")
+    if options.raw_csv and options.output != "csv":
+        raise UsageError("--raw-csv goes with --output csv only")
+
+
+async def each(rows: Iterable[object]) -> AsyncGenerator[object]:
+    """Yield resources that were already read."""
+    for row in rows:
+        yield row

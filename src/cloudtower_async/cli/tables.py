@@ -1,0 +1,224 @@
+"""Tables of texts: laid out for a pipe, or to fit a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from rich.table import Table
+from rich.text import Text
+
+from ..control_characters import printable
+from .terminal import make_console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+Room: TypeAlias = Literal["fit", "fold", "whole"]
+
+_GAP = "  "
+_FLEXIBLE_WIDTH = 32  # minimum columns of a text that may be cut
+_STYLES = {
+    "green": "RUNNING CONNECTED_HEALTHY CONNECTED HEALTHY SUCCESSED NORMAL",
+    "yellow": "SUSPENDED PAUSED PENDING EXECUTING CONNECTING NOTICE SUBHEALTHY WARNING "
+    "INITIALIZING MAINTENANCE_MODE ENTERING_MAINTENANCE_MODE",
+    "bold red": "FAILED CONNECTED_ERROR DISCONNECTED SESSION_EXPIRED UNHEALTHY SMART_FAILED "
+    "CRITICAL ERROR",
+    "dim": "STOPPED DELETED",
+}
+_STYLE_OF = {word: style for style, words in _STYLES.items() for word in words.split()}
+
+
+class Fit(NamedTuple):
+    """How a column gets along with little room.
+
+    Attributes:
+        kept: It stays when other columns are dropped.
+        flexible: Its texts may be cut.
+        right: Its texts are aligned to the right.
+    """
+
+    kept: bool = False
+    flexible: bool = False
+    right: bool = False
+
+
+class Cell(NamedTuple):
+    """A cell with its padding, and a style or an empty text."""
+
+    text: str
+    style: str
+
+
+def format_table(
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    fits: Sequence[Fit] | None = None,
+    *,
+    headings: bool = True,
+    room: Room = "fold",
+) -> bytes:
+    """Format a table. In a pipe nothing is cut.
+
+    Args:
+        names: Names of the columns.
+        rows: Their texts.
+        fits: How the columns fit a terminal.
+        headings: Whether there is a line with the names of the columns.
+        room: What a terminal does about long lines. fit: columns are dropped, then cut. fold: all
+            is shown, on several lines. whole: nothing; the terminal wraps them.
+    """
+    console = make_console()
+    heads, lines = table_texts(names if headings else [""] * len(names), rows)
+    fits = fits or [Fit()] * len(heads)
+    if console.is_terminal and room == "fold":
+        return _folded(console, heads, lines, fits, headings=headings)
+    width = console.width if console.is_terminal and room == "fit" else None
+    laid_out = lay_out(heads, lines, fits, width)
+    text = painted(console, laid_out if headings else laid_out[1:])
+    return text.encode(console.encoding, "replace") if console.is_terminal else text.encode()
+
+
+def table_texts(
+    names: Sequence[str], rows: Iterable[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return headings and printable cells; a dash stands for an empty text."""
+    lines = [[printable(cell) or "-" for cell in row] for row in rows]
+    return [name.upper() for name in names], lines
+
+
+def lay_out(
+    heads: list[str], lines: list[list[str]], fits: Sequence[Fit], width: int | None
+) -> list[list[Cell]]:
+    """Lay out a table as lines of cells, the headings first.
+
+    Columns that are not kept are dropped from the right until the others fit. Only then are kept
+    columns cut.
+
+    Args:
+        heads: Headings.
+        lines: Printable texts.
+        fits: How the columns fit.
+        width: Columns of the terminal; None: no limit.
+    """
+    widths = [max(map(_width, column)) for column in zip(heads, *lines, strict=True)]
+    shown = list(range(len(heads)))
+    if width is not None:
+        shown, widths = _fitted(widths, fits, width)
+    every = [
+        [_cell(line[place], widths[place], fits[place], last=place == shown[-1]) for place in shown]
+        for line in lines
+    ]
+    top = [
+        Cell(_cell(heads[place], widths[place], fits[place], last=place == shown[-1]).text, "bold")
+        for place in shown
+    ]
+    return [top, *every]
+
+
+def line_text(line: Sequence[Cell], style: str = "") -> Text:
+    """Return a line of a table for rich.
+
+    Args:
+        line: The cells.
+        style: Style of cells that have none of their own.
+    """
+    text = Text(no_wrap=True, overflow="crop")
+    for place, cell in enumerate(line):
+        text.append((_GAP if place else "") + cell.text, cell.style or style or None)
+    return text
+
+
+def _fitted(widths: list[int], fits: Sequence[Fit], width: int) -> tuple[list[int], list[int]]:
+    """Return the places of the columns that are shown, and the widths of all columns."""
+    least = [
+        min(natural, _FLEXIBLE_WIDTH) if fit.flexible else natural
+        for natural, fit in zip(widths, fits, strict=True)
+    ]
+    shown = list(range(len(widths)))
+
+    def excess(chosen: Sequence[int]) -> int:
+        return sum(chosen[place] for place in shown) + len(_GAP) * (len(shown) - 1) - width
+
+    for place in reversed(range(len(widths))):
+        if excess(least) <= 0:
+            break
+        if not fits[place].kept:
+            shown.remove(place)
+    final = list(least)
+    room = -excess(least)
+    for place in shown:
+        more = min(max(room, 0), widths[place] - least[place])
+        final[place] += more
+        room -= more
+    while room < 0:  # only kept columns are left
+        widest = max(shown, key=lambda place: final[place])
+        if final[widest] <= 1:
+            break
+        cut = min(-room, max(1, final[widest] // 2))
+        final[widest] -= cut
+        room += cut
+    return shown, final
+
+
+def _cell(text: str, width: int, fit: Fit, *, last: bool) -> Cell:
+    style = _STYLE_OF.get(text, "")
+    length = _width(text)
+    if length > width:
+        text = f"{set_cell_size(text, width - 1)}…" if width > 1 else "…"
+        length = _width(text)
+    padding = " " * (width - length)
+    if fit.right:
+        return Cell(padding + text, style)
+    return Cell(text if last else text + padding, style)
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def painted(console: Console, lines: Sequence[Sequence[Cell]]) -> str:
+    """Return the lines as one text, with escape sequences if the console has colors."""
+    styles = {cell.style for line in lines for cell in line} if console.color_system else {""}
+    escapes = {style: _escapes(console, style) if style else ("", "") for style in styles}
+    plain = escapes.get("", ("", ""))
+    text: list[str] = []
+    for line in lines:
+        cells: list[str] = []
+        for cell in line:
+            before, after = escapes.get(cell.style, plain)
+            cells.append(f"{before}{cell.text}{after}" if before else cell.text)
+        text.append(f"{_GAP.join(cells).rstrip()}\n")
+    return "".join(text)
+
+
+def _escapes(console: Console, style: str) -> tuple[str, str]:
+    """Return the escape sequences that begin and end a style."""
+    with console.capture() as captured:
+        console.print(Text("|", style=style), end="")
+    before, _, after = captured.get().partition("|")
+    return before, after
+
+
+def _folded(
+    console: Console,
+    heads: list[str],
+    lines: list[list[str]],
+    fits: Sequence[Fit],
+    *,
+    headings: bool,
+) -> bytes:
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headings
+    )
+    for head, fit in zip(heads, fits, strict=True):
+        # An id must stay on one line, to be copied.
+        justify: Literal["right", "left"] = "right" if fit.right else "left"
+        table.add_column(head, no_wrap=head == "ID", overflow="fold", justify=justify)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().encode(console.encoding, errors="replace")

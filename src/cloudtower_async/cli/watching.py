@@ -1,0 +1,128 @@
+"""``--watch``: refresh a table, and mark the rows that have changed."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+import anyio
+from rich.console import Group
+
+from ..errors import CallError
+from .columns import value_at
+from .live_screen import LiveScreen, Page
+from .messages import error_line
+from .streams import print_error, replace_unencodable, write_output
+from .tables import Fit, lay_out, line_text, painted, table_texts
+from .terminal import make_console
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from .live_screen import Draw
+    from .output_options import ListOptions
+    from .printing import Printer
+    from .tables import Cell
+    from .views import View
+
+_NEW, _CHANGED, _GONE, _SAME = "+", "*", "-", " "
+_STYLES = {_NEW: "bold", _CHANGED: "bold", _GONE: "dim"}
+
+
+async def watch(
+    read: Callable[[], AsyncGenerator[object]], printer: Printer, listing: ListOptions
+) -> None:
+    """Refresh a table until it is quit.
+
+    On a terminal the table stays on the screen. Elsewhere it is written once, followed by the rows
+    that change. New rows are marked with ``+``, changed ones with ``*`` and deleted ones with
+    ``-``.
+
+    Args:
+        read: Read the resources.
+        printer: Columns and order of the table.
+        listing: How many resources, and how often.
+    """
+    table = _WatchedTable(printer, headings=not printer.options.no_headers)
+
+    async def refresh() -> Draw:
+        async with aclosing(read()) as rows:
+            found = [row async for row in rows]
+        if printer.order is not None:
+            found = printer.order.sort(found)
+        table.update(found[: listing.limit])
+        return table.page
+
+    replace_unencodable()
+    console = make_console()
+    first = await refresh()
+    if console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty():
+        await LiveScreen(console, listing.interval).show(first, refresh)
+        return
+    await anyio.to_thread.run_sync(write_output, table.text(everything=True))
+    while True:
+        await anyio.sleep(listing.interval)
+        try:
+            await refresh()
+        except CallError as exc:
+            print_error(f"cloudtower-async: {error_line(exc)}")
+            continue
+        if text := table.text(everything=False):
+            await anyio.to_thread.run_sync(write_output, text)
+
+
+class _WatchedTable:
+    """A table that knows what has changed since its last update."""
+
+    def __init__(self, printer: Printer, *, headings: bool) -> None:
+        self._view = cast("View", printer.view)
+        self._headings = headings
+        self._fits = [Fit(kept=True), *self._view.fits]
+        self._marked: list[tuple[str, list[str]]] = []
+        self._before: dict[object, tuple[list[object], object]] | None = None
+
+    def update(self, rows: list[object]) -> None:
+        """Take new rows, and compare them with the earlier ones."""
+        before, self._before = self._before, {}
+        self._marked = []
+        for row in rows:
+            identity = value_at(row, ("id",))
+            # What the server sent is compared: an age alone is no change.
+            values = [value_at(row, path) for path in self._view.paths]
+            mark = _SAME
+            if before is not None:
+                earlier = before.pop(identity, None)
+                mark = _NEW if earlier is None else _SAME if earlier[0] == values else _CHANGED
+            self._before[identity] = values, row
+            self._marked.append((mark, self._view.cells(row)))
+        for _, gone in (before or {}).values():
+            self._marked.append((_GONE, self._view.cells(gone)))
+
+    def page(self, height: int | None) -> Page:
+        """Draw the table for a terminal."""
+        head, *lines = self._lines(make_console().width)
+        styled = [
+            line_text(line, _STYLES.get(mark, ""))
+            for line, (mark, _) in zip(lines, self._marked, strict=True)
+            if height is not None or mark != _GONE
+        ]
+        return Page(Group(*styled), [line_text(head)] if self._headings else [])
+
+    def text(self, *, everything: bool) -> bytes:
+        """Return the table, or the lines that have changed, for a pipe."""
+        head, *lines = self._lines(None)
+        shown = [
+            line
+            for line, (mark, _) in zip(lines, self._marked, strict=True)
+            if everything or mark != _SAME
+        ]
+        if everything and self._headings:
+            shown.insert(0, head)
+        return painted(make_console(), shown).encode()
+
+    def _lines(self, width: int | None) -> list[list[Cell]]:
+        heads, lines = table_texts(
+            ["", *self._view.names], [[mark, *cells] for mark, cells in self._marked]
+        )
+        return lay_out(heads, lines, self._fits, width)
