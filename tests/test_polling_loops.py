@@ -360,6 +360,11 @@ CASES: dict[str, Case] = {
 }
 
 NO_POLLING = {
+    "jobs/fleet.py _Caller._follow": "asks Redis",
+    "jobs/fleet.py _Caller._outlast": "asks Redis",
+    "jobs/fleet_broker.py FleetBroker.keep_claims": "asks Redis",
+    "jobs/fleet_broker.py FleetBroker.listen": "asks Redis",
+    "jobs/fleet_worker.py FleetWorker._work_in_time": "repeats an item after an outage of Redis",
     "jobs/lease.py _acquire": "waits for another process",
     "jobs/lease.py _keep": "renews a lock between processes",
     "jobs/exporter/server.py MetricsServer._accept": "accepts connections",

@@ -2,6 +2,6 @@
 
     python -m examples.fleet
 
-shows a dozen simulated ones; with names of profiles, real ones. `examples.fleet.snapshots` gives
-work to workers by way of Redis.
+shows a dozen simulated ones; with names of profiles, real ones. `examples.fleet.snapshots` is
+a job for workers: docs/fleet.md.
 """

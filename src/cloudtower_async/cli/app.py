@@ -41,6 +41,7 @@ for _command in (
     "dashboard:dashboard",
     "explain:explain",
     "exporter:exporter",
+    "fleet:fleet",
     "get:get",
     "resources_command:resources",
     "login:login",

@@ -55,6 +55,11 @@ return redis.call('DEL', KEYS[1])
 """
 
 
+def driver_info() -> DriverInfo:
+    """Return the version of the package, which otherwise reads files at each new connection."""
+    return DriverInfo(lib_version=redis_package.__version__)
+
+
 def redis_client(url: str) -> Redis:
     """Return a client of Redis that reads no files when it connects.
 
@@ -64,9 +69,7 @@ def redis_client(url: str) -> Redis:
     Raises:
         ValueError: The address cannot be used.
     """
-    # Without a version, the package looks for its own metadata in files at each new connection.
-    info = DriverInfo(lib_version=redis_package.__version__)
-    return Redis.from_url(url, driver_info=info)  # pyright: ignore[reportUnknownMemberType] - its **kwargs
+    return Redis.from_url(url, driver_info=driver_info())  # pyright: ignore[reportUnknownMemberType] - its **kwargs
 
 
 class RedisJournal:

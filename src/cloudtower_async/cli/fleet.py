@@ -1,0 +1,245 @@
+"""The command ``fleet``: jobs on many Towers, by way of workers and Redis."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import anyio
+from cyclopts import App, Parameter, validators
+
+from ..control_characters import printable
+from ..errors import CloudtowerError
+from .errors import UsageError
+from .formats import json_text
+from .profiles_option import parse_profiles
+from .streams import print_error, write_output
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from ..jobs import FleetJob
+    from ..jobs.fleet import FleetRun, FleetStatus
+
+REDIS = "CLOUDTOWER_FLEET_REDIS"
+"""Variable with the address of Redis, which may contain a password."""
+
+_SHOWN = 20
+"""Number of failures in the text of a report; the JSON has all of them."""
+
+_TOLD = 5.0
+"""Seconds between two lines of progress."""
+
+Positive: validators.Number = validators.Number(gte=1)
+Seconds: validators.Number = validators.Number(gt=0)
+Output = Literal["table", "json"]
+
+fleet: App = App(
+    name="fleet",
+    help="Do a job on many Towers: workers take the work from a queue in Redis.\n\n"
+    f"{REDIS} has the address of Redis (default: redis://127.0.0.1:6379/0). Jobs are given as "
+    "module:name, which is a FleetJob in a module; the current directory is searched, too.",
+)
+
+
+@fleet.command
+def worker(
+    *jobs: str,
+    concurrency: Annotated[int, Parameter(validator=Positive)] = 20,
+    grace: Annotated[float, Parameter(validator=Seconds)] = 120.0,
+    lost: Annotated[float, Parameter(validator=Seconds)] = 60.0,
+    drain: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 30.0,
+    item_timeout: Annotated[float, Parameter(validator=Seconds)] = 14400.0,
+) -> None:
+    """Work on the items of these jobs until Ctrl-C or SIGTERM.
+
+    Start as many workers as needed, on any machine that has the profiles of the Towers.
+
+    Args:
+        jobs: Jobs to work on, as module:name.
+        concurrency: Maximum number of items at a time.
+        grace: Seconds after which a request that was sent has reached its Tower, or never will.
+        lost: Seconds until the items of a worker that has died go to another one.
+        drain: Seconds to finish items at the end, before they go to another worker.
+        item_timeout: Seconds that an item may take.
+    """
+    if not jobs:
+        raise UsageError("fleet worker: pass the jobs to work on, as module:name")
+    with _extra():
+        from ..jobs.fleet_worker import FleetWorker
+    loaded = _load(jobs)
+
+    async def run() -> None:
+        await FleetWorker(
+            _redis(),
+            loaded,
+            concurrency=concurrency,
+            grace=grace,
+            lost=lost,
+            drain=drain,
+            item_timeout=item_timeout,
+        ).run()
+
+    logging.getLogger("taskiq").setLevel(logging.WARNING)
+    print_error(f"working on {', '.join(jobs)}")
+    anyio.run(run)
+
+
+@fleet.command
+def run(
+    job: str,
+    *,
+    profiles: str,
+    run: str | None = None,
+    per_tower: Annotated[int, Parameter(validator=Positive)] = 10,
+    per_cluster: Annotated[int, Parameter(validator=Positive)] = 5,
+    patience: Annotated[float, Parameter(validator=Seconds)] = 600.0,
+    output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table",
+) -> None:
+    """Have workers do a job on Towers, and wait until they have finished.
+
+    Called again with the same --run, it continues: what succeeded is not done again. Progress is
+    printed to standard error, the report to standard output. The exit status is 1 if anything
+    failed.
+
+    Args:
+        job: The job, as module:name.
+        profiles: Comma-separated profiles of the Towers, or all.
+        run: Name of the run. [default: the date in UTC]
+        per_tower: Maximum number of items of a Tower at a time, over all workers.
+        per_cluster: Maximum number of items of a cluster at a time.
+        patience: Seconds until an outage of Redis is an error.
+        output: Format of the report.
+    """
+    with _extra():
+        from ..jobs.fleet import run_fleet
+    loaded = _load([job])
+    names = parse_profiles(profiles)
+
+    async def call() -> FleetRun:
+        return await run_fleet(
+            _redis(),
+            job,
+            loaded[job],
+            names,
+            run=run or datetime.now(UTC).date().isoformat(),
+            per_tower=per_tower,
+            per_cluster=per_cluster,
+            patience=patience,
+            on_progress=_Progress().show,
+        )
+
+    report = anyio.run(call)
+    write_output((json_text(report) + b"\n") if output == "json" else _report(report).encode())
+    if not report.complete:
+        raise CloudtowerError(
+            f"{job}: {report.done} of {report.items} items done, on {len(names)} Towers; run it "
+            f"again with --run {report.run} to continue"
+        )
+
+
+@fleet.command
+def status(*, output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table") -> None:
+    """Show the queues, and the runs of the last week.
+
+    Args:
+        output: Format.
+    """
+    with _extra():
+        from redis.exceptions import RedisError
+
+        from ..jobs.fleet import fleet_status
+    try:
+        found = anyio.run(fleet_status, _redis())
+    except RedisError as error:
+        raise CloudtowerError(f"{REDIS}: {error}") from error
+    write_output((json_text(found) + b"\n") if output == "json" else _status(found).encode())
+
+
+@contextmanager
+def _extra() -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("redis", "taskiq", "taskiq_redis"):
+            raise
+        raise UsageError(
+            'fleet needs an extra: pip install "cloudtower-async[fleet]"; from a clone of the '
+            "repository: pip install '.[cli,fleet]'"
+        ) from error
+
+
+def _redis() -> str:
+    from ..jobs.fleet_broker import DEFAULT_REDIS
+
+    return os.environ.get(REDIS) or DEFAULT_REDIS
+
+
+def _load(names: tuple[str, ...] | list[str]) -> Mapping[str, FleetJob]:
+    from ..jobs.fleet_job import load_job
+
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does
+    return {name: load_job(name) for name in names}
+
+
+class _Progress:
+    """Prints lines about a run, not too often."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def show(self, state: FleetRun) -> None:
+        if state.seconds < self._next:
+            return
+        self._next = state.seconds + _TOLD
+        listing = sum(not tower.listed and tower.error is None for tower in state.towers)
+        parts = [f"{state.done} of {state.items} items done"]
+        if failed := sum(tower.failed for tower in state.towers):
+            parts.append(f"{failed} failed")
+        if listing:
+            parts.append(f"{listing} Towers being listed")
+        if errors := sum(tower.error is not None for tower in state.towers):
+            parts.append(f"{errors} Towers with errors")
+        print_error(f"{state.seconds:.0f} s: {', '.join(parts)}")
+
+
+def _report(state: FleetRun) -> str:
+    rows: list[tuple[str, ...]] = [("TOWER", "ITEMS", "DONE", "FAILED", "")]
+    for tower in state.towers:
+        items = str(tower.items) if tower.listed else "-"
+        rows.append((tower.profile, items, str(tower.done), str(tower.failed), tower.error or ""))
+    lines = _table(rows)
+    failures = [f"{one.profile} {one.key}: {one.error}" for one in state.failures[:_SHOWN]]
+    if failures:
+        lines += ["", *map(printable, failures)]
+    if len(state.failures) > _SHOWN:
+        lines.append(f"… and {len(state.failures) - _SHOWN} more; --output json has all")
+    return "\n".join([*lines, ""])
+
+
+def _status(found: FleetStatus) -> str:
+    queues: list[tuple[str, ...]] = [("QUEUE", "QUEUED", "WORKING", "WORKERS")]
+    queues += [
+        (queue.job, str(queue.queued), str(queue.working), str(queue.workers))
+        for queue in found.queues
+    ]
+    runs: list[tuple[str, ...]] = [("JOB", "RUN", "TOWERS", "ITEMS", "DONE", "FAILED")]
+    for state in found.runs:
+        failed = sum(tower.failed for tower in state.towers)
+        counts = (len(state.towers), state.items, state.done, failed)
+        runs.append((state.job, state.run, *map(str, counts)))
+    return "\n".join([*_table(queues), "", *_table(runs), ""])
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        printable(
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,490 @@
+"""Runs of a job on many Towers by way of workers; requires the extra ``fleet``."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import msgspec
+from redis.exceptions import ResponseError
+from taskiq.exceptions import SendTaskError
+
+from ..concurrency import map_concurrently, side_by_side
+from ..errors import CloudtowerError, InvalidInput
+from ..queries.batches import batches
+from ..retry.backoff import poll_delays
+from ..validators import check_seconds, positive_number
+from .fleet_broker import (
+    GROUP,
+    OUTAGES,
+    PREFIX,
+    FleetBroker,
+    ItemResult,
+    result_key,
+    stored_result,
+    stream_key,
+)
+from .fleet_worker import TASK, open_profile
+from .redis_journal import redis_client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from redis.asyncio import Redis
+
+    from .fleet_job import FleetItem, FleetJob
+
+T = TypeVar("T")
+
+_POLL = 0.2
+"""Seconds between looks for results."""
+
+_REQUEUE = 15.0
+"""Seconds after which items without a result are queued again, if Redis has lost them."""
+
+_PAUSE = 5.0
+"""Maximum number of seconds between attempts to reach Redis."""
+
+_GIVE_UP = 5
+"""Items in a row that fail because the Tower does not answer, until it is given up."""
+
+_REMEMBERED = 7 * 86400
+"""Seconds that the progress of a run is kept."""
+
+_log = logging.getLogger("cloudtower_async.jobs")
+
+
+class FleetFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that failed.
+
+    Attributes:
+        profile: Profile of the Tower.
+        key: Key of the item.
+        error: Why it failed.
+    """
+
+    profile: str
+    key: str
+    error: str
+
+
+class TowerRun(msgspec.Struct, kw_only=True):
+    """State of a run on one Tower.
+
+    Attributes:
+        profile: Profile of the Tower.
+        listed: Whether its items are known.
+        items: Number of items.
+        done: Number of items that succeeded, in this run or an earlier one of the same name.
+        failed: Number of items that failed.
+        error: Why the Tower could not be listed, or was given up; None otherwise.
+    """
+
+    profile: str
+    listed: bool = False
+    items: int = 0
+    done: int = 0
+    failed: int = 0
+    error: str | None = None
+
+
+class FleetRun(msgspec.Struct, kw_only=True):
+    """State of a run, and its report at the end.
+
+    Attributes:
+        job: Name of the job.
+        run: Name of the run.
+        towers: The Towers, in the order of the profiles.
+        failures: The items that failed.
+        seconds: Seconds since the start.
+    """
+
+    job: str
+    run: str
+    towers: list[TowerRun]
+    failures: list[FleetFailure] = []
+    seconds: float = 0.0
+
+    @property
+    def items(self) -> int:
+        """Number of items that are known."""
+        return sum(tower.items for tower in self.towers)
+
+    @property
+    def done(self) -> int:
+        """Number of items that succeeded."""
+        return sum(tower.done for tower in self.towers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item of every Tower succeeded."""
+        return all(
+            tower.listed and tower.error is None and tower.done == tower.items
+            for tower in self.towers
+        )
+
+
+async def run_fleet(
+    url: str,
+    name: str,
+    job: FleetJob,
+    profiles: Sequence[str],
+    *,
+    run: str,
+    per_tower: int = 10,
+    per_cluster: int = 5,
+    patience: float = 600.0,
+    on_progress: Callable[[FleetRun], object] | None = None,
+) -> FleetRun:
+    """Have workers do a job on many Towers, and wait until they have finished.
+
+    A call with the same job and run continues what an earlier one began, also while that one is
+    still running: what succeeded is not done again, what is under way is waited for, and what
+    failed is tried once more.
+
+    Args:
+        url: Address of Redis.
+        name: Name of the job, as the workers know it: ``module:name``.
+        job: The job.
+        profiles: Profiles of the Towers, both here and on the workers' machines.
+        run: Name of the run: ``"2026-01-31"``.
+        per_tower: Maximum number of items of a Tower at a time, over all workers and runs.
+        per_cluster: Maximum number of items of a cluster at a time.
+        patience: Seconds until an outage of Redis is an error.
+        on_progress: Called whenever something has changed, about once a second at most. It must
+            return at once.
+
+    Returns:
+        The report.
+
+    Raises:
+        CloudtowerError: Redis was out of reach for longer than `patience`.
+        InvalidInput: An argument cannot be used.
+    """
+    per_tower = positive_number("run_fleet", "per_tower", per_tower)
+    per_cluster = positive_number("run_fleet", "per_cluster", per_cluster)
+    check_seconds("run_fleet", "patience", patience)
+    if not profiles or len(set(profiles)) != len(profiles):
+        raise InvalidInput("run_fleet: profiles: expected at least one name, and each once")
+    if not run or not run.isprintable():
+        raise InvalidInput("run_fleet: run: expected a printable text")
+    caller = _Caller(url, name, job, profiles, run, per_tower, per_cluster, patience)
+    try:
+        return await caller.execute(on_progress)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await caller.close()
+
+
+@dataclass
+class _Tower:
+    """A Tower during a run."""
+
+    state: TowerRun
+    waiting: deque[FleetItem] = field(default_factory=deque["FleetItem"])
+    under_way: dict[str, FleetItem] = field(default_factory=dict[str, "FleetItem"])
+    by_cluster: Counter[str | None] = field(default_factory=Counter["str | None"])
+    silent: int = 0
+    """Items in a row that failed because the Tower did not answer."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do."""
+        listed = self.state.listed or self.state.error is not None
+        return listed and not self.waiting and not self.under_way
+
+
+class _Caller:
+    """One call of `run_fleet`."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        job: FleetJob,
+        profiles: Sequence[str],
+        run: str,
+        per_tower: int,
+        per_cluster: int,
+        patience: float,
+    ) -> None:
+        self._broker = FleetBroker(url, [name])
+        self._task = self._broker.register_task(_not_here, task_name=TASK)
+        self._job = job
+        self._per_tower = per_tower
+        self._per_cluster = per_cluster
+        self._patience = patience
+        self._towers = {profile: _Tower(TowerRun(profile=profile)) for profile in profiles}
+        states = [tower.state for tower in self._towers.values()]
+        self._state = FleetRun(job=name, run=run, towers=states)
+        self._began = anyio.current_time()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._broker.shutdown()
+
+    async def execute(self, on_progress: Callable[[FleetRun], object] | None) -> FleetRun:
+        """Do it all."""
+        await self._broker.startup()
+        await side_by_side(
+            lambda: map_concurrently(self._list, self._towers),
+            lambda: self._follow(on_progress),
+        )
+        return self._state
+
+    async def _list(self, profile: str) -> None:
+        """List the items of a Tower. An error is one of this Tower; the others continue."""
+        tower = self._towers[profile]
+        try:
+            async with await open_profile(profile) as session:
+                items = list(await self._job.list_items(session))
+        except CloudtowerError as error:
+            tower.state.error = str(error)
+            return
+        except Exception as error:
+            _log.exception("%s: the items cannot be listed", profile)
+            tower.state.error = f"{type(error).__name__}: {error}"
+            return
+        unique = {item.key: item for item in items}
+        known = await self._earlier_results(profile, list(unique))
+        tower.state.items = len(unique)
+        tower.state.done = len(known)
+        tower.waiting.extend(item for item in unique.values() if item.key not in known)
+        tower.state.listed = True
+
+    async def _earlier_results(self, profile: str, keys: Sequence[str]) -> set[str]:
+        """Return the keys of items that succeeded; forget the results of those that failed."""
+        succeeded: set[str] = set()
+        for some in batches(keys):
+            ids = [self._task_id(profile, key) for key in some]
+            results = await self._outlast(partial(self._results, ids))
+            failed: list[str] = []
+            for key, task_id, result in zip(some, ids, results, strict=True):
+                if result is not None and result.error is None:
+                    succeeded.add(key)
+                elif result is not None:
+                    failed.append(result_key(task_id))
+            if failed:
+                await self._outlast(partial(self._delete, failed))
+        return succeeded
+
+    async def _follow(self, on_progress: Callable[[FleetRun], object] | None) -> None:
+        """Queue items and collect results until all Towers have ended."""
+        requeued = told = anyio.current_time()
+        before = b""
+        while True:
+            now = anyio.current_time()
+            self._state.seconds = now - self._began
+            await self._outlast(self._collect)
+            if now - requeued >= _REQUEUE:
+                requeued = now
+                await self._outlast(self._requeue)
+            await self._outlast(self._queue)
+            ended = all(tower.ended for tower in self._towers.values())
+            if ended or now - told >= 1.0:
+                told = now
+                shown = msgspec.json.encode(self._state.towers)
+                if shown != before:
+                    before = shown
+                    await self._outlast(self._store_progress)
+                    if on_progress is not None:
+                        on_progress(self._state)
+            if ended:
+                return
+            await anyio.sleep(_POLL)
+
+    async def _collect(self) -> None:
+        expected = [
+            (tower, task_id, item)
+            for tower in self._towers.values()
+            for task_id, item in tower.under_way.items()
+        ]
+        if not expected:
+            return
+        results = await self._results([task_id for _, task_id, _ in expected])
+        for (tower, task_id, item), result in zip(expected, results, strict=True):
+            if result is None:
+                continue
+            del tower.under_way[task_id]
+            tower.by_cluster[item.cluster] -= 1
+            self._count(tower, item, result)
+
+    def _count(self, tower: _Tower, item: FleetItem, result: ItemResult) -> None:
+        if result.error is None:
+            tower.state.done += 1
+        else:
+            self._fail(tower, item, result.error)
+        tower.silent = tower.silent + 1 if result.unreachable else 0
+        if tower.silent >= _GIVE_UP and tower.waiting:
+            tower.state.error = (
+                f"the Tower did not answer {_GIVE_UP} times in a row, so "
+                f"{len(tower.waiting)} items were not tried"
+            )
+            tower.waiting.clear()
+
+    def _fail(self, tower: _Tower, item: FleetItem, error: str) -> None:
+        tower.state.failed += 1
+        failure = FleetFailure(profile=tower.state.profile, key=item.key, error=error)
+        self._state.failures.append(failure)
+
+    async def _queue(self) -> None:
+        """Queue items up to the limits; a Tower that does not answer gets one at a time."""
+        for tower in self._towers.values():
+            limit = 1 if tower.silent else self._per_tower
+            for _ in range(len(tower.waiting)):
+                if len(tower.under_way) >= limit:
+                    break
+                item = tower.waiting[0]
+                if item.cluster is not None and (
+                    tower.by_cluster[item.cluster] >= self._per_cluster
+                ):
+                    tower.waiting.rotate(-1)
+                    continue
+                await self._send(tower, item)
+                tower.waiting.popleft()
+                tower.under_way[self._task_id(tower.state.profile, item.key)] = item
+                tower.by_cluster[item.cluster] += 1
+
+    async def _requeue(self) -> None:
+        """Queue what is under way again: Redis ignores it, unless it has lost the message."""
+        for tower in self._towers.values():
+            for item in tower.under_way.values():
+                await self._send(tower, item)
+
+    async def _send(self, tower: _Tower, item: FleetItem) -> None:
+        profile = tower.state.profile
+        sender = self._task.kicker().with_task_id(self._task_id(profile, item.key))
+        await sender.kiq(
+            self._state.job,
+            self._state.run,
+            profile,
+            msgspec.to_builtins(item),
+            self._per_tower,
+            self._per_cluster,
+        )
+
+    async def _results(self, task_ids: Sequence[str]) -> list[ItemResult | None]:
+        """Return results; what no worker has written is deleted."""
+        redis = self._broker.redis
+        texts: list[Any] = await redis.mget([result_key(task_id) for task_id in task_ids])
+        results: list[ItemResult | None] = []
+        for task_id, text in zip(task_ids, texts, strict=True):
+            result = None if text is None else stored_result(text)
+            if text is not None and result is None:
+                await redis.delete(result_key(task_id))
+            results.append(result)
+        return results
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        await self._broker.redis.delete(*keys)
+
+    async def _store_progress(self) -> None:
+        state = self._state
+        await self._broker.redis.set(
+            f"{PREFIX}:run:{state.job}/{state.run}",
+            msgspec.json.encode(FleetRun(job=state.job, run=state.run, towers=state.towers)),
+            ex=_REMEMBERED,
+        )
+
+    def _task_id(self, profile: str, key: str) -> str:
+        return f"{self._state.job}/{self._state.run}/{profile}/{key}"
+
+    async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Talk to Redis, and wait while it restarts."""
+        began = anyio.current_time()
+        for delay in poll_delays(_PAUSE):
+            try:
+                return await work()
+            except (*OUTAGES, SendTaskError) as error:
+                cause = error.__cause__ if isinstance(error, SendTaskError) else error
+                if not isinstance(cause, OUTAGES):
+                    raise
+                waited = anyio.current_time() - began
+                if waited >= self._patience:
+                    raise CloudtowerError(
+                        f"Redis was out of reach for {waited:.0f} s: {cause}. Start the same run "
+                        "again to continue."
+                    ) from cause
+                _log.warning("Redis cannot be reached, retrying: %s", cause)
+            await anyio.sleep(delay)
+        raise AssertionError("the delays have no end")
+
+
+async def _not_here(
+    job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
+) -> dict[str, Any]:
+    """Stand for the task of the workers, which the caller only names."""
+    raise NotImplementedError
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the queue of a job.
+
+    Attributes:
+        job: Name of the job.
+        queued: Number of items that wait for a worker.
+        working: Number of items that workers have taken.
+        workers: Number of workers that have taken items.
+    """
+
+    job: str
+    queued: int
+    working: int
+    workers: int
+
+
+class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of a fleet.
+
+    Attributes:
+        queues: The queues, by the name of the job.
+        runs: The runs of the last week with their progress, by job and name.
+    """
+
+    queues: list[QueueStatus]
+    runs: list[FleetRun]
+
+
+async def fleet_status(url: str) -> FleetStatus:
+    """Return the queues and runs in Redis.
+
+    Args:
+        url: Address of Redis.
+
+    Raises:
+        redis.exceptions.RedisError: Redis cannot be reached, or refuses.
+    """
+    async with redis_client(url) as redis:
+        queues: list[QueueStatus] = []
+        start = len(stream_key(""))
+        for key in await _keys(redis, f"{PREFIX}:queue:*"):
+            try:
+                workers: list[Any] = await redis.xinfo_consumers(key, GROUP)
+            except ResponseError:  # there is no group yet
+                workers = []
+            working = sum(worker["pending"] for worker in workers)
+            queues.append(
+                QueueStatus(
+                    job=key[start:],
+                    queued=await redis.xlen(key) - working,
+                    working=working,
+                    workers=sum(worker["pending"] > 0 for worker in workers),
+                )
+            )
+        runs: list[FleetRun] = []
+        for key in await _keys(redis, f"{PREFIX}:run:*"):
+            text: Any = await redis.get(key)
+            try:
+                runs.append(msgspec.json.decode(text or b"", type=FleetRun))
+            except msgspec.DecodeError:
+                _log.warning("%s: no run of this version has written it", key)
+        return FleetStatus(queues=queues, runs=runs)
+
+
+async def _keys(redis: Redis, pattern: str) -> list[str]:
+    untyped: Any = redis
+    return sorted([key.decode() async for key in untyped.scan_iter(pattern)])

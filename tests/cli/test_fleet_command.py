@@ -1,0 +1,38 @@
+"""The command ``fleet``: its arguments, and the extra that it needs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from cloudtower_async.cli import main
+
+JOB = "examples.fleet.snapshots:nightly"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["worker"], "fleet worker: pass the jobs to work on, as module:name"),
+        (["worker", "nightly"], "'nightly' is not the name of a job: expected module:name"),
+        (["run", JOB, "--profiles=a", "--per-tower=0"], "Must be >= 1"),
+        (["run", JOB], "parameter --profiles requires an argument"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert main(["fleet", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["redis", "taskiq", "taskiq_redis"])
+def test_without_the_extra_the_remedy_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("cloudtower_async.jobs.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["fleet", "worker", JOB]) == 2
+    assert 'pip install "cloudtower-async[fleet]"' in capsys.readouterr().err
