@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import date
 from random import Random
 from subprocess import DEVNULL
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import pytest
 
 from cloudtower_async import Cloudtower
@@ -24,6 +22,7 @@ from cloudtower_async.simulator.faults import Fault
 from cloudtower_async.testing import Clock, Simulator
 from examples.snapshot_bot.bot import Night, run_night
 from examples.snapshot_bot.state import State, open_state
+from tests.jobs.sqlite_file import GRACE, change, grace_passing
 from tests.support import login_variables
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ pytestmark = pytest.mark.anyio
 
 NIGHT = Night(date=date(2026, 1, 31), where={})
 KILLS = 7
-LONG = 3600.0
 
 
 def session(sim: Simulator) -> Cloudtower:
@@ -60,7 +58,7 @@ async def run(sim: Simulator, state: Path, *options: str) -> CompletedProcess[by
 
 @asynccontextmanager
 async def night_of(
-    sim: Simulator, folder: Path, night: Night = NIGHT, *, grace: float = LONG
+    sim: Simulator, folder: Path, night: Night = NIGHT, *, grace: float = GRACE
 ) -> AsyncGenerator[tuple[Cloudtower, SqliteJournal, State]]:
     path = folder / "state"
     async with (
@@ -92,12 +90,6 @@ async def make(tower: Cloudtower, vm_id: str, *names: str) -> None:
         await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[one]))
 
 
-def expire_locks(path: Path) -> None:
-    """Let the time pass until the lock of a crashed bot has expired."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE journal_leases SET expires = 0")
-
-
 @pytest.mark.subprocess
 async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Path) -> None:
     chance = Random(20260131)  # noqa: S311 - the same moments each time
@@ -116,7 +108,8 @@ async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Pa
                 await anyio.sleep(chance.uniform(0, 0.01))  # and anywhere between two requests
                 assert bot.returncode is None
                 bot.kill()
-            await anyio.to_thread.run_sync(expire_locks, tmp_path / "state")
+            # The time passes until the lock of the killed bot has expired.
+            await change(tmp_path / "state", "UPDATE journal_leases SET expires = 0")
         assert 0 < len(taken(sim)) < 80
         done = await run(sim, tmp_path / "state", *options)
         assert done.returncode == 0, done.stderr
@@ -173,7 +166,10 @@ async def test_a_request_that_arrives_late_is_waited_for(tmp_path: Path) -> None
 
 async def test_a_request_that_never_arrives_is_sent_again(tmp_path: Path) -> None:
     async with crashed(tmp_path) as (sim, vm_id):
-        async with night_of(sim, tmp_path, grace=0.5) as (tower, journal, state):
+        async with (
+            night_of(sim, tmp_path) as (tower, journal, state),
+            grace_passing(tmp_path / "state"),
+        ):
             report = await run_night(tower, journal, state, NIGHT)
         assert report.complete
         assert taken(sim) == {vm_id: 1}
@@ -190,7 +186,10 @@ async def test_what_was_refused_is_not_in_doubt(tmp_path: Path) -> None:
 async def test_answers_that_are_always_lost_end_in_an_error(tmp_path: Path) -> None:
     async with Simulator(vms=1, task_duration=0.01) as sim:
         sim.faults.fail("create-vm-snapshot", status=500, times=100)
-        async with night_of(sim, tmp_path, grace=0.1) as (tower, journal, state):
+        async with (
+            night_of(sim, tmp_path) as (tower, journal, state),
+            grace_passing(tmp_path / "state"),
+        ):
             report = await run_night(tower, journal, state, NIGHT)
         assert "500" in str(report.vms[0].error)
         assert not taken(sim)

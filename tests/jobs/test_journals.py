@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 import pytest
 
 from cloudtower_async import InvalidInput
 from cloudtower_async.jobs import JournalEntry, SqliteJournal
 from cloudtower_async.jobs.redis_journal import RedisJournal, redis_client
 from tests.jobs.redis_server import needs_redis, redis_server
+from tests.jobs.sqlite_file import change
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -124,13 +123,9 @@ async def test_a_journal_keeps_entries_for_the_grace_at_least(tmp_path: Path) ->
 async def test_a_clock_that_is_set_back_neither_ends_nor_extends_the_grace_for_long(
     tmp_path: Path,
 ) -> None:
-    def into_the_future() -> None:
-        with closing(sqlite3.connect(tmp_path / "journal")) as connection, connection:
-            connection.execute("UPDATE journal_entries SET since = since + 3600")
-
     async with SqliteJournal(tmp_path / "journal", grace=1) as journal:
         assert await journal.begin("a", "first") is None
-        await anyio.to_thread.run_sync(into_the_future)
+        await change(tmp_path / "journal", "UPDATE journal_entries SET since = since + 3600")
         assert await journal.begin("a", "second") is not None
     async with SqliteJournal(tmp_path / "journal", grace=SOON) as journal:
         while await journal.begin("a", "second") is not None:  # noqa: ASYNC110

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import pytest
 
 from cloudtower_async import InvalidInput, JobLocked, LeaseLost
 from cloudtower_async.jobs import SqliteJournal, job_lock
+from tests.jobs.sqlite_file import change
 from tests.support import cancelled_at, tasks_of_clients
 
 if TYPE_CHECKING:
@@ -28,16 +27,6 @@ BRIEF = 0.3
 async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
     async with SqliteJournal(tmp_path / "journal") as journal:
         yield journal
-
-
-async def change(folder: Path, statement: str) -> None:
-    """Change the file of the journal from outside."""
-
-    def run() -> None:
-        with closing(sqlite3.connect(folder / "journal")) as connection, connection:
-            connection.execute(statement)
-
-    await anyio.to_thread.run_sync(run)
 
 
 async def is_free(journal: SqliteJournal) -> bool:
@@ -88,7 +77,7 @@ async def test_a_run_stops_when_another_owner_has_its_lock(
 
     async def job() -> None:
         async with job_lock(journal, "job", ttl=BRIEF):
-            await change(tmp_path, "UPDATE journal_leases SET owner = 'another'")
+            await change(tmp_path / "journal", "UPDATE journal_leases SET owner = 'another'")
             try:
                 await anyio.sleep_forever()
             finally:
@@ -105,7 +94,7 @@ async def test_a_run_stops_when_its_lock_cannot_be_renewed_in_time(
 ) -> None:
     async def job() -> None:
         async with job_lock(journal, "job", ttl=BRIEF):
-            await change(tmp_path, "ALTER TABLE journal_leases RENAME TO elsewhere")
+            await change(tmp_path / "journal", "ALTER TABLE journal_leases RENAME TO elsewhere")
             await anyio.sleep_forever()
 
     with pytest.raises(LeaseLost) as caught:
@@ -115,9 +104,9 @@ async def test_a_run_stops_when_its_lock_cannot_be_renewed_in_time(
 
 async def test_a_failure_to_renew_is_outlasted(journal: SqliteJournal, tmp_path: Path) -> None:
     async with job_lock(journal, "job", ttl=6 * BRIEF):
-        await change(tmp_path, "ALTER TABLE journal_leases RENAME TO elsewhere")
+        await change(tmp_path / "journal", "ALTER TABLE journal_leases RENAME TO elsewhere")
         await anyio.sleep(2.5 * BRIEF)  # one renewal fails, at least
-        await change(tmp_path, "ALTER TABLE elsewhere RENAME TO journal_leases")
+        await change(tmp_path / "journal", "ALTER TABLE elsewhere RENAME TO journal_leases")
         await anyio.sleep(5 * BRIEF)
     assert await is_free(journal)
 

@@ -184,6 +184,7 @@ class FleetBroker(AsyncBroker):
         """Receive messages, also after Redis has restarted."""
         failures = 0
         looked = 0.0
+        found: tuple[str, bytes, bytes] | None
         while True:
             try:
                 if self._fetched:

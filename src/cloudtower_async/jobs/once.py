@@ -145,17 +145,21 @@ class _Attempt(Generic[T]):
         # The request leaves within half of the grace, waiting for locks included.
         quick = self._tower.with_options(timeout=quarter, lock_timeout=quarter)
         sent = 0
+        in_doubt = False  # whether a request was sent since the journal stored that it begins
         for delay in poll_delays(min(self._interval, quarter)):
             began = anyio.current_time()
             entry = await self._journal.begin(self._key, self._owner)
             if entry is not None and entry.state != "begun":
                 return await self._follow(entry)
+            if entry is not None and entry.owner == self._owner and not in_doubt:
+                entry = None  # the journal was asked twice, because its first answer was lost
             found = await self._look(entry)
             if found is not None:
                 return await self._finish(entry or self._entry("begun"), found)
             if entry is not None:
                 await anyio.sleep(delay)
                 continue
+            in_doubt = True
             if anyio.current_time() - began > quarter:
                 await self._journal.forget(self._key, self._owner)
                 raise CloudtowerError(
