@@ -20,6 +20,7 @@ from cloudtower_async.jobs.exporter.families import FAMILIES
 from cloudtower_async.testing import Simulator
 from tests.jobs.exporter.pages import Page, parse
 from tests.odd_servers import proxy
+from tests.pages import DOCS
 from tests.support import PASSWORD, TOKEN, serve, tasks_of_clients
 
 if TYPE_CHECKING:
@@ -115,6 +116,18 @@ async def test_every_metric_has_help_and_type_and_a_name_by_the_rules(sim: Simul
         assert family.name.endswith("_total") == (family.kind == "counter")
         assert not re.search("_(percent|days|ms|gb|mhz|hz|count)(_|$)", family.name)
         assert family.help.endswith(".")
+
+
+def test_the_documentation_lists_every_metric() -> None:
+    rows = re.findall(
+        r"^\| `(cloudtower_\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$",
+        (DOCS / "exporter.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert rows == [
+        (one.name, one.kind, ", ".join(f"`{label}`" for label in one.labels), one.help)
+        for one in FAMILIES
+    ]
 
 
 async def test_every_metric_is_shown_for_a_tower_that_is_well(sim: Simulator) -> None:

@@ -37,7 +37,7 @@ USERS = dict([hash_password("prometheus", "s3cret").split(":", 1)])
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncGenerator[MetricsServer]:  # noqa: ANN401
-    """Serve an exporter of a Tower that nobody can reach."""
+    """Serve an exporter of a Tower that cannot be reached."""
     async with Cloudtower(f"http://127.0.0.1:{unused_port()}", token=TOKEN) as tower:
         exporter = Exporter({"gone": tower})
         async with MetricsServer(exporter, port=0, **options) as server:
@@ -189,7 +189,7 @@ async def test_connections_above_the_limit_wait_for_a_slot() -> None:
 @pytest.mark.parametrize(
     "sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"]
 )
-async def test_a_request_that_is_none_is_refused(
+async def test_a_malformed_request_is_refused(
     sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving() as server:

@@ -108,7 +108,7 @@ class Passwords:
         if not self._users:
             raise _refused("expected at least one user")
         # Unknown users take as long as known ones.
-        self._nobody = _Hash(_N, _R, _P, secrets.token_bytes(16), secrets.token_bytes(32))
+        self._unknown = _Hash(_N, _R, _P, secrets.token_bytes(16), secrets.token_bytes(32))
         self._key = secrets.token_bytes(32)
         self._verified: set[bytes] = set()
         self._one_at_a_time = anyio.CapacityLimiter(1)
@@ -122,7 +122,7 @@ class Passwords:
         if any(hmac.compare_digest(digest, known) for known in self._verified):
             return True
         username, password = credentials
-        stored = self._users.get(username.decode("utf-8", "replace"), self._nobody)
+        stored = self._users.get(username.decode("utf-8", "replace"), self._unknown)
         if not await anyio.to_thread.run_sync(
             stored.matches, password, limiter=self._one_at_a_time
         ):

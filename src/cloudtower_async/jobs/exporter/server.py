@@ -58,7 +58,7 @@ class MetricsServer:
             authority; None: no TLS. A changed file is read again without a restart.
         tls_key: PEM file with the private key; None: it is in ``tls_cert``.
         basic_auth: Users who may read the metrics: password hashes by user name, as
-            `read_password_file` returns them; None: anybody may.
+            `read_password_file` returns them; None: no password.
         max_connections: Maximum number of concurrent connections; others wait.
         connection_timeout: Time limit of a connection in seconds.
 
@@ -101,7 +101,6 @@ class MetricsServer:
         self._passwords = None if basic_auth is None else Passwords(basic_auth)
         self._timeout = connection_timeout
         self._slots = anyio.Semaphore(max_connections)
-        self._process = ProcessCollector(registry=None)
         self._stack = AsyncExitStack()
 
     @property
@@ -121,6 +120,7 @@ class MetricsServer:
         async with AsyncExitStack() as stack:
             if self._certificate is not None:
                 await self._certificate.load()
+            self._process = await anyio.to_thread.run_sync(_process_collector)
             listener = await anyio.to_thread.run_sync(self._listen)
             stack.callback(listener.close)
             self.port = listener.getsockname()[1]
@@ -218,6 +218,10 @@ class MetricsServer:
         return gzip.compress(page, _COMPRESS_LEVEL) if compress else page
 
 
+def _process_collector() -> ProcessCollector:
+    return ProcessCollector(registry=None)
+
+
 class _Connection(asyncio.Protocol):
     """Passes events of a connection on, and notes when it is closed."""
 
@@ -245,7 +249,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Certificate:
-    """TLS context of the server, made anew when the files have changed."""
+    """TLS context of the server, reloaded when the files change."""
 
     def __init__(self, cert: StrPath, key: StrPath | None) -> None:
         self._files = [Path(cert)] if key is None else [Path(cert), Path(key)]
