@@ -17,12 +17,23 @@ def state_folder() -> Path:
     return _folder("LOCALAPPDATA", "AppData/Local", "XDG_STATE_HOME", ".local/state")
 
 
-def _folder(windows: str, windows_default: str, xdg: str, xdg_default: str) -> Path:
+def cache_folder() -> Path:
+    """Return the folder for what can be made again, such as lists of names for completion."""
+    return _folder("LOCALAPPDATA", "AppData/Local", "XDG_CACHE_HOME", ".cache", "Caches")
+
+
+def _folder(
+    windows: str,
+    windows_default: str,
+    xdg: str,
+    xdg_default: str,
+    mac: str = "Application Support",
+) -> Path:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises if there is no home
     if sys.platform == "win32":
         base = Path(os.environ.get(windows) or home / windows_default)
     elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
+        base = home / "Library" / mac
     else:
         base = Path(os.environ.get(xdg) or home / xdg_default)
     return base / "cloudtower-async"

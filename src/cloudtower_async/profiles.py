@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
+DEFAULT = "default"
+"""Name of the profile that commands use if none is given and none is the current one."""
+
 STORED = (
     "source",
     "content_language",
@@ -117,6 +120,26 @@ def current_profile() -> str | None:
             "`cloudtower-async profile use NAME`"
         )
     return name
+
+
+def default_profile() -> str | None:
+    """Return the profile that commands use if none is named: the current one, else `DEFAULT`.
+
+    Returns:
+        None: no profile is the current one, and none has the name `DEFAULT`.
+
+    Raises:
+        InvalidSettings: The current profile is no longer stored, or a file cannot be used.
+    """
+    stored, current = read_profiles(), current_profile()
+    if current is None:
+        return DEFAULT if DEFAULT in stored else None
+    if current not in stored:
+        raise _refused(
+            f"the current profile {current!r} is not in {profiles_file()}: choose another one with "
+            "`cloudtower-async profile use NAME`"
+        )
+    return current
 
 
 def use_profile(name: str) -> None:

@@ -1,4 +1,4 @@
-"""No test of the command line reads the profiles of whoever runs it."""
+"""No test of the command line uses the profiles and caches of the user who runs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for caches. Tests share it: the table of commands takes a second to make."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def no_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_profiles(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("CLOUDTOWER_PROFILE", raising=False)

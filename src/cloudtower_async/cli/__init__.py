@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .exit_codes import ExitCode
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,6 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Arguments after the name of the program; None: those of this process.
     """
+    typed = sys.argv[1:] if arguments is None else arguments
+    if typed[:1] == ["__complete"]:
+        from . import complete  # which imports no more than a key press needs
+
+        return complete.main(typed[1:])
     try:
         from .app import run
     except ModuleNotFoundError as exc:
@@ -29,5 +32,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             'the repository: pip install ".[cli]"',
             file=sys.stderr,
         )
-        return ExitCode.USAGE
-    return run(sys.argv[1:] if arguments is None else arguments)
+        return 2  # as `ExitCode.USAGE`, whose module is not imported for completion
+    return run(typed)

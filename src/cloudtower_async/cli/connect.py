@@ -17,7 +17,7 @@ from ..client import Cloudtower
 from ..control_characters import printable
 from ..errors import InvalidSettings
 from ..options import Mutations, Source, from_environment
-from ..profiles import current_profile, profiles_file, read_profiles
+from ..profiles import default_profile, read_profiles
 from ..validators import encoding_fault
 from .errors import UsageError
 from .messages import show_exchanges
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from ..operation_call import Middleware
     from ..types import ContentLanguage
-
-DEFAULT = "default"
-"""Name of the profile to use if none is given and none is the current one."""
 
 LOG_IN = "log in once with `cloudtower-async login`"
 """Advice for a missing endpoint."""
@@ -189,27 +186,6 @@ def gather_options(
         if "password" not in found:
             found["password"] = _ask_password(found["username"], found["endpoint"])
     return found
-
-
-def default_profile() -> str | None:
-    """Return the profile that commands use if none is named: the current one, else `DEFAULT`.
-
-    Returns:
-        None: no profile is the current one, and none has the name `DEFAULT`.
-
-    Raises:
-        UsageError: The current profile is no longer stored.
-        InvalidSettings: The files with the profiles cannot be used.
-    """
-    stored, current = read_profiles(), current_profile()
-    if current is None:
-        return DEFAULT if DEFAULT in stored else None
-    if current not in stored:
-        raise UsageError(
-            f"the current profile {current!r} is not in {profiles_file()}: choose another one with "
-            "`cloudtower-async profile use NAME`"
-        )
-    return current
 
 
 def _choose_profile() -> str:

@@ -13,6 +13,7 @@ from ..addresses import parse_proxy
 from ..client import Cloudtower
 from ..control_characters import printable
 from ..profiles import (
+    DEFAULT,
     STORED,
     Profile,
     current_profile,
@@ -21,7 +22,7 @@ from ..profiles import (
     remove_profile,
     save_profile,
 )
-from .connect import DEFAULT, ConnectOptions, ask, gather_options
+from .connect import ConnectOptions, ask, gather_options
 from .messages import warn
 
 if TYPE_CHECKING:

@@ -104,12 +104,11 @@ def metrics(
 
 def _list_metrics(words: Sequence[str]) -> None:
     """List the metrics of the kind that comes first, or of all, that contain all other words."""
-    kinds, patterns = list(_KINDS), list(words)
-    if words and words[0] in _KINDS:
-        kinds, patterns = [kind for kind in _KINDS if kind == words[0]], patterns[1:]
+    named: list[Kind] = [kind for kind in _KINDS if kind in words[:1]]
+    patterns = words[1:] if named else words
     rows = [
         [name, kind]
-        for kind in kinds
+        for kind in named or _KINDS
         for name in known_metrics(kind)
         if all(fnmatchcase(name, f"*{pattern.lower()}*") for pattern in patterns)
     ]

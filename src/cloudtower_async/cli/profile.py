@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ..addresses import parse_proxy
-from ..profiles import STORED, current_profile, named_profile, read_profiles, use_profile
-from .connect import DEFAULT, default_profile
+from ..profiles import (
+    DEFAULT,
+    STORED,
+    current_profile,
+    default_profile,
+    named_profile,
+    read_profiles,
+    use_profile,
+)
 from .errors import UsageError
 from .streams import print_error, write_output
 from .tables import format_table

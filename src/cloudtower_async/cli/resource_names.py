@@ -85,6 +85,11 @@ def resource_names() -> list[str]:
     return sorted(names.values())
 
 
+def operation_names() -> list[str]:
+    """Return the name of each operation, as it is typed."""
+    return sorted(path.lstrip("/") for path in OPERATIONS)
+
+
 def find_query(resource: str) -> str | None:
     """Return the query of a resource; None if there is no such resource. See `query_for`."""
     return _by_letters(queries()).get(_letters(resource))

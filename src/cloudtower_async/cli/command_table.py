@@ -1,0 +1,139 @@
+"""Commands and their options as a table, which completion reads instead of importing them.
+
+Making the table imports all commands, which takes a second or more, so it is kept in a file until
+the package changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from ..folders import cache_folder
+from .private_files import read_private, write_private
+
+if TYPE_CHECKING:
+    from cyclopts import App
+    from cyclopts.argument import Argument
+
+_FILE = "commands.json"
+
+
+class Value(TypedDict):
+    """A positional argument, or the value of an option.
+
+    Attributes:
+        name: Its name: ``"resource"``, ``"--output"``.
+        help: What it means.
+        choices: Values that it can have; empty if there are others.
+        many: It may be given several times.
+    """
+
+    name: str
+    help: str
+    choices: list[str]
+    many: bool
+
+
+class Command(TypedDict):
+    """A command.
+
+    Attributes:
+        help: What it does.
+        commands: Names of the commands within it.
+        positionals: Its positional arguments.
+        flags: Options without a value, and what they mean.
+        options: Options with a value, by each of their names.
+    """
+
+    help: str
+    commands: list[str]
+    positionals: list[Value]
+    flags: dict[str, str]
+    options: dict[str, Value]
+
+
+def command_table() -> dict[str, Command]:
+    """Return all commands by what is typed after the name of the program: ``"vm start"``."""
+    key = _key()
+    stored = read_private(cache_folder() / _FILE)
+    if stored is not None:
+        try:
+            known: Any = json.loads(stored)
+            if known["key"] == key:
+                return cast("dict[str, Command]", known["commands"])
+        except (ValueError, KeyError, TypeError):
+            pass  # it is written again
+    table = make_table()
+    write_private(cache_folder() / _FILE, json.dumps({"key": key, "commands": table}))
+    return table
+
+
+def make_table() -> dict[str, Command]:
+    """Return the table, made from the commands themselves."""
+    from .app import app
+
+    table: dict[str, Command] = {}
+    _add(table, app, "")
+    return table
+
+
+def _key() -> list[object]:
+    """Return what changes with the commands: the interpreter and the files of this package."""
+    with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib takes its time
+        newest = max(file.stat().st_mtime_ns for file in files)
+    return [sys.executable, __file__, newest]
+
+
+def _add(table: dict[str, Command], command: App, path: str) -> None:
+    inner = {
+        name: one for name, one in command.resolved_commands().items() if not name.startswith("-")
+    }
+    help_flags = [str(flag) for flag in command.help_flags]
+    entry: Command = {
+        "help": _first_sentence(command.help),
+        "commands": list(inner),
+        "positionals": [],
+        "flags": dict.fromkeys(help_flags, "Show help."),
+        "options": {},
+    }
+    if not path:
+        entry["flags"]["--version"] = "Show the version."
+    table[path] = entry
+    if command.default_command is not None and not inner:
+        for argument in command.assemble_argument_collection(parse_docstring=True):
+            _add_argument(entry, argument)
+    for name, one in inner.items():
+        _add(table, one, f"{path} {name}".strip())
+
+
+def _add_argument(entry: Command, argument: Argument) -> None:
+    names = [name for name in argument.names if name != "*"]
+    if not names:
+        return  # a group of options, which are arguments of their own
+    about = _first_sentence(argument.parameter.help)
+    choices = argument.get_choices()
+    tokens, many = argument.token_count()
+    value: Value = {
+        "name": names[0].lower(),
+        "help": about,
+        "choices": list(choices or ()),
+        "many": many,
+    }
+    if not names[0].startswith("-"):
+        entry["positionals"].append(value)
+    elif tokens == 0 or _is_bool(argument.hint):
+        entry["flags"].update(dict.fromkeys(names, about))
+    else:
+        entry["options"].update(dict.fromkeys(names, value))
+
+
+def _is_bool(hint: object) -> bool:
+    return hint is bool or bool in getattr(hint, "__args__", ())
+
+
+def _first_sentence(text: str | None) -> str:
+    words = " ".join((text or "").partition("\n\n")[0].split())
+    return words.partition(". ")[0].removesuffix(".")

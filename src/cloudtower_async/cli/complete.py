@@ -1,0 +1,319 @@
+"""What completes a word on the command line; the scripts of the command ``completion`` run it.
+
+It is a process for each key press, so it imports only what the word needs, and never asks for
+anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from .command_table import command_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from .command_table import Command, Value
+
+FILES = ":files"
+"""First line of the output if the shell is to complete file names."""
+
+WORDS = ":words"
+"""First line of the output if candidates follow, one per line, with a tab before what they mean."""
+
+_MAX_CANDIDATES = 2000
+
+_GROUPS = {
+    "vm": "vms",
+    "host": "hosts",
+    "cluster": "clusters",
+    "snapshot": "vm-snapshots",
+    "disk": "vms",
+    "label": "labels",
+    "alert": "alerts",
+    "task": "tasks",
+    "template": "content-library-vm-templates",
+    "image": "content-library-images",
+    "backup": "vms",
+}
+"""Resources that the commands of a group list, by the first word of the command."""
+
+_NAMED = {
+    "clusters": "clusters",
+    "datacenter": "datacenters",
+    "host": "hosts",
+    "hosts": "hosts",
+    "folder": "vm-folders",
+    "image": "content-library-images",
+    "images": "content-library-images",
+    "snapshot": "vm-snapshots",
+    "snapshots": "vm-snapshots",
+    "template": "content-library-vm-templates",
+    "templates": "content-library-vm-templates",
+    "vlan": "vlans",
+    "vm": "vms",
+    "vms": "vms",
+    "cluster": "clusters",
+}
+"""Resources whose names an argument or an option takes, by its name."""
+
+_METRIC_SUBJECTS = {
+    "vm": "vms",
+    "vm-network": "vms",
+    "vm-volume": "vm-volumes",
+    "host": "hosts",
+    "host-network": "hosts",
+    "disk": "disks",
+    "cluster": "clusters",
+}
+
+_FILE_VALUES = {"--ca-file", "file"}
+
+
+class Typed(NamedTuple):
+    """What was typed before the word to complete.
+
+    Attributes:
+        path: The command: ``"vm start"``.
+        command: Its entry in the table.
+        positionals: Its positional arguments.
+        options: Values of its options, by the first name of each.
+        word: The word to complete.
+        value: What the word is the value of; None: a command or an option.
+        only_values: No option can follow, after ``--``.
+    """
+
+    path: str
+    command: Command
+    positionals: list[str]
+    options: dict[str, list[str]]
+    word: str
+    value: Value | None
+    only_values: bool
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the candidates for the last word of a command line, and return 0.
+
+    Args:
+        arguments: ``bash``, the line up to the cursor and the characters at which bash divides
+            words; or ``words`` and the words.
+    """
+    kind, *rest = arguments
+    words = split_line(rest[0]) if kind == "bash" else rest
+    try:
+        found = candidates(words)
+    except Exception:  # an error would disturb the line that is being typed
+        found = {}
+    if found is None:
+        print(FILES)
+        return 0
+    lines = [WORDS]
+    if kind == "bash":
+        start = _divided(words[-1], rest[1])
+        lines += [name[start:] for name in found]
+    else:
+        lines += [f"{name}\t{about}" for name, about in found.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def candidates(words: Sequence[str]) -> dict[str, str] | None:
+    """Return the candidates for the last word, with what they mean; None: file names.
+
+    Args:
+        words: The words up to the cursor, the program's name included.
+    """
+    typed = parse_words(words[1:], command_table())
+    word = typed.word
+    if typed.value is not None:
+        equals = word.startswith("--") and "=" in word
+        option, _, part = word.partition("=") if equals else ("", "", word)
+        found = _values(typed, typed.value, part)
+        if found is None:
+            return None
+        before = f"{option}=" if equals else ""
+        return _starting(word, ((f"{before}{name}", about) for name, about in found))
+    if word.startswith("-") and not typed.only_values:
+        named = typed.command["flags"] | {
+            name: value["help"] for name, value in typed.command["options"].items()
+        }
+        return _starting(word, named.items())
+    table = command_table()
+    inner = ((name, f"{typed.path} {name}".strip()) for name in typed.command["commands"])
+    return _starting(word, ((name, table[path]["help"]) for name, path in inner))
+
+
+def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
+    """Find out which command the words name, and what the last of them is."""
+    path, command = "", table[""]
+    positionals: list[str] = []
+    options: dict[str, list[str]] = {}
+    pending: Value | None = None
+    only_positionals = False
+    for word in words[:-1]:
+        if pending is not None:
+            options.setdefault(pending["name"], []).append(word)
+            pending = None
+        elif word == "--":
+            only_positionals = True
+        elif word.startswith("-") and word != "-" and not only_positionals:
+            name, equals, text = word.partition("=")
+            option = command["options"].get(name)
+            if option is not None and equals:
+                options.setdefault(option["name"], []).append(text)
+            elif option is None:
+                options.setdefault(name, []).append("")
+            else:
+                pending = option
+        elif word in command["commands"] and not positionals:
+            path = f"{path} {word}".strip()
+            command = table[path]
+        else:
+            positionals.append(word)
+    word = words[-1]
+    value = pending
+    if value is None and not only_positionals and word.startswith("-"):
+        name, equals, _ = word.partition("=")
+        value = command["options"].get(name) if equals else None
+    elif value is None and not command["commands"]:
+        known = command["positionals"]
+        if len(positionals) < len(known):
+            value = known[len(positionals)]
+        elif known and known[-1]["many"]:
+            value = known[-1]
+    return Typed(path, command, positionals, options, word, value, only_positionals)
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line of a shell into words without their quotes; the last may be unfinished."""
+    words: list[str] = []
+    word: str | None = None
+    quote, escaped = "", False
+    for character in line:
+        if escaped:
+            word, escaped = (word or "") + character, False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            if character == quote:
+                quote = ""
+            else:
+                word = (word or "") + character
+        elif character in "'\"":
+            quote, word = character, word or ""
+        elif character.isspace():
+            if word is not None:
+                words.append(word)
+            word = None
+        else:
+            word = (word or "") + character
+    return [*words, word or ""]
+
+
+def _divided(word: str, breaks: str) -> int:
+    """Return where bash begins the part of a word that it replaces."""
+    return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
+
+
+def _starting(word: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return dict(islice((one for one in found if one[0].startswith(word)), _MAX_CANDIDATES))
+
+
+def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] | None:
+    """Return the candidates for a value, of which a part is typed; None: file names."""
+    name = value["name"]
+    if value["choices"]:
+        return _plain(value["choices"])
+    if name in _FILE_VALUES or part.startswith("@"):
+        return None
+    if name in ("--profile", "--profiles") or typed.path in ("profile use", "profile show"):
+        return _profiles(part, several=name == "--profiles")
+    if name == "--metric":
+        return _plain(_metrics(typed))
+    if name in ("--where", "--columns", "--sort", "--order-by"):
+        resource = _resource(typed)
+        return () if resource is None else _fields(resource, name, part)
+    if typed.path in ("get", "resources", "explain", "call", "metrics"):
+        found = _topics(typed, name, part)
+        if found is not None:
+            return found
+    named = _NAMED.get(name.lstrip("-"))
+    if named is None and typed.path == "metrics" and typed.positionals:
+        named = _METRIC_SUBJECTS.get(typed.positionals[0])
+    elif named is None and name in ("names", "name"):
+        named = _GROUPS.get(typed.path.partition(" ")[0])
+    if named is None:
+        return () if name.startswith("-") else _plain(())
+    from .server_names import server_names
+
+    return _plain(server_names(named, part, typed.options))
+
+
+def _plain(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((name, "") for name in names)
+
+
+def _profiles(part: str, *, several: bool) -> Iterator[tuple[str, str]]:
+    from ..profiles import read_profiles
+
+    stored = read_profiles()
+    before = part[: part.rfind(",") + 1] if several else ""
+    used = before.split(",")
+    for name, profile in stored.items():
+        if name not in used:
+            yield f"{before}{name}", profile.endpoint
+    if several and not before:
+        yield "all", "every profile"
+
+
+def _metrics(typed: Typed) -> list[str]:
+    from .metrics import known_metrics
+
+    kind = typed.positionals[0] if typed.positionals else ""
+    return known_metrics(kind) if kind in _METRIC_SUBJECTS else []  # type: ignore[arg-type]
+
+
+def _resource(typed: Typed) -> str | None:
+    """Return the resource whose fields a command takes."""
+    if typed.path == "get":
+        return typed.positionals[0] if typed.positionals else None
+    return _GROUPS.get(typed.path.partition(" ")[0])
+
+
+def _topics(typed: Typed, name: str, part: str) -> Iterable[tuple[str, str]] | None:
+    """Return candidates for the argument of a command that takes resources or operations."""
+    from .resource_names import operation_names, resource_names
+
+    if name == "resource":
+        return _plain(resource_names())
+    if name == "operation":
+        return _plain(operation_names())
+    if name == "kind":
+        return _plain(_METRIC_SUBJECTS)
+    if name == "topic" and "." in part:
+        from .field_names import inner_names
+
+        return _plain(inner_names(part))
+    if name == "topic" and not typed.positionals:
+        return _plain([*resource_names(), *operation_names()])
+    return None
+
+
+def _fields(resource: str, option: str, part: str) -> Iterator[tuple[str, str]]:
+    from .field_names import column_names, filter_keys, filter_values, order_names
+
+    if option == "--order-by":
+        return _plain(order_names(resource))
+    if option == "--sort":
+        return _plain(column_names(resource))
+    if option == "--columns":
+        before = part[: part.rfind(",") + 1]
+        used = before.split(",")
+        return _plain(f"{before}{name}" for name in column_names(resource) if name not in used)
+    key, equals, _ = part.partition("=")
+    if equals:
+        return _plain(f"{key}={value}" for value in filter_values(resource, key))
+    return _plain(filter_keys(resource, part))

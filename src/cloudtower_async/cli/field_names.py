@@ -1,0 +1,107 @@
+"""Names of fields, keys of filters and their values, for completion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from ..calls import registry
+from ..calls.arg_types import arguments_of, member
+from .columns import every_column
+from .resource_names import find_method, find_topic
+
+if TYPE_CHECKING:
+    from ..calls.arg_types import ArgType
+    from ..calls.operation import Operation
+
+_MAX_KEYS = 60
+"""Maximum number of keys to suggest; if there are more, only those without a comparison."""
+
+
+def column_names(resource: str) -> list[str]:
+    """Return the columns of a resource, those of related resources included."""
+    operation = _query(resource)
+    if operation is None:
+        return []
+    [kind] = get_args(operation.answer())
+    return list(every_column(kind))
+
+
+def order_names(resource: str) -> list[str]:
+    """Return what the option ``--order-by`` takes for a resource."""
+    found = _argument(resource, "orderBy")
+    names = sorted(found.choices) if found is not None else []
+    return [name.removesuffix("_ASC") for name in names]
+
+
+def filter_keys(resource: str, part: str) -> list[str]:
+    """Return the keys of filters that begin with what is typed.
+
+    Args:
+        resource: Name of the resource.
+        part: What is typed: ``sta``, ``cluster.na``.
+    """
+    *path, last = part.split(".")
+    found = _filter(resource, path)
+    if found is None:
+        return []
+    before = "".join(f"{name}." for name in path)
+    keys = [key for key in found.record.__annotations__ if key.startswith(last)]
+    keys = [key for key in keys if not key.isupper()]
+    if len(keys) > _MAX_KEYS:
+        plain = set(keys)
+        keys = [key for key in keys if not any(key[:end] in plain for end in _ends(key))]
+    nested = {key: member(found.record, key) for key in keys}
+    return [
+        f"{before}{key}{'.' if inner is not None and inner.is_filter else '='}"
+        for key, inner in nested.items()
+    ]
+
+
+def filter_values(resource: str, key: str) -> list[str]:
+    """Return the values that a key of a filter can have, if these are known."""
+    *path, last = key.split(".")
+    found = _filter(resource, path)
+    inner = None if found is None else member(found.record, last)
+    if inner is not None and inner.item is not None:
+        inner = inner.item
+    if inner is None:
+        return []
+    return ["true", "false"] if inner.kind is bool else sorted(inner.choices)
+
+
+def inner_names(part: str) -> list[str]:
+    """Return topics of the command ``explain`` within a resource or an operation: ``vm.memory``."""
+    *path, _ = part.split(".")
+    before = ".".join(path)
+    method = find_method(path[0])
+    if method is not None:
+        found: ArgType | None = arguments_of(registry.operation(method))
+        for name in path[1:]:
+            found = None if found is None else member((found.item or found).record, name)
+        record = None if found is None else (found.item or found).record
+        return [f"{before}.{key}" for key in record.__annotations__] if record else []
+    columns = column_names(path[0])
+    names = columns + [name.partition(".")[0] for name in columns if "." in name]
+    return [f"{path[0]}.{name}" for name in dict.fromkeys(names)]
+
+
+def _ends(key: str) -> list[int]:
+    """Return where a key may have a comparison: at each underscore."""
+    return [place for place, character in enumerate(key) if character == "_"]
+
+
+def _query(resource: str) -> Operation[object] | None:
+    method = find_topic(resource)
+    return None if method is None else registry.operation(method)
+
+
+def _argument(resource: str, name: str) -> ArgType | None:
+    operation = _query(resource)
+    return None if operation is None else member(arguments_of(operation).record, name)
+
+
+def _filter(resource: str, path: list[str]) -> ArgType | None:
+    found = _argument(resource, "where")
+    for name in path:
+        found = None if found is None or found.record is None else member(found.record, name)
+    return None if found is None or found.record is None else found

@@ -1,0 +1,210 @@
+"""Names of resources for completion: asked of the server in a short time, and kept for a while.
+
+The files hold names and times only. Nothing is asked of a user: without a token or a password at
+hand there are no names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from ..folders import cache_folder
+from .private_files import read_private, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SWITCH = "CLOUDTOWER_COMPLETE_NAMES"
+"""Variable that turns the completion of names off: ``false``."""
+
+_TIMEOUT = 1.5  # seconds to connect, log in and read
+_FRESH = 60.0  # seconds for which names are used without asking again
+_PAUSE = 30.0  # seconds without asking after a failure
+_KEPT = 86_400.0  # seconds for which names are used if the server does not answer
+_MAX_NAMES = 2000  # of a kind of resource
+_MAX_LENGTH = 256  # characters of a name
+_MAX_FILES = 20  # servers
+
+_OPTIONS = {
+    "--endpoint": "endpoint",
+    "--username": "username",
+    "--source": "source",
+    "--auth-config-id": "auth_config_id",
+    "--ca-file": "ca_file",
+    "--proxy": "proxy",
+}
+_FLAGS: dict[str, tuple[str, bool]] = {
+    "--verify-tls": ("verify_tls", True),
+    "--no-verify-tls": ("verify_tls", False),
+    "--trust-env": ("trust_env", True),
+    "--no-trust-env": ("trust_env", False),
+}
+
+
+class Known(TypedDict):
+    """Names of one kind of resource, as they are kept.
+
+    Attributes:
+        at: When they were read, in seconds since 1970.
+        failed_at: When reading them failed last; 0.0: not since they were read.
+        names: The names.
+        all: The server had no more.
+    """
+
+    at: float
+    failed_at: float
+    names: list[str]
+    all: bool
+
+
+def server_names(resource: str, part: str, options: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names of resources on the server, or those that it had a while ago.
+
+    Args:
+        resource: Name of the resource: ``"vms"``.
+        part: How the names begin. It matters if there are more than are kept.
+        options: Options of the command line, as in `complete.Typed`.
+    """
+    if _switched_off() or "--token-stdin" in options or "--profiles" in options:
+        return []
+    settings = _settings(options)
+    if settings is None:
+        return []
+    file, now = _file(settings), time.time()
+    kinds = _read(file)
+    known = kinds.get(resource)
+    if known is None or not 0 <= now - known["at"] < _KEPT:
+        known = Known(at=now, failed_at=0.0, names=[], all=False)
+    elif now - known["at"] < _FRESH and (known["all"] or not part):
+        return known["names"]
+    if 0 <= now - known["failed_at"] < _PAUSE:
+        return known["names"]
+    found = _ask(resource, part, settings)
+    if found is None:
+        _write(file, {**kinds, resource: {**known, "failed_at": now}})
+        return known["names"]
+    names, everything = found
+    if everything or not part:
+        new = Known(at=now, failed_at=0.0, names=names, all=everything)
+        _write(file, {**kinds, resource: new})
+    return names
+
+
+def _switched_off() -> bool:
+    text = os.environ.get(SWITCH, "").strip().lower()
+    return text in ("0", "false", "no", "off")
+
+
+def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
+    """Return the options of a session as the command would make it; None: it would ask."""
+    from ..errors import InvalidSettings
+    from ..options import from_environment
+    from ..profiles import default_profile
+
+    given: dict[str, Any] = {
+        argument: options[name][-1] for name, argument in _OPTIONS.items() if name in options
+    }
+    given |= {argument: value for name, (argument, value) in _FLAGS.items() if name in options}
+    if "," in given.get("endpoint", ""):
+        given["endpoint"] = given["endpoint"].split(",")
+    profile = options["--profile"][-1] if "--profile" in options else None
+    try:
+        if profile is None and not (
+            os.environ.get("CLOUDTOWER_PROFILE")
+            or "endpoint" in given
+            or os.environ.get("CLOUDTOWER_ENDPOINT")
+        ):
+            profile = default_profile()
+        found = from_environment(given, profile)
+    except InvalidSettings:
+        return None
+    complete = found.get("token") or (found.get("username") and found.get("password"))
+    return found if complete else None
+
+
+def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[str], bool] | None:
+    """Read names from the server.
+
+    Returns:
+        The names, and whether these are all; None: it did not answer in time, or not with names.
+    """
+    import anyio
+    import msgspec
+
+    from ..client import Cloudtower
+    from ..errors import CloudtowerError
+    from ..queries.projection import select_fields
+    from .resource_names import query_for
+
+    class Named(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+        name: str | None = None
+
+    method = query_for(resource)
+    options: dict[str, Any] = {**settings, "mutations": "refuse"}
+
+    async def ask() -> tuple[list[str], bool] | None:
+        with anyio.move_on_after(_TIMEOUT):
+            async with Cloudtower(**options) as tower:
+                namespace, _, name = method.partition(".")
+                query: Any = select_fields(getattr(getattr(tower, namespace), name), Named)
+                rows = await query(first=_MAX_NAMES, order_by="name_ASC")
+                everything = len(rows) < _MAX_NAMES
+                if part and not everything:
+                    where = {"name_starts_with": part}
+                    rows = await query(first=_MAX_NAMES, order_by="name_ASC", where=where)
+                names = {row.name for row in rows if row.name and _is_usable(row.name)}
+                return sorted(names), everything
+        return None
+
+    try:
+        return anyio.run(ask)
+    except (CloudtowerError, OSError):
+        return None
+
+
+def _is_usable(name: str) -> bool:
+    return len(name) <= _MAX_LENGTH and name.isprintable()
+
+
+def _file(settings: Mapping[str, Any]) -> Path:
+    """Return the file for a server and a user; its name tells neither."""
+    endpoint = settings["endpoint"]
+    server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
+    # Different tokens may see different names; a digest of one is not kept.
+    user = settings.get("username") or "token"
+    digest = hashlib.sha256(f"{server}\n{user}".encode()).hexdigest()[:16]
+    return cache_folder() / f"names-{digest}.json"
+
+
+def _read(file: Path) -> dict[str, Known]:
+    """Read what is kept; nothing if it is broken."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(read_private(file) or "{}", type=dict[str, Known])
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _write(file: Path, kinds: Mapping[str, Known]) -> None:
+    """Write names, without those that are too old; delete files that were not written lately."""
+    now = time.time()
+    fresh = {
+        name: known
+        for name, known in kinds.items()
+        if 0 <= now - max(known["at"], known["failed_at"]) < _KEPT
+    }
+    write_private(file, json.dumps(fresh))
+    with suppress(OSError):
+        files = sorted(
+            file.parent.glob("names-*"), key=lambda each: each.stat().st_mtime, reverse=True
+        )
+        for place, each in enumerate(files):
+            if place >= _MAX_FILES or now - each.stat().st_mtime > _KEPT:
+                each.unlink()
