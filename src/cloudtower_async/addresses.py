@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
@@ -157,6 +158,13 @@ def _prefix(path: str) -> str:
     if not _PREFIX.fullmatch(path) or not {".", ".."}.isdisjoint(path.split("/")):
         raise _refused(f"{path!r} is not a path")
     return path
+
+
+@lru_cache(maxsize=1024)
+def host_and_port(endpoint: str) -> tuple[str, int | None]:
+    """Return the host and the port of a root address."""
+    parts = urlsplit(endpoint)
+    return parts.hostname or "", parts.port
 
 
 def path_fault(path: object) -> str | None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from .transport.metrics import Readings, address_of, durations, sessions
+from .addresses import host_and_port
+from .lazy_module import LazyModule
+from .transport.sessions import Readings, sessions
 
 if TYPE_CHECKING:
     from .calls.executor import Executor
     from .tasks.resource_locks import ResourceLocks
     from .tasks.waiter import TaskWaiter
+    from .transport import metrics
+else:
+    metrics = LazyModule(".transport.metrics", __package__)
 
 
 class SessionState:
@@ -28,7 +34,8 @@ class SessionState:
         self._executor = executor
         self.reads: WeakValueDictionary[object, Any] = WeakValueDictionary()
         sessions.add(self)
-        durations()  # makes the instruments, unless the program has no metrics
+        if "opentelemetry" in sys.modules:
+            metrics.durations()  # makes the instruments, unless the program has no metrics
 
     @cached_property
     def waiter(self) -> TaskWaiter:
@@ -53,7 +60,7 @@ class SessionState:
     @property
     def address(self) -> str:
         """Host of the server; of a pair, of the first one."""
-        return address_of(self._executor.transport.settings.endpoints[0])[0]
+        return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:
         """Return the values that OpenTelemetry metrics show."""

@@ -28,7 +28,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..errors.failure_kind import FailureKind
-from ..operation_call import CallProgress, OperationCall
+from ..lazy_module import LazyModule
 from ..retry.backoff import Budget
 from ..retry.classify import LOST, RetryAction, decide, is_transient
 from ..retry.policy import RetryPolicy
@@ -55,7 +55,6 @@ from .final_errors import (
     interrupted_by_hook,
     outcome_unknown,
 )
-from .middleware import MiddlewareChain, copied
 from .operation import Auth, Carries, Credential, Kind, Operation
 from .server_version import GET_VERSION, explain
 from .validation import check
@@ -63,11 +62,15 @@ from .validation import check
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 
-    from ..operation_call import Middleware
+    from .. import operation_call
     from ..options import Mutations
     from ..transport.auth import Authenticator
     from ..transport.http import Transport
     from ..transport.redaction import Secrets
+    from . import middleware as middleware_chain
+else:
+    operation_call = LazyModule("..operation_call", __package__)
+    middleware_chain = LazyModule(".middleware", __package__)
 
 R = TypeVar("R")
 
@@ -202,7 +205,7 @@ class Executor:
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
         self.mode: Mode | None = None
-        self.middleware: tuple[Middleware, ...] = tuple(settings.middleware or ())
+        self.middleware: tuple[operation_call.Middleware, ...] = tuple(settings.middleware or ())
         in_flight = settings.max_in_flight or settings.max_connections
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
@@ -370,19 +373,19 @@ class Executor:
             arguments = check(operation, arguments, validate=self.validate)
         hidden = is_confidential(name, operation.root + operation.path)
         language = self.content_language if content_language is None else content_language
-        call = OperationCall(
+        call = operation_call.OperationCall(
             operation=name,
             kind=operation.kind.value,
-            arguments=copied(arguments),
+            arguments=middleware_chain.copied(arguments),
             timeout=self.timeout if timeout is None else timeout,
             content_language=cast("ContentLanguage", language),
             external_cloudtower_id=external_cloudtower_id,
-            progress=CallProgress(
+            progress=operation_call.CallProgress(
                 self.endpoints.latest, _all_hidden if hidden else self.transport.mask.within
             ),
         )
 
-        def send(call: OperationCall) -> Coroutine[Any, Any, R]:
+        def send(call: operation_call.OperationCall) -> Coroutine[Any, Any, R]:
             changed = call.arguments
             if operation.body is None:  # nothing is known of what may be changed
                 if changed != arguments:
@@ -399,7 +402,7 @@ class Executor:
                 calls,
             )
 
-        return cast("R", await MiddlewareChain(self.middleware, call, send).run())
+        return cast("R", await middleware_chain.MiddlewareChain(self.middleware, call, send).run())
 
     async def _send(
         self,

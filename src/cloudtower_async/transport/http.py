@@ -26,7 +26,6 @@ from ..retry.backoff import retry_after
 from ..validators import check_option, instance_fault
 from .connection_errors import connection_error
 from .exchange_log import Sent, recordings, watch
-from .metrics import Counts
 from .proxy import about_proxy, credential, find_proxies, go_through
 from .redaction import CREDENTIAL_HEADER, Mask
 from .request import (
@@ -40,6 +39,7 @@ from .request import (
 )
 from .response_bodies import SMALL_BODY, read_body
 from .responses import OTHER_SERVICE, Answer, looks_like_html, status_error
+from .sessions import Counts
 from .timeouts import SessionScope, closed_during
 from .tls import TLS
 from .tracebacks import HookError

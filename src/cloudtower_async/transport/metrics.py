@@ -7,15 +7,11 @@ All attributes are bounded: operations and outcomes of the API, and addresses of
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from threading import Lock
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
-from urllib.parse import urlsplit
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .._version import __version__
+from ..addresses import host_and_port
 from ..errors import (
     CallError,
     CallTimeout,
@@ -23,9 +19,10 @@ from ..errors import (
     OutcomeUnknown,
     SessionClosed,
 )
+from .sessions import sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
@@ -46,49 +43,6 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (Exception, "failed"),
 )
 """Outcomes of calls that raise; anything else cancels the call."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Counters of a session that nothing else keeps.
-
-    Attributes:
-        polls: Polls of waits, watches and `settle` so far.
-        lenient_decodes: Answers so far that broke the API schema and were repaired.
-        lock_waits: Callers that wait for a locked resource now.
-    """
-
-    polls: int = 0
-    lenient_decodes: int = 0
-    lock_waits: int = 0
-
-
-class Readings(NamedTuple):
-    """Values of one session at one time.
-
-    Attributes:
-        active: Requests that are being sent or answered.
-        queued: Requests that wait for `max_in_flight` or `rate_limit`.
-        used: Connections with a request.
-        idle: Open connections without one.
-        connections: Maximum number of connections; 0: unlimited.
-        retries: Tokens in the retry budget.
-        lock_waits: See `Counts`.
-        polls: See `Counts`.
-        logins: Logins so far.
-        lenient_decodes: See `Counts`.
-    """
-
-    active: int
-    queued: int
-    used: int
-    idle: int
-    connections: int
-    retries: float
-    lock_waits: int
-    polls: int
-    logins: int
-    lenient_decodes: int
 
 
 class _Instrument(NamedTuple):
@@ -161,72 +115,6 @@ _INSTRUMENTS = (
         {"lenient_decodes": {}},
     ),
 )
-_COUNTERS = frozenset(name for one in _INSTRUMENTS if one.kind == "counter" for name in one.shows)
-
-
-class Observed(Protocol):
-    """A session whose values are observed until it is closed or garbage-collected."""
-
-    @property
-    def address(self) -> str:
-        """Host of its server; of a pair, of the first one."""
-        ...
-
-    def readings(self) -> Readings:
-        """Return the present values. Called in the thread of a metric reader."""
-        ...
-
-
-class _Sessions:
-    """Open sessions. Readers observe them in threads of their own."""
-
-    def __init__(self) -> None:
-        self._open: WeakSet[Observed] = WeakSet()
-        self._closed: dict[str, Counter[str]] = {}  # by address: what counters must not lose
-        self._lock = Lock()
-
-    def add(self, session: Observed) -> None:
-        """Observe a session from now on."""
-        with self._lock:
-            self._open.add(session)
-
-    def remove(self, session: Observed) -> None:
-        """Observe a session no longer.
-
-        Counters do not go down while another session has the same server; with the last one, its
-        values end.
-        """
-        with self._lock:
-            if session not in self._open:
-                return
-            self._open.remove(session)
-            left = {one.address for one in self._open}
-            readings = session.readings()._asdict()
-            counts = self._closed.setdefault(session.address, Counter())
-            counts.update({name: readings[name] for name in _COUNTERS})
-            self._closed = {at: kept for at, kept in self._closed.items() if at in left}
-
-    def totals(self, names: Iterable[str]) -> dict[tuple[str, str], float]:
-        """Return the sums of readings of all sessions, by address and reading."""
-        found: dict[tuple[str, str], float] = {}
-        with self._lock:
-            for session in self._open:
-                closed = self._closed.get(session.address, Counter[str]())
-                readings = session.readings()._asdict()
-                for name in names:
-                    key = session.address, name
-                    found[key] = found.get(key, closed[name]) + readings[name]
-        return found
-
-
-sessions: _Sessions = _Sessions()
-
-
-@lru_cache(maxsize=1024)
-def address_of(endpoint: str) -> tuple[str, int | None]:
-    """Return the host and the port of a root address."""
-    parts = urlsplit(endpoint)
-    return parts.hostname or "", parts.port
 
 
 def durations() -> Histogram | None:
@@ -247,7 +135,7 @@ def _instruments_of(provider: MeterProvider) -> Histogram:
     meter = provider.get_meter("cloudtower_async", __version__)
     for one in _INSTRUMENTS:
         create = getattr(meter, f"create_observable_{one.kind}")
-        observe = partial(_observe, Observation, one.shows)
+        observe = partial(_observe, Observation, one)
         create(_PREFIX + one.name, [observe], unit=one.unit, description=one.description)
     return meter.create_histogram(
         _PREFIX + "operation.duration",
@@ -259,12 +147,14 @@ def _instruments_of(provider: MeterProvider) -> Histogram:
 
 def _observe(
     observation: type[Observation],
-    shows: Mapping[str, Mapping[str, str]],
+    instrument: _Instrument,
     _options: CallbackOptions,
 ) -> list[Observation]:
+    shows = instrument.shows
+    totals = sessions.totals(shows, closed=instrument.kind == "counter")
     return [
         observation(value, {"server.address": address, **shows[name]})
-        for (address, name), value in sessions.totals(shows).items()
+        for (address, name), value in totals.items()
     ]
 
 
@@ -289,7 +179,7 @@ def record_duration(
     attributes = {
         "cloudtower.operation": operation,
         "cloudtower.outcome": "success",
-        "server.address": address_of(endpoint)[0],
+        "server.address": host_and_port(endpoint)[0],
     }
     if error is not None:
         attributes["cloudtower.outcome"] = outcome_of(error)

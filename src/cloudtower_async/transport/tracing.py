@@ -15,9 +15,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .._version import __version__
+from ..addresses import host_and_port
 from ..control_characters import printable
 from ..errors import CallError
-from .metrics import address_of, durations, record_duration
+from ..lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
+    from . import metrics
     from .failover import Endpoints
+else:
+    metrics = LazyModule(".metrics", __package__)
 
 R = TypeVar("R")
 
@@ -59,7 +63,7 @@ def observed(
         calls: Filled while the call is carried out; middleware may send a query several times.
         endpoints: Addresses of the session.
     """
-    histogram, found = durations(), tracer()
+    histogram, found = metrics.durations(), tracer()
     if found is not None:
         calling = _in_span(found, operation, calling, calls, endpoints)
     if histogram is not None:
@@ -127,7 +131,9 @@ async def _timed(
         error = exc
         raise
     finally:
-        record_duration(histogram, perf_counter() - started, operation, endpoints.latest, error)
+        metrics.record_duration(
+            histogram, perf_counter() - started, operation, endpoints.latest, error
+        )
         del error  # it and this frame would keep each other
 
 
@@ -164,7 +170,7 @@ def _describe(
     if calls:
         last = calls[-1]
         attributes["cloudtower.attempts"] = sum(call.attempts for call in calls)
-        attributes["server.address"], port = address_of(endpoints.latest)
+        attributes["server.address"], port = host_and_port(endpoints.latest)
         if port is not None:
             attributes["server.port"] = port
         status, request_id = last.status, last.request_id

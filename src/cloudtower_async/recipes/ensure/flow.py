@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import anyio
 import msgspec
 
+from ... import models
+from ...client import Cloudtower
 from ...errors import (
     Ambiguous,
     BadRequest,
@@ -26,12 +29,6 @@ from ...retry.classify import is_transient
 from ...validators import check_argument, check_seconds, text_fault
 from ..batch import identified
 from ..progress import read_back
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from ... import models
-    from ...client import Cloudtower
 
 T = TypeVar("T", bound=Resource)
 Value = TypeVar("Value")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ... import models
+from ...client import Cloudtower
 from ..progress import created_resource
 from ..vm_spec import Place
 from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, in_cluster
-
-if TYPE_CHECKING:
-    from ... import models
-    from ...client import Cloudtower
 
 
 async def ensure_folder(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
+from ... import inputs, models
 from ...calls import registry
 from ...calls.empty_filter import matches_all
+from ...client import Cloudtower
 from ...errors import EmptyFilter, InvalidInput
 from ...validators import check_argument, mapping_fault
 from ..progress import created_resource, read_back
 from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, if_planned
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from ... import inputs, models
-    from ...client import Cloudtower
 
 UNCHECKED_KINDS = frozenset({"security_policies"})
 """Kinds of resources whose filter cannot tell which of them have a label."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
+from ... import inputs, models
+from ...client import Cloudtower
 from ...errors import Ambiguous, InvalidInput, NotFound
 from ...validators import bool_fault, check_argument, choice_fault
 from ..batch import identified
@@ -19,12 +22,6 @@ from .flow import (
     if_planned,
     in_cluster,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ... import inputs, models
-    from ...client import Cloudtower
 
 _Policies: TypeAlias = Literal["MUST_DIFFERENT", "MUST_SAME", "PREFER_DIFFERENT", "PREFER_SAME"]
 

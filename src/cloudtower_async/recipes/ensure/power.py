@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Awaitable
+from typing import Literal, TypeAlias
 
+from ... import inputs, models
+from ...client import Cloudtower
+from ...types import WithTask
 from ...validators import check_argument, check_seconds, choice_fault
 from ..batch import identified
 from ..power import shut_down_vms, start_vms
 from ..progress import Telling, read_back
 from ..switching import Switch
 from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from ... import inputs, models
-    from ...client import Cloudtower
-    from ...types import WithTask
 
 PowerState: TypeAlias = Literal["RUNNING", "STOPPED"]
 """Whether a VM is to run or to be off."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ... import models
+from ...client import Cloudtower
 from ...validators import bool_fault, check_argument
 from ..backup import start_snapshot
 from ..batch import identified
 from ..progress import carry_out, ignore_progress
 from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure
-
-if TYPE_CHECKING:
-    from ... import models
-    from ...client import Cloudtower
 
 
 async def ensure_snapshot(

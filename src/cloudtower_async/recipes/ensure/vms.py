@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
+from ... import models
+from ...client import Cloudtower
 from ...validators import check_argument, function_fault
 from ..vm_spec import Place
 from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, in_cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from ... import models
-    from ...client import Cloudtower
 
 
 async def ensure_vm(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from ... import inputs, models
+from ...client import Cloudtower
 from ...errors import CloudtowerError
 from ...validators import check_argument, choice_fault
 from ..batch import identified
 from ..progress import read_back
 from ..vm_spec import Place
 from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure, if_planned
-
-if TYPE_CHECKING:
-    from ... import inputs, models
-    from ...client import Cloudtower
 
 _Buses: TypeAlias = Literal["IDE", "SCSI", "USB", "VIRTIO"]
 

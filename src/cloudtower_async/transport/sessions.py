@@ -1,0 +1,119 @@
+"""Open sessions, and the values of them that metrics show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from threading import Lock
+from typing import Protocol
+from weakref import WeakSet
+
+import msgspec
+
+
+class Counts:
+    """Counters of a session that nothing else keeps.
+
+    Attributes:
+        polls: Polls of waits, watches and `settle` so far.
+        lenient_decodes: Answers so far that broke the API schema and were repaired.
+        lock_waits: Callers that wait for a locked resource now.
+    """
+
+    __slots__ = ("lenient_decodes", "lock_waits", "polls")
+
+    def __init__(self) -> None:
+        self.polls: int = 0
+        self.lenient_decodes: int = 0
+        self.lock_waits: int = 0
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Values of one session at one time.
+
+    Attributes:
+        active: Requests that are being sent or answered.
+        queued: Requests that wait for `max_in_flight` or `rate_limit`.
+        used: Connections with a request.
+        idle: Open connections without one.
+        connections: Maximum number of connections; 0: unlimited.
+        retries: Tokens in the retry budget.
+        lock_waits: See `Counts`.
+        polls: See `Counts`.
+        logins: Logins so far.
+        lenient_decodes: See `Counts`.
+    """
+
+    active: int
+    queued: int
+    used: int
+    idle: int
+    connections: int
+    retries: float
+    lock_waits: int
+    polls: int
+    logins: int
+    lenient_decodes: int
+
+
+class Observed(Protocol):
+    """A session whose values are observed until it is closed or garbage-collected."""
+
+    @property
+    def address(self) -> str:
+        """Host of its server; of a pair, of the first one."""
+        ...
+
+    def readings(self) -> Readings:
+        """Return the present values. Called in the thread of a metric reader."""
+        ...
+
+
+class _Sessions:
+    """Open sessions. Readers observe them in threads of their own."""
+
+    def __init__(self) -> None:
+        self._open: WeakSet[Observed] = WeakSet()
+        self._closed: dict[str, Counter[str]] = {}  # sums of last readings, by address
+        self._lock = Lock()
+
+    def add(self, session: Observed) -> None:
+        """Observe a session from now on."""
+        with self._lock:
+            self._open.add(session)
+
+    def remove(self, session: Observed) -> None:
+        """Observe a session no longer.
+
+        Counters do not go down while another session has the same server; with the last one, its
+        values end.
+        """
+        with self._lock:
+            if session not in self._open:
+                return
+            self._open.remove(session)
+            left = {one.address for one in self._open}
+            last = self._closed.setdefault(session.address, Counter())
+            last.update(msgspec.structs.asdict(session.readings()))
+            self._closed = {at: kept for at, kept in self._closed.items() if at in left}
+
+    def totals(self, names: Iterable[str], *, closed: bool) -> dict[tuple[str, str], float]:
+        """Return the sums of readings of all sessions, by address and reading.
+
+        Args:
+            names: Names of the readings.
+            closed: Add those of closed sessions, as counters need.
+        """
+        found: dict[tuple[str, str], float] = {}
+        none: Counter[str] = Counter()
+        with self._lock:
+            for session in self._open:
+                last = self._closed.get(session.address, none) if closed else none
+                readings = msgspec.structs.asdict(session.readings())
+                for name in names:
+                    key = session.address, name
+                    found[key] = found.get(key, last[name]) + readings[name]
+        return found
+
+
+sessions: _Sessions = _Sessions()
