@@ -12,6 +12,7 @@ import pytest
 from cloudtower_async.cli import main
 from cloudtower_async.testing import Failure, Simulator
 from tests.cli.command import Terminal, run_with
+from tests.cli.in_process import in_terminal
 from tests.support import login_variables, set_login_variables
 
 if TYPE_CHECKING:
@@ -60,12 +61,13 @@ async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) 
 async def test_in_a_terminal_it_asks_before_it_changes_something(
     answer: str, status: int, sim: Simulator
 ) -> None:
-    vm = sim.add_vm(status="STOPPED")
+    vm = sim.add_vm(name="web-1", status="STOPPED")
     body = json.dumps({"where": {"id": vm["id"]}})
+    host = sim.url.removeprefix("http://")
 
     def ask() -> tuple[int, str]:
         with Terminal("call", "start-vm", body, variables=login_variables(sim)) as terminal:
-            terminal.read_until(f"vm.start_vm changes something on {sim.url}. Go on? [y/N] ")
+            terminal.read_until(f"Call on {host}? vm.start_vm: Vm web-1 (")
             assert started(sim) == []
             terminal.enter(f"{answer}\n")
             return terminal.wait(), terminal.shown
@@ -176,6 +178,27 @@ async def test_in_plan_mode_it_shows_what_would_change_and_asks_nothing(
     assert "vm.export_vm" in shown.err
     assert "the plan ends here" in shown.err
     assert started(sim) == []
+
+
+async def test_a_dry_run_asks_nothing_and_sends_nothing(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vm = sim.add_vm(name="web", status="STOPPED")
+    body = json.dumps({"where": {"id": vm["id"]}})
+    assert await call("start-vm", body, "--dry-run") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"vm.start_vm: Vm web ({vm['id']})"
+    assert started(sim) == []
+
+
+async def test_changing_more_than_ten_needs_their_number(sim: Simulator) -> None:
+    for number in range(11):
+        sim.add_vm(name=f"old-{number}", status="STOPPED")
+    arguments = ["call", "start-vm", '{"where": {"name_starts_with": "old-"}}']
+    for typed, code, sent in (("y\n", 2, []), ("11\n", 0, ["start-vm"])):
+        ended = await in_terminal(arguments, typed)
+        assert ended.code == code
+        assert "Type the number of resources, 11, to confirm: " in ended.out
+        assert started(sim) == sent
 
 
 async def test_a_read_only_session_refuses_a_mutation_without_asking(

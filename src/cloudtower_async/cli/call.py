@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
@@ -15,13 +17,16 @@ from ..calls.arg_types import Record, arguments_of, member, place
 from ..calls.empty_filter import matches_all
 from ..calls.operation import Carries, Kind, Operation
 from ..calls.validation import check
-from ..control_characters import printable
+from ..errors import PlanEnded
 from ..types import EVERYTHING
-from .connect import ConnectOptions, connect, planning
+from .changes import running_tasks
+from .confirm import check_can_ask, confirm
+from .connect import ConnectOptions, connect, place_of, planning
 from .errors import UsageError
 from .formats import json_text
 from .resource_names import method_for
-from .streams import write_output
+from .sent_tasks import SentTasks
+from .streams import print_error, write_output
 from .where_option import parse_json
 
 if TYPE_CHECKING:
@@ -36,20 +41,22 @@ def call(
     body: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,  # for "-"
     /,
     *,
-    yes: Flag = False,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", show_default=False)] = False,
+    dry_run: Flag = False,
     wait: Flag = False,
     everything: Flag = False,
     connection: ConnectOptions | None = None,
 ) -> None:
     """Call any operation of the API and print its answer as JSON.
 
-    Mutations ask for confirmation on the terminal first. The body is validated before anything is
-    sent.
+    A mutation first shows what it would change, and asks for confirmation on the terminal. The body
+    is validated before anything is sent.
 
     Args:
         operation: Name in the API's documentation: start-vm; or in Python: vm.start_vm.
         body: Body of the request as JSON; @FILE: read it from a file; -: from standard input.
-        yes: Do not ask for confirmation.
+        yes: Do not ask for confirmation. Needed where there is no terminal.
+        dry_run: Change nothing; print what would be changed and sent.
         wait: Wait for the tasks that the call started; the exit status is 1 if one failed.
         everything: Allow a filter that matches everything: "where" may be empty or missing.
         connection: How to reach the server.
@@ -59,26 +66,61 @@ def call(
     method = method_for(operation)
     called = registry.operation(method)
     arguments = _arguments(called, body, everything=everything)
-    tower = connect(connection or ConnectOptions())
+    connection = connection or ConnectOptions()
+    if dry_run:
+        connection = dataclasses.replace(connection, mutations="plan")
+    sent = SentTasks()
+    tower = connect(connection, middleware=[sent])
+    place = None
     if called.kind is not Kind.QUERY and not yes and tower.mutations == "allow":
-        if body == "-" or not sys.stdin.isatty():
-            raise UsageError(f"{method} changes something: pass --yes, as nobody can be asked")
-        _confirm(f"{method} changes something on {tower.endpoint}. Go on? [y/N] ")
-    anyio.run(_call, tower, method, arguments, wait)
+        if body == "-":
+            raise UsageError(f"{method} changes something: pass --yes, as the body is on the input")
+        check_can_ask(method)
+        place = place_of(tower, connection)
+    anyio.run(_call, tower, sent, method, arguments, wait, place)
 
 
-async def _call(tower: Cloudtower, method: str, arguments: Json, wait: bool) -> None:
-    namespace, _, name = method.partition(".")
+async def _call(
+    tower: Cloudtower,
+    sent: SentTasks,
+    method: str,
+    arguments: Json,
+    wait: bool,
+    place: str | None,
+) -> None:
+    """Send the call; `place` is the server to name in the question, None: do not ask."""
     async with planning(tower):
-        function = getattr(getattr(tower, namespace), name)
-        if isinstance(arguments, list):
-            answer = await function(arguments)
-        else:
-            answer = await function(**arguments)
-        text = msgspec.json.format(json_text(answer), indent=2)
-        await anyio.to_thread.run_sync(write_output, text + b"\n")
-        if wait:
-            await tower.wait(answer)
+        if place is not None:
+            await _confirm(tower, method, arguments, place)
+        try:
+            answer = await _send(tower, method, arguments)
+            text = msgspec.json.format(json_text(answer), indent=2)
+            await anyio.to_thread.run_sync(write_output, text + b"\n")
+            if wait:
+                await tower.wait(answer)
+        except anyio.get_cancelled_exc_class():
+            for line in running_tasks(sent, {}):
+                print_error(line)
+            raise
+
+
+async def _send(tower: Cloudtower, method: str, arguments: Json) -> Any:  # noqa: ANN401
+    namespace, _, name = method.partition(".")
+    function = getattr(getattr(tower, namespace), name)
+    if isinstance(arguments, list):
+        return await function(arguments)
+    return await function(**arguments)
+
+
+async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) -> None:
+    """Show what the call would change, and ask for confirmation."""
+    rehearsal = tower.with_options(mutations="plan")
+    with suppress(PlanEnded):  # the plan has the call all the same
+        await _send(rehearsal, method, arguments)
+    planned = rehearsal.plan[-1]
+    count = len(planned.resources) + len(planned.creates)
+    # Nobody knows which operations destroy something.
+    await confirm(f"Call on {place}? {planned}", count, destructive=True)
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
@@ -128,13 +170,3 @@ def _read(body: str) -> str | bytes:
         return Path(body[1:]).read_bytes()
     except OSError as exc:
         raise UsageError(f"{body[1:]}: {exc.strerror}") from None
-
-
-def _confirm(question: str) -> None:
-    print(printable(question), end="", file=sys.stderr, flush=True)
-    try:
-        answer = sys.stdin.readline()
-    except UnicodeDecodeError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
-        raise UsageError("not confirmed; nothing was sent")

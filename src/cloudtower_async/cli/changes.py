@@ -77,7 +77,7 @@ class ChangeTarget:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """Result for one target.
 
     Attributes:
@@ -95,7 +95,7 @@ class Outcome:
 
 Send: TypeAlias = "Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]]"
 Run: TypeAlias = (
-    "Callable[[Sequence[ChangeTarget], OnProgress, float | None], Awaitable[list[Outcome]]]"
+    "Callable[[Sequence[ChangeTarget], OnProgress, float | None], Awaitable[list[ChangeOutcome]]]"
 )
 
 
@@ -221,25 +221,26 @@ class _Work:
 
     async def _send_only(self, change: CommandChange) -> None:
         """Send everything, and print the ids of the tasks."""
-        outcomes: list[Outcome] = []
+        outcomes: list[ChangeOutcome] = []
         if change.send is not None:
 
-            async def send(target: ChangeTarget) -> Outcome:
+            async def send(target: ChangeTarget) -> ChangeOutcome:
                 await _send(change, target)
-                return Outcome(target)
+                return ChangeOutcome(target)
 
             outcomes = await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
         else:
             outcomes = await self._until_sent(change)
-        ids = "".join(f"{printable(task)}\n" for task in self.sent.tasks)
+        ids_of_running = [task.id for task in self.sent.running()]
+        ids = "".join(f"{printable(task)}\n" for task in ids_of_running)
         await anyio.to_thread.run_sync(write_output, ids.encode())
         if not ids and not any(one.error for one in outcomes):
             print_error("no task was started: the change is done already")
         raise_failures(change, outcomes)
 
-    async def _until_sent(self, change: CommandChange) -> list[Outcome]:
+    async def _until_sent(self, change: CommandChange) -> list[ChangeOutcome]:
         """Run a recipe until it has sent its mutation for each target; then it would only wait."""
-        outcomes: list[Outcome] = []
+        outcomes: list[ChangeOutcome] = []
         for target in change.targets:
             with anyio.CancelScope() as scope:
 
@@ -252,7 +253,7 @@ class _Work:
                 outcomes += await self._outcomes(alone, lambda _: None)
         return outcomes
 
-    async def _carry_out(self, change: CommandChange) -> list[Outcome]:
+    async def _carry_out(self, change: CommandChange) -> list[ChangeOutcome]:
         """Run the change with progress; on Ctrl-C, tell how far it is."""
         progress = ChangeProgress(change.noun, [one.name for one in change.targets], self.sent)
         with progress_display(change.noun, lines=True) as (show, print_line):
@@ -271,14 +272,16 @@ class _Work:
                     print_line(line)
                 raise
 
-    async def _outcomes(self, change: CommandChange, on_progress: OnProgress) -> list[Outcome]:
+    async def _outcomes(
+        self, change: CommandChange, on_progress: OnProgress
+    ) -> list[ChangeOutcome]:
         if change.run is not None and not (self.options.no_wait and change.send):
             return await change.run(change.targets, on_progress, self.timeout)
         from ..recipes.progress import Telling
 
         telling = Telling(on_progress, len(change.targets))
 
-        async def one(target: ChangeTarget) -> Outcome:
+        async def one(target: ChangeTarget) -> ChangeOutcome:
             outcome = await _isolated(
                 partial(self._change_one, change, partial(telling.step, target.name, change.step)),
                 target,
@@ -290,7 +293,7 @@ class _Work:
 
     async def _change_one(
         self, change: CommandChange, tell: Callable[..., None], target: ChangeTarget
-    ) -> Outcome:
+    ) -> ChangeOutcome:
         from ..recipes.progress import carry_out
 
         tell()
@@ -307,10 +310,10 @@ class _Work:
             settled = [target.resource]
         elif change.read is not None:
             settled = list(await change.read(target))
-        return Outcome(target, settled)
+        return ChangeOutcome(target, settled)
 
     async def _report(
-        self, change: CommandChange, outcomes: Sequence[Outcome], output: OutputOptions
+        self, change: CommandChange, outcomes: Sequence[ChangeOutcome], output: OutputOptions
     ) -> None:
         """Print what was changed, and raise what failed."""
         from .. import models
@@ -342,27 +345,23 @@ async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTas
 
 
 async def _isolated(
-    act: Callable[[ChangeTarget], Awaitable[Outcome]], target: ChangeTarget
-) -> Outcome:
+    act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], target: ChangeTarget
+) -> ChangeOutcome:
     """Return the outcome for a target; its error ends no others."""
     try:
         return await act(target)
     except CloudtowerError as error:
-        return Outcome(target, error=error)
+        return ChangeOutcome(target, error=error)
 
 
 async def one_by_one(
-    act: Callable[[ChangeTarget], Awaitable[Sequence[object]]], targets: Sequence[ChangeTarget]
-) -> list[Outcome]:
+    act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], targets: Sequence[ChangeTarget]
+) -> list[ChangeOutcome]:
     """Run a recipe for one target after the other; an error ends no others."""
-
-    async def one(target: ChangeTarget) -> Outcome:
-        return Outcome(target, await act(target))
-
-    return [await _isolated(one, target) for target in targets]
+    return [await _isolated(act, target) for target in targets]
 
 
-def raise_failures(change: CommandChange, outcomes: Sequence[Outcome]) -> None:
+def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> None:
     """Raise what failed: the error itself if there was one target, or a summary.
 
     Raises:

@@ -36,6 +36,7 @@ async def select(
     *,
     noun: str,
     within: Mapping[str, Any] | None = None,
+    by_name: bool = True,
 ) -> list[Any]:
     """Return the resources with these names or ids, or those that ``--where`` selects.
 
@@ -46,6 +47,7 @@ async def select(
         where: Texts of ``--where``.
         noun: What a resource is called in messages: ``VM``.
         within: Filter that all of them must match as well.
+        by_name: Whether these resources have names; otherwise only ids count.
 
     Returns:
         The resources, each once: in the order of the names, or by name.
@@ -56,9 +58,10 @@ async def select(
         NotFound: Nothing matches `where`.
     """
     if bool(names) is bool(where):
-        raise UsageError(f"pass the {noun}s by name or id, or with --where; one of the two")
+        how = "name or id" if by_name else "id"
+        raise UsageError(f"pass the {noun}s by {how}, or with --where; one of the two")
     if not where:
-        return await find(tower, query, names, noun=noun, within=within)
+        return await find(tower, query, names, noun=noun, within=within, by_name=by_name)
     wanted = parse_where(where, registry.operation(query))
     if matches_all(wanted):
         raise UsageError(f"--where: this may match every {noun}; say which ones are meant")

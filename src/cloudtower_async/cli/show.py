@@ -90,4 +90,6 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any field
     if isinstance(value, msgspec.Struct):
         known = getattr(value, "name", None) or getattr(value, "id", None)
         return str(known) if known else cell(value)
+    if isinstance(value, dict):  # arguments of a task may hold secrets; -o json has them
+        return ""
     return cell(value)

@@ -1,4 +1,4 @@
-"""The command ``tasks wait``: show the progress of tasks until they have ended."""
+"""The commands ``task …``: list and show tasks, and wait until they have ended."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from ..tasks.subscription import ENDED
 from ..tasks.task_errors import task_failed
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .output_options import OutputOptions
+from .reading_commands import add_list
+from .show import show_resources
 from .streams import replace_unencodable
 
 if TYPE_CHECKING:
@@ -32,8 +35,27 @@ Show: TypeAlias = Callable[["Task"], None]
 
 
 tasks: App = App(name="tasks", help="Wait for the tasks that mutations start.")
+task: App = App(name="task", help="List and show tasks, and wait for them.")
+add_list(task, "tasks", "tasks")
 
 
+@task.command
+def show(
+    *ids: str,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Show tasks in detail.
+
+    Args:
+        ids: Ids of the tasks.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    show_resources("task.get_tasks", ids, None, "task", output, connection, by_name=False)
+
+
+@task.command
 @tasks.command
 def wait(
     *ids: str,
@@ -51,7 +73,7 @@ def wait(
         connection: How to reach the server.
     """
     if not ids:
-        raise UsageError("tasks wait: pass the ids of the tasks to wait for")
+        raise UsageError("task wait: pass the ids of the tasks to wait for")
     tower = connect(connection or ConnectOptions(), all_languages=False)
     anyio.run(_wait, tower, ids, timeout or None)
 

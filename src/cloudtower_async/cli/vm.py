@@ -14,20 +14,19 @@ from ..types import OMITTED
 from .amount_options import parse_duration, parse_size
 from .changes import (
     ChangeOptions,
+    ChangeOutcome,
     ChangeTarget,
     CommandChange,
     Flag,
-    Outcome,
     one_by_one,
     run_change,
 )
 from .connect import ConnectOptions, connect
 from .errors import UsageError
-from .listing import list_resources
 from .messages import warn
-from .output_options import ListOptions, OutputOptions
+from .output_options import OutputOptions
+from .reading_commands import add_list, add_show
 from .resolve_names import Where, find_one, select
-from .show import show_resources
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -47,41 +46,8 @@ Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=F
 _NOTES = {"already": "nothing to do", "forced": "powered off, as it did not shut down in time"}
 
 vm: App = App(name="vm", help="List, start, stop, move, create and delete VMs.")
-
-
-@vm.command(name="list")
-def list_(
-    *,
-    listing: ListOptions | None = None,
-    output: OutputOptions | None = None,
-    connection: ConnectOptions | None = None,
-) -> None:
-    """List VMs.
-
-    Args:
-        listing: Which VMs to list.
-        output: How to print them.
-        connection: How to reach the server.
-    """
-    list_resources("vms", listing, output, connection)
-
-
-@vm.command
-def show(
-    *vms: str,
-    where: Where = None,
-    output: OutputOptions | None = None,
-    connection: ConnectOptions | None = None,
-) -> None:
-    """Show VMs in detail.
-
-    Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        output: How to print them.
-        connection: How to reach the server.
-    """
-    show_resources("vm.get_vms", vms, where, "VM", output, connection)
+add_list(vm, "vms", "VMs")
+add_show(vm, "vm.get_vms", "VM")
 
 
 @vm.command
@@ -433,8 +399,8 @@ def create(
 
         async def run(
             targets: Sequence[ChangeTarget], on_progress: OnProgress, timeout: float | None
-        ) -> list[Outcome]:
-            async def one(target: ChangeTarget) -> Sequence[object]:
+        ) -> list[ChangeOutcome]:
+            async def one(target: ChangeTarget) -> ChangeOutcome:
                 made = await create_blank_vm(
                     tower,
                     target.name,
@@ -451,7 +417,7 @@ def create(
                     timeout=timeout,
                     on_progress=on_progress,
                 )
-                return [made]
+                return ChangeOutcome(target, [made])
 
             return await one_by_one(one, targets)
 
@@ -616,7 +582,7 @@ async def _switch(
     targets: Sequence[ChangeTarget],
     on_progress: OnProgress,
     timeout: float | None,
-) -> list[Outcome]:
+) -> list[ChangeOutcome]:
     """Run a recipe for power operations."""
     by_id = {one.resource.id: one for one in targets}
     outcomes = await recipe(
@@ -630,16 +596,16 @@ async def _switch(
     return [
         _outcome(target, found[identifier])
         if identifier in found
-        else Outcome(target, error=UsageError(f"VM {target.name} is not there any more"))
+        else ChangeOutcome(target, error=UsageError(f"VM {target.name} is not there any more"))
         for identifier, target in by_id.items()
     ]
 
 
-def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> Outcome:
+def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> ChangeOutcome:
     note = _NOTES.get(outcome.result, "")
     if outcome.error is not None:
-        return Outcome(target, error=outcome.error)
-    return Outcome(target, [outcome.vm], note=note)
+        return ChangeOutcome(target, error=outcome.error)
+    return ChangeOutcome(target, [outcome.vm], note=note)
 
 
 def _sockets(found: Any, vcpu: int) -> int:  # noqa: ANN401 - a VM

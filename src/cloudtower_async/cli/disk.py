@@ -1,0 +1,262 @@
+"""The commands ``disk …``: add, grow and detach disks of VMs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from cyclopts import App
+
+from ..units import format_bytes
+from .amount_options import parse_size
+from .changes import ChangeOptions, ChangeTarget, CommandChange, run_change
+from .connect import ConnectOptions, connect
+from .errors import UsageError
+from .listing import print_resources
+from .output_options import OutputOptions
+from .resolve_names import find_one
+from .vm import vm_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .. import inputs, models
+    from ..client import Cloudtower
+    from ..types import WithTask
+
+disk: App = App(name="disk", help="List, add, grow and detach the disks of VMs.")
+
+
+@disk.command(name="list")
+def list_(
+    vm: str,
+    /,
+    *,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """List the disks of a VM.
+
+    Args:
+        vm: Name or id of the VM.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    anyio.run(_list, connect(connection or ConnectOptions(), all_languages=False), vm, output)
+
+
+async def _list(tower: Cloudtower, name: str, output: OutputOptions | None) -> None:
+    from ..models import VmVolume
+
+    async with tower:
+        vm = await find_one(tower, "vm.get_vms", name, noun="VM")
+        volumes = await _volumes(tower, vm.id)
+    await print_resources(volumes, VmVolume, output)
+
+
+@disk.command
+def add(
+    vm: str,
+    /,
+    *,
+    size: str | None = None,
+    volume: str | None = None,
+    name: str | None = None,
+    bus: Literal["VIRTIO", "SCSI", "IDE"] = "VIRTIO",
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Add a disk to a VM: a new one, or an existing volume.
+
+    Args:
+        vm: Name or id of the VM.
+        size: Size of the new disk: 40GiB.
+        volume: Name or id of the existing volume.
+        name: Name of the volume of the new disk. By default it is that of the VM and a number.
+        bus: How the guest sees the disk.
+        change: How to change the VM.
+        output: How to print its disks afterwards.
+        connection: How to reach the server.
+    """
+    if (size is None) is (volume is None):
+        raise UsageError("disk add: pass --size for a new disk, or --volume; one of the two")
+    if volume is not None and name is not None:
+        raise UsageError("disk add: --name is for a new disk; the volume has its name")
+    new = None if size is None else parse_size("--size", size)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        owner = await find_one(tower, "vm.get_vms", vm, noun="VM")
+        boot = 1 + max((one.boot or 0 for one in await _disks(tower, owner.id)), default=0)
+        added: inputs.VmAddDiskParamsDataVmDisks
+        if new is not None:
+            created: inputs.MountNewCreateDisksParamsVmVolume = {
+                "name": name or f"{owner.name}-{boot}",
+                "size": new,
+                "size_unit": "B",
+                "elf_storage_policy": "REPLICA_2_THIN_PROVISION",
+            }
+            added = {"mount_new_create_disks": [{"boot": boot, "bus": bus, "vm_volume": created}]}
+            detail = f"with a new disk of {size}"
+        else:
+            found = await find_one(tower, "vm_volume.get_vm_volumes", str(volume), noun="volume")
+            added = {"mount_disks": [{"boot": boot, "bus": bus, "vm_volume_id": found.id}]}
+            detail = f"with volume {found.name or found.id}"
+        return _change(
+            tower,
+            owner,
+            verb="Extend",
+            step="add disk",
+            detail=detail,
+            send=lambda one: tower.vm.add_vm_disk(
+                where={"id": one.resource.id}, data={"vm_disks": added}
+            ),
+        )
+
+    run_change("disk add", plan, change, output, connection)
+
+
+@disk.command
+def grow(
+    vm: str,
+    name: str,
+    /,
+    *,
+    size: str,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Make a disk of a VM larger.
+
+    Args:
+        vm: Name or id of the VM.
+        name: Name of the disk's volume, or id of the disk.
+        size: New size of the disk: 80GiB.
+        change: How to change the VM.
+        output: How to print its disks afterwards.
+        connection: How to reach the server.
+    """
+    wanted = parse_size("--size", size)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        owner, found = await _find(tower, vm, name)
+        if found.vm_volume is not None:
+            volume = await find_one(
+                tower, "vm_volume.get_vm_volumes", found.vm_volume.id, noun="volume"
+            )
+            if volume.size is not None and wanted <= volume.size:
+                now = format_bytes(volume.size)
+                raise UsageError(f"--size: disk {name!r} has {now}, and disks can only grow")
+        return _change(
+            tower,
+            owner,
+            verb="Grow a disk of",
+            step="grow disk",
+            detail=f"to {size}: {_label(found)}",
+            send=lambda _: tower.vm.expand_vm_disk(
+                where={"id": found.id}, size=wanted, size_unit="B"
+            ),
+        )
+
+    run_change("disk grow", plan, change, output, connection)
+
+
+@disk.command
+def detach(
+    vm: str,
+    /,
+    *names: str,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Detach disks from a VM; their volumes stay.
+
+    Args:
+        vm: Name or id of the VM.
+        names: Names of the disks' volumes, or ids of the disks.
+        change: How to change the VM.
+        output: How to print its disks afterwards.
+        connection: How to reach the server.
+    """
+    if not names:
+        raise UsageError("disk detach: pass the disks, by the name of the volume or by id")
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = [await _find(tower, vm, name) for name in dict.fromkeys(names)]
+        ids = [one.id for _, one in found]
+        return _change(
+            tower,
+            found[0][0],
+            verb="Detach disks of",
+            step="detach disk",
+            detail=f"({', '.join(_label(one) for _, one in found)})",
+            send=lambda one: tower.vm.remove_vm_disk(
+                where={"id": one.resource.id}, data={"disk_ids": ids}
+            ),
+        )
+
+    run_change("disk detach", plan, change, output, connection)
+
+
+def _change(
+    tower: Cloudtower,
+    owner: models.Vm,
+    *,
+    verb: str,
+    step: str,
+    detail: str,
+    send: Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]],
+) -> CommandChange:
+    """Return a change of a VM's disks, which shows the disks at the end."""
+    return CommandChange(
+        verb=verb,
+        noun="VM",
+        kind="VmVolume",
+        step=step,
+        detail=detail,
+        destructive=True,
+        targets=vm_targets([owner]),
+        send=send,
+        read=lambda one: _volumes(tower, one.resource.id),
+    )
+
+
+async def _disks(tower: Cloudtower, vm_id: str) -> list[models.VmDisk]:
+    found = await tower.fetch_all(
+        tower.vm_disk.get_vm_disks, where={"vm": {"id": vm_id}, "type": "DISK"}
+    )
+    return sorted(found, key=lambda one: (one.boot or 0, one.id))
+
+
+async def _volumes(tower: Cloudtower, vm_id: str) -> list[models.VmVolume]:
+    """Return the volumes of a VM's disks, which have the names and sizes."""
+    found = await tower.fetch_all(
+        tower.vm_volume.get_vm_volumes, where={"vm_disks_some": {"vm": {"id": vm_id}}}
+    )
+    return sorted(found, key=lambda one: (one.name or "", one.id))
+
+
+async def _find(tower: Cloudtower, vm: str, name: str) -> tuple[models.Vm, models.VmDisk]:
+    """Return a VM and its disk with this id, or with a volume of this name or id."""
+    owner = await find_one(tower, "vm.get_vms", vm, noun="VM")
+    disks = await _disks(tower, owner.id)
+    found = [one for one in disks if name == one.id]
+    found = found or [
+        one
+        for one in disks
+        if one.vm_volume is not None and name in (one.vm_volume.id, one.vm_volume.name)
+    ]
+    if not found:
+        known = ", ".join(map(_label, disks)) or "none"
+        raise UsageError(f"VM {vm!r} has no disk {name!r}; it has {known}")
+    if len(found) > 1:
+        ids = ", ".join(one.id for one in found)
+        raise UsageError(f"several disks of VM {vm!r} are called {name!r}: pass an id, of {ids}")
+    return owner, found[0]
+
+
+def _label(found: models.VmDisk) -> str:
+    volume = found.vm_volume
+    return (volume.name or found.id) if volume is not None else found.id

@@ -1,0 +1,175 @@
+"""The commands ``label …``: label resources, and remove labels from them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from cyclopts import App
+
+from ..errors import CloudtowerError
+from .changes import ChangeOptions, ChangeOutcome, ChangeTarget, CommandChange, run_change
+from .connect import ConnectOptions
+from .errors import UsageError
+from .output_options import OutputOptions
+from .reading_commands import add_list
+from .resolve_names import Where, select
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .. import models
+    from ..client import Cloudtower
+    from ..recipes import OnProgress
+    from ..types import WithTask
+
+Kind: TypeAlias = Literal["vm", "host", "cluster"]
+
+_QUERIES: dict[Kind, tuple[str, str, str]] = {
+    "vm": ("vm.get_vms", "VM", "vms"),
+    "host": ("host.get_hosts", "host", "hosts"),
+    "cluster": ("cluster.get_clusters", "cluster", "clusters"),
+}
+"""Query, noun and key of the API for each kind of resource."""
+
+label: App = App(name="label", help="Label resources, and remove labels from them.")
+add_list(label, "labels", "labels")
+
+
+@label.command
+def add(
+    text: str,
+    /,
+    *names: str,
+    kind: Kind = "vm",
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Add a label to resources; it is created if it does not exist.
+
+    Args:
+        text: The label: tier=web, or a key alone.
+        names: Names or ids of the resources.
+        kind: Kind of the resources.
+        where: Filter that selects the resources instead, as for `vm list`.
+        change: How to change them.
+        output: How to print the label afterwards.
+        connection: How to reach the server.
+    """
+    key, value = _parse(text)
+    query, noun, field = _QUERIES[kind]
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = await select(tower, query, names, where, noun=noun)
+        known = [one.id for one in await _labels(tower, key, value)]
+
+        async def send(data: Any) -> list[WithTask[models.Label]]:  # noqa: ANN401
+            if not known:
+                created = await tower.label.create_label([{"key": key, "value": value}])
+                known.extend(one.id for one in await tower.settle(created))
+            return await tower.label.add_labels_to_resources(where={"id": known[0]}, data=data)
+
+        return CommandChange(
+            verb=f"Add label {text} to",
+            noun=noun,
+            kind="Label",
+            step="label",
+            targets=_targets(found),
+            run=partial(_run, tower, field, send),
+            sends="label.add_labels_to_resources",
+        )
+
+    run_change("label add", plan, change, output, connection)
+
+
+@label.command
+def remove(
+    text: str,
+    /,
+    *names: str,
+    kind: Kind = "vm",
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Remove a label from resources; the label itself stays.
+
+    Args:
+        text: The label: tier=web, or a key alone.
+        names: Names or ids of the resources.
+        kind: Kind of the resources.
+        where: Filter that selects the resources instead, as for `vm list`.
+        change: How to change them.
+        output: How to print the label afterwards.
+        connection: How to reach the server.
+    """
+    key, value = _parse(text)
+    query, noun, field = _QUERIES[kind]
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = await select(tower, query, names, where, noun=noun)
+        known = await _labels(tower, key, value)
+        if not known:
+            raise UsageError(f"there is no label {text!r}")
+
+        async def send(data: Any) -> list[WithTask[models.Label]]:  # noqa: ANN401
+            return await tower.label.remove_labels_from_resources(
+                where={"id": known[0].id}, data=data
+            )
+
+        return CommandChange(
+            verb=f"Remove label {text} from",
+            noun=noun,
+            kind="Label",
+            step="remove label",
+            targets=_targets(found),
+            run=partial(_run, tower, field, send),
+            sends="label.remove_labels_from_resources",
+        )
+
+    run_change("label remove", plan, change, output, connection)
+
+
+def _parse(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    if not key:
+        raise UsageError(f"{text!r} is no label: write key=value, or a key")
+    return key, value
+
+
+async def _labels(tower: Cloudtower, key: str, value: str) -> list[models.Label]:
+    found = await tower.fetch_all(tower.label.get_labels, where={"key": key})
+    return [one for one in found if (one.value or "") == value and one.id]
+
+
+def _targets(found: Sequence[Any]) -> list[ChangeTarget]:
+    return [ChangeTarget(one.name or one.id, resource=one) for one in found]
+
+
+async def _run(
+    tower: Cloudtower,
+    field: str,
+    send: Callable[[Any], Awaitable[list[WithTask[models.Label]]]],
+    targets: Sequence[ChangeTarget],
+    on_progress: OnProgress,
+    timeout: float | None,
+) -> list[ChangeOutcome]:
+    """Change all resources in one call, as they share the label."""
+    from ..recipes.progress import Telling
+
+    telling = Telling(on_progress, len(targets))
+    for one in targets:
+        telling.step(one.name, "label")
+    error: CloudtowerError | None = None
+    settled: Sequence[object] = ()
+    try:
+        ids = [one.resource.id for one in targets]
+        settled = await tower.settle(await send({field: {"id_in": ids}}), timeout=timeout)
+    except CloudtowerError as exc:
+        error = exc
+    for one in targets:
+        telling.end(one.name, error)
+    return [ChangeOutcome(one, settled, error) for one in targets]

@@ -1,0 +1,69 @@
+"""The commands ``… list`` and ``… show``, which are alike for all kinds of resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .connect import ConnectOptions
+from .listing import list_resources
+from .output_options import ListOptions, OutputOptions
+from .resolve_names import Where
+from .show import show_resources
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+def add_list(app: App, resource: str, plural: str) -> None:
+    """Add the command ``list``.
+
+    Args:
+        app: The commands of a kind of resource.
+        resource: Name of the resource, as `list_resources` takes it.
+        plural: What the resources are called: ``VMs``.
+    """
+
+    def list_(
+        *,
+        listing: ListOptions | None = None,
+        output: OutputOptions | None = None,
+        connection: ConnectOptions | None = None,
+    ) -> None:
+        list_resources(resource, listing, output, connection)
+
+    list_.__doc__ = f"""List {plural}.
+
+    Args:
+        listing: Which to list.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    app.command(list_, name="list")
+
+
+def add_show(app: App, query: str, noun: str) -> None:
+    """Add the command ``show`` for resources that have names.
+
+    Args:
+        app: The commands of a kind of resource.
+        query: Name of the query: ``"vm.get_vms"``.
+        noun: What a resource is called: ``VM``.
+    """
+
+    def show(
+        *names: str,
+        where: Where = None,
+        output: OutputOptions | None = None,
+        connection: ConnectOptions | None = None,
+    ) -> None:
+        show_resources(query, names, where, noun, output, connection)
+
+    show.__doc__ = f"""Show {noun}s in detail.
+
+    Args:
+        names: Names or ids.
+        where: Filter that selects the {noun}s instead, as for list.
+        output: How to print them.
+        connection: How to reach the server.
+    """
+    app.command(show)

@@ -1,0 +1,183 @@
+"""The commands ``snapshot …``: take, list, revert to and delete snapshots of VMs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
+
+from .changes import ChangeOptions, ChangeTarget, CommandChange, Flag, run_change
+from .connect import ConnectOptions
+from .errors import UsageError
+from .output_options import OutputOptions
+from .reading_commands import add_list
+from .resolve_names import Where, find_one, select
+from .vm import vm_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from .. import inputs, models
+    from ..client import Cloudtower
+    from ..types import WithTask
+
+snapshot: App = App(name="snapshot", help="Take, list, revert to and delete snapshots of VMs.")
+add_list(snapshot, "vm-snapshots", "snapshots of VMs")
+
+
+@snapshot.command
+def create(
+    *vms: str,
+    where: Where = None,
+    name: str | None = None,
+    quiesce: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Take a snapshot of each VM.
+
+    Args:
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs instead, as for `vm list`.
+        name: Name of the snapshot. By default it is the name of the VM and the time in UTC. With
+            several VMs, each name begins with that of the VM.
+        quiesce: Make the file systems of the guest consistent; needs running VM tools.
+        change: How to take them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        targets = vm_targets(await select(tower, "vm.get_vms", vms, where, noun="VM"))
+
+        def send(one: ChangeTarget) -> Awaitable[list[WithTask[models.VmSnapshot]]]:
+            named = name if name and len(targets) == 1 else f"{one.name}-{name or stamp}"
+            data: inputs.VmSnapshotCreationParamsData = {
+                "vm_id": one.resource.id,
+                "name": named,
+                "consistent_type": "FILE_SYSTEM_CONSISTENT" if quiesce else "CRASH_CONSISTENT",
+            }
+            return tower.vm_snapshot.create_vm_snapshot(data=[data])
+
+        return CommandChange(
+            verb="Take snapshots of",
+            noun="VM",
+            kind="VmSnapshot",
+            step="snapshot",
+            targets=targets,
+            send=send,
+        )
+
+    run_change("snapshot create", plan, change, output, connection)
+
+
+@snapshot.command
+def revert(
+    name: str,
+    /,
+    *,
+    vm: str | None = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Revert a stopped VM to a snapshot. What it has written since then is lost.
+
+    Args:
+        name: Name or id of the snapshot.
+        vm: Name or id of its VM, if several snapshots have the name.
+        change: How to change the VM.
+        output: How to print the VM afterwards.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = await find_one(
+            tower,
+            "vm_snapshot.get_vm_snapshots",
+            name,
+            noun="snapshot",
+            within=await _of_vm(tower, vm),
+        )
+        if found.vm is None:
+            raise UsageError(f"the VM of snapshot {name!r} does not exist any more")
+        owner = await find_one(tower, "vm.get_vms", found.vm.id, noun="VM")
+        return CommandChange(
+            verb="Revert",
+            noun="VM",
+            kind="Vm",
+            step="revert",
+            detail=f"to snapshot {found.name or found.id}",
+            destructive=True,
+            targets=vm_targets([owner]),
+            send=lambda one: tower.vm.rollback_vm(
+                where={"id": one.resource.id}, data={"snapshot_id": found.id}
+            ),
+        )
+
+    run_change("snapshot revert", plan, change, output, connection)
+
+
+@snapshot.command
+def delete(
+    *names: str,
+    vm: str | None = None,
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Delete snapshots of VMs.
+
+    Args:
+        names: Names or ids of the snapshots.
+        vm: Name or id of the VM that they are of.
+        where: Filter that selects the snapshots instead, as for list.
+        change: How to delete them.
+        output: How to print those that were deleted.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        found = await select(
+            tower,
+            "vm_snapshot.get_vm_snapshots",
+            names,
+            where,
+            noun="snapshot",
+            within=await _of_vm(tower, vm),
+        )
+        return CommandChange(
+            verb="Delete",
+            noun="snapshot",
+            kind="VmSnapshot",
+            step="delete",
+            destructive=True,
+            deletes=True,
+            targets=_targets(found),
+            send=lambda one: tower.vm_snapshot.delete_vm_snapshot(where={"id": one.resource.id}),
+        )
+
+    run_change("snapshot delete", plan, change, output, connection)
+
+
+async def _of_vm(tower: Cloudtower, vm: str | None) -> dict[str, Any] | None:
+    """Return the filter for the snapshots of a VM; None: of any."""
+    if vm is None:
+        return None
+    found = await find_one(tower, "vm.get_vms", vm, noun="VM")
+    return {"vm": {"id": found.id}}
+
+
+def _targets(snapshots: Sequence[models.VmSnapshot]) -> list[ChangeTarget]:
+    return [
+        ChangeTarget(
+            one.name or one.id,
+            "" if one.vm is None else f"of {one.vm.name or one.vm.id}",
+            one,
+        )
+        for one in snapshots
+    ]

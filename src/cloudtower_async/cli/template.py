@@ -1,0 +1,116 @@
+"""The commands ``template …``: list templates of the content library, and deploy VMs from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from .amount_options import parse_size
+from .changes import (
+    ChangeOptions,
+    ChangeOutcome,
+    ChangeTarget,
+    CommandChange,
+    Flag,
+    one_by_one,
+    run_change,
+)
+from .connect import ConnectOptions
+from .output_options import OutputOptions
+from .reading_commands import add_list
+from .resolve_names import find_one
+from .vm import Repeated, Vcpu, new_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..client import Cloudtower
+    from ..recipes import OnProgress
+
+template: App = App(name="template", help="List templates, and deploy VMs from them.")
+add_list(template, "content-library-vm-templates", "templates of the content library")
+
+
+@template.command
+def deploy(
+    name: str,
+    /,
+    *vms: str,
+    cluster: str,
+    vcpu: Vcpu = None,
+    memory: str | None = None,
+    network: Repeated = None,
+    hostname: Flag = False,
+    full_copy: Flag = False,
+    start: Flag = False,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Create VMs from a template of the content library, one after the other.
+
+    Args:
+        name: Name or id of the template.
+        vms: Names of the VMs.
+        cluster: Name or id of the cluster, which must have the template.
+        vcpu: Number of virtual CPUs, instead of the template's.
+        memory: Memory instead of the template's: 8GiB.
+        network: Name or id of a VM network, for a NIC instead of the template's; can be repeated.
+        hostname: Set the host name of each guest to the name of its VM; the template must support
+            cloud-init.
+        full_copy: Copy the disks, instead of sharing with the template what does not change.
+        start: Start the VMs.
+        change: How to make them.
+        output: How to print them afterwards.
+        connection: How to reach the server.
+    """
+    targets = new_targets("template deploy", vms)
+    size = None if memory is None else parse_size("--memory", memory)
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        from ..recipes import Nic, create_vm_from_template
+
+        place = await find_one(tower, "cluster.get_clusters", cluster, noun="cluster")
+        found = await find_one(
+            tower,
+            "content_library_vm_template.get_content_library_vm_templates",
+            name,
+            noun="template",
+            within={"clusters_some": {"id": place.id}},
+        )
+
+        async def run(
+            targets: Sequence[ChangeTarget], on_progress: OnProgress, timeout: float | None
+        ) -> list[ChangeOutcome]:
+            async def one(target: ChangeTarget) -> ChangeOutcome:
+                made = await create_vm_from_template(
+                    tower,
+                    target.name,
+                    template=found.id,
+                    cluster=place.id,
+                    vcpu=vcpu,
+                    memory=size,
+                    nics=[Nic(vlan=each) for each in network] if network else None,
+                    cloud_init={"hostname": target.name} if hostname else None,
+                    full_copy=full_copy,
+                    start=start,
+                    timeout=timeout,
+                    on_progress=on_progress,
+                )
+                return ChangeOutcome(target, [made])
+
+            return await one_by_one(one, targets)
+
+        return CommandChange(
+            verb="Create",
+            noun="VM",
+            kind="Vm",
+            step="create",
+            detail=f"from template {found.name or found.id} in cluster {place.name or place.id}",
+            targets=targets,
+            run=run,
+            sends="vm.create_vm_from_content_library_template",
+        )
+
+    run_change("template deploy", plan, change, output, connection)
