@@ -42,8 +42,8 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
             unknown.
         used: Used space in bytes; None if unknown.
         free: Space in bytes that is left; None if unknown.
-        growth_per_day: Bytes per day by which the used space grew; negative if it shrinks. None for
-            ``noise`` and ``too_few_points``, or if the line cannot be computed.
+        growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
+            there are too few points, or only noise.
         days_until_full: Days from now; 0 for ``full``. None for every outlook but these two.
         points: Number of values that the line was fitted to.
     """
