@@ -110,6 +110,30 @@ async def test_what_expires_soon_is_listed(
     assert len(table.splitlines()) > 2
 
 
+@pytest.mark.usefixtures("sim")
+async def test_each_report_has_each_format_or_says_why_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for kind in (
+        ("orphans",),
+        ("top", CPU),
+        ("nic-errors", "--all", "--range", "1m"),
+        ("capacity",),
+        ("expiry",),
+    ):
+        rows = len((await report(capsys, *kind, "-o", "jsonl")).splitlines())
+        for form in ("table", "wide", "csv"):
+            text = await report(capsys, *kind, "-o", form)
+            assert len(text.splitlines()) == rows + 1, (kind, form)
+    for option in (("--quiet",), ("-o", "name")):
+        assert len((await report(capsys, "orphans", *option)).splitlines()) == 2
+        status = await anyio.to_thread.run_sync(main, ["report", "capacity", *option])
+        assert (status, "these rows have no" in capsys.readouterr().err) == (2, True)
+    sorted_rows = await report(capsys, "capacity", "--sort", "used:desc", "-o", "csv")
+    used = [float(row["used"]) for row in csv.DictReader(sorted_rows.splitlines())]
+    assert used == sorted(used, reverse=True)
+
+
 async def test_what_was_not_measured_is_a_warning_and_wrong_arguments_are_status_2(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
 from ..control_characters import printable
-from .columns import Columns, Path, field_path, value_at
+from .columns import Columns, Path, field_path, has_column, value_at
 from .errors import UsageError
 from .formats import Format, formatter_for
 from .human import plain
@@ -49,7 +49,11 @@ class Printer:
         self._format: Formatter
         self._columns: Columns | None = None
         if options.quiet or options.output == "name":
-            self._paths = [field_path(kind, "id" if options.quiet else name_column(kind))]
+            name = "id" if options.quiet else name_column(kind)
+            if not has_column(kind, name):
+                option = "--quiet" if options.quiet else "--output name"
+                raise UsageError(f"{option}: these rows have no {name}; pass --columns instead")
+            self._paths = [field_path(kind, name)]
         elif options.output in ("table", "wide"):
             wide = options.output == "wide"
             self.view = View(kind, names or None, wide=wide, or_else=or_else)

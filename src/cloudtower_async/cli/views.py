@@ -51,7 +51,13 @@ _VIEWS = {
     " age=local_created_at",
     "Label": "key value total=total_num vms=vm_num hosts=host_num | age=created_at",
     "License": "license=license_serial type expires=expire_date edition=software_edition",
+    "NicErrors": "host=host_name nic total rx_errors=receive_errors tx_errors=transmit_errors"
+    " rx_dropped=receive_dropped tx_dropped=transmit_dropped"
+    " | rx_fifo=receive_fifo_errors tx_fifo=transmit_fifo_errors host_id",
     "Nic": "name up ip=ip_address mac=mac_address mtu host=host.name | type model driver",
+    "Orphan": "name kind size unique=unique_size cluster=cluster_name age=created_at reason"
+    " | group=snapshot_group",
+    "RankedMetric": "rank name=subject_name value unit | subject_id metric labels",
     "SnapshotPlan": "name status next=next_execute_time last=last_execute_status"
     " snapshots=remain_snapshot_num size=physical_size_bytes cluster=cluster.name",
     "Task": "what=description status progress started=started_at"
@@ -246,7 +252,7 @@ def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
     else:
         columns, more = _derived_view(kind), []
     columns = [spec for spec in columns if _fits_kind(kind, spec)]
-    if not wide or "id" in columns:
+    if not wide or "id" in columns or not has_column(kind, "id"):
         return [*columns, *(more if wide else [])]
     return [*columns, *more, "id"]
 
