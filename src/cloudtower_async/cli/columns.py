@@ -41,6 +41,9 @@ _SPECIAL_COLUMNS = {
 
 _MAX_COLUMNS, _MIN_COLUMNS = 8, 4
 
+TOWER = "tower"
+"""Column with the profile of the server, in lists of several servers."""
+
 Path: TypeAlias = tuple[str, ...]
 
 
@@ -109,6 +112,8 @@ def cell(value: object) -> str:
 
 def default_columns(kind: type[msgspec.Struct]) -> list[str]:
     """Return the fields that CSV shows by default."""
+    if has_column(kind, TOWER):
+        return [TOWER, *default_columns(without_tower(kind))]
     if own := _SPECIAL_COLUMNS.get(kind.__name__):
         return own
     names = [name for name in _DEFAULT_COLUMNS if has_column(kind, name)][:_MAX_COLUMNS]
@@ -179,6 +184,27 @@ def struct_in(kind: object) -> type[msgspec.Struct] | None:
     if get_origin(kind) is list:
         return struct_in(get_args(kind)[0])
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def with_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return a struct of resources of several servers: with the column `TOWER` in front."""
+    return _defined(kind, [(TOWER, str), *_definitions(kind)])
+
+
+def without_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return a struct without the column `TOWER`: as the servers send the resources."""
+    return _defined(kind, [one for one in _definitions(kind) if one[0] != TOWER])
+
+
+def _definitions(kind: type[msgspec.Struct]) -> list[Any]:
+    return [
+        (one.name, one.type, msgspec.field(default=one.default, name=one.encode_name))
+        for one in msgspec.structs.fields(kind)
+    ]
+
+
+def _defined(kind: type[msgspec.Struct], fields: list[Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(kind.__name__, fields, kw_only=True, frozen=True, gc=False)
 
 
 def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:

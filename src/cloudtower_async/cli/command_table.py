@@ -81,7 +81,7 @@ def make_table() -> dict[str, Command]:
 
 
 def _key() -> list[object]:
-    """Return what changes with the commands: the interpreter and the files of this package."""
+    """Return a key that changes with the commands: the interpreter and the newest file here."""
     with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib takes its time
         newest = max(file.stat().st_mtime_ns for file in files)
     return [sys.executable, __file__, newest]

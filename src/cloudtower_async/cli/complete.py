@@ -1,4 +1,4 @@
-"""What completes a word on the command line; the scripts of the command ``completion`` run it.
+"""Candidates for the word that is typed; the scripts of the command ``completion`` ask for them.
 
 It is a process for each key press, so it imports only what the word needs, and never asks for
 anything.
@@ -73,7 +73,7 @@ _FILE_VALUES = {"--ca-file", "file"}
 
 
 class Typed(NamedTuple):
-    """What was typed before the word to complete.
+    """A command line up to the word to complete.
 
     Attributes:
         path: The command: ``"vm start"``.

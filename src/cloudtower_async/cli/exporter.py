@@ -156,12 +156,7 @@ def _sessions(profiles: str | None, connection: ConnectOptions) -> Mapping[str, 
     if profiles is None:
         tower = connect(connection)
         return {urlsplit(tower.endpoint).hostname or tower.endpoint: tower}
-    if connection != ConnectOptions():
-        raise UsageError(
-            "--profiles: each profile says how to reach its server; leave out the connection "
-            "options"
-        )
-    return profile_sessions(profiles)
+    return profile_sessions(profiles, connection=connection)
 
 
 def _users(file: Path | None) -> Mapping[str, str] | None:

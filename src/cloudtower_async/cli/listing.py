@@ -13,6 +13,7 @@ from ..calls import registry
 from ..calls.arg_types import ArgType, arguments_of, member
 from ..queries.projection import select_fields
 from ..spelling import did_you_mean
+from .columns import with_tower
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .output_options import ListOptions, OutputOptions
@@ -84,15 +85,25 @@ def list_resources(
     operation = registry.operation(method)
     arguments = arguments_of(operation).record
     [kind] = get_args(operation.answer())
+    if listing.profiles is not None:
+        kind = with_tower(kind)
     printer = Printer(kind, output, or_else=f"; `cloudtower-async resources {resource}` lists them")
     if listing.watch and printer.view is None:
         raise UsageError("--watch goes with --output table and wide only")
+    if listing.watch and listing.profiles is not None:
+        raise UsageError("--watch watches one server: leave out --profiles")
     query: dict[str, Any] = {
         "where": parse_where(listing.where or (), operation),
         "order_by": _order(listing.order_by, cast(ArgType, member(arguments, "orderBy")).choices),
         # What is sorted here has to be read as a whole.
         "first": None if printer.order else listing.limit,
     }
+    if listing.profiles is not None:
+        from .towers import list_on_towers
+
+        ask = partial(_rows, method=method, query=query)
+        list_on_towers(ask, printer, query["order_by"], listing, connection)
+        return
     tower = connect(
         connection or ConnectOptions(),
         language=listing.language,
@@ -108,20 +119,27 @@ def list_resources(
 async def _list(
     tower: Cloudtower, method: str, query: dict[str, Any], printer: Printer, listing: ListOptions
 ) -> None:
-    namespace, _, name = method.partition(".")
     async with tower:
-        ask: Any = getattr(getattr(tower, namespace), name)
-        if (struct := printer.struct(query["order_by"])) is not None:
-            ask = select_fields(ask, struct)
-        read = partial(tower.iterate, ask, **query)
+        read = partial(_rows, tower, printer.struct(query["order_by"]), method, query)
         if listing.watch:
             from .watching import watch
 
             await watch(read, printer, listing)
             return
-        rows: AsyncGenerator[object] = read()
-        async with aclosing(rows):
+        async with aclosing(read()) as rows:
             await printer.print(rows, listing.limit)
+
+
+def _rows(
+    tower: Cloudtower, struct: type[msgspec.Struct] | None, method: str, query: dict[str, Any]
+) -> AsyncGenerator[object]:
+    """Read resources page by page; only the fields of the struct, if one is given."""
+    namespace, _, name = method.partition(".")
+    ask: Any = getattr(getattr(tower, namespace), name)
+    if struct is not None:
+        ask = select_fields(ask, struct)
+    rows: AsyncGenerator[object] = tower.iterate(ask, **query)
+    return rows
 
 
 def _order(typed: str | None, known: frozenset[str]) -> str | None:

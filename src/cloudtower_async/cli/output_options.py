@@ -62,6 +62,11 @@ class ListOptions:
     limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
     "Maximum number of resources to show."
 
+    profiles: str | None = None
+    """List the resources of several servers: names of profiles with commas between them, or all.
+    A column tells the profile. If a server fails, the others are listed, and the exit status is
+    1."""
+
     language: Literal["en-US", "zh-CN"] | None = None
     "Language of texts. [default: en-US]"
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..client import Cloudtower
 from ..errors import InvalidSettings
 from ..profiles import from_profile, profiles_file, read_profiles
 from ..spelling import did_you_mean
+from .connect import ConnectOptions
 from .errors import UsageError
+from .messages import show_exchanges
 
 if TYPE_CHECKING:
     from ..options import SessionOptions
@@ -47,7 +50,13 @@ def parse_profiles(text: str) -> list[str]:
     return names
 
 
-def profile_sessions(text: str, options: SessionOptions | None = None) -> dict[str, Cloudtower]:
+def profile_sessions(
+    text: str,
+    options: SessionOptions | None = None,
+    *,
+    connection: ConnectOptions | None = None,
+    all_languages: bool = True,
+) -> dict[str, Cloudtower]:
     """Create a session for each chosen profile, by its name; none of them is open yet.
 
     Each session takes everything from its profile. ``CLOUDTOWER_…`` variables are not used: one
@@ -56,15 +65,27 @@ def profile_sessions(text: str, options: SessionOptions | None = None) -> dict[s
 
     Args:
         text: See `parse_profiles`.
-        options: Further options of every session, which no profile stores.
+        options: Further options of every session, which win over those of its profile.
+        connection: Options from the command line, none of which may say how to reach a server.
+        all_languages: Whether texts may be JSON with every language. If not, ``*`` in a profile
+            counts as not set.
 
     Raises:
-        UsageError: See `parse_profiles`.
+        UsageError: See `parse_profiles`. Or an option says how to reach a server.
         InvalidSettings: A profile cannot be used; the error names it.
     """
+    connection = connection or ConnectOptions()
+    if dataclasses.replace(connection, verbose=0) != ConnectOptions():
+        raise UsageError(
+            "--profiles: each profile says how to reach its server; leave out the connection "
+            "options"
+        )
+    show_exchanges(connection.verbose)
     sessions: dict[str, Cloudtower] = {}
     for name in parse_profiles(text):
         found: dict[str, Any] = {**from_profile(name, {}), **(options or {})}
+        if found.get("content_language") == "*" and not all_languages:
+            del found["content_language"]
         if "token" not in found:
             raise InvalidSettings(
                 f"profile {name}: it stores no token: log in again with "

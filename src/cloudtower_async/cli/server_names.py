@@ -142,7 +142,7 @@ def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[st
     from ..queries.projection import select_fields
     from .resource_names import query_for
 
-    class Named(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    class NameOnly(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         name: str | None = None
 
     method = query_for(resource)
@@ -152,7 +152,7 @@ def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[st
         with anyio.move_on_after(_TIMEOUT):
             async with Cloudtower(**options) as tower:
                 namespace, _, name = method.partition(".")
-                query: Any = select_fields(getattr(getattr(tower, namespace), name), Named)
+                query: Any = select_fields(getattr(getattr(tower, namespace), name), NameOnly)
                 rows = await query(first=_MAX_NAMES, order_by="name_ASC")
                 everything = len(rows) < _MAX_NAMES
                 if part and not everything:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..spelling import did_you_mean
 from . import human
 from .columns import (
+    TOWER,
     Path,
     default_columns,
     field_path,
@@ -17,6 +18,7 @@ from .columns import (
     is_number,
     narrowed,
     value_at,
+    without_tower,
 )
 from .errors import UsageError
 from .tables import Fit, Room
@@ -245,6 +247,8 @@ def name_column(kind: type[msgspec.Struct]) -> str:
 
 
 def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
+    if has_column(kind, TOWER):
+        return [TOWER, *_default_view(without_tower(kind), wide=wide)]
     if text := _VIEWS.get(kind.__name__):
         usual, _, further = text.partition("|")
         columns = usual.split()
