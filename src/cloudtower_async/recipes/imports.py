@@ -17,8 +17,8 @@ from ..types import CODEC_ERRORS
 from ..uploads.targets import ElfFile
 from ..uploads.upload import UploadProgress
 from ..validators import check_seconds
-from .batch import identified, only
-from .progress import OnProgress, Telling, carry_out
+from .batch import identified
+from .progress import OnProgress, Telling, created_resource
 from .vm_spec import Place
 
 
@@ -102,8 +102,8 @@ async def import_template(
             ]
         )
         operation = "content_library_vm_template.import_content_library_vm_template"
-        created = only(answer, operation, tower)
-        return await carry_out(tower, created, partial(tell.step, name, "import"), timeout)
+        told = partial(tell.step, name, "import")
+        return await created_resource(tower, answer, operation, timeout, told)
 
 
 async def _read(ovf: StrPath, disks: Sequence[StrPath]) -> tuple[bytes, list[int]]:

@@ -179,10 +179,13 @@ async def created_resource(
     Raises:
         OutcomeUnknown: The server answered with none, with several, or without naming it.
         TaskError: See `carry_out`.
-        ReadBackFailed: See `carry_out`.
-        NotFound: See `carry_out`.
+        ReadBackFailed: It was created, but could not be read, or is not listed.
     """
-    return await carry_out(tower, only(answers, operation, tower), tell or ignore_progress, timeout)
+    created = only(answers, operation, tower)
+    try:
+        return await carry_out(tower, created, tell or ignore_progress, timeout)
+    except NotFound as error:
+        raise ReadBackFailed([created.data.id], error, done=True) from error
 
 
 def ignore_progress(_: float) -> None:

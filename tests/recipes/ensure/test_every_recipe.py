@@ -145,7 +145,7 @@ async def test_a_lost_answer_leads_to_the_right_state_in_the_same_run(
         else:
             sim.faults.reset(ACTIONS[name], executed=executed)
         sent = len(sim.sent(ACTIONS[name]))
-        answer = await case.run(tower, cluster, subject, 0.2)
+        answer = await case.run(tower, cluster, subject, 0.05)
         assert results(answer) <= {"created", "changed"}
         assert case.right(sim, subject)
         assert len(sim.sent(ACTIONS[name])) == sent + (1 if executed else 2)

@@ -16,6 +16,7 @@ from cloudtower_async import (
     Forbidden,
     InvalidInput,
     OutcomeUnknown,
+    ReadBackFailed,
     ResponseDecodeError,
     RetryPolicy,
     TaskFailed,
@@ -43,7 +44,7 @@ pytestmark = pytest.mark.anyio
 
 GIB = 2**30
 BLANK = partial(create_blank_vm, vcpu=1, memory=GIB)
-SHORT = 0.3  # seconds to reconcile
+SHORT = 0.1  # seconds to reconcile
 
 
 def cluster_of(sim: Simulator, place: int = 0) -> Any:  # noqa: ANN401
@@ -231,6 +232,19 @@ async def test_a_failed_creation_is_an_error_and_a_vm_that_appears_late_is_adopt
         ensured = await blog(tower, sim)
         assert ensured.result == "unchanged"
         assert len(vms(sim)) == len(sim.sent("create-vm")) == 1
+
+
+async def test_a_vm_that_was_created_and_is_not_listed_is_not_created_again() -> None:
+    def remove(times: int) -> None:
+        if times == 2:  # it was seen once, when it was read back
+            sim.store.remove("Vm", vms(sim)[0]["id"])
+
+    trace = after_each("get-vms", remove)
+    async with simulated(trace=trace, settle_delay=3600.0) as (sim, tower):
+        with pytest.raises(ReadBackFailed) as caught:
+            await blog(tower, sim, timeout=60.0)
+        assert caught.value.done
+        assert len(sim.sent("create-vm")) == 1
 
 
 async def test_vms_in_the_recycle_bin_do_not_count() -> None:
