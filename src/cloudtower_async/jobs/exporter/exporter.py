@@ -274,8 +274,7 @@ class Exporter:
                 failures = dict.fromkeys(tower.collected, exc)
                 if isinstance(exc, LoginFailed):
                     pause = max(pause, _LOGIN_PAUSE)
-        for collector, error in failures.items():
-            self._note_failure(tower, collector, error)
+        self._note_outcomes(tower, failures)
         tower.up = len(failures) < len(tower.collected)
         tower.duration = anyio.current_time() - started
         tower.collections += 1
@@ -302,16 +301,26 @@ class Exporter:
         except Exception as exc:  # one collector must not end the others
             failures[name] = exc
             return
-        if tower.collections and not tower.collected[name].succeeded:
-            _log.info("exporter: %s: %s: collected again", tower.name, name)
-        tower.collected[name] = _Collected(True, lines, started)
+        tower.collected[name].lines, tower.collected[name].at = lines, started
         tower.up = True
         del failures[name]
 
-    def _note_failure(self, tower: _Tower, collector: str, error: Exception) -> None:
-        kind = "Timeout" if isinstance(error, TimeoutError) else error_type(error)
-        tower.failures[collector, kind] += 1
-        result = tower.collected[collector]
-        if result.succeeded or tower.collections == 0:  # once for each outage
-            _log.warning("exporter: %s: %s: collection failed: %s", tower.name, collector, error)
-        result.succeeded = False
+    def _note_outcomes(self, tower: _Tower, failures: Mapping[str, Exception]) -> None:
+        """Count the failures of a collection, and log what has changed since the one before."""
+        failing: dict[str, list[str]] = {}
+        again: list[str] = []
+        for collector, result in tower.collected.items():
+            error = failures.get(collector)
+            if error is not None:
+                kind = "Timeout" if isinstance(error, TimeoutError) else error_type(error)
+                tower.failures[collector, kind] += 1
+            if error is not None and (result.succeeded or not tower.collections):
+                failing.setdefault(str(error), []).append(collector)
+            elif error is None and not result.succeeded and tower.collections:
+                again.append(collector)
+            result.succeeded = error is None
+        for text, collectors in failing.items():
+            names = ", ".join(collectors)
+            _log.warning("exporter: %s: collection failed: %s: %s", tower.name, names, text)
+        if again:
+            _log.info("exporter: %s: collected again: %s", tower.name, ", ".join(again))
