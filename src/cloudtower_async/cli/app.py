@@ -89,6 +89,10 @@ def _run(arguments: Sequence[str]) -> ExitCode:
             app.help_print([])
             sys.stdout.flush()
             return ExitCode.USAGE
+        if not set(arguments).isdisjoint(app.help_flags):
+            from .examples import add_examples
+
+            add_examples(app, arguments)
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as exc:

@@ -102,7 +102,7 @@ def _add(table: dict[str, Command], command: App, path: str) -> None:
     if not path:
         entry["flags"]["--version"] = "Show the version."
     table[path] = entry
-    if command.default_command is not None and not inner:
+    if command.default_command is not None:
         for argument in command.assemble_argument_collection(parse_docstring=True):
             _add_argument(entry, argument)
     for name, one in inner.items():

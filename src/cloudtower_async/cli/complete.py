@@ -30,7 +30,6 @@ _GROUPS = {
     "host": "hosts",
     "cluster": "clusters",
     "snapshot": "vm-snapshots",
-    "disk": "vms",
     "label": "labels",
     "alert": "alerts",
     "task": "tasks",
@@ -56,8 +55,15 @@ _NAMED = {
     "vm": "vms",
     "vms": "vms",
     "cluster": "clusters",
+    "network": "vlans",
+    "source": "vms",
+    "to": "hosts",
+    "volume": "vm-volumes",
 }
 """Resources whose names an argument or an option takes, by its name."""
+
+_NEW = {("vm create", "names"), ("vm clone", "names"), ("template deploy", "vms")}
+"""Arguments that name what does not exist yet, by command."""
 
 _METRIC_SUBJECTS = {
     "vm": "vms",
@@ -240,16 +246,27 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
         found = _topics(typed, name, part)
         if found is not None:
             return found
-    named = _NAMED.get(name.lstrip("-"))
-    if named is None and typed.path == "metrics" and typed.positionals:
-        named = _METRIC_SUBJECTS.get(typed.positionals[0])
-    elif named is None and name in ("names", "name"):
-        named = _GROUPS.get(typed.path.partition(" ")[0])
+    named = _named(typed, name)
     if named is None:
-        return () if name.startswith("-") else _plain(())
+        return ()
     from .server_names import server_names
 
     return _plain(server_names(named, part, typed.options))
+
+
+def _named(typed: Typed, name: str) -> str | None:
+    """Return the resource whose names a value takes; None: it is no name of one."""
+    group = typed.path.partition(" ")[0]
+    # ``--source`` is the kind of a user, ``source`` a VM.
+    if (typed.path, name) in _NEW or name == "--source":
+        return None
+    if typed.path == "metrics" and typed.positionals:
+        return _METRIC_SUBJECTS.get(typed.positionals[0])
+    if group == "label" and name == "names":
+        return f"{typed.options.get('--kind', ['vm'])[-1]}s"
+    if name in ("names", "name") and group != "disk":
+        return _GROUPS.get(group)
+    return _NAMED.get(name.lstrip("-"))
 
 
 def _plain(names: Iterable[str]) -> Iterator[tuple[str, str]]:
