@@ -20,7 +20,10 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.OK: "Done. Also: `--watch` or `simulate` ended with Ctrl-C.",
+    ExitCode.OK: (
+        "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `exporter` with "
+        "SIGTERM."
+    ),
     ExitCode.FAILED: (
         "A call or a task failed, a task still ran when the time was over, or the output could not "
         "be written."

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from cloudtower_async.options import Mutations
     from tests.conftest import Loop
 
 pytestmark = pytest.mark.anyio
@@ -421,6 +422,13 @@ async def test_an_error_of_the_block_is_raised_as_it_is(sim: Simulator) -> None:
         with pytest.raises(ZeroDivisionError):
             async with Exporter({"t": tower}) as exporter, MetricsServer(exporter, port=0):
                 _ = 1 / 0
+
+
+@pytest.mark.parametrize("mutations", ["allow", "plan", "refuse"])
+async def test_sessions_of_any_mode_are_read(sim: Simulator, mutations: Mutations) -> None:
+    tower = Cloudtower(sim.url, username=sim.username, password=sim.password, mutations=mutations)
+    page = await read(tower)
+    assert page.value("cloudtower_up") == 1
 
 
 # Arguments

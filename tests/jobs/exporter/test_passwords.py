@@ -6,6 +6,7 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from cloudtower_async import InvalidSettings
@@ -46,6 +47,11 @@ async def test_only_the_right_password_of_a_user_is_allowed() -> None:
     ):
         assert not await passwords.allow(wrong), wrong
     assert await passwords.allow(basic(b"other:another"))
+
+
+def test_passwords_may_be_made_outside_the_event_loop() -> None:
+    passwords = Passwords(USERS)
+    assert anyio.run(passwords.allow, basic(b"prometheus:s3cret:with colon"))
 
 
 def test_a_hash_tells_nothing_of_the_password_and_differs_each_time() -> None:
