@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio.to_thread
@@ -12,6 +11,7 @@ import pytest
 
 from cloudtower_async import Cloudtower
 from cloudtower_async.cli import main
+from cloudtower_async.cli.complete import candidates
 from cloudtower_async.profiles import Profile, save_profile
 from cloudtower_async.testing import Simulator
 
@@ -124,11 +124,8 @@ async def test_options_that_do_not_fit_are_refused_before_anything_is_sent(
 
 @pytest.mark.usefixtures("towers")
 async def test_completion_offers_profiles_that_are_not_named_yet() -> None:
-    from cloudtower_async.cli.complete import candidates
-
     def offered(part: str) -> list[str]:
         return list(candidates(["cloudtower-async", "get", "vms", "--profiles", part]) or {})
 
-    ask = partial(anyio.to_thread.run_sync, offered)
-    assert await ask("") == ["east", "west", "all"]
-    assert await ask("west,") == ["west,east"]
+    assert await anyio.to_thread.run_sync(offered, "") == ["east", "west", "all"]
+    assert await anyio.to_thread.run_sync(offered, "west,") == ["west,east"]

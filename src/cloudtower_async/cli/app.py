@@ -131,7 +131,7 @@ def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
     if isinstance(exc, UnknownCommandError) and exc.unused_tokens:
         from .suggestions import unknown_command
 
-        return UsageError(unknown_command(app, exc.unused_tokens[0], exc.command_chain or ()))
+        return UsageError(unknown_command(exc.unused_tokens[0], exc.command_chain or ()))
     if not isinstance(exc, UnusedCliTokensError):
         return UsageError(str(exc))
     hint = ""

@@ -24,9 +24,10 @@ from .confirm import check_can_ask, confirm
 from .connect import ConnectOptions, connect, place_of, planning
 from .errors import UsageError
 from .formats import json_text
-from .resource_names import method_for
+from .resource_names import find_method
 from .sent_tasks import SentTasks
 from .streams import print_error, write_output
+from .suggestions import suggest_for_operation
 from .where_option import parse_json
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def call(
     """
     if body == "-" and connection is not None and connection.token_stdin:
         raise UsageError("--token-stdin: the standard input is the body already")
-    method = method_for(operation)
+    method = find_method(operation)
+    if method is None:
+        raise UsageError(suggest_for_operation(operation))
     called = registry.operation(method)
     arguments = _arguments(called, body, everything=everything)
     connection = connection or ConnectOptions()

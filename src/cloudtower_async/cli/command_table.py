@@ -6,6 +6,7 @@ the package changes.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -73,8 +74,8 @@ def command_table() -> dict[str, Command]:
 
 def make_table() -> dict[str, Command]:
     """Return the table, made from the commands themselves."""
-    from .app import app
-
+    # By its name, because it suggests commands from this table.
+    app: App = importlib.import_module(f"{__package__}.app").app
     table: dict[str, Command] = {}
     _add(table, app, "")
     return table

@@ -19,10 +19,11 @@ from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .errors import UsageError
-from .formats import RAW_CSV_ONLY, Format, RawCsv, format_table, formatter_for
+from .formats import RAW_CSV_ONLY, Format, RawCsv, formatter_for
 from .messages import warn
 from .metrics_plot import plot
 from .streams import print_error, replace_unencodable, write_chunks, write_output
+from .tables import format_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

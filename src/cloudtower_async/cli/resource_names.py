@@ -106,21 +106,15 @@ def query_for(resource: str) -> str:
     Raises:
         UsageError: There is no such resource.
     """
-    return _look_up("resource", resource, queries(), "; `cloudtower-async resources` lists them")
+    if method := find_query(resource):
+        return method
+    meant = _meant(resource, _shown(queries())) or "; `cloudtower-async resources` lists them"
+    raise UsageError(f"there is no resource {resource!r}{meant}")
 
 
 def find_method(operation: str) -> str | None:
-    """Return the method of an operation; None if there is no such operation. See `method_for`."""
+    """Return the method of an operation; None if there is no such operation."""
     return _by_letters(_methods()).get(_letters(_without_root(operation)))
-
-
-def method_for(operation: str) -> str:
-    """The method of an operation, by its path or its method: ``start-vm``, ``vm.start_vm``.
-
-    Raises:
-        UsageError: There is no such operation.
-    """
-    return _look_up("operation", _without_root(operation), _methods())
 
 
 def _methods() -> dict[str, str]:
@@ -165,18 +159,16 @@ def _does(method: str, words: Sequence[str]) -> bool:
     return all(any(f"_{verb}_" in name for verb in _VERBS.get(word, (word,))) for word in words)
 
 
+def unknown_operation(name: str) -> str:
+    """Return the message about a name that is no operation."""
+    return f"there is no operation {name!r}{_meant(_without_root(name), _shown(_methods()))}"
+
+
 def unknown_topic(name: str) -> str:
     """Return the message about a name that is neither a resource nor an operation."""
     known = {*resource_names(), *_shown(_methods())}
     meant = _meant(name, known) or "; `cloudtower-async resources` lists the resources"
     return f"there is no resource and no operation {name!r}{meant}"
-
-
-def _look_up(what: str, name: str, known: Mapping[str, str], or_else: str = "") -> str:
-    if method := _by_letters(known).get(_letters(name)):
-        return method
-    meant = _meant(name, _shown(known)) or or_else
-    raise UsageError(f"there is no {what} {name!r}{meant}")
 
 
 def _shown(known: Iterable[str]) -> set[str]:
