@@ -27,6 +27,17 @@ def test_wrong_arguments_are_named(
     assert told in capsys.readouterr().err
 
 
+def test_an_address_that_cannot_be_used_is_refused_without_its_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address in ("http://:secret@queue/0", "redis://:secret@queue:port"):
+        monkeypatch.setenv("CLOUDTOWER_FLEET_REDIS", address)
+        assert main(["fleet", "status"]) == 2
+        told = capsys.readouterr().err
+        assert "CLOUDTOWER_FLEET_REDIS is not an address of Redis" in told
+        assert "secret" not in told
+
+
 @pytest.mark.parametrize("package", ["redis", "taskiq", "taskiq_redis"])
 def test_without_the_extra_the_remedy_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str

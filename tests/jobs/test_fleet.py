@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from cloudtower_async import CloudtowerError
-from cloudtower_async.jobs.fleet import QueueStatus, fleet_status
+from cloudtower_async.jobs import FleetItem, FleetJob
+from cloudtower_async.jobs.fleet import QueueStatus, fleet_status, run_fleet
 from cloudtower_async.jobs.redis_journal import redis_client
 from tests.jobs.fleet_processes import JOB, fleet, kill
 from tests.jobs.redis_server import needs_redis, redis_process
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from cloudtower_async import Cloudtower
+    from cloudtower_async.jobs import Journal
     from cloudtower_async.jobs.fleet import FleetRun
     from cloudtower_async.testing import Simulator
 
@@ -227,6 +230,34 @@ async def test_status_shows_queues_and_runs(tmp_path: Path) -> None:
         assert lines[1].split() == [JOB, "0", "2", "1"]
         assert lines[4].split() == [JOB, RUN, "1", "2", "0", "0"]
         group.cancel_scope.cancel()
+
+
+async def test_workers_that_have_ended_are_forgotten(tmp_path: Path) -> None:
+    stream = f"cloudtower:fleet:queue:{JOB}"
+    async with fleet(tmp_path, "north", vms=1) as towers, redis_client(towers.url) as redis:
+        await redis.xgroup_create(stream, "workers", mkstream=True)
+        await redis.xgroup_createconsumer(stream, "workers", "ended")
+        async with towers.worker():
+            names = [b"ended"]
+            while b"ended" in names:
+                found: list[Any] = await redis.xinfo_consumers(stream, "workers")
+                names = [consumer["name"] for consumer in found]
+                await anyio.sleep(0.05)
+
+
+async def test_items_that_cannot_be_stored_are_an_error_of_their_tower(tmp_path: Path) -> None:
+    async def list_items(_: Cloudtower) -> list[FleetItem]:
+        return [FleetItem(key="a", data=object())]
+
+    async def work(_: Cloudtower, __: FleetItem, ___: Journal) -> None:
+        raise AssertionError
+
+    async with fleet(tmp_path, "north", vms=1) as towers:
+        job = FleetJob(list_items, work)
+        report = await run_fleet(towers.url, "a:b", job, ["north"], run=RUN)
+    [tower] = report.towers
+    assert (tower.listed, report.complete) == (False, False)
+    assert str(tower.error).startswith("TypeError: ")
 
 
 async def test_a_redis_that_stays_away_is_an_error(tmp_path: Path) -> None:

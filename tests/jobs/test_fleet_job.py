@@ -61,6 +61,8 @@ def test_a_job_has_async_functions() -> None:
         ({"patience": 0}, "patience"),
         ({"run": ""}, "run"),
         ({"run": "a\nb"}, "run"),
+        ({"run": "a/b"}, "run"),
+        ({"profiles": ["a/b"]}, "profiles"),
         ({"profiles": []}, "profiles"),
         ({"profiles": ["a", "a"]}, "profiles"),
     ],

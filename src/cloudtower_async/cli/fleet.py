@@ -175,8 +175,17 @@ def _extra() -> Generator[None]:
 
 def _redis() -> str:
     from ..jobs.fleet_broker import DEFAULT_REDIS
+    from ..jobs.redis_journal import redis_client
 
-    return os.environ.get(REDIS) or DEFAULT_REDIS
+    url = os.environ.get(REDIS) or DEFAULT_REDIS
+    try:
+        redis_client(url)
+    except ValueError:  # its text could contain the password
+        raise UsageError(
+            f"{REDIS} is not an address of Redis: expected redis://host:6379/0, rediss://… or "
+            "unix://…"
+        ) from None
+    return url
 
 
 def _load(names: tuple[str, ...] | list[str]) -> Mapping[str, FleetJob]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,15 +29,14 @@ from .fleet_broker import (
     stored_result,
     stream_key,
 )
+from .fleet_job import FleetJob
 from .fleet_worker import TASK, open_profile
 from .redis_journal import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from redis.asyncio import Redis
 
-    from .fleet_job import FleetItem, FleetJob
+    from .fleet_job import FleetItem
 
 T = TypeVar("T")
 
@@ -170,8 +170,9 @@ async def run_fleet(
     check_seconds("run_fleet", "patience", patience)
     if not profiles or len(set(profiles)) != len(profiles):
         raise InvalidInput("run_fleet: profiles: expected at least one name, and each once")
-    if not run or not run.isprintable():
-        raise InvalidInput("run_fleet: run: expected a printable text")
+    for argument, names in (("run", [run]), ("profiles", profiles)):
+        if not all(name and name.isprintable() and "/" not in name for name in names):
+            raise InvalidInput(f"run_fleet: {argument}: expected printable text without a slash")
     caller = _Caller(url, name, job, profiles, run, per_tower, per_cluster, patience)
     try:
         return await caller.execute(on_progress)
@@ -241,7 +242,8 @@ class _Caller:
         tower = self._towers[profile]
         try:
             async with await open_profile(profile) as session:
-                items = list(await self._job.list_items(session))
+                unique = {item.key: item for item in await self._job.list_items(session)}
+            msgspec.json.encode(list(unique.values()))  # an error is this Tower's
         except CloudtowerError as error:
             tower.state.error = str(error)
             return
@@ -249,7 +251,6 @@ class _Caller:
             _log.exception("%s: the items cannot be listed", profile)
             tower.state.error = f"{type(error).__name__}: {error}"
             return
-        unique = {item.key: item for item in items}
         known = await self._earlier_results(profile, list(unique))
         tower.state.items = len(unique)
         tower.state.done = len(known)

@@ -55,6 +55,18 @@ redis.call('SET', KEYS[2], id, 'PX', ARGV[2])
 return 1
 """
 
+# Workers that have ended and hold no message.
+_TIDY = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local consumer = {}
+    for i = 1, #found, 2 do consumer[found[i]] = found[i + 1] end
+    if consumer.pending == 0 and consumer.idle > tonumber(ARGV[2]) then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+    end
+end
+"""
+
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -168,6 +180,7 @@ class FleetBroker(AsyncBroker):
         self._under_way: set[tuple[str, bytes]] = set()
         self._fetched: deque[tuple[str, bytes, bytes]] = deque()
         self._queue = self.redis.register_script(_QUEUE)
+        self._tidy = self.redis.register_script(_TIDY)
 
     async def shutdown(self) -> None:
         """Close the connections."""
@@ -243,6 +256,7 @@ class FleetBroker(AsyncBroker):
     async def _take_over(self) -> tuple[str, bytes, bytes] | None:
         """Return a message of a worker that has died, or None."""
         for stream in self._streams:
+            await self._tidy([stream], [GROUP, round(self.lost * 1000)])
             answer: Any = await self.redis.xautoclaim(
                 stream, GROUP, self._consumer, round(self.lost * 1000), count=1
             )
@@ -313,7 +327,7 @@ class SlotLease:
         self._keys = [f"{PREFIX}:slots:{tower}"]
         self._limits = [per_tower]
         if cluster is not None:
-            self._keys.append(f"{PREFIX}:slots:{tower}:{cluster}")
+            self._keys.append(f"{PREFIX}:slots:{tower}/{cluster}")
             self._limits.append(per_cluster)
 
     async def acquire(self) -> bool:

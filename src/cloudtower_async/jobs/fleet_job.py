@@ -5,18 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from ..client import Cloudtower
 from ..errors import InvalidInput
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from ..client import Cloudtower
-    from .journal import Journal
+from .journal import Journal
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -38,8 +35,8 @@ class FleetItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run: str = ""
 
 
-ListItems: TypeAlias = "Callable[[Cloudtower], Awaitable[Sequence[FleetItem]]]"
-Work: TypeAlias = "Callable[[Cloudtower, FleetItem, Journal], Awaitable[object]]"
+ListItems: TypeAlias = Callable[[Cloudtower], Awaitable[Sequence[FleetItem]]]
+Work: TypeAlias = Callable[[Cloudtower, FleetItem, Journal], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ class FleetWorker:
     async def _work(self, job: str, profile: str, item: FleetItem) -> ItemResult:
         journal = RedisJournal(
             self._broker.redis,
-            prefix=f"{PREFIX}:journal:{job}:{item.run}:{profile}",
+            prefix=f"{PREFIX}:journal:{job}/{item.run}/{profile}",
             grace=self._grace,
         )
         try:
