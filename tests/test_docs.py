@@ -343,11 +343,11 @@ def options(text: str) -> set[str]:
     [
         ("dashboard", [DOCS / "dashboard.md", README]),
         ("simulate", [DOCS / "testing.md"]),
-        ("tasks wait", [DOCS / "tasks.md"]),
+        ("task wait", [DOCS / "tasks.md"]),
         ("upload", [DOCS / "uploads.md"]),
         ("metrics", [DOCS / "metrics.md"]),
     ],
-    ids=["dashboard", "simulate", "tasks wait", "upload", "metrics"],
+    ids=["dashboard", "simulate", "task wait", "upload", "metrics"],
 )
 def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path]) -> None:
     told = options("".join(page.read_text(encoding="utf-8") for page in pages))

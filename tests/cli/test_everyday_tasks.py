@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,7 +41,8 @@ class Fleet:
         return [one["key"] for one in keys if self.vm(name)["id"] in (one.get("vms") or ())]
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True)
+class Everyday:
     """An everyday task.
 
     Attributes:
@@ -55,72 +57,72 @@ class Task(NamedTuple):
 
 
 READ = [
-    Task("vm list --where name_starts_with=web-", "web-1"),
-    Task("vm show web-1", "vcpu"),
-    Task("host list", "{host}"),
-    Task("host show {host}", "management_ip"),
-    Task("cluster list", "{cluster}"),
-    Task("alert list --limit 3", "CRITICAL"),
-    Task("task list --limit 3", "SUCCESSED"),
-    Task("template list", "rocky-9"),
-    Task("image list", "rocky-9.iso"),
-    Task("snapshot list --limit 3", "-0"),
-    Task("disk list web-1", "{volume}"),
-    Task("vm console web-1", "/terminal/"),
+    Everyday("vm list --where name_starts_with=web-", "web-1"),
+    Everyday("vm show web-1", "vcpu"),
+    Everyday("host list", "{host}"),
+    Everyday("host show {host}", "management_ip"),
+    Everyday("cluster list", "{cluster}"),
+    Everyday("alert list --limit 3", "CRITICAL"),
+    Everyday("task list --limit 3", "SUCCESSED"),
+    Everyday("template list", "rocky-9"),
+    Everyday("image list", "rocky-9.iso"),
+    Everyday("snapshot list --limit 3", "-0"),
+    Everyday("disk list web-1", "{volume}"),
+    Everyday("vm console web-1", "/terminal/"),
 ]
 
 CHANGE = [
-    Task("vm stop web-1 web-2", "STOPPED", lambda f: f.is_in("web-2", "STOPPED")),
-    Task("vm start web-1", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
-    Task("vm restart web-1 --force", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
-    Task("vm suspend web-1", "SUSPENDED", lambda f: f.is_in("web-1", "SUSPENDED")),
-    Task("vm resume web-1", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
-    Task("vm migrate web-1", "web-1"),
-    Task("vm stop web-1 --force-after 1m", "STOPPED", lambda f: f.is_in("web-1", "STOPPED")),
-    Task(
+    Everyday("vm stop web-1 web-2", "STOPPED", lambda f: f.is_in("web-2", "STOPPED")),
+    Everyday("vm start web-1", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
+    Everyday("vm restart web-1 --force", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
+    Everyday("vm suspend web-1", "SUSPENDED", lambda f: f.is_in("web-1", "SUSPENDED")),
+    Everyday("vm resume web-1", "RUNNING", lambda f: f.is_in("web-1", "RUNNING")),
+    Everyday("vm migrate web-1", "web-1"),
+    Everyday("vm stop web-1 --force-after 1m", "STOPPED", lambda f: f.is_in("web-1", "STOPPED")),
+    Everyday(
         "vm resize web-1 --vcpu 6 --memory 6GiB",
         "web-1",
         lambda f: (f.vm("web-1")["vcpu"], f.vm("web-1")["memory"]) == (6, 6 << 30),
     ),
-    Task("vm clone web-1 web-3", "web-3", lambda f: f.is_in("web-3", "STOPPED")),
-    Task(
+    Everyday("vm clone web-1 web-3", "web-3", lambda f: f.is_in("web-3", "STOPPED")),
+    Everyday(
         "vm create new-1 --cluster {cluster} --vcpu 2 --memory 2GiB --disk 10GiB",
         "new-1",
         lambda f: f.vm("new-1")["memory"] == 2 << 30,
     ),
-    Task(
+    Everyday(
         "template deploy rocky-9 new-2 --cluster {cluster} --start",
         "new-2",
         lambda f: f.is_in("new-2", "RUNNING"),
     ),
-    Task(
+    Everyday(
         "snapshot create web-1 --name before",
         "before",
         lambda f: f.named("VmSnapshot", "before") is not None,
     ),
-    Task("snapshot revert before", "web-1", lambda f: f.vm("web-1")["vcpu"] == 6),
-    Task("snapshot delete before", "before", lambda f: f.named("VmSnapshot", "before") is None),
-    Task(
+    Everyday("snapshot revert before", "web-1", lambda f: f.vm("web-1")["vcpu"] == 6),
+    Everyday("snapshot delete before", "before", lambda f: f.named("VmSnapshot", "before") is None),
+    Everyday(
         "disk add web-1 --size 20GiB --name data",
         "data",
         lambda f: (f.named("VmVolume", "data") or {})["size"] == 20 << 30,
     ),
-    Task(
+    Everyday(
         "disk grow web-1 data --size 30GiB",
         "data",
         lambda f: (f.named("VmVolume", "data") or {})["size"] == 30 << 30,
     ),
-    Task(
+    Everyday(
         "disk detach web-1 data",
         "",
         lambda f: not (f.named("VmVolume", "data") or {})["mounting"],
     ),
-    Task("label add tier=web web-1 web-2", "tier", lambda f: f.labels("web-2") == ["tier"]),
-    Task("label remove tier=web web-2", "tier", lambda f: f.labels("web-2") == []),
-    Task("alert resolve {alert}", "{alert_end}"),
-    Task("host maintenance enter {host}", "{host}"),
-    Task("host maintenance exit {host}", "{host}"),
-    Task("vm delete web-2 web-3", "web-3", lambda f: f.named("Vm", "web-3") is None),
+    Everyday("label add tier=web web-1 web-2", "tier", lambda f: f.labels("web-2") == ["tier"]),
+    Everyday("label remove tier=web web-2", "tier", lambda f: f.labels("web-2") == []),
+    Everyday("alert resolve {alert}", "{alert_end}"),
+    Everyday("host maintenance enter {host}", "{host}"),
+    Everyday("host maintenance exit {host}", "{host}"),
+    Everyday("vm delete web-2 web-3", "web-3", lambda f: f.named("Vm", "web-3") is None),
 ]
 
 

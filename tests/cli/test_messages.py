@@ -101,7 +101,7 @@ def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> No
 
 def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
     assert error_line(TaskTimeout(["t"], 5.0)).endswith(
-        "They go on: wait again with `tasks wait`, and a longer --timeout if need be."
+        "They go on: wait again with `task wait`, and a longer --timeout if need be."
     )
     assert error_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
     assert error_line(UsageError("pass token=")) == "pass token="

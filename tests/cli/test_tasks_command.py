@@ -1,4 +1,4 @@
-"""``cloudtower-async tasks wait``, as a process beside a simulator."""
+"""``cloudtower-async task wait``, as a process beside a simulator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def start(sim: Simulator, number: int) -> list[str]:
 
 async def wait_for(sim: Simulator, *arguments: str) -> CompletedProcess[str]:
     """Run the command in a pipe."""
-    return await run_with(sim, "tasks", "wait", *arguments)
+    return await run_with(sim, "task", "wait", *arguments)
 
 
 async def test_in_a_pipe_each_change_is_a_line(sim: Simulator) -> None:

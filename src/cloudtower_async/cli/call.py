@@ -122,7 +122,7 @@ async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) 
         await _send(rehearsal, method, arguments)
     planned = rehearsal.plan[-1]
     count = len(planned.resources) + len(planned.creates)
-    # Nobody knows which operations destroy something.
+    # Any operation may destroy something.
     await confirm(f"Call on {place}? {planned}", count, destructive=True)
 
 

@@ -35,7 +35,7 @@ def progress_display(noun: str, *, lines: bool) -> Generator[tuple[Show, PrintLi
     On a terminal, each resource that is worked on has a bar, and lines appear above the bars.
 
     Args:
-        noun: What a resource is called.
+        noun: Noun for a resource.
         lines: Elsewhere, print a line for each step of a resource.
     """
     console = Console(stderr=True, highlight=False)

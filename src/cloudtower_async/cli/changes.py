@@ -101,14 +101,14 @@ Run: TypeAlias = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommandChange:
-    """What a command is about to do.
+    """A change that a command is about to carry out.
 
     Attributes:
-        verb: What it does, for the question: ``"Delete"``.
-        noun: What a target is called: ``"VM"``.
+        verb: Verb of the question: ``"Delete"``.
+        noun: Noun for a target: ``"VM"``.
         kind: Struct of the resources that are shown at the end: ``"Vm"``.
         targets: Resources that it changes or creates.
-        step: What is being done, for progress: ``"delete"``.
+        step: Name of the step, for progress: ``"delete"``.
         detail: The rest of the question: ``"to host node-2"``.
         destructive: Ask for the number of resources if there are many.
         deletes: The resources are gone at the end.
@@ -384,7 +384,7 @@ class ChangeProgress:
     """How far a change is, to be told when it is interrupted.
 
     Args:
-        noun: What a target is called.
+        noun: Noun for a target.
         names: Names of all targets; empty: not known.
         sent: Tasks that were started.
     """

@@ -46,7 +46,7 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
     """Ask on the terminal whether to go ahead.
 
     Args:
-        question: What would be changed, as one or more lines.
+        question: Text that says what would be changed.
         count: Number of resources.
         destructive: Ask for this number instead of a yes if there are many.
 

@@ -29,8 +29,8 @@ MEANINGS = {
         "be written."
     ),
     ExitCode.USAGE: (
-        "Wrong arguments or settings; nothing was changed. Also: the question of `call` was not "
-        "answered with yes, or the session is read-only."
+        "Wrong arguments or settings; nothing was changed. Also: a change was not confirmed, or "
+        "the session is read-only."
     ),
     ExitCode.INTERRUPTED: "Ended by Ctrl-C.",
     ExitCode.TERMINATED: "Ended by SIGTERM, which leaves the terminal as it was.",

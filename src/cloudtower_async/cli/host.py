@@ -151,7 +151,7 @@ async def _targets(tower: Cloudtower, hosts: Sequence[str]) -> list[ChangeTarget
 
 
 def _note(**groups: Sequence[models.Vm]) -> str:
-    """Return the VMs that something has become of: ``moved: web-1, web-2; stopped: web-3``."""
+    """Return the VMs that were affected: ``moved: web-1, web-2; stopped: web-3``."""
     return "; ".join(
         f"{what}: {listed([vm.name or vm.id for vm in vms])}" for what, vms in groups.items() if vms
     )

@@ -48,7 +48,7 @@ PHRASES = {
     ),
     "resume=error.state": "--resume",
     "wait again, with a longer timeout= if need be": (
-        "wait again with `tasks wait`, and a longer --timeout if need be"
+        "wait again with `task wait`, and a longer --timeout if need be"
     ),
     "open a new session, or": "log in with `cloudtower-async login`, or",
     "a session logs in again by itself": "a command logs in by itself",

@@ -20,7 +20,7 @@ def add_list(app: App, resource: str, plural: str) -> None:
     Args:
         app: The commands of a kind of resource.
         resource: Name of the resource, as `list_resources` takes it.
-        plural: What the resources are called: ``VMs``.
+        plural: Plural noun for the resources: ``VMs``.
     """
 
     def list_(
@@ -47,7 +47,7 @@ def add_show(app: App, query: str, noun: str) -> None:
     Args:
         app: The commands of a kind of resource.
         query: Name of the query: ``"vm.get_vms"``.
-        noun: What a resource is called: ``VM``.
+        noun: Noun for a resource: ``VM``.
     """
 
     def show(

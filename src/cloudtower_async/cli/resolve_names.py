@@ -45,7 +45,7 @@ async def select(
         query: Name of the query: ``"vm.get_vms"``.
         names: Names and ids.
         where: Texts of ``--where``.
-        noun: What a resource is called in messages: ``VM``.
+        noun: Noun for a resource in messages: ``VM``.
         within: Filter that all of them must match as well.
         by_name: Whether these resources have names; otherwise only ids count.
 
@@ -91,7 +91,7 @@ async def find(
         tower: The session.
         query: Name of the query: ``"vm.get_vms"``.
         names: Names and ids; an id goes before a name.
-        noun: What a resource is called in messages.
+        noun: Noun for a resource in messages.
         within: Filter that all of them must match as well.
         by_name: Whether these resources have names; otherwise only ids count.
 

@@ -40,7 +40,7 @@ def show_resources(
         query: Name of the query: ``"vm.get_vms"``.
         names: Names or ids.
         where: Texts of ``--where``.
-        noun: What a resource is called in messages.
+        noun: Noun for a resource in messages.
         output: How to print them.
         connection: How to reach the server.
         by_name: Whether these resources have names.

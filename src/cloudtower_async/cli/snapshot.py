@@ -84,7 +84,7 @@ def revert(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Revert a stopped VM to a snapshot. What it has written since then is lost.
+    """Revert a stopped VM to a snapshot. Everything written since then is lost.
 
     Args:
         name: Name or id of the snapshot.
