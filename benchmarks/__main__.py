@@ -27,6 +27,7 @@ PARTS = (
     "task_waiter",
     "priority",
     "reading",
+    "cli_startup",
     "projection",
     "large_answers",
     "first_use",

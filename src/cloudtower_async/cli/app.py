@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from .._version import __version__
-from ..errors import CloudtowerError
-from ..validators import encoding_fault
+from .commands import COMMANDS
 from .errors import OutputError, UsageError
 from .exit_codes import MEANINGS, ExitCode, exit_code
-from .messages import error_line, log_warnings_shown
 from .signals import sigterm_as_interrupt
 from .streams import checked_streams, drop_output, print_error
+
+# What only some commands need is imported where it is used: --help has to be fast.
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,55 +23,35 @@ _EXIT_CODES = "Exit status:\n\n" + "\n".join(
     f"- {code:d}: {meaning}" for code, meaning in MEANINGS.items()
 )
 
-app: App = App(
-    name="cloudtower-async",
-    help="Work with SmartX CloudTower from the command line.",
-    help_epilogue=_EXIT_CODES,
-    help_format="markdown",
-    version=__version__,
-    suppress_keyboard_interrupt=False,
-)
+
+def _make_app(*, summaries: bool) -> App:
+    """Return the commands; each module is imported when its command runs.
+
+    Args:
+        summaries: For an overview of the commands, without importing them. They would take the
+            place of the whole help of a command.
+    """
+    made = App(
+        name="cloudtower-async",
+        help="Work with SmartX CloudTower from the command line.",
+        help_epilogue=_EXIT_CODES,
+        help_format="markdown",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+    )
+    for command, summary in COMMANDS.items():
+        made.command(f"{__package__}.{command}", help=summary if summaries else None)
+    return made
 
 
-# Each module is imported when its command runs; --help imports all of them.
-for _command in (
-    "alert:alert",
-    "backup:backup",
-    "call:call",
-    "cluster:cluster",
-    "completion:completion",
-    "dashboard:dashboard",
-    "disk:disk",
-    "explain:explain",
-    "exporter:exporter",
-    "fleet:fleet",
-    "get:get",
-    "host:host",
-    "image:image",
-    "label:label",
-    "login:login",
-    "login:logout",
-    "metrics:metrics",
-    "profile:profile",
-    "profile:profiles",
-    "report:report",
-    "resources_command:resources",
-    "simulate:simulate",
-    "snapshot:snapshot",
-    "tasks:task",
-    "tasks:tasks",
-    "template:template",
-    "upload:upload",
-    "vm:vm",
-):
-    app.command(f"{__package__}.{_command}")
+app: App = _make_app(summaries=False)
 
 
 def run(arguments: Sequence[str]) -> ExitCode:
     """Run a command and return its exit code."""
     signals: list[int] = []
     try:
-        with checked_streams(), log_warnings_shown(), sigterm_as_interrupt() as signals:
+        with checked_streams(), sigterm_as_interrupt() as signals:
             code = _run(arguments)
     except KeyboardInterrupt as exc:
         code = exit_code(exc)
@@ -84,34 +64,50 @@ def _run(arguments: Sequence[str]) -> ExitCode:
     try:
         _check_encoding(arguments)
         if not arguments or arguments[0] in app.help_flags:
-            app.resolved_commands()
-        if not arguments:
-            app.help_print([])
-            sys.stdout.flush()
-            return ExitCode.USAGE
-        if not set(arguments).isdisjoint(app.help_flags):
-            from .examples import add_examples
-
-            add_examples(app, arguments)
-        app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+            _make_app(summaries=True).help_print([])
+        else:
+            _run_command(arguments)
         sys.stdout.flush()
     except CycloptsError as exc:
         return _report(_usage_error(exc, arguments))
-    except (UsageError, CloudtowerError) as exc:
+    except UsageError as exc:
         return _report(exc)
-    except OSError as exc:
+    except Exception as exc:
+        from ..errors import CloudtowerError
+
+        if isinstance(exc, CloudtowerError):
+            return _report(exc)
+        if not isinstance(exc, OSError):
+            raise
         drop_output()  # nobody reads it, or its disk is full
         return exit_code(exc) if isinstance(exc, BrokenPipeError) else _report(exc)
-    return ExitCode.OK
+    return ExitCode.OK if arguments else ExitCode.USAGE
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    from .messages import log_warnings_shown
+
+    if not set(arguments).isdisjoint(app.help_flags):
+        from .examples import add_examples
+
+        add_examples(app, arguments)
+    with log_warnings_shown():
+        app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _report(exc: Exception) -> ExitCode:
+    from .messages import error_line
+
     print_error(f"cloudtower-async: {error_line(exc)}")
     return exit_code(exc)
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:
     """Reject arguments that are not valid UTF-8; Python keeps such bytes as lone surrogates."""
+    if all(map(str.isascii, arguments)):
+        return
+    from ..validators import encoding_fault
+
     for argument in arguments:
         if (fault := encoding_fault(argument)) is not None:
             name, equals, value = argument.partition("=")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from enum import IntEnum
 
-from ..errors import InvalidInput, InvalidSettings, MutationRefused
 from .errors import UsageError
 
 
@@ -42,6 +41,8 @@ def exit_code(error: BaseException) -> ExitCode:
     """Return the exit code of a command that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    from ..errors import InvalidInput, InvalidSettings, MutationRefused  # --help needs none
+
     if isinstance(error, UsageError | InvalidInput | InvalidSettings | MutationRefused):
         return ExitCode.USAGE
     return ExitCode.FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import io
 import sys
@@ -97,6 +96,8 @@ def _yaml_text(value: object) -> bytes:
 async def _csv(
     rows: AsyncIterable[object], columns: Columns, _: bool, *, raw: bool, headings: bool
 ) -> Chunks:
+    import csv
+
     def line(cells: list[str]) -> bytes:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(cells)

@@ -9,8 +9,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import anyio.to_thread
-
 from .errors import OutputError
 
 if TYPE_CHECKING:
@@ -46,6 +44,8 @@ def checked_streams() -> Generator[None]:
 
 async def write_chunks(chunks: AsyncIterable[bytes]) -> None:
     """Write to standard output in a thread, because whoever reads it may be slow."""
+    import anyio.to_thread
+
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk

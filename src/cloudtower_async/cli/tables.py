@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from rich.cells import cell_len, set_cell_size
-from rich.table import Table
-from rich.text import Text
-
 from ..control_characters import printable
-from .terminal import make_console
+from .terminal import is_plain, make_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
 Room: TypeAlias = Literal["fit", "fold", "whole"]
 
@@ -70,9 +67,12 @@ def format_table(
         room: What a terminal does about long lines. fit: columns are dropped, then cut. fold: all
             is shown, on several lines. whole: nothing; the terminal wraps them.
     """
-    console = make_console()
     heads, lines = table_texts(names if headings else [""] * len(names), rows)
     fits = fits or [Fit()] * len(heads)
+    if is_plain():
+        laid_out = lay_out(heads, lines, fits, None)
+        return plain_text(laid_out if headings else laid_out[1:]).encode()
+    console = make_console()
     if console.is_terminal and room == "fold":
         return _folded(console, heads, lines, fits, headings=headings)
     width = console.width if console.is_terminal and room == "fit" else None
@@ -125,6 +125,8 @@ def line_text(line: Sequence[Cell], style: str = "") -> Text:
         line: The cells.
         style: Style of cells that have none of their own.
     """
+    from rich.text import Text
+
     text = Text(no_wrap=True, overflow="crop")
     for place, cell in enumerate(line):
         text.append((_GAP if place else "") + cell.text, cell.style or style or None)
@@ -167,6 +169,8 @@ def _cell(text: str, width: int, fit: Fit, *, last: bool) -> Cell:
     style = _STYLE_OF.get(text, "")
     length = _width(text)
     if length > width:
+        from rich.cells import set_cell_size
+
         text = f"{set_cell_size(text, width - 1)}…" if width > 1 else "…"
         length = _width(text)
     padding = " " * (width - length)
@@ -176,12 +180,23 @@ def _cell(text: str, width: int, fit: Fit, *, last: bool) -> Cell:
 
 
 def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def plain_text(lines: Sequence[Sequence[Cell]]) -> str:
+    """Return the lines as one text without escape sequences."""
+    return "".join([f"{_GAP.join([cell.text for cell in line]).rstrip()}\n" for line in lines])
 
 
 def painted(console: Console, lines: Sequence[Sequence[Cell]]) -> str:
     """Return the lines as one text, with escape sequences if the console has colors."""
-    styles = {cell.style for line in lines for cell in line} if console.color_system else {""}
+    if console.color_system is None:
+        return plain_text(lines)
+    styles = {cell.style for line in lines for cell in line}
     escapes = {style: _escapes(console, style) if style else ("", "") for style in styles}
     plain = escapes.get("", ("", ""))
     text: list[str] = []
@@ -196,6 +211,8 @@ def painted(console: Console, lines: Sequence[Sequence[Cell]]) -> str:
 
 def _escapes(console: Console, style: str) -> tuple[str, str]:
     """Return the escape sequences that begin and end a style."""
+    from rich.text import Text
+
     with console.capture() as captured:
         console.print(Text("|", style=style), end="")
     before, _, after = captured.get().partition("|")
@@ -210,6 +227,9 @@ def _folded(
     *,
     headings: bool,
 ) -> bytes:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headings
     )

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_RICH_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 def make_console() -> Console:
@@ -12,11 +17,21 @@ def make_console() -> Console:
 
     ``NO_COLOR`` turns colors off. ``CLICOLOR_FORCE`` turns them on where there is no terminal.
     """
-    if forced_color():
+    from rich.console import Console
+
+    if _is_color_forced():
         return Console(highlight=False, color_system="standard")
     return Console(highlight=False)
 
 
-def forced_color() -> bool:
-    """Return whether the environment asks for colors also where there is no terminal."""
+def is_plain() -> bool:
+    """Return whether standard output gets plain text, for which no console is needed.
+
+    A table in a pipe is made without importing rich, which takes as long as reading it.
+    """
+    variables = any(os.environ.get(name) for name in _RICH_VARIABLES)
+    return not (sys.stdout.isatty() or variables or _is_color_forced())
+
+
+def _is_color_forced() -> bool:
     return os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0")

@@ -1,0 +1,41 @@
+"""The commands, with the summaries that ``--help`` shows without importing them."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "alert:alert": "List alerts and resolve them.",
+    "backup:backup": "Take a snapshot of each VM, and keep the newest of these backups.",
+    "call:call": "Call any operation of the API and print its answer as JSON.",
+    "cluster:cluster": "List and show clusters.",
+    "completion:completion": "Print a completion script for a shell.",
+    "dashboard:dashboard": "Show alerts, disks, CPU, memory and storage of the clusters.",
+    "disk:disk": "List, add, grow and detach the disks of VMs.",
+    "explain:explain": (
+        "Explain a resource, a field, an operation or an argument. No server is asked."
+    ),
+    "exporter:exporter": "Serve metrics of CloudTowers for Prometheus, until SIGTERM or Ctrl-C.",
+    "fleet:fleet": "Do a job on many Towers: workers take the work from a queue in Redis.",
+    "get:get": "Show resources: vms, hosts, vm-snapshots, content-library-images, …",
+    "host:host": "List hosts, and put them into maintenance mode.",
+    "image:image": "List images of the content library, and upload them.",
+    "label:label": "Label resources, and remove labels from them.",
+    "login:login": "Log in, and store the token in a profile for later commands.",
+    "login:logout": "Delete a profile and its token. The token stays valid on the server.",
+    "metrics:metrics": (
+        "Show metrics of VMs, hosts, disks, … as a plot, or as rows for other programs."
+    ),
+    "profile:profile": "List profiles, and choose the current one.",
+    "profile:profiles": "List the profiles: name, endpoint, user, and where the token is stored.",
+    "report:report": "Reports: what to clean up, what breaks, what fills up, what expires.",
+    "resources_command:resources": (
+        "List the resources that get can show, or the columns of one. No server is asked."
+    ),
+    "simulate:simulate": "Serve a simulated CloudTower on this machine, until Ctrl-C.",
+    "snapshot:snapshot": "Take, list, revert to and delete snapshots of VMs.",
+    "tasks:task": "List and show tasks, and wait for them.",
+    "tasks:tasks": "Wait for the tasks that mutations start.",
+    "template:template": "List templates, and deploy VMs from them.",
+    "upload:upload": "Upload a file, and show how far it is.",
+    "vm:vm": "List, start, stop, move, create and delete VMs.",
+}
+"""Where each command is, and the first line of its help."""
