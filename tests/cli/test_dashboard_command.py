@@ -76,6 +76,20 @@ def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
 
 
 @pytest.mark.subprocess
+def test_a_small_terminal_shows_alerts_scrolls_and_is_quit_with_q() -> None:
+    size = {"COLUMNS": "80", "LINES": "24"}
+    with Terminal("dashboard", "--demo", "--watch", variables=size) as terminal:
+        first = plain(terminal.read_until("more below"))
+        assert "critical" in first
+        assert first.index("Alerts: ") < first.index("CPU")
+        terminal.enter("G")
+        assert "more above" in plain(terminal.read_until("more above"))
+        terminal.enter("q")
+        assert terminal.wait() == 0
+    assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.subprocess
 def test_a_request_to_terminate_gives_the_terminal_back() -> None:
     with Terminal("dashboard", "--demo", "--watch", "--interval", "0.05") as terminal:
         terminal.read_until("Alerts")

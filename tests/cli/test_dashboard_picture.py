@@ -133,14 +133,27 @@ def test_an_empty_fleet_says_none() -> None:
     assert "0B" in text
 
 
-async def test_on_a_screen_it_is_as_high_as_that() -> None:
+async def test_with_little_room_alerts_come_first() -> None:
     board = await fleet()
-    for height in (40, 35, 33):
-        text = drawn(board, room=ConsoleDimensions(100, height))
-        assert len(text.splitlines()) <= height
-        assert "more; --format json has all" in text
-    tiny = drawn(board, room=ConsoleDimensions(100, 5))
-    assert "critical" in tiny
+    for height in (30, 24):
+        top = "\n".join(drawn(board, 80, room=ConsoleDimensions(80, height)).splitlines()[:height])
+        assert top.index("Alerts: ") < top.index("CPU")
+        assert "critical" in top
+        assert "more; --format json has all" in top
+    text = drawn(board, 80, room=ConsoleDimensions(80, 24))
+    assert text.count("Alerts: ") == 2  # those that had no room are at the end
+    roomy = drawn(board, room=ConsoleDimensions(100, 200))
+    assert roomy.index("Alerts: ") > roomy.index("Disks")
+
+
+async def test_on_a_terminal_of_ascii_it_is_ascii() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=file, width=80, color_system=None)
+    console.print(picture(await fleet(), "the tower"))
+    file.seek(0)
+    text = file.read()
+    assert "| *" in text
+    assert "?" not in text.partition("Clusters")[0]
 
 
 def test_of_many_alerts_some_are_shown() -> None:

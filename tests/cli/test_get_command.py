@@ -322,6 +322,31 @@ async def test_a_table_has_readable_values_and_the_name_first(
     assert raw.count("\n") == 1
 
 
+async def test_the_output_for_programs_keeps_its_shape(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/command-line.md promises it."""
+    vm = sim.add_vm(name="web", vcpu=4, memory=2**30)
+    asked = ("vms", "--where", f"id={vm['id']}")
+    chosen = (*asked, "--columns", "cluster.name,memory,id")
+    cluster = sim.store.get("Cluster", vm["cluster"])["name"]
+    line = f'{{"cluster.name":"{cluster}","memory":{2**30},"id":"{vm["id"]}"}}'
+    assert await shown(capsys, *chosen, "-o", "json") == f"[\n{line}\n]\n"
+    assert await shown(capsys, *chosen, "-o", "jsonl") == f"{line}\n"
+    assert await shown(capsys, *chosen, "-o", "csv") == (
+        f"cluster.name,memory,id\n{cluster},{2**30},{vm['id']}\n"
+    )
+    assert await shown(capsys, *chosen, "-o", "yaml") == (
+        f"- cluster.name: {cluster}\n  memory: {2**30}\n  id: {vm['id']}\n"
+    )
+    nothing = ("vms", "--where", "id=none", "--columns", "id")
+    texts = [await shown(capsys, *nothing, "-o", kind) for kind in ("json", "jsonl", "yaml", "csv")]
+    assert texts == ["[]\n", "", "[]\n", "id\n"]
+    [whole] = json.loads(await shown(capsys, *asked, "-o", "json"))
+    assert whole.keys() >= {"id", "name", "memory", "entityAsyncStatus", "local_created_at"}
+    assert whole["memory"] == 2**30
+
+
 async def test_names_or_ids_alone_are_one_per_line(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,8 +13,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 from cyclopts import Parameter, validators
-from rich.console import Console
-from rich.live import Live
+from rich.console import ConsoleDimensions
 
 from ..errors import CallError
 from ..recipes import build_dashboard
@@ -23,17 +22,20 @@ from .connect import LOG_IN, ConnectOptions, connect
 from .dashboard_picture import picture
 from .errors import UsageError
 from .formats import json_text
+from .live_screen import LiveScreen, Page
 from .messages import error_line
 from .streams import print_error, replace_unencodable, write_output
+from .terminal import make_console
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
 
-    from rich.console import RenderableType
+    from rich.console import Console
 
     from ..client import Cloudtower
     from ..recipes import Dashboard
     from ..types import ContentLanguage
+    from .live_screen import Draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def dashboard(
 
     Args:
         demo: Show a simulated fleet; it needs no server.
-        watch: Keep refreshing until Ctrl-C.
+        watch: Keep refreshing until q or Ctrl-C; arrows, PgUp and PgDn scroll.
         interval: Seconds between two refreshes with --watch.
         output: table: a picture. json: all figures; with --watch one line for each refresh.
         cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
@@ -117,6 +119,22 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
         ids = await cluster_ids(tower, wanted.clusters) if wanted.clusters else None
         board = await build_dashboard(tower, ids)
         title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
+        console = make_console()
+        if (
+            wanted.watch
+            and not wanted.json
+            and console.is_terminal
+            and not console.is_dumb_terminal
+        ):
+
+            async def refresh() -> Draw:
+                await change()
+                return partial(_page, await build_dashboard(tower, ids), title, console.width)
+
+            replace_unencodable()
+            first = partial(_page, board, title, console.width)
+            await LiveScreen(console, wanted.interval).show(first, refresh)
+            return
         with _display(wanted, title) as show:
             await _show_in_thread(show, board, None)
             while wanted.watch:
@@ -166,23 +184,12 @@ def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return
     replace_unencodable()
-    console = Console(highlight=False)
-    if not wanted.watch or not console.is_terminal or console.is_dumb_terminal:
-        yield partial(_print, console, title)
-        return
-    last: list[RenderableType] = []
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    yield partial(_print, make_console(), title)
 
-        def show(board: Dashboard, error: CallError | None) -> None:
-            last[:] = [picture(board, title)]
-            live.update(picture(board, title, error=error, room=console.size), refresh=True)
 
-        try:
-            yield show
-        finally:
-            live.stop()
-            # The previous screen is back: leave the last picture on it.
-            console.print(*last)
+def _page(board: Dashboard, title: str, width: int, height: int | None) -> Page:
+    room = None if height is None else ConsoleDimensions(width, height)
+    return Page(picture(board, title, room=room))
 
 
 def _print(console: Console, title: str, board: Dashboard, error: CallError | None) -> None:

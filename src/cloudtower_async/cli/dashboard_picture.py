@@ -35,6 +35,8 @@ _NAMES = 12  # minimum columns for a cluster's name, which also fit "disconnecte
 _METER = 7  # lines of the highest meter; side by side, all have this height
 _GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
 
+_ASCII = str.maketrans("●·≈≥…", "*-~>.")  # for terminals that show ASCII only
+
 _SEVERITIES = {
     "critical": f"bold {_BAD}",
     "notice": _WARNING,
@@ -56,7 +58,7 @@ def picture(
         board: The dashboard.
         title: Name of the server.
         error: Why there is no newer dashboard.
-        room: Size of the screen to fit; None: no maximum height.
+        room: Size of the screen. If the picture is higher, alerts come first. None: any height.
     """
     return _Picture(board, title, error, room)
 
@@ -75,28 +77,44 @@ class _Picture:
         self._room = room
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        board, width = self._board, options.max_width
-        upper: list[RenderableType] = [_head(board, self._title)]
-        if self._error is not None:
-            upper.append(Text(f"No newer figures: {error_line(self._error)}", style=f"bold {_BAD}"))
-        upper += [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
-        side_by_side = width >= _BROAD
-        if not side_by_side:
-            upper.append(_disks(board))
-        yield from upper
-        most = _MAX_ALERTS
-        if self._room is not None:
-            drawn = len(console.render_lines(Group(*upper), options))
-            most = max(1, self._room.height - drawn - 5)  # borders, heading, "and more"
-        alerts = _alerts(board, most, wrap=self._room is None)
-        if not side_by_side:
-            yield alerts
+        if not options.ascii_only:
+            yield from self._parts(console, options)
             return
-        both = Table.grid(expand=True)
-        both.add_column(width=_DISKS)
-        both.add_column(ratio=1)
-        both.add_row(_disks(board), alerts)
-        yield both
+        for line in console.render_lines(Group(*self._parts(console, options)), options):
+            for text, style, control in line:
+                yield Segment(text.translate(_ASCII), style, control)
+            yield Segment.line()
+
+    def _parts(self, console: Console, options: ConsoleOptions) -> list[RenderableType]:
+        board, width = self._board, options.max_width
+        head: list[RenderableType] = [_head(board, self._title)]
+        if self._error is not None:
+            head.append(Text(f"No newer figures: {error_line(self._error)}", style=f"bold {_BAD}"))
+        middle = [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
+        if self._room is None:
+            alerts = _alerts(board, _MAX_ALERTS, wrap=True)
+            return [*head, *middle, *_lower(board, alerts, width)]
+        alerts = _alerts(board, _MAX_ALERTS, wrap=False)
+        whole = [*head, *middle, *_lower(board, alerts, width)]
+        if len(console.render_lines(Group(*whole), options)) <= self._room.height:
+            return whole
+        # There is little room: the worst alerts come first, and all of them at the end.
+        most = max(1, self._room.height // 3 - 4)  # borders, heading, "and more"
+        rest = [_disks(board)]
+        if board.alerts.counts.total > most:
+            rest.append(_alerts(board, _MAX_ALERTS, wrap=True))
+        return [*head, _alerts(board, most, wrap=False), *middle, *rest]
+
+
+def _lower(board: Dashboard, alerts: RenderableType, width: int) -> list[RenderableType]:
+    """Return the disks and the alerts, side by side if there is room."""
+    if width < _BROAD:
+        return [_disks(board), alerts]
+    both = Table.grid(expand=True)
+    both.add_column(width=_DISKS)
+    both.add_column(ratio=1)
+    both.add_row(_disks(board), alerts)
+    return [both]
 
 
 class Meter:
