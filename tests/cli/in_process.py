@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
-import pty
-import struct
 import sys
-import termios
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,6 +49,11 @@ async def in_pipe(arguments: Sequence[str], stdin: str = "") -> Ended:
 
 
 def _in_terminal(arguments: Sequence[str], typed: str) -> Ended:
+    import fcntl  # Windows has none of these
+    import pty
+    import struct
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     os.write(ours, typed.encode())

@@ -18,7 +18,7 @@ from cloudtower_async.cli.amount_options import parse_duration
 from cloudtower_async.cli.app import app
 from cloudtower_async.cli.errors import UsageError
 from cloudtower_async.testing import Clock, Failure, Simulator
-from tests.cli.command import Terminal, plain
+from tests.cli.command import Terminal, plain, run_with
 from tests.cli.in_process import in_pipe
 from tests.support import login_variables, set_login_variables
 
@@ -174,6 +174,19 @@ async def test_tasks_are_shown_by_id_without_their_arguments(sim: Simulator) -> 
     assert "\nargs" not in shown.out  # these may hold secrets
     assert (await in_pipe(["task", "show", "none"])).code == 2
     assert (await in_pipe(["task", "wait"])).code == 2
+
+
+@pytest.mark.subprocess
+async def test_an_image_is_uploaded_to_the_content_library(sim: Simulator, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.iso"
+    file.write_bytes(b"iso")
+    cluster = first(sim, "Cluster")
+    ended = await run_with(
+        sim, "image", "upload", str(file), "--cluster", cluster, "--name", "tiny"
+    )
+    assert ended.returncode == 0, ended
+    assert ended.stdout.splitlines()[-1].startswith("content-library-image ")
+    assert "tiny" in [one["name"] for one in sim.store.table("ContentLibraryImage").values()]
 
 
 @pytest.mark.subprocess

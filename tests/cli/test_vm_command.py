@@ -285,3 +285,19 @@ async def test_ctrl_c_tells_what_is_done_what_still_runs_and_how_to_follow_it() 
     assert f"still running: mail-2: task {paused}" in shown
     assert f"follow it with: cloudtower-async task wait {paused}" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.subprocess
+async def test_ctrl_c_at_the_question_sends_nothing(sim: Simulator) -> None:
+    sim.add_vm(name="mail-1", status="RUNNING")
+
+    def interrupt() -> tuple[int, str]:
+        with Terminal("vm", "delete", "mail-1", variables=login_variables(sim)) as terminal:
+            terminal.read_until("[y/N] ")
+            terminal.process.send_signal(signal.SIGINT)
+            return terminal.wait(), terminal.shown
+
+    code, shown = await anyio.to_thread.run_sync(interrupt)
+    assert code == 130
+    assert "Traceback" not in shown
+    assert sim.mutations() == []

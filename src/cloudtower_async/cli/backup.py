@@ -13,7 +13,8 @@ from ..calls.empty_filter import matches_all
 from ..control_characters import printable
 from ..errors import CloudtowerError
 from ..recipes import backup_vms
-from .change_display import ENDS, progress_display
+from ..recipes.progress import ENDS
+from .change_display import progress_display
 from .changes import running_tasks
 from .connect import ConnectOptions, connect, planning
 from .errors import UsageError

@@ -12,6 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ..control_characters import printable
+from ..recipes.progress import ENDS
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Show: TypeAlias = Callable[["RecipeProgress"], None]
 PrintLine: TypeAlias = Callable[[str], None]
-
-ENDS = ("done", "failed")
-"""Last steps of a subject."""
 
 
 @contextmanager

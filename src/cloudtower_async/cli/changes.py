@@ -16,7 +16,6 @@ from ..concurrency import map_concurrently
 from ..control_characters import one_line, printable
 from ..errors import CloudtowerError, NotFound
 from .amount_options import parse_duration
-from .change_display import ENDS, progress_display
 from .confirm import check_can_ask, confirm, listed
 from .connect import ConnectOptions, connect, place_of
 from .errors import UsageError
@@ -221,22 +220,28 @@ class _Work:
 
     async def _send_only(self, change: CommandChange) -> None:
         """Send everything, and print the ids of the tasks."""
-        outcomes: list[ChangeOutcome] = []
-        if change.send is not None:
-
-            async def send(target: ChangeTarget) -> ChangeOutcome:
-                await _send(change, target)
-                return ChangeOutcome(target)
-
-            outcomes = await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
-        else:
-            outcomes = await self._until_sent(change)
+        try:
+            outcomes = await self._sent_outcomes(change)
+        except anyio.get_cancelled_exc_class():
+            for line in running_tasks(self.sent, _names(change)):
+                print_error(line)
+            raise
         ids_of_running = [task.id for task in self.sent.running()]
         ids = "".join(f"{printable(task)}\n" for task in ids_of_running)
         await anyio.to_thread.run_sync(write_output, ids.encode())
         if not ids and not any(one.error for one in outcomes):
             print_error("no task was started: the change is done already")
         raise_failures(change, outcomes)
+
+    async def _sent_outcomes(self, change: CommandChange) -> list[ChangeOutcome]:
+        if change.send is None:
+            return await self._until_sent(change)
+
+        async def send(target: ChangeTarget) -> ChangeOutcome:
+            await _send(change, target)
+            return ChangeOutcome(target)
+
+        return await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
 
     async def _until_sent(self, change: CommandChange) -> list[ChangeOutcome]:
         """Run a recipe until it has sent its mutation for each target; then it would only wait."""
@@ -255,6 +260,10 @@ class _Work:
 
     async def _carry_out(self, change: CommandChange) -> list[ChangeOutcome]:
         """Run the change with progress; on Ctrl-C, tell how far it is."""
+        from .change_display import (
+            progress_display,  # only here, as commands that list do not need it
+        )
+
         progress = ChangeProgress(change.noun, [one.name for one in change.targets], self.sent)
         with progress_display(change.noun, lines=True) as (show, print_line):
 
@@ -265,10 +274,7 @@ class _Work:
             try:
                 return await self._outcomes(change, on_progress)
             except anyio.get_cancelled_exc_class():
-                names = {
-                    one.resource.id: one.name for one in change.targets if one.resource is not None
-                }
-                for line in progress.interrupted(names):
+                for line in progress.interrupted(_names(change)):
                     print_line(line)
                 raise
 
@@ -331,6 +337,11 @@ class _Work:
         if settled or output.output not in ("table", "wide", "name"):
             await print_resources(settled.values(), getattr(models, change.kind), output)
         raise_failures(change, outcomes)
+
+
+def _names(change: CommandChange) -> dict[str, str]:
+    """Return the names of the resources that exist, by id."""
+    return {one.resource.id: one.name for one in change.targets if one.resource is not None}
 
 
 async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
@@ -405,6 +416,8 @@ class ChangeProgress:
         Args:
             names: Names of the resources by id.
         """
+        from ..recipes.progress import ENDS
+
         tasks = running_tasks(self._sent, names)
         done = [name for name, step in self._steps.items() if step == "done"]
         lines = [f"interrupted; {counted(len(done), self._noun)} done{_after(done)}"]

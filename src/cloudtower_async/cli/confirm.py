@@ -67,8 +67,11 @@ async def _read_line() -> str:
     try:
         if sys.platform == "win32":
             return await anyio.to_thread.run_sync(sys.stdin.readline)
-        # A terminal is readable once it has a whole line.
-        await anyio.wait_readable(sys.stdin)
+        try:
+            # A terminal is readable once it has a whole line.
+            await anyio.wait_readable(sys.stdin)
+        except OSError:  # it is a device that cannot be polled
+            return await anyio.to_thread.run_sync(sys.stdin.readline)
         return sys.stdin.readline()
     except UnicodeDecodeError:
         return ""

@@ -40,6 +40,9 @@ class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     total: int
 
 
+ENDS = ("done", "failed")
+"""Last steps of a subject."""
+
 OnProgress: TypeAlias = Callable[[Progress], object]
 """Called with each news of a recipe, in the event loop: it has to return at once.
 
