@@ -237,6 +237,6 @@ async def test_a_profile_in_prompts_and_lists(sim: Simulator, tmp_path: Path) ->
     def ask() -> str:
         chosen = {"XDG_CONFIG_HOME": str(tmp_path)}
         with Terminal("get", "vms", variables=chosen) as terminal:
-            return terminal.read_until("evil: ")
+            return terminal.read_until("evil on http://")
 
     assert "\x1b[2J" not in await anyio.to_thread.run_sync(ask)
