@@ -35,6 +35,7 @@ COMMANDS = {
     "tasks:task": "List and show tasks, and wait for them.",
     "tasks:tasks": "Wait for the tasks that mutations start.",
     "template:template": "List templates, and deploy VMs from them.",
+    "top:top": "Rank VMs or hosts by CPU, memory or disk operations.",
     "upload:upload": "Upload a file, and show how far it is.",
     "vm:vm": "List, start, stop, move, create and delete VMs.",
 }

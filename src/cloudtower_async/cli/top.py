@@ -1,0 +1,125 @@
+"""The command ``top``: rank VMs or hosts by what they use, live on a terminal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import anyio
+import anyio.to_thread
+from cyclopts import Parameter, validators
+from rich.console import Group
+from rich.text import Text
+
+from ..types import EVERYTHING
+from .cluster_option import cluster_ids
+from .connect import ConnectOptions, connect
+from .formats import json_text
+from .live_screen import LiveScreen, Page
+from .streams import replace_unencodable, write_output
+from .tables import Fit, format_table, lay_out, line_text, table_texts
+from .terminal import make_console
+
+if TYPE_CHECKING:
+    from ..client import Cloudtower
+    from ..metrics.results import RankedMetric
+    from .live_screen import Draw
+
+Kind: TypeAlias = Literal["vms", "hosts"]
+By: TypeAlias = Literal["cpu", "memory", "iops"]
+
+_METRICS: dict[tuple[Kind, By], str] = {
+    ("vms", "cpu"): "elf_vm_cpu_overall_usage_percent",
+    ("vms", "memory"): "elf_vm_memory_usage_percent",
+    ("vms", "iops"): "elf_vm_disk_overall_readwrite_iops",
+    ("hosts", "cpu"): "host_cpu_overall_usage_percent",
+    ("hosts", "memory"): "host_memory_usage_percent",
+    ("hosts", "iops"): "host_disk_overall_readwrite_iops",
+}
+_FITS = [Fit(right=True), Fit(kept=True), Fit(kept=True, right=True), Fit()]
+_BAR = 20  # characters
+
+
+def top(
+    kind: Kind,
+    /,
+    *,
+    by: By = "cpu",
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 20,
+    cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    range_: Annotated[str, Parameter(name="--range")] = "5m",
+    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
+    output: Annotated[Literal["table", "json"], Parameter(name=("--output", "-o"))] = "table",
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Rank VMs or hosts by CPU, memory or disk operations.
+
+    On a terminal the ranking is refreshed until q or Ctrl-C. In a pipe, and as JSON, it is written
+    once.
+
+    Args:
+        kind: What to rank.
+        by: Share of the CPU or memory in use, or disk operations per second.
+        limit: Maximum number of VMs or hosts.
+        cluster: Name or id of a cluster to look in; repeat it for more. Without it: all.
+        range_: Time range until now over which the server averages: a number and s, m, h, d or w.
+        interval: Seconds between two refreshes.
+        output: table, or json with the whole ranking.
+        connection: How to reach the server.
+    """
+    tower = connect(connection or ConnectOptions(), all_languages=False)
+    rank = partial(tower.top_n, _METRICS[kind, by], limit, range=range_)
+    try:
+        anyio.run(_top, tower, rank, by, tuple(cluster or ()), interval, output)
+    except KeyboardInterrupt:
+        if output == "json" or not make_console().is_terminal:
+            raise
+
+
+async def _top(
+    tower: Cloudtower,
+    rank: Any,  # noqa: ANN401 - `Cloudtower.top_n` with some arguments
+    by: By,
+    names: tuple[str, ...],
+    interval: float,
+    output: Literal["table", "json"],
+) -> None:
+    async with tower:
+        chosen = {"id_in": await cluster_ids(tower, names)} if names else EVERYTHING
+
+        async def refresh() -> Draw:
+            return partial(_page, await rank(clusters=chosen), by)
+
+        console = make_console()
+        if output == "table" and console.is_terminal and not console.is_dumb_terminal:
+            replace_unencodable()
+            await LiveScreen(console, interval).show(await refresh(), refresh)
+            return
+        ranking = await rank(clusters=chosen)
+        if output == "json":
+            text = json_text(ranking) + b"\n"
+        else:
+            text = format_table(*_table(ranking, by), _FITS, room="fit")
+        await anyio.to_thread.run_sync(write_output, text)
+
+
+def _table(ranking: list[RankedMetric], by: By) -> tuple[list[str], list[list[str]]]:
+    highest = max((one.value for one in ranking), default=0.0)
+    full = highest if by == "iops" else 100.0
+    unit = "" if by == "iops" else "%"
+    rows = [
+        [
+            str(one.rank),
+            one.subject_name or one.subject_id or "unknown",
+            f"{one.value:.1f}{unit}",
+            "#" * round(_BAR * min(one.value / full, 1.0)) if full > 0 else "",
+        ]
+        for one in ranking
+    ]
+    return ["rank", "name", by, ""], rows
+
+
+def _page(ranking: list[RankedMetric], by: By, _height: int | None) -> Page:
+    head, *lines = lay_out(*table_texts(*_table(ranking, by)), _FITS, make_console().width)
+    empty = [Text("Nothing was measured.", style="dim")]
+    return Page(Group(*(map(line_text, lines) if lines else empty)), [line_text(head)])
