@@ -244,13 +244,16 @@ async def test_a_console_is_an_address_and_a_warning(sim: Simulator) -> None:
 
 
 async def test_show_has_a_line_for_each_field_that_is_known(sim: Simulator) -> None:
-    vm = sim.add_vm(name="mail-1", status="RUNNING")
+    vm = sim.add_vm(name="mail-1", status="RUNNING", memory=4 << 30)
     ended = await in_pipe(["vm", "show", "mail-1"])
     assert ended.code == 0
     name, state, identifier, *_ = ended.out.splitlines()
     assert (name.split(), state.split()) == (["name", "mail-1"], ["status", "RUNNING"])
     assert identifier.split() == ["id", vm["id"]]
     assert "None" not in ended.out
+    assert [line.split() for line in ended.out.splitlines() if line.startswith("memory ")] == [
+        ["memory", "4", "GiB"]
+    ]
     shown = await in_pipe(["vm", "show", "mail-1", "-o", "json"])
     assert [one["id"] for one in json.loads(shown.out)] == [vm["id"]]
 

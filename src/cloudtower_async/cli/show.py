@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, get_args
 
 import anyio
-import msgspec
 from rich.cells import cell_len
 
 from ..calls import registry
 from ..control_characters import printable
-from .columns import cell
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .human import text_for
 from .listing import print_resources
 from .output_options import OutputOptions
 from .resolve_names import find, select
@@ -20,6 +19,8 @@ from .streams import write_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import msgspec
 
     from ..client import Cloudtower
 
@@ -76,20 +77,15 @@ async def _show(
 
 def _details(resource: msgspec.Struct) -> str:
     """Return the fields of a resource that are known, a line for each."""
-    found = {name: _text(getattr(resource, name)) for name in resource.__struct_fields__}
+    found = {name: _text(name, getattr(resource, name)) for name in resource.__struct_fields__}
     first = {name: found.pop(name) for name in ("name", "status", "id") if name in found}
     lines = {name: printable(text) for name, text in (first | found).items() if text}
     width = max(map(cell_len, lines), default=0)
     return "".join(f"{name:{width}}  {text}\n" for name, text in lines.items())
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - any field
-    """Return a field as text; a related resource by its name."""
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_text, cast("list[object]", value))))
-    if isinstance(value, msgspec.Struct):
-        known = getattr(value, "name", None) or getattr(value, "id", None)
-        return str(known) if known else cell(value)
-    if isinstance(value, dict):  # arguments of a task may hold secrets; -o json has them
+def _text(name: str, value: object) -> str:
+    if value is None or isinstance(value, dict):  # arguments of a task may hold secrets
         return ""
-    return cell(value)
+    to_text, _ = text_for(name)
+    return to_text(value)
