@@ -22,7 +22,7 @@ from .connect import LOG_IN, ConnectOptions, connect
 from .dashboard_picture import picture
 from .errors import UsageError
 from .formats import json_text
-from .live_screen import LiveScreen, Page
+from .live_screen import LiveScreen, ScreenPage
 from .messages import error_line
 from .streams import print_error, replace_unencodable, write_output
 from .terminal import make_console
@@ -187,9 +187,9 @@ def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
     yield partial(_print, make_console(), title)
 
 
-def _page(board: Dashboard, title: str, width: int, height: int | None) -> Page:
+def _page(board: Dashboard, title: str, width: int, height: int | None) -> ScreenPage:
     room = None if height is None else ConsoleDimensions(width, height)
-    return Page(picture(board, title, room=room))
+    return ScreenPage(picture(board, title, room=room))
 
 
 def _print(console: Console, title: str, board: Dashboard, error: CallError | None) -> None:

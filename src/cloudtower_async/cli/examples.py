@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tasks wait": ("cm4x0k2v5000108jq2k5w3h7d --timeout 600",),
     "template deploy": ("debian-12 web-3 web-4 --cluster prod --start",),
     "template list": ("",),
+    "top": ("vms", "hosts --by memory --limit 5"),
     "upload": ("debian.iso --cluster prod",),
     "vm clone": ("web-1 web-2", "web-1 web-2 --full-copy --start"),
     "vm console": ("web-1",),

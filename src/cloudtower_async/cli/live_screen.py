@@ -27,7 +27,7 @@ _KEYS_SHOWN = "arrows, PgUp, PgDn: scroll   q: quit"
 
 
 @dataclass(frozen=True)
-class Page:
+class ScreenPage:
     """What a screen shows.
 
     Attributes:
@@ -39,7 +39,7 @@ class Page:
     head: Sequence[RenderableType] = field(default=())
 
 
-Draw: TypeAlias = "Callable[[int | None], Page]"
+Draw: TypeAlias = "Callable[[int | None], ScreenPage]"
 """Draws a page for a screen of so many lines; None: no limit."""
 
 
@@ -54,7 +54,7 @@ class LiveScreen:
     def __init__(self, console: Console, interval: float) -> None:
         self._console = console
         self._interval = interval
-        self._page = Page("")
+        self._page = ScreenPage("")
         self._viewport = _Viewport()
 
     async def show(self, draw: Draw, refresh: Callable[[], Awaitable[Draw]]) -> None:
@@ -92,7 +92,7 @@ class LiveScreen:
     async def _update(self, live: Live, draw: Draw, error: CallError | None, *, keys: bool) -> None:
         notes = [Text(f"No newer figures: {error_line(error)}", style="bold red")] if error else []
         page = draw(self._console.height - len(notes) - 1)
-        self._viewport.page = Page(page.body, [*notes, *page.head])
+        self._viewport.page = ScreenPage(page.body, [*notes, *page.head])
         self._viewport.keys = keys
         await self._draw(live)
 
@@ -115,7 +115,7 @@ class _Viewport:
     """The part of a page that is on the screen."""
 
     def __init__(self) -> None:
-        self.page = Page("")
+        self.page = ScreenPage("")
         self.keys = False
         self._top = 0  # the first line of the body that is shown
         self._room = 1  # lines of the body that are shown

@@ -15,7 +15,7 @@ from ..types import EVERYTHING
 from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
 from .formats import json_text
-from .live_screen import LiveScreen, Page
+from .live_screen import LiveScreen, ScreenPage
 from .streams import replace_unencodable, write_output
 from .tables import Fit, format_table, lay_out, line_text, table_texts
 from .terminal import make_console
@@ -119,7 +119,7 @@ def _table(ranking: list[RankedMetric], by: By) -> tuple[list[str], list[list[st
     return ["rank", "name", by, ""], rows
 
 
-def _page(ranking: list[RankedMetric], by: By, _height: int | None) -> Page:
+def _page(ranking: list[RankedMetric], by: By, _height: int | None) -> ScreenPage:
     head, *lines = lay_out(*table_texts(*_table(ranking, by)), _FITS, make_console().width)
     empty = [Text("Nothing was measured.", style="dim")]
-    return Page(Group(*(map(line_text, lines) if lines else empty)), [line_text(head)])
+    return ScreenPage(Group(*(map(line_text, lines) if lines else empty)), [line_text(head)])

@@ -155,7 +155,7 @@ class View:
             column.text(*[value_at(row, path) for path in column.paths]) for column in self._columns
         ]
 
-    def order(self, text: str) -> Order:
+    def order(self, text: str) -> SortOrder:
         """Return the order that a user chose.
 
         Args:
@@ -176,7 +176,7 @@ class View:
                 meant = did_you_mean(name, [column.name for column in every]) or self._or_else
                 raise UsageError(f"--sort: there is no column {name!r}{meant}")
             column = self._column(name)
-        return Order(column.paths, column.key, descending=direction == "desc")
+        return SortOrder(column.paths, column.key, descending=direction == "desc")
 
     def _fits(self) -> list[Fit]:
         first, *others = [column.fit for column in self._columns]
@@ -205,7 +205,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SortOrder:
     """An order of resources by one column."""
 
     paths: tuple[Path, ...]
@@ -234,7 +234,7 @@ def query_struct(
     Args:
         kind: Struct of the resources.
         paths: Paths of the fields that are shown or sorted by.
-        order_by: Order by which the server sorts, as it is sent; None: by id.
+        order_by: SortOrder by which the server sorts, as it is sent; None: by id.
     """
     sorted_by = (order_by or "id_ASC").rpartition("_")[0]
     needed = [field_path(kind, name) for name in ("id", sorted_by) if has_column(kind, name)]

@@ -11,7 +11,7 @@ from rich.console import Group
 
 from ..errors import CallError
 from .columns import value_at
-from .live_screen import LiveScreen, Page
+from .live_screen import LiveScreen, ScreenPage
 from .messages import error_line
 from .streams import print_error, replace_unencodable, write_output
 from .tables import Fit, lay_out, line_text, painted, table_texts
@@ -99,7 +99,7 @@ class _WatchedTable:
         for _, gone in (before or {}).values():
             self._marked.append((_GONE, self._view.cells(gone)))
 
-    def page(self, height: int | None) -> Page:
+    def page(self, height: int | None) -> ScreenPage:
         """Draw the table for a terminal."""
         head, *lines = self._lines(make_console().width)
         styled = [
@@ -107,7 +107,7 @@ class _WatchedTable:
             for line, (mark, _) in zip(lines, self._marked, strict=True)
             if height is not None or mark != _GONE
         ]
-        return Page(Group(*styled), [line_text(head)] if self._headings else [])
+        return ScreenPage(Group(*styled), [line_text(head)] if self._headings else [])
 
     def text(self, *, everything: bool) -> bytes:
         """Return the table, or the lines that have changed, for a pipe."""
