@@ -160,6 +160,12 @@ async def command(tower: Cloudtower, _: Simulator) -> None:
     await anyio.run_process([*COMMAND, "dashboard", *arguments], env=given)
 
 
+async def watch_command(tower: Cloudtower, _: Simulator) -> None:
+    given = environment(CLOUDTOWER_TOKEN=await tower.get_token())
+    arguments = ["--endpoint", tower.endpoint, "--watch", "--interval", "0.5"]
+    await anyio.run_process([*COMMAND, "get", "clusters", *arguments], env=given)
+
+
 async def export(tower: Cloudtower, _: Simulator) -> None:
     async with Exporter({"tower": tower}, interval=0.5):
         await anyio.sleep_forever()
@@ -357,6 +363,14 @@ CASES: dict[str, Case] = {
         number=4,
         counts=lambda _, body: "id_gt" not in str(body),
     ),
+    "get command with --watch": Case(
+        watch_command,
+        "get-clusters",
+        ["cli/watching.py watch"],
+        interval=0.5,
+        number=4,
+        quick=4,  # the first two pages, and the next pages of later refreshes
+    ),
 }
 
 NO_POLLING = {
@@ -368,6 +382,8 @@ NO_POLLING = {
     "jobs/lease.py _acquire": "waits for another process",
     "jobs/lease.py _keep": "renews a lock between processes",
     "jobs/exporter/server.py MetricsServer._accept": "accepts connections",
+    "cli/keys.py pressed_keys": "waits for keys",
+    "cli/live_screen.py LiveScreen.show": "sleeps before each refresh; needs a terminal",
     "queries/loader.py Loader._result": "waits for one request, which one caller sends",
     "queries/pages.py iter_pages": "takes page after page; each must lead further",
     "queries/pages.py _cursor": "reads page after page; each must lead further",
@@ -469,7 +485,10 @@ async def session(sim: Simulator, case: Case, recorder: Recorder) -> AsyncGenera
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.subprocess if case.run is command else [])
+        pytest.param(
+            name,
+            marks=pytest.mark.subprocess if case.run in (command, watch_command) else [],
+        )
         for name, case in CASES.items()
     ],
 )
