@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-VENDOR = DOCS / "vendor-sdk.md"
+VENDOR = DOCS / "migrating.md"
 PAGES = [
     README,
     ROOT / "CHANGELOG.md",

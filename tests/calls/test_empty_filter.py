@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Where: TypeAlias = dict[str, Any]
 
-PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
+PAGE = Path(__file__).parents[2] / "docs" / "arguments.md"
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401
