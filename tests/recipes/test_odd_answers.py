@@ -174,7 +174,7 @@ async def test_a_vm_that_is_deleted_while_it_shuts_down_ends_its_wait() -> None:
         with anyio.fail_after(GUARD):
             [outcome] = await shut_down_vms(tower, BLOGS, timeout=None, on_progress=still_on)
     assert outcome.result == "failed"
-    assert str(outcome.error) == "VM blog-0 is not there any more"
+    assert str(outcome.error) == "VM blog-0 no longer exists"
 
 
 async def test_vms_are_powered_off_in_time_while_another_one_is_locked() -> None:

@@ -71,7 +71,7 @@ async def test_vms_start_in_one_call_and_those_that_run_are_left_alone() -> None
             ("failed", "SUSPENDED"),
             ("done", "RUNNING"),
         ]
-        assert str(outcomes[2].error) == "VM blog-2 is SUSPENDED; it would have to be STOPPED"
+        assert str(outcomes[2].error) == "VM blog-2 is SUSPENDED; the operation needs STOPPED"
         assert errors([outcomes[0], outcomes[1], outcomes[3]]) == [None] * 3
         assert sim.sent("start-vm") == [{"where": {"id_in": [vms[0]["id"], vms[3]["id"]]}}]
 
@@ -203,7 +203,7 @@ async def test_one_that_is_deleted_meanwhile_is_said() -> None:
 
         outcomes = await start_vms(tower, BLOGS, on_progress=delete)
         assert [outcome.result for outcome in outcomes] == ["done", "failed"]
-        assert "VM blog-1 is not there any more" in str(outcomes[1].error)
+        assert "VM blog-1 no longer exists" in str(outcomes[1].error)
 
 
 @pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)

@@ -24,15 +24,16 @@ _STAMP_PATTERN = r"-\d{8}T\d{6}Z"
 
 
 class Backup(msgspec.Struct, kw_only=True, frozen=True):
-    """What has become of the backup of a VM.
+    """Result of backing up one VM.
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: Its snapshot, which has ``consistent_type``; None: it could not be made or read,
-            and `error` says why.
-        lun_snapshots: Those of the snapshot's disks.
-        removed: The older snapshots that were deleted.
-        error: What went wrong; None: nothing. With a snapshot, it went wrong after that was made.
+        snapshot: The new snapshot, with its ``consistent_type``; None: the snapshot could not be
+            made or read, and `error` says why.
+        lun_snapshots: LUN snapshots of the disks in the snapshot.
+        removed: Older snapshots that were deleted.
+        error: Why the backup failed; None: it succeeded. If there is a `snapshot`, the failure came
+            after the snapshot was made.
         snapshot_id: Id of the snapshot; with `snapshot` None the server may still be making it, or
             has made it: `error` says which. None: the server named none.
         disks_without_lun_snapshot: Disks in the snapshot of which no LUN snapshot was found: what
@@ -61,31 +62,31 @@ async def backup_vm(
 ) -> Backup:
     """Take a snapshot of a VM, wait for it, and find the LUN snapshots of its disks.
 
-    The steps that `on_progress` is told are ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``.
-    Meanwhile `Cloudtower.lock` is held on the VM. Who cancels it leaves at the server what was
-    begun: the snapshot may still come to be. Older ones are deleted only when it is there.
+    `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
+    locked with `Cloudtower.lock` meanwhile. If the call is cancelled, the snapshot may still be
+    created. Older snapshots are deleted only after the new one exists.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        name: What to call the snapshot; None: the prefix and the time in UTC, as in
+        name: Name of the snapshot; None: the prefix and the time in UTC, as in
             ``backup-20260131T020000Z``.
-        prefix: What the names of these backups begin with.
-        keep: How many of these backups the VM is to have afterwards: older ones are deleted, if
-            their names are this prefix and a time. Others are left alone. None: delete none.
-        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
-            Else, and without, the snapshot is as after a power failure.
+        prefix: Prefix of the names of these backups.
+        keep: Number of these backups to keep, the new one included. Older backups are deleted if
+            their names are this prefix and a time; other snapshots stay. None: delete none.
+        quiesce: Make the guest's file systems consistent, if its VM tools are running. Otherwise
+            the snapshot is crash-consistent, as after a power failure.
         timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
-        The backup. What goes wrong once there is a snapshot is its `error`, and not raised.
+        The backup. A failure after the snapshot exists is in `error`, and is not raised.
 
     Raises:
         NotFound: There is no such VM.
         Ambiguous: Several have the name.
         TaskError: The snapshot was not made, or not in time; `resource_ids` of the error has its
-            id. It is a `ReadBackFailed` if the snapshot was begun or made, but could not be read.
+            id. A `ReadBackFailed` means that the snapshot was begun or made, but could not be read.
         OutcomeUnknown: It is unknown whether the snapshot is being made.
         CallError: Another call for it failed.
         InvalidInput: An argument cannot be used.
@@ -117,29 +118,30 @@ async def backup_vms(
     on_progress: OnProgress | None = None,
     on_backup: Callable[[Backup], object] | None = None,
 ) -> list[Backup]:
-    """Back up many VMs, some at a time: `backup_vm` for each of them.
+    """Back up many VMs with `backup_vm`, up to `limit` at a time.
 
-    One that fails does not end the others. Who cancels it leaves at the server what was begun.
+    A VM that fails does not stop the others. If the call is cancelled, snapshots that were begun
+    may still be created.
 
     Args:
         tower: The session to work with.
-        where: Which VMs.
-        prefix: What the names of these backups begin with.
+        where: Filter of the VMs.
+        prefix: Prefix of the names of these backups.
         keep: How many of these backups each VM is to have afterwards; None: delete none.
-        quiesce: As of `backup_vm`.
+        quiesce: See `backup_vm`.
         limit: Maximum number of VMs at a time.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
         on_backup: Called with each backup as soon as it has ended, also one that failed, so that a
             program that is interrupted knows what was done. It must return at once.
 
     Returns:
-        What has become of each VM, by name: an `error` is where one could not be backed up.
+        The backup of each VM, sorted by name; `error` is set where a backup failed.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: The where may match everything.
+        EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
 
@@ -190,7 +192,7 @@ async def start_snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How VMs are backed up; the arguments of the recipe of this name."""
+    """How to back up VMs: the arguments of the recipe."""
 
     recipe: str
     tower: Cloudtower
@@ -207,11 +209,11 @@ class _Plan:
             raise InvalidInput(f"{self.recipe}: prefix: must not be empty")
         if self.name is not None and self.keep is not None:
             raise InvalidInput(
-                f"{self.recipe}: keep: backups are told by their names; leave out name, or keep"
+                f"{self.recipe}: keep: old backups are found by name; leave out name, or keep"
             )
 
     async def back_up(self, tell: Telling, vm: models.Vm) -> Backup:
-        """Back up one VM. What goes wrong is in what it returns."""
+        """Back up one VM; a failure is in the result, not raised."""
         work = _Work(self, tell, vm)
         error: Exception | None = None
         try:
@@ -233,11 +235,11 @@ class _Plan:
 
 
 class _Work:
-    """The backup of one VM, as far as it has come.
+    """State of the backup of one VM.
 
     Args:
-        plan: How VMs are backed up.
-        tell: Told of the progress.
+        plan: How to back up VMs.
+        tell: Reports the progress.
         vm: The VM.
     """
 
@@ -292,7 +294,7 @@ class _Work:
         self.disks_without = [disk for disk in disks if disk.snapshot_local_id not in there]
 
     async def _surplus(self, snapshot: models.VmSnapshot) -> Sequence[models.VmSnapshot]:
-        """The backups that are too many, the oldest first; never the one just made."""
+        """Return the backups to delete, oldest first; never the one just made."""
         prefix, keep = self._plan.prefix, self._plan.keep
         if keep is None:
             return []
@@ -307,10 +309,10 @@ class _Work:
             if one.id
             and one.id != snapshot.id
             and ours.fullmatch(one.name or "")
-            # The server was asked for these only; but what is deleted must be certain.
+            # The filter asks for these only; check again, because they will be deleted.
             and one.vm is not None
             and one.vm.id == self._vm.id
-            and one.entity_async_status is None  # else somebody makes or deletes it now
+            and one.entity_async_status is None  # otherwise it is being created or deleted now
         ]
         older.sort(key=lambda one: one.name)
         return older[: max(0, len(older) + 1 - int(keep))]

@@ -1,4 +1,4 @@
-"""Choosing the resources that a recipe works on, and reading the answers about them."""
+"""Select the resources that a recipe works on, and read the answers about them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Named = TypeVar("Named", bound="Resource")
 
 
 def check_number(recipe: str, **numbers: int | None) -> None:
-    """Refuse what is no whole number above 0.
+    """Refuse values that are not whole numbers above 0.
 
     Raises:
-        InvalidInput: One of them is not.
+        InvalidInput: A value is not a whole number above 0.
     """
     for name, number in numbers.items():
         if number is not None:
@@ -30,18 +30,18 @@ def check_number(recipe: str, **numbers: int | None) -> None:
 async def chosen_vms(
     recipe: str, tower: Cloudtower, where: inputs.VmWhereInput, *, missing_ok: bool
 ) -> list[models.Vm]:
-    """Read the VMs that a recipe is to change, by name.
+    """Read the VMs that a recipe will change, sorted by name.
 
     Args:
         recipe: Name of the recipe, for errors.
         tower: The session.
-        where: Which VMs.
+        where: Filter of the VMs.
         missing_ok: Return an empty list when nothing matches.
 
     Raises:
         NotFound: Nothing matches, and `missing_ok` is False.
-        EmptyFilter: The where may match everything, which nobody said was meant.
-        InvalidInput: A field in it that is never null is None.
+        EmptyFilter: `where` may match every VM, and is not `EVERYTHING`.
+        InvalidInput: A field of `where` that is never null is None.
     """
     from ..inputs import VmWhereInput  # only now, as importing recipes must load nothing generated
 
@@ -57,7 +57,7 @@ async def chosen_vms(
             "no VM matches the where",
             operation=recipe,
             endpoint=tower.endpoint,
-            hint="Check the where; pass missing_ok=True if it may match nothing.",
+            hint="Check `where`; pass missing_ok=True if no match is acceptable.",
         )
     # Each once, also where a server repeats rows; those without an id cannot be told apart.
     distinct = {vm.id or place: vm for place, vm in enumerate(vms)}
@@ -72,7 +72,7 @@ def identified(resource: Named, query: str) -> Named:
         query: Name of the method, for errors.
 
     Raises:
-        ResponseDecodeError: It has no id, so nothing can be done with it.
+        ResponseDecodeError: The resource has no id, so no call can name it.
     """
     if resource.id:
         return resource
@@ -90,13 +90,13 @@ def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) 
         tower: The session.
 
     Raises:
-        OutcomeUnknown: The server answered with none, with several, or without naming it.
+        OutcomeUnknown: The server answered with no resource, with several, or without an id.
     """
     named = [one for one in answers if has_id(one)]
     if len(answers) == len(named) == 1:
         return named[0]
     if len(answers) == 1:
-        what = "the answer does not name what is created"
+        what = "the answer does not name the resource that is being created"
     else:
         what = f"the server answered with {len(answers)} resources where one was to be created"
     ids = [one.data.id for one in named]

@@ -1,4 +1,4 @@
-"""What a dashboard consists of."""
+"""Structs that make up a dashboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .amounts import Amount
 
 
 class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """How many alerts are active. `other` has a severity that is none of the three."""
+    """Number of active alerts by severity; `other` counts every other severity."""
 
     critical: int
     notice: int
@@ -21,9 +21,9 @@ class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
-    """The active alerts by severity, the newest first.
+    """Active alerts by severity, newest first.
 
-    An alert that belongs to no cluster is here when no clusters were chosen.
+    Alerts that belong to no cluster are included only when no clusters were chosen.
     """
 
     counts: AlertCounts
@@ -34,14 +34,14 @@ class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """How many disks of one type there are, each counted once.
+    """Number of disks of one type by health; each disk counts once.
 
     Attributes:
-        healthy: In order.
-        warning: Not or only partly mounted.
-        error: Unhealthy, subhealthy, or failed by SMART or software RAID.
-        unknown: Nobody knows their health, or this version does not know the word for it.
-        total: All of these.
+        healthy: Healthy disks.
+        warning: Disks that are not mounted, or only partly.
+        error: Disks that are unhealthy, subhealthy, or failed by SMART or software RAID.
+        unknown: Disks whose health is unknown, or has a value that this version does not know.
+        total: All disks of the type.
     """
 
     healthy: int
@@ -52,7 +52,7 @@ class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class CpuSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """CPUs of the SMTX OS clusters: cores, Hz, and how many percent of the Hz are in use."""
+    """CPU of the SMTX OS clusters: cores, total and used frequency in Hz, and usage in percent."""
 
     cores: Amount
     total: Amount
@@ -61,7 +61,7 @@ class CpuSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Memory in bytes, and how many percent are in use."""
+    """Memory in bytes, and its usage in percent."""
 
     total: Amount
     used: Amount
@@ -69,10 +69,10 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Data space in bytes, and how many percent are in use.
+    """Data space in bytes, and its usage in percent.
 
-    `failed` can't be used for now. `available` is what neither is used nor failed: never below 0,
-    in no cluster, so an overfull cluster takes nothing from the free space of the others.
+    `failed` is space that is out of order for now. `available` is neither used nor failed. It is
+    never below 0 for any cluster, so an overfull cluster does not reduce the sum of the others.
     """
 
     total: Amount
@@ -83,16 +83,17 @@ class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One cluster. What does not count for its kind of cluster is None, as what is unknown is.
+    """Figures of one cluster; None where unknown, or not applicable to its type.
 
     Attributes:
-        type: Such as ``"SMTX_OS"``.
-        hypervisor: Such as ``"ELF"``.
-        connect_state: Whether the Tower reaches it: ``"CONNECTED"``.
-        hosts: How many, including those that the server did not list: their figures are unknown.
-        vms: How many, running or not.
-        running_vms: How many of these run.
-        alerts: How many are active.
+        type: Type of the cluster, such as ``"SMTX_OS"``.
+        hypervisor: Hypervisor, such as ``"ELF"``.
+        connect_state: Connection from CloudTower to the cluster, such as ``"CONNECTED"``.
+        hosts: Number of hosts, including hosts that the server did not list and whose figures are
+            therefore unknown.
+        vms: Number of VMs, running or not.
+        running_vms: Number of running VMs.
+        alerts: Number of active alerts.
     """
 
     id: str
@@ -111,15 +112,19 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
-    """A CloudTower, or chosen clusters of it, at one moment. `msgspec.json.encode` takes it as is.
+    """State of a CloudTower, or of chosen clusters, at one moment.
+
+    Pass the struct to `msgspec.json.encode` to get JSON.
 
     Attributes:
-        built_at: When the last of the answers was there; UTC.
-        clusters: Each cluster, by name.
-        alerts: The active alerts.
-        disks: By disk type as the API names it: ``"HDD"``, ``"SSD"``, ``"NVMe_SSD"``, … Every
-            type known to this version is there, and what else the server has.
-        cpu: Of all the clusters together, as are the next.
+        built_at: Time when the last answer arrived, in UTC.
+        clusters: Clusters, sorted by name.
+        alerts: Active alerts.
+        disks: Disks by type as the API names it: ``"HDD"``, ``"SSD"``, ``"NVMe_SSD"``, … Contains
+            every type known to this version, and further types that the server has.
+        cpu: CPU of all the clusters together.
+        memory: Memory of all the clusters together.
+        storage: Storage of all the clusters together.
     """
 
     built_at: datetime

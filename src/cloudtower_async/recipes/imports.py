@@ -1,4 +1,4 @@
-"""Templates from files: what an OVF and its disks describe, uploaded into the content library."""
+"""Import of a template into the content library, from an OVF file and its disk images."""
 
 from __future__ import annotations
 
@@ -33,22 +33,21 @@ async def import_template(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> models.ContentLibraryVmTemplate:
-    """Make a template of the content library from an OVF and the images of its disks.
+    """Import a template into the content library from an OVF file and its disk images.
 
-    The server reads the OVF, the images are uploaded one after the other, and the template is made
-    of both. The steps that `on_progress` is told are ``"upload"`` and ``"import"``. Who cancels it
-    while it uploads leaves no half upload; once the import has begun, the template comes to be.
+    The server parses the OVF, the images are uploaded one after the other, and the template is
+    created from both. `on_progress` reports the steps ``"upload"`` and ``"import"``. Cancelling
+    during an upload removes the partial upload; once the import has begun, the server completes it.
 
     Args:
         tower: The session to work with.
-        name: Of the template.
-        ovf: The OVF file.
-        disks: The image files of its disks, in the order in which the OVF has the disks.
-        cluster: Name or id of the cluster that has the template first.
-        nic_model: What the NICs of the OVF become. Which network each is in is said when a VM is
-            made.
+        name: Name of the template.
+        ovf: Path of the OVF file.
+        disks: Paths of the disk images, in the order of the disks in the OVF.
+        cluster: Name or id of the cluster that stores the template first.
+        nic_model: Model of the template's NICs. Choose their networks when you create a VM.
         timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
         The template, settled.
@@ -56,10 +55,10 @@ async def import_template(
     Raises:
         InvalidInput: A file cannot be read, or there are not as many images as disks.
         NotFound: There is no such cluster.
-        UploadError: An image was not brought to the server.
-        TaskError: The template was not made, or not in time; `resource_ids` of the error has its
-            id. It is a `ReadBackFailed` if the template was made, but could not be read.
-        CallError: One of the calls failed; `BadRequest` for a file that is no OVF.
+        UploadError: An image could not be uploaded.
+        TaskError: The template was not created, or not in time; `resource_ids` of the error has its
+            id. A `ReadBackFailed` means that the template was created, but could not be read.
+        CallError: One of the calls failed; `BadRequest` for a file that is not an OVF.
 
     Example:
         ::
@@ -107,7 +106,7 @@ async def import_template(
 
 
 async def _read(ovf: StrPath, disks: Sequence[StrPath]) -> tuple[bytes, list[int]]:
-    """The OVF, and the sizes of the images."""
+    """Return the content of the OVF and the sizes of the images."""
     path = anyio.Path(ovf)
     try:
         content = await path.read_bytes()
@@ -124,10 +123,10 @@ def _tell_upload(tell: Telling, name: str, before: int, total: int, news: Upload
 
 
 def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
-    """What the server said, to be said to it again, without what it left out.
+    """Convert the parsed OVF from the server's answer into an argument, without null fields.
 
     Raises:
-        ResponseDecodeError: It left out what it wants to be told.
+        ResponseDecodeError: The answer lacks a field that the argument requires.
     """
     from ..models import ParsedOVF  # only now, as importing recipes must load nothing generated
 
@@ -136,7 +135,7 @@ def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
         msgspec.convert(told, ParsedOVF)
     except CODEC_ERRORS as error:
         raise ResponseDecodeError(
-            f"the server does not say all that an import needs: {error}", operation="ovf.parse_ovf"
+            f"the parsed OVF lacks a field that an import needs: {error}", operation="ovf.parse_ovf"
         ) from error
     return cast("inputs.ParsedOVF", told)
 

@@ -1,4 +1,4 @@
-"""Taking hosts into maintenance mode, and back."""
+"""Put hosts into maintenance mode, and take them out again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .maintenance_results import (
 from .progress import OnProgress, Telling, follow, label, read_back
 
 _PAUSE = 1.0
-"""Seconds between looks at the result of a precheck whose task has ended."""
+"""Seconds between reads of the result of a precheck whose task has ended."""
 
 
 async def check_maintenance(
@@ -34,18 +34,18 @@ async def check_maintenance(
 ) -> MaintenanceCheck:
     """Ask the server which VMs keep a host from entering maintenance mode; nothing is changed.
 
-    The step that `on_progress` is told is ``"check"``.
+    `on_progress` reports the step ``"check"``.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
         timeout: Seconds to wait for the check; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Raises:
         NotFound: There is no such host.
         TaskError: The check failed, or took too long.
-        CallError: One of the calls failed; `BadRequest` for a host that is not in use.
+        CallError: One of the calls failed; `BadRequest` for a host that is not in service.
 
     Example:
         ::
@@ -68,24 +68,24 @@ async def enter_maintenance(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceEntered:
-    """Check, and take a host into maintenance mode: its VMs move to other hosts.
+    """Check a host and put it into maintenance mode; its VMs move to other hosts.
 
-    One that is in maintenance mode already stays so. The steps that `on_progress` is told are
-    ``"check"`` and ``"enter"``. Meanwhile `Cloudtower.lock` is held on the host. Who cancels it
-    leaves the server at it, once ``"enter"`` has begun.
+    A host that is already in maintenance mode is left as it is. `on_progress` reports the steps
+    ``"check"`` and ``"enter"``. The host is locked with `Cloudtower.lock` meanwhile. If the call is
+    cancelled during ``"enter"``, the server continues.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
-        stop_vms: Whether VMs that cannot be moved may be shut down.
+        stop_vms: Allow shutting down VMs that cannot be moved.
         timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Raises:
         VmsInTheWay: VMs cannot be moved, and `stop_vms` is False or this user cannot see all of
             them. Nothing was changed.
         NotFound: There is no such host.
-        TaskError: The check or the entering failed, or took too long.
+        TaskError: The check or the task that enters maintenance mode failed, or took too long.
         CallError: One of the calls failed; `BadRequest` for a host that is on its way already.
 
     Example:
@@ -114,21 +114,22 @@ async def leave_maintenance(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceLeft:
-    """Take a host out of maintenance mode, and bring back what was moved or shut down for it.
+    """Take a host out of maintenance mode, and bring back the VMs that were moved or shut down.
 
-    One that is in use already stays so. The step that `on_progress` is told is ``"leave"``.
-    Meanwhile `Cloudtower.lock` is held on the host. Who cancels it leaves the server at it.
+    A host that is already in service is left as it is. `on_progress` reports the step ``"leave"``.
+    The host is locked with `Cloudtower.lock` meanwhile. If the call is cancelled, the server
+    continues.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
         bring_back: Move VMs back that were moved away, and start those that were shut down.
         timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Raises:
         NotFound: There is no such host.
-        TaskError: The leaving failed, or took too long.
+        TaskError: The task failed, or took too long.
         CallError: One of the calls failed.
 
     Example:
@@ -149,7 +150,7 @@ async def leave_maintenance(
 
 
 async def _again(tower: Cloudtower, host: models.Host) -> models.Host:
-    """Read a host again; an error says so if the server answers with another one."""
+    """Read a host again; raise an error if the server answers with another host."""
     found = await tower.get_one(tower.host.get_hosts, where={"id": host.id})
     if found.id != host.id:
         raise ResponseDecodeError(
@@ -184,7 +185,7 @@ async def _check(
         if result.done:
             break
         left = deadline - anyio.current_time()
-        if left <= 0:  # only now: after a clock jump there is one more look
+        if left <= 0:  # checked last: after a clock jump, read once more
             raise TaskTimeout([check.task_id], timeout)
         await anyio.sleep(min(_PAUSE, left))
     named = [one.vm_uuid for one in result.shutdown_vms or ()]
@@ -194,7 +195,7 @@ async def _check(
 
 
 async def _vms(tower: Cloudtower, local_ids: Iterable[str]) -> dict[str, models.Vm]:
-    """The VMs that the server names by `local_id` in all that concerns maintenance."""
+    """Return VMs by `local_id`, which is how the server names VMs in answers on maintenance."""
     wanted = list(dict.fromkeys(one for one in local_ids if one))
     if not wanted:
         return {}

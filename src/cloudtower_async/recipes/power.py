@@ -1,4 +1,4 @@
-"""Starting, shutting down and restarting many VMs, in few calls."""
+"""Start, shut down and restart many VMs with few calls."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from .switching import Switch
 Answer: TypeAlias = Awaitable[list[WithTask[models.Vm]]]
 
 Result: TypeAlias = Literal["done", "already", "forced", "failed"]
-"""What came of a VM: it was switched, was so already, was powered off after all, or neither."""
+"""Outcome of a power operation for one VM; see `PowerOutcome`."""
 
 
 class PowerOutcome(msgspec.Struct, kw_only=True, frozen=True):
-    """What has become of a VM that was to be switched.
+    """Outcome of a power operation for one VM.
 
     Attributes:
-        vm: As it is afterwards; where it failed, as it was when last read.
-        result: ``"done"``; ``"already"``: it was so before; ``"forced"``: it did not shut down and
-            was powered off; or ``"failed"``.
-        error: Why it failed. A `ReadBackFailed` with another result: the VM was switched, but could
-            not be read afterwards, so `vm` is as it was before.
+        vm: The VM after the operation; if the operation failed, the VM as last read.
+        result: ``"done"``; ``"already"``: the VM was in this state before; ``"forced"``: the guest
+            did not shut down, so the VM was powered off; or ``"failed"``.
+        error: Why the operation failed. A `ReadBackFailed` with another result: the operation
+            succeeded, but the VM could not be read afterwards, so `vm` is the VM as it was before.
     """
 
     vm: models.Vm
@@ -50,25 +50,25 @@ async def start_vms(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
-    """Start VMs, so many at a time, with one call for all of these.
+    """Start VMs in batches of `limit`, with one call for each batch.
 
-    One that fails does not end the others. The step that `on_progress` is told is ``"start"``. Who
-    cancels it leaves at the server what was begun: VMs that are starting start.
+    A VM that fails does not stop the others. `on_progress` reports the step ``"start"``. If the
+    call is cancelled, the server still starts the VMs of the current batch.
 
     Args:
         tower: The session to work with.
-        where: Which VMs. Those that run already are left alone; one that is suspended fails.
-        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+        where: Filter of the VMs. Running VMs are left alone; a suspended VM fails.
+        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
-        What has become of each VM, by name.
+        The outcome for each VM, sorted by name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: The where may match everything.
+        EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
 
@@ -91,25 +91,25 @@ async def restart_vms(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
-    """Restart VMs by their guests, so many at a time, with one call for all of these.
+    """Restart VMs through their guests in batches of `limit`, with one call for each batch.
 
-    With ``limit=1`` they restart one after the other. A VM that does not run fails. The step that
-    `on_progress` is told is ``"restart"``; for the rest it is as `start_vms`.
+    With ``limit=1`` the VMs restart one after the other. A VM that is not running fails.
+    `on_progress` reports the step ``"restart"``. Failures and cancellation work as in `start_vms`.
 
     Args:
         tower: The session to work with.
-        where: Which VMs.
-        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+        where: Filter of the VMs.
+        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
-        What has become of each VM, by name.
+        The outcome for each VM, sorted by name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: The where may match everything.
+        EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
     """
@@ -127,27 +127,28 @@ async def shut_down_vms(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
-    """Shut VMs down by their guests, so many at a time, with one call for all of these.
+    """Shut down VMs through their guests in batches of `limit`, with one call for each batch.
 
-    The steps that `on_progress` is told are ``"shut down"`` and ``"power off"``; for the rest it is
-    as `start_vms`.
+    `on_progress` reports the steps ``"shut down"`` and ``"power off"``. Failures and cancellation
+    work as in `start_vms`.
 
     Args:
         tower: The session to work with.
-        where: Which VMs. Those that are off already are left alone; one that is suspended fails.
+        where: Filter of the VMs. Stopped VMs are left alone; a suspended VM fails.
         force_after: Seconds until VMs that have not shut down are powered off, as if pulling the
-            plug; one that cannot shut down is at once. None: never, they fail after `timeout`.
-        limit: Maximum number of VMs at a time; the next ones begin when all of these have ended.
+            plug. VMs that cannot shut down are powered off at once. None: never power off; VMs that
+            have not shut down fail after `timeout`.
+        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
-        What has become of each VM, by name.
+        The outcome for each VM, sorted by name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: The where may match everything.
+        EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
         InvalidInput: An argument cannot be used.
 
@@ -185,7 +186,7 @@ class _Run:
         begins: str,
         ends: str | None,
     ) -> list[PowerOutcome]:
-        """Do something to what matches and is as it has to be before, so many at a time."""
+        """Act on the matching VMs that have the status `begins`, in batches of `limit`."""
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
         self.tell = Telling(on_progress, len(vms))
@@ -200,7 +201,7 @@ class _Run:
             elif vm.status == ends:
                 outcomes[place] = self.outcome(vm, vm, "already")
             else:
-                why = f"VM {label(vm)} is {vm.status}; it would have to be {begins}"
+                why = f"VM {label(vm)} is {vm.status}; the operation needs {begins}"
                 outcomes[place] = self.outcome(vm, CloudtowerError(why), "failed")
         for first in range(0, len(waiting), limit):
             places = waiting[first : first + limit]
@@ -213,7 +214,7 @@ class _Run:
         act: Callable[[Sequence[models.Vm]], Awaitable[list[PowerOutcome]]],
         vms: Sequence[models.Vm],
     ) -> list[PowerOutcome]:
-        """Act on some VMs; an unexpected error becomes their outcome and ends no others."""
+        """Act on a batch of VMs; an unexpected error becomes the outcome of each of them."""
         try:
             return await act(vms)
         except Exception as error:
@@ -222,7 +223,7 @@ class _Run:
             return [self.outcome(vm, error, "failed") for vm in vms]
 
     def outcome(self, vm: models.Vm, came: Came, result: Result) -> PowerOutcome:
-        """What has become of a VM, and tell of it."""
+        """Return the outcome for a VM, and report the VM as finished."""
         error = came if isinstance(came, Exception) else None
         if isinstance(error, ReadBackFailed) and error.done:
             self.tell.end(label(vm))
@@ -233,14 +234,14 @@ class _Run:
         return PowerOutcome(vm=came, result=result)
 
     async def start(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
-        """Start some."""
+        """Start a batch of VMs."""
         came = await Switch(
             self.tower, self.tell, "start", _start, vms, timeout=self.timeout, ends="RUNNING"
         ).run()
         return [self.outcome(vm, came[vm.id], "done") for vm in vms]
 
     async def restart(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
-        """Restart some."""
+        """Restart a batch of VMs."""
         came = await Switch(
             self.tower, self.tell, "restart", _restart, vms, timeout=self.timeout, ends=None
         ).run()
@@ -249,7 +250,7 @@ class _Run:
     async def shut_down(
         self, vms: Sequence[models.Vm], *, force_after: float | None
     ) -> list[PowerOutcome]:
-        """Shut some down, and power off those that do not obey, if that is asked for."""
+        """Shut down a batch of VMs; with `force_after`, power off those that do not shut down."""
         came = await Switch(
             self.tower,
             self.tell,
@@ -261,7 +262,7 @@ class _Run:
             wait_for_status=True,
             hurry=force_after is not None,
         ).run()
-        planned = self.tower.mutations == "plan"  # so it stays on
+        planned = self.tower.mutations == "plan"  # so the VM stays on
         forced: set[str] = set()
         if force_after is not None:
             left = [vm for vm in vms if _may_be_on(came[vm.id])]
@@ -309,13 +310,13 @@ def _may_be_on(came: Came) -> bool:
 
 
 def _off(came: Came) -> Came:
-    """Return a VM that is off; of another one, why it is not known to be off."""
+    """Return the VM if it is off, otherwise an error that says why it may not be off."""
     if isinstance(came, ReadBackFailed) and came.done:
         # The guest was told to shut down, and may still be doing so.
         return ReadBackFailed(came.resource_ids, came.reason, done=False)
     if isinstance(came, Exception) or came.status == "STOPPED":
         return came
     return CloudtowerError(
-        f"VM {label(came)} is still {came.status}: its guest has not shut down; "
-        "force_after= powers such a VM off"
+        f"VM {label(came)} is still {came.status}: its guest has not shut down. "
+        "Pass force_after= to power off such a VM."
     )

@@ -1,4 +1,4 @@
-"""How recipes tell how far they are."""
+"""Progress reports of recipes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ T = TypeVar("T", bound="Resource")
 
 
 class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """How far a recipe is, told each time that there is news of one of the things it works on.
+    """Progress of a recipe, reported each time that one of its subjects (VMs, hosts) changes.
 
     Attributes:
-        subject: What there is news of: the name of a VM or a host.
-        step: What is being done to it; each recipe lists its steps. The last one of each subject is
-            ``"done"`` or ``"failed"``.
-        fraction: How much of the step is done, 0 to 1, as far as the server tells.
-        done: How many subjects are finished, well or not.
-        total: Of how many.
+        subject: Name of the VM or host that the report is about.
+        step: Current step of the subject; each recipe lists its steps. The last step of each
+            subject is ``"done"`` or ``"failed"``.
+        fraction: Share of the step that is done, 0 to 1, as far as the server reports it.
+        done: Number of subjects that have finished, successfully or not.
+        total: Number of all subjects.
     """
 
     subject: str
@@ -44,21 +44,21 @@ ENDS = ("done", "failed")
 """Last steps of a subject."""
 
 OnProgress: TypeAlias = Callable[[Progress], object]
-"""Called with each news of a recipe, in the event loop: it has to return at once.
+"""Function that a recipe calls with each `Progress`, in the event loop: it must not block.
 
-What it raises ends the recipe, as cancelling it does, and comes out of it.
+An exception that the function raises stops the recipe as cancellation does, and propagates.
 """
 
 
 class Telling:
-    """Tells one who wants to know, or nobody.
+    """Reports progress to the caller's function, if the caller passed one.
 
     Args:
-        on_progress: Who is told.
-        total: How many subjects there are.
+        on_progress: Function to call; None: report nothing.
+        total: Number of subjects.
 
     Attributes:
-        raised: What `on_progress` raised: that ends the recipe, unlike errors of a single subject.
+        raised: Exception of `on_progress`: it stops the recipe, unlike errors of a single subject.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
@@ -69,7 +69,7 @@ class Telling:
         self._total = total
 
     def step(self, subject: str, step: str, fraction: float = 0.0) -> None:
-        """Tell what is being done."""
+        """Report the current step of a subject."""
         if self._on_progress is None:
             return
         news = Progress(
@@ -82,13 +82,13 @@ class Telling:
             raise
 
     def end(self, subject: str, error: Exception | None = None) -> None:
-        """Tell that a subject is finished."""
+        """Report that a subject has finished."""
         self._done += 1
         self.step(subject, "done" if error is None else "failed", 1.0)
 
     @contextmanager
     def about(self, subject: str) -> Generator[None]:
-        """Tell that a subject is finished when the block ends, well or with an error."""
+        """Report that a subject has finished when the block ends, with or without an error."""
         try:
             yield
         except Exception as error:
@@ -99,7 +99,7 @@ class Telling:
 
 
 def label(resource: models.Vm | models.Host) -> str:
-    """Return what people call a resource, also where the server leaves out its name."""
+    """Return the name of a resource; its id if the server left out the name."""
     return resource.name or resource.id or "unnamed"
 
 
@@ -110,12 +110,12 @@ async def follow(
     timeout: float | None,
     resource_ids: Sequence[str] = (),
 ) -> None:
-    """Wait as `Cloudtower.wait` does for one task, and tell of its progress meanwhile.
+    """Wait for one task as `Cloudtower.wait` does, and report its progress.
 
     Args:
         tower: The session.
         started: Answer of the mutation.
-        tell: Told the progress of the task, 0 to 1.
+        tell: Function to call with the progress of the task, 0 to 1.
         timeout: Seconds to wait for the task; None: no limit.
         resource_ids: Ids of the resources that the task creates or changes, for errors.
 
@@ -143,18 +143,18 @@ async def carry_out(
     tell: Callable[[float], None],
     timeout: float | None,
 ) -> T:
-    """Do what `Cloudtower.settle` does for one resource, and tell of the progress meanwhile.
+    """Settle one resource as `Cloudtower.settle` does, and report the progress of its task.
 
     Args:
         tower: The session.
         started: Answer of the mutation, with the resource.
-        tell: Told the progress of the task, 0 to 1.
+        tell: Function to call with the progress of the task, 0 to 1.
         timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
 
     Raises:
         TaskError: See `follow`; or the resource did not settle.
         ReadBackFailed: The work is done, but the resource could not be read.
-        NotFound: The resource is not there any more.
+        NotFound: The resource no longer exists.
     """
     await follow(tower, started, tell, timeout, [started.data.id])
     if isinstance(started, PlannedAnswer):  # nothing changes it, and it may not exist
@@ -177,12 +177,12 @@ async def created_resource(
         answers: Answer of the mutation.
         operation: Name of the method, for errors.
         timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
-        tell: Told the progress of the task, 0 to 1.
+        tell: Function to call with the progress of the task, 0 to 1.
 
     Raises:
-        OutcomeUnknown: The server answered with none, with several, or without naming it.
+        OutcomeUnknown: The server answered with no resource, with several, or without an id.
         TaskError: See `carry_out`.
-        ReadBackFailed: It was created, but could not be read, or is not listed.
+        ReadBackFailed: The resource was created, but could not be read, or is not listed.
     """
     created = only(answers, operation, tower)
     try:
@@ -192,16 +192,16 @@ async def created_resource(
 
 
 def ignore_progress(_: float) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
-    """Read a resource again, once nothing changes it any more.
+    """Read a resource again once it has settled.
 
     Raises:
-        SettleTimeout: Something still changes it.
-        ReadBackFailed: It could not be read.
-        NotFound: It is not there any more.
+        SettleTimeout: The resource was still being changed when the time was over.
+        ReadBackFailed: The resource could not be read.
+        NotFound: The resource no longer exists.
     """
     try:
         return await tower.settle(WithTask(data=resource), timeout=timeout)

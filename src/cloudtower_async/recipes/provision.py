@@ -1,4 +1,4 @@
-"""Making VMs: blank ones, and from templates of the content library."""
+"""Create VMs: blank VMs, and VMs from templates of the content library."""
 
 from __future__ import annotations
 
@@ -32,36 +32,38 @@ async def create_blank_vm(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> models.Vm:
-    """Make a VM of nothing: with new or existing volumes, CD-ROMs and NICs.
+    """Create a blank VM with new or existing volumes, CD-ROMs and NICs.
 
-    It boots from its disks in their order, then from its CD-ROMs. The step that `on_progress` is
-    told is ``"create"``. Who cancels it may find the VM there all the same.
+    The VM boots from its disks in the order given, then from its CD-ROMs. `on_progress` reports the
+    step ``"create"``. If the call is cancelled, the VM may still be created.
 
     Args:
         tower: The session to work with.
-        name: Of the VM.
+        name: Name of the VM.
         cluster: Name or id of the cluster.
-        vcpu: How many virtual CPUs.
-        memory: Bytes.
-        disks: Its disks.
-        cd_roms: Its CD-ROMs: name or id of an image of the content library, or None for no image.
-        nics: Its NICs.
-        description: What people read about it.
-        firmware: BIOS or UEFI.
-        ha: Start it on another host when its host fails.
-        start: Start it when it is made.
+        vcpu: Number of virtual CPUs.
+        memory: Memory in bytes.
+        disks: Disks of the VM.
+        cd_roms: CD-ROMs of the VM: for each, the name or id of an image of the content library, or
+            None for an empty drive.
+        nics: NICs of the VM.
+        description: Description of the VM.
+        firmware: Firmware: BIOS or UEFI.
+        ha: Restart the VM on another host when its host fails.
+        start: Start the VM once it is created.
         timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
         The VM, settled.
 
     Raises:
-        NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
-        Ambiguous: Several have a name.
-        TaskError: The VM was not made, or not in time; its id is in `resource_ids` of the error. A
-            `ReadBackFailed` means that it was made, but could not be read.
-        OutcomeUnknown: Nobody knows whether it is being made: look for its name.
+        NotFound: The cluster, or something that the VM needs, does not exist or is not in the
+            cluster. Nothing was created.
+        Ambiguous: Several resources have one of the names. Nothing was created.
+        TaskError: The VM was not created, or not in time; `resource_ids` of the error has its id. A
+            `ReadBackFailed` means that the VM was created, but could not be read.
+        OutcomeUnknown: It is unknown whether the VM is being created: search for its name.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
@@ -123,38 +125,39 @@ async def create_vm_from_template(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> models.Vm:
-    """Make a VM from a template of the content library, with changes to it.
+    """Create a VM from a template of the content library, optionally with changes.
 
-    The step that `on_progress` is told is ``"create"``. Who cancels it may find the VM there all
-    the same.
+    `on_progress` reports the step ``"create"``. If the call is cancelled, the VM may still be
+    created.
 
     Args:
         tower: The session to work with.
-        name: Of the VM.
+        name: Name of the VM.
         template: Name or id of the template.
-        cluster: Name or id of the cluster, which has to have the template.
-        vcpu: How many virtual CPUs; None: as the template.
-        memory: Bytes; None: as the template.
-        new_disks: Disks besides those of the template, after which the VM boots from them.
-        change_disks: Of disks of the template, by their index from 0: another bus or volume.
-        remove_disks: Disks of the template that the VM is not to have, by their index.
-        nics: Its NICs, instead of the template's; None: those of the template.
-        cloud_init: Host name, networks, keys and more, for the guest's first start. The template
-            has to support it: else the task fails.
-        full_copy: Copy the disks, instead of sharing with the template what does not change.
-        start: Start it when it is made.
+        cluster: Name or id of the cluster, which must have the template.
+        vcpu: Number of virtual CPUs; None: as in the template.
+        memory: Memory in bytes; None: as in the template.
+        new_disks: Disks to add to those of the template; they come last in the boot order.
+        change_disks: Changes to disks of the template (bus or volume), by disk index from 0.
+        remove_disks: Indexes, from 0, of the template's disks to leave out.
+        nics: NICs to use instead of the template's; None: the NICs of the template.
+        cloud_init: Host name, networks, keys and more for the first boot of the guest. The task
+            fails if the template does not support cloud-init.
+        full_copy: Copy the disks in full, instead of sharing unchanged data with the template.
+        start: Start the VM once it is created.
         timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Told how far it is.
+        on_progress: Function to call with the progress.
 
     Returns:
         The VM, settled.
 
     Raises:
-        NotFound: Something that is named is not there, or not in the cluster. Nothing was made.
-        Ambiguous: Several have a name.
-        TaskError: The VM was not made, or not in time; its id is in `resource_ids` of the error. A
-            `ReadBackFailed` means that it was made, but could not be read.
-        OutcomeUnknown: Nobody knows whether it is being made: look for its name.
+        NotFound: The cluster, or something that the VM needs, does not exist or is not in the
+            cluster. Nothing was created.
+        Ambiguous: Several resources have one of the names. Nothing was created.
+        TaskError: The VM was not created, or not in time; `resource_ids` of the error has its id. A
+            `ReadBackFailed` means that the VM was created, but could not be read.
+        OutcomeUnknown: It is unknown whether the VM is being created: search for its name.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

@@ -51,15 +51,15 @@ class Switch:
 
     Args:
         tower: The session.
-        tell: Told of the progress.
-        step: What is told: ``"start"``.
-        call: The operation, with a session and the ids.
+        tell: Reports the progress.
+        step: Step to report, such as ``"start"``.
+        call: The operation; called with the session and the ids.
         vms: The VMs.
         timeout: Seconds for everything after the answer of the server, or with `hurry` for all of
             it; None: no limit.
-        ends: Status that the VMs are to have; None: their status does not tell.
-        wait_for_status: Wait for that status when the tasks have ended, too.
-        hurry: End when the time is over: read nothing after it, and wait no longer for locks.
+        ends: Status that the VMs will have; None: the status does not show the outcome.
+        wait_for_status: After the tasks have ended, wait for that status as well.
+        hurry: Stop when the time is over: read nothing more, and do not wait for locks any longer.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Switch:
     async def _send(
         self, tower: Cloudtower, vms: Sequence[models.Vm], refused: dict[str, Exception]
     ) -> list[WithTask[models.Vm]]:
-        """Call for all of them at once. One that is refused does not keep the others from it."""
+        """Send one call for all VMs. A VM that the server refuses does not affect the others."""
         ids = [vm.id for vm in vms]
         if not ids:
             return []
@@ -226,7 +226,7 @@ class Switch:
         self._news.set()
 
     async def _read(self) -> None:
-        """Read VMs until all are as they were to become, or the time is over."""
+        """Read the VMs until all have the wanted status, or the time is over."""
         looks = 0  # since the last news
         while True:
             looks += 1
@@ -245,7 +245,7 @@ class Switch:
             self._news = anyio.Event()
 
     async def _look(self) -> None:
-        """Read once what is to be read."""
+        """Read the unfinished VMs once."""
         self._read_error = None
         for ids in batches(list(self._unread)):
             try:
@@ -266,12 +266,12 @@ class Switch:
             self._results[vm_id] = why or ReadBackFailed([vm_id], error, done=True)
 
     def _take(self, vm_id: str, vm: models.Vm | None) -> None:
-        """Learn how a VM is; None: it is not there any more, as it was listed before."""
+        """Record the state of a VM; None: the VM was listed before and is now gone."""
         if vm_id not in self._unread:
             return
         error = self._unread[vm_id]
         if vm is None:
-            gone = CloudtowerError(f"VM {label(self._vms[vm_id])} is not there any more")
+            gone = CloudtowerError(f"VM {label(self._vms[vm_id])} no longer exists")
             self._end(vm_id, error if isinstance(error, OutcomeUnknown) else gone)
         elif vm.entity_async_status is not None:
             self._latest[vm_id] = vm
@@ -287,7 +287,7 @@ class Switch:
         self._results[vm_id] = result
 
     def _unfinished(self, vm_id: str) -> Result:
-        """Return how a VM is whose task has ended, but which is not ready in time."""
+        """Return the outcome for a VM whose task has ended, but that is not ready in time."""
         vm = self._latest.get(vm_id)
         if (
             vm is not None

@@ -1,4 +1,4 @@
-"""What a VM is made of, and where."""
+"""Disks, NICs and placement of a new VM."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDisk:
-    """A disk with a volume of its own, which is made with the VM.
+    """A disk with a new volume, which is created with the VM.
 
     Attributes:
-        size: Bytes.
-        name: Of the volume; None: that of the VM and the disk's place.
-        bus: How the guest sees it.
-        policy: How the cluster keeps the data.
+        size: Size in bytes.
+        name: Name of the volume; None: the name of the VM and the position of the disk.
+        bus: Bus on which the guest sees the disk.
+        policy: Storage policy of the volume: replicas and provisioning.
     """
 
     size: int
@@ -32,11 +32,11 @@ class NewDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExistingVolume:
-    """A disk with a volume that is there already.
+    """A disk with an existing volume.
 
     Attributes:
-        volume: Name or id of the volume, of the VM's cluster.
-        bus: How the guest sees it.
+        volume: Name or id of a volume in the VM's cluster.
+        bus: Bus on which the guest sees the disk.
     """
 
     volume: str
@@ -45,13 +45,13 @@ class ExistingVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
-    """A NIC.
+    """A NIC of a new VM.
 
     Attributes:
-        vlan: Name or id of the VM network that it is in, of the VM's cluster.
-        model: How the guest sees it.
-        mac_address: None: the cluster chooses one.
-        enabled: Whether it is connected.
+        vlan: Name or id of a VM network in the VM's cluster.
+        model: NIC model that the guest sees.
+        mac_address: MAC address; None: the cluster chooses one.
+        enabled: Whether the NIC is connected.
     """
 
     vlan: str
@@ -61,12 +61,12 @@ class Nic:
 
 
 Disk: TypeAlias = NewDisk | ExistingVolume
-"""A disk that a VM gets."""
+"""A disk of a new VM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The cluster where a VM is made, and what is found there by name or id."""
+    """Target cluster of a new VM; finds resources of the cluster by name or id."""
 
     tower: Cloudtower
     cluster: models.Cluster | models.NestedCluster
@@ -92,7 +92,7 @@ class Place:
     async def disks(
         self, vm_name: str, disks: Sequence[Disk], *, first: int
     ) -> inputs.VmDiskParams:
-        """What is sent for disks; the VM boots from them in this order."""
+        """Return the parameters for disks; the VM boots from them in this order."""
         new: list[inputs.MountNewCreateDisksParams] = []
         mounted: list[inputs.MountDisksParams] = []
         for boot, disk in enumerate(disks, first):
@@ -118,7 +118,7 @@ class Place:
         return await self._one("volume", name, asked)
 
     async def cd_rom(self, image: str | None, boot: int) -> inputs.VmCdRomParams:
-        """What is sent for a CD-ROM."""
+        """Return the parameters for a CD-ROM."""
         if image is None:
             return {"boot": boot}
         asked = self.tower.get_one(
@@ -132,7 +132,7 @@ class Place:
         return {"boot": boot, "content_library_image_id": found.id}
 
     async def nic(self, nic: Nic) -> inputs.VmNicParams:
-        """What is sent for a NIC."""
+        """Return the parameters for a NIC."""
         asked = self.tower.get_one(
             self.tower.vlan.get_vlans,
             where={
@@ -156,7 +156,7 @@ class Place:
 
 
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
-    """What was asked for; when it is not exactly one, the error says what that was."""
+    """Return the result of a lookup; if it is not exactly one resource, name it in the error."""
     try:
         return await asked
     except NotFound as error:
@@ -166,7 +166,7 @@ async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
             f"there is no {what} {name!r}{place}",
             operation=error.operation,
             endpoint=error.endpoint,
-            hint="Check its name or id, and what the user may see.",
+            hint="Check the name or id, and what this user may see.",
         ) from error
     except Ambiguous as error:
         raise Ambiguous(

@@ -51,7 +51,7 @@ async def ensure_placement_group(
         vms: Names or ids of all members, VMs of the cluster; others are removed from the group.
         policy: Whether the VMs must or should share a host: ``"MUST_SAME"``, ``"MUST_DIFFERENT"``,
             ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None: leave the rule as it is; a new group
-            then has none.
+            gets no rule.
         enabled: Whether the group is in force.
         reconcile_timeout: Seconds to look for the group, or the change, if its outcome is unknown;
             after that it is created or changed again, once. Also the seconds to look for a group
@@ -175,7 +175,7 @@ async def _members(tower: Cloudtower, cluster_id: str, vms: Sequence[str]) -> se
                 f"there is no VM {one!r} in the cluster",
                 operation="ensure_placement_group",
                 endpoint=tower.endpoint,
-                hint="Check its name or id, and what the user may see.",
+                hint="Check the name or id, and what this user may see.",
             )
         if len(ids) > 1:
             raise Ambiguous(
