@@ -114,7 +114,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(
         (["--where", "{}"], 2, "--where: this may match every VM"),
         (["--where", "name=nobody"], 1, "no VM matches the where"),
         (["nobody", "--missing-ok"], 2, "--missing-ok needs --where"),
-        (["--where", "name=nobody"], 1, "pass --missing-ok if it may match nothing"),
+        (["--where", "name=nobody"], 1, "pass --missing-ok if no match is acceptable"),
         (["a", "--keep", "0"], 2, "--keep"),
         (["a", "--at-a-time", "0"], 2, "--at-a-time"),
         ([twins[0], "--prefix", ""], 2, "prefix: must not be empty"),
