@@ -13,6 +13,7 @@ globalThis.document = {
 globalThis.window = globalThis;
 globalThis.location = { search: "" };
 globalThis._ready = () => {};
+globalThis._ = (text) => text;
 globalThis.SPHINX_HIGHLIGHT_ENABLED = false;
 globalThis.localStorage = { setItem() {}, getItem() {}, removeItem() {} };
 
@@ -26,7 +27,7 @@ const find = new Function(
   return queries.map((query) => {
     const [, terms, excluded, highlight, objects] = Search._parseQuery(query);
     const results = Search._performSearch(query, terms, excluded, highlight, objects);
-    return results.map((result) => result[0]);
+    return results.map((result) => result[0]).reverse(); // the best one is last
   });`,
 );
 for (const pages of find(read("searchindex.js"), queries)) {
