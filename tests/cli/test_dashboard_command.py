@@ -232,6 +232,7 @@ def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str
         (["atlas-01"], "unexpected argument 'atlas-01'; a cluster is given with --cluster"),
         (["--endpoint", "x", "--source", "AD"], "--source"),
         (["--demo", "--interval", "0"], "--interval"),
+        (["--demo", "--interval", "2"], "--interval goes with --watch"),
         (["--demo", "--size", "0"], "--size"),
         (["--demo", "--format", "yaml"], "--format"),
         (["--demo", "--language", "fr-FR"], "--language"),

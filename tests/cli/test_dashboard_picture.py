@@ -163,6 +163,15 @@ def test_of_many_alerts_some_are_shown() -> None:
     assert "and 10 more; --format json has all" in text
 
 
+@pytest.mark.parametrize("height", [24, 1000])
+def test_a_screen_that_scrolls_has_every_alert_up_to_a_limit(height: int) -> None:
+    board = summarise([], [], [], [alert(severity="INFO", message=f"m{n}") for n in range(230)])
+    text = drawn(board, 80, room=ConsoleDimensions(80, height))
+    assert " m199 " in text
+    assert " m200 " not in text
+    assert "and 30 more; --format json has all" in text
+
+
 def test_an_alert_of_another_severity_names_it() -> None:
     text = drawn(summarise([], [], [], [alert(severity="VERY_ODD", message="what?")]))
     assert "Alerts: 1 other" in text

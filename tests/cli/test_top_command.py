@@ -61,3 +61,12 @@ async def test_on_a_terminal_it_is_refreshed_until_it_is_quit(sim: Simulator) ->
             return plain(terminal.shown.rpartition("\x1b[?1049l")[2])
 
     assert "atlas-01-node-01" in await anyio.to_thread.run_sync(look)
+
+
+async def test_an_interval_without_refreshes_is_refused(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["top", "hosts", "-o", "json", "--interval", "2"]
+    assert await anyio.to_thread.run_sync(main, arguments) == 2
+    assert "JSON is written once: leave out --interval" in capsys.readouterr().err
+    assert sim.requests == []

@@ -304,3 +304,25 @@ async def test_ctrl_c_at_the_question_sends_nothing(sim: Simulator) -> None:
     assert code == 130
     assert "Traceback" not in shown
     assert sim.mutations() == []
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (["--sort", "name"], "details are no table"),
+        (["--no-headers"], "details are no table"),
+        (["--no-pager"], "details are no table"),
+        (["--raw-csv"], "--raw-csv goes with --output csv only"),
+        (["--columns", "nmae"], "did you mean name"),
+    ],
+)
+async def test_options_of_tables_are_refused_for_details(
+    option: list[str], told: str, sim: Simulator
+) -> None:
+    sim.add_vm(name="mail-1")
+    ended = await in_pipe(["vm", "show", "mail-1", *option])
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert sim.requests == []
+    shown = await in_pipe(["vm", "show", "mail-1", "--columns", "name", "--no-headers"])
+    assert shown.out == "mail-1\n"

@@ -13,6 +13,7 @@ from .errors import OutputError, UsageError
 from .exit_codes import MEANINGS, ExitCode, exit_code
 from .signals import sigterm_as_interrupt
 from .streams import checked_streams, drop_output, print_error
+from .terminal import make_console
 
 # What only some commands need is imported where it is used: --help has to be fast.
 
@@ -64,7 +65,7 @@ def _run(arguments: Sequence[str]) -> ExitCode:
     try:
         _check_encoding(arguments)
         if not arguments or arguments[0] in app.help_flags:
-            _make_app(summaries=True).help_print([])
+            _make_app(summaries=True).help_print([], console=make_console())
         else:
             _run_command(arguments)
         sys.stdout.flush()
@@ -91,6 +92,7 @@ def _run_command(arguments: Sequence[str]) -> None:
         from .examples import add_examples
 
         add_examples(app, arguments)
+        app.console = make_console()
     with log_warnings_shown():
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
 

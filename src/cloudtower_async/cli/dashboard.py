@@ -24,6 +24,7 @@ from .errors import UsageError
 from .formats import json_text
 from .live_screen import LiveScreen, ScreenPage
 from .messages import error_line
+from .output_options import Interval, seconds_between
 from .streams import print_error, replace_unencodable, write_output
 from .terminal import make_console
 
@@ -56,7 +57,7 @@ def dashboard(
     *,
     demo: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     watch: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
+    interval: Interval = None,
     output: Annotated[
         Literal["table", "json"], Parameter(name=("--format", "--output", "-o"))
     ] = "table",
@@ -71,7 +72,7 @@ def dashboard(
     Args:
         demo: Show a simulated fleet; it needs no server.
         watch: Keep refreshing until q or Ctrl-C; arrows, PgUp and PgDn scroll.
-        interval: Seconds between two refreshes with --watch.
+        interval: Seconds between two refreshes with --watch. [default: 5]
         output: table: a picture. json: all figures; with --watch one line for each refresh.
         cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
         language: Language of the alerts' texts. [default: en-US]
@@ -82,7 +83,7 @@ def dashboard(
     wanted = DashboardOptions(
         demo=demo,
         watch=watch,
-        interval=interval,
+        interval=seconds_between(interval, watch=watch),
         json=output == "json",
         clusters=tuple(cluster or ()),
         language=language,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..models import Alert
     from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
 
-_MAX_ALERTS = 20  # in a picture without a fixed height; JSON has all
+_MAX_PRINTED = 20  # alerts in a picture that does not scroll; JSON has all
+_MAX_SCROLLED = 200  # alerts on a screen that scrolls
 _NARROW = 76  # columns; below it panels are stacked and sizes are left out
 _MEDIUM = 96  # columns; from here on the kind of a cluster is shown
 _WIDE = 120  # columns; also its version and all its alerts
@@ -92,9 +93,9 @@ class _Picture:
             head.append(Text(f"No newer figures: {error_line(self._error)}", style=f"bold {_BAD}"))
         middle = [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
         if self._room is None:
-            alerts = _alerts(board, _MAX_ALERTS, wrap=True)
+            alerts = _alerts(board, _MAX_PRINTED, wrap=True)
             return [*head, *middle, *_lower(board, alerts, width)]
-        alerts = _alerts(board, _MAX_ALERTS, wrap=False)
+        alerts = _alerts(board, _MAX_SCROLLED, wrap=False)
         whole = [*head, *middle, *_lower(board, alerts, width)]
         if len(console.render_lines(Group(*whole), options)) <= self._room.height:
             return whole
@@ -102,7 +103,7 @@ class _Picture:
         most = max(1, self._room.height // 3 - 4)  # borders, heading, "and more"
         rest = [_disks(board)]
         if board.alerts.counts.total > most:
-            rest.append(_alerts(board, _MAX_ALERTS, wrap=True))
+            rest.append(_alerts(board, _MAX_SCROLLED, wrap=True))
         return [*head, _alerts(board, most, wrap=False), *middle, *rest]
 
 

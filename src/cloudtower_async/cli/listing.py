@@ -16,7 +16,7 @@ from ..spelling import did_you_mean
 from .columns import with_tower
 from .connect import ConnectOptions, connect
 from .errors import UsageError
-from .output_options import ListOptions, OutputOptions
+from .output_options import ListOptions, OutputOptions, seconds_between
 from .printing import Printer, each
 from .resource_names import query_for
 from .where_option import parse_where
@@ -88,6 +88,9 @@ def list_resources(
     if listing.profiles is not None:
         kind = with_tower(kind)
     printer = Printer(kind, output, or_else=f"; `cloudtower-async resources {resource}` lists them")
+    interval = seconds_between(listing.interval, watch=listing.watch)
+    if listing.watch and output.no_pager:
+        raise UsageError("--watch uses no pager: leave out --no-pager")
     if listing.watch and printer.view is None:
         raise UsageError("--watch goes with --output table and wide only")
     if listing.watch and listing.profiles is not None:
@@ -110,21 +113,26 @@ def list_resources(
         all_languages=printer.view is None,
     )
     try:
-        anyio.run(_list, tower, method, query, printer, listing)
+        anyio.run(_list, tower, method, query, printer, listing, interval)
     except KeyboardInterrupt:
         if not listing.watch:
             raise
 
 
 async def _list(
-    tower: Cloudtower, method: str, query: dict[str, Any], printer: Printer, listing: ListOptions
+    tower: Cloudtower,
+    method: str,
+    query: dict[str, Any],
+    printer: Printer,
+    listing: ListOptions,
+    interval: float,
 ) -> None:
     async with tower:
         read = partial(_rows, tower, printer.struct(query["order_by"]), method, query)
         if listing.watch:
             from .watching import watch
 
-            await watch(read, printer, listing)
+            await watch(read, printer, listing.limit, interval)
             return
         async with aclosing(read()) as rows:
             await printer.print(rows, listing.limit)

@@ -7,8 +7,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter, validators
 
+from .errors import UsageError
+
 Output: TypeAlias = Literal["table", "wide", "name", "json", "jsonl", "csv", "yaml"]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Interval = Annotated[float | None, Parameter(validator=validators.Number(gt=0))]
+
+_INTERVAL = 5.0  # seconds
 
 _OUTPUT = Group("Output", sort_key=0)
 _SELECTION = Group("Selection", sort_key=1)
@@ -75,5 +80,20 @@ class ListOptions:
     )
     "Keep refreshing the table until Ctrl-C, and mark the rows that have changed."
 
-    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0
-    "Seconds between two refreshes with --watch."
+    interval: Interval = None
+    "Seconds between two refreshes with --watch. [default: 5]"
+
+
+def seconds_between(interval: float | None, *, watch: bool) -> float:
+    """Return the seconds between two refreshes.
+
+    Args:
+        interval: Value of ``--interval``; None: not given.
+        watch: Whether ``--watch`` was given.
+
+    Raises:
+        UsageError: There is an interval, but nothing is refreshed.
+    """
+    if interval is not None and not watch:
+        raise UsageError("--interval goes with --watch: add --watch, or leave out --interval")
+    return _INTERVAL if interval is None else interval

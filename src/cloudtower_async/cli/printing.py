@@ -91,7 +91,15 @@ class Printer:
         if self.order is not None:
             rows = each(self.order.sort([row async for row in rows])[:limit])
         if self.view is not None:
-            data = self.table([row async for row in rows])
+            # Cells take less memory than resources.
+            cells = [self.view.cells(row) async for row in rows]
+            data = format_table(
+                self.view.names,
+                cells,
+                self.view.fits,
+                headings=not self.options.no_headers,
+                room=self.view.room,
+            )
             await write_paged(data, pager=not self.options.no_pager)
         elif self._columns is None:
             await write_chunks(self._lines(rows))
@@ -99,17 +107,6 @@ class Printer:
             chosen = self.options.columns is not None
             async with aclosing(self._format(rows, self._columns, chosen)) as chunks:
                 await write_chunks(chunks)
-
-    def table(self, rows: list[object]) -> bytes:
-        """Return resources as a table for people."""
-        view = cast("View", self.view)
-        return format_table(
-            view.names,
-            [view.cells(row) for row in rows],
-            view.fits,
-            headings=not self.options.no_headers,
-            room=view.room,
-        )
 
     async def _lines(self, rows: AsyncIterable[object]) -> AsyncGenerator[bytes]:
         [path] = cast("list[Path]", self._paths)
@@ -125,6 +122,8 @@ def _check(options: OutputOptions) -> None:
         raise UsageError(f"{lines} prints one column only: leave out --columns")
     if options.no_headers and (options.quiet or options.output not in ("table", "wide", "csv")):
         raise UsageError(f"{lines} has no headings: leave out --no-headers")
+    if options.no_pager and (options.quiet or options.output not in ("table", "wide")):
+        raise UsageError(f"{lines} uses no pager: leave out --no-pager")
     if options.raw_csv and options.output != "csv":
         raise UsageError("--raw-csv goes with --output csv only")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
 import anyio
 from rich.cells import cell_len
@@ -12,13 +13,13 @@ from ..control_characters import printable
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .human import text_for
-from .listing import print_resources
+from .listing import check_output, print_resources
 from .output_options import OutputOptions
 from .resolve_names import find, select
 from .streams import write_output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import msgspec
 
@@ -47,8 +48,16 @@ def show_resources(
         by_name: Whether these resources have names.
     """
     options = output or OutputOptions()
+    details = options.output == "table" and not (options.columns or options.quiet)
+    [kind] = get_args(registry.operation(query).answer())
+    check_output(kind, options)
+    if details and options != OutputOptions():
+        raise UsageError(
+            "details are no table: leave out --sort, --no-headers and --no-pager, or pass --columns"
+        )
     tower = connect(connection or ConnectOptions(), all_languages=options.output != "table")
-    anyio.run(_show, tower, query, names, where, noun, options, by_name)
+    show = _print_details if details else partial(print_resources, kind=kind, options=options)
+    anyio.run(_show, tower, query, names, where, noun, show, by_name)
 
 
 async def _show(
@@ -57,7 +66,7 @@ async def _show(
     names: Sequence[str],
     where: Sequence[str] | None,
     noun: str,
-    options: OutputOptions,
+    show: Callable[[list[Any]], Awaitable[None]],
     by_name: bool,
 ) -> None:
     async with tower:
@@ -67,11 +76,11 @@ async def _show(
             raise UsageError(f"pass the ids of the {noun}s")
         else:
             found = await find(tower, query, names, noun=noun, by_name=False)
-    if options.output != "table" or options.columns or options.quiet:
-        [kind] = get_args(registry.operation(query).answer())
-        await print_resources(found, kind, options)
-        return
-    text = "\n".join(map(_details, found))
+    await show(found)
+
+
+async def _print_details(resources: list[Any]) -> None:
+    text = "\n".join(map(_details, resources))
     await anyio.to_thread.run_sync(write_output, text.encode(errors="replace"))
 
 

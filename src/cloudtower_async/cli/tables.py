@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from ..control_characters import printable
 from .terminal import is_plain, make_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -70,8 +72,7 @@ def format_table(
     heads, lines = table_texts(names if headings else [""] * len(names), rows)
     fits = fits or [Fit()] * len(heads)
     if is_plain():
-        laid_out = lay_out(heads, lines, fits, None)
-        return plain_text(laid_out if headings else laid_out[1:]).encode()
+        return plain_text(islice(_laid_out(heads, lines, fits, None), not headings, None)).encode()
     console = make_console()
     if console.is_terminal and room == "fold":
         return _folded(console, heads, lines, fits, headings=headings)
@@ -103,19 +104,25 @@ def lay_out(
         fits: How the columns fit.
         width: Columns of the terminal; None: no limit.
     """
+    return list(_laid_out(heads, lines, fits, width))
+
+
+def _laid_out(
+    heads: list[str], lines: list[list[str]], fits: Sequence[Fit], width: int | None
+) -> Iterator[list[Cell]]:
     widths = [max(map(_width, column)) for column in zip(heads, *lines, strict=True)]
     shown = list(range(len(heads)))
     if width is not None:
         shown, widths = _fitted(widths, fits, width)
-    every = [
-        [_cell(line[place], widths[place], fits[place], last=place == shown[-1]) for place in shown]
-        for line in lines
-    ]
-    top = [
-        Cell(_cell(heads[place], widths[place], fits[place], last=place == shown[-1]).text, "bold")
-        for place in shown
-    ]
-    return [top, *every]
+
+    def cells(line: list[str]) -> list[Cell]:
+        return [
+            _cell(line[place], widths[place], fits[place], last=place == shown[-1])
+            for place in shown
+        ]
+
+    yield [cell._replace(style="bold") for cell in cells(heads)]
+    yield from map(cells, lines)
 
 
 def line_text(line: Sequence[Cell], style: str = "") -> Text:
@@ -187,9 +194,12 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def plain_text(lines: Sequence[Sequence[Cell]]) -> str:
+def plain_text(lines: Iterable[Sequence[Cell]]) -> str:
     """Return the lines as one text without escape sequences."""
-    return "".join([f"{_GAP.join([cell.text for cell in line]).rstrip()}\n" for line in lines])
+    joined = StringIO()
+    for line in lines:
+        joined.write(f"{_GAP.join([cell.text for cell in line]).rstrip()}\n")
+    return joined.getvalue()
 
 
 def painted(console: Console, lines: Sequence[Sequence[Cell]]) -> str:

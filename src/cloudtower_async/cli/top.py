@@ -14,8 +14,10 @@ from rich.text import Text
 from ..types import EVERYTHING
 from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
+from .errors import UsageError
 from .formats import json_text
 from .live_screen import LiveScreen, ScreenPage
+from .output_options import Interval, seconds_between
 from .streams import replace_unencodable, write_output
 from .tables import Fit, format_table, lay_out, line_text, table_texts
 from .terminal import make_console
@@ -48,7 +50,7 @@ def top(
     limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 20,
     cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     range_: Annotated[str, Parameter(name="--range")] = "5m",
-    interval: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 5.0,
+    interval: Interval = None,
     output: Annotated[Literal["table", "json"], Parameter(name=("--output", "-o"))] = "table",
     connection: ConnectOptions | None = None,
 ) -> None:
@@ -63,14 +65,25 @@ def top(
         limit: Maximum number of VMs or hosts.
         cluster: Name or id of a cluster to look in; repeat it for more. Without it: all.
         range_: Time range until now over which the server averages: a number and s, m, h, d or w.
-        interval: Seconds between two refreshes.
+        interval: Seconds between two refreshes on a terminal. [default: 5]
         output: table, or json with the whole ranking.
         connection: How to reach the server.
     """
+    if output == "json" and interval is not None:
+        raise UsageError("JSON is written once: leave out --interval")
     tower = connect(connection or ConnectOptions(), all_languages=False)
+    seconds = seconds_between(interval, watch=True)
     rank = partial(tower.top_n, _METRICS[kind, by], limit, range=range_)
     try:
-        anyio.run(_top, tower, rank, by, tuple(cluster or ()), interval, output)
+        anyio.run(
+            _top,
+            tower,
+            rank,
+            by,
+            tuple(cluster or ()),
+            seconds,
+            output,
+        )
     except KeyboardInterrupt:
         if output == "json" or not make_console().is_terminal:
             raise

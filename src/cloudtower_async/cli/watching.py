@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from .live_screen import Draw
-    from .output_options import ListOptions
     from .printing import Printer
     from .tables import Cell
     from .views import View
@@ -31,7 +30,10 @@ _STYLES = {_NEW: "bold", _CHANGED: "bold", _GONE: "dim"}
 
 
 async def watch(
-    read: Callable[[], AsyncGenerator[object]], printer: Printer, listing: ListOptions
+    read: Callable[[], AsyncGenerator[object]],
+    printer: Printer,
+    limit: int | None,
+    interval: float,
 ) -> None:
     """Refresh a table until it is quit.
 
@@ -42,7 +44,8 @@ async def watch(
     Args:
         read: Read the resources.
         printer: Columns and order of the table.
-        listing: How many resources, and how often.
+        limit: Maximum number of resources; None: all.
+        interval: Seconds between two refreshes.
     """
     table = _WatchedTable(printer, headings=not printer.options.no_headers)
 
@@ -51,18 +54,18 @@ async def watch(
             found = [row async for row in rows]
         if printer.order is not None:
             found = printer.order.sort(found)
-        table.update(found[: listing.limit])
+        table.update(found[:limit])
         return table.page
 
     replace_unencodable()
     console = make_console()
     first = await refresh()
     if console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty():
-        await LiveScreen(console, listing.interval).show(first, refresh)
+        await LiveScreen(console, interval).show(first, refresh)
         return
     await anyio.to_thread.run_sync(write_output, table.text(everything=True))
     while True:
-        await anyio.sleep(listing.interval)
+        await anyio.sleep(interval)
         try:
             await refresh()
         except CallError as exc:
