@@ -84,7 +84,7 @@ class Namespaces:
 
 def _classes(tags: list[tuple[str, str]]) -> str:
     imports = "\n".join(f"from .{name} import {_class(tag)}" for name, tag in tags)
-    names = "\n".join(f'    "{_class(tag)}",' for _, tag in tags)
+    names = "\n".join(f'    "{name}",' for name in sorted(_class(tag) for _, tag in tags))
     return f'''"""The classes of all namespaces, for annotations."""
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ __all__ = [
 
 def _catalogue(api: Api) -> str:
     rows = _rows({operation.path: _full_name(operation) for operation in api.operations})
-    return f'''"""Every operation, and where to read a resource anew."""
+    return f'''"""Every operation, and how to read a resource by its id."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ READERS = {{
 }}
 """By the type of a resource: the query that finds such resources by their ids.
 
-Of a type that holds the id of something deleted, it is that of what was deleted.
+For a type with the id of a deleted resource, it is the query of that resource.
 """
 '''
 

@@ -27,6 +27,7 @@ _SURROUNDINGS = {
     "__init__.py": "",
     "types.py": "from cloudtower_async.types import *",
     "any_of.py": "from cloudtower_async.any_of import *",
+    "lazy_module.py": "from cloudtower_async.lazy_module import *",
     "calls/__init__.py": "",
     "calls/namespace.py": "from cloudtower_async.calls.namespace import Namespace as Namespace",
     "calls/operation.py": "from cloudtower_async.calls.operation import *",

@@ -25,6 +25,7 @@ OPTIONS = {
     "password": "CLOUDTOWER_PASSWORD",
     "proxy": "--proxy",
     "resume": "--resume",
+    "tls_cert": "--tls-cert",
     "token": "CLOUDTOWER_TOKEN",
     "username": "--username",
 }
