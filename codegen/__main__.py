@@ -12,6 +12,7 @@ from . import (
     conflicts,
     emit_api,
     emit_dates,
+    emit_docs,
     emit_inputs,
     emit_models,
     emit_secrets,
@@ -122,6 +123,7 @@ def main() -> int:
         return 1
     if (given.history, given.package) == (history.FILE, PACKAGE):
         extended.save(history.FILE)
+        emit_docs.write()
     return 0
 
 

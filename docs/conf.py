@@ -13,7 +13,7 @@ project = "cloudtower-async"
 version = release = cloudtower_async.__version__
 project_copyright = "the cloudtower-async maintainers"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "operations", "side_by_side"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "side_by_side"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "figures.md"]

@@ -1,41 +1,86 @@
-"""The reference pages of the operations, as the documentation's own extension reads them."""
+"""The generated reference pages of the operations."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls import registry, validation
+from cloudtower_async.calls.operation import Operation
+from codegen import emit_docs
 from tests.pages import DOCS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+EXAMPLE = re.compile(r"```python\n(await tower\.(\w+\.\w+)\(.*\))\n```")
+
+
+def _wire_names(operation: Operation[object]) -> list[str]:
+    return [*getattr(operation.body(), "__annotations__", ())] if operation.body else []
 
 
 @pytest.fixture(scope="module")
-def operations() -> Iterator[Any]:
-    pytest.importorskip("sphinx")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
-        yield importlib.import_module("operations")
+def pages() -> dict[str, str]:
+    return emit_docs.pages()
 
 
-def test_fields_have_texts_and_versions(operations: Any) -> None:  # noqa: ANN401 - not a package
-    vm = operations.shapes("models", "vm")["Vm"]
+def test_generating_the_pages_makes_no_difference(pages: dict[str, str]) -> None:
+    folder = DOCS / "reference"
+    committed = [folder / "api.md", *(folder / "operations").glob("*.md")]
+    read = {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in committed}
+    assert sorted(read) == sorted(pages)
+    assert [path for path, text in pages.items() if read[path] != text] == []
+
+
+def test_every_operation_is_in_the_index_and_has_a_valid_example(pages: dict[str, str]) -> None:
+    shown: set[str] = set()
+    for text in pages.values():
+        for code, name in EXAMPLE.findall(text):
+            call = ast.parse(code[len("await ") :], mode="eval").body
+            assert isinstance(call, ast.Call)
+            called = registry.operation(name)
+            wire = {key.replace("_", "").lower(): key for key in _wire_names(called)}
+            arguments: object = {
+                wire[str(one.arg).replace("_", "").lower()]: ast.literal_eval(one.value)
+                for one in call.keywords
+            }
+            if call.args:
+                [arguments] = map(ast.literal_eval, call.args)
+            validation.check(called, arguments, validate=True)
+            shown.add(name)
+    assert shown == {*OPERATIONS.values()}
+    linked = re.findall(r"\[`(\w+)`\]\(operations/(\w+)\.md#\1\)", pages["api.md"])
+    assert {f"{namespace}.{method}" for method, namespace in linked} == shown
+
+
+def test_links_between_the_pages_lead_to_headings(pages: dict[str, str]) -> None:
+    anchors = {
+        (path, re.sub(r"[^\w -]", "", title).lower())
+        for path, text in pages.items()
+        for title in re.findall(r"^### (.+)$", text, re.MULTILINE)
+    }
+    for path, text in pages.items():
+        for file, anchor in re.findall(r"\]\(([\w./]*)#(\w+)\)", text):
+            place = f"operations/{file.removeprefix('operations/')}" if file else path
+            assert (place, anchor) in anchors, f"{path}: {file}#{anchor}"
+
+
+def test_fields_have_texts_and_versions() -> None:
+    vm = emit_docs.shapes("models", "vm")["Vm"]
     told = {field.name: field for field in vm.fields}
     assert "bytes" in told["memory"].text
     assert told["anti_malware_enabled"].note == "since 4.8.0"
-    params = operations.shapes("inputs", "vm")["VmCreationParams"]
+    params = emit_docs.shapes("inputs", "vm")["VmCreationParams"]
     assert all(field.text for field in params.fields)
     kinds = {field.name: field.kind for field in params.fields}
     assert (kinds["memory_unit"], kinds["pci_nics"]) == ("ByteUnit", "NicWhereInput")
 
 
-def test_a_filter_lists_each_field_once(operations: Any) -> None:  # noqa: ANN401 - not a package
-    fields = operations.shapes("inputs", "vm")["VmWhereInput"].fields
+def test_a_filter_lists_each_field_once() -> None:
+    fields = emit_docs.shapes("inputs", "vm")["VmWhereInput"].fields
     names = [field.name for field in fields]
     assert "name" in names
     assert "name_contains" not in names
@@ -43,8 +88,8 @@ def test_a_filter_lists_each_field_once(operations: Any) -> None:  # noqa: ANN40
     assert {field.name: field.note for field in fields}["anti_malware_enabled"] == "since 4.8.0"
 
 
-def test_an_enum_lists_its_values_without_aliases(operations: Any) -> None:  # noqa: ANN401 - not a package
-    pages = operations.homes()
+def test_an_enum_lists_its_values_without_aliases() -> None:
+    pages = emit_docs.homes()
     choices = {name: shape.choices for page in pages.values() for name, shape in page.items()}
     assert sorted(choices["models.VmStatus"]) == [
         "DELETED",
@@ -57,16 +102,18 @@ def test_an_enum_lists_its_values_without_aliases(operations: Any) -> None:  # n
         assert len(set(values)) == len(values), name
 
 
-def test_each_operation_begins_with_what_it_does(operations: Any) -> None:  # noqa: ANN401 - not a package
-    page = "\n".join(operations.page_of("vm"))
-    assert "tower.vm.shut_down_vm(" in page
-    described = page.partition("tower.vm.shut_down_vm(")[2].splitlines()
-    assert described[3].startswith("Ask the guest operating system")
+def test_each_operation_begins_with_what_it_does(pages: dict[str, str]) -> None:
+    described = pages["operations/vm.md"].partition("### shut_down_vm\n\n")[2]
+    assert described.startswith("Ask the guest operating system")
 
 
-def test_the_table_of_dry_runs_has_every_mutation_with_its_answer(operations: Any) -> None:  # noqa: ANN401
+def test_the_table_of_dry_runs_has_every_mutation_with_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("sphinx")
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
     lines = list(importlib.import_module("from_code").PlannedAnswers.lines(None))
-    told = dict(re.findall(r"`(\S+) <tower\.\1>` \| (.+) \|", "\n".join(lines)))
+    told = dict(re.findall(r"\[`(\S+)`\]\(\S+\) \| (.+) \|", "\n".join(lines)))
     assert len(told) == len(lines) - 2 == 300
     assert told["vm.start_vm"] == "the resources that it matches"
     assert told["vm.expand_vm_disk"] == "the VMs, or other resources, that own what it matches"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils.statemachine import StringList
@@ -15,7 +13,6 @@ from sphinx.util.docutils import SphinxDirective
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.modes import changes
-from cloudtower_async.calls.operation import Operation
 from cloudtower_async.calls.plan_effects import effect_of
 from cloudtower_async.calls.registry import operation
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
@@ -76,26 +73,6 @@ _POLLS = {
 }
 
 
-class Namespaces(_Markdown):
-    """Every operation, by namespace."""
-
-    def lines(self) -> Iterator[str]:
-        methods: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for path, name in OPERATIONS.items():
-            namespace, _, method = name.partition(".")
-            methods[namespace][method] = path
-        yield f"{len(OPERATIONS)} operations in {len(methods)} namespaces."
-        for namespace in sorted(methods):
-            module = import_module(f"cloudtower_async.api.{namespace}")
-            yield from ("", f"[**`tower.{namespace}`**](operations/{namespace}.md)", "")
-            yield from ("| method | path | since |", "| --- | --- | --- |")
-            for method, path in sorted(methods[namespace].items()):
-                operation = vars(module)[method.upper()]
-                assert isinstance(operation, Operation)  # noqa: S101 - for type checkers
-                link = f"{{py:meth}}`{method} <tower.{namespace}.{method}>`"
-                yield f"| {link} | `{operation.method} {path}` | {operation.since} |"
-
-
 class PlannedAnswers(_Markdown):
     """What each mutation answers with in plan mode."""
 
@@ -104,7 +81,9 @@ class PlannedAnswers(_Markdown):
         for name in sorted(OPERATIONS.values()):
             called = operation(name)
             if changes(called):
-                yield f"| {{py:meth}}`{name} <tower.{name}>` | {effect_of(called).answer} |"
+                namespace, _, method = name.partition(".")
+                page = f"reference/operations/{namespace}.md#{method}"
+                yield f"| [`{name}`]({page}) | {effect_of(called).answer} |"
 
 
 class Unmodelled(_Markdown):
@@ -133,11 +112,18 @@ def read_docstring(
         lines[:] = GoogleDocstring(lines, _GOOGLE_STYLE, name=name, obj=obj).lines()
 
 
+def leave_out_of_contents(app: Sphinx, doctree: nodes.document) -> None:
+    """Mark the pages of operations as orphans: in a table of contents, they make pages slow."""
+    name = app.env.docname
+    if name.startswith("reference/operations/"):
+        app.env.metadata[name]["orphan"] = True
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-hints", ErrorHints)
     app.add_directive("decisions", Decisions)
-    app.add_directive("namespaces", Namespaces)
     app.add_directive("planned-answers", PlannedAnswers)
     app.add_directive("unmodelled", Unmodelled)
+    app.connect("doctree-read", leave_out_of_contents)
     app.connect("autodoc-process-docstring", read_docstring)
     return {"parallel_read_safe": True}

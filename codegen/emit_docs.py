@@ -1,35 +1,29 @@
-"""Writes a page for each namespace, with its operations and their types, from the generated code.
+"""Reference pages of the namespaces, in Markdown, from the generated code.
 
-The code is read, not imported: that is quick, and has the comments, which say since when.
+The code is parsed, not imported: parsing is quick and keeps the comments with the versions.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import textwrap
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from docutils import nodes
-from sphinx.addnodes import pending_xref
-from sphinx.util.docutils import SphinxDirective
-
-import cloudtower_async
+from .conflicts import PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sphinx.application import Sphinx
-
-PACKAGE = Path(cloudtower_async.__file__).parent
-FOLDER = Path("reference", "operations")
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 COMMON = "common"
-TEXT_WIDTH = 84
 INTRODUCTION = """\
-Each of these also takes `content_language`, `external_cloudtower_id` and `timeout`.
-[All namespaces](../namespaces.md) · [Types of several namespaces](common.md)."""
+Every operation also takes `content_language`, `external_cloudtower_id` and `timeout` (seconds for
+the whole call).
+
+[All operations](../api.md) · [Types of several namespaces](common.md)"""
 OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"}
 
 _SUFFIXES = ("contains", "starts_with", "ends_with", "in", "lt", "lte", "gt", "gte")
@@ -61,7 +55,7 @@ class Field(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A type: its fields, or where it is a choice among texts, these."""
+    """Fields of a type, or the values of an enum."""
 
     since: str
     fields: list[Field]
@@ -134,7 +128,7 @@ def _member(node: ast.stmt) -> list[str]:
 
 
 def _docstring(below: ast.stmt | None) -> str:
-    """The text of a docstring below a definition, if there is one."""
+    """Return the text of a docstring below a definition, or an empty text."""
     return _text(below.value) if isinstance(below, ast.Expr) else ""
 
 
@@ -198,77 +192,168 @@ def homes() -> dict[str, dict[str, Shape]]:
     return pages
 
 
-@cache
-def names() -> frozenset[str]:
-    """The types that have an entry."""
-    return frozenset(name for page in homes().values() for name in page)
-
-
-class ShapeBody(SphinxDirective):
-    """The fields of a type, each type in them a link."""
-
-    required_arguments: ClassVar[int] = 2
-
-    def run(self) -> list[nodes.Node]:
-        page, name = self.arguments
-        package = name.partition(".")[0]
-        block = nodes.literal_block(name, classes=["shape"])  # raw: not to be highlighted
-        shape = homes()[page][name]
-        for field in shape.fields:
-            block += nodes.Text(f"{field.name}: ")
-            block += list(self._linked(field.kind, package))
-            block += nodes.Text(f"  # {field.note}\n" if field.note else "\n")
-            for line in textwrap.wrap(field.text, TEXT_WIDTH):
-                block += nodes.Text(f"    {line}\n")
-        if shape.choices:
-            block += nodes.Text("  ".join(shape.choices))
-        return [block]
-
-    def _linked(self, kind: str, package: str) -> Iterator[nodes.Node]:
-        plain = ""
-        for part in re.split(r"(\w+)", kind):
-            target = f"{package}.{part}"
-            if target not in names():
-                target = f"models.{part}"
-            if target not in names():
-                plain += part
-                continue
-            yield nodes.Text(plain)
-            plain = ""
-            link = pending_xref("", nodes.inline("", part), refdomain="py", reftype="class")
-            link["reftarget"], link["refdoc"] = target, self.env.docname
-            yield link
-        yield nodes.Text(plain)
-
-
 def page_of(name: str) -> Iterator[str]:
-    """The Markdown of a page. It is in no table of contents: that would make each page slow."""
-    yield from ("---", "orphan: true", "---", "")
+    """Yield the lines of the page of a namespace, or of the types of several namespaces."""
     if name == COMMON:
         yield from ("# Types of several namespaces", "")
     else:
-        yield from (f"# tower.{name}", "", INTRODUCTION, "", *_operations(name))
+        yield from (f"# tower.{name}", "", INTRODUCTION, "", "## Operations", "")
+        for method in _methods(name):
+            yield from _operation(name, method)
     types = homes()[name]
     for package, title in (("inputs", "Arguments"), ("models", "Answers")):
         listed = [one for one in types if one.startswith(f"{package}.")]
         if listed:
             yield from (f"## {title}", "")
         for one in listed:
-            yield from (f"````{{py:class}} {one}", ":no-contents-entry:", "", types[one].since, "")
-            if one.endswith("WhereInput"):
-                yield "A filter. [What its keys can end in](../../getting-started.md#query)."
-                yield ""
-            yield from (f"```{{shape}} {name} {one}", "```", "````", "")
+            yield from (f"### {one}", "")
+            if types[one].since:
+                yield from (types[one].since, "")
+            yield from (*_shape(name, one), "")
 
 
-def _operations(namespace: str) -> Iterator[str]:
-    for node in Module(PACKAGE / "api" / f"{namespace}.py").nodes:
-        if not isinstance(node, ast.ClassDef):
+def _shape(page: str, name: str) -> Iterator[str]:
+    package = name.partition(".")[0]
+    shape = homes()[page][name]
+    if name.endswith("WhereInput"):
+        yield "Filter. Fields that conditions can refer to, by type:"
+        yield ""
+        by_kind: defaultdict[str, list[str]] = defaultdict(list)
+        for field in shape.fields:
+            note = f" ({field.note})" if field.note else ""
+            by_kind[field.kind].append(f"`{field.name}`{note}")
+        for kind, fields in by_kind.items():
+            yield f"- {_linked(page, kind, package)}: {', '.join(fields)}"
+        return
+    for field in shape.fields:
+        note = f", {field.note}" if field.note else ""
+        text = f". {' '.join(field.text.split())}" if field.text else ""
+        yield f"- `{field.name}`: {_linked(page, field.kind, package)}{note}{text}"
+    if shape.choices:
+        yield "Values: " + ", ".join(f"`{choice}`" for choice in shape.choices)
+
+
+@cache
+def _page_of_type() -> dict[str, str]:
+    return {name: page for page, types in homes().items() for name in types}
+
+
+def _linked(page: str, kind: str, package: str) -> str:
+    """Return a type as Markdown, with a link for each type that has an entry."""
+    pieces: list[str] = []
+    plain = ""
+    for part in re.split(r"(\w+)", kind):
+        targets = (f"{package}.{part}", f"models.{part}")
+        target = next((one for one in targets if one in _page_of_type()), None)
+        if target is None:
+            plain += part
             continue
-        for method in node.body:
-            if isinstance(method, ast.AsyncFunctionDef):
-                yield f"````{{py:method}} tower.{namespace}.{_signature(method)}"
-                yield from (":async:", "", *_text_of(ast.get_docstring(method) or ""), "````", "")
+        home = _page_of_type()[target]
+        anchor = f"#{target.replace('.', '').lower()}"
+        pieces += [_code(plain), f"[`{part}`]({'' if home == page else home + '.md'}{anchor})"]
+        plain = ""
+    return "".join([*pieces, _code(plain)])
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text.strip() else text
+
+
+def _methods(namespace: str) -> list[ast.AsyncFunctionDef]:
+    return [
+        method
+        for node in Module(PACKAGE / "api" / f"{namespace}.py").nodes
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.AsyncFunctionDef)
+    ]
+
+
+def _operation(namespace: str, method: ast.AsyncFunctionDef) -> Iterator[str]:
+    yield from (f"### {method.name}", "", *_text_of(ast.get_docstring(method) or ""), "")
+    yield from ("```text", f"tower.{namespace}.{_signature(method)}", "```", "")
+    named = [one.annotation for one in (*method.args.args, *method.args.kwonlyargs)]
+    kinds = " ".join(ast.unparse(kind) for kind in [*named, method.returns] if kind)
+    found = dict.fromkeys(re.findall(r"\b(?:inputs|models)\.\w+", kinds))
+    types = [one for one in found if one in _page_of_type()]
+    if types:
+        links = [_linked(namespace, one.partition(".")[2], one.partition(".")[0]) for one in types]
+        yield from (f"Types: {', '.join(links)}", "")
+    yield from ("Example:", "", "```python", example(namespace, method), "```", "")
+
+
+def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
+    """Return a call with the required arguments; a query of a list asks for one resource."""
+    arguments = method.args
+    items = [_sample(_kind(one)) for one in arguments.args if one.arg != "self"]
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    for one, default in named:
+        if default is None:
+            items.append(f"{one.arg}={_sample(_kind(one))}")
+        elif one.arg == "first":
+            items.append("first=1")
+    return f"await tower.{namespace}.{method.name}({', '.join(items)})"
+
+
+_SAMPLES = {"str": '"..."', "int": "1", "float": "1.0", "bool": "True", "FileContent": 'b"..."'}
+
+
+def _sample(kind: str) -> str:
+    """Return a value of a type as code, with the required keys only."""
+    kind = re.sub(r"^(inputs|models|nested)\.", "", kind.partition(" | ")[0])
+    if kind in _SAMPLES:
+        return _SAMPLES[kind]
+    if "Date" in kind:
+        return '"2026-01-01T00:00:00Z"'
+    if kind.startswith("list["):
+        return f"[{_sample(kind[5:-1])}]"
+    if kind.endswith(("WhereInput", "WhereUniqueInput")):
+        return '{"id": "..."}'
+    for name in (f"inputs.{kind}", f"models.{kind}"):
+        if shape := _every_shape().get(name):
+            if shape.choices:
+                return f'"{shape.choices[0]}"'
+            needed = [field for field in shape.fields if "required" in field.note]
+            return "{" + ", ".join(f'"{one.name}": {_sample(one.kind)}' for one in needed) + "}"
+    if found := re.match(r"Literal\[([^],]+)", kind):
+        return f'"{found[1]}"'
+    return "{}"
+
+
+@cache
+def _every_shape() -> dict[str, Shape]:
+    return {name: shape for types in homes().values() for name, shape in types.items()}
+
+
+def _index() -> Iterator[str]:
+    """Yield the lines of the index: every operation, by namespace."""
+    namespaces = [name for name in homes() if name != COMMON]
+    count = sum(len(_methods(name)) for name in namespaces)
+    yield from ("# Operations", "", f"{count} operations in {len(namespaces)} namespaces.", "")
+    for name in namespaces:
+        yield from (f"## [tower.{name}](operations/{name}.md)", "")
+        for method in _methods(name):
+            first = " ".join((ast.get_docstring(method) or "").partition("\n\n")[0].split())
+            yield f"- [`{method.name}`](operations/{name}.md#{method.name}): {first}"
+        yield ""
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each page by its path below `docs/reference`."""
+    every = {f"operations/{name}.md": page_of(name) for name in homes()}
+    every["api.md"] = _index()
+    return {path: "\n".join(lines).rstrip() + "\n" for path, lines in every.items()}
+
+
+def write() -> None:
+    """Write the pages of the package, and remove pages of former namespaces."""
+    made = pages()
+    (FOLDER / "operations").mkdir(exist_ok=True)
+    for file in (FOLDER / "operations").glob("*.md"):
+        if f"operations/{file.name}" not in made:
+            file.unlink()
+    for path, text in made.items():
+        (FOLDER / path).write_text(text, encoding="utf-8")
 
 
 def _signature(method: ast.AsyncFunctionDef) -> str:
@@ -286,30 +371,11 @@ def _signature(method: ast.AsyncFunctionDef) -> str:
 
 
 def _kind(argument: ast.arg) -> str:
-    assert argument.annotation is not None  # noqa: S101 - for type checkers
+    assert argument.annotation is not None
     return shorter(ast.unparse(argument.annotation))
 
 
 def _text_of(docstring: str) -> Iterator[str]:
     text, _, arguments = docstring.partition("\nArgs:\n")
     yield from (text, "")
-    yield from (re.sub(r"^\s+(\w+): ", r"- `\1`: ", line) for line in arguments.splitlines())
-
-
-def write_pages(app: Sphinx) -> None:
-    """Write the pages that have changed, before the sources are looked for."""
-    folder = Path(app.srcdir) / FOLDER
-    folder.mkdir(exist_ok=True)
-    for name in homes():
-        file, text = folder / f"{name}.md", "\n".join([*page_of(name), ""])
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
-    for file in folder.glob("*.md"):
-        if file.stem not in homes():
-            file.unlink()
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("shape", ShapeBody)
-    app.connect("builder-inited", write_pages)
-    return {"parallel_read_safe": True}
+    yield from (re.sub(r"^    (\w+): ", r"- `\1`: ", line) for line in arguments.splitlines())
