@@ -191,7 +191,7 @@ async def expect_no_broken_field(
     walked = await walk(simulators, flow)
     tell(f"nulls: {name}: {len(walked.fields)} fields of answers in {walked.runs} runs")
     assert walked.fields
-    assert walked.broken == {}
+    assert walked.broken == {}, walked.broken
 
 
 @dataclass

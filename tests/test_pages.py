@@ -34,7 +34,7 @@ def test_programs_and_tests_are_modules_of_their_own(tmp_path: Path) -> None:
     write_for_checkers(tmp_path)
     made = {file.name for file in tmp_path.glob("*.py")}
     assert made == {name for page in WITH_CODE for name in modules_for_checkers(page)}
-    assert modules | {"docs_fastapi.py", "docs_reading.py"} <= made
+    assert modules | {"docs_fastapi.py", "docs_queries.py"} <= made
 
 
 def test_code_that_is_gone_from_the_pages_is_gone_from_the_folder(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ UNBUFFERED = [
     if THOROUGH or arguments in (("get", "vms", "-o", "json"), ("dashboard",), ("--help",))
 ]
 RUNS = [*((one, "") for one in WRITERS), *((one, "1") for one in UNBUFFERED)]
-SHORT = (("--version",),)
-"""What writes less than the smallest file that can be full."""
+SHORT = (("--version",), ("completion", "bash"))
+"""Commands that write less than the smallest file that can be full."""
 
 
 def label(given: tuple[str, ...] | str) -> str:
@@ -346,9 +346,11 @@ async def test_a_backup_that_is_interrupted_tells_what_was_done(
 ) -> None:
     ended, shown, told = await interrupted(BACKUPS, number)
     assert (ended, shown) == (status, b"")
-    first, second = told.splitlines()
+    first, second, running, follow = told.splitlines()
     assert first.startswith(b"till-1  backup-")
     assert second == b"till-2  INTERRUPTED: snapshot; the snapshot may still be made"
+    task_id = running.removeprefix(b"still running: vm_snapshot.create_vm_snapshot: task ")
+    assert follow == b"follow it with: cloudtower-async task wait " + task_id
 
 
 async def test_a_backup_whose_output_fails_has_told_what_was_done(sim: Simulator) -> None:

@@ -37,8 +37,6 @@ pytestmark = pytest.mark.anyio
 
 AT_ONCE = RetryPolicy(backoff=1e-6)
 ADDRESS = "localhost"  # not that of sessions that other tests left open
-    "localhost"  # values are summed by address: sessions that other tests left open have others
-)
 LOCKED = msgspec.json.encode(
     {
         "message": "locked",

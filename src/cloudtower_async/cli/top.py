@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -11,12 +12,14 @@ from cyclopts import Parameter, validators
 from rich.console import Group
 from rich.text import Text
 
+from ..metrics.results import MetricsWarning
 from ..types import EVERYTHING
 from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .formats import json_text
 from .live_screen import LiveScreen, ScreenPage
+from .messages import warn
 from .output_options import Interval, seconds_between
 from .streams import replace_unencodable, write_output
 from .tables import Fit, format_table, lay_out, line_text, table_texts
@@ -99,16 +102,26 @@ async def _top(
 ) -> None:
     async with tower:
         chosen = {"id_in": await cluster_ids(tower, names)} if names else EVERYTHING
+        console = make_console()
+        live = output == "table" and console.is_terminal and not console.is_dumb_terminal
+
+        async def ranked() -> list[RankedMetric]:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", MetricsWarning)
+                found: list[RankedMetric] = await rank(clusters=chosen)
+            if not live:
+                for one in caught:
+                    warn(str(one.message))
+            return found
 
         async def refresh() -> Draw:
-            return partial(_page, await rank(clusters=chosen), by)
+            return partial(_page, await ranked(), by)
 
-        console = make_console()
-        if output == "table" and console.is_terminal and not console.is_dumb_terminal:
+        if live:
             replace_unencodable()
             await LiveScreen(console, interval).show(await refresh(), refresh)
             return
-        ranking = await rank(clusters=chosen)
+        ranking = await ranked()
         if output == "json":
             text = json_text(ranking) + b"\n"
         else:

@@ -154,9 +154,13 @@ async def carry_out(
     Raises:
         TaskError: See `follow`; or the resource did not settle.
         ReadBackFailed: The work is done, but the resource could not be read.
+        ResponseDecodeError: The task has succeeded, but the answer leaves out the resource's id.
         NotFound: The resource no longer exists.
     """
-    await follow(tower, started, tell, timeout, [started.data.id])
+    identifier = getattr(started.data, "id", None)
+    await follow(tower, started, tell, timeout, [identifier] if identifier else [])
+    if not identifier:
+        return await tower.settle(started, timeout=timeout)
     if isinstance(started, PlannedAnswer):  # nothing changes it, and it may not exist
         data: T = started.data
         return data
