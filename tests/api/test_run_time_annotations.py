@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
-from typing import (
+from typing import Any, (
     TYPE_CHECKING,
     ForwardRef,
     Literal,
