@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import pydoc
-from typing import Any, (
+from typing import (
     TYPE_CHECKING,
+    Any,
     ForwardRef,
     Literal,
     get_args,
