@@ -1,4 +1,4 @@
-"""Back up the VMs of a CloudTower for tonight, or go on with it."""
+"""Back up the VMs of a CloudTower for tonight, or resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EVERY_VM: VmWhereInput = {"in_recycle_bin": False, "internal": False}
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Do the night; True: it is complete."""
+    """Run the backup of the night; return whether it is complete."""
     night = Night(
         date=options.night,
         where=options.where,
@@ -47,7 +47,7 @@ async def run(options: argparse.Namespace) -> bool:
     async with AsyncExitStack() as stack:
         if os.environ.get("CLOUDTOWER_ENDPOINT"):
             session = Cloudtower.from_env()
-        else:  # what is made up is gone at the end, and so is what was written down of it
+        else:  # the simulator and its state file are temporary
             sim = await stack.enter_async_context(Simulator("4 clusters, 60 VMs"))
             session = Cloudtower(sim.url, username=sim.username, password=sim.password)
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
@@ -85,7 +85,7 @@ def main() -> None:
     except sqlite3.Error as error:
         sys.exit(f"{options.state}: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)  # the same command goes on
+        sys.exit(130)  # the same command resumes the run
 
 
 def _where(text: str) -> VmWhereInput:

@@ -33,16 +33,16 @@ _log = logging.getLogger("snapshot_bot")
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """What is to be done in a night.
+    """Settings of one night.
 
     Args:
-        date: Which night.
-        where: The VMs.
-        prefix: What the names of the snapshots begin with; the date follows.
-        limit: Most VMs at a time.
-        per_cluster: Most VMs of a cluster at a time.
-        keep: How many of these snapshots each VM is to have; None: delete none.
-        timeout: Seconds that a snapshot may take.
+        date: Date of the night.
+        where: Filter of the VMs.
+        prefix: Prefix of the names of the snapshots; the date follows.
+        limit: Maximum number of VMs at a time.
+        per_cluster: Maximum number of VMs of one cluster at a time.
+        keep: Number of these snapshots to keep for each VM; None: delete none.
+        timeout: Time-out in seconds for each snapshot.
     """
 
     date: date
@@ -55,18 +55,18 @@ class Night:
 
     @property
     def name(self) -> str:
-        """Of the snapshots. It tells the night, so a VM has one of them at most."""
+        """Name of the snapshots: it contains the date, so each VM has at most one."""
         return f"{self.prefix}-{self.date}"
 
 
 async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Night) -> Report:
-    """Do what has not been done yet of a night.
+    """Run the steps of a night that are not done yet.
 
     Raises:
-        CallError: The VMs can't be read.
+        CallError: The VMs cannot be read.
     """
     if not await state.rows():
-        # Which VMs the night is about is decided once: who starts again goes on with these.
+        # The VMs of the night are chosen once; a restarted run continues with the same VMs.
         await state.plan(await tower.fetch_all(tower.vm.get_vms, where=night.where))
     for _ in range(_ROUNDS):
         await _take_snapshots(tower, journal, state, night)
@@ -76,7 +76,7 @@ async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Ni
         done = {row.vm_id for row in rows if row.snapshot_id is not None}
         try:
             removal = await _remove_old(tower, night, night.keep, done)
-        except CloudtowerError as error:  # the report is to come all the same
+        except CloudtowerError as error:  # make the report anyway
             removal = _Removal(0, [f"the old snapshots: {error}"])
     return make_report(night.name, rows, removal.removed, removal.errors)
 
@@ -92,7 +92,7 @@ async def _take_snapshots(tower: Cloudtower, journal: Journal, state: State, nig
     )
 
     async def take(vm: Vm) -> None:
-        # The cluster's first: who waits for a busy cluster takes no place of the others.
+        # The cluster's limit comes first: waiting for a busy cluster must not hold up the others.
         async with of_cluster[vm.cluster.id if vm.cluster else None], total:
             try:
                 snapshot = await snapshot_once(
@@ -119,10 +119,10 @@ class _Removal:
 
 
 async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable[str]) -> _Removal:
-    """Delete the snapshots that are too many, of VMs that have tonight's.
+    """Delete surplus snapshots of VMs that have tonight's snapshot.
 
-    Which these are is read from the server each time, so a crash in here loses nothing. A snapshot
-    whose name is not exactly the prefix and a date is nobody's but its maker's.
+    The snapshots are read from the server each time, so a crash here loses nothing. Snapshots
+    whose names are not exactly the prefix and a date are left alone.
     """
     ours = re.compile(re.escape(night.prefix) + r"-\d{4}-\d\d-\d\d")
     older: dict[str, list[tuple[str, str]]] = {vm_id: [] for vm_id in done}
@@ -154,7 +154,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
 
     async with anyio.create_task_group() as group:
         for vm_id, snapshots in older.items():
-            # Tonight's is kept, and the newest of the others.
+            # Keep tonight's snapshot and the newest of the others.
             surplus = sorted(snapshots)[: max(0, len(snapshots) + 1 - keep)]
             if surplus:
                 group.start_soon(remove, vm_id, [snapshot_id for _, snapshot_id in surplus])

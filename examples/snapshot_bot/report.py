@@ -1,4 +1,4 @@
-"""What has come of a night."""
+"""Report of a night."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 20  # failures in the text; the JSON has all
 
 
 class VmReport(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What has come of one VM: without a `snapshot_id` nothing, and `error` says why."""
+    """Result for one VM; without a `snapshot_id`, the snapshot failed and `error` says why."""
 
     vm_id: str
     vm_name: str
@@ -24,14 +24,14 @@ class VmReport(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """What has come of a night.
+    """Results of a night.
 
     Attributes:
-        name: Of the snapshots.
-        vms: Each VM of the night, by name.
-        done: How many have a snapshot.
-        removed: How many older snapshots this run has deleted.
-        removal_errors: Why some could not be deleted.
+        name: Name of the snapshots.
+        vms: VMs of the night, sorted by name.
+        done: Number of VMs that have a snapshot.
+        removed: Number of older snapshots that this run deleted.
+        removal_errors: Errors of deletions that failed.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing to look after. A night without VMs is a mistake, too."""
+        """Whether everything succeeded; a night without VMs is incomplete, too."""
         return 0 < len(self.vms) == self.done and not self.removal_errors
 
     def text(self) -> str:
-        """For people."""
+        """Return the report as text."""
         errors = [f"{vm.vm_name}: {vm.error}" for vm in self.vms if vm.snapshot_id is None]
         errors += self.removal_errors
         head = (
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def make_report(name: str, rows: Iterable[Row], removed: int, removal_errors: list[str]) -> Report:
-    """Sum up what the state knows of a night."""
+    """Make the report of a night from its stored state."""
     vms = [
         VmReport(
             vm_id=row.vm_id,

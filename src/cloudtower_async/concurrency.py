@@ -94,9 +94,10 @@ class Leadership:
         self._over: anyio.Event | None = None
 
     async def lead_or_wait(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Run `work`; if another caller runs it, wait until that has ended in whatever way.
+        """Run `work`; if another caller is running it, wait until that run has ended.
 
-        Call it again until what you wait for is there. Only the caller that leads gets the error.
+        Call this again until the wanted result exists. Only the caller that ran `work` gets its
+        error.
         """
         if self._over is not None:
             await self._over.wait()

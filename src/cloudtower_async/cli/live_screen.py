@@ -28,7 +28,7 @@ _KEYS_SHOWN = "arrows, PgUp, PgDn: scroll   q: quit"
 
 @dataclass(frozen=True)
 class ScreenPage:
-    """What a screen shows.
+    """Content of a screen.
 
     Attributes:
         head: Always at the top.
@@ -58,7 +58,7 @@ class LiveScreen:
         self._viewport = _Viewport()
 
     async def show(self, draw: Draw, refresh: Callable[[], Awaitable[Draw]]) -> None:
-        """Show pages until somebody quits; then leave the last one on the terminal.
+        """Show pages until the user quits; then leave the last page on the terminal.
 
         A call that fails is shown, and tried again after the interval.
 

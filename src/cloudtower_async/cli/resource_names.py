@@ -1,4 +1,4 @@
-"""What resources and operations are called by those who type their names."""
+"""Names of resources and operations as users type them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def find_topic(name: str) -> str | None:
 
 
 def query_for(resource: str) -> str:
-    """The query of a resource as somebody names it: ``VMs``, ``vm``, ``content-library-image``.
+    """Return the query of a resource as users name it: ``VMs``, ``vm``, ``content-library-image``.
 
     Raises:
         UsageError: There is no such resource.

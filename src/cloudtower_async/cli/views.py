@@ -140,7 +140,7 @@ class View:
         self._or_else = or_else
         self._columns = [self._column(spec) for spec in chosen]
         self.fits: list[Fit] = self._fits()
-        # Columns that somebody chose are all shown.
+        # Show all columns that the user chose.
         self.room: Room = "whole" if wide else "fit" if names is None else "fold"
         self.names: list[str] = [column.name for column in self._columns]
 

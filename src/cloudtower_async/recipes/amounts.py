@@ -15,14 +15,14 @@ _FORMATS = {"B": format_bytes, "Hz": format_hertz, "cores": format_cores, "%": f
 
 
 class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A figure as a number and as people read it. ``str()`` of it is the latter.
+    """A figure as a number and as formatted text; ``str()`` returns the text.
 
     Attributes:
         value: The figure in `unit`; None: unknown. With unknown parts it covers the known ones.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size: ``1.50TiB``. ``≥ 1.50TiB`` when parts of
             the sum are unknown, ``≈ 43.21%`` when parts of a percentage are; else ``unknown``.
-        unknown: How many parts (clusters, or hosts) nobody knows the figure of.
+        unknown: Number of parts (clusters, or hosts) whose figure is unknown.
     """
 
     value: int | float | None
@@ -39,8 +39,8 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
 
     Args:
         value: The figure; None: unknown.
-        unit: What it is counted in.
-        unknown: How many parts of it are unknown.
+        unit: Unit of the figure.
+        unknown: Number of parts whose figure is unknown.
     """
     text = _FORMATS[unit](value)
     if unknown and value is not None:
