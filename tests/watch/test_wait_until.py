@@ -25,7 +25,7 @@ from cloudtower_async.testing import Clock, Simulator
 from tests.support import cancelled_at, tasks_of_clients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 
     from anyio.abc import TaskGroup
 
@@ -301,6 +301,32 @@ async def test_a_hundred_waits_share_one_request_per_interval(
         assert set(polled(sim)) == {8}  # each request serves all waits
         for vm_id in ids:
             sim.store.change("Vm", vm_id, description="ready")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "before", "after"),
+    [
+        (wait_for_addresses, {"ips": ""}, {"ips": "10.0.0.7"}),
+        (wait_for_tools, {"vm_tools_status": "NOT_RUNNING"}, {"vm_tools_status": "RUNNING"}),
+    ],
+)
+async def test_recipes_that_wait_for_twenty_vms_share_one_request_per_interval(
+    recipe: Callable[..., Coroutine[Any, Any, Vm]], before: dict[str, str], after: dict[str, str]
+) -> None:
+    async with (
+        Simulator(clusters=1, vms=20, seed=3, clock=Clock(running=False)) as sim,
+        Cloudtower(sim.url, username=sim.username, password=sim.password) as tower,
+    ):
+        ids = some(sim, 20)
+        for vm_id in ids:
+            sim.store.change("Vm", vm_id, **before)
+        async with anyio.create_task_group() as group:
+            for vm_id in ids:
+                group.start_soon(partial(recipe, tower, vm_id, interval=0.5))
+            await poll_times(sim, 3)
+            for vm_id in ids:
+                sim.store.change("Vm", vm_id, **after)
+        assert set(polled(sim)) == {20}  # each request serves all of them
 
 
 async def test_waits_that_begin_at_different_times_soon_share_their_requests(
