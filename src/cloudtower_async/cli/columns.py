@@ -63,7 +63,7 @@ class Columns:
         self, kind: type[msgspec.Struct], names: Sequence[str] | None = None, *, or_else: str = ""
     ) -> None:
         self.names: list[str] = default_columns(kind) if names is None else list(names)
-        self.paths = [field_path(kind, name, or_else) for name in self.names]
+        self.paths: list[Path] = [field_path(kind, name, or_else) for name in self.names]
 
     def values(self, row: object) -> list[object]:
         """Return the values of a resource, one for each column."""

@@ -13,7 +13,7 @@ from .human import plain
 from .pager import write_paged
 from .streams import write_chunks
 from .tables import format_table
-from .views import View, name_column, query_struct
+from .views import SortOrder, View, name_column, query_struct
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -68,7 +68,7 @@ class Printer:
                 headings=not options.no_headers,
             )
         order_view = self.view or View(kind, or_else=or_else)
-        self.order = order_view.order(options.sort) if options.sort else None
+        self.order: SortOrder | None = order_view.order(options.sort) if options.sort else None
 
     def struct(self, order_by: str | None) -> type[msgspec.Struct] | None:
         """Return a struct of the fields that are read; None: all.

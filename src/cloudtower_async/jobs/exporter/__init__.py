@@ -8,12 +8,12 @@ from __future__ import annotations
 
 try:
     import prometheus_client as _prometheus_client
-except ModuleNotFoundError as exc:
-    if exc.name != "prometheus_client":
+except ModuleNotFoundError as _missing:
+    if _missing.name != "prometheus_client":
         raise
     raise ModuleNotFoundError(
-        'the exporter needs an extra: pip install "cloudtower-async[exporter]"', name=exc.name
-    ) from exc
+        'the exporter needs an extra: pip install "cloudtower-async[exporter]"', name=_missing.name
+    ) from _missing
 
 from .exporter import Exporter
 from .passwords import hash_password, read_password_file

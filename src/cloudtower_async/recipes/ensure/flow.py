@@ -101,7 +101,7 @@ class Lookup(Generic[T]):
         what: str,
         timeout: float | None,
     ) -> None:
-        self.others = False
+        self.others: bool = False
         self._tower = tower
         self._query = query
         self._where = where
