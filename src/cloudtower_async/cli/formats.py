@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
+import anyio.to_thread
 import msgspec
 from cyclopts import Parameter
 
@@ -129,7 +130,10 @@ async def _table(
     rows: AsyncIterable[object], columns: Columns, _: bool, *, headings: bool = True
 ) -> Chunks:
     cells = [columns.cells(row) async for row in rows]
-    yield format_table(columns.names, cells, headings=headings)
+    # It imports rich, which reads files.
+    yield await anyio.to_thread.run_sync(
+        partial(format_table, columns.names, cells, headings=headings)
+    )
 
 
 _FORMATS: dict[Format, Formatter] = {"json": _json, "jsonl": _json_lines, "yaml": _yaml}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, cast
+
+import anyio.to_thread
 
 from ..control_characters import printable
 from .columns import Columns, Path, field_path, has_column, value_at
@@ -93,12 +96,15 @@ class Printer:
         if self.view is not None:
             # Cells take less memory than resources.
             cells = [self.view.cells(row) async for row in rows]
-            data = format_table(
-                self.view.names,
-                cells,
-                self.view.fits,
-                headings=not self.options.no_headers,
-                room=self.view.room,
+            data = await anyio.to_thread.run_sync(  # imports rich, which reads files
+                partial(
+                    format_table,
+                    self.view.names,
+                    cells,
+                    self.view.fits,
+                    headings=not self.options.no_headers,
+                    room=self.view.room,
+                )
             )
             await write_paged(data, pager=not self.options.no_pager)
         elif self._columns is None:
