@@ -36,7 +36,7 @@ PHRASES = {
     "verify_tls=False": "--no-verify-tls",
     "trust_env=True": "--trust-env",
     "missing_ok=True": "--missing-ok",
-    "force_after= powers": "--force-after powers",
+    "force_after= to power off": "--force-after to power off",
     "stop_vms=True": "--stop-vms",
     "pass EVERYTHING": "pass --everything",
     "proxy='http://user:password@host:port'": ("CLOUDTOWER_PROXY=http://user:password@host:port"),
