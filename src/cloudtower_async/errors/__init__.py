@@ -5,57 +5,57 @@
     ├── InvalidInput               arguments that cannot be sent                        (ValueError)
     │   └── EmptyFilter            a filter that may match everything, in a mutation
     ├── MutationRefused            a mutation in a read-only session; nothing was sent
-    ├── PlanEnded                  what follows depends on a mutation that was only planned
-    ├── SessionClosed              the session is closed, or of another event loop
+    ├── PlanEnded                  the next step depends on a mutation that was only planned
+    ├── SessionClosed              the session is closed, or belongs to another event loop
     ├── CallError                  about one call
     │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
     │   │   ├── NameNotResolved    the host name has no address
-    │   │   ├── TLSFailed          the certificate was refused, or TLS not spoken
-    │   │   ├── ProxyFailed        the proxy is not reached, or does not reach the server
-    │   │   │   └── ProxyRefused   it wants credentials, or its rules forbid the server
-    │   │   ├── NoActive           no server of a pair is the active one
-    │   │   └── MultipleActive     more than one is
-    │   ├── CredentialsUnavailable the function passed as credentials= raised
+    │   │   ├── TLSFailed          the certificate was rejected, or the server has no TLS
+    │   │   ├── ProxyFailed        the proxy or the server behind it was not reached
+    │   │   │   └── ProxyRefused   the proxy requires credentials or forbids the server
+    │   │   ├── NoActive           no node of a pair is active
+    │   │   └── MultipleActive     more than one node of a pair is active
+    │   ├── CredentialsUnavailable the function passed as credentials= failed
     │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
-    │   ├── ResponseDecodeError    not JSON, empty, HTML, cut off, of a wrong type
-    │   │   └── PagingFailed       the pages of a result set do not lead to its end
-    │   ├── GraphQLError           the answer to a GraphQL request tells of errors
+    │   ├── ResponseDecodeError    not JSON, empty, HTML, truncated, of a wrong type
+    │   │   └── PagingFailed       the pages of a result set cannot be read to the end
+    │   ├── GraphQLError           the answer to a GraphQL request has errors
     │   ├── OutcomeUnknown         it may or may not have been executed; not retried
-    │   │   └── MutationTimeout    as no answer came in time: also a CallTimeout      (TimeoutError)
-    │   ├── Ambiguous              several match where one is wanted                   (LookupError)
+    │   │   └── MutationTimeout    no answer in time; also a CallTimeout              (TimeoutError)
+    │   ├── Ambiguous              several resources match instead of one             (LookupError)
     │   ├── SetChanged             the result set changed too much between pages to continue
     │   └── StatusError            the server answered with an error status
     │       ├── BadRequest         400
-    │       │   └── ResourceLocked 400, the resource is busy with something else
+    │       │   └── ResourceLocked 400, another task holds the resource
     │       ├── Unauthorized       401
-    │       │   └── LoginFailed    the credentials were refused
+    │       │   └── LoginFailed    the credentials were rejected
     │       ├── Forbidden          403
-    │       ├── NotFound           404, or nothing matches where one is wanted         (LookupError)
+    │       ├── NotFound           404, or no resource matches                        (LookupError)
     │       ├── TooManyRequests    429
     │       ├── ServerError        5xx
     │       └── UnexpectedStatus   any other, redirects included
     ├── TaskError
     │   ├── TaskFailed             the task ended as FAILED
-    │   ├── TaskTimeout            tasks still run at the end of the time            (TimeoutError)
+    │   ├── TaskTimeout            tasks still ran after the time-out                (TimeoutError)
     │   ├── TaskNotFound           the server does not know the task
-    │   ├── UnknownTaskStatus      a status that this version does not know does not change
-    │   ├── SettleTimeout          the tasks ended, but not yet the work             (TimeoutError)
+    │   ├── UnknownTaskStatus      a status that this version does not know, unchanged
+    │   ├── SettleTimeout          the tasks ended, but the resources still change   (TimeoutError)
     │   └── ReadBackFailed         the work was done or started, but could not be read
     ├── UploadError                about an upload
     │   ├── UploadInterrupted      a chunk could not be delivered; the upload can be resumed
-    │   ├── UploadFailed           given up, cancelled, or unknown what the server has
+    │   ├── UploadFailed           ended by the server, cancelled, or its state is unknown
     │   ├── UploadTimeout          everything was sent, but no result came in time   (TimeoutError)
-    │   └── SourceChanged          the file became shorter or longer meanwhile
-    ├── ConditionError             resources did not come to meet a condition
-    │   ├── ConditionFailed        one is gone, or fail_if was true for it
+    │   └── SourceChanged          the size of the file changed during the upload
+    ├── ConditionError             resources did not meet a condition
+    │   ├── ConditionFailed        a resource was deleted, or fail_if was true for it
     │   └── ConditionTimeout       not in time                                      (TimeoutError)
     ├── JobLocked                  another process runs the job; nothing was done
     ├── LeaseLost                  the lock of a job expired while the job was running
-    ├── EffectMissing              a mutation was carried out, but its effect cannot be found
-    ├── LockTimeout                others of this process hold what is to be locked  (TimeoutError)
-    ├── NoChangeFeed               the server has no change feed, or no credential for it is given
+    ├── EffectMissing              a mutation was executed, but its effect cannot be found
+    ├── LockTimeout                other tasks of this process hold the lock          (TimeoutError)
+    ├── NoChangeFeed               the server has no change feed, or its credential is missing
     ├── Resync                     the change feed has forgotten changes: list again
-    └── TasksFailed                one or more of these, of several tasks         (ExceptionGroup)
+    └── TasksFailed                one or more of several tasks failed            (ExceptionGroup)
 
 Each prints as one line: what happened, what the server said, where, and what to do next.
 """
