@@ -13,10 +13,12 @@ project = "cloudtower-async"
 version = release = cloudtower_async.__version__
 project_copyright = "the cloudtower-async maintainers"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "side_by_side"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "side_by_side", "chinese"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "figures.md"]
+
+html_search_scorer = str(Path(__file__).parent / "_ext" / "search_rules.js")
 
 html_theme = "furo"
 html_static_path = ["_static"]

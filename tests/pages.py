@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import textwrap
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,11 @@ PAGES = [
     README,
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted(page for page in DOCS.rglob("*.md") if not {"_build", "operations"} & {*page.parts}),
+    *sorted(
+        page
+        for page in DOCS.rglob("*.md")
+        if not {"_build", "operations", "zh"} & {*page.relative_to(DOCS).parts}
+    ),
 ]
 
 NAMED = re.compile(r"# (\w+\.py)\n")
@@ -68,6 +73,42 @@ def blocks(page: Path, *languages: str) -> list[Block]:
         for match in found
         if match[1] in languages
     ]
+
+
+def headings(page: Path) -> list[list[str]]:
+    """Return the anchors of each heading of a page and of the files that it includes.
+
+    The first item is the beginning of the page. A label is an anchor of the next heading if it
+    stands directly before that heading, otherwise of the previous one.
+    """
+    whole = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", whole, flags=re.MULTILINE | re.DOTALL)
+    found: list[list[str]] = [[]]
+    pattern = r"^\((?P<label>.+?)\)=$(?P<before>(?=\s*#))?|^#+ (?P<heading>.+)$"
+    before: list[str] = []
+    for match in re.finditer(pattern, text, re.MULTILINE):
+        if heading := match["heading"]:
+            slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            found.append([slug, *before])
+            before = []
+        elif match["before"] is None:
+            found[-1].append(match["label"])
+        else:
+            before.append(match["label"])
+    for included in re.findall(r"^```{include} (\S+)$", whole, re.MULTILINE):
+        found += headings(page.parent / included)
+    return found
+
+
+def dead_links(page: Path) -> list[str]:
+    """Return the links of a page whose file or anchor does not exist."""
+    dead: list[str] = []
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        if not target.exists() or (anchor and anchor not in chain(*headings(target))):
+            dead.append(link)
+    return dead
 
 
 def modules_for_checkers(page: Path) -> dict[str, str]:

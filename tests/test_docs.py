@@ -22,7 +22,19 @@ from cloudtower_async import Cloudtower, SessionOptions, errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.testing import Simulator
 from tests.cli.command import run as run_command
-from tests.pages import DOCS, NAMED, PAGES, PROGRAM, README, ROOT, TESTS, VENDOR, Block, blocks
+from tests.pages import (
+    DOCS,
+    NAMED,
+    PAGES,
+    PROGRAM,
+    README,
+    ROOT,
+    TESTS,
+    VENDOR,
+    Block,
+    blocks,
+    dead_links,
+)
 from tests.support import set_login_variables
 
 if TYPE_CHECKING:
@@ -359,24 +371,6 @@ def test_a_command_knows_every_option_of_its_page(command: str, pages: list[Path
     assert told <= options(known)
 
 
-def anchors(page: Path) -> set[str]:
-    """The labels and headings of a page, with those of the files that it includes."""
-    whole = page.read_text(encoding="utf-8")
-    text = re.sub(r"^```.*?^```$", "", whole, flags=re.MULTILINE | re.DOTALL)
-    found = set(re.findall(r"^\((.+?)\)=$", text, re.MULTILINE))
-    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
-        found.add(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-"))
-    for included in re.findall(r"^```{include} (\S+)$", whole, re.MULTILINE):
-        found |= anchors(page.parent / included)
-    return found
-
-
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    missing: list[str] = []
-    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        file, _, anchor = link.partition("#")
-        target = page.parent / file if file else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            missing.append(link)
-    assert not missing
+    assert dead_links(page) == []
