@@ -36,6 +36,7 @@ HOUSE_FILES = [
     "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
+    "README.zh-CN.md",
     "SECURITY.md",
     "docs/upgrading.md",
 ]

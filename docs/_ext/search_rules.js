@@ -1,7 +1,7 @@
-// Rules of the search page. The figures are the defaults of Sphinx.
+// Rules of the search page. All scores but the first are the defaults of Sphinx.
 var Scorer = {
-  // Pages in Chinese contain English words, too: list them after the English pages.
-  score: ([page, , , , score]) => (page.startsWith("zh/") ? score - 100 : score),
+  // Chinese pages contain English words, and the changelog names every feature: list them last.
+  score: ([page, , , , score]) => (/^(zh\/|changelog$)/.test(page) ? score - 100 : score),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },
