@@ -4,8 +4,9 @@
 from readers, with a hash of the source. After you have updated a translation, run
 `python -m tests.translations docs/zh/queries.md` to store the current hash of the source.
 
-The command also points the links of all translations to Chinese pages, where they exist. You can
-therefore write a link as in the source (`tasks.md#wait`), and the command rewrites it.
+The command also points the links of the page to Chinese pages, where they exist. You can therefore
+write a link as in the source (`tasks.md#wait`), and the command rewrites it. Without arguments, the
+command rewrites the links of all translations and stores no hash.
 """
 
 from __future__ import annotations
@@ -103,6 +104,10 @@ def table_rows(page: Path) -> int:
     return len(re.findall(r"^ *\|", prose(page), re.MULTILINE))
 
 
+def list_items(page: Path) -> int:
+    return len(re.findall(r"^ *(?:[-*]|\d+\.) ", prose(page), re.MULTILINE))
+
+
 def inline_code(page: Path) -> set[str]:
     return set(re.findall(r"`[^`\n]+`", prose(page)))
 
@@ -188,11 +193,12 @@ def _change(page: Path, change: Callable[[str], str]) -> None:
 
 
 def main(paths: list[str]) -> None:
-    for page in [Path(path).resolve() for path in paths]:
+    pages = [Path(path).resolve() for path in paths]
+    for page in pages:
         if page not in TRANSLATIONS:
             sys.exit(f"{page}: not the translation of a page in SOURCES of tests/translations.py")
         store_fingerprint(page)
-    for page in TRANSLATIONS:
+    for page in pages or TRANSLATIONS:
         rewrite_links(page)
 
 
