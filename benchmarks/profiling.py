@@ -26,12 +26,12 @@ RESULT = Path("benchmarks", "profile.md")
 OURS = "cloudtower_async"
 PLACES = {
     OURS: "cloudtower_async",
-    "aiohttp": "aiohttp and what it uses",
-    "multidict": "aiohttp and what it uses",
-    "yarl": "aiohttp and what it uses",
+    "aiohttp": "aiohttp and its dependencies",
+    "multidict": "aiohttp and its dependencies",
+    "yarl": "aiohttp and its dependencies",
     "anyio": "anyio",
     "asyncio": "asyncio",
-    "selectors": "waiting for the server and the system's calls",
+    "selectors": "waiting for the server and system calls",
 }
 
 
@@ -82,7 +82,7 @@ def table(stacks: list[tuple[list[str], int]], vms: int) -> list[str]:
     lines = [f"## A call with an answer of {vms} VM{'s' if vms > 1 else ''}", ""]
     lines += ["| where | share |", "| --- | ---: |"]
     lines += [f"| {place} | {count / every:.0%} |" for place, count in places.most_common()]
-    lines += ["", "| function of ours, with what it calls outside of us | share |"]
+    lines += ["", "| function of this package, including calls into other packages | share |"]
     lines += ["| --- | ---: |"]
     lines += [f"| `{name}` | {count / every:.0%} |" for name, count in functions.most_common(12)]
     return [*lines, ""]
@@ -108,8 +108,10 @@ def main() -> None:
         anyio.run(work, given_address(), vms, SECONDS)
         return
     lines = ["# Where the time of a call goes", ""]
-    lines += [f"By py-spy, `{' '.join(['python', '-m', 'benchmarks.profiling'])}`. msgspec is in"]
-    lines += ["the function that calls it: decoding in `decode`, encoding in `_send`.", ""]
+    lines += [
+        "Measured with py-spy by `python -m benchmarks.profiling`. The time of msgspec counts"
+    ]
+    lines += ["for the function that calls it: decoding for `decode`, encoding for `_send`.", ""]
     with replay("2 clusters, 100 VMs") as address:
         for number in (1, 50):
             lines += table(profile(address, number), number)
