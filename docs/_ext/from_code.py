@@ -1,4 +1,4 @@
-"""Writes parts of the pages from the code and its docstrings, so that these can't drift apart."""
+"""Directives that generate parts of the pages from the code and its docstrings."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class _Markdown(SphinxDirective):
-    """A directive that stands for the Markdown that its `lines` are.
+    """Directive that is replaced with the Markdown in `lines`.
 
-    What is written in it is for those who read the page as it is.
+    The content of the directive is shown to readers of the Markdown source only.
     """
 
     has_content: ClassVar[bool] = True
@@ -42,7 +42,7 @@ class _Markdown(SphinxDirective):
 
 
 class ErrorHints(_Markdown):
-    """What each error about a call says to do next."""
+    """Table of the errors of calls, with their hints."""
 
     def lines(self) -> Iterator[str]:
         yield from ("| error | what it means | what to do |", "| --- | --- | --- |")
@@ -55,7 +55,7 @@ class ErrorHints(_Markdown):
 
 
 class Decisions(_Markdown):
-    """What follows each kind of failure, for queries, mutations and polls."""
+    """Table of failures and reactions, for queries, mutations and polls."""
 
     def lines(self) -> Iterator[str]:
         yield from (
@@ -67,14 +67,14 @@ class Decisions(_Markdown):
 
 
 _POLLS = {
-    RetryAction.RETRY: "polls on",
-    RetryAction.LOG_IN: "polls on, unless the session has only a `token`",
+    RetryAction.RETRY: "continues to poll",
+    RetryAction.LOG_IN: "continues to poll, unless the session has only a `token`",
     RetryAction.RAISE: RetryAction.RAISE,
 }
 
 
 class PlannedAnswers(_Markdown):
-    """What each mutation answers with in plan mode."""
+    """Table of the answers of mutations in plan mode."""
 
     def lines(self) -> Iterator[str]:
         yield from ("| operation | in plan mode it answers with |", "| --- | --- |")
