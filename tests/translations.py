@@ -117,7 +117,7 @@ def code(page: Path) -> Iterator[tuple[str, object]]:
     for _, language, text in _FENCED.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             yield language, _tokens(text)
-        elif not language.startswith("{toctree}"):
+        elif not language.startswith("{"):  # directives have texts and paths of their own
             yield language, [line.strip() for line in _COMMENT.sub("", text).splitlines() if line]
 
 
