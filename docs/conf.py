@@ -16,7 +16,6 @@ project_copyright = "the cloudtower-async maintainers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "side_by_side", "chinese"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["toc.not_readable"]  # until all Chinese pages are written
 exclude_patterns = ["_build", "figures.md"]
 
 html_search_scorer = str(Path(__file__).parent / "_ext" / "search_rules.js")
