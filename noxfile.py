@@ -1,4 +1,4 @@
-"""Everything that checks this project: `nox` runs it all, `nox --list` names the sessions."""
+"""Checks of this project: `nox` runs the required ones, `nox --list` lists all sessions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
-nox.options.error_on_missing_interpreters = False  # a session without its interpreter is skipped
+nox.options.error_on_missing_interpreters = False  # skip a session whose interpreter is missing
 nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 BUILD, DIST = Path("build"), Path("dist")
 LARGEST_WHEEL, LARGEST_UNPACKED = 1_500_000, 8_000_000  # bytes
 
-# Not `speed`: aiodns watches a file for each session, and Linux limits how many a user may watch.
+# Without `speed`: aiodns watches a file per session, and Linux limits the watches per user.
 EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
-INTERPRETERS = ["3.12", "3.13"]  # besides the oldest one, which `tests` is run with
+INTERPRETERS = ["3.12", "3.13"]  # in addition to the oldest version, which `tests` uses
 
-# What `quick` stands for: tests of everything that depends on versions of other packages.
+# The tests of `quick`: everything that depends on versions of other packages.
 QUICK = [
     "tests/calls/test_executor.py",
     "tests/calls/test_decoding.py",
@@ -46,7 +46,7 @@ QUICK = [
     "tests/transport",
 ]
 
-# Interpreters of pyenv are found by nox whichever of them is active.
+# nox finds all interpreters of pyenv, whichever is active.
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 os.environ["PATH"] = os.pathsep.join(
     [os.environ.get("PATH", os.defpath), *map(str, PYENV.glob("versions/3.*/bin"))]
@@ -54,17 +54,17 @@ os.environ["PATH"] = os.pathsep.join(
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the package as its users get it, and dependency groups.
+    """Install the package as users do, and dependency groups.
 
-    The groups are read here, as not every pip in use can install them itself.
+    The groups are read here, because older versions of pip cannot install them.
     """
     session.install("--quiet", ".[cli]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 def install_with_uv(session: nox.Session, *options: str) -> None:
-    """Install the package with its extras and the tests, by uv.
+    """Install the package, its extras and the tests with uv.
 
-    uv does not read pip's configuration: an index other than the default is UV_DEFAULT_INDEX.
+    uv does not read pip's configuration: set another package index in UV_DEFAULT_INDEX.
     """
     session.install("--quiet", "uv")
     packages = [f".[{EXTRAS}]", *nox.project.dependency_groups(PROJECT, "test")]
@@ -73,7 +73,7 @@ def install_with_uv(session: nox.Session, *options: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Run the tests, in as many processes as there are cores."""
+    """Run the tests in as many processes as there are cores."""
     chosen = QUICK if session.posargs == ["quick"] else session.posargs
     session.run("python", "-m", "pytest", "-n", "auto", *chosen)
 
@@ -87,7 +87,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """Run the tests with more cases, and measure coverage; arguments go to pytest."""
+    """Run more test cases and measure coverage; arguments go to pytest."""
     install(session, "test")
     everything = ["-n", "auto", "--cov", "--cov-report=term"]
     chosen = session.posargs or everything
@@ -117,7 +117,7 @@ def interpreters(session: nox.Session) -> None:
 
 @nox.session
 def debug(session: nox.Session) -> None:
-    """Run the tests in Python's development mode: asyncio's debug mode, and what is left open."""
+    """Run the tests in Python's development mode: asyncio debug mode and resource warnings."""
     install(session, "test")
     session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
 
@@ -125,7 +125,7 @@ def debug(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("sdk", ["2.14.2", "2.18.0"])
 def compat(session: nox.Session, sdk: str) -> None:
-    """Run the tests that read from the simulator with older versions of the vendor's client."""
+    """Query the simulator with older versions of the vendor's client."""
     install(session, "test")
     session.install("--quiet", f"cloudtower-sdk=={sdk}")
     readers = ["tests/simulator/test_vendor_client.py", "tests/simulator/test_vendor_queries.py"]
@@ -134,7 +134,7 @@ def compat(session: nox.Session, sdk: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and who imports whom."""
+    """Check style, format and import layers."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -143,7 +143,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types with mypy and pyright, also on pages; public ones must be complete."""
+    """Check types with mypy and pyright, also on pages; public types must be complete."""
     install(session, "dev")
     session.run("mypy")
     session.run("pyright")
@@ -151,7 +151,7 @@ def types(session: nox.Session) -> None:
     session.run("python", "-m", "tests.types.checkers", "mypy", "pyright")
     code = str(BUILD / "pages")
     session.run("python", "-m", "tests.pages", code)
-    # The blocks of a page may use a name for different things.
+    # The snippets of a page may use a name for different things.
     several = ("--allow-redefinition", "--local-partial-types")
     session.run("mypy", *several, code, env={"MYPYPATH": code})
     session.run("pyright", "-p", code)
@@ -159,7 +159,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def checkers(session: nox.Session) -> None:
-    """Check with three more type checkers that they infer types and name mistakes."""
+    """Run three more type checkers over the type tests."""
     install(session, "checkers")
     session.run("python", "-m", "tests.types.checkers", "basedpyright", "pyrefly", "ty")
 
@@ -175,7 +175,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure everything, or the parts that are named; the figures are of this machine only."""
+    """Run all benchmarks, or the named ones; the figures apply to this machine only."""
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
     if not session.posargs:
@@ -184,7 +184,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build the archives of a release into dist/, and a bill of materials into build/."""
+    """Build the release archives in dist/, and a bill of materials in build/."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "package"))
     for folder in (DIST, BUILD):
         shutil.rmtree(folder, ignore_errors=True)
@@ -215,13 +215,13 @@ def generate(session: nox.Session) -> None:
 
 @nox.session
 def web(session: nox.Session) -> None:
-    """Show the dashboard of the FastAPI example; CLOUDTOWER_ENDPOINT and so on for a real one."""
+    """Serve the FastAPI dashboard; set CLOUDTOWER_ENDPOINT and so on for a real Tower."""
     session.install("--quiet", ".", *nox.project.dependency_groups(PROJECT, "examples"))
     session.run("python", "-m", "examples.fastapi_dashboard", *session.posargs)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show the dashboard of a made-up CloudTower."""
+    """Show the dashboard of a simulated CloudTower."""
     session.install("--quiet", ".[cli]")
     session.run("cloudtower-async", "dashboard", "--demo", *session.posargs)

@@ -1,1 +1,1 @@
-"""Turns a CloudTower API schema into the `api`, `models` and `inputs` packages."""
+"""Generates the `api`, `models` and `inputs` packages from a CloudTower API schema."""

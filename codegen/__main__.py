@@ -28,20 +28,20 @@ PACKAGE = conflicts.PACKAGE
 
 
 class Generated(NamedTuple):
-    """What is generated from a schema, before it is written."""
+    """Generated text, before it is written."""
 
     header: str
     packages: dict[str, dict[str, str]]
     """The files of each package, by path below it."""
     modules: dict[str, str]
     history: History
-    """The history with the version of the schema in it."""
+    """The history including the version of the schema."""
 
 
 def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False) -> Generated:
-    """Make the text of `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py`.
+    """Generate the text of `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py`.
 
-    Documentation comes from the folder `texts` beside the history file.
+    Documentation comes from the folder `texts` next to the history file.
 
     :raises SchemaError: if the schema cannot be used.
     """
@@ -49,7 +49,7 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
     conflicts.check(api)
     emit_dates.mark(api)
     known = History.load(history_file)
-    # An older schema may lack what the texts describe.
+    # An older schema may lack fields that the texts describe.
     texts = Texts.load(history_file.parent / "texts", None if allow_removals else api)
     if not allow_removals:
         known.check_removals(api)
@@ -74,9 +74,9 @@ def generate(
 ) -> History:
     """Write `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py` below `package`.
 
-    Returns the history with the version of the schema in it.
+    Returns the history including the version of the schema.
 
-    :raises SchemaError: if the schema cannot be used; nothing was written then.
+    :raises SchemaError: if the schema cannot be used; nothing is written then.
     """
     made = make(schema_file, history_file, allow_removals=allow_removals)
     for name, files in made.packages.items():
@@ -87,31 +87,31 @@ def generate(
 
 
 def _check_syntax(path: str, text: str) -> None:
-    """Check a module before any is written: a name that no rule foresaw may have spoilt it."""
+    """Check that a module compiles before any module is written: a name may have broken it."""
     try:
         ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise SchemaError(
-            f"{path}: the schema leads to code that is no Python: {error}; look for the name in the"
+            f"{path}: the generated code is not valid Python: {error}; look for the name in the"
             " schema, and correct it there or in codegen/corrections.py"
         ) from error
 
 
 def main() -> int:
-    """Run the command. Generating into the project extends the project's history, too."""
+    """Run the command. Generating into the project also extends the project's history."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--schema", type=Path, required=True, help="an API schema (JSON)")
     parser.add_argument(
         "--history",
         type=Path,
         default=history.FILE,
-        help="since when each part exists; `texts` beside it has documentation",
+        help="history of the API; the folder `texts` next to it has the documentation",
     )
     parser.add_argument("--package", type=Path, default=PACKAGE, help="where to write")
     parser.add_argument(
         "--allow-removals",
         action="store_true",
-        help="take a schema that is older than the newest, or lacks operations",
+        help="accept a schema that is older than the newest or lacks operations",
     )
     given = parser.parse_args()
     try:

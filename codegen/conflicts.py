@@ -1,4 +1,4 @@
-"""Name conflicts that the generator refuses: between names of a schema, or with the package.
+"""Name conflicts that the generator rejects: between names of a schema, or with the package.
 
 Each rule yields one line for each conflict, with the place and the remedy.
 """
@@ -21,11 +21,11 @@ PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
 _GENERATED = ("api", "models", "inputs")
 _SESSION = "Cloudtower"
 
-# Modules that are generated besides those of the namespaces.
+# Modules generated in addition to those of the namespaces.
 _MODULES = frozenset({"catalogue", "common", "enums", "nested", "newer", "older", "shared"})
-# Parameters that every method has.
+# Parameters of every method.
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
-# Names of this form that generated modules import or define.
+# Names of this form are imported or defined by generated modules.
 _IMPORTED = frozenset(
     {
         "Any",
@@ -53,9 +53,9 @@ _RENAME = "rename it in the schema file"
 def check(api: Api) -> None:
     """Check the names in an API.
 
-    :raises SchemaError: if some are in conflict.
+    :raises SchemaError: if some names conflict.
     """
-    for rule in _RULES:  # in this order: some rely on what others refuse
+    for rule in _RULES:  # the order matters: some rules rely on earlier ones
         found = list(rule(api))
         if found:
             raise SchemaError(*found)
@@ -71,8 +71,8 @@ def _unfit_texts(api: Api) -> Iterator[str]:
     for place, text in texts:
         if _UNFIT.search(text):
             yield (
-                f"{place}: {text!a} holds a quote, a backslash or a control character, which no"
-                " name of the API does; correct the schema file"
+                f"{place}: {text!a} contains a quote, a backslash or a control character, which is"
+                " invalid in a name; correct the schema file"
             )
 
 
@@ -107,11 +107,11 @@ def _arguments(api: Api) -> Iterator[str]:
             yield f"{place}: its body is neither an object with properties nor a list; {leave_out}"
         for prop in record.properties if record else ():
             if names.snake(prop.wire) in _PARAMETERS:
-                yield f"{place}: every method has an argument `{prop.wire}` already; {_NAME_IT}"
+                yield f"{place}: every method already has an argument `{prop.wire}`; {_NAME_IT}"
             if operation.carries == "QUERY_STRING" and not _is_plain(api, prop.node):
-                yield f"{place}: its query parameter `{prop.wire}` is no plain value; {leave_out}"
+                yield f"{place}: its query parameter `{prop.wire}` is not a scalar; {leave_out}"
         if operation.not_modified and not isinstance(operation.answer, ListOf):
-            yield f"{place}: it can answer 304, for which a list is needed; {leave_out}"
+            yield f"{place}: it can return 304, which requires a list as its answer; {leave_out}"
 
 
 def _is_plain(api: Api, node: object) -> bool:
@@ -128,18 +128,18 @@ def _tags(api: Api) -> Iterator[str]:
         if other != tag:
             yield f"tag `{tag}`: the tag {other} has the same Python name; {_NAME_IT}"
         elif not _TYPE_NAME.fullmatch(tag) or not names.is_key(namespace):
-            yield f"tag `{tag}`: it is no name for a class, such as `VmDisk`; {_RENAME}"
+            yield f"tag `{tag}`: it is not a class name like `VmDisk`; {_RENAME}"
         elif namespace in _MODULES:
-            yield f"tag `{tag}`: the module {namespace} is generated already; {_NAME_IT}"
+            yield f"tag `{tag}`: the generated module {namespace} already exists; {_NAME_IT}"
         elif namespace in session_attributes():
-            yield f"tag `{tag}`: sessions have an attribute `{namespace}` already; {_NAME_IT}"
+            yield f"tag `{tag}`: sessions already have an attribute `{namespace}`; {_NAME_IT}"
 
 
 @functools.cache
 def session_attributes() -> frozenset[str]:
-    """The attributes of a session, as far as they are written by hand.
+    """Return the attributes of a session that are written by hand.
 
-    They are read from the source, as generated code may be missing or broken.
+    They are read from the source, because generated code may be missing or broken.
     """
     classes: dict[str, ast.ClassDef] = {}
     for file in PACKAGE.rglob("*.py"):
@@ -163,11 +163,11 @@ def session_attributes() -> frozenset[str]:
 def _methods_and_fields(api: Api) -> Iterator[str]:
     for operation in api.operations:
         if not _is_name(names.snake(operation.id)):
-            yield f"{_place(operation)}: its operationId is no Python name; {_NAME_IT}"
+            yield f"{_place(operation)}: its operationId is not a valid Python name; {_NAME_IT}"
     for name, record in _records(api):
         for prop in record.properties:
             if not _is_name(names.snake(prop.wire)):
-                yield f"{name}.{prop.wire}: it is no Python name; {_NAME_IT}"
+                yield f"{name}.{prop.wire}: it is not a valid Python name; {_NAME_IT}"
 
 
 def _is_name(text: str) -> bool:
@@ -179,16 +179,16 @@ def _types(api: Api) -> Iterator[str]:
     generated = layout.models(api).keys() | layout.inputs(api).keys()
     for name in sorted(generated):
         if not _TYPE_NAME.fullmatch(name):
-            yield f"schema `{name}`: it is no name for a class, such as `VmDisk`; {_RENAME}"
+            yield f"schema `{name}`: it is not a class name like `VmDisk`; {_RENAME}"
         elif name in taken:
-            yield f"schema `{name}`: generated modules have that name already; {_RENAME}"
+            yield f"schema `{name}`: generated modules already use that name; {_RENAME}"
         for derived in (f"{name}Member", f"{name}2", f"{name}3"):
             if derived in generated and (
                 isinstance(api.types[name], Enum)
                 if derived.endswith("Member")
                 else name.endswith("WhereInput")
             ):
-                yield f"schema `{derived}`: it is named like what is made of {name}; {_RENAME}"
+                yield f"schema `{derived}`: it has the name that is derived from {name}; {_RENAME}"
 
 
 def _tasks(api: Api) -> Iterator[str]:
@@ -229,14 +229,14 @@ def _members(api: Api) -> Iterator[str]:
 
 
 def _circles(api: Api) -> Iterator[str]:
-    """Modules of answers import each other, so that answers must not refer to each other."""
+    """Reject answer types that refer to each other, because their modules import each other."""
     reached = {name: closure(api, iter([name])) for name in layout.models(api)}
     for name in reached:
         kind = api.types[name]
         for prop in kind.properties if isinstance(kind, Record) else ():
             if any(ref != name and name in reached[ref] for ref in refs(prop.node)):
                 yield (
-                    f"{name}.{prop.wire}: answers refer to each other in a circle; break it in"
+                    f"{name}.{prop.wire}: answers refer to each other in a cycle; break it in"
                     f' corrections.SCALARS: ("{name}", "{prop.wire}"): "Any"'
                 )
 

@@ -1,4 +1,4 @@
-"""Writes `api`: one module for each namespace, with an awaitable method for each operation."""
+"""Renders `api`: one module per namespace, with an async method for each operation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .history import History, newer
 from .schema import Api, ListOf, Node, Operation, Property, Record, Ref
 from .texts import Texts
 
-# Options that every method takes in addition to its arguments.
+# Options that every method takes in addition to the arguments of its operation.
 COMMON = (
     ("content_language", "ContentLanguage"),
     ("external_cloudtower_id", "str"),
@@ -19,7 +19,7 @@ COMMON = (
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """The files of the package, by path below it."""
+    """Return the files of the package by path below it."""
     namespaces: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in api.operations:
         namespaces[layout.namespace(operation)].append(operation)
@@ -35,7 +35,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def kind(operation: Operation) -> str:
-    """Whether an operation reads, changes, or takes a file."""
+    """Return whether an operation reads, changes, or takes a file."""
     if operation.path.startswith("/get-") or operation.path in corrections.QUERIES:
         return "QUERY"
     return "UPLOAD" if operation.carries == "FORM" else "MUTATION"
@@ -123,7 +123,7 @@ def _rows(table: dict[str, str]) -> str:
 
 
 def _readers(api: Api) -> dict[str, str]:
-    """Return the query of each type that operations answer with, if a query lists the type."""
+    """Return the query that lists each answer type, if there is such a query."""
     listing = dict(_listing(api))
     answered = {
         name for operation in api.operations for name in layout.own_types(api, operation.answer)
@@ -136,7 +136,7 @@ def _readers(api: Api) -> dict[str, str]:
 
 
 def _listing(api: Api) -> Iterator[tuple[str, str]]:
-    """The types that a query lists, and that query: it is the one that another one counts."""
+    """Yield each answer type with its listing query, which has a `-connection` counterpart."""
     paths = {operation.path for operation in api.operations}
     for operation in api.operations:
         answer = operation.answer
@@ -237,7 +237,7 @@ def _docstring(api: Api, history: History, texts: Texts, operation: Operation) -
 def _described(
     history: History, texts: Texts, operation: Operation, record: Record
 ) -> Iterator[tuple[str, str]]:
-    """Each argument and what is known of it."""
+    """Return each argument with its description."""
     method, since = names.snake(operation.id), history.operation_since(operation.id)
     for prop in record.properties:
         text = (
@@ -251,7 +251,7 @@ def _described(
 
 
 def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
-    """The parameters of a method, and the expression that hands them on under their wire names."""
+    """Return the parameters of a method, and the expression that maps them to their API names."""
     if operation.arguments is None:
         return ["*"], "None"
     record = api.record(operation.arguments)
@@ -265,7 +265,7 @@ def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
 def _parameter(api: Api, prop: Property) -> str:
     """Return a parameter with its annotation; the default is None.
 
-    Most type checkers do not name a wrong key if the parameter takes a TypedDict or None.
+    Most type checkers do not report a wrong key if the parameter takes a TypedDict or None.
     """
     static = _given(prop.node)
     name = names.snake(prop.wire)

@@ -1,4 +1,4 @@
-"""Finds out which arguments and fields of filters are dates, and writes `date_fields.py`."""
+"""Determines which arguments and filter fields are dates, and renders `date_fields.py`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ DATE_FIELDS: dict[str, str] = {{
 def date_fields(api: Api) -> dict[str, str]:
     """Return the fields that are dates, by record.
 
-    The schema hardly ever says so, but its filters do: they compare a date, and cannot search in
-    it as in a text with `_contains`. An argument is a date if filters know its name as a date only.
+    The schema rarely declares dates, but its filters show them: a filter compares a date, and has
+    no `_contains` for it as for a string. An argument is a date if filters use its name only for
+    dates.
     """
     inputs = [kind for name in layout.inputs(api) if isinstance(kind := api.types[name], Record)]
     filters = [record for record in inputs if emit_inputs.is_filter(record.name)]
@@ -49,7 +50,7 @@ def date_fields(api: Api) -> dict[str, str]:
 
 
 def mark(api: Api) -> None:
-    """Mark the dates among the arguments, so that their annotations say so."""
+    """Mark the dates among the arguments, so that their annotations show it."""
     for name, fields in date_fields(api).items():
         record = api.types[name]
         assert isinstance(record, Record)
@@ -72,7 +73,7 @@ def _as_date(node: Node) -> Node:
 
 
 def _compared(record: Record, *, as_dates: bool) -> set[str]:
-    """Return the fields that a filter compares as dates, or as texts."""
+    """Return the fields that a filter compares as dates, or as strings."""
     keys = {
         prop.wire
         for prop in record.properties

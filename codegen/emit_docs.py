@@ -1,6 +1,6 @@
-"""Reference pages of the namespaces, in Markdown, from the generated code.
+"""Renders the reference pages of the namespaces, in Markdown, from the generated code.
 
-The code is parsed, not imported: parsing is quick and keeps the comments with the versions.
+The code is parsed, not imported: parsing is fast and keeps the comments with the versions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"
 
 _SUFFIXES = ("contains", "starts_with", "ends_with", "in", "lt", "lte", "gt", "gte")
 _SUFFIX = re.compile(rf"_(?:not|(?:not_)?(?:{'|'.join(_SUFFIXES)}))$")
-# The packages that the types of keys are looked up in. A type of the same name is in one of them.
+# Packages in which the types of keys are looked up. Each type name is in only one of them.
 _HOME = re.compile(r"\b(?:inputs|models|nested)\.")
 _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bRequired\[(.*)\]$", r"\1"),
@@ -63,7 +63,7 @@ class Shape(NamedTuple):
 
 
 class Module:
-    """What one generated module defines."""
+    """Definitions of one generated module."""
 
     def __init__(self, path: Path) -> None:
         self._taken = path.parent.name == "inputs"
@@ -72,7 +72,7 @@ class Module:
         self.nodes = [inner for outer in body for inner in _with_those_for_checkers(outer)]
 
     def shapes(self) -> dict[str, Shape]:
-        """The types that users see, by name."""
+        """Types that users see, by name."""
         found: dict[str, Shape] = {}
         for node, below in zip(self.nodes, [*self.nodes[1:], None], strict=True):
             match node:
@@ -102,7 +102,7 @@ class Module:
         ]
 
     def _keys(self, table: ast.Dict) -> list[Field]:
-        """The keys of a filter: what such a call of `TypedDict` is given."""
+        """Return the keys of a filter, from the arguments of its `TypedDict` call."""
         keys = zip(table.keys, table.values, strict=True)
         return [self._field(_text(key), kind) for key, kind in keys if key]
 
@@ -119,7 +119,7 @@ def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
 
 
 def _member(node: ast.stmt) -> list[str]:
-    """The text of an enum member; an alias of another member has none."""
+    """Return the text of an enum member; aliases of other members have no text."""
     match node:
         case ast.Assign(value=ast.Constant(str(text))):
             return [text]
@@ -137,7 +137,7 @@ def _text(node: ast.expr) -> str:
 
 
 def _choices(node: ast.AnnAssign) -> list[str]:
-    """The texts of `Literal[…]`, alone or in a union."""
+    """Return the strings of `Literal[…]`, alone or in a union."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Subscript) and ast.unparse(inner.value) == "Literal":
             listed = inner.slice.elts if isinstance(inner.slice, ast.Tuple) else [inner.slice]
@@ -146,14 +146,14 @@ def _choices(node: ast.AnnAssign) -> list[str]:
 
 
 def shorter(kind: str) -> str:
-    """An annotation as readers need it: an argument may always be None, and a list be a tuple."""
+    """Simplify an annotation for readers: an argument may always be None, and a list a tuple."""
     for pattern, replacement in _SHORTER:
         kind = re.sub(pattern, replacement, kind)
     return kind
 
 
 def _conditions(fields: Iterable[Field]) -> Iterator[Field]:
-    """The fields that a filter looks at, each once, without the suffixes."""
+    """Return the fields of a filter, each once, without the suffixes."""
     every = {field.name: field for field in fields}
     for name, field in every.items():
         if name.endswith("_some"):
@@ -167,13 +167,13 @@ def _conditions(fields: Iterable[Field]) -> Iterator[Field]:
 
 @cache
 def shapes(package: str, module: str) -> dict[str, Shape]:
-    """The types of one module."""
+    """Return the types of one module."""
     return Module(PACKAGE / package / f"{module}.py").shapes()
 
 
 @cache
 def homes() -> dict[str, dict[str, Shape]]:
-    """Every type as users name it, `inputs.VmWhereInput`, by the page that it is on."""
+    """Return the page of every type, by its public name such as `inputs.VmWhereInput`."""
     namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {"__init__", "catalogue"}
     pages: dict[str, dict[str, Shape]] = {name: {} for name in [*sorted(namespaces), COMMON]}
     for package in ("inputs", "models"):
@@ -185,7 +185,7 @@ def homes() -> dict[str, dict[str, Shape]]:
             for name, shape in shapes(package, module).items():
                 pages[page][f"{package}.{name}"] = shape
     answers = {name for page in pages.values() for name in page if name.startswith("models.")}
-    for types in pages.values():  # where an enum says it, its texts need not be said again
+    for types in pages.values():  # values that an enum documents are not repeated here
         for name in [name for name, shape in types.items() if shape.choices]:
             if name.replace("inputs.", "models.") in answers - {name}:
                 del types[name]
@@ -193,7 +193,7 @@ def homes() -> dict[str, dict[str, Shape]]:
 
 
 def page_of(name: str) -> Iterator[str]:
-    """Yield the lines of the page of a namespace, or of the types of several namespaces."""
+    """Yield the lines of the page of a namespace, or of types that several namespaces share."""
     if name == COMMON:
         yield from ("# Types of several namespaces", "")
     else:
@@ -283,7 +283,7 @@ def _operation(namespace: str, method: ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
-    """Return a call with the required arguments; a query of a list asks for one resource."""
+    """Return a call with the required arguments; a query of a list requests one resource."""
     arguments = method.args
     items = [_sample(_kind(one)) for one in arguments.args if one.arg != "self"]
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -299,7 +299,7 @@ _SAMPLES = {"str": '"..."', "int": "1", "float": "1.0", "bool": "True", "FileCon
 
 
 def _sample(kind: str) -> str:
-    """Return a value of a type as code, with the required keys only."""
+    """Return a value of a type as code, with only the required keys."""
     kind = re.sub(r"^(inputs|models|nested)\.", "", kind.partition(" | ")[0])
     if kind in _SAMPLES:
         return _SAMPLES[kind]
@@ -346,7 +346,7 @@ def pages() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the pages of the package, and remove pages of former namespaces."""
+    """Write the pages of the package, and delete pages of removed namespaces."""
     made = pages()
     (FOLDER / "operations").mkdir(exist_ok=True)
     for file in (FOLDER / "operations").glob("*.md"):

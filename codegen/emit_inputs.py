@@ -1,18 +1,18 @@
-"""Writes `inputs`: what is sent, as TypedDicts and literals with the keys of the wire.
+"""Renders `inputs`: arguments as TypedDicts and literals with the keys of the API.
 
-Filters refer to each other without end, which type checkers pay for dearly. So a filter that stands
-below another is a variant of bounded depth, and below the last one anything goes, statically: at
-run time each level is checked. The variants are there for checkers only, in a module of their own.
-Their keys are read-only, so that a filter which was put in a variable fits in another one.
+Filters refer to each other recursively, which is slow for type checkers. A filter inside another
+filter is therefore a variant of bounded depth. Below the last variant, any value is accepted
+statically; at run time each level is checked. The variants are in a separate module, for checkers
+only. Their keys are read-only, so that a filter stored in a variable can be nested in another.
 
-mypy looks through all that a type leads to before it takes it for known: in a class for each key
-that holds a filter, in a call of `TypedDict` only once. So filters are made by calls, which pyright
-reads quicker, too.
+mypy visits everything that a type refers to: in a class once for each key that holds a filter, in
+a call of `TypedDict` only once. So filters are created by calls, which are also faster for
+pyright.
 
-A filter inside a filter is not annotated with None, although it may be null: most type checkers
-name a wrong key of a dict only where nothing but one TypedDict fits. For null there is `NULL`.
+The annotation of a nested filter excludes None, although null is valid: most type checkers report
+a wrong key of a dict only if a single TypedDict is expected. Callers pass `NULL` instead.
 
-The type of all arguments of a method exists at run time only: callers never pass it as a whole.
+The type of all arguments of a method exists only at run time: callers never pass it as a whole.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .history import History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
 from .texts import Texts
 
-# A filter inside a filter, by how deep it stands: what a to-one relation and a `_some`, `_every`
-# or `_none` below it is annotated with.
+# Annotations of nested filters by depth: for a to-one relation, and for `_some`, `_every` and
+# `_none` below it.
 _DEPTHS = {1: ("2", "2"), 2: ("3", None), 3: (None, None)}
 _TO_MANY = ("_some", "_every", "_none")
-# Short names for the unions of which there are thousands: checkers copy a union at each look at a
-# filter, but not what has a name.
+# Short names for unions that occur thousands of times: checkers copy a union each time they
+# visit a filter, but not a named type.
 _MAYBE = {
     "str": "MaybeStr",
     "int": "MaybeInt",
@@ -46,12 +46,12 @@ _MAYBE = {
     "Mapping[str, Any]": "MaybeMapping",
     "Sequence[Mapping[str, Any]]": "MaybeMappings",
 }
-# Suffixes of keys of filters. The keys of one field are on one line.
+# Suffixes of filter keys. The keys of one field are on one line.
 _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
 _ANYTHING = "Mapping[str, Any]"
-# At run time there is the filter itself only.
+# At run time only the filter itself exists.
 _NESTED = '''"""Filters inside filters: bounded variants for checkers, whole ones at run time."""
 
 from .. import inputs
@@ -65,7 +65,7 @@ def __getattr__(name: str) -> object:
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """The files of the package, by path below it."""
+    """Return the files of the package by path below it."""
     modules = layout.inputs(api)
     members: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in modules.items():
@@ -86,7 +86,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def _older(history: History, modules: dict[str, str]) -> str:
-    """Return the keys that the TypedDicts lack, because those describe the newest server."""
+    """Return the keys of older servers that the TypedDicts lack."""
     keys = {name: history.removed(name) for name in modules}
     for name, key in corrections.CHANGED_KEYS:
         if name in keys:
@@ -96,7 +96,7 @@ def _older(history: History, modules: dict[str, str]) -> str:
         for name, found in sorted(keys.items())
         if found
     )
-    return f'''"""Keys of arguments that older servers have, or that hold something else there."""
+    return f'''"""Keys of arguments that only older servers have, or whose type differs there."""
 
 OLDER: dict[str, frozenset[str]] = {{
 {rows}
@@ -105,7 +105,7 @@ OLDER: dict[str, frozenset[str]] = {{
 
 
 def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
-    """Return the versions of newer keys, by record, which explain errors about arguments."""
+    """Return the versions of newer keys by record. Errors about arguments show them."""
     rows = "\n".join(
         f"    {record.name!r}: {found!r},"
         for record in map(api.types.get, sorted(modules))
@@ -128,9 +128,9 @@ def _keys_since(history: History, record: Record) -> dict[str, str]:
 
 
 def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence") -> str:
-    """The static type of what a caller may pass for a node.
+    """Return the static type of the values that a caller may pass for a node.
 
-    `local` are the types that the module defines itself; `listed` is what a list is annotated with.
+    `local` are the types that the module defines; `listed` is the annotation for a list.
     """
     match node:
         case Ref(name):
@@ -148,7 +148,7 @@ def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence"
 
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
-    """The (module, name) pairs that annotations in `text` need besides the inputs themselves."""
+    """Return the (module, name) pairs that annotations in `text` need, without the inputs."""
     words = writing.words(text)
     for module, name in (
         ("collections.abc", "Mapping"),
@@ -215,7 +215,7 @@ def _module(
 
 
 def _taken_apart(api: Api) -> set[str]:
-    """The records that are the whole of some operation's arguments, and nothing else."""
+    """Return the records that only serve as all arguments of an operation."""
     inside = {
         ref
         for kind in api.types.values()
@@ -234,10 +234,10 @@ def _taken_apart(api: Api) -> set[str]:
 
 
 def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
-    """The packages and modules whose types are mentioned; they load each when it is evaluated.
+    """Render the lazy imports of the packages and modules that annotations mention.
 
-    An enum of another module leads to `models` at run time. An import that
-    checkers see as unused is written as ``name as name``, like an exported one.
+    An enum of another module resolves to `models` at run time. An import that checkers treat as
+    unused is written as ``name as name``, like an exported one.
     """
     for module, name in (("..", "inputs"), ("..", "models"), (".", "nested")):
         mention = re.compile(rf"\b{name}\.[A-Z]")
@@ -280,7 +280,7 @@ def _record(
 def _keys(
     history: History, record: Record, local: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Each key with its annotation and a comment."""
+    """Return each key with its annotation and a comment."""
     oldest = history.schema_since(record.within)
     for prop in record.properties:
         since = history.property_since(record, prop)
@@ -293,23 +293,23 @@ def _keys(
 
 
 def _nested(api: Api, modules: dict[str, str]) -> str:
-    """The stub of the variants: each after what it refers to, so that none has to wait."""
+    """Render the stub of the variants, each after the types that it refers to."""
     filters = [
         kind for name in modules if is_filter(name) and isinstance(kind := api.types[name], Record)
     ]
     lines = [line for depth in (3, 2) for record in filters for line in _variant(record, depth)]
     text = "\n".join(lines)
     imports = set(scaffolding(text))
-    imports.add(("typing_extensions", "ReadOnly"))  # checkers bring it along
+    imports.add(("typing_extensions", "ReadOnly"))  # a dependency of the checkers
     head = [*writing.import_lines(imports), "", "from .. import inputs", "", "# fmt: off"]
     return "\n".join([*head, *lines])
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    """A filter inside another one: the same values, but with nested filters of bounded depth.
+    """Render a nested filter: the same values, but with nested filters of bounded depth.
 
-    What stands less deep is what stands deepest, with some keys said more narrowly. That takes a
-    class, as a call cannot take over the others.
+    A shallower variant is the deepest one with narrower types for some keys. That requires a class,
+    because a call of `TypedDict` cannot inherit.
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
@@ -327,31 +327,31 @@ def _fits_a_class(record: Record) -> bool:
 
 
 def _key(prop: Property, kind: str) -> str:
-    """An annotation that is quoted where it names what is not there yet when the class is made."""
+    """Quote an annotation that names a type which is defined later in the module."""
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
 
 
 def _variant_key(record: Record, prop: Property, depth: int) -> str:
-    """An annotation without quotes: a stub is not run, and what it names comes before it."""
+    """Return an annotation without quotes: a stub is not executed, and its types come earlier."""
     kind = _or_none(record, prop, _at_depth(prop, depth))
     return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
 
 
 def _or_none(record: Record, prop: Property, kind: str) -> str:
-    """The annotation with None where a value may be null, except for a filter inside a filter."""
+    """Add None to an annotation if null is allowed, except for a nested filter."""
     inside = is_filter(record.name) and _is_nested(prop) and kind not in _MAYBE
     return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable and not inside else kind
 
 
 def _at_depth(prop: Property, depth: int, local: Collection[str] = ()) -> str:
-    """The annotation of a property in a filter that stands `depth` deep."""
+    """Return the annotation of a property in a filter at nesting level `depth`."""
     inner = _inner(prop)
     if inner is None:
         return annotation(prop.node, local)
     if prop.wire in ("AND", "OR", "NOT"):
-        # Deeper down nothing may refer to itself: comparing such types takes pyright minutes.
+        # Deeper types must not refer to themselves: pyright takes minutes to compare such types.
         kind = annotation(Ref(inner), local) if depth == 1 else _ANYTHING
     else:
         below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
@@ -366,13 +366,13 @@ def _is_nested(prop: Property) -> bool:
 
 
 def _inner(prop: Property) -> str | None:
-    """The name of the filter that a property holds, alone or in a list."""
+    """Return the name of the filter that a property holds, alone or in a list."""
     node = prop.node.items if isinstance(prop.node, ListOf) else prop.node
     return node.name if isinstance(node, Ref) and is_filter(node.name) else None
 
 
 def is_filter(name: str) -> bool:
-    """Whether a record is the `where` of some resource."""
+    """Return whether a record is the `where` of a resource."""
     return name.endswith("WhereInput")
 
 

@@ -1,6 +1,6 @@
-"""Write `models`: answers of the server, as msgspec structs and open enums.
+"""Renders `models`: answers of the server as msgspec structs and open enums.
 
-A field is optional (`X | None = None`) unless every server version sends it and never null:
+A field is optional (`X | None = None`) unless every server version sends it, never as null.
 `History.always_sent` decides that.
 """
 
@@ -16,7 +16,7 @@ from .texts import Texts
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """The files of the package, by path below it."""
+    """Return the files of the package by path below it."""
     modules = layout.models(api)
     members: defaultdict[str, set[str]] = defaultdict(set)
     for name, module in modules.items():
@@ -35,7 +35,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def annotation(node: Node) -> str:
-    """The Python type that a node of an answer decodes to."""
+    """Return the Python type of a node of an answer."""
     match node:
         case Ref(name):
             return name
@@ -44,7 +44,7 @@ def annotation(node: Node) -> str:
         case FreeForm():
             return "dict[str, Any]"
         case Choice():
-            # Values in place are type names that GraphQL adds: open as all enums, so plain text.
+            # Inline values are type names that GraphQL adds, and may be extended: plain strings.
             return "str"
         case Scalar(python):
             return python

@@ -1,4 +1,4 @@
-"""Writes `secret_fields.py`: which fields hold secrets, so that nothing shows their values."""
+"""Renders `secret_fields.py`: the fields whose values must never be shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from . import corrections, emit_inputs
 from .schema import Api, FreeForm, ListOf, Node, Record, Ref, Scalar
 
-# A name with one of these in it is that of a secret, unless its value can be none.
+# A name that contains one of these words is a secret, unless its value cannot be one.
 SUSPICIOUS = (
     "passw|pass_?phrase|secret|token|credential|authorization|(?:api|private)_?key|user_?data"
     "|community"
@@ -15,7 +15,7 @@ SUSPICIOUS = (
 
 
 def module(api: Api) -> str:
-    """The text of the module. Filters have the fields of what they filter."""
+    """Return the text of the module. Filters have the fields of the resources that they filter."""
     secret, plain = set(corrections.SECRETS), set[str]()
     for record in api.types.values():
         if not isinstance(record, Record) or emit_inputs.is_filter(record.name):
@@ -41,7 +41,7 @@ PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
 
 
 def may_show_one(record: Record) -> bool:
-    """Return whether an answer of this shape may hold a secret: in a field for it or in JSON."""
+    """Return whether an answer of this type may contain a secret: in a secret field or in JSON."""
     return any(
         prop.wire in corrections.SECRETS | corrections.JSON_TEXTS
         or isinstance(prop.node, FreeForm)
@@ -56,7 +56,7 @@ def may_show_one(record: Record) -> bool:
 
 
 def _can_hold(api: Api, node: Node) -> bool:
-    """A text can be a secret, or what has texts in it; a number, a flag or a choice is none."""
+    """Return whether a value can be a secret: a string, or a value with strings in it."""
     match node:
         case Scalar(python):
             return python not in ("int", "float", "bool")

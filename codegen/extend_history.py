@@ -12,9 +12,9 @@ from .refusals import SchemaError
 
 
 def extend(schema_file: Path, history_file: Path) -> str:
-    """Enter what the schema has into the history file, and return what was new in a sentence.
+    """Add the schema to the history file, and return a sentence about the new entries.
 
-    :raises SchemaError: if the schema is of an older server than the newest in the history.
+    :raises SchemaError: if the schema is older than the newest version in the history.
     """
     api = schema.load(schema_file)
     conflicts.check(api)
@@ -22,7 +22,7 @@ def extend(schema_file: Path, history_file: Path) -> str:
     if history.newer(known.newest, api.server):
         raise SchemaError(
             f"the schema is of CloudTower {api.server}, but the history reaches {known.newest}:"
-            " versions can only be added in their order"
+            " add versions in ascending order"
         )
     extended = known.extended(api)
     extended.save(history_file)

@@ -1,13 +1,13 @@
-"""Since which server version a thing exists, and whether every server sends it.
+"""History of the API: the version that introduced each part, and whether every server sends it.
 
-`history.json` holds, sorted, one entry a line:
+`history.json` is sorted and has one entry per line:
 
-- `versions`: the server versions it was made from, and in `sources` where their schemas are from;
-- `operations`: each operation's path and `since`, the first version that has it. For arguments
-  written in place (forms, query strings) its `properties`, too;
-- `schemas`: each schema's `since`, and its `properties` (by dotted path, `[]` for a list) or
-  `values` (of an enum). A property has `required_since` when every version from that one on sends
-  it and never null. An entry is `removed` in the first version without it.
+- `versions`: the server versions that were read; `sources`: where their schemas are from;
+- `operations`: the path of each operation and `since`, its first version. For inline arguments
+(forms, query strings) also its `properties`;
+- `schemas`: `since` of each schema, and its `properties` (by dotted path, `[]` for a list) or
+`values` (of an enum). `required_since` is the version from which on every server sends the
+property, never as null. `removed` is the first version without the entry.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _Table = dict[str, dict[str, Any]]
 
 
 def newer(version: str, than: str) -> bool:
-    """Whether one server version came after another."""
+    """Return whether one server version is newer than another."""
     return _parts(version) > _parts(than)
 
 
 class History:
-    """What `history.json` says."""
+    """Contents of `history.json`."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -48,7 +48,7 @@ class History:
         return cls(json.loads(path.read_bytes()))
 
     def save(self, path: Path) -> None:
-        """Write the history file, one entry a line, so that a diff shows what a version brings."""
+        """Write the history file with one entry per line, so that diffs are readable."""
         path.write_text(f"{_text(self._document)}\n", encoding="utf-8")
 
     @property
@@ -57,10 +57,10 @@ class History:
         return str(max(self._document["versions"], key=_parts))
 
     def extended(self, api: Api) -> History:
-        """Return the history with the server version of one more schema.
+        """Return the history extended by the version of a schema.
 
         Entries that the history lacks are new in that version. If the version is older than the
-        newest one, nothing else changes: parts that an older server lacks were not removed.
+        newest one, nothing else changes: a part that an older server lacks was not removed.
         """
         document = copy.deepcopy({**self._document})
         older = newer(self.newest, api.server)
@@ -73,9 +73,9 @@ class History:
         return History(document)
 
     def check_removals(self, api: Api) -> None:
-        """Check that the schema has everything that the rest of the package may rely on.
+        """Check that the schema has everything that the rest of the package relies on.
 
-        :raises SchemaError: if it is older than the newest version, or lacks operations of that.
+        :raises SchemaError: if the schema is older than the newest version or lacks operations.
         """
         kept = {name for name, said in self._operations.items() if not said.get("removed")}
         lacking = sorted(kept - {operation.id for operation in api.operations})
@@ -86,19 +86,19 @@ class History:
         raise SchemaError(
             f"the schema is of CloudTower {api.server}{lacks}; the history reaches {self.newest},"
             " and the simulator and the recipes rely on all of that: generate from the newest"
-            " schema, or into a folder of its own: --allow-removals --package FOLDER"
+            " schema, or into another folder: --allow-removals --package FOLDER"
         )
 
     def operations(self) -> set[str]:
-        """The ids of all operations, removed ones too."""
+        """Return the ids of all operations, including removed ones."""
         return set(self._operations)
 
     def operation_since(self, operation_id: str) -> str:
-        """The first server version that has this operation."""
+        """Return the first server version with this operation."""
         return str(self._operations[operation_id]["since"])
 
     def schema_since(self, within: str) -> str:
-        """The first server version that has this schema, operation, or dotted way to a property."""
+        """Return the first server version with this schema, operation, or dotted property path."""
         name, _, path = within.partition(".")
         found = self._entry(name)
         if path:
@@ -106,23 +106,23 @@ class History:
         return str(found.get("since", FIRST))
 
     def value_since(self, enum: str, value: str) -> str:
-        """The first server version that has this enum value."""
+        """Return the first server version with this enum value."""
         return str(self._schemas[enum]["values"][value]["since"])
 
     def property_since(self, record: Record, prop: Property) -> str:
-        """The first server version that has this property."""
+        """Return the first server version with this property."""
         return str(self._property(record, prop).get("since", self.schema_since(record.within)))
 
     def removed(self, schema: str) -> set[str]:
-        """The properties of a schema that older servers have, and newer ones have no more."""
+        """Return the properties of a schema that newer servers have removed."""
         found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {})
         return {path for path, said in found.items() if said.get("removed")}
 
     def always_sent(self, record: Record, prop: Property) -> bool:
-        """Whether each server that has the record sends this property, and never null."""
+        """Return whether each server with this record sends this property, never as null."""
         if not prop.required or prop.nullable:
             return False
-        # A record of which history says nothing: an answer that is written in place.
+        # A record without history: an inline answer.
         required_since = self._property(record, prop).get("required_since")
         return bool(required_since == self.schema_since(record.within))
 
@@ -132,13 +132,13 @@ class History:
         return found
 
     def _entry(self, name: str) -> Mapping[str, Any]:
-        """What is said of a schema, or of an operation that holds records in place."""
+        """Return the entry of a schema, or of an operation with inline records."""
         found: Mapping[str, Any] = self._schemas.get(name, self._operations.get(name, {}))
         return found
 
 
 class _Extension:
-    """Enters into the tables of a history what one server version has."""
+    """Adds a server version to the tables of a history."""
 
     def __init__(self, version: str, *, older: bool) -> None:
         self._version = version
@@ -155,7 +155,7 @@ class _Extension:
             kinds = map(api.types.get, closure(api, refs(operation.arguments)))
             in_place = _paths(kind for kind in kinds if isinstance(kind, Record))[operation.id]
             if in_place:
-                # Where nothing is recorded yet, a property is as old as the operation.
+                # Without an entry, a property is as old as its operation.
                 since = self._version if "properties" in entry else entry["since"]
                 self._enter(entry.setdefault("properties", {}), in_place, since)
 
@@ -176,14 +176,14 @@ class _Extension:
         for path, prop in found.items():
             said = table[path]
             if self._older:
-                continue  # that a newer server may leave it out is what counts
+                continue  # a newer server may omit it
             if not prop.required or prop.nullable:
                 said.pop("required_since", None)
             elif path in absent or not said.get("required_since"):
                 said["required_since"] = self._version
 
     def _enter(self, table: _Table, found: Iterable[str], since: str = "") -> None:
-        """Add entries for what was found and is new, and mark what is no longer there."""
+        """Add entries for new parts, and mark missing parts as removed."""
         present = set(found)
         for name in present:
             table.setdefault(name, {"since": since or self._version})
@@ -195,7 +195,7 @@ class _Extension:
 
 
 def _paths(records: Iterable[Record]) -> defaultdict[str, dict[str, Property]]:
-    """Properties by the schema, or operation, that they are written in, and their way in it."""
+    """Return properties by the schema or operation that contains them, and by their path."""
     found: defaultdict[str, dict[str, Property]] = defaultdict(dict)
     for record in records:
         for prop in record.properties:
@@ -205,7 +205,7 @@ def _paths(records: Iterable[Record]) -> defaultdict[str, dict[str, Property]]:
 
 
 def _text(value: object, margin: str = "\n") -> str:
-    """JSON in which an object that holds objects has a line for each, and others have one line."""
+    """Return JSON with one line per object, if the object contains no other objects."""
     parts = cast("dict[str, object]", value if isinstance(value, dict) else {})
     if not any(isinstance(part, dict) for part in parts.values()):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)

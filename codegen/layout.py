@@ -1,13 +1,13 @@
 """Layout: the module of each type.
 
-A type that only one namespace needs is in the module of that namespace. Shared types:
+A type used by only one namespace is in the module of that namespace. Shared types:
 
-- of answers: each struct is in a separate small module, so that the first use of a namespace loads
-  only what it needs; enums are grouped by the first word of their names, because they are usually
-  needed together, and loading a module takes longer than making an enum;
-- of inputs: with the namespace whose operation takes it or that it is named after, else in
-  `common`: inputs refer to each other in circles, but only for type checkers, so that loading one
-  never loads another.
+- of answers: each struct has a separate small module, so that the first use of a namespace loads
+only what it needs. Enums are grouped by the first word of their names, because they are usually
+needed together, and loading a module takes longer than creating an enum.
+- of inputs: with the namespace whose operation takes the type, or that the type is named after,
+else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
+one never loads another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COMMON = "common"
 
 
 def is_connection(api: Api, name: str) -> bool:
-    """Whether a schema is one of the many that hold nothing but `aggregate.count`."""
+    """Return whether a schema contains only `aggregate.count`, as many do."""
     node: Node = Ref(name)
     for wire in ("aggregate", "count"):
         record = api.record(node)
@@ -34,14 +34,14 @@ def is_connection(api: Api, name: str) -> bool:
 
 
 def task_data(api: Api, name: str) -> Node:
-    """The `data` of a `WithTask_…` schema."""
+    """Return the `data` of a `WithTask_…` schema."""
     record = api.record(Ref(name))
     assert record is not None
     return next(prop.node for prop in record.properties if prop.wire == "data")
 
 
 def own_types(api: Api, answer: Node) -> Iterator[str]:
-    """The names in an answer, seen through `WithTask_…` and without the connections."""
+    """Return the names in an answer, including those in `WithTask_…`, without connections."""
     for name in refs(answer):
         if name.startswith(WITH_TASK):
             yield from own_types(api, task_data(api, name))
@@ -50,7 +50,7 @@ def own_types(api: Api, answer: Node) -> Iterator[str]:
 
 
 def models(api: Api) -> dict[str, str]:
-    """The module, below `models`, of each type that an answer holds."""
+    """Return the module, below `models`, of each answer type."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     for operation in api.operations:
         for name in closure(api, own_types(api, operation.answer)):
@@ -62,14 +62,14 @@ def models(api: Api) -> dict[str, str]:
 
 
 def _shared(api: Api, name: str) -> str:
-    """The module of a type that the answers of several namespaces hold."""
+    """Return the module of an answer type that several namespaces share."""
     if isinstance(api.types[name], Enum):
         return f"enums.{names.snake(name).partition('_')[0]}"
     return f"shared.{names.snake(name)}"
 
 
 def inputs(api: Api) -> dict[str, str]:
-    """The module, below `inputs`, of each type that an argument holds."""
+    """Return the module, below `inputs`, of each argument type."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     arguments_of: dict[str, str] = {}
     for operation in api.operations:
@@ -88,12 +88,12 @@ def inputs(api: Api) -> dict[str, str]:
 
 
 def namespace(operation: Operation) -> str:
-    """The attribute of the session that an operation stands under."""
+    """Return the session attribute of the namespace of an operation."""
     return names.snake(operation.tag)
 
 
 def in_order(api: Api, wanted: set[str]) -> Iterator[str]:
-    """`wanted`, each after what it refers to: answers form no cycle."""
+    """Return `wanted` in an order in which each type follows the types that it refers to."""
     done: set[str] = set()
 
     def visit(name: str) -> Iterator[str]:

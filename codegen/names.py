@@ -13,13 +13,13 @@ _LAST_OF_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _LOWER_THEN_CAPITAL = re.compile(r"([a-z\d])([A-Z])")
 _NOT_IN_IDENTIFIERS = re.compile(r"\W+")
 
-# Names that annotations are made of: as a field they would hide what the next annotation means.
+# Names used in annotations: a field of that name would shadow the next annotation.
 _IN_FIELDS = frozenset({"str", "int", "float", "bool", "bytes", "list", "dict"})
 _IN_KEYS = _IN_FIELDS | {"Literal", "Mapping", "Required", "Sequence", "Texts"}
 
 
 def snake(name: str) -> str:
-    """`entityAsyncStatus` -> `entity_async_status`, `_host` -> `host`, `class` -> `class_`."""
+    """Convert to snake case: `entityAsyncStatus` -> `entity_async_status`, `class` -> `class_`."""
     corrected = corrections.NAMES.get(name)
     if corrected is not None:
         return corrected
@@ -30,13 +30,13 @@ def snake(name: str) -> str:
 
 
 def pascal(name: str) -> str:
-    """`exec_h_m` -> `ExecHM`, `vmVolumes` -> `VmVolumes`: to name a schema after a property."""
+    """Convert to a class name, to name a schema after a property: `vmVolumes` -> `VmVolumes`."""
     parts = _NOT_IN_IDENTIFIERS.sub("_", name).split("_")
     return "".join(part[:1].upper() + part[1:] for part in parts)
 
 
 def member(value: str) -> str:
-    """The name of an enum member: the value itself where that is an identifier."""
+    """Return the name of an enum member: the value itself if it is an identifier."""
     corrected = corrections.MEMBERS.get(value)
     if corrected is not None:
         return corrected
@@ -49,9 +49,9 @@ def member(value: str) -> str:
 
 
 def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
-    """The vendor's names of members that `member` names differently, with those members' names.
+    """Return the vendor's names for members that `member` names differently.
 
-    The vendor's SDK writes names in capitals, without the words that all values begin with.
+    The vendor's SDK uses capitals and leaves out a prefix that all values share.
     """
     common = os.path.commonprefix(values) if len(values) > 1 else ""  # noqa: RUF071 - of letters
     prefix = corrections.MEMBER_PREFIXES.get(enum, common[: common.rfind("_") + 1])
@@ -68,6 +68,6 @@ def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def is_key(name: str) -> bool:
-    """Whether a class body can declare this key: no keyword, not mangled, hiding no type."""
+    """Return whether a class body can declare this key: no keyword, not mangled, no type name."""
     usable = name.isidentifier() and not keyword.iskeyword(name) and name not in _IN_KEYS
     return usable and not name.startswith("__")

@@ -1,6 +1,6 @@
-"""Constructs that the generator refuses, as tables: the construct, the fault, and a remedy.
+"""Constructs that the generator rejects, as tables: the construct, the fault, and a remedy.
 
-Names that get into each other's way are in `conflicts`.
+Conflicting names are in `conflicts`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CONTENT = ("application/json", "multipart/form-data")
 
 
 class SchemaError(ValueError):
-    """The generator cannot use the schema. The text has one line for each reason."""
+    """The generator cannot use the schema. The message has one line per reason."""
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = tuple(map(_printable, reasons))
@@ -33,7 +33,7 @@ class SchemaError(ValueError):
 
 
 def _printable(text: str) -> str:
-    """The text with escapes for line breaks and other control characters, of a schema's names."""
+    """Escape line breaks and other control characters in names of a schema."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -45,13 +45,13 @@ class Described(NamedTuple):
     raw: Raw
     parameters: tuple[Raw, ...]
     body: Raw
-    """What it takes, by content type."""
+    """Arguments by content type."""
     answer: Raw
-    """What it answers with status 200, by content type."""
+    """Answers with status 200 by content type."""
     schemes: tuple[str, ...]
 
     def required(self, *places: str) -> list[str]:
-        """The names of required parameters in these places."""
+        """Return the names of required parameters in these locations."""
         return [p["name"] for p in self.parameters if p["in"] in places and p.get("required")]
 
 
@@ -74,15 +74,15 @@ _OPERATIONS: tuple[tuple[Callable[[Described], object], str], ...] = (
     ),
     (
         lambda op: [t for t in op.body if t not in _CONTENT] if op.body else [],
-        f"it takes {{found}}; only {' and '.join(_CONTENT)} are supported",
+        f"its body is {{found}}; only {' and '.join(_CONTENT)} are supported",
     ),
     (
         lambda op: "application/json" not in op.answer,
-        "it does not answer with JSON and status 200, which callers wait for; describe that answer",
+        "it has no JSON answer with status 200; describe that answer",
     ),
     (
         lambda op: [s for s in op.schemes if s not in AUTH],
-        f"it wants the unknown authentication {{found}}; known are {' and '.join(AUTH)}",
+        f"it requires the unknown authentication {{found}}; known are {' and '.join(AUTH)}",
     ),
 )
 
@@ -94,11 +94,11 @@ _VALUES: tuple[tuple[Callable[[Raw], object], str], ...] = (
             raw.get("additionalProperties")
             and (raw.get("properties") or raw["additionalProperties"] not in (True, {}))
         ),
-        "additionalProperties with a type, or beside properties, are not supported",
+        "additionalProperties with a type or next to properties are not supported",
     ),
     (
         lambda raw: isinstance(raw.get("type"), list) and raw["type"],
-        "the types {found} are not supported; one type, and null, is",
+        "the types {found} are not supported, only one type and null",
     ),
     (
         lambda raw: raw.get("type") not in (None, "array", "object", *TYPES) and raw["type"],
@@ -107,7 +107,7 @@ _VALUES: tuple[tuple[Callable[[Raw], object], str], ...] = (
     (lambda raw: "enum" in raw and not raw["enum"], "its enum is empty"),
     (
         lambda raw: "enum" in raw and not enum_type(raw),
-        "its enum has values of several types, or of another than its own",
+        "its enum values have different types, or not the declared type",
     ),
 )
 
@@ -117,7 +117,7 @@ def _is_text(value: object) -> bool:
 
 
 def enum_type(raw: Raw) -> str:
-    """The type of all values of an enum, which is the one that it declares, if any; else ""."""
+    """Return the declared or common type of the values of an enum, or an empty string."""
     for name, kind in TYPES.items():
         if raw.get("type") in (None, name) and all(
             isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
@@ -128,7 +128,7 @@ def enum_type(raw: Raw) -> str:
 
 
 def operation_faults(operation: Described) -> Iterable[str]:
-    """Why an operation cannot be generated, with the remedy."""
+    """Return why an operation cannot be generated, with the remedy."""
     for applies, reason in _OPERATIONS:
         found = applies(operation)
         if found:
@@ -137,7 +137,7 @@ def operation_faults(operation: Described) -> Iterable[str]:
 
 
 def value_fault(raw: Raw) -> str:
-    """Why a value cannot be generated; an empty text if it can."""
+    """Return why a value cannot be generated, or an empty string."""
     for applies, reason in _VALUES:
         found = applies(raw)
         if found:
@@ -146,12 +146,12 @@ def value_fault(raw: Raw) -> str:
 
 
 def value_error(owner: str, wire: str, fault: str) -> SchemaError:
-    """The error for a value that cannot be generated, with the remedy."""
+    """Return the error for a value that cannot be generated, with the remedy."""
     return SchemaError(f"{owner}.{wire}: {fault}; {_CORRECT.format(owner=owner, wire=wire)}")
 
 
 def document_fault(document: object) -> str:
-    """Why a document is no API schema; an empty text if it is one."""
+    """Return why a document is not an API schema, or an empty string."""
     for way in (("info",), ("paths",), ("components", "schemas")):
         found: object = document
         for key in way:
@@ -162,7 +162,7 @@ def document_fault(document: object) -> str:
 
 
 def is_version(text: object) -> bool:
-    """Whether a text is a server version, such as `4.9.0`."""
+    """Return whether a string is a server version, such as `4.9.0`."""
     return isinstance(text, str) and re.fullmatch(r"\d+(\.\d+)*", text, re.ASCII) is not None
 
 

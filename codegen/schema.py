@@ -1,4 +1,4 @@
-"""Reads an API schema into a handful of small shapes; the rest of the generator sees only these."""
+"""Reads an API schema into a few dataclasses; the rest of the generator uses only these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bo
 
 @dataclass(frozen=True)
 class Scalar:
-    """A value without parts. `bounds` is what the schema says of its size, for the reader."""
+    """A scalar value. `bounds` describes its limits for readers."""
 
     python: str
     bounds: str = ""
@@ -27,7 +27,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some texts, written in place."""
+    """Inline enum of strings."""
 
     values: tuple[str, ...]
 
@@ -47,7 +47,7 @@ class ListOf:
 
 @dataclass(frozen=True)
 class FreeForm:
-    """An object of which the schema names no property."""
+    """An object without declared properties."""
 
 
 Node = Scalar | Choice | Ref | ListOf | FreeForm
@@ -70,7 +70,7 @@ class Enum:
 
 @dataclass(frozen=True)
 class Record:
-    """`within` is where the schema wrote it: a schema's name, or the dotted way to a property."""
+    """`within` is the place in the schema: a schema name, or the dotted path of a property."""
 
     name: str
     within: str
@@ -79,7 +79,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Operation:
-    """One path and method. `arguments` is a record, a list of one, or None when nothing is sent."""
+    """One path and method. `arguments` is a record, a list of one, or None if nothing is sent."""
 
     id: str
     method: str
@@ -95,17 +95,17 @@ class Operation:
 
 @dataclass
 class Api:
-    """Everything that one schema file says."""
+    """Contents of one schema file."""
 
     version: str
     server: str
     operations: list[Operation] = field(default_factory=list[Operation])
     types: dict[str, Enum | Record] = field(default_factory=dict[str, Enum | Record])
     schemas: tuple[str, ...] = ()
-    """Names of all schemas, those of scalars and lists too."""
+    """Names of all schemas, including scalars and lists."""
 
     def record(self, node: Node | None) -> Record | None:
-        """The record that a node names, if it names one."""
+        """Return the record that a node names, if any."""
         found = self.types[node.name] if isinstance(node, Ref) else None
         return found if isinstance(found, Record) else None
 
@@ -113,7 +113,7 @@ class Api:
 def load(path: Path) -> Api:
     """Read the schema file at `path`.
 
-    :raises SchemaError: if it holds what the generator cannot handle.
+    :raises SchemaError: if it contains constructs that the generator cannot handle.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -126,7 +126,7 @@ def load(path: Path) -> Api:
 
 
 def refs(node: Node | None) -> Iterator[str]:
-    """The names that a node refers to."""
+    """Return the names that a node refers to."""
     if isinstance(node, Ref):
         yield node.name
     elif isinstance(node, ListOf):
@@ -134,7 +134,7 @@ def refs(node: Node | None) -> Iterator[str]:
 
 
 def closure(api: Api, start: Iterator[str]) -> set[str]:
-    """The names in `start` and all that they refer to, however far."""
+    """Return the names in `start` and all names that they refer to, recursively."""
     seen: set[str] = set()
     waiting = list(start)
     while waiting:
@@ -149,7 +149,7 @@ def closure(api: Api, start: Iterator[str]) -> set[str]:
 
 
 def _normalized(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """The same in OpenAPI 3.0 where a schema says null, or a union of one, as OpenAPI 3.1 does."""
+    """Convert null and unions with null from OpenAPI 3.1 to OpenAPI 3.0."""
     if isinstance(value, list):
         return [_normalized(part) for part in cast("list[object]", value)]
     if not isinstance(value, dict):
@@ -183,7 +183,7 @@ class _Reader:
         server = info.get("x-cloudtower-version", info.get("version"))
         if not refusals.is_version(server):
             raise SchemaError(
-                f"info.version: {server!r} is no server version; add the version of the Tower to"
+                f"info.version: {server!r} is not a server version; add the version of the Tower to"
                 ' `info`, such as "x-cloudtower-version": "4.9.0"'
             )
         self.api = Api(str(info.get("version", server)), server)
@@ -236,7 +236,7 @@ class _Reader:
             self.api.types[name] = Record(name, within, properties)
 
     def _kind(self, raw: Raw) -> type[Enum | Record] | None:
-        """Return the kind of a named type, else None. Faults are reported where it is used."""
+        """Return the kind of a named type, or None. Faults are reported where the type is used."""
         if self._fault(raw):
             return None
         if "enum" in raw and isinstance(raw["enum"][0], str):
@@ -244,7 +244,7 @@ class _Reader:
         return Record if raw.get("properties") or "allOf" in raw else None
 
     def _fault(self, raw: Raw) -> str:
-        """Why a value cannot be generated, for a reason in itself or in a part of its `allOf`."""
+        """Return why a value, or a part of its `allOf`, cannot be generated."""
         for part in self._parts(raw):
             fault = refusals.value_fault(part)
             if fault:
@@ -271,14 +271,13 @@ class _Reader:
             inner = found.get(key.replace("~1", "/").replace("~0", "~"))
             if not isinstance(inner, dict):
                 raise SchemaError(
-                    f"{reference}: the schema refers to it, but there is nothing there; correct the"
-                    " schema file"
+                    f"{reference}: this reference has no target; correct the schema file"
                 )
             found = cast("Raw", inner)
         return found
 
     def _properties(self, owner: str, within: str, raw: Raw) -> tuple[Property, ...]:
-        """A record's properties; several parts of an `allOf` become one record."""
+        """Return a record's properties; the parts of an `allOf` become one record."""
         found: list[Property] = []
         parts = list(self._parts(raw))
         required = {wire for part in parts for wire in part.get("required", ())}
@@ -302,7 +301,7 @@ class _Reader:
         yield raw
 
     def _node(self, raw: Raw, owner: str, wire: str, within: str) -> Node:
-        """Return the shape of a value; an inline record gets a generated name."""
+        """Return the type of a value; an inline record gets a generated name."""
         corrected = corrections.SCALARS.get((owner, wire))
         if corrected is not None:
             return Scalar(corrected, _bounds(raw))
@@ -327,8 +326,8 @@ class _Reader:
             name = owner + names.pascal(wire)
             if name in self._schemas or name in self.api.types:
                 raise SchemaError(
-                    f"{owner}.{wire}: it wants the name of the schema {name}, as it is written in"
-                    " place; rename that schema in the schema file"
+                    f"{owner}.{wire}: its inline schema would get the name of the schema {name};"
+                    " rename that schema in the schema file"
                 )
             self._declare(name, raw, within)
             return Ref(name)
@@ -367,7 +366,7 @@ class _Reader:
         self.api.operations.append(operation)
 
     def _described(self, method: str, path: str, item: Raw) -> refusals.Described:
-        """An operation with what its path says for all methods, and without references."""
+        """Return an operation without references, including the parameters of its path."""
         raw: Raw = item[method.lower()]
         parameters = {
             (found["name"], found["in"]): found
@@ -386,7 +385,7 @@ class _Reader:
         )
 
     def _arguments(self, operation: str, described: refusals.Described) -> tuple[Node | None, str]:
-        """Return the arguments of an operation, and their form: JSON, form or query string."""
+        """Return the arguments of an operation and their encoding: JSON, form or query string."""
         for content_type, content in described.body.items():
             carries = "FORM" if content_type.startswith("multipart/") else "JSON"
             return self._node(content["schema"], operation, "Form", operation), carries
@@ -400,14 +399,14 @@ class _Reader:
 
 
 def _check_python_names(record: str, properties: tuple[Property, ...]) -> None:
-    """Two properties must not become the same field."""
+    """Check that no two properties become the same field."""
     wires: dict[str, str] = {}
     for prop in properties:
         other = wires.setdefault(names.snake(prop.wire), prop.wire)
         if other != prop.wire:
             raise SchemaError(
                 f"{record}: {other} and {prop.wire} have the same Python name; give one of them"
-                " another in corrections.NAMES"
+                " another name in corrections.NAMES"
             )
 
 
@@ -416,12 +415,12 @@ def _name(raw: Raw) -> str:
 
 
 def _is_wrapped(raw: Raw) -> bool:
-    """Whether a schema is another one in an `allOf`, which OpenAPI 3.0 needs to say `nullable`."""
+    """Return whether a schema is a one-part `allOf`, the OpenAPI 3.0 form of `nullable`."""
     return len(raw.get("allOf", ())) == 1 and not raw.get("properties")
 
 
 def _bounds(raw: Raw) -> str:
-    """`2 to 3`, `at least 1`, `not empty`: the limits of a value in words."""
+    """Return the limits of a value in words: `2 to 3`, `at least 1`, `not empty`."""
     if raw.get("minLength") == 1 or raw.get("minItems") == 1:
         return "not empty"
     if "enum" in raw:

@@ -1,8 +1,8 @@
 """Documentation of fields and operations: `codegen/texts/*.toml`, written for this project.
 
 - A table named after a schema, such as `[Vm]`, holds the text of each field.
-- `[fields]` holds texts for fields of that name that have none of their own, in any schema.
-- `[operations]` holds the text of each operation, by its path without the first slash.
+- `[fields]` holds texts for fields by name, for all schemas without a more specific text.
+- `[operations]` holds the text of each operation, by its path without the leading slash.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .refusals import SchemaError
 from .schema import Api, Operation, Property, Record
 
 _COMMON, _OPERATIONS = "fields", "operations"
-# A text stands between triple quotes on one line, and is followed by other sentences.
+# A text is on one line between triple quotes, and other sentences follow it.
 _SENTENCES = re.compile(r'(?:(?!""")[^\\\x00-\x1f\x7f])*[.)]')
 
 
 class Texts:
-    """The documentation texts, by the schema and field or the operation that they describe."""
+    """Documentation texts by schema and field, or by operation."""
 
     def __init__(self, tables: Mapping[str, Mapping[str, str]]) -> None:
         self._tables = tables
 
     @classmethod
     def load(cls, folder: Path, api: Api | None) -> Texts:
-        """Read the files in `folder`, and check that `api`, unless it is None, has what they name.
+        """Read the files in `folder`, and check that `api` (unless None) has everything they name.
 
         :raises SchemaError: with a line for each wrong key; it names the file and the key.
         """
@@ -50,15 +50,15 @@ class Texts:
         return cls(tables)
 
     def own(self, record: Record, prop: Property) -> str:
-        """The text that was written for this field of this record, or nothing."""
+        """Return the text for this field of this record, or an empty string."""
         return self._tables.get(record.name, {}).get(prop.wire, "")
 
     def field(self, record: Record, prop: Property) -> str:
-        """The text of a field: its own or the common one for its name, or nothing."""
+        """Return the text of a field: its specific text, the common one of its name, or ``""``."""
         return self.own(record, prop) or self._tables.get(_COMMON, {}).get(prop.wire, "")
 
     def operation(self, operation: Operation) -> str:
-        """The text of an operation, or nothing."""
+        """Return the text of an operation, or an empty string."""
         return self._tables.get(_OPERATIONS, {}).get(operation.path[1:], "")
 
 
@@ -76,7 +76,7 @@ def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) ->
             what = "operation" if name == _OPERATIONS else "field"
             yield f"[{name}] {key}: the API has no such {what}; correct or remove it"
         elif key in known:
-            yield f"[{name}] {key}: another file has a text for it, too; remove one"
+            yield f"[{name}] {key}: another file also has a text for it; remove one"
         elif not isinstance(text, str) or not _SENTENCES.fullmatch(text):
             yield (
                 f"[{name}] {key}: write whole sentences on one line, without backslashes and"
@@ -85,7 +85,7 @@ def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) ->
 
 
 def _keys(table: str, api: Api) -> set[str]:
-    """The keys that a table may have."""
+    """Return the valid keys of a table."""
     if table == _OPERATIONS:
         return {operation.path[1:] for operation in api.operations}
     records = [kind for kind in api.types.values() if isinstance(kind, Record)]

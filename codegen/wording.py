@@ -1,4 +1,4 @@
-"""The sentences of generated docstrings: facts of the schema and its history, nothing else."""
+"""Sentences of generated docstrings, from the schema and its history."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Mapping
 from . import names
 from .schema import Operation
 
-# Without the indentation of a method.
+# Maximum width, without the indentation of a method.
 _WIDTH = 92
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 operation`, `2 operations`."""
+    """Return a count with its noun: `1 operation`, `2 operations`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def namespace(tag: str) -> list[str]:
-    """The lines of a namespace's docstring: what it is about, and what its methods share."""
+    """Return the lines of a namespace's docstring: its subject, and facts about its methods."""
     return [
         f'"""Operations of the API\'s tag `{tag}`.',
         "",
-        "Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for",
-        "the whole call), None for those of the session, and `external_cloudtower_id` (sent as",
-        "the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`",
-        "for arguments that cannot be sent.",
+        "Every method also takes `content_language` (language of texts in the answer), `timeout`",
+        "(seconds for the whole call) and `external_cloudtower_id` (sent as the header of that",
+        "name). If the first two are None, the session's settings apply. A failed call raises",
+        "`CallError`, and invalid arguments raise `InvalidInput`.",
         '"""',
     ]
 
 
 def below(text: str) -> list[str]:
-    """The lines of the docstring below an attribute with this text, if it has one."""
+    """Return the lines of the docstring below an attribute, if it has a text."""
     return [f'"""{text}"""'] if text else []
 
 
@@ -49,7 +49,7 @@ def argument(wire: str, kind: str, method: str = "") -> str:
 def docstring(
     operation: Operation, text: str, kind: str, since: str, arguments: Mapping[str, str]
 ) -> list[str]:
-    """The lines of a method's docstring; `text`, or else the name, is its first paragraph."""
+    """Return the lines of a method's docstring; the first paragraph is `text`, or else the name."""
     head = textwrap.wrap(f'"""{text or _spelled_out(operation)}', _WIDTH)
     facts = f"`{operation.method} {operation.path}`, since CloudTower {since}."
     if kind != "QUERY":
@@ -58,7 +58,7 @@ def docstring(
     if operation.auth == "BASIC":
         lines.append("Authenticates by HTTP Basic with a separate credential; no token is sent.")
     if operation.not_modified:
-        lines.append("When there is nothing to change (status 304) the list is empty.")
+        lines.append("Returns an empty list if there is nothing to change (status 304).")
     if operation.deprecated:
         lines.append("Deprecated by the server.")
     said = {name: text for name, text in arguments.items() if text}

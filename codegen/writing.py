@@ -1,4 +1,4 @@
-"""Puts generated text into files: header, imports, format; and clears away what is stale."""
+"""Writes generated files: header, imports and format; deletes stale files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def header(api: Api) -> str:
 
 
 def lazy_package(docstring: str, modules: Mapping[str, str]) -> dict[str, str]:
-    """A package that offers each name of `modules` (name -> module below it) at first use.
+    """Render a package that loads each name of `modules` (name -> submodule) at first use.
 
     Type checkers read a stub, because imports for them would dominate compilation.
     """
@@ -58,12 +58,12 @@ def __dir__() -> list[str]:
 
 
 def words(code: str) -> set[str]:
-    """The words of the code, those of docstrings left out: what it may need an import for."""
+    """Return the words of the code without docstrings, to find out which imports it needs."""
     return set(_WORDS.findall(_DOCSTRINGS.sub("", code)))
 
 
 def import_lines(wanted: Iterable[tuple[str, str]]) -> list[str]:
-    """`from MODULE import NAME, …` lines for (module, name) pairs."""
+    """Render `from MODULE import NAME, …` lines for (module, name) pairs."""
     by_module: dict[str, set[str]] = {}
     for module, name in wanted:
         by_module.setdefault(module, set()).add(name)
@@ -71,7 +71,7 @@ def import_lines(wanted: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def write(package: Path, files: Mapping[str, str], head: str) -> None:
-    """Make `package` hold exactly `files` (relative path -> text), formatted by ruff."""
+    """Make `package` contain exactly `files` (relative path -> text), formatted by ruff."""
     for path, text in files.items():
         target = package / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,14 +83,14 @@ def write(package: Path, files: Mapping[str, str], head: str) -> None:
 
 
 def write_module(target: Path, text: str, head: str) -> None:
-    """Write one generated module among others that are not."""
+    """Write one generated module next to handwritten ones."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(head + text, encoding="utf-8")
     _format(target)
 
 
 def _format(target: Path) -> None:
-    # The project's own settings, wherever the target is.
+    # Use the project's settings, wherever the target is.
     settings = ["--quiet", "--config", str(_SETTINGS)]
     for command in (["check", "--select=I", "--fix"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, *settings, target], check=True)  # noqa: S603

@@ -1,4 +1,4 @@
-r"""Back up the VMs whose names begin with something, and keep the newest of these backups.
+r"""Back up the VMs whose names start with a prefix, and keep the newest backups.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/backup_vms.py blog- 7
@@ -18,7 +18,7 @@ def show(news: Progress) -> None:
 
 
 async def main(beginning: str, keep: int) -> int:
-    """Return how many could not be backed up."""
+    """Return the number of VMs whose backup failed."""
     async with Cloudtower.from_env() as tower:
         backups = await backup_vms(
             tower, {"name_starts_with": beginning}, keep=keep, on_progress=show

@@ -1,4 +1,4 @@
-r"""Make a blank VM, with a new disk and volumes that are there already, to install from an image.
+r"""Create a blank VM with a new disk and existing volumes, to install it from an image.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/create_blank_vm.py web-9 NAME-OF-THE-CLUSTER rocky-9.iso \

@@ -1,4 +1,4 @@
-r"""Show the dashboard of a CloudTower, or of clusters of it, as a few lines of text.
+r"""Show the dashboard of a CloudTower, or of some of its clusters, as a few lines of text.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/dashboard.py [NAME-OF-A-CLUSTER …]
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def text(board: Dashboard) -> str:
-    """The dashboard for people."""
+    """Return the dashboard as text."""
     count, storage = board.alerts.counts, board.storage
     lines = [
         f"alerts   {count.critical} critical, {count.notice} notices, {count.info} infos",

@@ -1,6 +1,6 @@
-"""One session with a CloudTower for all requests of a FastAPI app.
+"""FastAPI app in which all requests share one CloudTower session.
 
-Start it with ``uvicorn examples.fastapi_app:app``, the CLOUDTOWER_… variables set.
+Start it with ``uvicorn examples.fastapi_app:app`` after setting the CLOUDTOWER_… variables.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from cloudtower_async import Cloudtower, CloudtowerError, errors
 from cloudtower_async.inputs import VmWhereInput
 from cloudtower_async.models import Vm, VmStatus
 
-# Host names under which the app may be reached: another one is a trick of another site.
+# Allowed host names of the app. Other names may come from DNS rebinding by another site.
 HOSTS = os.environ.get("APP_HOSTS", "localhost,127.0.0.1").split(",")
 
-# The status for each error; the first class that fits. All others are 502: not the caller's fault.
+# The status for each error; the first matching class wins. Other errors are 502.
 STATUSES: list[tuple[type[Exception], int]] = [
     (errors.MutationRefused, 403),
     (errors.NotFound, 404),
     (errors.Ambiguous, 409),
     (errors.ResourceLocked, 409),
     (errors.LockTimeout, 409),
-    (errors.InvalidInput, 422),  # EmptyFilter, too
+    (errors.InvalidInput, 422),  # including EmptyFilter
     (errors.ConnectionFailed, 503),
     (errors.TooManyRequests, 503),
     (errors.SessionClosed, 503),  # the app is stopping
-    (errors.OutcomeUnknown, 504),  # it may have been carried out: look before sending it again
+    (errors.OutcomeUnknown, 504),  # may have been executed: check before sending it again
     (TimeoutError, 504),  # CallTimeout, TaskTimeout, SettleTimeout, …
 ]
 
-# The schema of a whole VM, for the app's OpenAPI document: pydantic knows no structs.
+# The schema of a whole VM for the app's OpenAPI document, because pydantic does not know structs.
 [WHOLE_VM], SCHEMAS = msgspec.json.schema_components(
     [Vm], ref_template="#/components/schemas/{name}"
 )
@@ -56,7 +56,7 @@ async def get_tower(request: Request) -> Cloudtower:
 
 
 class VmFilter(BaseModel):
-    """Filter of callers: a query string for reading, a JSON body for changing."""
+    """Filter that callers pass: as query parameters to read, as a JSON body to change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,14 +79,14 @@ class VmFilter(BaseModel):
 
 
 class VmQuery(VmFilter):
-    """A filter, and which page of the VMs that match it."""
+    """A filter, and the page of the matching VMs."""
 
     after: str | None = Field(None, min_length=1, description="`next` of the page before")
     first: int = Field(100, ge=1, le=500)
 
 
 class VmRow(BaseModel):
-    """VM as callers see it. Apart from the id, any field of an answer may be None."""
+    """VM as callers see it. Any field of an answer except the id may be None."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -103,10 +103,10 @@ class VmPage(BaseModel):
 
 
 async def only_from_here(request: Request) -> None:
-    """Refuse what a page of another site may send with the browser of one of our users."""
+    """Reject requests that a page of another site can send from a user's browser."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
-        raise HTTPException(403, "this comes from another site")
+        raise HTTPException(403, "the request comes from another site")
     # Forms of other sites cannot send JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "send a JSON body, as application/json")
@@ -116,14 +116,14 @@ async def only_from_here(request: Request) -> None:
 
 async def start_vms(tower: Cloudtower, where: VmWhereInput) -> list[Vm]:
     vms = await tower.settle(tower.vm.start_vm(where=where))
-    if not vms:  # a server may answer so instead of with 404
+    if not vms:  # some servers return an empty list instead of 404
         raise HTTPException(404, "no VM matches")
     return vms
 
 
 class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the schemas of the structs."""
+        """Return the OpenAPI document with the schemas of the structs."""
         document = super().openapi()
         components = document.setdefault("components", {})
         components["schemas"] = {**SCHEMAS, **components.get("schemas", {})}
@@ -155,7 +155,7 @@ async def list_vms(tower: Tower, wanted: Annotated[VmQuery, Query()]) -> VmPage:
     vms = await tower.vm.get_vms(where=where, order_by="id_ASC", first=wanted.first)
     return VmPage(
         items=[VmRow.model_validate(vm) for vm in vms],
-        next=vms[-1].id if vms else None,  # a short page need not be the last one
+        next=vms[-1].id if vms else None,  # a short page is not always the last page
     )
 
 

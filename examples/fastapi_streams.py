@@ -1,7 +1,7 @@
-"""Live VMs by server-sent events and by websocket, with one poll for all browsers.
+"""Live VMs over server-sent events and WebSockets, with one poll loop for all browsers.
 
-Start it with ``uvicorn examples.fastapi_streams:app``, the CLOUDTOWER_… variables set. Websockets
-need ``pip install websockets``.
+Start it with ``uvicorn examples.fastapi_streams:app`` after setting the CLOUDTOWER_…
+variables. WebSockets need ``pip install websockets``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-SERVICE_RESTART = 1012  # the close code for a server that stops
+SERVICE_RESTART = 1012  # WebSocket close code: service restart
 
 
 @asynccontextmanager

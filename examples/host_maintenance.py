@@ -1,9 +1,9 @@
-r"""Take a host into maintenance mode, or out of it.
+r"""Put a host into maintenance mode, or take it out of maintenance mode.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/host_maintenance.py enter node-3           (moves its VMs away)
-        python examples/host_maintenance.py enter node-3 --stop    (stops those that cannot move)
-        python examples/host_maintenance.py leave node-3           (brings them back)
+        python examples/host_maintenance.py enter node-3 --stop    (stops VMs that cannot move)
+        python examples/host_maintenance.py leave node-3           (moves its VMs back)
 """
 
 from __future__ import annotations

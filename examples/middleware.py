@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class NotAllowedError(Exception):
-    """The call is not allowed; nothing was sent."""
+    """The call is not allowed and was not sent."""
 
 
 def audit(log: TextIO) -> Middleware:
-    """Make middleware that writes a line of JSON for each mutation and upload."""
+    """Create middleware that writes a line of JSON for each mutation and upload."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         if call.kind == "query":
@@ -38,7 +38,7 @@ def audit(log: TextIO) -> Middleware:
         error = None
         try:
             return await proceed(call)
-        except BaseException as exc:  # a cancelled call, too, may have been carried out
+        except BaseException as exc:  # a cancelled call may have been executed, too
             error = type(exc).__name__
             raise
         finally:
@@ -59,7 +59,7 @@ def audit(log: TextIO) -> Middleware:
 
 
 def approve(ask: Callable[[str], Awaitable[bool]]) -> Middleware:
-    """Make middleware that asks before resources are deleted."""
+    """Create middleware that asks before resources are deleted."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         method = call.operation.rpartition(".")[2]
@@ -72,18 +72,18 @@ def approve(ask: Callable[[str], Awaitable[bool]]) -> Middleware:
 
 
 def restrict_to_tenant(name: str) -> Middleware:
-    """Make middleware that adds a tenant's filter to every `where`, and refuses all other calls.
+    """Create middleware that adds a tenant's filter to every `where`, and rejects all other calls.
 
-    Calls without a filter of their own, such as creations, are refused, too.
+    Calls without a filter, such as creations, are rejected too.
     """
     own_vm = {"labels_some": {"key": "tenant", "value": name}}
     filters = {"vm": own_vm, "vm_disk": {"vm": own_vm}, "vm_snapshot": {"vm": own_vm}}
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
-        if call.operation == "task.get_tasks":  # to wait for tasks, which are read by their ids
+        if call.operation == "task.get_tasks":  # sent by waits, with the ids of their tasks
             return await proceed(call)
         own = filters.get(call.operation.partition(".")[0])
-        arguments = call.arguments  # a dict, or a list of creations
+        arguments = call.arguments  # a dict, or a list of new resources
         if own is None or (call.kind != "query" and "where" not in arguments):
             raise NotAllowedError(f"{call.operation}: not allowed for tenants")
         where = arguments.get("where", EVERYTHING)
@@ -94,7 +94,7 @@ def restrict_to_tenant(name: str) -> Middleware:
 
 
 def limit_time(seconds: dict[str, float]) -> Middleware:
-    """Make middleware that gives operations a time-out of their own."""
+    """Create middleware that sets a time-out per operation."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         return await proceed(call.replace(timeout=seconds.get(call.operation, call.timeout)))
@@ -116,7 +116,7 @@ async def delete_vms(tower: Cloudtower, names: list[str]) -> list[str]:
 
 
 async def main(tenant: str, names: list[str]) -> None:
-    # The audit log is the outermost: it also shows what the others refuse.
+    # The audit log is the outermost middleware, so it also records what the others reject.
     middleware = [
         audit(sys.stderr),
         approve(ask_on_terminal),

@@ -1,9 +1,9 @@
-r"""Start, shut down or restart the VMs whose names begin with something.
+r"""Start, shut down or restart the VMs whose names start with a prefix.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/power_vms.py start web-
-        python examples/power_vms.py stop web-      (powers off what has not shut down in 2 minutes)
-        python examples/power_vms.py restart web-   (one after the other)
+        python examples/power_vms.py stop web-      (powers off VMs still running after 2 minutes)
+        python examples/power_vms.py restart web-   (one at a time)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def switch(tower: Cloudtower, action: str, beginning: str) -> list[PowerOu
 
 
 async def main(action: str, beginning: str) -> int:
-    """Return how many failed."""
+    """Return the number of VMs that failed."""
     async with Cloudtower.from_env() as tower:
         outcomes = await switch(tower, action, beginning)
     for outcome in outcomes:

@@ -1,10 +1,10 @@
-r"""Replace VMs: create new ones, label them, add a note to those that stay, delete the old ones.
+r"""Replace VMs: create new ones, label them, annotate the VMs that stay, delete the old ones.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/replace_vms.py NAME-OF-THE-CLUSTER web 3
 
-It creates the VMs web-new-1 to web-new-3 and deletes those whose names begin with web-old-. With
-CLOUDTOWER_MUTATIONS=plan it changes nothing, and prints what it would change.
+It creates the VMs web-new-1 to web-new-3 and deletes VMs whose names start with web-old-. With
+CLOUDTOWER_MUTATIONS=plan it changes nothing and prints the changes it would make.
 """
 
 from __future__ import annotations

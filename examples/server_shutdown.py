@@ -1,8 +1,8 @@
-"""Call back as soon as a web server is told to stop.
+"""Call a function as soon as a web server receives a stop signal.
 
-A server such as uvicorn waits for open responses and websockets before it ends the lifespan. A
-stream that never ends keeps it, and its workers, from stopping: so streams have to learn of the
-signal, not of the end of the lifespan.
+A server such as uvicorn waits for open responses and WebSockets before it ends the lifespan. An
+endless stream would keep the server and its workers from stopping. Streams must therefore end at
+the signal, not at the end of the lifespan.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
 
-    Enter it in the lifespan: by then the server has set its own handlers. Outside of the main
-    thread, as in tests, there are no signals, and it does nothing.
+    Enter it in the lifespan: by then the server has set its signal handlers. Outside the main
+    thread, as in tests, there are no signals, and this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -32,7 +32,7 @@ def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     replaced = {
         number: handler
         for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))  # the default for SIGTERM is not
+        if callable(handler := signal.getsignal(number))  # the default for SIGTERM is not callable
     }
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-r"""Start every stopped VM of a cluster, wait, and report.
+r"""Start every stopped VM of a cluster, wait for the tasks, and report.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/start_stopped_vms.py NAME-OF-THE-CLUSTER
@@ -13,7 +13,7 @@ from cloudtower_async import Cloudtower, CloudtowerError, TaskFailed, TasksFaile
 
 
 async def start_stopped_vms(tower: Cloudtower, cluster: str) -> list[str]:
-    """Return the names of the VMs that now run."""
+    """Return the names of the VMs that are running now."""
     stopped = await tower.vm.get_vms(where={"status": "STOPPED", "cluster": {"name": cluster}})
     if not stopped:
         return []
@@ -21,7 +21,7 @@ async def start_stopped_vms(tower: Cloudtower, cluster: str) -> list[str]:
     started = await tower.vm.start_vm(where={"id_in": ids})
     try:
         await tower.wait(started)
-    except (TaskFailed, TasksFailed) as error:  # the other VMs are started nevertheless
+    except (TaskFailed, TasksFailed) as error:  # the other VMs were started nevertheless
         print(error, file=sys.stderr)
     running = await tower.vm.get_vms(where={"id_in": ids, "status": "RUNNING"}, order_by="name_ASC")
     return [vm.name for vm in running]

@@ -1,6 +1,6 @@
-"""A dashboard on a web page: FastAPI, one session for all, server-sent events.
+"""Dashboard in the browser: FastAPI, one shared session, server-sent events.
 
     python -m examples.fastapi_dashboard
 
-shows a simulated CloudTower; with ``CLOUDTOWER_ENDPOINT`` and the other variables, a real one.
+shows a simulated CloudTower, or a real one if ``CLOUDTOWER_ENDPOINT`` and so on are set.
 """

@@ -27,7 +27,7 @@ async def serve(host: str, port: int, interval: float, names: list[str]) -> None
         app = create_app(tower, interval=interval, hosts=[*LOCAL, host, *names])
         page = f"http://{host}:{port}"
         print(f"The dashboard of the CloudTower at {tower.endpoint} is on {page}", file=sys.stderr)
-        # Browsers that do not even read lose their connection after 2 seconds.
+        # Close connections of browsers that do not read after 2 seconds.
         config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2)
         await uvicorn.Server(config).serve()
 

@@ -1,4 +1,4 @@
-"""The app: one session for as long as it runs, one feed, and what browsers ask for."""
+"""The app: one session for its lifetime, one feed, and the routes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PAGE = Path(__file__).parent / "page"
 
 
 class Held(TypedDict):
-    """State of the running app, which requests have as their state."""
+    """State of the running app, which is also the state of each request."""
 
     tower: Cloudtower
     feed: Feed
 
 
 async def get_tower(request: Request) -> Cloudtower:
-    """The session that everybody shares."""
+    """Return the shared session."""
     tower: Cloudtower = request.state.tower
     return tower
 
@@ -43,7 +43,7 @@ async def get_tower(request: Request) -> Cloudtower:
 async def get_states(
     request: Request, language: Language = "en-US"
 ) -> AsyncIterator[AsyncIterator[str]]:
-    """The states to come. The browser counts as a listener until its request has ended."""
+    """Yield the next states. The browser counts as a listener until its request ends."""
     feed: Feed = request.state.feed
     async with feed.listen(language) as states:
         yield states
@@ -52,22 +52,22 @@ async def get_states(
 def create_app(
     tower: Cloudtower | None = None, *, interval: float = 5.0, hosts: Iterable[str] = LOCAL
 ) -> FastAPI:
-    """Make the app.
+    """Create the app.
 
     Args:
-        tower: The session to show, closed when the app ends; None: that of the environment.
+        tower: The session to show, closed when the app ends. None: a session from the environment.
         interval: Seconds between two polls.
         hosts: Host names and addresses that browsers may use for the page.
 
     Raises:
-        InvalidSettings: The environment does not say how to reach a CloudTower.
+        InvalidSettings: The environment does not name a CloudTower.
     """
     session = Cloudtower.from_env() if tower is None else tower
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[Held]:
-        # The session is not entered: that logs in, and the page is to come up, and to say what is
-        # wrong, also while the Tower is down. The first call logs in.
+        # The session is not entered, because that logs in. The page must start and show errors even
+        # while the Tower is down. The first call logs in.
         feed = Feed(session, interval)
         try:
             with on_stop_signal(feed.close):
@@ -75,7 +75,7 @@ def create_app(
         finally:
             await session.close()
 
-    # The pages of FastAPI's own documentation load scripts from elsewhere.
+    # FastAPI's documentation pages load scripts from other sites.
     app = FastAPI(title="CloudTower dashboard", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, hosts=hosts)
     app.add_api_route("/events", events, response_class=EventSourceResponse)
@@ -88,7 +88,7 @@ def create_app(
 async def events(
     request: Request, states: Annotated[AsyncIterator[str], Depends(get_states)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """The curves so far, then each new state, until the browser goes."""
+    """Send the curves so far, then each new state, until the browser disconnects."""
     feed: Feed = request.state.feed
     yield ServerSentEvent(event="uses", raw_data=feed.uses())
     async for state in states:
@@ -98,11 +98,11 @@ async def events(
 async def dashboard(
     tower: Annotated[Cloudtower, Depends(get_tower)], language: Language = "en-US"
 ) -> Response:
-    """The whole dashboard as JSON, for programs: asks the Tower each time."""
+    """Return the whole dashboard as JSON for programs. Each request queries the Tower."""
     board = await build_dashboard(tower, content_language=language)
     return Response(msgspec.json.encode(board), media_type="application/json")
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
-    """Say in one line why the Tower gave no answer."""
+    """Say in one line why the Tower did not answer."""
     return JSONResponse({"detail": str(error)}, status_code=503)

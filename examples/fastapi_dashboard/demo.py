@@ -1,4 +1,4 @@
-"""A simulated CloudTower to show, and some life in it."""
+"""A simulated CloudTower with changing load and alerts, for a demo."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 _SIZE = FleetSize(clusters=4, vms=120, alerts=14)
-_MOST_MOVED = 8  # VMs at a time
-_MOST_RAISED = 3  # alerts; then one ends
-_NEWS = 0.3  # of the times an alert comes, or goes
+_MOST_MOVED = 8  # VMs per step
+_MOST_RAISED = 3  # alerts; at this number one ends
+_NEWS = 0.3  # probability that an alert appears or ends
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""One poll of a CloudTower for any number of browsers."""
+"""One poll loop of a CloudTower for any number of browsers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Language: TypeAlias = Literal["en-US", "zh-CN"]
 
-_TIMEOUT = 15.0  # seconds for a call: after that the page should say that something is wrong
-_REFUSED = 60.0  # seconds after a refused login: servers lock accounts that fail too often
-_REMEMBERED = 3600.0  # seconds that the curves go back
+_TIMEOUT = 15.0  # time-out of a call in seconds; after that the page shows an error
+_REFUSED = 60.0  # seconds to wait after a failed login: servers lock accounts that fail often
+_REMEMBERED = 3600.0  # seconds of history in the curves
 
 
 class Feed:
@@ -47,7 +47,7 @@ class Feed:
 
     @asynccontextmanager
     async def listen(self, language: Language) -> AsyncGenerator[AsyncIterator[str]]:
-        """Yield an iterator over the states, as JSON, in a language; the latest comes at once."""
+        """Yield an iterator over the states as JSON in a language. The latest state comes first."""
         if language not in self._sources:
             self._sources[language] = _Source(self._tower, self._interval, language, self._uses)
         source = self._sources[language]
@@ -76,13 +76,13 @@ class Feed:
 
 
 class _Source:
-    """The states in one language.
+    """States in one language.
 
     Args:
         tower: Session to read the dashboard with.
         interval: Seconds between polls.
         language: Language of the texts.
-        uses: Takes the points of the curves.
+        uses: Receives the points of the curves.
 
     Attributes:
         listeners: Number of listeners.
@@ -103,7 +103,7 @@ class _Source:
         self._trouble: Trouble | None = None
 
     async def _poll(self) -> None:
-        """Wait for the time of the next poll, then read the dashboard."""
+        """Wait until the next poll is due, then read the dashboard."""
         await anyio.sleep(max(0.0, self._due - anyio.current_time()))
         self._pause = self._interval
         try:
@@ -117,7 +117,7 @@ class _Source:
             self._trouble = None
             self._board = board_of(dashboard)
             use = use_of(dashboard)
-            # Other languages add to the same curves.
+            # All languages add to the same curves.
             if not self._uses or use.at - self._uses[-1].at >= self._interval * 500:
                 self._uses.append(use)
         self._due = anyio.current_time() + self._pause

@@ -1,4 +1,4 @@
-"""Protection of the page from other sites: a check of the Host header, and a content policy."""
+"""Protection against other sites: a check of the Host header and a content security policy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _POLICY = (
 
 
 class Guard:
-    """ASGI middleware that answers only requests for its own hosts, and adds security headers.
+    """ASGI middleware that only answers requests for allowed hosts, and adds security headers.
 
-    A site that resolves its own name to this machine (DNS rebinding) sends that name as the host.
+    In a DNS rebinding attack, a site resolves its name to this machine, and the browser sends that
+    name as the host.
 
     Args:
-        app: The app behind it.
+        app: The wrapped app.
         hosts: Host names and addresses, without ports, that browsers may use.
     """
 

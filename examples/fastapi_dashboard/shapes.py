@@ -1,4 +1,4 @@
-"""Data of the page: the parts of a dashboard that it shows."""
+"""Data of the page: the parts of a dashboard that the page shows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from cloudtower_async.models import Alert
 
-MOST_ALERTS = 200  # of each severity, as every browser gets them every time
+MOST_ALERTS = 200  # of each severity, because every state contains all of them
 
 
 class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One alert. `kind` is the list of the dashboard it is in, `severity` the server's word."""
+    """One alert. `kind` is its list in the dashboard, `severity` the server's value."""
 
     id: str
     kind: str
@@ -40,7 +40,7 @@ class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Board(msgspec.Struct, kw_only=True, frozen=True):
-    """A dashboard; of the alerts the newest `MOST_ALERTS` of each severity."""
+    """A dashboard with the newest `MOST_ALERTS` alerts of each severity."""
 
     built_at: datetime
     clusters: list[ClusterSummary]
@@ -53,16 +53,16 @@ class Board(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Trouble(msgspec.Struct, kw_only=True, frozen=True):
-    """Why there are no newer figures, and since when."""
+    """Why there are no newer values, and since when."""
 
     message: str
     since: datetime
 
 
 class State(msgspec.Struct, kw_only=True, frozen=True):
-    """All that a page shows but its curves; without a board nothing has been heard yet.
+    """Everything on the page except the curves; without a board, no answer has arrived yet.
 
-    `interval` is how many seconds after this one the next is to be expected, where calls are quick.
+    `interval` is the number of seconds until the next state, if calls are fast.
     """
 
     endpoint: str
@@ -72,7 +72,7 @@ class State(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Use(msgspec.Struct, kw_only=True, frozen=True, gc=False, array_like=True):
-    """A point of the curves: percentages at a time in milliseconds; None: unknown."""
+    """A point of the curves: percentages at a time in milliseconds; None if unknown."""
 
     at: int
     cpu: float | None
@@ -95,7 +95,7 @@ def board_of(dashboard: Dashboard) -> Board:
 
 
 def use_of(dashboard: Dashboard) -> Use:
-    """How full everything is."""
+    """Return the usage of CPU, memory and storage."""
     return Use(
         at=round(dashboard.built_at.timestamp() * 1000),
         cpu=dashboard.cpu.usage.value,
@@ -118,7 +118,7 @@ def _alerts(dashboard: Dashboard) -> Iterator[AlertRow]:
 
 
 def _row(kind: str, alert: Alert) -> AlertRow:
-    # Any text may be missing, as a server that breaks its schema must not cost the page.
+    # Any text may be missing. A server that violates its schema must not break the page.
     return AlertRow(
         id=alert.id or "",
         kind=kind,

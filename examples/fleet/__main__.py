@@ -15,11 +15,11 @@ from .table import table
 from .watch import FleetWatch
 
 _CLEAR = "\x1b[H\x1b[J"
-_REDRAWN = 1.0  # seconds: the ages grow also when there is no news
+_REDRAWN = 1.0  # seconds; the ages grow even without a new state
 
 
 async def show(towers: dict[str, Cloudtower], options: argparse.Namespace) -> None:
-    """Watch, and print: over and over on the screen, or once."""
+    """Watch the Towers and print their state: repeatedly on the screen, or once."""
     async with AsyncExitStack() as stack:
         if not towers:
             towers = await stack.enter_async_context(simulated())

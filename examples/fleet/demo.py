@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 _HOW_MANY = 12
-_SLOW = 4.0  # seconds for each request
+_SLOW = 4.0  # seconds per request
 
 
 @asynccontextmanager
 async def simulated() -> AsyncGenerator[dict[str, Cloudtower]]:
-    """Run the simulators; yields sessions by name."""
+    """Run the simulators and yield sessions by name."""
     async with AsyncExitStack() as stack:
         towers: dict[str, Cloudtower] = {}
         for number in range(1, _HOW_MANY + 1):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloudtower_async import Cloudtower
     from cloudtower_async.jobs import Journal
 
-_TIMEOUT = 3600.0  # seconds for a snapshot
+_TIMEOUT = 3600.0  # time-out of a snapshot in seconds
 
 
 async def list_vms(tower: Cloudtower) -> list[FleetItem]:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _HEAD = ("TOWER", "AGE", "CLUSTERS", "HOSTS", "VMS", "CRITICAL", "CPU", "MEMORY", "STORAGE", "")
 _UNTOLD = ("-",) * 8
-_LONGEST = 60  # characters of an error
+_LONGEST = 60  # maximum length of an error
 
 
 def table(sights: Mapping[str, Sight]) -> str:
-    """A line for each Tower and one for all of them, with the last figures that came."""
+    """Return a line for each Tower and one for all, with the latest values."""
     now = datetime.now(UTC)
     rows: list[tuple[str, ...]] = [_HEAD]
     for name, sight in sights.items():

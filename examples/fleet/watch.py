@@ -1,4 +1,4 @@
-"""Watch many CloudTowers: none of them holds up the others."""
+"""Watch many CloudTowers; a slow one does not delay the others."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from cloudtower_async.recipes import Dashboard
 
-_REFUSED = 60.0  # seconds after a refused login: servers lock accounts that fail too often
+_REFUSED = 60.0  # seconds to wait after a failed login: servers lock accounts that fail often
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """What is known of one Tower.
+    """Known state of one Tower.
 
     Attributes:
-        board: The last dashboard that came, ``built_at`` says when; None: none has come yet.
-        error: Why there is no newer one; None: it is the newest.
-        rounds: How often it has been asked.
+        board: The latest dashboard, with its time in ``built_at``. None: no dashboard yet.
+        error: Why there is no newer dashboard. None: `board` is the newest.
+        rounds: Number of polls.
     """
 
     board: Dashboard | None = None
@@ -34,12 +34,12 @@ class Sight:
 
 
 class FleetWatch:
-    """Asks each Tower again and again, each at its own pace.
+    """Polls each Tower repeatedly and independently of the others.
 
     Args:
         towers: The sessions by name. They need not be entered: the first call logs in.
         interval: Seconds between an answer and the next request.
-        timeout: Time-out in seconds of a request to a Tower, which is then repeated.
+        timeout: Time-out in seconds of one poll of a Tower. The poll is repeated later.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class FleetWatch:
         raise AssertionError("the loops have no end")
 
     async def next(self) -> None:
-        """Wait until something has been heard of one of them."""
+        """Wait until one of the Towers has a new state."""
         await self._news.wait()
 
     async def all_asked(self) -> None:
-        """Wait until each has answered, or was given up, once."""
+        """Wait until each Tower has answered or failed once."""
         while not all(sight.rounds for sight in self.sights.values()):
             await self.next()
 
@@ -72,7 +72,7 @@ class FleetWatch:
             pause = self._interval
             board, error = self.sights[name].board, None
             try:
-                # One time-out for all of it: logging in, and four calls.
+                # One time-out for the login and the four calls.
                 with anyio.fail_after(self._timeout):
                     board = await build_dashboard(tower)
             except CloudtowerError as exc:

@@ -1,6 +1,6 @@
-"""A bot that takes a snapshot of every VM, once a night, whatever happens to it meanwhile.
+"""A bot that takes one snapshot of every VM per night, even if it is interrupted.
 
     python -m examples.snapshot_bot
 
-backs up a simulated CloudTower; with ``CLOUDTOWER_ENDPOINT`` and the other variables, a real one.
+backs up a simulated CloudTower, or a real one if ``CLOUDTOWER_ENDPOINT`` and so on are set.
 """

@@ -34,7 +34,7 @@ _EVERY_VM: VmWhereInput = {"in_recycle_bin": False, "internal": False}
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Run the backup of the night; return whether it is complete."""
+    """Run tonight's backup and return whether it is complete."""
     night = Night(
         date=options.night,
         where=options.where,
@@ -90,7 +90,7 @@ def main() -> None:
 
 def _where(text: str) -> VmWhereInput:
     try:
-        where: VmWhereInput = json.loads(text)  # its keys are checked by the session
+        where: VmWhereInput = json.loads(text)  # the session validates its keys
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"this is no JSON: {error}") from None
     return where

@@ -1,4 +1,4 @@
-"""A night: plan it, take the snapshots, delete those that are too old, report."""
+"""One night: plan it, take the snapshots, delete surplus ones, report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .state import State
 
-_ROUNDS = 2  # what failed is tried once more at the end: a VM may have been locked
+_ROUNDS = 2  # failed snapshots are retried once at the end: the VM may have been locked
 
 _log = logging.getLogger("snapshot_bot")
 
@@ -60,7 +60,7 @@ class Night:
 
 
 async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Night) -> Report:
-    """Run the steps of a night that are not done yet.
+    """Run the remaining steps of a night.
 
     Raises:
         CallError: The VMs cannot be read.
@@ -76,7 +76,7 @@ async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Ni
         done = {row.vm_id for row in rows if row.snapshot_id is not None}
         try:
             removal = await _remove_old(tower, night, night.keep, done)
-        except CloudtowerError as error:  # make the report anyway
+        except CloudtowerError as error:  # create the report anyway
             removal = _Removal(0, [f"the old snapshots: {error}"])
     return make_report(night.name, rows, removal.removed, removal.errors)
 
@@ -122,7 +122,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
     """Delete surplus snapshots of VMs that have tonight's snapshot.
 
     The snapshots are read from the server each time, so a crash here loses nothing. Snapshots
-    whose names are not exactly the prefix and a date are left alone.
+    whose names are not exactly the prefix and a date are kept.
     """
     ours = re.compile(re.escape(night.prefix) + r"-\d{4}-\d\d-\d\d")
     older: dict[str, list[tuple[str, str]]] = {vm_id: [] for vm_id in done}
@@ -134,7 +134,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
             and snapshot.vm.id in older
             and ours.fullmatch(snapshot.name)
             and snapshot.name < night.name
-            and snapshot.entity_async_status is None  # else it is being deleted already
+            and snapshot.entity_async_status is None  # otherwise it is already being deleted
         ):
             older[snapshot.vm.id].append((snapshot.name, snapshot.id))
     removal = _Removal(0, [])
@@ -146,7 +146,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
                 deleted = await tower.vm_snapshot.delete_vm_snapshot(where={"id_in": ids})
                 await tower.wait(deleted, timeout=night.timeout)
             except NotFound:
-                pass  # something else has deleted them
+                pass  # already deleted
             except CloudtowerError as error:
                 removal.errors.append(f"VM {vm_id}: {error}")
             else:

@@ -1,4 +1,4 @@
-"""One snapshot of a VM, taken once whatever happens."""
+"""One snapshot of a VM, taken only once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def snapshot_once(
         journal: Journal of this Tower.
         vm: The VM.
         name: Name of the snapshot; no other snapshot of this VM may have it.
-        timeout: Seconds to wait until it is complete.
+        timeout: Seconds to wait until the snapshot is complete.
 
     Raises:
-        CloudtowerError: It could not be made, or not in time.
+        CloudtowerError: The snapshot failed, or was not complete in time.
     """
     quiesce = vm.vm_tools_status == "RUNNING"
 

@@ -42,7 +42,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything succeeded; a night without VMs is incomplete, too."""
+        """Whether everything succeeded; a night without VMs counts as incomplete."""
         return 0 < len(self.vms) == self.done and not self.removal_errors
 
     def text(self) -> str:
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def make_report(name: str, rows: Iterable[Row], removed: int, removal_errors: list[str]) -> Report:
-    """Make the report of a night from its stored state."""
+    """Create the report of a night from its stored state."""
     vms = [
         VmReport(
             vm_id=row.vm_id,

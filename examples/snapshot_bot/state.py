@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
 
 
 class Row(NamedTuple):
-    """Progress of one VM; without a snapshot and an error, it is still to be done."""
+    """Progress of one VM; without a snapshot and an error, the VM is pending."""
 
     vm_id: str
     vm_name: str
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class State:
-    """Progress of one night. Each change is on disk when the call returns."""
+    """Progress of one night. Each change is on disk when the method returns."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection = connection
@@ -48,7 +48,7 @@ class State:
         self._one = anyio.CapacityLimiter(1)  # a connection serves one thread at a time
 
     async def plan(self, vms: Iterable[Vm]) -> None:
-        """Store which VMs belong to the night: all of them, or none."""
+        """Store the VMs of the night in one transaction."""
         await self._write(
             "INSERT INTO snapshots (name, vm_id, vm_name) VALUES (?, ?, ?)",
             [(self._name, vm.id, vm.name) for vm in vms],
@@ -68,11 +68,11 @@ class State:
         return await self._in_thread(read)
 
     async def done(self, vm_id: str, snapshot_id: str) -> None:
-        """Store that the snapshot is complete."""
+        """Store that a snapshot is complete."""
         await self._set(vm_id, snapshot_id, None)
 
     async def failed(self, vm_id: str, error: str) -> None:
-        """Store why there is no snapshot."""
+        """Store why a snapshot failed."""
         await self._set(vm_id, None, error)
 
     async def _set(self, vm_id: str, snapshot_id: str | None, error: str | None) -> None:
@@ -101,7 +101,7 @@ async def open_state(path: Path, name: str) -> AsyncGenerator[State]:
         name: Name of the snapshots of this night.
 
     Raises:
-        sqlite3.Error: The file cannot be used.
+        sqlite3.Error: The file is not usable.
     """
     connect = partial(sqlite3.connect, path, timeout=10.0, check_same_thread=False)
     connection = await anyio.to_thread.run_sync(connect)

@@ -162,7 +162,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(tags=["request"]),
-        "tag `request`: it is no name for a class",
+        "tag `request`: it is not a class name",
         FILE,
         name="tag in lower case",
     ),
@@ -174,7 +174,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(tags=["Catalogue"]),
-        "tag `Catalogue`: the module catalogue is generated already",
+        "tag `Catalogue`: the generated module catalogue already exists",
         NAMES,
         name="tag like a generated module",
     ),
@@ -299,7 +299,7 @@ CASES: list[Case] = [
                 schema=ref("Tree")
             )
         ),
-        "POST /fell-tree: it can answer 304, for which a list is needed",
+        "POST /fell-tree: it can return 304, which requires a list as its answer",
         LEFT_OUT,
         name="304 without a list",
     ),
@@ -323,19 +323,19 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _tree(d, **{"2fa": TEXT}),
-        "Tree.2fa: it is no Python name",
+        "Tree.2fa: it is not a valid Python name",
         NAMES,
         name="2fa",
     ),
     Case(
         lambda d: _tree(d, _=TEXT),
-        "Tree._: it is no Python name",
+        "Tree._: it is not a valid Python name",
         NAMES,
         name="_",
     ),
     Case(
         lambda d: _post(d).update(operationId="2fa"),
-        "POST /get-trees: its operationId is no Python name",
+        "POST /get-trees: its operationId is not a valid Python name",
         NAMES,
         name="operationId 2fa",
     ),
@@ -361,7 +361,7 @@ CASES: list[Case] = [
         lambda d: (
             _schemas(d).update(Sequence=_schemas(d)["Stand"]) or _tree(d, row=ref("Sequence"))
         ),
-        "schema `Sequence`: generated modules have that name already",
+        "schema `Sequence`: generated modules already use that name",
         FILE,
         name="schema named like a type of Python",
     ),
@@ -369,13 +369,13 @@ CASES: list[Case] = [
         lambda d: (
             _schemas(d).update({"tree-row": _schemas(d)["Stand"]}) or _tree(d, row=ref("tree-row"))
         ),
-        "schema `tree-row`: it is no name for a class",
+        "schema `tree-row`: it is not a class name",
         FILE,
         name="schema that cannot be a class",
     ),
     Case(
         lambda d: _schemas(d)["NestedOrchard"]["properties"].update(best=ref("Tree")),
-        "NestedOrchard.best: answers refer to each other in a circle",
+        "NestedOrchard.best: answers refer to each other in a cycle",
         SCALARS,
         name="answers in a circle",
     ),
@@ -413,7 +413,7 @@ CASES: list[Case] = [
         lambda d: d["paths"]["/get-season"]["get"].update(
             parameters=[{"in": "query", "name": "a", "schema": listed(TEXT)}]
         ),
-        "GET /get-season: its query parameter `a` is no plain value",
+        "GET /get-season: its query parameter `a` is not a scalar",
         LEFT_OUT,
         name="a list in the query",
     ),

@@ -56,7 +56,7 @@ def test_side_effects_304_and_deprecation_are_told() -> None:
     lines = wording.docstring(operation, "", "MUTATION", "4.0.0", {})
     assert lines[2:5] == [
         "`POST /cut-vm-nic-hair`, since CloudTower 4.0.0. Changes the server's state.",
-        "When there is nothing to change (status 304) the list is empty.",
+        "Returns an empty list if there is nothing to change (status 304).",
         "Deprecated by the server.",
     ]
 

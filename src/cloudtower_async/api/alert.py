@@ -37,10 +37,10 @@ RESOLVE_ALERT = Operation(
 class AlertNamespace(Namespace):
     """Operations of the API's tag `Alert`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_alerts(
@@ -102,7 +102,7 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the alerts, ended ones included, that match `where`; the number is at
+        """Count the alerts, ended ones included, that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-alerts-connection`, since CloudTower 3.0.0.
@@ -142,7 +142,7 @@ class AlertNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Alert]]:
         """Mark every alert that matches `where` as resolved; each task ends when the alert counts
-        as ended. The cause is not touched, so it can raise a new alert.
+        as ended. The cause remains, so it can raise a new alert.
 
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -64,10 +64,10 @@ UPDATE_MANY_ALERT_NOTIFIERS = Operation(
 class AlertNotifierNamespace(Namespace):
     """Operations of the API's tag `AlertNotifier`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_alert_notifier(
@@ -98,8 +98,8 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteAlertNotifier]]:
-        """Delete every alert notifier that matches `where`, for good; each task ends when it is
-        gone. Its recipients get no more e-mails from it.
+        """Permanently delete every alert notifier that matches `where`; each task ends when it is
+        deleted. Its recipients get no more e-mails from it.
 
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -173,7 +173,7 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the alert notifiers that match `where`; the number is at `.aggregate.count`.
+        """Count the alert notifiers that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
 
@@ -227,7 +227,7 @@ class AlertNotifierNamespace(Namespace):
 
         Args:
             clusters: Filter of the clusters whose alerts are e-mailed. Since CloudTower 3.1.0.
-            disabled: True to send no e-mails for now.
+            disabled: True to stop sending e-mails.
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
             id: Id of the alert notifier to change; without it, the first one is changed. Since
@@ -276,7 +276,7 @@ class AlertNotifierNamespace(Namespace):
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            disabled: True to send no e-mails for now.
+            disabled: True to stop sending e-mails.
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
             language_code: Language of the e-mails; the enum lists the values.

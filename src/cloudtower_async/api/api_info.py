@@ -22,10 +22,10 @@ GET_API_VERSION = Operation(
 class ApiInfoNamespace(Namespace):
     """Operations of the API's tag `ApiInfo`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_api_version(
@@ -35,7 +35,7 @@ class ApiInfoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Return the version of the server's API as a text. Needs no login, so it also shows
+        """Return the version of the server's API as a string. Needs no login, so it also checks
         whether a server answers.
 
         `GET /get-version`, since CloudTower 3.0.0.

@@ -119,10 +119,10 @@ UPDATE_BACKUP_PLAN = Operation(
 class BackupPlanNamespace(Namespace):
     """Operations of the API's tag `BackupPlan`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def backup_rebuild_vm(
@@ -135,7 +135,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Build a new VM from the restore point that matches `where`, on the given cluster, host
-        and networks; the backed-up VM stays as it is. The task ends when the VM is restored; it is
+        and networks; the backed-up VM is not changed. The task ends when the VM is restored; it is
         started only with `startup_after_restore`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
@@ -161,8 +161,8 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
-        """Restore the original VM from the restore point that matches `where`. Destructive: what
-        was written to the VM since then is lost. The task ends when the VM is restored; it is
+        """Restore the original VM from the restore point that matches `where`. Destructive: data
+        written to the VM since the backup is lost. The task ends when the VM is restored; it is
         started only with `startup_after_restore`.
 
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
@@ -208,13 +208,13 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBackupPlan]]:
-        """Delete every backup plan that matches `where`, for good. `delete_strategy` decides
-        whether its restore points are kept or deleted, too. Each task ends when the plan is gone.
+        """Permanently delete every backup plan that matches `where`. `delete_strategy` decides
+        whether its restore points are kept or deleted too. Each task ends when the plan is deleted.
 
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: What becomes of the restore points of the plans.
+            data: What happens to the restore points of the plans.
             where: Filter of the backup plans to delete; `{}` matches all of them.
         """
         return await self._executor.call(
@@ -233,8 +233,8 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.DeleteBackupRestorePoint]]]:
-        """Delete every restore point that matches `where`, for good: its VM cannot be restored to
-        that moment any more. Each task ends when the restore point is gone.
+        """Permanently delete every restore point that matches `where`: its VM can no longer be
+        restored to that point in time. Each task ends when the restore point is deleted.
 
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -258,8 +258,8 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlanExecution]]:
-        """Start a run of every backup plan that matches `where` now, outside its schedule. `type`
-        chooses a full or an incremental backup; progress is in the run and its task.
+        """Run every backup plan that matches `where` now, outside its schedule. `type` chooses a
+        full or an incremental backup; progress is in the run and its task.
 
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -335,7 +335,7 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the backup plans that match `where`; the number is at `.aggregate.count`.
+        """Count the backup plans that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
 
@@ -380,8 +380,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
         """Return the backup plans that match `where`, without the record of their past runs: a
-        smaller answer than that of `get_backup_plans`. `order_by` sorts, `first`, `skip` and
-        `after` select a page.
+        smaller answer than `get_backup_plans`. `order_by` sorts, `first`, `skip` and `after` select
+        a page.
 
         `POST /get-backup-plans-without-executions`, since CloudTower 4.7.2.
 
@@ -485,8 +485,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Change schedule, retention, protected VMs or other settings of every backup plan that
-        matches `where`; each has a task that ends when the change is made. For VMs that leave the
-        plan, `disconnect_strategy` decides about their restore points.
+        matches `where`; each has a task that ends when the change is made. `disconnect_strategy`
+        decides whether the restore points of VMs that leave the plan are kept.
 
         `POST /update-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 

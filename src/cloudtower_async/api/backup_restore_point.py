@@ -29,10 +29,10 @@ GET_BACKUP_RESTORE_POINTS_CONNECTION = Operation(
 class BackupRestorePointNamespace(Namespace):
     """Operations of the API's tag `BackupRestorePoint`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_backup_restore_points(
@@ -94,7 +94,7 @@ class BackupRestorePointNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the restore points of backups that match `where`; the number is at
+        """Count the restore points of backups that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-backup-restore-points-connection`, since CloudTower 4.4.0.

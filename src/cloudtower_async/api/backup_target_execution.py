@@ -29,10 +29,10 @@ GET_BACKUP_TARGET_EXECUTIONS_CONNECTION = Operation(
 class BackupTargetExecutionNamespace(Namespace):
     """Operations of the API's tag `BackupTargetExecution`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_backup_target_executions(
@@ -95,7 +95,7 @@ class BackupTargetExecutionNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the backups of single VMs within runs of backup plans that match `where`; the
-        number is at `.aggregate.count`.
+        number is in `.aggregate.count`.
 
         `POST /get-backup-target-executions-connection`, since CloudTower 4.4.0.
 

@@ -63,10 +63,10 @@ UPDATE_BRICK_TOPO = Operation(
 class BrickTopoNamespace(Namespace):
     """Operations of the API's tag `BrickTopo`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_brick_topo(
@@ -97,8 +97,8 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBrickTopo]]:
-        """Delete every chassis that matches `where`, for good; each task ends when it is gone. Only
-        the rack topology changes; hosts go on running.
+        """Permanently delete every chassis that matches `where`; each task ends when it is deleted.
+        Only the rack topology changes; the hosts keep running.
 
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the chassis ("bricks") of the rack topology that match `where`; the number is at
+        """Count the chassis ("bricks") of the rack topology that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.

@@ -29,10 +29,10 @@ GET_BUSINESS_HOST_GROUPS_CONNECTION = Operation(
 class BusinessHostGroupNamespace(Namespace):
     """Operations of the API's tag `BusinessHostGroup`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_business_host_groups(
@@ -95,7 +95,7 @@ class BusinessHostGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the business host groups that match `where`; the number is at `.aggregate.count`.
+        """Count the business host groups that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-business-host-groups-connection`, since CloudTower 4.7.0.
 

@@ -70,10 +70,10 @@ UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
 class CloudTowerApplicationNamespace(Namespace):
     """Operations of the API's tag `CloudTowerApplication`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def delete_cloud_tower_application_package(
@@ -84,8 +84,8 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DeleteCloudTowerApplicationPackage]:
-        """Delete every application package that matches `where`, for good. The answer lists the ids
-        at once; there is no task.
+        """Permanently delete every application package that matches `where`. The answer lists the
+        ids at once; there is no task.
 
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -111,8 +111,8 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
         """Deploy an application from an uploaded package into a new VM of the given size and
-        network. The answer is the application, without a task: read it again until its state says
-        that it runs.
+        network. The answer is the application, without a task: poll it until its state shows that
+        it runs.
 
         `POST /deploy-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -143,7 +143,7 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the applications deployed on CloudTower that match `where`; the number is at
+        """Count the applications deployed on CloudTower that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
@@ -227,8 +227,8 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
-        """Uninstall every application that matches `where`. Destructive: it stops serving. The
-        answer lists the applications, without a task: read them again to see when they are gone.
+        """Uninstall every application that matches `where`. Destructive: the application stops. The
+        answer lists the applications, without a task: poll them until they are gone.
 
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -253,7 +253,7 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
         """Upgrade the one application that `where` identifies to the package `targetPackage`. The
-        answer is the application, without a task: read it again until its version has changed.
+        answer is the application, without a task: poll it until its version has changed.
 
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -282,15 +282,16 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
         """Send one chunk of an application package; the first call creates the upload task, later
-        calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
+        calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does all of
+        this.
 
         `POST /upload-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             file: Bytes of this chunk.
             name: Name of the package; only with the first chunk.
-            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
-                the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
+                with the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.

@@ -135,10 +135,10 @@ UPDATE_CLUSTER_VIRTUALIZATION_SETTING = Operation(
 class ClusterNamespace(Namespace):
     """Operations of the API's tag `Cluster`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def connect_cluster(
@@ -172,7 +172,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
         """Remove every cluster that matches `where` from CloudTower, with its records of VMs, hosts
-        and storage; each task ends when it is gone. What `force` overrides is not documented.
+        and storage; each task ends when it is deleted. What `force` overrides is not documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -197,7 +197,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn off pinning of volumes to the cache tier for every cluster that matches `where`;
-        each task ends when it is off.
+        each task ends when pinning is off.
 
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -222,7 +222,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn on pinning of volumes to the cache tier for every cluster that matches `where` and
-        reserve a share of each host's cache for it; each task ends when it is on.
+        reserve a share of each host's cache for it; each task ends when pinning is on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -272,8 +272,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ClusterStorageInfo]:
         """Return the storage capacity in bytes (total, used, free, failed) of each cluster that
-        matches `where`, and what can still be allocated with the replicas or erasure coding in
-        `effect`.
+        matches `where`, and the capacity that can still be allocated with the replicas or erasure
+        coding in `effect`.
 
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 
@@ -348,7 +348,7 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the clusters managed by CloudTower that match `where`; the number is at
+        """Count the clusters managed by CloudTower that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
@@ -436,7 +436,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Turn the block storage service of every cluster that matches `where` on or off; each task
-        ends when it is switched. Turned off, storage clients may lose access.
+        ends when the service is switched. When it is off, storage clients may lose access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -462,7 +462,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Turn high availability on or off for every cluster that matches `where`; each task ends
-        when it is switched. With it, VMs of a failed host are started on other hosts.
+        when the setting has changed. High availability starts the VMs of a failed host on other
+        hosts.
 
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 

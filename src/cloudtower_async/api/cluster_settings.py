@@ -29,10 +29,10 @@ GET_CLUSTER_SETTINGSES_CONNECTION = Operation(
 class ClusterSettingsNamespace(Namespace):
     """Operations of the API's tag `ClusterSettings`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_cluster_settingses(
@@ -96,7 +96,7 @@ class ClusterSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the settings of clusters, one record per cluster, that match `where`; the number is
-        at `.aggregate.count`.
+        in `.aggregate.count`.
 
         `POST /get-cluster-settingses-connection`, since CloudTower 3.0.0.
 

@@ -29,10 +29,10 @@ GET_CLUSTER_UPGRADE_HISTORIES_CONNECTION = Operation(
 class ClusterUpgradeHistoryNamespace(Namespace):
     """Operations of the API's tag `ClusterUpgradeHistory`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_cluster_upgrade_histories(
@@ -94,7 +94,7 @@ class ClusterUpgradeHistoryNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the records of past cluster upgrades that match `where`; the number is at
+        """Count the records of past cluster upgrades that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-cluster-upgrade-histories-connection`, since CloudTower 3.0.0.

@@ -55,10 +55,10 @@ UPDATE_CONSISTENCY_GROUP = Operation(
 class ConsistencyGroupNamespace(Namespace):
     """Operations of the API's tag `ConsistencyGroup`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_consistency_group(
@@ -69,7 +69,7 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
-        """Create groups of iSCSI LUNs and NVMe-oF namespaces that are snapshotted at the same
+        """Create groups of iSCSI LUNs and NVMe-oF namespaces whose snapshots are taken at the same
         moment, one per item; each has a task that ends when it exists.
 
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -90,9 +90,9 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroup]]:
-        """Delete every consistency group that matches `where`, for good; each task ends when it is
-        gone. Its LUNs and namespaces stay; `remain_volume_snapshot` decides whether snapshots of
-        them stay, too.
+        """Permanently delete every consistency group that matches `where`; each task ends when it
+        is deleted. Its LUNs and namespaces stay; `remain_volume_snapshot` decides whether their
+        snapshots stay too.
 
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the consistency groups that match `where`; the number is at `.aggregate.count`.
+        """Count the consistency groups that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
 

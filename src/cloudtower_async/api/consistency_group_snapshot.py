@@ -55,10 +55,10 @@ UPDATE_CONSISTENCY_GROUP_SNAPSHOT = Operation(
 class ConsistencyGroupSnapshotNamespace(Namespace):
     """Operations of the API's tag `ConsistencyGroupSnapshot`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_consistency_group_snapshot(
@@ -69,7 +69,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
-        """Snapshot consistency groups, one per item: all members are frozen at the same moment.
+        """Snapshot consistency groups, one per item: all members are captured at the same moment.
         Each task ends when the snapshots of all members exist.
 
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -94,8 +94,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroupSnapshot]]:
-        """Delete every consistency group snapshot that matches `where`, for good; each task ends
-        when it is gone. `remain_volume_snapshot` keeps the snapshots of the single members.
+        """Permanently delete every consistency group snapshot that matches `where`; each task ends
+        when it is deleted. `remain_volume_snapshot` keeps the snapshots of the single members.
 
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -171,7 +171,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshots of consistency groups that match `where`; the number is at
+        """Count the snapshots of consistency groups that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
@@ -211,7 +211,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
         """Roll every member of the group back to each snapshot that matches `where`. Destructive:
-        what was written to the LUNs and namespaces since then is lost. Each task ends when all
+        data written to the LUNs and namespaces since the snapshot is lost. Each task ends when all
         members are rolled back.
 
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.

@@ -79,10 +79,10 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
 class ContentLibraryImageNamespace(Namespace):
     """Operations of the API's tag `ContentLibraryImage`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def delete_content_library_image(
@@ -93,8 +93,8 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Delete every ISO image of the content library that matches `where`, for good; each task
-        ends when it is gone. To drop it from some clusters only, use
+        """Permanently delete every ISO image of the content library that matches `where`; each task
+        ends when it is deleted. To remove it only from some clusters, use
         `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
@@ -120,7 +120,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Copy every content library image that matches `where` to further clusters; each task ends
-        when all of these have it.
+        when all these clusters have a copy.
 
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -195,7 +195,7 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images of the content library that match `where`; the number is at
+        """Count the ISO images of the content library that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
@@ -260,7 +260,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Remove the copies of every content library image that matches `where` from the given
-        clusters; other clusters keep theirs. Each task ends when the copies are gone.
+        clusters; other clusters keep their copies. Each task ends when the copies are removed.
 
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -317,19 +317,19 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
         """Send one chunk of an ISO image for the content library; the first call creates the upload
-        task, later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all
-        of it.
+        task, later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload`
+        does all of this.
 
         `POST /upload-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             clusters: Filter of the clusters that get the image, as JSON text; with every chunk.
-            description: Free text for people; an empty text means no description.
+            description: Free text for people; an empty string means no description.
             file: Bytes of this chunk.
             name: Name of the image; only with the first chunk.
-            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
-                the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
+                with the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.

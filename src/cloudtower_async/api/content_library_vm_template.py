@@ -95,10 +95,10 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 class ContentLibraryVmTemplateNamespace(Namespace):
     """Operations of the API's tag `ContentLibraryVmTemplate`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_content_library_vm_template_from_vm(
@@ -133,8 +133,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Turn stopped VMs into content library templates, one per item. Destructive: the VM ceases
-        to exist. Each task ends when the template exists.
+        """Convert stopped VMs into content library templates, one per item. Destructive: the VM no
+        longer exists afterwards. Each task ends when the template exists.
 
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -157,8 +157,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
-        """Delete every VM template of the content library that matches `where`, for good; each task
-        ends when it is gone. To drop it from some clusters only, use
+        """Permanently delete every VM template of the content library that matches `where`; each
+        task ends when it is deleted. To remove it only from some clusters, use
         `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -184,7 +184,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Copy every content library template that matches `where` to further clusters; each task
-        ends when all of these have it.
+        ends when all these clusters have a copy.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -283,7 +283,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of the content library that match `where`; the number is at
+        """Count the VM templates of the content library that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
@@ -348,7 +348,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Remove the copies of every content library template that matches `where` from the given
-        clusters; other clusters keep theirs. Each task ends when the copies are gone.
+        clusters; other clusters keep their copies. Each task ends when the copies are removed.
 
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -71,10 +71,10 @@ UPDATE_DATACENTER = Operation(
 class DatacenterNamespace(Namespace):
     """Operations of the API's tag `Datacenter`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def add_clusters_to_datacenter(
@@ -85,8 +85,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Put clusters into a datacenter, one datacenter per item; `data.clusters` is a filter that
-        decides which. Each task ends when they belong to it.
+        """Add clusters to a datacenter, one datacenter per item; `data.clusters` is the filter of
+        the clusters. Each task ends when the clusters belong to the datacenter.
 
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -125,8 +125,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteDatacenter]]:
-        """Delete every datacenter that matches `where`, for good; each task ends when it is gone. A
-        datacenter only groups clusters.
+        """Permanently delete every datacenter that matches `where`; each task ends when it is
+        deleted. A datacenter only groups clusters.
 
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -196,7 +196,7 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the datacenters that match `where`; the number is at `.aggregate.count`.
+        """Count the datacenters that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
 
@@ -234,8 +234,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Take clusters out of a datacenter, one datacenter per item; `data.clusters` is a filter
-        that decides which. The clusters stay connected. Each task ends when they have left.
+        """Remove clusters from a datacenter, one datacenter per item; `data.clusters` is the filter
+        of the clusters. The clusters stay connected. Each task ends when the clusters are removed.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -45,10 +45,10 @@ UNMOUNT_DISK = Operation(
 class DiskNamespace(Namespace):
     """Operations of the API's tag `Disk`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_disks(
@@ -110,7 +110,7 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the physical disks of hosts that match `where`; the number is at
+        """Count the physical disks of hosts that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
@@ -151,7 +151,7 @@ class DiskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
         """Mount every physical disk that matches `where` for storage, as cache, data or system disk
-        (`function`); each task ends when it is mounted. Destructive: what is on the disk may be
+        (`function`); each task ends when it is mounted. Destructive: data on the disk may be
         erased.
 
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.

@@ -29,10 +29,10 @@ GET_ECP_LICENSES_CONNECTION = Operation(
 class EcpLicenseNamespace(Namespace):
     """Operations of the API's tag `EcpLicense`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_ecp_licenses(
@@ -95,7 +95,7 @@ class EcpLicenseNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the enterprise cloud platform (ECP) licenses of clusters that match `where`; the
-        number is at `.aggregate.count`.
+        number is in `.aggregate.count`.
 
         `POST /get-ecp-licenses-connection`, since CloudTower 4.7.0.
 

@@ -54,10 +54,10 @@ CREATE_ELF_IMAGE = Operation(
 class ElfImageNamespace(Namespace):
     """Operations of the API's tag `ElfImage`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def delete_elf_image(
@@ -68,8 +68,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Delete every ISO image of a single cluster that matches `where`, for good; each task ends
-        when it is gone.
+        """Permanently delete every ISO image of a single cluster that matches `where`; each task
+        ends when it is deleted.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -140,7 +140,7 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images stored in single clusters that match `where`; the number is at
+        """Count the ISO images stored in single clusters that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
@@ -212,17 +212,18 @@ class ElfImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
         """Send one chunk of an ISO image for one cluster; the first call creates the upload task,
-        later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
+        later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does
+        all of this.
 
         `POST /upload-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             cluster_id: Id of the cluster that gets the image; only with the first chunk.
-            description: Free text for people; an empty text means no description.
+            description: Free text for people; an empty string means no description.
             file: Bytes of this chunk.
             name: Name of the image; only with the first chunk.
-            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
-                the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
+                with the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.

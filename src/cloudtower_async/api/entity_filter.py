@@ -55,10 +55,10 @@ UPDATE_ENTITY_FILTER = Operation(
 class EntityFilterNamespace(Namespace):
     """Operations of the API's tag `EntityFilter`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_entity_filter(
@@ -69,8 +69,8 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
-        """Create resource optimization rules, which find wasteful or short-changed VMs, one per
-        item; each has a task that ends when it exists. Rules only report; they change no VM.
+        """Create resource optimization rules, which find oversized or undersized VMs, one per item;
+        each has a task that ends when it exists. Rules only report; they change no VM.
 
         `POST /create-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -89,8 +89,8 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteEntityFilter]]:
-        """Delete every resource optimization rule that matches `where`, for good; each task ends
-        when it is gone. Its results go with it; VMs do not change.
+        """Permanently delete every resource optimization rule that matches `where`; each task ends
+        when it is deleted. Its results are deleted too; VMs do not change.
 
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the resource optimization rules that match `where`; the number is at
+        """Count the resource optimization rules that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.

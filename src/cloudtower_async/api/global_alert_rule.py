@@ -45,10 +45,10 @@ UPDATE_GLOBAL_ALERT_RULE = Operation(
 class GlobalAlertRuleNamespace(Namespace):
     """Operations of the API's tag `GlobalAlertRule`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_global_alert_rules(
@@ -111,7 +111,7 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the global alert rules that match `where`; the number is at `.aggregate.count`.
+        """Count the global alert rules that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
 
@@ -150,7 +150,7 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
-        """Give clusters thresholds of their own, or turn the alert off for them, under every global
+        """Set thresholds per cluster, or turn the alert off for some clusters, in every global
         alert rule that matches `where`; each has a task that ends when the change is made.
 
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.

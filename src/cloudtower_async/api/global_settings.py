@@ -85,10 +85,10 @@ UPDATE_SESSION_TIMEOUT = Operation(
 class GlobalSettingsNamespace(Namespace):
     """Operations of the API's tag `GlobalSettings`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_cluster_recycle_bin_setting(
@@ -100,8 +100,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Give every cluster that matches `where` a recycle bin setting of its own (on or off, days
-        to keep) that overrides the global one; each task ends when it applies.
+        """Create a recycle bin setting (on or off, days to keep) for every cluster that matches
+        `where`, which overrides the global setting; each task ends when the setting applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -126,7 +126,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteClusterRecycleBin]]:
         """Remove the recycle bin setting of every cluster that matches `where`, so that the global
-        one applies again; each task ends when it does.
+        setting applies again; each task ends when it applies.
 
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -201,7 +201,7 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the settings of CloudTower itself that match `where`; the number is at
+        """Count the settings of CloudTower itself that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
@@ -242,7 +242,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
         """Replace the list of client addresses that may, or may not, reach CloudTower. A wrong list
-        can lock you out. The task ends when it applies.
+        can lock you out. The task ends when the change applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -270,7 +270,8 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Change whether deleted VMs go to the recycle bin, and for how many days, for every
-        cluster that matches `where` and has a setting of its own; each task ends when it applies.
+        cluster that matches `where` and has a separate setting; each task ends when the setting
+        applies.
 
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -295,8 +296,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Change whether deleted VMs go to the recycle bin, and for how many days, where a cluster
-        has no setting of its own. The task ends when it applies.
+        """Change whether deleted VMs go to the recycle bin, and for how many days, for clusters
+        without a separate setting. The task ends when the setting applies.
 
         `POST /update-global-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -358,7 +359,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
         """Set how long an unused login stays valid, in milliseconds; 0 means forever. The task ends
-        when it applies.
+        when the change applies.
 
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
 

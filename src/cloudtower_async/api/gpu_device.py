@@ -65,10 +65,10 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
 class GpuDeviceNamespace(Namespace):
     """Operations of the API's tag `GpuDevice`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_detail_vm_info_by_gpu_devices(
@@ -89,7 +89,7 @@ class GpuDeviceNamespace(Namespace):
         and available vGPUs. `order_by` sorts, `first`, `skip` and `after` select a page.
 
         `POST /get-detail-vm-info-by-gpu-devices`, since CloudTower 4.0.0.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             after: Id of a resource: return only those that come after it in the order.
@@ -176,7 +176,7 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the GPU devices of hosts that match `where`; the number is at `.aggregate.count`.
+        """Count the GPU devices of hosts that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
 
@@ -219,7 +219,7 @@ class GpuDeviceNamespace(Namespace):
         switched. Virtual functions that VMs use may be lost.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -244,10 +244,10 @@ class GpuDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
         """Replace the description of every GPU device that matches `where`; each task ends when it
-        is stored. The device itself is not touched.
+        is stored. The device itself does not change.
 
         `POST /update-gpu-device-description`, since CloudTower 3.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -274,7 +274,7 @@ class GpuDeviceNamespace(Namespace):
         specification; each task ends when the device is ready for that use.
 
         `POST /update-gpu-device-usage`, since CloudTower 3.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.

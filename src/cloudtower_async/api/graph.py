@@ -55,10 +55,10 @@ UPDATE_GRAPH = Operation(
 class GraphNamespace(Namespace):
     """Operations of the API's tag `Graph`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_graph(
@@ -89,8 +89,8 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteGraph]]:
-        """Delete every monitoring chart that matches `where`, for good; each task ends when it is
-        gone. The recorded metrics stay.
+        """Permanently delete every monitoring chart that matches `where`; each task ends when it is
+        deleted. The recorded metrics stay.
 
         `POST /delete-graph`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the monitoring charts that match `where`; the number is at `.aggregate.count`.
+        """Count the monitoring charts that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-graphs-connection`, since CloudTower 3.0.0.
 

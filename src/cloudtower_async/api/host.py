@@ -103,10 +103,10 @@ UPDATE_HOST = Operation(
 class HostNamespace(Namespace):
     """Operations of the API's tag `Host`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_host(
@@ -189,8 +189,8 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeCheckResult:
-        """Start a check whether the host that matches `where` can enter maintenance mode. Nothing
-        is changed; the answer is a task id for `enter_maintenance_mode_precheck_result`.
+        """Check whether the host that matches `where` can enter maintenance mode, without changing
+        anything; the answer is a task id for `enter_maintenance_mode_precheck_result`.
 
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -314,7 +314,7 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the hosts of clusters that match `where`; the number is at `.aggregate.count`.
+        """Count the hosts of clusters that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
 
@@ -355,7 +355,7 @@ class HostNamespace(Namespace):
     ) -> WithTask[models.Host]:
         """Power off or, with `action` `reboot`, restart the host with id `host_id`. Destructive:
         with `force`, VMs still on it can lose power and unsaved data. The task ends when the host
-        has obeyed.
+        is off or restarted.
 
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -380,7 +380,7 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
         """Switch the locator light of physical disks on or off, one disk per item, to find them in
-        the rack. Data is not touched; each task ends when the light is switched.
+        the rack. Data is not changed; each task ends when the light is switched.
 
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -29,10 +29,10 @@ GET_ISCSI_CONNECTIONS_CONNECTION = Operation(
 class IscsiConnectionNamespace(Namespace):
     """Operations of the API's tag `IscsiConnection`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_iscsi_connections(
@@ -95,7 +95,7 @@ class IscsiConnectionNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the active connections of storage clients to iSCSI targets and NVMe-oF subsystems
-        that match `where`; the number is at `.aggregate.count`.
+        that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-iscsi-connections-connection`, since CloudTower 3.0.0.
 

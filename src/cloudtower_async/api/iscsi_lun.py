@@ -79,10 +79,10 @@ UPDATE_ISCSI_LUN = Operation(
 class IscsiLunNamespace(Namespace):
     """Operations of the API's tag `IscsiLun`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_iscsi_lun_from_snapshot(
@@ -93,8 +93,8 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Create iSCSI LUNs from LUN snapshots, one per item, in the given target; the source is
-        untouched. Each task ends when the LUN exists.
+        """Create iSCSI LUNs from LUN snapshots, one per item, in the given target; the source does
+        not change. Each task ends when the LUN exists.
 
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -154,8 +154,8 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLun]]:
-        """Delete every iSCSI LUN with all its data that matches `where`, for good; each task ends
-        when it is gone. `remove_snapshot` decides whether its snapshots go, too.
+        """Delete every iSCSI LUN that matches `where`, with all its data; each task ends when it is
+        deleted. `remove_snapshot` decides whether its snapshots are deleted too.
 
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -230,7 +230,7 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the iSCSI LUNs that match `where`; the number is at `.aggregate.count`.
+        """Count the iSCSI LUNs that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
 
@@ -268,8 +268,8 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Roll iSCSI LUNs back to a snapshot, one per item. Destructive: what was written since
-        then is lost. Each task ends when the LUN holds the old data.
+        """Roll iSCSI LUNs back to a snapshot, one per item. Destructive: data written since the
+        snapshot is lost. Each task ends when the LUN holds the old data.
 
         `POST /rollback-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

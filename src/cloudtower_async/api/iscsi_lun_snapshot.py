@@ -47,10 +47,10 @@ GET_ISCSI_LUN_SNAPSHOTS_CONNECTION = Operation(
 class IscsiLunSnapshotNamespace(Namespace):
     """Operations of the API's tag `IscsiLunSnapshot`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_iscsi_lun_snapshot(
@@ -80,8 +80,8 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLunSnapshot]]:
-        """Delete every iSCSI LUN snapshot that matches `where`, for good; each task ends when it is
-        gone. The LUN itself stays.
+        """Permanently delete every iSCSI LUN snapshot that matches `where`; each task ends when it
+        is deleted. The LUN itself stays.
 
         `POST /delete-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -155,7 +155,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the iSCSI LUN snapshots that match `where`; the number is at `.aggregate.count`.
+        """Count the iSCSI LUN snapshots that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
 

@@ -55,10 +55,10 @@ UPDATE_ISOLATION_POLICY = Operation(
 class IsolationPolicyNamespace(Namespace):
     """Operations of the API's tag `IsolationPolicy`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_isolation_policy(
@@ -73,8 +73,8 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.IsolationPolicy:
-        """Isolate one VM from the network, in full or (mode `PARTIAL`) except for allowed traffic.
-        The answer is the policy itself, without a task.
+        """Isolate one VM from the network, completely or, with mode `PARTIAL`, except for allowed
+        traffic. The answer is the policy itself, without a task.
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -184,7 +184,7 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the isolation policies that match `where`; the number is at `.aggregate.count`.
+        """Count the isolation policies that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
 

@@ -74,10 +74,10 @@ UPDATE_LABEL = Operation(
 class LabelNamespace(Namespace):
     """Operations of the API's tag `Label`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def add_labels_to_resources(
@@ -90,11 +90,11 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Attach every label that matches `where` to all resources that match the filters in
-        `data`; resources without a filter are left alone. Each task ends when the label is
+        `data`; resource types without a filter do not change. Each task ends when the label is
         attached.
 
         `POST /add-labels-to-resources`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Resources that get the labels, as a filter for each type.
@@ -136,8 +136,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
-        """Delete every label that matches `where`, for good; each task ends when it is gone. It is
-        detached from all resources; these stay.
+        """Permanently delete every label that matches `where`; each task ends when it is deleted.
+        It is detached from all resources, which stay.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -207,7 +207,7 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the labels that match `where`; the number is at `.aggregate.count`.
+        """Count the labels that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
 
@@ -250,7 +250,7 @@ class LabelNamespace(Namespace):
         `data`; label and resources stay. Each task ends when the label is detached.
 
         `POST /remove-labels-from-resources`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Resources that lose the labels, as a filter for each type.
@@ -277,7 +277,7 @@ class LabelNamespace(Namespace):
         the change is made. Resources keep the label under its new text.
 
         `POST /update-label`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.

@@ -37,10 +37,10 @@ UPDATE_DEPLOY = Operation(
 class LicenseNamespace(Namespace):
     """Operations of the API's tag `License`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_licenses(
@@ -102,7 +102,7 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the CloudTower licenses that match `where`; the number is at `.aggregate.count`.
+        """Count the CloudTower licenses that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-licenses-connection`, since CloudTower 3.0.0.
 
@@ -141,7 +141,7 @@ class LicenseNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.License]:
         """Install a new license text on CloudTower itself. The task ends when the license is
-        accepted; clusters have licenses of their own (`update_cluster_license`).
+        accepted; clusters have separate licenses (`update_cluster_license`).
 
         `POST /update-license`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -55,10 +55,10 @@ GET_LOG_COLLECTIONS_CONNECTION = Operation(
 class LogCollectionNamespace(Namespace):
     """Operations of the API's tag `LogCollection`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_log_collection(
@@ -89,8 +89,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLogCollection]]:
-        """Delete every log collection with its archive that matches `where`, for good; each task
-        ends when it is gone.
+        """Permanently delete every log collection that matches `where`, with its archive; each task
+        ends when it is deleted.
 
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -188,7 +188,7 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the log collections that match `where`; the number is at `.aggregate.count`.
+        """Count the log collections that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
 

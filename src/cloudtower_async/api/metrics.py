@@ -151,10 +151,10 @@ GET_ZONE_METRICS = Operation(
 class MetricsNamespace(Namespace):
     """Operations of the API's tag `Metrics`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_cluster_metrics(
@@ -168,7 +168,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the clusters that match, over `range` (such as `24h`
-        or `7d`). An unknown metric yields empty data, not an error; `dropped` means cut short.
+        or `7d`). An unknown metric yields empty data, not an error; `dropped` means that data was
+        truncated.
 
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
@@ -196,7 +197,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the physical disks that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means cut short.
+        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
 
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
@@ -224,7 +225,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` (CPU, memory …) for the hosts that match, over `range`.
-        An unknown metric yields empty data, not an error; `dropped` means cut short.
+        An unknown metric yields empty data, not an error; `dropped` means that data was truncated.
 
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
@@ -253,7 +254,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the hosts that match, one stream per network
-        device, over `range`. Only points prove that a metric exists.
+        device, over `range`. Only streams with points prove that a metric exists.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
@@ -313,7 +314,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the iSCSI LUNs that match, over `range`. An unknown
-        metric yields empty data, not an error; `dropped` means cut short.
+        metric yields empty data, not an error; `dropped` means that data was truncated.
 
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
@@ -343,7 +344,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the NVMe-oF namespaces that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means cut short.
+        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
 
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
@@ -429,7 +430,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
-        hosts that match, over `range`. Only points prove that a metric exists.
+        hosts that match, over `range`. Only streams with points prove that a metric exists.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
@@ -491,7 +492,7 @@ class MetricsNamespace(Namespace):
     ) -> list[WithTask[models.Metric]]:
         """Return the `n` resources with the highest (`type` `top`) or lowest (`bottom`) values in
         the clusters that match: one aggregated point each in `samples`. `dropped` is common here
-        and no fault.
+        and not an error.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
@@ -521,7 +522,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` (CPU, memory, disks) for the VMs that match, over
-        `range`. When `dropped` says that data was cut, ask for a shorter range.
+        `range`. If `dropped` is set, the data was truncated: request a shorter range.
 
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
@@ -579,7 +580,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the virtual volumes that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means cut short.
+        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
 
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 

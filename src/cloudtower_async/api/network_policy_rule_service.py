@@ -55,10 +55,10 @@ UPDATE_NETWORK_POLICY_RULE_SERVICE = Operation(
 class NetworkPolicyRuleServiceNamespace(Namespace):
     """Operations of the API's tag `NetworkPolicyRuleService`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_network_policy_rule_service(
@@ -93,8 +93,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Delete every network service for security rules that matches `where`, for good; each task
-        ends when it is gone.
+        """Permanently delete every network service for security rules that matches `where`; each
+        task ends when it is deleted.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -169,7 +169,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the network services for security rules that match `where`; the number is at
+        """Count the network services for security rules that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.

@@ -55,10 +55,10 @@ UPDATE_NFS_EXPORT = Operation(
 class NfsExportNamespace(Namespace):
     """Operations of the API's tag `NfsExport`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_nfs_export(
@@ -89,8 +89,8 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNfsExport]]:
-        """Delete every NFS export with all files in it that matches `where`, for good; each task
-        ends when it is gone. Clients lose access.
+        """Permanently delete every NFS export that matches `where`, with all its files; each task
+        ends when it is deleted. Clients lose access.
 
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NFS exports that match `where`; the number is at `.aggregate.count`.
+        """Count the NFS exports that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-nfs-exports-connection`, since CloudTower 3.0.0.
 

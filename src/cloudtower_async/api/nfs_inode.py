@@ -37,10 +37,10 @@ UPDATE_NFS_INODE = Operation(
 class NfsInodeNamespace(Namespace):
     """Operations of the API's tag `NfsInode`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_nfs_inodes(
@@ -102,7 +102,7 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the files and directories in NFS exports that match `where`; the number is at
+        """Count the files and directories in NFS exports that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-nfs-inodes-connection`, since CloudTower 3.0.0.
@@ -142,8 +142,8 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsInode]]:
-        """Change whether its data is pinned to the cache tier (nothing else) of every NFS file that
-        matches `where`; each has a task that ends when the change is made.
+        """Pin the data of every NFS file that matches `where` to the cache tier, or release it;
+        each has a task that ends when the change is made.
 
         `POST /update-nfs-inode`, since CloudTower 4.7.0. Changes the server's state.
 

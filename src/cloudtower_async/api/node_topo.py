@@ -39,10 +39,10 @@ UPDATE_NODE_TOPO = Operation(
 class NodeTopoNamespace(Namespace):
     """Operations of the API's tag `NodeTopo`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_node_topoes(
@@ -104,7 +104,7 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the places of hosts in the rack topology that match `where`; the number is at
+        """Count the places of hosts in the rack topology that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-node-topoes-connection`, since CloudTower 3.0.0.

@@ -71,10 +71,10 @@ UPDATE_NVMF_NAMESPACE = Operation(
 class NvmfNamespaceNamespace(Namespace):
     """Operations of the API's tag `NvmfNamespace`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_nvmf_namespace_from_snapshot(
@@ -86,7 +86,7 @@ class NvmfNamespaceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
         """Create NVMe-oF namespaces from snapshots, one per item, in the given subsystem; the
-        source is untouched. Each task ends when the namespace exists.
+        source does not change. Each task ends when the namespace exists.
 
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -130,8 +130,8 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespace]]:
-        """Delete every NVMe-oF namespace with all its data that matches `where`, for good; each
-        task ends when it is gone. `remove_snapshot` decides whether its snapshots go, too.
+        """Delete every NVMe-oF namespace that matches `where`, with all its data; each task ends
+        when it is deleted. `remove_snapshot` decides whether its snapshots are deleted too.
 
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -206,7 +206,7 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NVMe-oF namespaces that match `where`; the number is at `.aggregate.count`.
+        """Count the NVMe-oF namespaces that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
 
@@ -244,8 +244,8 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Roll NVMe-oF namespaces back to a snapshot, one per item. Destructive: what was written
-        since then is lost. Each task ends when the namespace holds the old data.
+        """Roll NVMe-oF namespaces back to a snapshot, one per item. Destructive: data written since
+        the snapshot is lost. Each task ends when the namespace holds the old data.
 
         `POST /rollback-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

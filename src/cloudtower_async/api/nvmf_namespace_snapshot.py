@@ -47,10 +47,10 @@ GET_NVMF_NAMESPACE_SNAPSHOTS_CONNECTION = Operation(
 class NvmfNamespaceSnapshotNamespace(Namespace):
     """Operations of the API's tag `NvmfNamespaceSnapshot`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_nvmf_namespace_snapshot(
@@ -81,8 +81,8 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespaceSnapshot]]:
-        """Delete every NVMe-oF namespace snapshot that matches `where`, for good; each task ends
-        when it is gone. The namespace itself stays.
+        """Permanently delete every NVMe-oF namespace snapshot that matches `where`; each task ends
+        when it is deleted. The namespace itself stays.
 
         `POST /delete-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -156,7 +156,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NVMe-oF namespace snapshots that match `where`; the number is at
+        """Count the NVMe-oF namespace snapshots that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-nvmf-namespace-snapshots-connection`, since CloudTower 3.0.0.

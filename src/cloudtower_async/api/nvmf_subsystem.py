@@ -55,10 +55,10 @@ UPDATE_NVMF_SUBSYSTEM = Operation(
 class NvmfSubsystemNamespace(Namespace):
     """Operations of the API's tag `NvmfSubsystem`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_nvmf_subsystem(
@@ -89,8 +89,8 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfSubsystem]]:
-        """Delete every NVMe-oF subsystem that matches `where`, for good; each task ends when it is
-        gone. Delete its namespaces first; clients lose access.
+        """Permanently delete every NVMe-oF subsystem that matches `where`; each task ends when it
+        is deleted. Delete its namespaces first; clients lose access.
 
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NVMe-oF subsystems that match `where`; the number is at `.aggregate.count`.
+        """Count the NVMe-oF subsystems that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
 

@@ -29,10 +29,10 @@ DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE = Operation(
 class ObservabilityNamespace(Namespace):
     """Operations of the API's tag `Observability`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clear_system_service_alert_notification_config(
@@ -45,7 +45,8 @@ class ObservabilityNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
         """Clear the alert notifications (e-mail, SNMP traps, webhooks) of one system service in the
-        observability service. The service stays connected; the task ends when they are gone.
+        observability service. The service stays connected; the task ends when the notifications are
+        cleared.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
 
@@ -71,8 +72,8 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Remove one system service from the observability service, which then stops watching it.
-        The system service itself goes on; the task ends when it is removed.
+        """Remove one system service from the observability service, which then stops monitoring it.
+        The system service itself keeps running; the task ends when it is removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
 

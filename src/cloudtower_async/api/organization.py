@@ -55,10 +55,10 @@ UPDATE_ORGANIZATION = Operation(
 class OrganizationNamespace(Namespace):
     """Operations of the API's tag `Organization`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_organization(
@@ -89,7 +89,8 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteOrganization]]:
-        """Delete every organization that matches `where`, for good; each task ends when it is gone.
+        """Permanently delete every organization that matches `where`; each task ends when it is
+        deleted.
 
         `POST /delete-organization`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -159,7 +160,7 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the organizations that match `where`; the number is at `.aggregate.count`.
+        """Count the organizations that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-organizations-connection`, since CloudTower 3.0.0.
 

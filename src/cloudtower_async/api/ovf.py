@@ -39,10 +39,10 @@ UPLOAD_ELF_FILE = Operation(
 class OvfNamespace(Namespace):
     """Operations of the API's tag `Ovf`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_export_file_download_links(
@@ -109,7 +109,8 @@ class OvfNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.UploadTask:
         """Send one chunk of a VMDK file for an import; the first call creates the upload task,
-        later calls name it in `upload_task_id`. Chunks go in order. `tower.upload` does all of it.
+        later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does
+        all of this.
 
         `POST /upload-elf-file`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -117,8 +118,8 @@ class OvfNamespace(Namespace):
             cluster_id: Id of the cluster that gets the file; only with the first chunk.
             file: Bytes of this chunk.
             name: Name of the file; only with the first chunk.
-            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
-                the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
+                with the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.

@@ -29,10 +29,10 @@ GET_PMEM_DIMMS_CONNECTION = Operation(
 class PmemDimmNamespace(Namespace):
     """Operations of the API's tag `PmemDimm`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_pmem_dimms(
@@ -95,7 +95,7 @@ class PmemDimmNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the persistent memory modules (PMem DIMMs) of hosts that match `where`; the number
-        is at `.aggregate.count`.
+        is in `.aggregate.count`.
 
         `POST /get-pmem-dimms-connection`, since CloudTower 3.0.0.
 

@@ -55,10 +55,10 @@ UPDATE_RACK_TOPO = Operation(
 class RackTopoNamespace(Namespace):
     """Operations of the API's tag `RackTopo`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_rack_topo(
@@ -89,8 +89,8 @@ class RackTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRackTopo]]:
-        """Delete every rack that matches `where`, for good; each task ends when it is gone. Only
-        the topology changes; hosts go on running.
+        """Permanently delete every rack that matches `where`; each task ends when it is deleted.
+        Only the topology changes; the hosts keep running.
 
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class RackTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the racks of the cluster topology that match `where`; the number is at
+        """Count the racks of the cluster topology that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-rack-topoes-connection`, since CloudTower 3.0.0.

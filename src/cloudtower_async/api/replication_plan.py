@@ -37,10 +37,10 @@ GET_REPLICATION_PLAN_WITHOUT_EXECUTIONS = Operation(
 class ReplicationPlanNamespace(Namespace):
     """Operations of the API's tag `ReplicationPlan`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_replication_plans(
@@ -103,7 +103,7 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the replication plans that match `where`; the number is at `.aggregate.count`.
+        """Count the replication plans that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-replication-plans-connection`, since CloudTower 4.6.0.
 
@@ -148,8 +148,8 @@ class ReplicationPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
         """Return the replication plans that match `where`, without the record of their past runs: a
-        smaller answer than that of `get_replication_plans`. `order_by` sorts, `first`, `skip` and
-        `after` select a page.
+        smaller answer than `get_replication_plans`. `order_by` sorts, `first`, `skip` and `after`
+        select a page.
 
         `POST /get-replication-plans-without-executions`, since CloudTower 4.7.2.
 

@@ -63,10 +63,10 @@ UPDATE_REPORT_TEMPLATE = Operation(
 class ReportTemplateNamespace(Namespace):
     """Operations of the API's tag `ReportTemplate`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_report_template(
@@ -77,8 +77,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
-        """Create report templates: what a report contains and when it is generated, one per item;
-        each has a task that ends when it exists.
+        """Create report templates with contents and schedule, one per item; each has a task that
+        ends when it exists.
 
         `POST /create-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -97,8 +97,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteReportTemplate]]:
-        """Delete every report template that matches `where`, for good; each task ends when it is
-        gone. No more reports are generated from it.
+        """Permanently delete every report template that matches `where`; each task ends when it is
+        deleted. No more reports are generated from it.
 
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -197,7 +197,7 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the report templates that match `where`; the number is at `.aggregate.count`.
+        """Count the report templates that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
 

@@ -24,10 +24,10 @@ GET_RESOURCE_CHANGES = Operation(
 class ResourceChangeNamespace(Namespace):
     """Operations of the API's tag `ResourceChange`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_resource_changes(
@@ -43,8 +43,8 @@ class ResourceChangeNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.ResourceChangeResponse:
         """Return changes of resources since `start_revision`, oldest first, at most `limit` (1 to
-        1000). Needs its own HTTP Basic credential. When the start is older than `compact_revision`,
-        list again.
+        1000). Requires a separate HTTP Basic credential. If the start is older than
+        `compact_revision`, list all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
         Authenticates by HTTP Basic with a separate credential; no token is sent.

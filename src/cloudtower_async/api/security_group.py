@@ -55,10 +55,10 @@ UPDATE_SECURITY_GROUP = Operation(
 class SecurityGroupNamespace(Namespace):
     """Operations of the API's tag `SecurityGroup`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_security_group(
@@ -79,7 +79,7 @@ class SecurityGroupNamespace(Namespace):
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            description: Free text for people; an empty text means no description.
+            description: Free text for people; an empty string means no description.
             everoute_cluster_id: Id of the network and security service (Everoute) that the group
                 belongs to.
             label_groups: Label filters; VMs that match all labels of one group become members.
@@ -108,8 +108,8 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityGroup]]:
-        """Delete every security group that matches `where`, for good; each task ends when it is
-        gone. Its VMs stay; policies lose it.
+        """Permanently delete every security group that matches `where`; each task ends when it is
+        deleted. Its VMs stay; policies no longer contain it.
 
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -183,7 +183,7 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security groups that match `where`; the number is at `.aggregate.count`.
+        """Count the security groups that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
 

@@ -55,10 +55,10 @@ UPDATE_SECURITY_POLICY = Operation(
 class SecurityPolicyNamespace(Namespace):
     """Operations of the API's tag `SecurityPolicy`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_security_policy(
@@ -76,14 +76,14 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityPolicy]:
-        """Create one security policy: which traffic the VMs it applies to may send and receive; the
-        task ends when it exists. It can cut VMs off.
+        """Create one security policy, which controls the traffic that its VMs may send and receive;
+        the task ends when the policy exists. It can cut VMs off.
 
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             apply_to: VMs that the policy controls.
-            description: Free text for people; an empty text means no description.
+            description: Free text for people; an empty string means no description.
             egress: Rules for outgoing traffic.
             everoute_cluster_id: Id of the network and security service (Everoute) that enforces the
                 policy.
@@ -119,8 +119,8 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityPolicy]]:
-        """Delete every security policy that matches `where`, for good; each task ends when it is
-        gone. Traffic that it blocked or allowed is no longer controlled by it.
+        """Permanently delete every security policy that matches `where`; each task ends when it is
+        deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -194,7 +194,7 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security policies that match `where`; the number is at `.aggregate.count`.
+        """Count the security policies that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
 

@@ -63,10 +63,10 @@ ROLLBACK_SNAPSHOT_GROUP = Operation(
 class SnapshotGroupNamespace(Namespace):
     """Operations of the API's tag `SnapshotGroup`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_snapshot_group(
@@ -78,7 +78,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Create VMs from the VM snapshots in snapshot groups, one group per item, under the given
-        names; the source VMs are untouched. Each task ends when the VMs exist.
+        names; the source VMs do not change. Each task ends when the VMs exist.
 
         `POST /clone-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -97,8 +97,8 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotGroup]]:
-        """Delete every snapshot group with the VM snapshots in it that matches `where`, for good;
-        each task ends when it is gone. The VMs stay.
+        """Permanently delete every snapshot group that matches `where`, with its VM snapshots; each
+        task ends when it is deleted. The VMs stay.
 
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -172,7 +172,7 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshot groups that match `where`; the number is at `.aggregate.count`.
+        """Count the snapshot groups that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
 
@@ -210,8 +210,8 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Keep every snapshot group that matches `where` for good: its plan no longer removes it
-        when it expires. Each task ends when it is marked.
+        """Keep every snapshot group that matches `where` permanently: the snapshot plan no longer
+        deletes it when it expires. Each task ends when the group is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -231,8 +231,8 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Roll all VMs of every snapshot group that matches `where` back to its snapshots.
-        Destructive: what was written to these VMs since then is lost. Each task ends when they are
-        rolled back.
+        Destructive: data written to these VMs since the snapshots is lost. Each task ends when they
+        are rolled back.
 
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

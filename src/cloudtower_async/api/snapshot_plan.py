@@ -79,10 +79,10 @@ UPDATE_SNAPSHOT_PLAN = Operation(
 class SnapshotPlanNamespace(Namespace):
     """Operations of the API's tag `SnapshotPlan`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_snapshot_plan(
@@ -113,8 +113,8 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotPlan]]:
-        """Delete every snapshot plan that matches `where`, for good; each task ends when it is
-        gone. No further snapshots are taken by it.
+        """Permanently delete every snapshot plan that matches `where`; each task ends when it is
+        deleted. It takes no further snapshots.
 
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -215,7 +215,7 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshot plans that match `where`; the number is at `.aggregate.count`.
+        """Count the snapshot plans that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
 

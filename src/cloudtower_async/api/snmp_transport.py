@@ -55,10 +55,10 @@ UPDATE_SNMP_TRANSPORT = Operation(
 class SnmpTransportNamespace(Namespace):
     """Operations of the API's tag `SnmpTransport`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_snmp_transport(
@@ -89,8 +89,8 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTransport]]:
-        """Delete every SNMP transport that matches `where`, for good; each task ends when it is
-        gone. Monitoring systems that use it get no more answers.
+        """Permanently delete every SNMP transport that matches `where`; each task ends when it is
+        deleted. Monitoring systems that use it get no more answers.
 
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the SNMP transports that match `where`; the number is at `.aggregate.count`.
+        """Count the SNMP transports that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
 

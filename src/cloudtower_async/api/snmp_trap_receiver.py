@@ -55,10 +55,10 @@ UPDATE_SNMP_TRAP_RECEIVER = Operation(
 class SnmpTrapReceiverNamespace(Namespace):
     """Operations of the API's tag `SnmpTrapReceiver`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_snmp_trap_receiver(
@@ -89,8 +89,8 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTrapReceiver]]:
-        """Delete every SNMP trap receiver that matches `where`, for good; each task ends when it is
-        gone. It gets no more alerts.
+        """Permanently delete every SNMP trap receiver that matches `where`; each task ends when it
+        is deleted. It gets no more alerts.
 
         `POST /delete-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the SNMP trap receivers that match `where`; the number is at `.aggregate.count`.
+        """Count the SNMP trap receivers that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-snmp-trap-receivers-connection`, since CloudTower 3.0.0.
 

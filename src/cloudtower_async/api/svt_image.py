@@ -38,10 +38,10 @@ UPLOAD_SVT_IMAGE = Operation(
 class SvtImageNamespace(Namespace):
     """Operations of the API's tag `SvtImage`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_svt_images(
@@ -103,7 +103,7 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM tools ISO images that match `where`; the number is at `.aggregate.count`.
+        """Count the VM tools ISO images that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-svt-images-connection`, since CloudTower 3.0.0.
 
@@ -148,8 +148,8 @@ class SvtImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
         """Send one chunk of a VM tools ISO image with its `version`; the first call creates the
-        upload task, later calls name it in `upload_task_id`. Chunks go in order. `tower.upload`
-        does all of it.
+        upload task, later calls pass its id as `upload_task_id`. Send the chunks in order.
+        `tower.upload` does all of this.
 
         `POST /upload-svt-image`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -157,8 +157,8 @@ class SvtImageNamespace(Namespace):
             cluster_id: Id of the cluster that gets the image; only with the first chunk.
             file: Bytes of this chunk.
             name: Name of the image; only with the first chunk.
-            size: Size of the whole file as text, in bytes unless `size_unit` is given; only with
-                the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
+                with the first chunk.
             size_unit: Unit of `size`; bytes if omitted.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.

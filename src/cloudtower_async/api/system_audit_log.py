@@ -29,10 +29,10 @@ GET_SYSTEM_AUDIT_LOGS_CONNECTION = Operation(
 class SystemAuditLogNamespace(Namespace):
     """Operations of the API's tag `SystemAuditLog`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_system_audit_logs(
@@ -94,7 +94,7 @@ class SystemAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the system events that match `where`; the number is at `.aggregate.count`.
+        """Count the system events that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-system-audit-logs-connection`, since CloudTower 3.0.0.
 

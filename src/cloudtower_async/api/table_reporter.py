@@ -23,10 +23,10 @@ EXPORT_CSV = Operation(
 class TableReporterNamespace(Namespace):
     """Operations of the API's tag `TableReporter`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def export_csv(
@@ -39,8 +39,8 @@ class TableReporterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> bytes:
-        """Return a CSV file of resources: `columns` chooses what is in it, and the one filter in
-        `filter` chooses the kind of resource and which of them. Changes nothing.
+        """Return a CSV file of resources: `columns` selects its columns, and the single filter in
+        `filter` selects the type of resource and the rows. Changes nothing.
 
         `POST /export-csv`, since CloudTower 3.0.0.
 

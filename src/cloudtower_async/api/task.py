@@ -47,10 +47,10 @@ UPDATE_TASK = Operation(
 class TaskNamespace(Namespace):
     """Operations of the API's tag `Task`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_task(
@@ -62,7 +62,7 @@ class TaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
         """Record tasks of an external program in CloudTower's task list, one per item. Open to
-        system users only; it starts no work.
+        system users only; it does not start any work.
 
         `POST /create-task`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -132,7 +132,7 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the tasks that match `where`; the number is at `.aggregate.count`.
+        """Count the tasks that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-tasks-connection`, since CloudTower 3.0.0.
 
@@ -172,7 +172,7 @@ class TaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
         """Change progress, status or texts of every recorded task that matches `where`. Open to
-        system users only; it steers no work.
+        system users only; it does not affect any work.
 
         `POST /update-task`, since CloudTower 4.0.0. Changes the server's state.
 

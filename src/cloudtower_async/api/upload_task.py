@@ -38,10 +38,10 @@ GET_UPLOAD_TASKS_CONNECTION = Operation(
 class UploadTaskNamespace(Namespace):
     """Operations of the API's tag `UploadTask`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def cancel_upload_task(
@@ -52,11 +52,12 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[str]:
-        """Cancel every upload that matches `where` and drop what was sent. The answer lists the ids
-        of the upload tasks, without a task. An empty filter would cancel the uploads of all users.
+        """Cancel every upload that matches `where` and discard the uploaded data. The answer lists
+        the ids of the upload tasks, without a task. An empty filter would cancel the uploads of all
+        users.
 
         `POST /cancel-upload-task`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             where: Filter for the upload task to cancel.
@@ -124,7 +125,7 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the uploads and their progress that match `where`; the number is at
+        """Count the uploads and their progress that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.

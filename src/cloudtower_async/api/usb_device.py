@@ -45,10 +45,10 @@ UNMOUNT_USB_DEVICE = Operation(
 class UsbDeviceNamespace(Namespace):
     """Operations of the API's tag `UsbDevice`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_usb_devices(
@@ -110,7 +110,7 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the USB devices of hosts that match `where`; the number is at `.aggregate.count`.
+        """Count the USB devices of hosts that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
 
@@ -176,7 +176,7 @@ class UsbDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
         """Detach every USB device that matches `where` from the VMs that match `data.vms`, or from
-        all; each task ends when it is detached. A guest that uses it loses it at once.
+        all; each task ends when it is detached. A guest that uses the device loses it at once.
 
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -81,10 +81,10 @@ UPDATE_USER = Operation(
 class UserNamespace(Namespace):
     """Operations of the API's tag `User`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_root_user(
@@ -139,8 +139,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteUser]]:
-        """Delete every user that matches `where`, for good; each task ends when it is gone. Tokens
-        of the user end with it.
+        """Permanently delete every user that matches `where`; each task ends when it is deleted.
+        Tokens of the user end with it.
 
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -158,7 +158,7 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.User:
-        """Return the user that this session is logged in as, with its role. Also shows whether the
+        """Return the user that this session is logged in as, with its role. Also checks whether the
         token is valid.
 
         `POST /get-my-info`, since CloudTower 3.0.0.
@@ -226,7 +226,7 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the users that match `where`; the number is at `.aggregate.count`.
+        """Count the users that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
 
@@ -269,7 +269,7 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.LoginResponse]:
         """Log in and return a token in `data.token`. The session does this by itself, and again
-        when a token has expired; with two-factor authentication a password alone gives none.
+        when a token has expired; with two-factor authentication, a password alone yields no token.
 
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -39,10 +39,10 @@ GET_USER_AUDIT_LOGS_CONNECTION = Operation(
 class UserAuditLogNamespace(Namespace):
     """Operations of the API's tag `UserAuditLog`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_user_audit_log(
@@ -124,7 +124,7 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the audit log entries of user actions that match `where`; the number is at
+        """Count the audit log entries of user actions that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-user-audit-logs-connection`, since CloudTower 3.0.0.

@@ -29,10 +29,10 @@ GET_V2_EVEROUTE_LICENSES = Operation(
 class V2EverouteLicenseNamespace(Namespace):
     """Operations of the API's tag `V2EverouteLicense`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_v2_everoute_licenses_connection(
@@ -49,7 +49,7 @@ class V2EverouteLicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the Everoute licenses in the newer (v2) format that match `where`; the number is at
+        """Count the Everoute licenses in the newer (v2) format that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-v-2-everoute-licenses-connection`, since CloudTower 4.3.0.

@@ -45,10 +45,10 @@ UPDATE_VCENTER_ACCOUNT = Operation(
 class VcenterAccountNamespace(Namespace):
     """Operations of the API's tag `VcenterAccount`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vcenter_account(
@@ -134,7 +134,7 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the vCenter accounts of clusters that match `where`; the number is at
+        """Count the vCenter accounts of clusters that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-vcenter-accounts-connection`, since CloudTower 3.0.0.
@@ -175,7 +175,7 @@ class VcenterAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
         """Change address or credentials of the one vCenter account that `where` identifies; the
-        task ends when they are stored. vCenter itself is not touched.
+        task ends when they are stored. vCenter itself does not change.
 
         `POST /update-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -71,10 +71,10 @@ UPDATE_VDS = Operation(
 class VdsNamespace(Namespace):
     """Operations of the API's tag `Vds`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vds(
@@ -145,8 +145,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVds]]:
-        """Delete every virtual distributed switch that matches `where`, for good; each task ends
-        when it is gone. Delete its networks first.
+        """Permanently delete every virtual distributed switch that matches `where`; each task ends
+        when it is deleted. Delete its networks first.
 
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -216,7 +216,7 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual distributed switches (VDS) that match `where`; the number is at
+        """Count the virtual distributed switches (VDS) that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.

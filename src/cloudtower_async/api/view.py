@@ -55,10 +55,10 @@ UPDATE_VIEW = Operation(
 class ViewNamespace(Namespace):
     """Operations of the API's tag `View`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_view(
@@ -89,8 +89,8 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteView]]:
-        """Delete every monitoring view that matches `where`, for good; each task ends when it is
-        gone. Its charts go with it; the recorded metrics stay.
+        """Permanently delete every monitoring view that matches `where`; each task ends when it is
+        deleted. Its charts are deleted too; the recorded metrics stay.
 
         `POST /delete-view`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the monitoring views that match `where`; the number is at `.aggregate.count`.
+        """Count the monitoring views that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-views-connection`, since CloudTower 3.0.0.
 

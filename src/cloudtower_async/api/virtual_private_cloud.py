@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD = Operation(
 class VirtualPrivateCloudNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloud`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud(
@@ -89,7 +89,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloud]]:
-        """Delete every VPC that matches `where`, for good; each task ends when it is gone.
+        """Permanently delete every VPC that matches `where`; each task ends when it is deleted.
 
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -163,7 +163,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual private clouds (VPCs) that match `where`; the number is at
+        """Count the virtual private clouds (VPCs) that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.

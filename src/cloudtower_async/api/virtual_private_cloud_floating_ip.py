@@ -55,10 +55,10 @@ GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION = Operation(
 class VirtualPrivateCloudFloatingIpNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudFloatingIp`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def batch_create_virtual_private_cloud_floating_ips(
@@ -114,8 +114,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudFloatingIp]]:
-        """Allocate floating IPs from external subnets, one per item; `external_ip` asks for a
-        certain address. Each has a task that ends when it exists.
+        """Allocate floating IPs from external subnets, one per item; `external_ip` requests a
+        specific address. Each has a task that ends when it exists.
 
         `POST /create-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
         Deprecated by the server.
@@ -139,8 +139,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Release every floating IP that matches `where`; each task ends when it is gone. VMs
-        reached through it are no longer reachable, and the address can go to someone else.
+        """Release every floating IP that matches `where`; each task ends when it is deleted. VMs
+        reached through it are no longer reachable, and the address can be assigned to another VPC.
 
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -214,7 +214,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the floating IPs of VPCs that match `where`; the number is at `.aggregate.count`.
+        """Count the floating IPs of VPCs that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
 

@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY = Operation(
 class VirtualPrivateCloudNatGatewayNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudNatGateway`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud_nat_gateway(
@@ -93,8 +93,8 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudNatGateway]]:
-        """Delete every NAT gateway that matches `where`, for good; each task ends when it is gone.
-        VMs that reach the outside through it lose the connection.
+        """Permanently delete every NAT gateway that matches `where`; each task ends when it is
+        deleted. VMs that use it lose their external connections.
 
         `POST /delete-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NAT gateways of VPCs that match `where`; the number is at `.aggregate.count`.
+        """Count the NAT gateways of VPCs that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-nat-gateways-connection`, since CloudTower 4.3.0.
 

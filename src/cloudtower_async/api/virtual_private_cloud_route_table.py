@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE = Operation(
 class VirtualPrivateCloudRouteTableNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudRouteTable`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud_route_table(
@@ -93,8 +93,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouteTable]]:
-        """Delete every route table that matches `where`, for good; each task ends when it is gone.
-        Give subnets that use it another one first.
+        """Permanently delete every route table that matches `where`; each task ends when it is
+        deleted. First assign another route table to its subnets.
 
         `POST /delete-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the route tables of VPCs that match `where`; the number is at `.aggregate.count`.
+        """Count the route tables of VPCs that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
 
@@ -208,7 +208,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouteTable]]:
         """Change name, description or routes of every route table that matches `where`; each has a
-        task that ends when the change is made. Subnets that use it follow at once.
+        task that ends when the change is made. Its subnets use the new routes at once.
 
         `POST /update-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY = Operation(
 class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudRouterGateway`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud_router_gateway(
@@ -93,8 +93,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouterGateway]]:
-        """Delete every routing gateway that matches `where`, for good; each task ends when it is
-        gone. Its subnets lose their route to the outside.
+        """Permanently delete every routing gateway that matches `where`; each task ends when it is
+        deleted. Its subnets lose their external route.
 
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the routing gateways of VPCs that match `where`; the number is at
+        """Count the routing gateways of VPCs that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.

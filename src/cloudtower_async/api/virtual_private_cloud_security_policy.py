@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY = Operation(
 class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudSecurityPolicy`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud_security_policy(
@@ -69,8 +69,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
-        """Create security policies of a VPC: which traffic its VMs may send and receive, one per
-        item; each has a task that ends when it exists. They can cut VMs off.
+        """Create security policies, which control the traffic that VMs of a VPC may send and
+        receive, one per item; each has a task that ends when it exists. They can cut VMs off.
 
         `POST /create-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -93,8 +93,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityPolicy]]:
-        """Delete every VPC security policy that matches `where`, for good; each task ends when it
-        is gone. Traffic that it blocked or allowed is no longer controlled by it.
+        """Permanently delete every VPC security policy that matches `where`; each task ends when it
+        is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security policies of VPCs that match `where`; the number is at
+        """Count the security policies of VPCs that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.

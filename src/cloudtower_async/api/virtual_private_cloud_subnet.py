@@ -55,10 +55,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SUBNET = Operation(
 class VirtualPrivateCloudSubnetNamespace(Namespace):
     """Operations of the API's tag `VirtualPrivateCloudSubnet`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_virtual_private_cloud_subnet(
@@ -93,8 +93,8 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSubnet]]:
-        """Delete every VPC subnet that matches `where`, for good; each task ends when it is gone.
-        Move NICs out of it first.
+        """Permanently delete every VPC subnet that matches `where`; each task ends when it is
+        deleted. Move NICs out of it first.
 
         `POST /delete-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -168,7 +168,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the subnets of VPCs that match `where`; the number is at `.aggregate.count`.
+        """Count the subnets of VPCs that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-virtual-private-cloud-subnets-connection`, since CloudTower 4.3.0.
 

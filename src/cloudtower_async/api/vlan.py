@@ -71,10 +71,10 @@ UPDATE_VLAN = Operation(
 class VlanNamespace(Namespace):
     """Operations of the API's tag `Vlan`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vm_vlan(
@@ -105,8 +105,8 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVlan]]:
-        """Delete every VM network that matches `where`, for good; each task ends when it is gone.
-        Move NICs to other networks first.
+        """Permanently delete every VM network that matches `where`; each task ends when it is
+        deleted. Move NICs to other networks first.
 
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -177,7 +177,7 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> Connection:
         """Count the networks (VLANs) for VMs, management, storage and migration that match `where`;
-        the number is at `.aggregate.count`.
+        the number is in `.aggregate.count`.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
 

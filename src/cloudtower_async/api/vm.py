@@ -509,10 +509,10 @@ UPLOAD_NVRAM = Operation(
 class VmNamespace(Namespace):
     """Operations of the API's tag `Vm`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def abort_migrate_vm_across_cluster(
@@ -554,7 +554,7 @@ class VmNamespace(Namespace):
         task ends when the VM has them. The VM may have to be stopped.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -662,7 +662,7 @@ class VmNamespace(Namespace):
         `where`; each task ends when the VM has them. This ties the VM to its host.
 
         `POST /add-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -687,7 +687,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Move every VM that matches `where` into the folder with id `folder_id`; each task ends
-        when it is there. The VM itself is not touched.
+        when the VM is in the folder. The VM itself does not change.
 
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -712,8 +712,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Clone VMs, one clone per item, with the changes given in the item; the sources are
-        untouched. Each task ends when the clone exists. A retried call makes a second clone.
+        """Clone VMs, one clone per item, with the changes given in the item; the sources do not
+        change. Each task ends when the clone exists. A retried call makes a second clone.
 
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -732,8 +732,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Turn VM templates of single clusters into VMs, one per item. Destructive: the template
-        ceases to exist. Each task ends when the VM exists.
+        """Convert VM templates of single clusters into VMs, one per item. Destructive: the template
+        no longer exists afterwards. Each task ends when the VM exists.
 
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -753,7 +753,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Create VMs with disks, CD-ROMs and NICs, one per item; each task ends when the VM exists
-        and, if `status` asks for it, runs. Names have to be free; a retried call can make a second
+        and, if `status` requests it, runs. Names must be unused; a retried call can make a second
         VM.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -844,9 +844,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Delete every VM that matches `where` with its disks, for good and past the recycle bin;
-        each task ends when it is gone. Stop VMs first. `include_snapshots` deletes their snapshots,
-        too.
+        """Permanently delete every VM that matches `where`, with its disks, bypassing the recycle
+        bin; each task ends when the VM is deleted. Stop VMs first. `include_snapshots` deletes
+        their snapshots too.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -956,7 +956,7 @@ class VmNamespace(Namespace):
         downloaded through `ovf.get_export_file_download_links`. The VM has to be stopped.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -979,8 +979,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Reset every VM that matches `where`, as with a reset button: the guest is not asked, and
-        unsaved data is lost. Each task ends when the VM runs again; its guest may still be booting.
+        """Reset every VM that matches `where`, as with a reset button, without shutting down the
+        guest; unsaved data is lost. Each task ends when the VM runs again; its guest may still be
+        booting.
 
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1115,7 +1116,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VMs, those in the recycle bin included, that match `where`; the number is at
+        """Count the VMs, those in the recycle bin included, that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
@@ -1176,8 +1177,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Insert the VM tools image `svt_image_id` into a CD-ROM drive of every VM that matches
-        `where`; each task ends when that is done. Whether the guest installs them by itself is not
-        documented.
+        `where`; each task ends when the image is inserted. Whether the guest then installs the
+        tools is not documented.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1231,10 +1232,10 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Move every VM that matches `where` to another cluster, live, cold or with a cut-over;
         each task ends when the VM is there. A cut-over waits for `stop_vm_in_cutover_migration`.
-        `delete_src_vm` decides about the source.
+        `delete_src_vm` decides whether the source is deleted.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Destination and settings of the migration.
@@ -1256,8 +1257,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Move every VM that matches `where` to the recycle bin; each task ends when it is there.
-        Stop VMs first; `recover_vm_from_recycle_bin` brings them back until the retention ends.
+        """Move every VM that matches `where` to the recycle bin; each task ends when the VM is in
+        it. Stop VMs first; `recover_vm_from_recycle_bin` brings them back until the retention ends.
 
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1280,8 +1281,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Cut the power of every VM that matches `where`: the guest is not asked, and unsaved data
-        is lost. Each task ends when the VM is stopped. To ask the guest, use `shut_down_vm`.
+        """Power off every VM that matches `where` without shutting down the guest; unsaved data is
+        lost. Each task ends when the VM is stopped. For a clean shutdown, use `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1300,7 +1301,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create new VMs from VM snapshots, one per item; the snapshotted VM is untouched. Each
+        """Create new VMs from VM snapshots, one per item; the original VM does not change. Each
         task ends when the new VM exists.
 
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -1320,8 +1321,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Take every VM that matches `where` out of the recycle bin; each task ends when it is
-        back. To delete it for good instead, use `delete_vm`.
+        """Restore every VM that matches `where` from the recycle bin; each task ends when the VM is
+        restored. To delete it permanently instead, use `delete_vm`.
 
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1346,7 +1347,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`; ISO
-        images stay. Each task ends when they are gone. The VM may have to be stopped.
+        images stay. Each task ends when they are removed. The VM may have to be stopped.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1373,7 +1374,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove the disks with the ids `disk_ids` from the VMs that match `where`; each task ends
-        when they are gone. Whether the volumes stay is not documented: treat it as destructive.
+        when they are removed. Whether the volumes stay is not documented: treat it as destructive.
 
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1398,8 +1399,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Take every VM that matches `where` out of its folder; each task ends when it is in none.
-        The VM itself is not touched.
+        """Remove every VM that matches `where` from its folder; each task ends when the VM is in no
+        folder. The VM itself does not change.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1446,7 +1447,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove NICs by their index from every VM that matches `where`; each task ends when they
-        are gone. Indexes are unstable: prefer `remove_vm_nic_by_where`.
+        are removed. Indexes are unstable: prefer `remove_vm_nic_by_where`.
 
         `POST /remove-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
         Deprecated by the server.
@@ -1473,9 +1474,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM NIC that matches `where`, only of the VMs in `effect.vm_ids` if given; an
-        empty `where` needs these. Each task ends when the NICs are gone and the VM loses these
-        connections.
+        """Remove every VM NIC that matches `where`, limited to the VMs in `effect.vm_ids` if given;
+        an empty `where` requires `effect.vm_ids`. Each task ends when the NICs are removed and the
+        VM loses these connections.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1500,11 +1501,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Take passed-through network ports that match `pci_nics` away from every VM that matches
+        """Remove passed-through network ports that match `pci_nics` from every VM that matches
         `where`; each task ends when they are free. The VM loses these connections.
 
         `POST /remove-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -1529,10 +1530,10 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set a new password for a user of the guest operating system in every VM that matches
-        `where`, by way of the VM tools in the running guest; each task ends when it is set.
+        `where`, through the VM tools in the running guest; each task ends when it is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: In a call: the values to apply. In an answer: the resource; only its `id` is
@@ -1575,8 +1576,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Let every suspended VM that matches `where` run on from where it was; each task ends when
-        it runs.
+        """Resume every suspended VM that matches `where`; each task ends when the VM runs again.
 
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1596,9 +1596,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Roll the VM that matches `where` back to one of its snapshots. Destructive: what was
-        written and changed since then is lost. Stop the VM first. The task ends when the old state
-        is back; ids of disks and NICs may change.
+        """Roll the VM that matches `where` back to one of its snapshots. Destructive: all changes
+        since the snapshot are lost. Stop the VM first. The task ends when the old state is
+        restored; ids of disks and NICs may change.
 
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1650,9 +1650,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Ask the guest operating system of every VM that matches `where` to shut down. A guest
-        that does not react makes its task time out and fail; `poweroff_vm` cuts the power. Wait for
-        `STOPPED` to be sure.
+        """Ask the guest operating system of every VM that matches `where` to shut down. If a guest
+        does not react, its task times out and fails; `poweroff_vm` cuts the power. To be sure, wait
+        for the status `STOPPED`.
 
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1700,8 +1700,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Shut down the source VM of every staged migration whose task matches `tasks`, so that the
-        rest of its data is moved. `force` cuts the power: unsaved data is lost. Each task ends when
-        the VM is off.
+        rest of its data can be moved. `force` cuts the power, which loses unsaved data. Each task
+        ends when the VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1726,8 +1726,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Suspend every running VM that matches `where`: its guest stands still until `resume_vm`.
-        Each task ends when it is suspended.
+        """Suspend every running VM that matches `where`: its guest is frozen until `resume_vm`.
+        Each task ends when the VM is suspended.
 
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1777,7 +1777,7 @@ class VmNamespace(Namespace):
         `where`; each has a task that ends when the change is made.
 
         `POST /update-vm-advanced-options`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -1857,7 +1857,7 @@ class VmNamespace(Namespace):
         needs running VM tools. Each task ends when they are set.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -1884,7 +1884,7 @@ class VmNamespace(Namespace):
         disk; each task ends when the limits apply.
 
         `POST /update-vm-io-policy`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -1907,7 +1907,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change one NIC, found by its `nic_index`, of every VM that matches `where`: network,
+        """Change the NIC with the index `nic_index` of every VM that matches `where`: network,
         addresses, model or whether it is enabled. Each task ends when the change is made; indexes
         are unstable.
 
@@ -1935,10 +1935,11 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change network, MAC address, mirroring or state of every VM NIC that matches `where`;
-        `nic_id` only for SR-IOV, the model not at all. Each task ends when the change is made.
+        `nic_id` is only for SR-IOV, and the model cannot be changed. Each task ends when the change
+        is made.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -1965,7 +1966,7 @@ class VmNamespace(Namespace):
         guest; needs running VM tools. Each task ends when they are set.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -1992,7 +1993,7 @@ class VmNamespace(Namespace):
         when they apply.
 
         `POST /update-vm-nic-qos-option`, since CloudTower 3.2.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -2015,11 +2016,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Give every VM that matches `where` to another user, found by user name or id
+        """Change the owner of every VM that matches `where` to a user found by name or id
         (`search_for`, `value`); each task ends when the owner has changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -2046,7 +2047,7 @@ class VmNamespace(Namespace):
         each task ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.
@@ -2071,7 +2072,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> str:
         """Replace the UEFI variable store (NVRAM) of one VM by `data`. Destructive: the old boot
-        entries and secure boot keys are lost. The answer is a text, without a task.
+        entries and secure boot keys are lost. The answer is a string, without a task.
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
 

@@ -55,10 +55,10 @@ UPDATE_VM_FOLDER = Operation(
 class VmFolderNamespace(Namespace):
     """Operations of the API's tag `VmFolder`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vm_folder(
@@ -89,8 +89,8 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmFolder]]:
-        """Delete every VM folder that matches `where`, for good; each task ends when it is gone. A
-        folder only groups VMs.
+        """Permanently delete every VM folder that matches `where`; each task ends when it is
+        deleted. A folder only groups VMs.
 
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM folders that match `where`; the number is at `.aggregate.count`.
+        """Count the VM folders that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-vm-folders-connection`, since CloudTower 3.0.0.
 

@@ -55,10 +55,10 @@ UPDATE_VM_PLACEMENT_GROUP = Operation(
 class VmPlacementGroupNamespace(Namespace):
     """Operations of the API's tag `VmPlacementGroup`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vm_placement_group(
@@ -70,7 +70,7 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
         """Create placement groups, which keep VMs together or apart and on or off hosts, one per
-        item; each has a task that ends when it exists. Names have to be free.
+        item; each has a task that ends when it exists. Names must be unused.
 
         `POST /create-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -89,8 +89,8 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmPlacementGroup]]:
-        """Delete every VM placement group that matches `where`, for good; each task ends when it is
-        gone. Its VMs stay where they are.
+        """Permanently delete every VM placement group that matches `where`; each task ends when it
+        is deleted. Its VMs stay where they are.
 
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM placement groups that match `where`; the number is at `.aggregate.count`.
+        """Count the VM placement groups that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-vm-placement-groups-connection`, since CloudTower 3.0.0.
 

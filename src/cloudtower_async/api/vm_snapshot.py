@@ -47,10 +47,10 @@ GET_VM_SNAPSHOTS_CONNECTION = Operation(
 class VmSnapshotNamespace(Namespace):
     """Operations of the API's tag `VmSnapshot`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def create_vm_snapshot(
@@ -82,8 +82,8 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmSnapshot]]:
-        """Delete every VM snapshot that matches `where`, for good; each task ends when it is gone.
-        The VM and its other snapshots stay.
+        """Permanently delete every VM snapshot that matches `where`; each task ends when it is
+        deleted. The VM and its other snapshots stay.
 
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -153,7 +153,7 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM snapshots that match `where`; the number is at `.aggregate.count`.
+        """Count the VM snapshots that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-vm-snapshots-connection`, since CloudTower 3.0.0.
 

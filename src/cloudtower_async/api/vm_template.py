@@ -63,10 +63,10 @@ UPDATE_VM_TEMPLATE = Operation(
 class VmTemplateNamespace(Namespace):
     """Operations of the API's tag `VmTemplate`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_vm_template_from_vm(
@@ -97,8 +97,9 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Turn stopped VMs into VM templates of their clusters, one per item. Destructive: the VM
-        ceases to exist. Each task ends when the template exists. Prefer content library templates.
+        """Convert stopped VMs into VM templates of their clusters, one per item. Destructive: the
+        VM no longer exists afterwards. Each task ends when the template exists. Prefer content
+        library templates.
 
         `POST /convert-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -117,8 +118,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
-        """Delete every VM template of a single cluster that matches `where`, for good; each task
-        ends when it is gone.
+        """Permanently delete every VM template of a single cluster that matches `where`; each task
+        ends when it is deleted.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -189,7 +190,7 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of single clusters that match `where`; the number is at
+        """Count the VM templates of single clusters that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.

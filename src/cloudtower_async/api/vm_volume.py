@@ -98,10 +98,10 @@ UPDATE_VM_VOLUME = Operation(
 class VmVolumeNamespace(Namespace):
     """Operations of the API's tag `VmVolume`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def clone_vm_volume(
@@ -112,8 +112,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Copy virtual volumes with their data, one per item, under a new name; the source is
-        untouched. Each task ends when the copy exists.
+        """Copy virtual volumes with their data, one per item, under a new name; the source does not
+        change. Each task ends when the copy exists.
 
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -153,8 +153,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolume]]:
-        """Delete every virtual volume with all its data that matches `where`, for good; each task
-        ends when it is gone. `include_snapshots` deletes its snapshots, too.
+        """Delete every virtual volume that matches `where`, with all its data; each task ends when
+        it is deleted. `include_snapshots` deletes its snapshots too.
 
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -256,7 +256,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual volumes that match `where`; the number is at `.aggregate.count`.
+        """Count the virtual volumes that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
 
@@ -314,11 +314,11 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create new virtual volumes from volume snapshots, one per item; the snapshotted volume is
-        untouched. Each task ends when the new volume exists.
+        """Create new virtual volumes from volume snapshots, one per item; the original volume does
+        not change. Each task ends when the new volume exists.
 
         `POST /rebuild-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             items: One entry for each resource to create or change.
@@ -335,11 +335,11 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Roll virtual volumes back to a snapshot, one per item. Destructive: what was written
-        since then is lost. Each task ends when the volume holds the old data.
+        """Roll virtual volumes back to a snapshot, one per item. Destructive: data written since
+        the snapshot is lost. Each task ends when the volume holds the old data.
 
         `POST /rollback-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             items: One entry for each resource to create or change.
@@ -362,7 +362,7 @@ class VmVolumeNamespace(Namespace):
         `size_unit` says otherwise.
 
         `POST /update-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Fields to set.

@@ -40,10 +40,10 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
 class VsphereEsxiAccountNamespace(Namespace):
     """Operations of the API's tag `VsphereEsxiAccount`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_vsphere_esxi_accounts(
@@ -105,7 +105,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ESXi accounts of hosts that match `where`; the number is at `.aggregate.count`.
+        """Count the ESXi accounts of hosts that match `where`; the number is in `.aggregate.count`.
 
         `POST /get-vsphere-esxi-accounts-connection`, since CloudTower 3.0.0.
 
@@ -144,10 +144,10 @@ class VsphereEsxiAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
         """Change the ESXi credentials that CloudTower uses for hosts, one host per entry of `data`;
-        the task ends when they are stored. The hosts themselves are not touched.
+        the task ends when they are stored. The hosts themselves do not change.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
-        When there is nothing to change (status 304) the list is empty.
+        Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: New values, one entry per ESXi account.

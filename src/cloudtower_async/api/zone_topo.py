@@ -29,10 +29,10 @@ GET_ZONE_TOPOES_CONNECTION = Operation(
 class ZoneTopoNamespace(Namespace):
     """Operations of the API's tag `ZoneTopo`.
 
-    Each also takes `content_language` (of texts in the answer) and `timeout` (seconds for
-    the whole call), None for those of the session, and `external_cloudtower_id` (sent as
-    the header of that name). Each raises a `CallError` when it fails, and `InvalidInput`
-    for arguments that cannot be sent.
+    Every method also takes `content_language` (language of texts in the answer), `timeout`
+    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
+    name). If the first two are None, the session's settings apply. A failed call raises
+    `CallError`, and invalid arguments raise `InvalidInput`.
     """
 
     async def get_zone_topoes(
@@ -94,7 +94,7 @@ class ZoneTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the availability zones in the rack topology that match `where`; the number is at
+        """Count the availability zones in the rack topology that match `where`; the number is in
         `.aggregate.count`.
 
         `POST /get-zone-topoes-connection`, since CloudTower 3.0.0.

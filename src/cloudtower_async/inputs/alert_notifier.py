@@ -43,7 +43,7 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     clusters: Required["nested.ClusterWhereInput2"]
     """Filter of the clusters whose alerts are e-mailed."""
     disabled: Required[bool]
-    """True to send no e-mails for now."""
+    """True to stop sending e-mails."""
     email_from: Required[str]
     """Sender address of the e-mails."""
     email_tos: Required[Texts]

@@ -137,7 +137,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     compression: Required[bool]
     """Whether to compress backups."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     enable_window: Required[bool]
     """Whether to run backups only within the time window."""
     full_interval: Required[int]
@@ -207,7 +207,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     compression: bool
     """True if data is compressed in transit."""
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
     """What happens to restore points of VMs that leave the plan: delete them or keep them."""
     enable_window: bool

@@ -65,7 +65,7 @@ class ApplicationVmSpec(TypedDict, total=False):
     env: "Sequence[ApplicationVmSpecEnv]"
     """Environment variables of the instance."""
     host: str
-    """Id of the host on which the VM runs; an empty text lets the server choose."""
+    """Id of the host on which the VM runs; an empty string lets the server choose."""
     image: str
     """Id of the image from which the VM boots."""
     internal: bool

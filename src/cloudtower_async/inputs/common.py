@@ -306,7 +306,7 @@ class NetworkPolicyRulePortInput(TypedDict, total=False):
     alg_protocol: "NetworkPolicyRuleAlgProtocol"  # since 4.4.0
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port or range of ports as text; unused for `ICMP`."""
+    """Port or range of ports as a string; unused for `ICMP`."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 
@@ -317,7 +317,7 @@ class ParsedOVF(TypedDict, total=False):
     cpu: Required["inputs.OvfCpu"]
     """CPU layout in the OVF."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disks: Required["Sequence[inputs.OvfDisk]"]
     """Disks and CD-ROM drives in the OVF."""
     firmware: Required["inputs.VmFirmware"]

@@ -63,7 +63,7 @@ class GpuDeviceDescriptionUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     description: Required[str]
-    """New description of the device; an empty text means none."""
+    """New description of the device; an empty string means none."""
 
 
 class GpuDeviceSriovSwitchParamsData(TypedDict, total=False):

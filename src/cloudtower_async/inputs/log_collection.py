@@ -57,9 +57,9 @@ class LogCollectionCreationParams(TypedDict, total=False):
     hosts: Required["nested.HostWhereInput2"]
     """Filter for the hosts whose logs are collected."""
     log_ended_at: Required[Date]
-    """End of the period of the logs, as ISO 8601 UTC text."""
+    """End of the period of the logs, as an ISO 8601 UTC string."""
     log_started_at: Required[Date]
-    """Beginning of the period of the logs, as ISO 8601 UTC text."""
+    """Beginning of the period of the logs, as an ISO 8601 UTC string."""
     service_groups: "Sequence[LogCollectionServiceGroupParams]"
     """Services whose logs are collected; see `get_log_service_configs`."""
     witness_id: str

@@ -27,7 +27,7 @@ class NetworkPolicyRuleServiceCreationParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     members: Required["Sequence[NetworkPolicyRuleServiceMemberParams]"]
     """Protocols and ports of the service."""
     name: Required[str]
@@ -40,7 +40,7 @@ class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     alg_protocol: "inputs.NetworkPolicyRuleAlgProtocol"
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port or range of ports as text; unused for `ICMP`."""
+    """Port or range of ports as a string; unused for `ICMP`."""
     protocol: Required["inputs.NetworkPolicyRulePortProtocol"]
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 
@@ -49,7 +49,7 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     members: "Sequence[NetworkPolicyRuleServiceMemberParams]"
     """All protocols and ports of the service."""
     name: str

@@ -64,9 +64,9 @@ class ReportTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     execute_plan: Required["Sequence[ExecutePlan]"]
-    """Schedules by which reports are generated."""
+    """Schedules for generating reports."""
     name: Required[str]
     """Name of the new report template."""
     resource_meta: Required["Sequence[ResourceMeta]"]
@@ -77,9 +77,9 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     execute_plan: "Sequence[ExecutePlan]"
-    """Schedules by which reports are generated."""
+    """Schedules for generating reports."""
     name: str
     """New name of the report template."""
     resource_meta: "Sequence[ResourceMeta]"

@@ -24,7 +24,7 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     label_groups: "Sequence[nested.LabelWhereInput2]"
     """Label filters; VMs that match all labels of one group become members."""
     name: str

@@ -108,7 +108,7 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     cluster_id: Required[str]
     """Id of the cluster that holds the resource or that it is about."""
     end_time: Date
-    """Time after which the plan no longer runs, as ISO 8601 UTC text; omit it for no end."""
+    """Time after which the plan no longer runs, as an ISO 8601 UTC string; omit it for no end."""
     exec_h_m: str
     """Time of day of the execution, as hour and minute. Format not documented."""
     execute_intervals: Required[Sequence[int]]
@@ -120,7 +120,7 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     remain_snapshot_num: Required[int]
     """Number of snapshots to keep."""
     start_time: Required[Date]
-    """Time from which the plan runs, as ISO 8601 UTC text such as `2024-01-01T00:00:00.000Z`."""
+    """Time from which the plan runs, as an ISO 8601 UTC string such as `2024-01-01T00:00:00.000Z`."""
     vm_ids: Required[Texts]
     """Ids of the VMs that the plan covers."""
 
@@ -136,7 +136,7 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     end_time: Date
-    """Time after which the plan no longer runs, as ISO 8601 UTC text."""
+    """Time after which the plan no longer runs, as an ISO 8601 UTC string."""
     exec_h_m: str
     """Time of day of the execution, as hour and minute. Format not documented."""
     execute_intervals: Sequence[int]

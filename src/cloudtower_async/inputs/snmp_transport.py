@@ -53,7 +53,7 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True to answer no queries for now."""
+    """True to stop answering queries."""
     name: Required[str]
     """Name of the new transport."""
     port: Required[int]
@@ -80,7 +80,7 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True to answer no queries for now."""
+    """True to stop answering queries."""
     name: str
     """New name of the transport."""
     port: int

@@ -62,7 +62,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True to send nothing to the receiver for now."""
+    """True to stop sending to the receiver."""
     engine_id: str
     """SNMP engine id of the receiver; used with v3."""
     host: Required[str]
@@ -97,7 +97,7 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
-    """True to send nothing to the receiver for now."""
+    """True to stop sending to the receiver."""
     engine_id: str
     """SNMP engine id of the receiver; used with v3."""
     host: str

@@ -104,7 +104,7 @@ class TaskCreationParams(TypedDict, total=False):
     description: Required["TaskDescription"]
     """What the task does, in each language."""
     finished_at: Date  # since 4.5.0
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     id: str  # since 4.6.0
     """Id of the new task; chosen by the server if omitted."""
     internal: bool
@@ -114,13 +114,13 @@ class TaskCreationParams(TypedDict, total=False):
     resource_id: str
     """Id of the resource that the task changes."""
     resource_mutation: Required[str]  # not empty
-    """Name of the operation that the task stands for."""
+    """Name of the operation that the task represents."""
     resource_type: Required[str]  # not empty
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str  # since 4.6.0
-    """Internal record of the state, as text."""
+    """Internal record of the state, as a string."""
     started_at: Date  # since 4.5.0
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Start time as an ISO 8601 UTC string; None before the start."""
     status: "TaskStatus"  # since 4.6.0
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"
@@ -165,7 +165,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     error_message: str
     """Message of the error; None or empty without an error."""
     finished_at: Date  # since 4.5.0
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     key: str
     """Key that keeps the same task from being created twice."""
     progress: float
@@ -183,9 +183,9 @@ class TaskUpdateParamsData(TypedDict, total=False):
     resource_type: str
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
-    """Internal record of the state, as text."""
+    """Internal record of the state, as a string."""
     started_at: Date  # since 4.5.0
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Start time as an ISO 8601 UTC string; None before the start."""
     status: "TaskStatus"
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"

@@ -87,7 +87,7 @@ class UserCreationParams(TypedDict, total=False):
     email_address: str
     """E-mail address of the account."""
     internal: bool
-    """True for a user for the system's own use."""
+    """True for a user for internal use."""
     ldap_dn: str
     """Distinguished name in the LDAP directory; for LDAP users."""
     mobile_phone: str
@@ -110,7 +110,7 @@ class UserUpdationParamsData(TypedDict, total=False):
     email_address: MaybeStr
     """New e-mail address; None for none."""
     internal: bool
-    """True for a user for the system's own use."""
+    """True for a user for internal use."""
     mobile_phone: MaybeStr
     """New mobile phone number; None for none."""
     name: str

@@ -67,7 +67,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     cluster_id: str
     """Id of the cluster that holds the resource or that it is about."""
     finished_at: Date
-    """Time at which the action ended, as ISO 8601 UTC text."""
+    """Time at which the action ended, as an ISO 8601 UTC string."""
     id: str  # since 4.6.0
     """Id to give the entry; may be omitted."""
     ip_address: str
@@ -81,7 +81,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     resource_type: Required[str]  # not empty
     """Type of the resource that the action was about."""
     started_at: Date
-    """Time at which the action began, as ISO 8601 UTC text."""
+    """Time at which the action began, as an ISO 8601 UTC string."""
     status: Required["UserAuditLogStatus"]
     """Whether the action succeeded; the enum lists the values."""
     user_id: Required[str]

@@ -33,7 +33,7 @@ class ViewCreationParams(TypedDict, total=False):
     name: Required[str]
     """Name of the new monitoring view."""
     time_span: Required[int]
-    """Time that its charts show, in `time_unit`s."""
+    """Length of time that its charts show, in `time_unit`s."""
     time_unit: Required["inputs.TimeUnit"]
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
@@ -44,7 +44,7 @@ class ViewUpdationParamsData(TypedDict, total=False):
     name: str
     """New name of the monitoring view."""
     time_span: int
-    """Time that its charts show, in `time_unit`s."""
+    """Length of time that its charts show, in `time_unit`s."""
     time_unit: "inputs.TimeUnit"
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 

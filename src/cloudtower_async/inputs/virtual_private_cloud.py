@@ -36,7 +36,7 @@ class VirtualPrivateCloudCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     mtu: int
     """Maximum transmission unit in bytes for the VMs of the VPC."""
     name: Required[str]
@@ -168,7 +168,7 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     mtu: int
     """New maximum transmission unit in bytes for the VMs of the VPC."""
     name: str

@@ -40,7 +40,7 @@ class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: Required[str]
     """Name of the new route table."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
@@ -53,7 +53,7 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     name: str
     """New name of the route table."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"

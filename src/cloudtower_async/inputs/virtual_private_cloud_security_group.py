@@ -38,7 +38,7 @@ class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     label_groups: "Sequence[LabelGroup]"
     """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
     name: Required[str]
@@ -53,13 +53,13 @@ class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False)
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     label_groups: "Sequence[LabelGroup]"
     """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
     name: str
     """New name of the security group."""
     vm_ids: Texts
-    """Ids of the VMs that are to be in the group."""
+    """Ids of the VMs in the group."""
 
 
 # fmt: off

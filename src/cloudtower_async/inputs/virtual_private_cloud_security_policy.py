@@ -82,7 +82,7 @@ class VirtualPrivateCloudSecurityPolicyCreateParams(TypedDict, total=False):
     apply_to: Required["Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"]  # not empty
     """Security groups whose VMs the policy controls."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
     """Allowed outgoing traffic, one rule per entry."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
@@ -101,7 +101,7 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     apply_to: "Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"
     """Security groups whose VMs the policy is to control."""
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
     """Allowed outgoing traffic, one rule per entry."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"

@@ -39,7 +39,7 @@ class VirtualPrivateCloudSubnetCreationParams(TypedDict, total=False):
     cidr: Required[str]
     """Address range of the subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     gateway: Required[str]
     """IP address of the default gateway of the subnet."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
@@ -67,7 +67,7 @@ class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     cidr: str
     """New address range of the subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
-    """New description; an empty text means none."""
+    """New description; an empty string means none."""
     gateway: str
     """New IP address of the default gateway of the subnet."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"

@@ -133,7 +133,7 @@ class VmVlanCreationParams(TypedDict, total=False):
     name: Required[str]
     """Name of the virtual network."""
     network_ids: Texts
-    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; `0-4095` (all) if omitted."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; `0-4095` (all) if omitted."""
     qos_burst: MaybeInt
     """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given."""
     qos_burst_unit: "inputs.ByteUnit"
@@ -162,7 +162,7 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     name: str
     """New name of the virtual network."""
     network_ids: Texts
-    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`."""
     qos_burst: MaybeInt
     """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None for none."""
     qos_burst_unit: "inputs.ByteUnit"

@@ -488,7 +488,7 @@ class VmCloneParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
@@ -553,7 +553,7 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
     """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
@@ -614,7 +614,7 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
     """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
@@ -679,7 +679,7 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
     """Changes to the template's disks; the disks as they are if omitted."""
     firmware: "VmFirmware"
@@ -742,7 +742,7 @@ class VmCreationParams(TypedDict, total=False):
     cpu_sockets: Required[int]
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     firmware: Required["VmFirmware"]
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
@@ -880,7 +880,7 @@ class VmImportParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disk_operate: "OvfDiskOperate"
     """Changes to the disks and CD-ROM drives of the OVF; as in the OVF if omitted."""
     folder_id: str
@@ -1022,7 +1022,7 @@ class VmRebuildParams(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`."""
     folder_id: str
@@ -1277,7 +1277,7 @@ class VmUpdateParamsData(TypedDict, total=False):
     cpu_sockets: int
     """Number of CPU sockets."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     ha: bool
     """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     ha_priority: "VmHaPriority"  # since 4.7.0

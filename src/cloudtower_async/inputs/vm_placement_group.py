@@ -69,7 +69,7 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     cluster_id: Required[str]
     """Id of the cluster that holds the resource or that it is about."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     enabled: Required[bool]
     """True to put the group in force."""
     must_hosts: "nested.HostWhereInput2"
@@ -98,7 +98,7 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     enabled: bool
     """True to put the group in force, False to switch it off."""
     must_hosts: "nested.HostWhereInput2"

@@ -88,7 +88,7 @@ class VmTemplateCreationParams(TypedDict, total=False):
     cluster_id: str
     """Id of the cluster that will hold the template; optional."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: Required[str]
     """Name of the template."""
     vm_id: Required[str]
@@ -101,7 +101,7 @@ class VmTemplateUpdationParamsData(TypedDict, total=False):
     cloud_init_supported: bool
     """True if VMs created from the template can be set up by cloud-init."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: str
     """New name of the template."""
 

@@ -102,7 +102,7 @@ class CloneVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: Required[str]
     """Name of the new volume."""
 
@@ -165,7 +165,7 @@ class UpdateVmVolumeParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: str
     """New name of the volume."""
     size: int

@@ -72,7 +72,7 @@ class VmVolumeSnapshotCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: Required[str]
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     name: Required[str]
     """Display name of the new snapshot."""
     volume_id: Required[str]

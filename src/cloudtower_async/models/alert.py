@@ -21,11 +21,11 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster that the alert concerns; None for CloudTower itself."""
     create_time: str | None = None
-    """Creation time as ISO 8601 UTC text; None if unknown."""
+    """Creation time as an ISO 8601 UTC string; None if unknown."""
     disk: NestedDisk | None = None
     """Physical disk that the alert concerns; None if it concerns none."""
     ended: bool
-    """True if the alert was resolved or its cause is gone."""
+    """True if the alert was resolved or its cause is deleted."""
     host: NestedHost | None = None
     """Host that the alert concerns; None if it concerns none."""
     id: str
@@ -33,21 +33,21 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     impact: str
     """Impact of the problem; its language follows the `content-language` header."""
     labels: dict[str, Any]
-    """What the alert refers to, as names and values; not labels of CloudTower."""
+    """Subject of the alert as names and values; not labels of CloudTower."""
     local_create_time: str
-    """Time at which CloudTower recorded the alert, as ISO 8601 UTC text."""
+    """Time at which CloudTower recorded the alert, as an ISO 8601 UTC string."""
     local_end_time: str
-    """Time at which the alert ended, as ISO 8601 UTC text; meaningful only if `ended` is True."""
+    """Time at which the alert ended, as an ISO 8601 UTC string; meaningful only if `ended` is True."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     local_start_time: str
-    """Time at which the alert fired, as ISO 8601 UTC text."""
+    """Time at which the alert fired, as an ISO 8601 UTC string."""
     local_update_time: str
-    """Time of the last check, as ISO 8601 UTC text; alerts are checked every 30 s."""
+    """Time of the last check, as an ISO 8601 UTC string; alerts are checked every 30 s."""
     message: str
     """What is wrong; its language follows the `content-language` header."""
     severity: str
-    """Severity as text: `CRITICAL`, `NOTICE` or `INFO`."""
+    """Severity as a string: `CRITICAL`, `NOTICE` or `INFO`."""
     solution: str
     """What to do about it; its language follows the `content-language` header."""
     threshold: float

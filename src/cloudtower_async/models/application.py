@@ -48,7 +48,7 @@ class Application(Entity, kw_only=True, frozen=True, gc=False):
     type: ApplicationType
     """Kind of application; `MONITOR` is the advanced monitoring service."""
     update_time: str | None = None
-    """Time of the last change, as ISO 8601 UTC text."""
+    """Time of the last change, as an ISO 8601 UTC string."""
     vcpu: int
     """Number of virtual CPUs of the application's VM."""
     version: str

@@ -84,11 +84,11 @@ class BackupPlan(
     compression_ratio: float | None = None
     """Compression ratio of the stored data. Scale not documented."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None  # since 4.5.0
     """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     enable_window: bool
     """Whether backups run only within the time window."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -122,23 +122,23 @@ class BackupPlan(
     last_execute_total_job_count: int | None = None
     """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
-    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_manual_execute_status: BackupPlanExecutionStatus
     """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None  # since 4.5.0
-    """Message about the last run started by hand; None or empty if there is nothing to report."""
+    """Message about the last manual run; None or empty if there is nothing to report."""
     last_manual_execute_success_job_count: int | None = None
     """Number of jobs that succeeded in the last run started by hand."""
     last_manual_execute_total_job_count: int | None = None
     """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
-    """Time of the last run started by hand, as ISO 8601 UTC text; None if there was no such run."""
+    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no such run."""
     logical_size: int | None = None  # since 4.5.0
     """Size of the data before compression and deduplication, in bytes."""
     name: str
     """Display name of the backup plan."""
     next_execute_time: str | None = None
-    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
+    """Time of the next scheduled run, as an ISO 8601 UTC string; None if none is planned."""
     phase: BackupPlanPhase | None = None  # since 4.5.0
     """Scheduling phase of the plan, such as `SCHEDULING` or `PAUSED`; None if not reported."""
     physical_size: int | None = None
@@ -269,13 +269,13 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     cpu_cores: int | None = None
     """Number of cores per CPU socket."""
     cpu_exclusive_expected_enabled: bool | None = None
-    """Whether the VM should get CPUs of its own."""
+    """Whether the VM should get exclusive CPUs."""
     cpu_model: str | None = None
     """CPU model that the guest sees."""
     cpu_sockets: int | None = None
     """Number of CPU sockets."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     firmware: VmFirmware | None = None
     """Boot firmware: `BIOS` or `UEFI`."""
     guest_os_type: VmGuestsOperationSystem | None = None
@@ -287,7 +287,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     host_local_id: str | None = None
     """Local id of the host that the VM ran on."""
     internal: bool | None = None
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     local_id: str | None = None

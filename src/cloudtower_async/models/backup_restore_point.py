@@ -61,13 +61,13 @@ class BackupRestorePoint(
     compression_ratio: float | None = None
     """Compression ratio of the stored data. Scale not documented."""
     creation: BackupRestorePointCreation | None = None
-    """What made the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
+    """What created the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size: int | None = None

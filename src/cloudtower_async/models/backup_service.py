@@ -71,7 +71,7 @@ class BackupService(
     backup_wr_iops_max: int | None = None
     """Limit on write operations per second during backups; None if not set."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

@@ -44,9 +44,9 @@ class BackupStoreRepository(
     backup_service: NestedBackupService | None = None
     """Backup service that runs the plan or uses the repository."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     error_code: str | None = None
@@ -78,7 +78,7 @@ class BackupStoreRepository(
     type: BackupStoreType
     """Kind of storage: `ISCSI`, `NFS3`, `NFS4` or `BOOSTFS`."""
     update_timestamp: str | None = None
-    """Time when the figures were updated, as ISO 8601 UTC text; None if not reported."""
+    """Time when the figures were updated, as an ISO 8601 UTC string; None if not reported."""
     used_data_space: int
     """Space in use in bytes."""
     used_data_space_usage: float | None = None

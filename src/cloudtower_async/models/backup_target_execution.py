@@ -27,7 +27,7 @@ class BackupTargetExecution(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str
-    """Execution time as ISO 8601 UTC text."""
+    """Execution time as an ISO 8601 UTC string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str

@@ -37,7 +37,7 @@ class BusinessHost(
     cluster: NestedCluster
     """Storage cluster that serves the business host."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

@@ -21,7 +21,7 @@ class BusinessHostGroup(
     cluster: NestedCluster
     """Storage cluster that serves the group."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

@@ -120,7 +120,7 @@ class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     key: str
     """Name of the check."""
     labels: dict[str, Any]
-    """What the check refers to, as names and values."""
+    """Subject of the check as names and values."""
     notice: list[str]
     """Findings that need attention, as texts."""
     status: MetroCheckStatusEnum
@@ -238,7 +238,7 @@ class Cluster(
     dirty_cache_usage: float | None = None  # since 4.7.2
     """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
     disconnected_date: str | None = None
-    """Time of the last disconnection as ISO 8601 UTC text; None if there was none."""
+    """Time of the last disconnection as an ISO 8601 UTC string; None if there was none."""
     disconnected_reason: ClusterConnectorErrorCode | None = None
     """Reason for the last disconnection; None if there was none."""
     dns: list[str]
@@ -276,11 +276,11 @@ class Cluster(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     license_expire_date: str | None = None
-    """Date on which the license expires, as ISO 8601 UTC text; None if unknown."""
+    """Date on which the license expires, as an ISO 8601 UTC string; None if unknown."""
     license_serial: str | None = None
     """Serial number of the license; None if unknown."""
     license_sign_date: str | None = None
-    """Date on which the license was issued, as ISO 8601 UTC text; None if unknown."""
+    """Date on which the license was issued, as an ISO 8601 UTC string; None if unknown."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     local_id: str | None = None
@@ -288,9 +288,9 @@ class Cluster(
     logical_used_data_space: int | None = None  # since 4.7.0
     """Sum of the logical space used by all volumes, in bytes; None if unknown."""
     maintenance_end_date: str | None = None
-    """End of the maintenance service as ISO 8601 UTC text; None without one."""
+    """End of the maintenance service as an ISO 8601 UTC string; None without one."""
     maintenance_start_date: str | None = None
-    """Start of the maintenance service as ISO 8601 UTC text; None without one."""
+    """Start of the maintenance service as an ISO 8601 UTC string; None without one."""
     management_vip: str | None = None
     """Virtual IP address of the management network; None or empty without one."""
     max_chunk_num: int | None = None

@@ -13,7 +13,7 @@ class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=Fal
     cluster: NestedCluster
     """Cluster that was upgraded."""
     date: str
-    """Date of the upgrade as text."""
+    """Date of the upgrade as a string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_id: str
@@ -21,7 +21,7 @@ class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=Fal
     progress: dict[str, Any]
     """Progress record of the upgrade."""
     result: str
-    """Result of the upgrade as text."""
+    """Result of the upgrade as a string."""
     task_uuid: str
     """Id of the upgrade task on the cluster."""
     version: str

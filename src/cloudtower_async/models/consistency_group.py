@@ -30,7 +30,7 @@ class ConsistencyGroup(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the group was created, as ISO 8601 UTC text."""
+    """Time when the group was created, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the group on its cluster."""
     name: str

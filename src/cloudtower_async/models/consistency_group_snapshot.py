@@ -32,7 +32,7 @@ class ConsistencyGroupSnapshot(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the group snapshot was taken, as ISO 8601 UTC text."""
+    """Time when the group snapshot was taken, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the group snapshot on its cluster."""
     name: str

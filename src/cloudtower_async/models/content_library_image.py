@@ -24,7 +24,7 @@ class ContentLibraryImage(
     clusters: list[NestedCluster] | None = None
     """Clusters that have a copy of the image."""
     created_at: str
-    """Time when the image was added to the content library, as ISO 8601 UTC text."""
+    """Time when the image was added to the content library, as an ISO 8601 UTC string."""
     description: str
     """Free text about the image; empty if none was given."""
     elf_image_uuids: list[str]

@@ -32,7 +32,7 @@ class NestedTemplateConfig(Struct, kw_only=True, frozen=True, gc=False):
     cpu_exclusive_expected_enabled: bool | None = None
     """Whether VMs from the template should get CPUs of their own."""
     guest_os_type: str | None = None
-    """Kind of guest operating system as text; None if unknown."""
+    """Kind of guest operating system as a string; None if unknown."""
     minimum_replica: bool | None = None
     """Internal flag of the server; no documented meaning."""
     sync_vm_time_on_resume: bool | None = None
@@ -180,7 +180,7 @@ class ContentLibraryVmTemplate(
     cpu_model: str | None = None  # since 4.5.0
     """CPU model that the guest sees; None if not reported."""
     created_at: str
-    """Time when the template was added to the content library, as ISO 8601 UTC text."""
+    """Time when the template was added to the content library, as an ISO 8601 UTC string."""
     description: str
     """Free text about the template; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -208,7 +208,7 @@ class ContentLibraryVmTemplate(
     name: str
     """Display name of the content library template."""
     os: str | None = None
-    """Operating system of the guest as text; None if unknown."""
+    """Operating system of the guest as a string; None if unknown."""
     size: int
     """Space that the template occupies, in bytes."""
     template_config: NestedTemplateConfig | None = None  # since 4.5.0

@@ -98,7 +98,7 @@ class Disk(
     health_status: DiskHealthStatus | None = None
     """Health: `HEALTHY`, `SUBHEALTHY`, `UNHEALTHY`, `SMART_FAILED` or `SOFTWARE_RAID_FAILURE`; None if unknown."""
     healthy: bool
-    """True if the disk is healthy; `health_status` tells more."""
+    """True if the disk is healthy; see `health_status` for details."""
     host: NestedHost
     """Host that holds the disk."""
     id: str

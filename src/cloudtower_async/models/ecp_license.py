@@ -29,7 +29,7 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     ecp_edition: EcpEdition
     """Edition of the licensed product, such as `ECP_STANDARD`."""
     expire_date: str | None = None
-    """Date on which the license expires, as ISO 8601 UTC text."""
+    """Date on which the license expires, as an ISO 8601 UTC string."""
     has_metrox: bool | None = None
     """Whether the license includes active-active clusters; None if not reported."""
     has_remote_backup: bool | None = None
@@ -49,11 +49,11 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     serial: str
     """Serial number."""
     sign_date: str
-    """Date on which the license was issued, as ISO 8601 UTC text."""
+    """Date on which the license was issued, as an ISO 8601 UTC string."""
     subscription_expire_date: str | None = None
-    """End of the subscription, as ISO 8601 UTC text; None if there is none."""
+    """End of the subscription, as an ISO 8601 UTC string; None if there is none."""
     subscription_start_date: str | None = None
-    """Start of the subscription, as ISO 8601 UTC text; None if there is none."""
+    """Start of the subscription, as an ISO 8601 UTC string; None if there is none."""
     vendor: str | None = None
     """Vendor named in the license; None if not reported."""
     version: int

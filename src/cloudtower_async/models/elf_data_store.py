@@ -23,13 +23,13 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster that holds the data store."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     external_use: bool
     """Whether clients outside the cluster may use the data store."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created the data store for its own use."""
+    """True if the system created the data store for internal use."""
     ip_whitelist: str
     """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
     iscsi_target: NestedIscsiTarget | None = None

@@ -36,7 +36,7 @@ class ElfImage(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """Id of the image on its cluster."""
     name: str

@@ -14,7 +14,7 @@ class ElfStoragePolicy(
     cluster: NestedCluster
     """Cluster on which the storage policy exists."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

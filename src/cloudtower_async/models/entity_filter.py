@@ -103,7 +103,7 @@ class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     ids: list[str]
     """Ids of the VMs that the rule found."""
     last_executed_at: str | None = None
-    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
     name: str
     """Display name of the resource optimization rule."""
     preset: str | None = None

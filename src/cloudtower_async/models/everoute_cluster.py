@@ -165,7 +165,7 @@ class NestedEverouteClusterCondition(
     """Since CloudTower 3.0.0."""
 
     last_probe_time: str | None = None
-    """Time of the last check, as ISO 8601 UTC text; can be None."""
+    """Time of the last check, as an ISO 8601 UTC string; can be None."""
     type: str
     """Name of the condition."""
 
@@ -189,7 +189,7 @@ class NestedEverouteClusterVMMetrics(
     data_volume_usage: float
     """Usage of the controller VM's data volume. Unit not documented."""
     last_acquisition_time: str
-    """Time when the figures were taken, as ISO 8601 UTC text."""
+    """Time when the figures were taken, as an ISO 8601 UTC string."""
     memory_usage: float
     """Memory usage of the controller VM. Unit not documented."""
 

@@ -12,7 +12,7 @@ class EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     code: str
     """Code of the license."""
     expire_date: str
-    """Date on which the license expires, as ISO 8601 UTC text."""
+    """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     max_socket_num: int
@@ -20,7 +20,7 @@ class EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     serial: str
     """Serial number."""
     sign_date: str
-    """Date on which the license was issued, as ISO 8601 UTC text."""
+    """Date on which the license was issued, as an ISO 8601 UTC string."""
     software_edition: SoftwareEdition
     """Edition of the software license."""
     type: LicenseType

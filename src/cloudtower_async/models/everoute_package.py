@@ -20,13 +20,13 @@ class EveroutePackage(
     arch: Architecture
     """CPU architecture of the package: `X86_64` or `AARCH64`."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     name: str
     """Name of the installation package."""
     package_info: dict[str, Any]

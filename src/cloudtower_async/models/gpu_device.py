@@ -49,7 +49,7 @@ class GpuDevice(
     bus_location: str
     """PCI address of the device."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     driver_info: NestedGpuDriverInfo | None = None
     """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -67,7 +67,7 @@ class GpuDevice(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
@@ -108,11 +108,11 @@ class GpuVmDetail(
     cpu_usage: float | None = None
     """CPU usage of the VM; None if unknown. Unit not documented."""
     deleted_at: str | None = None
-    """Time at which the VM was moved to the recycle bin, as ISO 8601 UTC text; None if it is not there."""
+    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if it is not there."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     dns_servers: str | None = None
-    """DNS servers of the guest as one text, as VM tools report them."""
+    """DNS servers of the guest as one string, as VM tools report them."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
@@ -142,7 +142,7 @@ class GpuVmDetail(
     in_recycle_bin: bool
     """True if the VM is in the recycle bin; see `deleted_at`."""
     internal: bool
-    """True for a VM that the system created for its own use."""
+    """True for a VM that the system created for internal use."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
     ips: str
@@ -154,9 +154,9 @@ class GpuVmDetail(
     labels: list[NestedLabel] | None = None
     """Labels attached to the VM."""
     last_shutdown_time: str | None = None
-    """Time of the last shutdown as ISO 8601 UTC text; None if unknown."""
+    """Time of the last shutdown as an ISO 8601 UTC string; None if unknown."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the VM on its cluster; `placeholder-<UUID>` until the VM exists there."""
     logical_size_bytes: int | None = None
@@ -239,7 +239,7 @@ class GpuVmInfo(
     bus_location: str
     """PCI address of the device."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     driver_info: NestedGpuDriverInfo | None = None
     """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -257,7 +257,7 @@ class GpuVmInfo(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None

@@ -27,17 +27,17 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     args: dict[str, Any]
     """Arguments of the operation as the server recorded them."""
     description: str
-    """What the task does, as text."""
+    """What the task does, as a string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
     """True for a task that the system started itself."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     snapshot: str
-    """Internal record of the state, as text."""
+    """Internal record of the state, as a string."""
     status: TaskStatus
     """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: list[NestedStep]
@@ -159,7 +159,7 @@ class NestedMaintenanceHostState(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     enter_maintenance_time: str
-    """Time at which the host entered maintenance mode, as ISO 8601 UTC text; empty otherwise."""
+    """Time at which the host entered maintenance mode, as an ISO 8601 UTC string; empty otherwise."""
     maintenance_job_id: str
     """Id of the job that changes the maintenance mode; empty without one."""
     state: MaintenanceModeEnum

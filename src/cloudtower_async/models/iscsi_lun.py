@@ -96,7 +96,7 @@ class IscsiLun(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the LUN was created on the cluster, as ISO 8601 UTC text."""
+    """Time when the LUN was created on the cluster, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the LUN on its cluster."""
     lun_id: int

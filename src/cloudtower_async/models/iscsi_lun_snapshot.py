@@ -40,7 +40,7 @@ class IscsiLunSnapshot(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the snapshot was taken, as ISO 8601 UTC text."""
+    """Time when the snapshot was taken, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the snapshot in the storage (ZBS)."""
     name: str

@@ -92,7 +92,7 @@ class IscsiTarget(
     initiator_chaps: list[NestedInitiatorChap] | None = None
     """CHAP credentials per initiator."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     io_size: int | None = None
     """Size of an I/O operation. Unit not documented."""
     iops: int | None = None

@@ -72,7 +72,7 @@ class Label(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "
     content_library_vm_templates: list[NestedContentLibraryVmTemplate] | None = None
     """Content library templates with the label."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     datacenter_num: int | None = None
     """Number of datacenters with the label; None if unknown."""
     datacenters: list[NestedDatacenter] | None = None

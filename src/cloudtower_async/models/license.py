@@ -10,21 +10,21 @@ class License(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     expire_date: str
-    """Date on which the license expires, as ISO 8601 UTC text."""
+    """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     license_serial: str
     """Serial number of the license."""
     maintenance_end_date: str | None = None
-    """End of the support period, as ISO 8601 UTC text; None if there is none."""
+    """End of the support period, as an ISO 8601 UTC string; None if there is none."""
     maintenance_start_date: str | None = None
-    """Start of the support period, as ISO 8601 UTC text; None if there is none."""
+    """Start of the support period, as an ISO 8601 UTC string; None if there is none."""
     max_chunk_num: int
     """Maximum number of storage nodes."""
     max_cluster_num: int
     """Maximum number of clusters."""
     sign_date: str
-    """Date on which the license was issued, as ISO 8601 UTC text."""
+    """Date on which the license was issued, as an ISO 8601 UTC string."""
     software_edition: SoftwareEdition
     """Edition of the software license."""
     type: LicenseType

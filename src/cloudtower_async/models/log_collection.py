@@ -39,9 +39,9 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     log_ended_at: str
-    """End of the period whose logs are collected, as ISO 8601 UTC text."""
+    """End of the period whose logs are collected, as an ISO 8601 UTC string."""
     log_started_at: str
-    """Start of the period whose logs are collected, as ISO 8601 UTC text."""
+    """Start of the period whose logs are collected, as an ISO 8601 UTC string."""
     owner: str
     """User who started the collection."""
     path: str
@@ -55,7 +55,7 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     size: int
     """Size of the log archive in bytes."""
     started_at: str
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Start time as an ISO 8601 UTC string; None before the start."""
     status: LogCollectionStatus
     """State of the collection: `EXECUTING`, `STOPPING`, `SUCCESSED` or `FAILED`."""
     witness: NestedWitness | None = None

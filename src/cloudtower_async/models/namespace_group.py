@@ -27,7 +27,7 @@ class NamespaceGroup(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_create_time: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """Id of the namespace group on its cluster."""
     name: str

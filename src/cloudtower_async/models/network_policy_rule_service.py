@@ -16,7 +16,7 @@ class NetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     members: list[NestedNetworkPolicyRulePort]

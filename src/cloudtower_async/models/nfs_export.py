@@ -41,7 +41,7 @@ class NfsExport(
     inodes: list[NestedNfsInode] | None = None
     """Files and directories in the export."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     ip_whitelist: str
     """IP addresses or subnets of clients that may mount the export, separated by commas."""
     labels: list[NestedLabel] | None = None

@@ -35,7 +35,7 @@ class NfsInode(
     local_id: str
     """Id of the inode on its cluster."""
     local_updated_at: str
-    """Time when the inode last changed, as ISO 8601 UTC text."""
+    """Time when the inode last changed, as an ISO 8601 UTC string."""
     name: str
     """Name of the file or directory."""
     nfs_export: NestedNfsExport

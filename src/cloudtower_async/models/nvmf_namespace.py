@@ -94,7 +94,7 @@ class NvmfNamespace(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the namespace was created on the cluster, as ISO 8601 UTC text."""
+    """Time when the namespace was created on the cluster, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the namespace on its cluster."""
     name: str

@@ -36,7 +36,7 @@ class NvmfNamespaceSnapshot(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Time when the snapshot was taken, as ISO 8601 UTC text."""
+    """Time when the snapshot was taken, as an ISO 8601 UTC string."""
     local_id: str
     """Id of the snapshot on its cluster."""
     name: str

@@ -77,7 +77,7 @@ class NvmfSubsystem(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     io_size: int | None = None
     """Size of an I/O operation. Unit not documented."""
     iops: int | None = None

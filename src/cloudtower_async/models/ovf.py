@@ -51,7 +51,7 @@ class ParsedOVF(Struct, kw_only=True, frozen=True, gc=False):
     cpu: OvfCpu
     """CPU layout in the OVF."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     disks: list[OvfDisk]
     """Disks and CD-ROM drives in the OVF."""
     firmware: VmFirmware

@@ -58,7 +58,7 @@ class PciDevice(
     class_code: str
     """PCI class code."""
     device_type: str | None = None
-    """Kind of device as text; None if not reported."""
+    """Kind of device as a string; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     function_num: str

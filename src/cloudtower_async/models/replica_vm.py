@@ -74,7 +74,7 @@ class ReplicaVm(
     """Since CloudTower 4.6.0."""
 
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     external_cloudtower: NestedExternalCloudTower | None = None
@@ -92,11 +92,11 @@ class ReplicaVm(
     iscsi_lun: NestedIscsiLun | None = None
     """Replica LUN; None for other types."""
     last_out_of_sync_at: str | None = None  # since 4.9.0
-    """Time when synchronous replication last fell out of step, as ISO 8601 UTC text; can be None."""
+    """Time when synchronous replication last fell out of step, as an ISO 8601 UTC string; can be None."""
     last_out_of_sync_reason: str | None = None  # since 4.9.0
     """Why synchronous replication last fell out of step; can be None."""
     last_synced_at: str | None = None  # since 4.9.0
-    """Time when the replica last matched the original, as ISO 8601 UTC text."""
+    """Time when the replica last matched the original, as an ISO 8601 UTC string."""
     method: ReplicationMethod | None = None  # since 4.9.0
     """Whether the data is replicated continuously (`SYNC`) or at intervals (`ASYNC`)."""
     object_descriptor: NestedReplicationObjectDescriptor | None = None
@@ -142,6 +142,6 @@ class ReplicaVm(
     type: ReplicationObjectType
     """Kind of object that is replicated: `VM`, `ISCSI_LUN`, `NVMF_NAMESPACE` or `CONSISTENCY_GROUP`."""
     updated_at: str
-    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower last changed the record, as an ISO 8601 UTC string."""
     vm: NestedVm | None = None
     """Replica VM; can be None."""

@@ -54,15 +54,15 @@ class ReplicationPlan(
     abort_window_unfinished: bool | None = None
     """Whether runs that are unfinished when the time window ends are aborted."""
     activation_timestamp: str | None = None
-    """Time when the plan was activated, as ISO 8601 UTC text; None if not reported."""
+    """Time when the plan was activated, as an ISO 8601 UTC string; None if not reported."""
     compression: bool
     """Whether the replicated data is compressed on the way."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
     """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     ec_k: int | None = None
     """Number of data blocks per erasure-coded stripe at the target; None with replicas."""
     ec_m: int | None = None
@@ -98,23 +98,23 @@ class ReplicationPlan(
     last_execute_total_job_count: int | None = None
     """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
-    """Time of the last execution as ISO 8601 UTC text; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_manual_execute_status: BackupPlanExecutionStatus
     """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None
-    """Message about the last run started by hand; None or empty if there is nothing to report."""
+    """Message about the last manual run; None or empty if there is nothing to report."""
     last_manual_execute_success_job_count: int | None = None
     """Number of jobs that succeeded in the last run started by hand."""
     last_manual_execute_total_job_count: int | None = None
     """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
-    """Time of the last run started by hand, as ISO 8601 UTC text; None if there was no such run."""
+    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no such run."""
     name: str
     """Display name of the replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]
     """Which network of the target replaces each network of the source."""
     next_execution_time: str | None = None
-    """Time of the next scheduled run, as ISO 8601 UTC text; None if none is planned."""
+    """Time of the next scheduled run, as an ISO 8601 UTC string; None if none is planned."""
     objects_descriptor: list[NestedReplicationObjectDescriptor]
     """Names and local ids of the objects that the plan replicates."""
     period: ReplicationPlanPeriod
@@ -156,7 +156,7 @@ class ReplicationPlan(
     type: ReplicationPlanType
     """Kind of objects that the plan replicates: `VM` or `STORAGE_VOLUME`."""
     updated_at: str
-    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower last changed the record, as an ISO 8601 UTC string."""
     vms: list[NestedVm] | None = None
     """VMs that the plan replicates."""
     weekdays: list[WeekdayTypeEnum] | None = None

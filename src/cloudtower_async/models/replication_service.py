@@ -60,9 +60,9 @@ class ReplicationService(
     application: NestedCloudTowerApplication | None = None
     """Application that runs the service; None if not reported."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     failover_executions: list[NestedFailoverExecution] | None = None
@@ -102,4 +102,4 @@ class ReplicationService(
     sync_replication_plans: list[NestedSyncReplicationPlan] | None = None  # since 4.9.0
     """Plans that replicate continuously with this service."""
     updated_at: str
-    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower last changed the record, as an ISO 8601 UTC string."""

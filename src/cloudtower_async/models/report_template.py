@@ -21,11 +21,11 @@ class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     period: str
-    """Interval of the schedule as text. Format not documented."""
+    """Interval of the schedule as a string. Format not documented."""
     retain: int
     """How long or how many reports are kept. Unit not documented."""
     start_at: str
-    """Start of the schedule, as ISO 8601 UTC text."""
+    """Start of the schedule, as an ISO 8601 UTC string."""
 
 
 class NestedReportTask(Entity, kw_only=True, frozen=True, gc=False):
@@ -75,9 +75,9 @@ class ReportTemplate(
     """Since CloudTower 3.0.0."""
 
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     execute_plan: list[NestedExecutePlan]
     """Schedules on which reports are generated."""
     id: str

@@ -29,7 +29,7 @@ class SecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     everoute_cluster: NestedEverouteCluster
     """Everoute service that manages the group."""
     id: str

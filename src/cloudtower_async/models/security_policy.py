@@ -46,7 +46,7 @@ class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     apply_to: list[NestedSecurityPolicyApply]
     """Targets that the policy protects."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     egress: list[NestedNetworkPolicyRule] | None = None
     """Rules for outgoing traffic."""
     everoute_cluster: NestedEverouteCluster

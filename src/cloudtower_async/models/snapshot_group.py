@@ -68,15 +68,15 @@ class SnapshotGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     estimated_recycling_time: str | None = None
-    """Time when the group will be deleted, as ISO 8601 UTC text; can be None."""
+    """Time when the group will be deleted, as an ISO 8601 UTC string; can be None."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool | None = None
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     keep: bool
     """Whether the group is kept beyond the retention of the plan."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int

@@ -52,9 +52,9 @@ class SnapshotPlan(
     cluster: NestedCluster
     """Cluster that the plan belongs to."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     end_time: str | None = None
-    """Time after which the plan no longer runs, as ISO 8601 UTC text; None without an end."""
+    """Time after which the plan no longer runs, as an ISO 8601 UTC string; None without an end."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     exec_h_m: dict[str, Any] | None = None
@@ -70,11 +70,11 @@ class SnapshotPlan(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     last_execute_end_time: str | None = None
-    """End of the last execution as ISO 8601 UTC text; None if it has never run."""
+    """End of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_execute_status: SnapshotPlanExecuteStatus
     """Result of the last execution."""
     last_execute_time: str | None = None
-    """Start of the last execution as ISO 8601 UTC text; None if it has never run."""
+    """Start of the last execution as an ISO 8601 UTC string; None if it has never run."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     logical_size_bytes: int
@@ -88,7 +88,7 @@ class SnapshotPlan(
     name: str
     """Name of the plan."""
     next_execute_time: str | None = None
-    """Time of the next execution as ISO 8601 UTC text; None if none is planned."""
+    """Time of the next execution as an ISO 8601 UTC string; None if none is planned."""
     object_num: int
     """Number of objects that the plan covers."""
     physical_size_bytes: int
@@ -98,7 +98,7 @@ class SnapshotPlan(
     snapshot_group_num: int
     """Number of snapshot groups that the plan has made."""
     start_time: str
-    """Time from which the plan runs, as ISO 8601 UTC text."""
+    """Time from which the plan runs, as an ISO 8601 UTC string."""
     status: SnapshotPlanStatus
     """State of the plan: `NORMAL`, `SUSPENDED` or `STOPPED`."""
     vms: list[NestedVm] | None = None

@@ -36,7 +36,7 @@ class SnapshotPlanTask(
     cluster: NestedCluster
     """Cluster on which the run takes place."""
     end_time: str | None = None
-    """End of the execution as ISO 8601 UTC text; can be None."""
+    """End of the execution as an ISO 8601 UTC string; can be None."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
@@ -50,7 +50,7 @@ class SnapshotPlanTask(
     snapshot_plan: NestedSnapshotPlan
     """Plan that was executed."""
     start_time: str
-    """Start of the execution as ISO 8601 UTC text."""
+    """Start of the execution as an ISO 8601 UTC string."""
     status: SnapshotPlanExecuteStatus
     """`CREATED`, `IN_PROGRESS`, `SUCCEED`, `FAILED` or `UNSPECIFIED`."""
     type: SnapshotPlanTaskType

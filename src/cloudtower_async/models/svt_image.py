@@ -19,7 +19,7 @@ class SvtImage(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """Id of the image on its cluster."""
     name: str

@@ -42,17 +42,17 @@ class SyncReplicationPlan(
     """Since CloudTower 4.9.0."""
 
     activation_timestamp: str | None = None
-    """Time when the plan was activated, as ISO 8601 UTC text; None if not reported."""
+    """Time when the plan was activated, as an ISO 8601 UTC string; None if not reported."""
     compression: bool
     """Whether the replicated data is compressed on the way."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     data_version: int | None = None
     """Version counter of the replicated data, used internally; None if not reported."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
     """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     ec_k: int | None = None
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None
@@ -132,7 +132,7 @@ class SyncReplicationPlan(
     type: ReplicationPlanType
     """Kind of objects that the plan replicates: `VM` or `STORAGE_VOLUME`."""
     updated_at: str
-    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower last changed the record, as an ISO 8601 UTC string."""
     vms: list[NestedVm] | None = None
     """VMs that the plan replicates."""
     weekdays: list[WeekdayTypeEnum] | None = None

@@ -14,11 +14,11 @@ class SystemAuditLog(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster on which it happened; can be None."""
     finished_at: str | None = None
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     message: str

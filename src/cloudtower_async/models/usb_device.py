@@ -22,7 +22,7 @@ class UsbDevice(
     binded: bool
     """Whether the device is bound to a VM."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     host: NestedHost
@@ -30,7 +30,7 @@ class UsbDevice(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     manufacturer: str

@@ -74,7 +74,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True for a user that the system created for its own use."""
+    """True for a user that the system created for internal use."""
     ldap_dn: str | None = None
     """Distinguished name in the LDAP directory; None for other users."""
     mobile_phone: str | None = None
@@ -86,7 +86,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     password_recover_qa: NestedPasswordRecoverQa | None = None
     """Security questions for recovering the password; None if not set up."""
     password_updated_at: str | None = None
-    """Time of the last password change as ISO 8601 UTC text; None if unknown."""
+    """Time of the last password change as an ISO 8601 UTC string; None if unknown."""
     role: UserRole | None = None
     """Preset role: `ROOT`, `ADMIN` or `READ_ONLY`; None if only `roles` applies."""
     roles: list[NestedUserRoleNext] | None = None

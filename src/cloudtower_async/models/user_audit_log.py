@@ -13,13 +13,13 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     action: str
     """What the user did, as the name of the action."""
     auth_type: str | None = None  # since 3.4.4
-    """Authentication source of the user as text; None if not reported."""
+    """Authentication source of the user as a string; None if not reported."""
     cluster: NestedCluster | None = None
     """Cluster on which it happened; can be None."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     finished_at: str | None = None
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     ip_address: str
@@ -31,7 +31,7 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     resource_type: str | None = None
     """Type of the resource that was acted on, such as `Vm`; can be None."""
     started_at: str | None = None
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Start time as an ISO 8601 UTC string; None before the start."""
     status: UserAuditLogStatus | None = None
     """Result: `SUCCESSED` or `FAILED`; can be None."""
     user: NestedUser | None = None

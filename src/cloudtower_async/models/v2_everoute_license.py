@@ -28,7 +28,7 @@ class V2EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     code: str
     """Code of the license."""
     expire_date: str
-    """Date on which the license expires, as ISO 8601 UTC text."""
+    """Date on which the license expires, as an ISO 8601 UTC string."""
     feature_type: EverouteFeatureType
     """Licensed feature: distributed firewall (`DFW`), load balancer (`LB`) or `VPC`."""
     id: str
@@ -46,7 +46,7 @@ class V2EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     serial: str
     """Serial number."""
     sign_date: str
-    """Date on which the license was issued, as ISO 8601 UTC text."""
+    """Date on which the license was issued, as an ISO 8601 UTC string."""
     software_edition: SoftwareEdition
     """Edition of the software license."""
     type: LicenseType

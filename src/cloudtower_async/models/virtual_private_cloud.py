@@ -45,7 +45,7 @@ class VirtualPrivateCloud(
     associate_external_subnet_num: int | None = None
     """Number of external subnets that the VPC uses; None if not reported."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

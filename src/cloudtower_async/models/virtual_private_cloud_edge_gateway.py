@@ -34,9 +34,9 @@ class VirtualPrivateCloudEdgeGateway(
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup | None = None  # since 4.8.0
-    """Group that the edge gateway belongs to; None if it stands alone."""
+    """Group that the edge gateway belongs to; None if it belongs to no group."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

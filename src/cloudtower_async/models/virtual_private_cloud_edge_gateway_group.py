@@ -15,7 +15,7 @@ class VirtualPrivateCloudEdgeGatewayGroup(
     active_edge_gateway_ids: list[str]
     """Ids of the edge gateways that are active."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     edge_gateways: list[NestedVirtualPrivateCloudEdgeGateway] | None = None
     """Edge gateways in the group."""
     entity_async_status: EntityAsyncStatus | None = None

@@ -21,7 +21,7 @@ class VirtualPrivateCloudExternalSubnet(
     cidr: str
     """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     edge_gateway: NestedVirtualPrivateCloudEdgeGateway | None = None  # since 4.5.0
     """Edge gateway that connects the VPC to the outside."""
     entity_async_status: EntityAsyncStatus | None = None

@@ -43,7 +43,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     """Since CloudTower 4.6.0."""
 
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
     """Edge gateways that connect the subnets."""
     entity_async_status: EntityAsyncStatus | None = None

@@ -32,7 +32,7 @@ class VirtualPrivateCloudSecurityGroup(
     default_for_vpc: bool | None = None
     """Whether the VPC uses this one by default."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str

@@ -31,7 +31,7 @@ class NestedVirtualPrivateCloudNetworkPolicyRulePort(Struct, kw_only=True, froze
     """Since CloudTower 4.2.0."""
 
     port: str | None = None
-    """Port or range of ports as text; can be None."""
+    """Port or range of ports as a string; can be None."""
     protocol: VirtualPrivateCloudNetworkPolicyRulePortProtocol
     """Protocol to match: `TCP`, `UDP` or `ICMP`."""
 
@@ -92,7 +92,7 @@ class VirtualPrivateCloudSecurityPolicy(
     apply_to: list[NestedVirtualPrivateCloudSecurityPolicyApply]
     """Targets that the policy protects."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     egress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
     """Rules for outgoing traffic."""
     entity_async_status: EntityAsyncStatus | None = None

@@ -33,7 +33,7 @@ class VirtualPrivateCloudSubnet(
     cidr: str
     """Subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway: str | None = None

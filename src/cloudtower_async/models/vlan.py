@@ -39,7 +39,7 @@ class Vlan(
     name: str
     """Name of the virtual network."""
     network_ids: list[str]
-    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; `0-4095` allows all."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; `0-4095` allows all."""
     qos_burst: float | None = None  # since 4.4.0
     """Burst allowance of the QoS policy; None without one. Unit not documented here; calls that set it default to bytes."""
     qos_max_bandwidth: float | None = None

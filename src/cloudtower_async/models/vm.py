@@ -95,11 +95,11 @@ class Vm(
     cpu_usage: float | None = None
     """CPU usage of the VM; None if unknown. Unit not documented."""
     deleted_at: str | None = None
-    """Time at which the VM was moved to the recycle bin, as ISO 8601 UTC text; None if it is not there."""
+    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if it is not there."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     dns_servers: str | None = None
-    """DNS servers of the guest as one text, as VM tools report them."""
+    """DNS servers of the guest as one string, as VM tools report them."""
     dpi_enabled: bool | None = None  # since 4.8.0
     """True if deep packet inspection is on."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -133,7 +133,7 @@ class Vm(
     in_recycle_bin: bool
     """True if the VM is in the recycle bin; see `deleted_at`."""
     internal: bool
-    """True for a VM that the system created for its own use."""
+    """True for a VM that the system created for internal use."""
     internal_product: str | None = None  # since 4.8.0
     """Product that an internal VM belongs to; None for other VMs."""
     internal_product_name: str | None = None  # since 4.8.0
@@ -149,9 +149,9 @@ class Vm(
     labels: list[NestedLabel] | None = None
     """Labels attached to the VM."""
     last_shutdown_time: str | None = None
-    """Time of the last shutdown as ISO 8601 UTC text; None if unknown."""
+    """Time of the last shutdown as an ISO 8601 UTC string; None if unknown."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the VM on its cluster; `placeholder-<UUID>` until the VM exists there."""
     logical_size_bytes: int | None = None
@@ -238,7 +238,7 @@ class VmGpuDetail(
     bus_location: str
     """PCI address of the device."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     driver_info: NestedGpuDriverInfo | None = None
     """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -256,7 +256,7 @@ class VmGpuDetail(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None

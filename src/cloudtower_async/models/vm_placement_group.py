@@ -38,7 +38,7 @@ class VmPlacementGroup(
     cluster: NestedCluster
     """Cluster that the group belongs to."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     enabled: bool
     """True if the group is in force."""
     entity_async_status: EntityAsyncStatus | None = None
@@ -46,11 +46,11 @@ class VmPlacementGroup(
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     local_updated_at: str
-    """Time of the last update as ISO 8601 UTC text."""
+    """Time of the last update as an ISO 8601 UTC string."""
     name: str
     """Name of the group; must not be taken."""
     usage: VmPlacementGroupUsage | None = None  # since 4.8.0

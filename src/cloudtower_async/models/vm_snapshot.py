@@ -69,7 +69,7 @@ class VmSnapshot(
     cpu_model: str
     """CPU model of the VM at the time of the snapshot."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     firmware: VmFirmware
@@ -85,7 +85,7 @@ class VmSnapshot(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
-    """Time of the snapshot as ISO 8601 UTC text; None if unknown."""
+    """Time of the snapshot as an ISO 8601 UTC string; None if unknown."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     max_bandwidth: int | None = None

@@ -70,7 +70,7 @@ class VmTemplate(
     cpu_model: str
     """CPU model of VMs created from the template."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     firmware: VmFirmware
@@ -84,7 +84,7 @@ class VmTemplate(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     max_bandwidth: int | None = None

@@ -34,7 +34,7 @@ class VmVolume(
     cluster: NestedCluster
     """Cluster that stores the volume."""
     description: str | None = None
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType
     """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     elf_storage_policy_ec_k: int | None = None  # since 4.7.0
@@ -58,7 +58,7 @@ class VmVolume(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     lun: NestedIscsiLun | None = None

@@ -37,9 +37,9 @@ class VmVolumeSnapshot(
     cluster: NestedCluster
     """Cluster that holds the snapshot."""
     create_at: str | None = None
-    """Time when the snapshot was taken, as ISO 8601 UTC text; None if not reported."""
+    """Time when the snapshot was taken, as an ISO 8601 UTC string; None if not reported."""
     description: str
-    """Free text for people; an empty text means no description."""
+    """Free text for people; an empty string means no description."""
     elf_storage_policy: VmVolumeElfStoragePolicyType | None = None  # since 3.3.0
     """Storage policy of the volume: replicas and provisioning, or erasure coding."""
     elf_storage_policy_ec_k: int | None = None  # since 4.7.0
@@ -59,7 +59,7 @@ class VmVolumeSnapshot(
     labels: list[NestedLabel] | None = None  # since 3.3.0
     """Labels attached to the resource."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     name: str

@@ -12,8 +12,8 @@ class WitnessService(Entity, kw_only=True, frozen=True, gc=False):
     name: str
     """Name of the service on the witness."""
     role: str
-    """Role of the service as text, such as leader or follower."""
+    """Role of the service as a string, such as leader or follower."""
     state: str
-    """State of the service as text."""
+    """State of the service as a string."""
     state_duration: float
     """Seconds since the service entered this state."""

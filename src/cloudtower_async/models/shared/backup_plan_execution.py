@@ -26,11 +26,11 @@ class BackupPlanExecution(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str | None = None
-    """Execution time as ISO 8601 UTC text."""
+    """Execution time as an ISO 8601 UTC string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     local_created_at: str
-    """Creation time as ISO 8601 UTC text."""
+    """Creation time as an ISO 8601 UTC string."""
     local_id: str
     """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
     method: BackupExecutionMethod

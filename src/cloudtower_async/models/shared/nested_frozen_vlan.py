@@ -10,7 +10,7 @@ class NestedFrozenVlan(Struct, kw_only=True, frozen=True, gc=False):
     name: str
     """Name of the virtual network."""
     network_ids: list[str] | None = None  # since 4.5.0
-    """VLAN IDs of a trunk, single such as `1` or as ranges such as `0-100`; None otherwise."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; None otherwise."""
     vds_ovs: str
     """Name of the Open vSwitch bridge."""
     vlan_id: int

@@ -8,9 +8,9 @@ class NestedSecurityPolicyStatistics(Struct, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.6.0."""
 
     count_reset_timestamp: str | None = None
-    """Time when the counters were reset, as ISO 8601 UTC text; can be None."""
+    """Time when the counters were reset, as an ISO 8601 UTC string; can be None."""
     count_update_timestamp: str | None = None
-    """Time when the counters were updated, as ISO 8601 UTC text; None if not reported."""
+    """Time when the counters were updated, as an ISO 8601 UTC string; None if not reported."""
     match_allow_count: int | None = None
     """Number of flows that the policy allowed; None if not reported."""
     match_default_allow_count: int | None = None

@@ -16,6 +16,6 @@ class NestedVirtualPrivateCloudService(Entity, kw_only=True, frozen=True, gc=Fal
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal_cidr: str | None = None  # since 4.5.0
-    """Subnet for the service's own use, in CIDR notation."""
+    """Subnet for internal use by the service, in CIDR notation."""
     tep_ip_pools: list[NestedVirtualPrivateCloudServiceTepIpPool] | None = None  # since 4.5.0
     """Ranges of IP addresses for the tunnel endpoints of hosts."""

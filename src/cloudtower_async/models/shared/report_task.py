@@ -10,11 +10,11 @@ class ReportTask(Entity, kw_only=True, frozen=True, gc=False, rename={"created_a
     """Since CloudTower 3.0.0."""
 
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     internal: bool
-    """True if the system created it for its own use."""
+    """True if the system created it for internal use."""
     name: str
     """Name of the report."""
     plan_id: str | None = None

@@ -24,7 +24,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     error_message: str | None = None
     """Message of the error, often nested text with further codes; None unless the task failed."""
     finished_at: str | None = None
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     id: str
     """Identifier of the task; it can be missing from queries for a moment after the call, and vanish later."""
     internal: bool
@@ -32,7 +32,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     key: str | None = None
     """Key that keeps the same task from being created twice; None without one."""
     local_created_at: str
-    """Time at which the task was created, as ISO 8601 UTC text."""
+    """Time at which the task was created, as an ISO 8601 UTC string."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     resource_id: str | None = None
@@ -44,13 +44,13 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     resource_rollback_retry_count: int | None = None
     """Number of attempts to undo the changes; None without any."""
     resource_rollbacked: bool | None = None
-    """True if the changes of a failed task were undone; None if nothing was to be undone."""
+    """True if the changes of a failed task were undone; None if there was nothing to undo."""
     resource_type: str | None = None
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
-    """Internal record of the state, as text."""
+    """Internal record of the state, as a string."""
     started_at: str | None = None
-    """Time at which the task started, as ISO 8601 UTC text; None before."""
+    """Time at which the task started, as an ISO 8601 UTC string; None before."""
     status: TaskStatus
     """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` (the server's spelling) or `FAILED`."""
     steps: list[NestedStep]

@@ -19,7 +19,7 @@ class UploadTask(
     current_chunk: int
     """Number of the current chunk. Whether counting starts at 0 or 1 is not documented."""
     finished_at: str | None = None
-    """End time as ISO 8601 UTC text; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None while it is still running."""
     id: str
     """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
     resource_type: UploadResourceType
@@ -27,8 +27,8 @@ class UploadTask(
     size: int
     """Size of the whole file in bytes."""
     started_at: str | None = None
-    """Start time as ISO 8601 UTC text; None before the start."""
+    """Start time as an ISO 8601 UTC string; None before the start."""
     status: UploadTaskStatus
     """`INITIALIZING`, `UPLOADING`, `PAUSED`, `SUCCESSED` (the server's spelling) or `FAILED`."""
     updated_at: str
-    """Time at which CloudTower last changed the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower last changed the record, as an ISO 8601 UTC string."""

@@ -22,7 +22,7 @@ class VmExportFile(
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
     """Template that the file was exported from; None for a VM or volume."""
     created_at: str
-    """Time at which CloudTower created the record, as ISO 8601 UTC text."""
+    """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     damaged: bool
     """True if the file is damaged."""
     data_port_id: str
