@@ -1,1 +1,1 @@
-"""Measurements. They print figures and judge nothing."""
+"""Measurements that print figures; `benchmarks.chaos` and `benchmarks.fuzz` are also checks."""

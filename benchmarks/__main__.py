@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: measure everything, and write it down.
+"""`python -m benchmarks`: run all measurements and store the figures.
 
-Each part runs in separate processes, and the figures are printed. Those of all parts together are
-kept as JSON in build/bench.json, and with ``--docs`` written as the table that the documentation
-shows. When a part fails, neither is written.
+Each part runs in separate processes and prints its figures. The figures of a complete run are
+stored as JSON in build/bench.json and, with ``--docs``, as the table in the documentation. If a
+part fails, nothing is stored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Servers and peers, each in its own process.
+"""Servers and measured clients, each in a separate process.
 
-Python's garbage collector goes through all that a process has loaded, again and again: next to the
-vendor's classes ours decode at half the speed. So this module, which all of these processes import,
-itself imports next to nothing.
+Python's garbage collector repeatedly traverses everything that a process has loaded: next to the
+vendor's classes, our client decodes at half the speed. All these processes import this module,
+so it imports very little.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
 
-LONGEST = 900.0  # seconds that a server waits for a word, and lives at most without one
+LONGEST = 900.0  # seconds that a server waits for input, and its maximum lifetime without input
 T = TypeVar("T")
 Place = TypeVar("Place")
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a server is, and who may log in."""
+    """Address of a server, and a login."""
 
     url: str
     username: str
@@ -32,7 +32,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Server(Generic[Place]):
-    """A server in another process, as seen by the client.
+    """A server in another process, from the client's side.
 
     Args:
         process: The process.
@@ -48,12 +48,12 @@ class Server(Generic[Place]):
         """Address of the server."""
 
     def say(self, line: str = "") -> None:
-        """Send it a line."""
+        """Send a line to the server."""
         self._tell.write(f"{line}\n".encode())
         self._tell.flush()
 
     def hear(self, kind: type[T]) -> T:
-        """The next thing that it tells."""
+        """Return the next line of the server."""
         return msgspec.json.decode(self._told.readline(), type=kind)
 
 
@@ -78,26 +78,26 @@ def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Serve
 
 @contextmanager
 def serving(module: str, *arguments: str) -> Generator[Address]:
-    """A server that tells its address and nothing else; it ends with the block."""
+    """Run a server that prints its address and nothing else; it ends with the block."""
     with talking(module, *arguments, place=Address) as server:
         yield server.place
 
 
 def replay(size: str) -> AbstractContextManager[Address]:
-    """A server that answers from memory, as `benchmarks.replay` says."""
+    """Run a server that answers from memory; see `benchmarks.replay`."""
     return serving("replay", size)
 
 
 def tell(what: object) -> None:
-    """Say something to the process that has started this one."""
+    """Print a line for the process that started this one."""
     print(msgspec.json.encode(what).decode(), flush=True)
 
 
 async def heard(longest: float = LONGEST) -> str:
-    """The next line from that process; empty when there will be none.
+    """Return the next line from the parent process; empty at the end of the input.
 
     Args:
-        longest: Seconds until it is not waited for any more.
+        longest: Seconds to wait.
     """
     import anyio.to_thread
 
@@ -107,12 +107,12 @@ async def heard(longest: float = LONGEST) -> str:
 
 
 def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
-    """Return the numbers that a part prints, run in its own process.
+    """Run a part in a separate process and return the numbers that it prints.
 
     Args:
-        part: Which; it takes the address with `given_address`.
-        arguments: Passed to it.
-        address: The server's.
+        part: Module of the part; it reads the address with `given_address`.
+        arguments: Arguments of the part.
+        address: Address of the server.
     """
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-m", f"benchmarks.{part}", *arguments],
@@ -124,5 +124,5 @@ def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
 
 
 def given_address() -> Address:
-    """The address, in such a process."""
+    """Return the address that such a process was given."""
     return msgspec.json.decode(sys.stdin.buffer.read(), type=Address)

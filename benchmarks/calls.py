@@ -1,12 +1,12 @@
-"""`python -m benchmarks.calls`: what a call costs, and how many there can be in a second.
+"""`python -m benchmarks.calls`: CPU time of a call, and calls per second.
 
-Next to ours stand aiohttp and msgspec by themselves, decoding into the same struct, and the
-vendor's client. All ask the same server. "bare" is aiohttp as its documentation shows it; "tuned"
-is aiohttp with the options that ours uses: no cookies, no timer for each request, a parsed address.
-Both send the headers that ours sends.
+Our client is compared with aiohttp and msgspec alone, decoding into the same struct, and with the
+vendor's client, on the same server. "bare" is aiohttp as its documentation shows it; "tuned" is
+aiohttp with the options that our client uses: no cookies, no timer per request, a parsed address.
+Both send the same headers as our client.
 
-CPU is measured in short turns whose order changes, so that a change of the machine's speed meets
-all of them alike, and each turn is compared with its neighbors.
+CPU is measured in short turns in changing order, so that changes of the machine's speed affect
+all clients alike. Each turn is compared with its neighbors.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ if TYPE_CHECKING:
     Call = Callable[[], Awaitable[object]]
 
 CALLS = {1: 200, 50: 50}
-"""Calls of one turn, by VMs in an answer."""
+"""Calls per turn, by the number of VMs in an answer."""
 WARM_UP, ROUNDS, RATES = 3, 60, 5
 APART = {"aiohttp": ("bare", "ours"), "cloudtower": ("vendor",), "uvloop": ("uvloop",)}
-"""Who is measured in which process, by the package that it takes. Ours and the bare ones share one,
-as how Python's memory happens to lie in a process makes more of a difference than we do."""
+"""Clients measured in each process, by package. Our client and the bare ones share a process,
+because differences in the memory layout of processes exceed the difference between them."""
 COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("uvloop", "ours"))
 SECONDS = 2.0
-"""Of one measurement of calls a second."""
+"""Calls in one measurement of calls per second."""
 GOALS = {1: (1.07, 25.0), 50: (1.03, 250.0)}
 
 
 class Bare:
-    """aiohttp and msgspec, and nothing else.
+    """Client of aiohttp and msgspec alone.
 
     Args:
-        session: Logged in.
-        vms: How many VMs to ask for.
-        url: Where to.
+        session: A session that is logged in.
+        vms: Number of VMs to request.
+        url: Address of the calls.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Bare:
 
 
 def ours(tower: Cloudtower, vms: int) -> Call:
-    """The same call as ours."""
+    """Make the same call as our client."""
 
     async def call() -> object:
         return await tower.vm.get_vms(first=vms, order_by="id_ASC")
@@ -85,7 +85,7 @@ def ours(tower: Cloudtower, vms: int) -> Call:
 
 
 async def cpu(call: Call, calls: int) -> float:
-    """Microseconds of CPU of one call of many, one after the other."""
+    """Return the microseconds of CPU per call, for calls made one after the other."""
     start = time.process_time()
     for _ in range(calls):
         await call()
@@ -94,7 +94,7 @@ async def cpu(call: Call, calls: int) -> float:
 
 async def rate(call: Call) -> float:
     """Return the calls per second at the fixed concurrency."""
-    await call()  # what is loaded and built at first use
+    await call()  # loads and builds what the first call needs
     gc.collect()
     until = time.perf_counter() + SECONDS
     done = 0
@@ -132,10 +132,10 @@ def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
 
 
 class Sessions:
-    """Ours and the bare one, both logged in.
+    """Our client and the bare one, both logged in.
 
     Attributes:
-        tuned: A bare one with the options that ours uses.
+        tuned: A bare client with the options that ours uses.
         url: The address of the calls.
     """
 
@@ -175,7 +175,7 @@ class Sessions:
 
 
 async def costs(address: Address) -> list[Figure]:
-    """CPU of a call, ours next to aiohttp by itself."""
+    """Print the CPU of a call, for our client and for aiohttp alone."""
     figures: list[Figure] = []
     sessions = Sessions(address)
     async with sessions as (tower, session):
@@ -204,9 +204,9 @@ async def costs(address: Address) -> list[Figure]:
 
 
 async def _in_turns(peers: dict[str, Call], calls: int) -> dict[str, list[float]]:
-    """CPU of each peer in short turns, in an order that goes round and back."""
+    """Return the CPU of each client in short turns, in an order that goes back and forth."""
     for call in peers.values():
-        await cpu(call, calls * WARM_UP)  # what is loaded and built at first use
+        await cpu(call, calls * WARM_UP)  # loads and builds what the first call needs
     gc.collect()
     gc.freeze()  # loaded modules are not part of any call
     spent: dict[str, list[float]] = {who: [] for who in peers}
@@ -222,13 +222,13 @@ async def _in_turns(peers: dict[str, Call], calls: int) -> dict[str, list[float]
 async def _rates_of(who: Sequence[str], vms: int, address: Address) -> list[float]:
     async with Sessions(address) as (tower, session):
         calls: dict[str, Call] = {"bare": Bare(session, vms), "ours": ours(tower, vms)}
-        for one in who:  # a process takes its time until its memory no longer grows
+        for one in who:  # a process needs time until its memory stops growing
             await rate(calls[one])
         return [await rate(calls[one]) for one in who]
 
 
 def rates_apart(package: str, vms: int, address: Address) -> list[float]:
-    """Calls a second of those who are measured in one process; the vendor's at its best."""
+    """Return the calls per second of the clients in one process; for the vendor's its best."""
     if package == "cloudtower":
         vendor = Vendor(address)
         return [max(vendor_rate(vendor, vms, threads) for threads in (1, 4, CONCURRENCY))]
@@ -241,7 +241,7 @@ def rates_apart(package: str, vms: int, address: Address) -> list[float]:
 
 
 def _round(packages: Sequence[str], vms: int, address: Address) -> dict[str, float]:
-    """Calls a second of each peer."""
+    """Return the calls per second of each client."""
     found: dict[str, float] = {}
     for package in packages:
         numbers = measure_apart("calls", "--rate", package, str(vms), address=address)
@@ -250,7 +250,7 @@ def _round(packages: Sequence[str], vms: int, address: Address) -> dict[str, flo
 
 
 def rates(address: Address) -> list[Figure]:
-    """Calls a second: ours, the bare ones, the vendor's, and ours on uvloop."""
+    """Print the calls per second: ours, the bare ones, the vendor's, and ours on uvloop."""
     figures: list[Figure] = []
     packages = [package for package in APART if find_spec(package)]
     peers = [who for package in packages for who in APART[package]]

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.chaos`: outcomes of many calls while everything goes wrong.
+"""`python -m benchmarks.chaos`: outcomes of many calls under injected faults.
 
-Queries, creations and power operations, two hundred at a time. A fifth of the requests meet a fault
-of one kind or another, executed before it or not, and the servers of a pair change places. The
-simulator, in its own process, counts what it has executed, and each call is held against that.
-Then the same calls with the vendor's client and its failover, whose loss is counted.
+Queries, creations and power operations run, two hundred at a time. A fifth of the requests meet a
+fault, before or after execution, and the nodes of a pair swap roles. The simulator, in a separate
+process, counts the executed requests, and each call is compared with these counts. Then the same
+calls run with the vendor's client and its failover, and its losses are counted.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ CALLS, SEEDS, FAULTS = 20_000, 5, 0.2
 VMS = 400
 
 
-# The server's process
+# The process of the server
 
 
 async def serve(seed: int, faults: float) -> None:
-    """Be the pair. Each line of the input is a word: switch, faults, calm, count."""
+    """Serve the pair. Each line of the input is a command: switch, faults, calm, count."""
     from cloudtower_async.testing import Simulator
 
     async with Simulator(
@@ -86,7 +86,7 @@ def _marker(body: object) -> str | None:
             return None
 
 
-# Ours
+# Our client
 
 
 async def ours(seed: int, calls: int, faults: float) -> Tally:
@@ -154,10 +154,10 @@ async def _outcome(tower: Cloudtower, call: Call, place: Place) -> Outcome:
 
 @asynccontextmanager
 async def _nothing_left(tally: Tally) -> AsyncGenerator[None]:
-    """Compare what there is of tasks and file descriptors before and after."""
+    """Compare the tasks and file descriptors before and after."""
     before = len(asyncio.all_tasks()), _descriptors()
     yield
-    await asyncio.sleep(0.1)  # the event loop drops connections that were closed
+    await asyncio.sleep(0.1)  # the event loop drops closed connections
     gc.collect()
     after = len(asyncio.all_tasks()), _descriptors()
     for name, was, now in zip(("tasks", "file descriptors"), before, after, strict=True):
@@ -166,13 +166,13 @@ async def _nothing_left(tally: Tally) -> AsyncGenerator[None]:
 
 
 def _descriptors() -> int:
-    """Open files and sockets of this process. The one that is made to look counts each time."""
+    """Return the open files and sockets of this process, including the one for the listing."""
     folder = Path("/proc/self/fd")
     return len(os.listdir(folder)) if folder.is_dir() else 0  # noqa: PTH208 - cheaper
 
 
 def show(who: str, seed: int, tally: Tally) -> None:
-    """Print the outcomes of the calls of one run."""
+    """Print the outcomes of the calls of a run."""
     executed = tally.done + tally.not_done + tally.unknown
     print(
         f"{who}, seed {seed}: {tally.calls:,} calls in {tally.seconds:.0f} s; "

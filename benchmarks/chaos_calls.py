@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["query", "create", "power"]
 
 CONCURRENCY, SWITCHES = 200, 10
-READ_TIMEOUT = 2.0  # seconds until a request that hangs is given up
+READ_TIMEOUT = 2.0  # time-out in seconds of a request that hangs
 KINDS: tuple[Kind, ...] = ("query", "create", "power")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the pair is, and what is on it."""
+    """Addresses of the pair, and resources on it."""
 
     urls: list[str]
     username: str
     password: str
     cluster: str
     vms: list[str]
-    """Those that run."""
+    """The running VMs."""
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of the script. Its marker is in what it sends, and nowhere else."""
+    """One call of the script. Only this call sends its marker."""
 
     marker: str
     kind: Kind
@@ -48,8 +48,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Outcome of a call, as reported to the caller.
 
     Args:
-        told: ``done``, ``not done`` (an error that says that nothing was done), ``unknown`` (an
-            error that says that it may have been done) or ``wrong`` (an answer that is not right).
+        told: ``done``, ``not done`` (the error says that nothing was done), ``unknown`` (the error
+            says that it may have been done) or ``wrong`` (the answer is wrong).
         error: The class of the error.
     """
 
@@ -71,23 +71,23 @@ class Tally(msgspec.Struct, kw_only=True):
     twice: int = 0
     """Mutations that the server executed more than once."""
     denied: int = 0
-    """Mutations that were executed, and of which the caller was told otherwise."""
+    """Mutations that were executed although the caller was told otherwise."""
     claimed: int = 0
-    """Mutations that the caller was told were done, and were not."""
+    """Mutations that were reported as done but not executed."""
     lost: int = 0
-    """Calls that ended in nothing."""
+    """Calls without any outcome."""
     left: list[str] = []
-    """What was still there at the end: tasks, connections, file descriptors."""
+    """Tasks, connections and file descriptors that remained at the end."""
     errors: dict[str, int] = {}
 
     def sound(self) -> bool:
-        """Whether nothing happened that must not."""
+        """Whether no invariant was violated."""
         bad = self.queries_wrong + self.twice + self.denied + self.claimed + self.lost
         return not bad and not self.left
 
 
 def script(seed: int, calls: int, place: Place) -> list[Call]:
-    """The calls of a run: 70 % queries, 30 % creations and power operations."""
+    """Return the calls of a run: 70 % queries, 30 % creations and power operations."""
     choose = random.Random(seed)
     kinds = choose.choices(KINDS, (14, 3, 3), k=calls)
     return [
@@ -97,7 +97,7 @@ def script(seed: int, calls: int, place: Place) -> list[Call]:
 
 
 def new_vm(call: Call, place: Place) -> VmCreationParams:
-    """The VM that a call creates."""
+    """Return the VM that a call creates."""
     return {
         "cluster_id": place.cluster,
         "name": call.marker,
@@ -113,14 +113,14 @@ def new_vm(call: Call, place: Place) -> VmCreationParams:
 
 
 def chosen(call: Call) -> VmWhereInput:
-    """A filter that finds the VM of a call, and bears its marker."""
+    """Return a filter that finds the VM of a call and contains its marker."""
     return {"id": call.vm, "name_not": call.marker}
 
 
 def count(
     tally: Tally, coming: list[Call], outcomes: dict[str, Outcome], executed: dict[str, int]
 ) -> None:
-    """Hold what the callers were told against what was executed."""
+    """Compare the reported outcomes with the executed requests."""
     errors: Counter[str] = Counter()
     for call in coming:
         outcome = outcomes.get(call.marker)
@@ -145,11 +145,11 @@ def count(
 
 
 def pair(seed: int, faults: float) -> AbstractContextManager[Server[Place]]:
-    """The servers, in a process of their own: `benchmarks.chaos` says what they listen to."""
+    """Run the servers in a separate process; `benchmarks.chaos` lists their commands."""
     return talking("chaos", "--serve", str(seed), str(faults), place=Place)
 
 
 def executed(servers: Server[Place]) -> dict[str, int]:
-    """How often each mutation was executed, by its marker. Queries bear none."""
+    """Return how often each mutation was executed, by its marker. Queries have no marker."""
     servers.say("count")
     return servers.hear(dict[str, int])

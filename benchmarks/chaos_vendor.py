@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def vendors(seed: int, calls: int, faults: float) -> Tally:
-    """Run the script with the vendor's client and its failover, in as many threads."""
+    """Run the script with the vendor's client and its failover, in the same number of threads."""
     with pair(seed, faults) as servers:
         place, outcomes = servers.place, dict[str, Outcome]()
         coming = script(seed, calls, place)
@@ -59,8 +59,8 @@ def _vendor_vms(place: Place) -> Any:  # noqa: ANN401 - it has no types
 
 
 def _vendor_outcome(vms: Any, call: Call, place: Place) -> Outcome:  # noqa: ANN401
-    """Return the outcome that the vendor's client reports. Its errors never say if it was done."""
-    # It waits without end otherwise.
+    """Return the outcome that the vendor's client reports. Its errors never tell if it was done."""
+    # Otherwise the client waits indefinitely.
     limit = {"_request_timeout": READ_TIMEOUT}
     try:
         if call.kind == "query":

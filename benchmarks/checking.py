@@ -1,4 +1,4 @@
-"""`python -m benchmarks.checking`: what it costs to check arguments before they are sent."""
+"""`python -m benchmarks.checking`: cost of validating arguments before they are sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES, ROUNDS = 20_000, 7
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     body = {"where": WHERE}
-    check(GET_VMS, body, validate=True)  # makes what checks its keys
+    check(GET_VMS, body, validate=True)  # creates the validators
     measured: list[float] = []
     for _ in range(ROUNDS):
         start = time.process_time()

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.cli_startup`: how fast the commands start, beside what they cannot avoid.
+"""`python -m benchmarks.cli_startup`: start-up time of commands, and its unavoidable part.
 
-Each measurement is the CPU time of one process; the kinds take turns, so that a busy machine is
-busy for all of them. The simulated server runs in this process, whose time does not count.
+Each measurement is the CPU time of one process. The kinds of processes alternate, so that load on
+the machine affects all of them. The simulated server runs in this process, which is not counted.
 """
 
 from __future__ import annotations

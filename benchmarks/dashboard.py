@@ -1,6 +1,6 @@
-"""`python -m benchmarks.dashboard`: whether a dashboard takes no longer than its slowest request.
+"""`python -m benchmarks.dashboard`: time of a dashboard compared with its slowest request.
 
-The server, in its own process, holds each request for the same time.
+The server, in a separate process, delays each request by the same time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZE = "4 clusters, 200 VMs"
 
 
 async def serve() -> None:
-    """Be the server, until the input ends."""
+    """Serve until the input ends."""
     from cloudtower_async.testing import Simulator
 
     async with Simulator(SIZE, keep_requests=10) as sim:
@@ -31,7 +31,7 @@ async def serve() -> None:
 
 
 class Stopwatch:
-    """Times each request of a session."""
+    """Records the times of each request of a session."""
 
     def __init__(self) -> None:
         self.spent: list[float] = []
@@ -47,7 +47,7 @@ class Stopwatch:
 
 
 async def measure(address: Address) -> Figure:
-    """Build dashboards, and hold each against its slowest request."""
+    """Build dashboards, and compare each with its slowest request."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.recipes import build_dashboard
 
@@ -60,7 +60,7 @@ async def measure(address: Address) -> Figure:
         password=address.password,
         trace_configs=[watch.trace],
     ) as tower:
-        await build_dashboard(tower)  # what is loaded and connected at first use
+        await build_dashboard(tower)  # loads and connects what the first call needs
         for _ in range(ROUNDS):
             watch.spent.clear()
             start = time.perf_counter()

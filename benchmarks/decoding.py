@@ -1,6 +1,6 @@
-"""`python -m benchmarks.decoding`: what decoding VMs costs, and holding many of them.
+"""`python -m benchmarks.decoding`: cost of decoding VMs, and memory of many VMs.
 
-The vendor's client decodes the same answers, in turn with ours, each in its own process.
+The vendor's client decodes the same answers, alternating with ours, each in a separate process.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 VMS = 1_000
 TIMES = {"ours": 100, "vendor": 1}
-"""How often each decodes it in one measurement."""
+"""Number of times that each client decodes the answer in one measurement."""
 ROUNDS = 5
 HELD, PAGE = 20_000, 500
 
 
 def answer(address: Address) -> bytes:
-    """The bytes of an answer with many VMs, which neither client has a part in."""
+    """Return the bytes of an answer with many VMs, made by neither client."""
 
     def ask(path: str, body: dict[str, Any], token: str = "") -> bytes:
         headers = {"authorization": token, "content-type": "application/json"}
@@ -47,7 +47,7 @@ def answer(address: Address) -> bytes:
 
 
 def decode(who: str, address: Address) -> tuple[float, float]:
-    """Milliseconds of CPU to decode it once, and the bytes of a VM in it."""
+    """Return the milliseconds of CPU to decode the answer once, and the bytes per VM."""
     body = answer(address)
     decoder: Callable[[bytes], Any]
     if who == "ours":
@@ -66,7 +66,7 @@ def decode(who: str, address: Address) -> tuple[float, float]:
 
 
 def decoding(address: Address) -> Figure:
-    """Decode the same answer with both."""
+    """Decode the same answer with both clients."""
     pairs = [_both("--decode", address) for _ in range(ROUNDS)]
     value, low, high = spread([theirs / mine for (mine, _), (theirs, _) in pairs])
     mine, theirs = (spread([time for time, _ in each])[0] for each in zip(*pairs, strict=True))
@@ -83,7 +83,7 @@ def decoding(address: Address) -> Figure:
 
 
 async def hold(address: Address) -> int:
-    """Read many VMs with ours, and hold them."""
+    """Read many VMs with our client and keep them."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(
@@ -94,7 +94,7 @@ async def hold(address: Address) -> int:
 
 
 def vendor_hold(address: Address) -> int:
-    """The same with the vendor's client."""
+    """Read many VMs with the vendor's client and keep them."""
     vendor = Vendor(address)
     vms: list[object] = []
     for skip in range(0, HELD, PAGE):
@@ -103,14 +103,14 @@ def vendor_hold(address: Address) -> int:
 
 
 def peak(who: str, address: Address) -> float:
-    """Most megabytes that a process has in use which holds the VMs."""
+    """Return the peak memory in megabytes of a process that keeps the VMs."""
     held = asyncio.run(hold(address)) if who == "ours" else vendor_hold(address)
     assert held == HELD, held  # noqa: S101
     return peak_mb()
 
 
 def holding(address: Address) -> Figure:
-    """The memory of both."""
+    """Print the memory of both clients."""
     [mine], [theirs] = _both("--hold", address)
     return Figure(
         what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
@@ -122,7 +122,7 @@ def holding(address: Address) -> Figure:
 
 
 def _both(what: str, address: Address) -> list[list[float]]:
-    """Figures of ours and of the vendor's."""
+    """Print the figures of both clients."""
     return [measure_apart("decoding", what, who, address=address) for who in TIMES]
 
 
@@ -135,7 +135,7 @@ def main() -> None:
         print(*decode(options.decode, given_address()))
     elif options.hold:
         print(peak(options.hold, given_address()))
-    elif find_spec("cloudtower"):  # else there is nothing to compare with
+    elif find_spec("cloudtower"):  # otherwise there is no client to compare with
         with replay(f"4 clusters, {HELD} VMs") as address:
             print_as_lines([decoding(address), holding(address)])
 

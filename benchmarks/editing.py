@@ -1,8 +1,8 @@
-"""`python -m benchmarks.editing [--before FOLDER]`: what an editor waits for at each key.
+"""`python -m benchmarks.editing [--before FOLDER]`: time of each completion in an editor.
 
 pyright's language server completes the keys of ``where={"``. With the checkout of another version,
-both are measured in turns, and the ratio is printed. The programs import the package from
-the ``src`` of a checkout.
+the two versions are measured in alternation and the ratio is printed. The programs import the
+package from the ``src`` of a checkout.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ HEAD = """from cloudtower_async import Cloudtower
 async def program(tower: Cloudtower) -> None:
     await tower.vm.get_vms("""
 TYPED = ('where={"', 'where={"na', 'where={"cluster": {"', 'where={"cluster": {"na')
-"""What has been typed when the editor asks for the keys."""
+"""Text in front of the cursor when the editor requests the keys."""
 
 
 class Editor:
-    """A file in an editor, with a program that imports the package from a checkout."""
+    """A file in an editor with a program that imports the package from a checkout."""
 
     def __init__(self, server: LanguageServer, folder: Path) -> None:
         self._server, self._uri, self._version = server, (folder / "program.py").as_uri(), 0

@@ -1,7 +1,7 @@
 """`python -m benchmarks.ensure_kills [RECIPE …]`: kill idempotent recipes at random moments.
 
-Each round starts a recipe in its own process, kills that with SIGKILL at a random moment, and runs
-the recipe again. Then the simulated server must have the right state, with each resource once.
+Each round starts a recipe in a separate process, kills it with SIGKILL at a random moment, and
+runs the recipe again. Then the simulated server must have the right state, each resource once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe, with what it needs and what it leads to.
+    """A recipe, its preconditions and its expected result.
 
     Attributes:
         run: Runs the recipe: with a session, the name of a cluster, a name, and
@@ -189,7 +189,7 @@ CASES: dict[str, Case] = {
 
 
 async def prepare(sim: Simulator, tower: Cloudtower, case: Case, name: str) -> str:
-    """Make what a case needs, and return the name of the cluster."""
+    """Create the preconditions of a case, and return the name of the cluster."""
     cluster = rows(sim, "Cluster", hypervisor="ELF")[0]
     if case.status is not None:
         vm = sim.add_vm(
@@ -241,7 +241,7 @@ async def kill_and_repeat(sim: Simulator, name: str, kills: int, seed: int = 1) 
         cluster = await prepare(sim, tower, case, f"{name} 0")
         started = len(sim.requests)
         await case.run(tower, cluster, f"{name} 0", RECONCILE_TIMEOUT)
-        steps = len(sim.requests) - started + 1  # and the login
+        steps = len(sim.requests) - started + 1  # including the login
         for number in range(1, kills + 1):
             subject = f"{name} {number}"
             await prepare(sim, tower, case, subject)
@@ -258,7 +258,7 @@ async def kill_and_repeat(sim: Simulator, name: str, kills: int, seed: int = 1) 
 async def _kill(
     sim: Simulator, case: str, cluster: str, subject: str, chance: Random, steps: int
 ) -> bool:
-    """Run a case in a process, and kill it after a random request; False: it had ended."""
+    """Run a case in a process and kill it after a random request; False if it had ended."""
     address = Address(sim.url, sim.username, sim.password)
     process = PROCESSES.Process(target=_work, args=(case, cluster, subject, address), daemon=True)
     moment = len(sim.requests) + chance.randint(1, steps)
@@ -266,7 +266,7 @@ async def _kill(
     try:
         while len(sim.requests) < moment and process.is_alive():  # noqa: ASYNC110
             await anyio.sleep(0.001)
-        await anyio.sleep(chance.uniform(0, 0.02))  # and anywhere between two requests
+        await anyio.sleep(chance.uniform(0, 0.02))  # somewhere between two requests
         return process.is_alive()
     finally:
         process.kill()
@@ -274,7 +274,7 @@ async def _kill(
 
 
 def _work(case: str, cluster: str, subject: str, address: Address) -> None:
-    """Be the process that is killed."""
+    """Run as the process that is killed."""
 
     async def run() -> None:
         async with Cloudtower(
@@ -302,7 +302,7 @@ async def _measure(names: Sequence[str], kills: int) -> bool:
 
 
 def main() -> None:
-    """Measure."""
+    """Run the measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ensure_kills")
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--kills", type=int, default=KILLS)

@@ -1,9 +1,9 @@
 """`python -m benchmarks.exporter`: one exporter for many Towers.
 
-The simulators run in other processes, each with several Towers, and so does the exporter; this
-process scrapes it. For each number of Towers: how long a scrape takes, and what memory and CPU a
-Tower costs. One more Tower accepts connections and never answers, and must disturb no other.
-A full read, for comparison, is `fetch_all` of the VMs of one Tower.
+The simulators run in other processes, each with several Towers, and so does the exporter. This
+process scrapes it. For each number of Towers, it prints the time of a scrape, and the memory and
+CPU per Tower. Another Tower accepts connections and never answers; it must not affect the others.
+For comparison, a full read is `fetch_all` of the VMs of one Tower.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ MODULE = "exporter"
 
 
 class Usage(msgspec.Struct):
-    """What the exporter has used so far."""
+    """Resources used by the exporter so far."""
 
     megabytes: float
-    """Memory since before there were sessions."""
+    """Memory compared with the time before the first session."""
     cpu: float
     """Seconds of CPU."""
 
@@ -76,7 +76,7 @@ async def serve(number: int, vms: int) -> None:
 
 
 async def export(interval: float) -> None:
-    """Export in this process the Towers that the first line of the input names."""
+    """Export the Towers that the first line of the input names."""
     from contextlib import AsyncExitStack
 
     from cloudtower_async import Cloudtower
@@ -100,14 +100,14 @@ async def export(interval: float) -> None:
 
 
 async def measure_full_reads(address: Address) -> list[float]:
-    """Return the seconds of reading all VMs of a Tower, once for each time."""
+    """Return the seconds of reading all VMs of a Tower, once per repetition."""
     from cloudtower_async import Cloudtower
 
     seconds: list[float] = []
     async with Cloudtower(
         address.url, username=address.username, password=address.password
     ) as tower:
-        await tower.fetch_all(tower.vm.get_vms)  # loads what is needed
+        await tower.fetch_all(tower.vm.get_vms)  # loads the modules
         for _ in range(FULL_READS):
             started = time.perf_counter()
             await tower.fetch_all(tower.vm.get_vms)
@@ -128,7 +128,7 @@ def values(page: str, name: str) -> dict[str, float]:
 async def scrape(
     server: Server[str], url: str, towers: int, interval: float, every: float, number: int
 ) -> Result:
-    """Scrape an exporter a number of times, and note what it costs."""
+    """Scrape an exporter several times and measure the cost."""
     import aiohttp
     import anyio.to_thread
 
@@ -164,7 +164,7 @@ async def scrape(
 
 
 def measure(addresses: list[Address], interval: float, every: float, number: int) -> Result:
-    """Measure an exporter of these Towers, and of one that hangs."""
+    """Measure an exporter of these Towers and one Tower that hangs."""
     with (
         socket.create_server(("127.0.0.1", 0), backlog=128) as hanging,
         talking(MODULE, "--export", str(interval), place=str) as exporter,
@@ -177,7 +177,7 @@ def measure(addresses: list[Address], interval: float, every: float, number: int
 
 
 def figures(results: list[Result], full: list[float], vms: int) -> Iterator[Figure]:
-    """Return the figures of all numbers of Towers, and how they compare."""
+    """Return the figures of all numbers of Towers, and compare them."""
     read = statistics.median(full)
     yield Figure(what=f"full read of {vms:,} VMs", value=read * 1e3, unit="ms")
     for one in results:

@@ -23,10 +23,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One figure.
 
     Args:
-        what: What was measured.
+        what: Measured quantity.
         value: The figure; the median if there are several measurements.
         unit: Unit of the figure; empty for a ratio.
-        low: The lower quartile of the measurements; None where there is only one.
+        low: The lower quartile of the measurements; None for a single measurement.
         high: The upper quartile.
         goal: Goal; None if the figure is only reported.
         better: Whether the goal is a maximum (``less``) or a minimum.
@@ -72,7 +72,7 @@ def print_as_lines(figures: Iterable[Figure]) -> None:
 
 
 def report(figures: list[Figure]) -> Report:
-    """Say with the figures what they were measured with."""
+    """Store the environment of the measurements with the figures."""
     packages: dict[str, str] = {}
     for name in PEERS:
         try:
@@ -87,7 +87,7 @@ def report(figures: list[Figure]) -> Report:
 
 
 def _cpu() -> str:
-    """The model of the processor; empty where the system does not tell."""
+    """Return the processor model, or an empty string if the system does not report it."""
     listed = Path("/proc/cpuinfo")
     if not listed.is_file():
         return platform.processor()
@@ -96,7 +96,7 @@ def _cpu() -> str:
 
 
 def markdown(found: Report) -> str:
-    """The figures as a table for the documentation."""
+    """Return the figures as a table for the documentation."""
     packages = ", ".join(f"{name} {number}" for name, number in found.packages.items())
     lines = [
         f"Measured on {found.machine}, Python {found.python}, {packages}.",
@@ -112,7 +112,7 @@ def markdown(found: Report) -> str:
 
 
 def shown(figure: Figure) -> str:
-    """A figure with its unit, and its quartiles where it has any."""
+    """Return a figure with its unit, and its quartiles if any."""
     text = f"{_number(figure.value, _more(figure))} {figure.unit}".rstrip()
     if figure.low is None or figure.high is None:
         return text
@@ -128,7 +128,7 @@ def _goal(figure: Figure) -> str:
 
 
 def _more(figure: Figure) -> int:
-    """Digits more than usual, so that a goal that is missed does not look as if it were not."""
+    """Return more digits than usual, so that a missed goal does not look reached."""
     more = 0
     if figure.goal is not None and not figure.met:
         while _rounded(figure.value, more) == _rounded(figure.goal, more):

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.first_use`: what the first call and many sessions cost a running loop.
+"""`python -m benchmarks.first_use`: cost of the first call and of many sessions in a running loop.
 
-Each first call runs in its own process, with a task that notes how long it waits at most for
-its turn. In turn, the types are loaded as they are in the SDK, in a thread, or in the loop.
+Each first call runs in a separate process, with a task that records its longest wait for a turn.
+The types are loaded alternately in a thread, as in the SDK, and in the event loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAYS = ("thread", "loop")
 
 
 async def first_call(way: str) -> float:
-    """Milliseconds that another task waits at most for its turn while the first call is made."""
+    """Return the longest wait in milliseconds of another task during the first call."""
     from cloudtower_async import Cloudtower
 
     address = given_address()
@@ -49,7 +49,7 @@ async def first_call(way: str) -> float:
         if way == "loop":
             from cloudtower_async.api.vm import GET_VMS
 
-            GET_VMS.loaded = True  # what is missing then is loaded where it is used
+            GET_VMS.loaded = True  # missing types are loaded where they are used
         await get_vms(where={"name_contains": "web", "cluster": {"name": "prod"}}, first=1)
         await asyncio.sleep(0.001)
         ticking.cancel()

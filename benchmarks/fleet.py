@@ -1,8 +1,8 @@
-"""`python -m benchmarks.fleet`: a snapshot of each VM of many Towers, while processes are killed.
+"""`python -m benchmarks.fleet`: a snapshot of each VM of many Towers while processes are killed.
 
-Simulated Towers run in processes of their own, two groups of workers share the work, and one after
-the other a group, Redis and the caller get SIGKILL and are started again. At the end the snapshots
-are counted at the servers: each VM must have exactly one.
+Simulated Towers run in separate processes, and two groups of workers share the work. A group,
+Redis and the caller get SIGKILL one after the other and are restarted. At the end the snapshots on
+the servers are counted: each VM must have exactly one.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 TOWERS, VMS = 10, 100
 PER_PROCESS = 10
-"""Towers of a process."""
+"""Towers per process."""
 
 JOB = "examples.fleet.snapshots:nightly"
 RUN = "2026-01-31"
 TASK = 1.0
-"""Seconds that a snapshot takes."""
+"""Duration of a snapshot in seconds."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Snapshots of the Towers of a process, and what was asked for."""
+    """Snapshots of the Towers of a process, and the requests for them."""
 
     lost: int
     doubled: int
@@ -59,7 +59,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 async def serve(towers: int, vms: int, first: int) -> None:
-    """Be some Towers; each line of the input asks for the counts."""
+    """Serve some Towers; each line of the input requests the counts."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.testing import Simulator
 
@@ -96,7 +96,7 @@ def count(servers: list[Server[list[Place]]]) -> Counter[str]:
 
 
 class Processes:
-    """The processes that are killed and started again.
+    """The processes that are killed and restarted.
 
     Args:
         folder: Folder of Redis, and of the configuration.
@@ -131,7 +131,7 @@ class Processes:
         return self._fleet("run", JOB, "--profiles=all", f"--run={RUN}", "--output=json")
 
     def kill_all(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         for process in self._running:
             kill(process)
 
@@ -152,14 +152,14 @@ class Processes:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGKILL to a process, and wait for its end."""
+    """Send SIGKILL to a process and wait for its end."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def reach(servers: list[Server[list[Place]]], number: int, deadline: float) -> None:
-    """Wait until this number of snapshots was made."""
+    """Wait until this number of snapshots exists."""
     while count(servers)["made"] < number:
         if time.monotonic() > deadline:
             raise SystemExit("the workers make no progress")
@@ -168,7 +168,7 @@ def reach(servers: list[Server[list[Place]]], number: int, deadline: float) -> N
 
 @contextmanager
 def towers_running(towers: int, vms: int, folder: Path) -> Generator[list[Server[list[Place]]]]:
-    """Run the Towers, and write the profiles that lead to them."""
+    """Run the Towers and write their profiles."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(
@@ -198,7 +198,7 @@ def towers_running(towers: int, vms: int, folder: Path) -> Generator[list[Server
 
 
 def measure(towers: int, vms: int, workers: int, port: int, limit: float) -> list[Figure]:
-    """Run it all and count."""
+    """Run everything and count."""
     items = towers * vms
     with TemporaryDirectory() as name, towers_running(towers, vms, Path(name)) as servers:
         processes = Processes(Path(name), port, workers)

@@ -1,6 +1,6 @@
 """VMs as large as those of real servers: about 3.7 KB each, twice the size of simulated VMs.
 
-Fields that are null or empty in a simulated VM are filled by their types.
+Fields that are null or empty in a simulated VM get values of their types.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from msgspec import inspect
 
 from cloudtower_async import models
 
-ITEMS = 3  # of a list
+ITEMS = 3  # items per list
 DEPTH = 6
 
 
 def full_vms(body: bytes) -> bytes:
-    """An answer with VMs, with every field of each set."""
+    """Return an answer with VMs that have every field set."""
     vms = msgspec.json.decode(body, type=list[dict[str, Any]])
     full = full_vm()
     return msgspec.json.encode(
@@ -28,25 +28,25 @@ def full_vms(body: bytes) -> bytes:
 
 @cache
 def full_vm(struct: type[msgspec.Struct] = models.Vm) -> dict[str, Any]:
-    """A VM, or something else, with every field set."""
+    """Return a VM, or another document, with every field set."""
     made: dict[str, Any] = make(inspect.type_info(struct))
     return made
 
 
 def _filled(found: Any, made: Any) -> Any:  # noqa: ANN401
-    """What was found, unless that is little."""
+    """Return a value unless it is null or empty."""
     return made if isinstance(found, list) else found or made
 
 
 def make(kind: inspect.Type, depth: int = 0) -> Any:  # noqa: ANN401 - anything that JSON has
-    """A value of a type, with nothing left out of it."""
+    """Return a value of a type with all its fields."""
     match kind:
         case inspect.UnionType():
             kinds = (one for one in kind.types if not isinstance(one, inspect.NoneType))
             return make(next(kinds), depth)
         case inspect.StructType():
             return {field.encode_name: make(field.type, depth + 1) for field in kind.fields}
-        case inspect.ListType():  # a few hold more of their own kind
+        case inspect.ListType():  # some types contain their own type
             return [make(kind.item_type, depth)] * ITEMS if depth < DEPTH else []
         case inspect.EnumType():
             return next(iter(kind.cls)).value
@@ -58,5 +58,5 @@ def make(kind: inspect.Type, depth: int = 0) -> Any:  # noqa: ANN401 - anything 
             return 12.5
         case inspect.StrType():
             return "a text of a server"
-        case _:  # anything at all
+        case _:  # any type
             return {}

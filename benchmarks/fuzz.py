@@ -1,7 +1,7 @@
-"""`python -m benchmarks.fuzz`: whatever a server answers, only our errors come out.
+"""`python -m benchmarks.fuzz`: any answer of a server raises only errors of this package.
 
-Right answers of all operations, made from the models, are broken: bytes and values in them are
-replaced, taken out, put in, doubled; and some bodies are nothing but chance.
+Valid answers of all operations are made from the models and then broken: bytes and values are
+replaced, removed, inserted or duplicated. Some bodies are purely random.
 """
 
 # ruff: noqa: S311 - the same seed makes the same bodies
@@ -49,12 +49,12 @@ def operations() -> list[Operation[Any]]:
 
 
 def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything that JSON has
-    """An answer that the operation may have."""
+    """Return a valid answer of the operation."""
     return make(inspect.type_info(operation.answer()))
 
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
-    """The value with something wrong in one place, which may be the whole of it."""
+    """Return the value with a fault in one place, possibly at the top."""
     if not value or not isinstance(value, list | dict) or chance.random() < 0.1:
         return chance.choice(ODD)
     if isinstance(value, list):
@@ -75,7 +75,7 @@ def _with_broken_member(members: dict[str, Any], chance: random.Random) -> dict[
 
 
 def broken_bytes(body: bytes, chance: random.Random) -> bytes:
-    """The body with bytes in it that are others, more or fewer."""
+    """Return the body with some bytes replaced, inserted or removed."""
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(body) + 1)
         end = min(len(body), place + chance.choice((0, 0, 1, 1, 7, 300)))
@@ -85,7 +85,7 @@ def broken_bytes(body: bytes, chance: random.Random) -> bytes:
 
 
 def nonsense(_: bytes, chance: random.Random) -> bytes:
-    """A body that has nothing to do with any answer."""
+    """Return a body that is unrelated to any answer."""
     if chance.random() < 0.1:
         return chance.choice((b"[", b'{"a":', b"[{},")) * chance.randint(1, 20_000)
     return chance.randbytes(chance.randint(0, 200))
@@ -95,7 +95,7 @@ def fuzz(bodies: int, seed: int = 1) -> Counter[str]:
     """Decode a number of bodies and count the outcomes.
 
     Raises:
-        Exception: An exception that is not one of the package's.
+        Exception: An exception from outside the package.
     """
     return asyncio.run(_fuzz(bodies, seed))
 

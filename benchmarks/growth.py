@@ -1,7 +1,7 @@
-"""`python -m benchmarks.growth`: whether a VM costs the same, however many there are.
+"""`python -m benchmarks.growth`: CPU per VM as the number of VMs grows.
 
-All VMs are read page by page and let go; what is measured is the CPU of this process. The first
-reading of a size lets the server remember its answers.
+All VMs are read page by page and released; the CPU of this process is measured. The first reading
+of each size lets the server cache its answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE = 500
 
 
 async def measure(address: Address) -> dict[int, list[float]]:
-    """Microseconds of CPU of a VM, by how many are read."""
+    """Return the microseconds of CPU per VM, by the number of VMs read."""
     from cloudtower_async import Cloudtower
 
     spent: dict[int, list[float]] = {size: [] for size in SIZES}
@@ -40,7 +40,7 @@ async def measure(address: Address) -> dict[int, list[float]]:
                     break
 
         await read(SIZES[-1])
-        # As many VMs of each size, in turn.
+        # The same number of VMs for each size, in turn.
         for _ in range(3):
             for size in SIZES:
                 gc.collect()

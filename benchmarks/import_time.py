@@ -1,8 +1,8 @@
-"""`python -m benchmarks.import_time`: what importing the package costs on top of its dependencies.
+"""`python -m benchmarks.import_time`: cost of importing the package on top of its dependencies.
 
-Each measurement runs in its own process, which imports the dependencies first and counts from
-there. All that is imported has been compiled before, as it is wherever a package is installed: a
-checkout under PYTHONDONTWRITEBYTECODE would be compiled each time.
+Each measurement runs in a separate process, which imports the dependencies before it measures. All
+modules are compiled beforehand, as in an installed package; a checkout under
+PYTHONDONTWRITEBYTECODE would be compiled each time.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
 
 
 class Cost(msgspec.Struct):
-    """Cost of one process beyond the dependencies."""
+    """Cost in one process beyond the dependencies."""
 
     milliseconds: float
     megabytes: float
 
 
 def measure(code: str, compiled: str) -> Cost:
-    """Run the code in a new process and return what that process says of itself.
+    """Run the code in a new process and return the figures that it prints.
 
     `compiled` is the folder that keeps the bytecode from one process to the next.
     """
@@ -61,7 +61,7 @@ def measure(code: str, compiled: str) -> Cost:
         env=environment,
     )
     spent, more = done.stdout.split()
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # unit of ru_maxrss: bytes or KiB
     return Cost(float(spent) * 1e3, int(more) / unit)
 
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def figures(found: list[Cost]) -> list[Figure]:
-    """The time and the memory, with the goals of a program that can make its first typed call."""
+    """Print time and memory, with goals for a program that can make its first typed call."""
     what = "import and first typed call ready, over the bare dependencies"
     made: list[Figure] = []
     for name, unit, goal in (("milliseconds", "ms", 40), ("megabytes", "MB", 10)):

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.installed`: the size of the wheel, and what type checkers have to read.
+"""`python -m benchmarks.installed`: size of the wheel, and its cost for type checkers.
 
-The wheel is built from this checkout. mypy runs without a cache, in turn with us and without; what
-counts is the CPU that it uses.
+The wheel is built from this checkout. mypy runs without a cache, alternately with the package and
+without it; its CPU time is measured.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from .figures import Figure, print_as_lines, spread
 
 ROUNDS = 3
-# `pyarrow-stubs`, which we check ourselves with, lead to all of pyarrow and numpy; who has pyarrow
-# alone, for the extra of that name, has nothing for mypy to read there.
+# `pyarrow-stubs`, a dependency of our own type checks, import all of pyarrow and numpy. With
+# pyarrow alone, from the extra of that name, mypy has no stubs to read.
 CONFIG = "[mypy]\n[mypy-pyarrow.*]\nfollow_imports = skip\nfollow_imports_for_stubs = True\n"
 WITHOUT = "import aiohttp\nimport anyio\nimport msgspec\n"
 WITH = f"""{WITHOUT}
@@ -50,7 +50,7 @@ def sizes() -> list[Figure]:
 
 
 def checking(program: str) -> float:
-    """Seconds of CPU of mypy on a program, with nothing in its cache."""
+    """Return the CPU seconds of mypy on a program with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "program.py").write_text(program)
         Path(folder, "mypy.ini").write_text(CONFIG)

@@ -1,8 +1,8 @@
 """`python -m benchmarks.large_answers`: answers that are large, broken, or both.
 
-The same VMs are decoded in turn: by msgspec in one piece, by the SDK, and by the SDK with one row
-or with every row broken in one member. While the SDK decodes, another task counts how much
-processor time passes until it has its turn again.
+The same VMs are decoded in turn by msgspec in one piece, by the SDK, and by the SDK with one or
+every row broken in one member. While the SDK decodes, another task measures the processor time
+that it waits for its turn.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VMS, BROKEN, ROUNDS = 20_000, 10_000, 9
 
 
 def answer(vms: int, broken: Container[int] = ()) -> bytes:
-    """Return an answer with full VMs, of which those at `broken` have a string as `vcpu`."""
+    """Return an answer with full VMs; those at `broken` have a string as `vcpu`."""
     right = full_vm()
     rows = (
         right | {"id": f"vm-{place}"} | ({"vcpu": "two"} if place in broken else {})
@@ -50,7 +50,7 @@ async def read(body: bytes) -> list[Vm]:
 
 
 async def longest_block(body: bytes) -> float:
-    """Seconds of processor time that another task waited at most while an answer was decoded."""
+    """Return the longest wait of another task during decoding, in seconds of processor time."""
     longest, since = 0.0, time.process_time()
 
     async def tick() -> None:
@@ -65,7 +65,7 @@ async def longest_block(body: bytes) -> float:
     found = await read(body)
     await asyncio.sleep(0)
     ticking.cancel()
-    del found  # only now: freeing the VMs takes time, too
+    del found  # freeing the VMs takes time, too
     return longest
 
 
@@ -93,7 +93,7 @@ async def slices() -> list[Figure]:
 
 
 async def repairs() -> list[Figure]:
-    """Decode answers with broken rows, and the same one intact."""
+    """Decode answers with broken rows, and an intact one."""
     bodies = {
         "intact": answer(BROKEN),
         "one": answer(BROKEN, {BROKEN // 2}),

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.late_chunks`: uploads through a proxy that gives up before the server does.
+"""`python -m benchmarks.late_chunks`: uploads through a proxy with a shorter time-out.
 
-The proxy answers 504, and the server behind it takes the chunk up to ten seconds later, or never.
-200 uploads, 50 at a time, with real delays: each has to arrive whole, or to fail. None may be
-reported as a success with other content. Every fourth upload has a settling time that is shorter
-than the delays, which is the case that has to fail.
+The proxy answers 504, and the server behind it receives the chunk up to ten seconds later, or
+never. 200 uploads run, 50 at a time, with real delays. Each must arrive complete or fail; none may
+be reported as a success with other content. Every fourth upload has a settling time below the
+delays and must fail.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHUNK = 1024
 CHUNKS = 6
 NEVER = float("inf")
 JUST_BEFORE = -1.0
-"""Late until just before the next chunk."""
+"""Delay that ends just before the next chunk."""
 _TOKEN = "any"  # noqa: S105 - the server takes every token
 
 
@@ -44,20 +44,20 @@ class LateServer:
         clock: Clock for delays; None: the number of polls of upload tasks so far.
 
     Attributes:
-        late: By number of the request with a chunk, from 1: it is answered with 504, and the chunk
-            is taken that much later.
+        late: By number of the request with a chunk, from 1: the request gets 504, and the chunk is
+            received after this delay.
         chunk_size: Chunk size that upload tasks ask for, in bytes.
-        count_from: The count after the first chunk.
-        count: Makes the count that is shown from the right one.
-        answers: By number of the request with a chunk: answered in place of the upload task, after
-            the chunk was taken. A number is a status, without taking the chunk.
-        name: Name of the file in the arguments of upload tasks; None: as the client does.
+        count_from: The count shown after the first chunk.
+        count: Computes the shown count from the correct one.
+        answers: By number of the request with a chunk: the answer instead of the upload task, after
+            the chunk was received. A number is a status; the chunk is then not received.
+        name: Name of the file in the arguments of upload tasks; None for the client's.
         listed: Whether images are listed.
         refuse_polls: Whether reading upload tasks fails with 503.
-        size_shown: Makes the size that images show from the right one.
-        requests: Paths that were asked for, in their order.
-        chunks: Size of each chunk that was taken, in bytes.
-        statuses: By upload task.
+        size_shown: Computes the size that images show from the correct one.
+        requests: Requested paths in order.
+        chunks: Size of each received chunk in bytes.
+        statuses: Status by upload task.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -82,7 +82,7 @@ class LateServer:
         self._number = 0
 
     def sha256(self, upload_task_id: str) -> str:
-        """SHA-256 of what an upload task has, in hexadecimal."""
+        """Return the SHA-256 of the content of an upload task, in hexadecimal."""
         return hashlib.sha256(self._content[upload_task_id]).hexdigest()
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -134,7 +134,7 @@ class LateServer:
         return web.json_response([self._task(task)] if answer is None else answer)
 
     def _take_late(self, now: float | None = None) -> None:
-        """Take the chunks whose time has come."""
+        """Receive the chunks that are due."""
         least, most = (now, now) if now is not None else (0.0, self._clock())
         due = sorted(one for one in self._coming if least <= one[0] <= most)
         self._coming = [one for one in self._coming if one not in due]
@@ -195,7 +195,7 @@ async def serving(server: LateServer) -> AsyncGenerator[str]:
 
 
 def content_of(seed: int) -> bytes:
-    """Make the content of a file: no two chunks are equal."""
+    """Return the content of a file in which no two chunks are equal."""
     return random.Random(seed).randbytes((CHUNKS - 1) * CHUNK + 100)  # noqa: S311 - any bytes
 
 
@@ -210,11 +210,11 @@ async def run(
 ) -> Outcome:
     """Upload a file while one to three of its chunks come late.
 
-    Args:
-        server: Without an upload so far.
-        tower: A session for it.
+    server: A server without uploads.
+        tower: A session with the server.
+        seed: The same seed selects the same content and the same chunks.
         seed: The same seed makes the same file, and chooses the same chunks.
-        latest: Chunks come from 0 to this much later, by the clock of the server.
+        latest: Maximum delay of a chunk by the clock of the server.
         lost: Whether chunks may also be lost.
         options: Options of the upload.
     """
@@ -240,10 +240,10 @@ async def run(
 
 
 async def measure(runs: int, at_a_time: int, latest: float) -> None:
-    """Do all of it."""
+    """Run all uploads."""
     from cloudtower_async import Cloudtower
 
-    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)  # it tells of each late chunk
+    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)  # hides warnings of late chunks
     outcomes: Counter[tuple[str, Outcome]] = Counter()
     limit = anyio.Semaphore(at_a_time)
 
@@ -284,7 +284,7 @@ async def measure(runs: int, at_a_time: int, latest: float) -> None:
 
 
 def main() -> None:
-    """Measure."""
+    """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--at-a-time", type=int, default=50)

@@ -1,7 +1,7 @@
 """`python -m benchmarks.loading`: 1,000 coroutines that each read one VM by id.
 
-Bare aiohttp sends a request for each; a loader sends one for 500 ids. CPU of this process, in
-interleaved rounds.
+Bare aiohttp sends one request per coroutine; a loader sends one for 500 ids. CPU of this process,
+in alternating rounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS = 7
 
 
 async def measure(address: Address) -> tuple[list[float], list[float], int]:
-    """Return seconds of CPU, with a loader and bare, and the loader's requests in one round."""
+    """Return CPU seconds with a loader and bare, and the loader's requests per round."""
     from cloudtower_async import Cloudtower, models, record_exchanges
 
     decoder = msgspec.json.Decoder(list[models.Vm])
@@ -51,7 +51,7 @@ async def measure(address: Address) -> tuple[list[float], list[float], int]:
             loader = tower.loader(tower.vm.get_vms)
             await asyncio.gather(*map(loader.get, ids))
 
-        await asyncio.gather(*map(read, ids))  # the server remembers its answers
+        await asyncio.gather(*map(read, ids))  # lets the server cache its answers
         with record_exchanges() as exchanges:
             await load()
         for _ in range(ROUNDS):

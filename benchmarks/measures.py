@@ -1,4 +1,4 @@
-"""Time and memory of the process that measures."""
+"""Time and memory of the measuring process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Times:
-    """Seconds of blocks, each by the clock and by the processor time of this process."""
+    """Seconds per block, by the clock and by the processor time of this process."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []
@@ -22,7 +22,7 @@ class Times:
 
     @contextmanager
     def measured(self) -> Generator[None]:
-        """Measure the block."""
+        """Measure a block."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall.append(time.perf_counter() - wall)
@@ -30,15 +30,15 @@ class Times:
 
 
 def peak_mb() -> float:
-    """Most megabytes that this process has had in use."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss: bytes or KiB
+    """Return the peak memory of this process in megabytes."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # unit of ru_maxrss: bytes or KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def held_mb() -> float:
-    """Megabytes that this process has in use; where the system does not tell, the most so far.
+    """Return the memory of this process in megabytes, or its peak if the system reports no more.
 
-    Unlike `peak_mb` it does not count what the process that started this one had in use.
+    Unlike `peak_mb`, this excludes the memory of the parent process.
     """
     pages = Path("/proc/self/statm")
     if not pages.exists():

@@ -1,8 +1,8 @@
 """`python -m benchmarks.metrics`: a day of many metrics, read, decoded and joined with names.
 
-The server answers again from memory, so that it is not the server that is measured. Then fewer VMs
-with ours and with the vendor's client, where that is installed, in turn: the same answers, the same
-rows. Each measurement has its own process, in which one VM has been read before.
+The server answers from memory, so that the client is measured and not the server. Then fewer VMs
+are read with our client and, if installed, the vendor's, in alternation: the same answers and rows.
+Each measurement has a separate process, which reads one VM first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RANGE = "24h"
 
 
 async def serve(vms: int) -> None:
-    """Be the server."""
+    """Serve."""
     from cloudtower_async.testing import Clock, FleetSize, Simulator
 
     from . import replay
@@ -59,17 +59,17 @@ class Cost(NamedTuple):
     wall: float
     cpu: float
     values: float
-    """How many."""
+    """Number of rows."""
     check: float
-    """The same for the same rows."""
+    """Hash of the rows, to compare the clients."""
     table: float = 0.0
-    """To make an Arrow table of it, too."""
+    """Seconds to build an Arrow table from the rows."""
     peak: float = 0.0
-    """Most megabytes in use."""
+    """Peak memory in megabytes."""
 
 
 async def ours(address: Address, vms: int) -> Cost:
-    """Read, join and make rows of it."""
+    """Read metrics, join them and build rows."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(
@@ -100,7 +100,7 @@ async def ours(address: Address, vms: int) -> Cost:
 
 
 def vendors(address: Address, vms: int) -> Cost:
-    """The same with the vendor's client: the same requests, the same rows."""
+    """Do the same with the vendor's client: the same requests, the same rows."""
     sdk: Any = importlib.import_module("cloudtower")
     vendor = Vendor(address)
     metrics = sdk.MetricsApi(vendor.client)
@@ -150,8 +150,8 @@ def _median(numbers: Sequence[float]) -> float:
 
 
 def many(address: Address, vms: int) -> Figure:
-    """The metrics of many VMs, with ours."""
-    measured("ours", vms, address)  # lets the server remember its answers
+    """Measure the metrics of many VMs with our client."""
+    measured("ours", vms, address)  # lets the server cache its answers
     costs = [measured("ours", vms, address) for _ in range(ROUNDS)]
     value, low, high = spread([cost.wall for cost in costs])
     middle = Cost(*(_median(each) for each in zip(*costs, strict=True)))
@@ -168,7 +168,7 @@ def many(address: Address, vms: int) -> Figure:
 
 
 def both(address: Address, vms: int) -> Figure:
-    """The metrics of fewer VMs, with both."""
+    """Measure the metrics of fewer VMs with both clients."""
     pairs = [
         (measured("ours", vms, address), measured("vendors", vms, address)) for _ in range(ROUNDS)
     ]
@@ -187,7 +187,7 @@ def both(address: Address, vms: int) -> Figure:
 
 
 def main() -> None:
-    """Measure, or be one of the processes."""
+    """Run the measurement, or one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vms", type=int, default=VMS, help="whose metrics are read")
     parser.add_argument(

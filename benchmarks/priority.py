@@ -1,7 +1,7 @@
 """`python -m benchmarks.priority`: how long calls wait when thousands of reads are queued.
 
-The server, in a process of its own, takes the same time for each call. All waits are compared with
-those of the same run: the time that one read runs, and the average of all reads.
+The server, in a separate process, takes the same time for each call. All waits are relative to the
+same run: to the time that one read runs, and to the average of all reads.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .figures import Figure, print_as_lines
 
 READS = 3_000
 MUTATIONS = 5
-SERVICE = 0.3  # seconds that the server takes for a call; 3,000 reads then take about 9 s
+SERVICE = 0.3  # seconds per call on the server; 3,000 reads then take about 9 s
 
 
 async def serve(seconds: float) -> None:
-    """Be the server; ends when the input ends."""
+    """Serve until the input ends."""
     from aiohttp import web
 
     started: list[tuple[str, float]] = []
@@ -46,7 +46,7 @@ async def serve(seconds: float) -> None:
 
 
 async def measure(url: str, reads: int) -> tuple[list[float], list[float], float]:
-    """Return when mutations were called, the seconds of each read, and those of one read alone."""
+    """Return when mutations were sent, the seconds of each read, and those of one read alone."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(url, token="of-the-benchmark") as tower:  # noqa: S106 - no secret
@@ -66,7 +66,7 @@ async def measure(url: str, reads: int) -> tuple[list[float], list[float], float
         async with asyncio.TaskGroup() as group:
             for _ in range(reads):
                 group.create_task(read())
-            await asyncio.sleep(alone * 2)  # all of them are queued
+            await asyncio.sleep(alone * 2)  # all reads are queued
             for _ in range(MUTATIONS):
                 sent.append(time.monotonic())
                 await tower.vm.shut_down_vm(where={"id": "v1"})
@@ -74,7 +74,7 @@ async def measure(url: str, reads: int) -> tuple[list[float], list[float], float
 
 
 def figures(reads: int, seconds: float) -> list[Figure]:
-    """Measure, and compare."""
+    """Run the measurement and compare."""
     with talking("priority", "--serve", str(seconds), place=Address) as server:
         sent, waits, alone = asyncio.run(measure(server.place.url, reads))
         server.say()

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.projection`: what it saves to decode only some fields.
+"""`python -m benchmarks.projection`: savings from decoding only some fields.
 
-The servers answer from memory, in processes of their own. What is compared takes turns: reading all
-of a fleet, the dashboard, and a process that reads all VMs of many CloudTowers again and again.
+The servers answer from memory in separate processes. Three cases are compared in alternation:
+reading a whole fleet, the dashboard, and a process that polls all VMs of many CloudTowers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CLUSTERS, HOSTS, DISKS, ALERTS = 100, 2_000, 20_000, 5_000
 TOWERS, MANY_TOWERS, VMS_OF_EACH = 50, 200, 2_000
 ROUNDS = 9
 FLEET_ROUNDS = 3
-"""Rounds of a process that reads many CloudTowers, and number of such processes of each kind."""
+"""Rounds of a process that polls many CloudTowers, and number of such processes of each kind."""
 
 
 class SomeFields(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -51,7 +51,7 @@ class SomeFields(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 async def serve_dashboard(*, broken: bool) -> None:
-    """Be a server of a large fleet, with rows as large as those of real servers.
+    """Serve a large fleet with rows as large as those of real servers.
 
     Args:
         broken: Break a field of each disk that the dashboard does not show.
@@ -121,7 +121,7 @@ async def fetching(address: Address) -> list[Figure]:
 
 
 def holding(address: Address) -> list[Figure]:
-    """Decode an answer, with seven fields and with all."""
+    """Decode an answer with seven fields and with all fields."""
     from cloudtower_async.api.vm import GET_VMS
 
     body = answer(address)
@@ -147,7 +147,7 @@ def holding(address: Address) -> list[Figure]:
 
 
 async def dashboard(intact: Address, broken: Address) -> list[Figure]:
-    """Build dashboards, and sum up full answers."""
+    """Build dashboards, and compute them from full answers."""
     from cloudtower_async.recipes import build_dashboard
     from cloudtower_async.recipes.dashboard import summarise
 
@@ -177,7 +177,7 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
         del boards, same
         for _ in range(ROUNDS):
             for times, build in kinds:
-                await build()  # so that what was freed before is the same for each
+                await build()  # so that memory freed before is the same for each
                 gc.collect()
                 with times.measured():
                     await build()
@@ -220,15 +220,15 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
 
 
 async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
-    """Read all VMs of many CloudTowers again and again, and hold the last state of each.
+    """Poll all VMs of many CloudTowers, and keep the last state of each.
 
     Args:
         kind: ``some`` fields or ``all``.
         towers: Number of CloudTowers.
-        address: Address of the server, which stands for all of them.
+        address: Address of the server, which represents all of them.
 
     Returns:
-        Seconds of CPU for a round, and megabytes above what the process needs before the first one.
+        CPU seconds per round, and megabytes above the memory before the first round.
     """
     from cloudtower_async import Cloudtower, select_fields
 
@@ -248,7 +248,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
                 ask = select_fields(ask, SomeFields)
             state[place] = await sessions[place].fetch_all(ask, 2, PAGE)
 
-        await read(0)  # what is loaded at first use, and the memory of the server
+        await read(0)  # fills lazy imports and the cache of the server
         state.clear()
         gc.collect()
         before = held_mb()
@@ -264,7 +264,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
 
 
 def fleet(address: Address) -> list[Figure]:
-    """Poll many CloudTowers, each kind in its own process."""
+    """Poll many CloudTowers, each kind in a separate process."""
     kinds = (("some", TOWERS), ("all", TOWERS), ("some", MANY_TOWERS))
     measured: list[list[list[float]]] = [[], [], []]
     for _ in range(FLEET_ROUNDS):
@@ -307,7 +307,7 @@ def fleet(address: Address) -> list[Figure]:
 
 
 def main() -> None:
-    """Measure, or be a server, or be one of the processes that are measured."""
+    """Run the measurement, or a server, or one of the measured processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", choices=("intact", "broken"), help=argparse.SUPPRESS)
     parser.add_argument("--poll", nargs=2, help=argparse.SUPPRESS)

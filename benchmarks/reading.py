@@ -1,9 +1,9 @@
-"""`python -m benchmarks.reading`: what it takes to read all of a large fleet.
+"""`python -m benchmarks.reading`: cost of reading a large fleet.
 
-The simulator runs in its own process. Two things are measured. The memory of `iterate`, while
-one VM in a hundred is deleted and as many are made: the most that is in use at a time, in pages.
-And the throughput of `fetch_all`, next to that of aiohttp and msgspec by themselves with the same
-requests; these are answered from memory, so that it is not the server that is measured.
+The simulator runs in a separate process. Two quantities are measured. First, the peak memory of
+`iterate` in pages, while one VM in a hundred is deleted and the same number is created. Second,
+the throughput of `fetch_all`, compared with aiohttp and msgspec alone for the same requests; these
+are answered from memory, so that the client is measured and not the server.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAGE, CONCURRENCY, ROUNDS = 500, 8, 15
 
 
 async def serve(vms: int) -> None:
-    """Run the simulator; each line of the input lets VMs come and go."""
+    """Run the simulator; each line of the input creates and deletes VMs."""
     from cloudtower_async.testing import FleetSize, Simulator
 
     size = FleetSize(clusters=4, hosts_per_cluster=max(3, vms // 400), vms=vms)
@@ -55,14 +55,14 @@ async def _churn(sim: Simulator, number: int, requests: int) -> None:
 
 
 def session(address: Address) -> Cloudtower:
-    """Our session with a server."""
+    """Connect our session to a server."""
     from cloudtower_async import Cloudtower
 
     return Cloudtower(address.url, username=address.username, password=address.password)
 
 
 async def memory(vms: int) -> None:
-    """Print what `iterate` has in memory while the fleet changes."""
+    """Print the memory of `iterate` while the fleet changes."""
     with talking("reading", "--serve", "--vms", str(vms), place=Address) as server:
         async with session(server.place) as tower:
             before = await _ids(tower)
@@ -103,7 +103,7 @@ async def _ids(tower: Cloudtower) -> set[str]:
 
 
 async def throughput(vms: int) -> None:
-    """Print how fast `fetch_all` is next to what it is made of."""
+    """Print the throughput of `fetch_all` compared with bare aiohttp and msgspec."""
     from cloudtower_async import models
 
     with replay(f"4 clusters, {vms} VMs") as address:
@@ -120,7 +120,7 @@ async def throughput(vms: int) -> None:
                     with ours.measured():
                         found = await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE)
                     assert len(found) == count  # noqa: S101
-                    del found  # or the collector goes through them while the other is measured
+                    del found  # otherwise the garbage collector visits them later
                     gc.collect()
                     with bare.measured():
                         rows = await read_bare(bare_one, requests, decoder)
@@ -145,12 +145,12 @@ async def throughput(vms: int) -> None:
 
 
 def ratios(numbers: list[float], others: list[float]) -> list[float]:
-    """Return the ratios of measurements that were made in turn."""
+    """Return the ratios of measurements that alternated."""
     return [number / other for number, other in zip(numbers, others, strict=True)]
 
 
 def page_requests(count: int) -> list[tuple[str, bytes]]:
-    """Those of `fetch_all`, byte for byte."""
+    """Return the requests of `fetch_all`, byte for byte."""
     bodies: list[dict[str, object]] = []
     for start in range(0, count, PAGE):
         first = PAGE + (start > 0) + (start + PAGE >= count)
@@ -164,7 +164,7 @@ async def read_bare(
     requests: list[tuple[str, bytes]],
     decoder: msgspec.json.Decoder[list[models.Vm]],
 ) -> list[models.Vm]:
-    """Read pages as `fetch_all` does, with aiohttp and msgspec by themselves."""
+    """Read pages like `fetch_all`, with aiohttp and msgspec alone."""
 
     async def ask(path: str, body: bytes) -> bytes:
         async with session.post(path, data=body) as answer:
@@ -185,7 +185,7 @@ async def read_bare(
 
 
 def main() -> None:
-    """Measure, or be the server."""
+    """Run the measurement, or the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vms", type=int, default=VMS, help="of the fleet that iterate reads")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

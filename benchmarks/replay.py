@@ -1,7 +1,7 @@
-"""A server in its own process that answers from memory, as fast as Python can.
+"""A server in a separate process that answers from memory, as fast as Python can.
 
-New requests are passed on to a simulator. From then on, the answer to the same path and body is
-almost free, so the benchmark measures the client and not the server. VMs are as large as those of
+New requests are forwarded to a simulator. After that, an answer to the same path and body costs
+almost nothing, so a benchmark measures the client and not the server. VMs are as large as those of
 real servers.
 """
 
@@ -25,17 +25,17 @@ Change: TypeAlias = "Callable[[bytes, bytes], bytes]"
 
 
 def large_vms(path: bytes, content: bytes) -> bytes:
-    """Make VMs as large as those of real servers."""
+    """Enlarge VMs to the size of those of real servers."""
     return full_vms(content) if path.endswith(b"/get-vms") else content
 
 
 class Memory:
-    """Answers that were given before, by path and body.
+    """Cached answers by path and body.
 
     Args:
-        simulator: Gives them the first time.
-        session: To ask it.
-        change: Changes the content of an answer to a path.
+        simulator: Produces the answers.
+        session: Session for requests to the simulator.
+        change: Changes the answer to a path.
     """
 
     def __init__(self, simulator: str, session: aiohttp.ClientSession, change: Change) -> None:
@@ -45,7 +45,7 @@ class Memory:
         self._session = session
 
     async def learn(self, path: bytes, body: bytes, token: str) -> bytes:
-        """Ask the simulator, and remember what it says."""
+        """Request an answer from the simulator and cache it."""
         headers = {"authorization": token, "content-type": "application/json"}
         url = self._simulator + path.decode()
         async with self._session.post(url, data=body, headers=headers) as response:
@@ -62,8 +62,8 @@ class Replay(asyncio.Protocol):
     """One connection.
 
     Args:
-        memory: Answers that are ready.
-        group: Runs the requests that are not.
+        memory: Cached answers.
+        group: Runs the requests that are not cached.
     """
 
     def __init__(self, memory: Memory, group: asyncio.TaskGroup) -> None:
@@ -103,11 +103,11 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 async def serve(sim: Simulator, change: Change = large_vms) -> None:
-    """Answer from memory what a running simulator has answered before, until the input ends.
+    """Serve cached answers of a running simulator until the input ends.
 
     Args:
         sim: The simulator.
-        change: Changes the content of an answer to a path.
+        change: Changes the answer to a path.
     """
     async with (
         aiohttp.ClientSession() as session,
@@ -123,7 +123,7 @@ async def serve(sim: Simulator, change: Change = large_vms) -> None:
 
 
 async def serve_fleet(size: str) -> None:
-    """The same with a fleet of this size."""
+    """Serve a fleet of this size in the same way."""
     from cloudtower_async.testing import Simulator
 
     async with Simulator(size, keep_requests=10) as sim:
@@ -142,7 +142,7 @@ def run(serving: Coroutine[Any, Any, None]) -> None:
 
 
 def main() -> None:
-    """Be the server."""
+    """Serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size")
     run(serve_fleet(parser.parse_args().size))

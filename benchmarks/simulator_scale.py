@@ -1,6 +1,6 @@
-"""`python -m benchmarks.simulator_scale`: what a large simulated fleet costs.
+"""`python -m benchmarks.simulator_scale`: cost of a large simulated fleet.
 
-Each size is made in its own process, so that the peak of its memory is its own.
+Each size is generated in a separate process, so that peaks of memory are independent.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ class Cost(msgspec.Struct):
     """Cost of one fleet."""
 
     seconds: float
-    """To make it."""
+    """Seconds to generate the fleet."""
     megabytes: float
-    """Most memory that the process had in use."""
+    """Peak memory of the process."""
     documents: int
-    """Resources of all kinds."""
+    """Number of resources of all kinds."""
     by_id: float
     """Milliseconds for a query of one VM by its id, over HTTP."""
     by_ids: float
     """Milliseconds for a query of many VMs by their ids."""
     first_by_name: float
-    """Milliseconds for the first query by a name, which makes the index."""
+    """Milliseconds for the first query by a name, which builds the index."""
     by_name: float
-    """Milliseconds for the next one."""
+    """Milliseconds for the next query by a name."""
 
 
 async def measure(size: str) -> Cost:
-    """Make a fleet of this size in this process, and ask it a few things."""
+    """Generate a fleet of this size in this process and query it."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.testing import FleetSize, Simulator
 
@@ -51,7 +51,7 @@ async def measure(size: str) -> Cost:
         vms = list(store.table("Vm").values())
         chosen = [vm["id"] for vm in vms[:: max(1, len(vms) // MANY)]]
         async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
-            await tower.vm.get_vms(first=1)  # what is loaded at the first use
+            await tower.vm.get_vms(first=1)  # loads the modules of the first call
             times = [time.perf_counter()]
             await tower.vm.get_vms(where={"id": chosen[-1]})
             times.append(time.perf_counter())

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.soak`: whether memory stays where it is over many minutes.
+"""`python -m benchmarks.soak`: memory growth over many minutes.
 
-Reads, mutations, waits, views and faults against a simulator in its own process, without a
-pause. The slope is that of a line through the memory in use, without the first fifth of the time.
+Reads, mutations, waits, views and faults run without a pause against a simulator in a separate
+process. The slope is that of a line fitted to the memory, without the first fifth of the time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE = "2 clusters, 200 VMs"
 
 
 async def serve(minutes: float) -> None:
-    """Be the server, with a few faults, until the input ends."""
+    """Serve, with a few faults, until the input ends."""
     from cloudtower_async.simulator.faults import Fault
     from cloudtower_async.testing import Simulator
 
@@ -43,7 +43,7 @@ async def serve(minutes: float) -> None:
 
 
 async def round_of_work(tower: Cloudtower) -> int:
-    """Call a bit of everything; return the number of calls that failed in spite of retries."""
+    """Call various methods; return the number of calls that failed in spite of retries."""
     failed = 0
 
     async def read() -> None:
@@ -75,13 +75,13 @@ async def round_of_work(tower: Cloudtower) -> int:
 
 
 def memory() -> float:
-    """Megabytes of this process that are in memory."""
+    """Return the resident memory of this process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / 1e6
 
 
 async def soak(minutes: float) -> Figure:
-    """Work, and look at the memory from time to time."""
+    """Run the load and sample the memory."""
     samples: list[tuple[float, float]] = []
     rounds = failed = 0
     with serving("soak", "--serve", "--minutes", str(minutes)) as address:

@@ -44,8 +44,8 @@ async def measure() -> list[Figure]:
         anyio.create_task_group() as group,
         tower.watch(tower.vm.get_vms, INTERVAL) as view,
     ):
-        listing = len(sim.sent("get-vms"))  # requests that read all VMs once
-        group.start_soon(follow, view.subscribe())  # the leader, who has a request of its own
+        listing = len(sim.sent("get-vms"))  # requests for one full listing of all VMs
+        group.start_soon(follow, view.subscribe())  # the leader, which sends a separate request
         await anyio.wait_all_tasks_blocked()
         gc.collect()
         tracemalloc.start()

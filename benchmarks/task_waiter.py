@@ -1,9 +1,8 @@
-"""`python -m benchmarks.task_waiter`: what waiting for many tasks costs.
+"""`python -m benchmarks.task_waiter`: cost of waiting for many tasks.
 
-First a crowd: as many coroutines as there are tasks, each waiting for its own. Then the same list
-of tasks with this package and with the vendor's `wait_tasks`, where that is installed. The
-simulator runs in its own process, and so does each client, so that what is measured of one is
-its own.
+First, one coroutine per task waits for that task. Then the same list of tasks is awaited with this
+package and, if installed, with the vendor's `wait_tasks`. The simulator and each client run in
+separate processes, so that their costs are measured separately.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 CROWD, LIST = 10_000, 1_000
 INTERVAL = 5.0  # seconds
-MOST_IDS = 500  # in a request
+MOST_IDS = 500  # ids per request
 TOGETHER = 0.02  # seconds between requests of one tick
 
 
@@ -47,39 +46,39 @@ class Cost(msgspec.Struct, kw_only=True):
 
     requests: int
     megabytes: float
-    """Of bodies, in both directions."""
+    """Bytes of bodies in both directions."""
     cpu: float
-    """Seconds of the client's."""
+    """CPU seconds of the client."""
     lag: float
     """Seconds from the end of the last task to the return."""
 
 
 class CrowdCost(Cost, kw_only=True):
-    """Cost of the crowd of waiters."""
+    """Cost of one waiter per task."""
 
     ticks: int
     most_requests: int
-    """In one tick."""
+    """Requests in one tick."""
     tick_cpu: float
-    """Milliseconds of the client's CPU to ask for all tasks once, while none of them ends."""
+    """Milliseconds of client CPU per poll of all tasks, while no task ends."""
     round_trip: float
-    """Most seconds from a request to its answer."""
+    """Longest time in seconds from a request to its answer."""
     answering: float
-    """Seconds that the server takes to answer for all tasks at once, asked by aiohttp alone."""
+    """Seconds that the server takes to answer for all tasks at once, requested by aiohttp alone."""
     lags: list[float]
-    """Seconds from the end of a task to the return of who waited for it."""
+    """Seconds from the end of a task to the return of its waiter."""
     memory: float
-    """Most megabytes above those of the session at rest."""
+    """Peak memory in megabytes above that of the idle session."""
     lost: int
-    """Who waited and did not get what he waited for."""
+    """Waiters that did not get their task."""
     doubled: int
-    """Tasks that two requests of a tick asked for."""
+    """Tasks that two requests of a tick contained."""
 
 
 async def serve(number: int, least: float, most: float) -> None:
-    """Be the server: say where, start the tasks when told to, end when the input ends.
+    """Serve: print the address, start the tasks on request, end when the input ends.
 
-    When each task ends is told by `time.monotonic`, which all processes of a machine share.
+    The end of each task is given in `time.monotonic`, which all processes of a machine share.
     """
     from cloudtower_async.simulator.tasks import Work
     from cloudtower_async.testing import Simulator
@@ -108,13 +107,13 @@ async def serve(number: int, least: float, most: float) -> None:
 
 
 def remote(number: int, least: float, most: float) -> AbstractContextManager[Server[Address]]:
-    """The server in its own process."""
+    """Run the server in a separate process."""
     arguments = "--serve", str(number), str(least), str(most)
     return talking("task_waiter", *arguments, place=Address)
 
 
 def start(server: Server[Address]) -> dict[str, float]:
-    """Let it start the tasks; returns when each ends."""
+    """Make the server start the tasks; return when each ends."""
     server.say()
     return server.hear(dict[str, float])
 
@@ -124,12 +123,12 @@ class Sent(msgspec.Struct):
 
     at: float
     cpu: float
-    """Seconds of CPU that this process had used by then."""
+    """Return the CPU seconds of this process so far."""
     ids: list[str]
 
 
 class Counter:
-    """Counts what our session sends and receives."""
+    """Counts the traffic of our session."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -155,7 +154,7 @@ class Counter:
             self.round_trips.append(time.monotonic() - context.began)
 
     def ticks(self) -> list[list[Sent]]:
-        """The requests, those together that were sent together."""
+        """Return the requests, grouped by tick."""
         ticks: list[list[Sent]] = []
         for sent in self.sent:
             if not ticks or sent.at - ticks[-1][-1].at > TOGETHER:
@@ -165,25 +164,25 @@ class Counter:
 
 
 class WhereIds(msgspec.Struct):
-    """The part of a filter that names tasks."""
+    """Return the part of a filter that names tasks."""
 
     id_in: list[str]
 
 
 class GetTasks(msgspec.Struct):
-    """The body of a request for tasks."""
+    """Return the body of a request for tasks."""
 
     where: WhereIds
 
 
 async def crowd(number: int) -> CrowdCost:
-    """As many coroutines as tasks, each waiting for its own."""
+    """Run one coroutine per task, each waiting for its task."""
     counter = Counter()
     returned: dict[str, float] = {}
 
     with remote(number, 14.0, 30.0) as far:
         async with session(far.place, counter) as tower:
-            await tower.wait(await tower.vm.start_vm(where={"status": "STOPPED"}))  # loads all
+            await tower.wait(await tower.vm.start_vm(where={"status": "STOPPED"}))  # loads modules
             counter.sent.clear()
             idle, bytes_, cpu = peak_mb(), counter.bytes, time.process_time()
             ends = await anyio.to_thread.run_sync(start, far)
@@ -201,7 +200,7 @@ async def crowd(number: int) -> CrowdCost:
             answering = await bare_tick(far.place, login.data.token, list(ends))
     ticks = counter.ticks()
     asked = [list(itertools.chain.from_iterable(sent.ids for sent in tick)) for tick in ticks]
-    # Before a task ends there is nothing but the poll.
+    # Before a task ends, only the poll uses CPU.
     quiet = [sent for sent in counter.sent if sent.at < min(ends.values())]
     quiet_ids = sum(len(sent.ids) for sent in quiet[:-1])
     return CrowdCost(
@@ -222,7 +221,7 @@ async def crowd(number: int) -> CrowdCost:
 
 
 async def bare_tick(address: Address, token: str, ids: list[str]) -> float:
-    """Seconds until the server has answered for all tasks, asked at once by aiohttp alone."""
+    """Return the seconds of one answer for all tasks at once, requested by aiohttp alone."""
     headers = {"authorization": token}
     url = f"{address.url}/v2/api/get-tasks"
 
@@ -252,11 +251,11 @@ def session(address: Address, counter: Counter) -> Cloudtower:
 
 
 async def ours(number: int) -> Cost:
-    """One list of tasks, with this package."""
+    """Wait for one list of tasks with this package."""
     counter = Counter()
     with remote(number, 8.0, 12.0) as far:
         async with session(far.place, counter) as tower:
-            await tower.task.get_tasks(where={"id_in": []})  # loads all
+            await tower.task.get_tasks(where={"id_in": []})  # loads modules
             counter.sent.clear()
             ends = await anyio.to_thread.run_sync(start, far)
             bytes_, cpu = counter.bytes, time.process_time()
@@ -270,12 +269,12 @@ async def ours(number: int) -> Cost:
 
 
 def vendors(number: int) -> Cost:
-    """The same with the vendor's client."""
+    """Do the same with the vendor's client."""
     cloudtower: Any = importlib.import_module("cloudtower")
     wait_tasks: Any = importlib.import_module("cloudtower.utils").wait_tasks
     with remote(number, 8.0, 12.0) as far:
         client = Vendor(far.place).client
-        cloudtower.TaskApi(client).get_tasks({"where": {"id_in": []}})  # loads all
+        cloudtower.TaskApi(client).get_tasks({"where": {"id_in": []}})  # loads modules
         requests = size = 0
         pool = client.rest_client.pool_manager
         send = pool.request

@@ -1,11 +1,11 @@
 """`python -m benchmarks.telemetry`: CPU of a call with OpenTelemetry.
 
-It is compared with the same call without, and with one around which the program itself makes a span
-and records a duration: most of the difference is the cost of OpenTelemetry's SDK. Traces go through
-a batch processor to an exporter that drops them, metrics to a reader in memory.
+It is compared with the same call without OpenTelemetry, and with a call around which the program
+creates a span and records a duration: most of the difference is the cost of OpenTelemetry's SDK.
+Traces go through a batch processor to an exporter that drops them, metrics to a reader in memory.
 
-CPU of this process is measured in short turns of the three kinds. In a turn without, the modules of
-OpenTelemetry are hidden, as in a program that has not imported them.
+CPU of this process is measured in short turns of the three kinds. In a turn without OpenTelemetry,
+its modules are hidden, as in a program that has not imported them.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     Watched = Callable[[Call], Awaitable[None]]
 
 CALLS = {1: 200, 50: 50}
-"""Calls of one turn, by VMs in an answer."""
+"""Calls per turn, by the number of VMs in an answer."""
 ROUNDS, WARM_UP = 60, 3
 GOAL = 1.08
 
 
 def set_up() -> Watched:
-    """Set providers as an application does; return what wraps calls in it by hand."""
+    """Set providers as an application does; return a wrapper that instruments calls by hand."""
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -92,7 +92,7 @@ async def cpu(call: Call, calls: int) -> float:
 
 
 async def measure(address: Address) -> list[Figure]:
-    """Measure the three kinds of turns in alternation."""
+    """Measure the three kinds of turns alternately."""
     from cloudtower_async import Cloudtower
 
     by_hand = set_up()

@@ -1,6 +1,6 @@
-"""`pytest benchmarks`: the steps of a call, each on its own, by pytest-benchmark.
+"""`pytest benchmarks`: the steps of a call, each measured alone by pytest-benchmark.
 
-To see a regression, save a run before a change and compare after it:
+To find a regression, save a run before a change and compare after it:
 ``pytest benchmarks --benchmark-autosave``, then ``pytest benchmarks --benchmark-compare``.
 """
 

@@ -1,11 +1,11 @@
-"""`python -m benchmarks.uploads`: a large file to the simulator, which runs in another process.
+"""`python -m benchmarks.uploads`: upload of a large file to the simulator in another process.
 
-The file is sparse; only the start of each chunk tells it from the others. Three things are
-measured. How fast an upload is, next to bare aiohttp that posts the same chunks: the two take turns
-chunk by chunk, so that whatever else the machine does slows down both. How much memory an upload
-takes above what the process had before, in chunks. And whether the content arrives when one request
-in ten goes wrong: its hash, and how often each chunk was taken. Those faults are certain (401, 429)
-or happen after the chunk was taken; `late_chunks` is about chunks that come late or never.
+The file is sparse; chunks differ only in their first bytes. Three quantities are measured. First,
+the speed of an upload compared with bare aiohttp that posts the same chunks; the two alternate
+chunk by chunk, so that other load on the machine affects both. Second, the additional memory of an
+upload, in chunks. Third, whether the content arrives when one request in ten fails: its hash, and
+how often each chunk was received. Those faults are certain (401, 429) or occur after the chunk was
+received; `late_chunks` covers chunks that arrive late or never.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 CHUNK = 8 * 1024 * 1024
 GIB = 2**30
-SHARE = 0.1  # of requests that go wrong
-MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # what has to hold
+SHARE = 0.1  # share of requests that fail
+MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # limits that must hold
 
 
 class Found(msgspec.Struct):
-    """Files that were uploaded to the server since the last question.
+    """Files that were uploaded since the last question.
 
     Attributes:
         sha256: SHA-256 of each file.
-        taken: Number of chunks taken, in all.
-        uploads: Number of uploads begun.
+        taken: Number of received chunks in total.
+        uploads: Number of started uploads.
         requests: Number of requests with chunks.
     """
 
@@ -57,11 +57,11 @@ class Found(msgspec.Struct):
 
 
 async def serve() -> None:
-    """Run the simulator: tell where it is, then answer what is asked on the standard input."""
+    """Run the simulator: print its address, then answer questions on standard input."""
     from cloudtower_async.simulator.faults import EVERY_FAULT
     from cloudtower_async.testing import Simulator
 
-    # A lost chunk would cost the settling time each.
+    # Each lost chunk would cost the settling time.
     faults = [one for one in EVERY_FAULT if one.executed or one.status in (401, 429)]
     async with Simulator(clusters=1, vms=2, keep_requests=None) as sim:
         cluster = next(iter(sim.store.table("Cluster")))
@@ -83,7 +83,7 @@ async def serve() -> None:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the server is, and where to upload to."""
+    """Address of the server, and target of the upload."""
 
     url: str
     username: str
@@ -106,20 +106,20 @@ def make_file(path: Path, size: int) -> str:
             file.write(b"%20d" % start)
         file.truncate(size)
     with path.open("rb") as file:
-        while content := file.read(CHUNK // 64):  # so that none of it is in the memory of before
+        while content := file.read(CHUNK // 64):  # keeps the file out of the measured memory
             digest.update(content)
     return digest.hexdigest()
 
 
 def _memory(field: str, process: int | str = "self") -> int:
-    """Memory of a process in bytes: VmRSS now, VmHWM at its peak."""
+    """Return the memory of a process in bytes: VmRSS now, VmHWM at its peak."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     [kilobytes] = re.findall(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
     return 1024 * int(kilobytes)
 
 
 def forget_peak() -> int:
-    """Let the peak begin at what is used now, and return that."""
+    """Reset the peak to the current memory, and return that."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return _memory("VmRSS")
 
@@ -133,12 +133,12 @@ class Made(msgspec.Struct):
 
     @property
     def chunks(self) -> int:
-        """That it goes out in."""
+        """Chunks of the upload."""
         return -(-self.size // CHUNK)
 
 
 async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> Figure:
-    """Upload with us and without, taking turns: how fast ours is, as a share of the other."""
+    """Upload with our client and without, alternately; return the ratio of the speeds."""
     from cloudtower_async import ElfImage
 
     place, ours, bare = server.place, Times(), Times()
@@ -170,7 +170,7 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
 
 
 async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> AsyncGenerator[None]:
-    """Post the chunks one by one, with nothing around it."""
+    """Post the chunks one by one with bare aiohttp."""
     url = f"{place.url}/v2/api/upload-elf-image"
     fields = {"cluster_id": place.cluster, "name": "bare", "size": str(made.size)}
     file = await anyio.to_thread.run_sync(made.path.open, "rb")
@@ -211,14 +211,14 @@ async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: flo
 
 
 def _check(found: Found, file: Made, *, uploads: int) -> None:
-    """End everything when content was lost, doubled or mixed up."""
+    """Exit if content was lost, duplicated or mixed up."""
     wanted = [file.sha256] * uploads
     if found.sha256 != wanted or found.taken != file.chunks * uploads:
         raise SystemExit(f"not what was to arrive: {found}")
 
 
 async def measure(path: Path, size: int) -> None:
-    """Do all of it."""
+    """Run all parts."""
     from cloudtower_async import Cloudtower, ElfImage, RetryPolicy
 
     made = Made(path, size, await anyio.to_thread.run_sync(make_file, path, size))
@@ -228,7 +228,7 @@ async def measure(path: Path, size: int) -> None:
         async with Cloudtower(
             place.url, username=place.username, password=place.password, retry=retry, timeout=10.0
         ) as tower:
-            # What is loaded at first use is none of an upload's memory.
+            # Loading at first use is not part of the upload's memory.
             target = ElfImage(cluster_id=place.cluster)
             await tower.upload(io.BytesIO(bytes(3)), target, name="first")
             print_as_lines([await alone(there, tower, made, 0.0)])
@@ -237,7 +237,7 @@ async def measure(path: Path, size: int) -> None:
 
 
 def main() -> None:
-    """Measure, or be the server."""
+    """Run the measurement, or the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=4.0, help="of the file, in GiB")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""The vendor's client as its users run it: threads, and a pool of as many connections."""
+"""The vendor's client as its users run it: threads, and a pool of the same size."""
 
 # ruff: noqa: ANN401 - it has no types
 from __future__ import annotations
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from .apart import Address
 
 THREADS = 32
-"""At most, and calls of ours at a time in the same measurement."""
+"""Maximum number of threads, equal to our concurrent calls in the same measurement."""
 
 
 class Vendor:
     """The vendor's client, logged in.
 
     Args:
-        address: The server's.
+        address: Address of the server.
     """
 
     def __init__(self, address: Address) -> None:
@@ -35,7 +35,7 @@ class Vendor:
 
 
 class _Response:
-    """Response, as the vendor's decoder expects it."""
+    """A response in the form that the vendor's decoder expects."""
 
     def __init__(self, body: bytes) -> None:
         self.data = body.decode()

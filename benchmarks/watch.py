@@ -1,9 +1,9 @@
-"""`python -m benchmarks.watch`: whether a view stays true while everything changes, and how fast.
+"""`python -m benchmarks.watch`: correctness and speed of views under random changes.
 
-Random changes, faster than they are read: VMs come, go and change, so do their labels, disks, hosts
-and clusters; the feed forgets and starts over, connections are reset, readers are slow. At every
-quiet point the view has to be what the server answers; and every revision has to come once, apart
-from those of which a `Resync` said that they are lost.
+Changes come faster than they are read: VMs, labels, disks, hosts and clusters are created, changed
+and deleted; the feed is compacted and restarted, connections are reset, readers are slow. At every
+quiet point each view must equal the server's answer. Every revision must arrive once, unless a
+`Resync` reported it as lost.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     Views: TypeAlias = list[tuple[VmWhereInput, Watch[Vm]]]
 
 BURST = 60
-"""Most changes in a row, before readers get their turn."""
+"""Maximum number of changes in a row before readers get a turn."""
 
 QUIET = 500
 """Changes between two quiet points."""
 
 IN_TIME = 60.0
-"""Seconds within which a view must be true again: generous, so that only a wrong one is late."""
+"""Seconds until a view must be correct again; generous, so that only a wrong view is late."""
 
 FILTERS: list[VmWhereInput] = [
     {},
@@ -55,19 +55,19 @@ class Found(msgspec.Struct):
     changes: int = 0
     """Revisions of the feed."""
     told: int = 0
-    """Of these, those that came to the reader of the feed."""
+    """Revisions that reached the reader of the feed."""
     missed: int = 0
-    """Lost without a `Resync`."""
+    """Revisions that were lost without a `Resync`."""
     repeated: int = 0
     resyncs: int = 0
-    """Times that the reader of the feed was told of lost changes."""
+    """Number of times that the reader was told of lost changes."""
     lost: int = 0
-    """Changes that these were about."""
+    """Number of changes in those reports."""
     quiet_points: int = 0
     untrue: int = 0
-    """Views that were not the server's set at a quiet point."""
+    """Views that differed from the server at a quiet point."""
     events: int = 0
-    """Of all views."""
+    """Number of compared views."""
     requests: int = 0
     seconds: float = 0.0
 
@@ -77,7 +77,7 @@ class Churn:
 
     Args:
         simulator: The server.
-        rng: Decides.
+        rng: Source of randomness.
     """
 
     def __init__(self, simulator: Simulator, rng: random.Random) -> None:
@@ -100,7 +100,7 @@ class Churn:
             self._store.add("Label", {"id": f"label-{number}", "key": str(number)})
 
     def one(self) -> None:
-        """Change something; the feed tells of it by itself."""
+        """Make a change, which the feed reports by itself."""
         kinds, weights = zip(*self._kinds, strict=True)
         self._rng.choices(kinds, weights)[0]()
         self._store.report()
@@ -133,7 +133,7 @@ class Churn:
 
     def _move_disk(self) -> None:
         disk, vm = self._any("VmDisk"), self._any("Vm")
-        if disk["vm"] != vm["id"]:  # else the disks of the VM only change their order: no row does
+        if disk["vm"] != vm["id"]:  # otherwise only the order of the VM's disks changes, in no row
             self._store.change("VmDisk", disk["id"], vm=vm["id"])
 
     def _remove_disk(self) -> None:
@@ -152,13 +152,13 @@ class Churn:
 
 
 class Run:
-    """One run: a server that changes, views of it, and a reader of its feed.
+    """One run: a changing server, views of it, and a reader of its feed.
 
     Args:
         simulator: The server.
-        tower: A session with it, that has the feed's credential.
-        seed: The same one makes the same changes; when requests come is not in its power.
-        changes: How many.
+        tower: A session with the credential of the feed.
+        seed: The same seed makes the same changes, but not the same timing of requests.
+        changes: Number of changes.
     """
 
     def __init__(self, simulator: Simulator, tower: Cloudtower, seed: int, changes: int) -> None:
@@ -168,13 +168,13 @@ class Run:
         self._wanted = changes
         self._rng = random.Random(seed)  # noqa: S311 - no secret
         self._churn = Churn(simulator, self._rng)
-        self._revisions: list[tuple[int, int]] = []  # of all changes: which count, which revision
+        self._revisions: list[tuple[int, int]] = []  # of all changes: (count, revision)
         self._told: list[tuple[int, int]] = []
         self._gaps: list[tuple[tuple[int, int], tuple[int, int]]] = []
-        self._count = 0  # how often the feed has started over
+        self._count = 0  # number of restarts of the feed
 
     async def all(self) -> Found:
-        """Do it."""
+        """Run it."""
         started = time.perf_counter()
         feed = self._tower.changes(interval=0.001)
         begin = 0, int(await feed.anchor())
@@ -197,7 +197,7 @@ class Run:
         return self.figures
 
     async def _stir(self, views: Views) -> None:
-        """Let a lot happen while everybody reads."""
+        """Make many changes while all readers read."""
         async with anyio.create_task_group() as group:
             for _, view in views:
                 group.start_soon(self._follow, view)
@@ -212,7 +212,7 @@ class Run:
                     self._sim.faults.reset(self._rng.choice(["resource-changes", "get-vms"]))
                 for _ in range(self._rng.randint(1, 30)):
                     await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()  # anywhere in a step of a view
+            group.cancel_scope.cancel()  # at any point within a step of a view
 
     async def _follow(self, view: Watch[Vm]) -> None:
         async for _ in view:
@@ -221,7 +221,7 @@ class Run:
                 await anyio.lowlevel.checkpoint()
 
     async def _compare(self, views: Views) -> None:
-        """Let each view come to rest: then it has to be what the server answers."""
+        """Wait until each view is quiet, then compare it with the server's answer."""
         for where, view in views:
             server = {vm.id: vm for vm in await self._tower.vm.get_vms(where=where)}
             with anyio.move_on_after(IN_TIME):
@@ -245,7 +245,7 @@ class Run:
         await self._catch_up(feed)
 
     def _note(self) -> None:
-        """Write down the revisions that there are, before they are forgotten."""
+        """Record the existing revisions before they are compacted."""
         last = self._revisions[-1] if self._revisions else (0, 0)
         for event in self._sim.changes.events():
             if (self._count, event.revision) > last:
@@ -284,7 +284,7 @@ class Run:
 async def run(seed: int, changes: int) -> Found:
     """Change a server a number of times and check the views of it."""
     async with Simulator(clusters=2, vms=120, seed=seed, keep_requests=None) as simulator:
-        # Servers differ in whether they repeat the revision that they are asked for.
+        # Servers differ in whether they repeat the requested revision.
         simulator.changes.inclusive = seed % 2 == 0
         feed = simulator.changes
         async with Cloudtower(

@@ -216,7 +216,7 @@ def _members(api: Api) -> Iterator[str]:
                 member = ""
             if not _is_name(member) or member.startswith("_"):
                 yield (
-                    f"{place}: the value is no name for a member; add"
+                    f"{place}: the value is not a name for a member; add"
                     f' {value!a}: "A_NAME" to corrections.MEMBERS'
                 )
                 continue

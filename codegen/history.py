@@ -4,10 +4,10 @@
 
 - `versions`: the server versions that were read; `sources`: where their schemas are from;
 - `operations`: the path of each operation and `since`, its first version. For inline arguments
-(forms, query strings) also its `properties`;
+  (forms, query strings) also its `properties`;
 - `schemas`: `since` of each schema, and its `properties` (by dotted path, `[]` for a list) or
-`values` (of an enum). `required_since` is the version from which on every server sends the
-property, never as null. `removed` is the first version without the entry.
+  `values` (of an enum). `required_since` is the version from which on every server sends the
+  property, never as null. `removed` is the first version without the entry.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 A type used by only one namespace is in the module of that namespace. Shared types:
 
 - of answers: each struct has a separate small module, so that the first use of a namespace loads
-only what it needs. Enums are grouped by the first word of their names, because they are usually
-needed together, and loading a module takes longer than creating an enum.
+  only what it needs. Enums are grouped by the first word of their names, because they are usually
+  needed together, and loading a module takes longer than creating an enum.
 - of inputs: with the namespace whose operation takes the type, or that the type is named after,
-else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
-one never loads another.
+  else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
+  one never loads another.
 """
 
 from __future__ import annotations

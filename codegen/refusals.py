@@ -157,7 +157,7 @@ def document_fault(document: object) -> str:
         for key in way:
             found = cast("Raw", found).get(key) if isinstance(found, dict) else None
         if not isinstance(found, dict):
-            return f"it is no OpenAPI 3 schema: it has no {'.'.join(way)}"
+            return f"it is not an OpenAPI 3 schema: it has no {'.'.join(way)}"
     return ""
 
 

@@ -427,7 +427,7 @@ def _bounds(raw: Raw) -> str:
         return f"one of {', '.join(map(str, raw['enum']))}"
     low, high = raw.get("minimum"), raw.get("maximum")
     if not all(isinstance(limit, int | float | None) for limit in (low, high)):
-        raise TypeError(f"the limits {low!r} and {high!r} are no numbers")
+        raise TypeError(f"the limits {low!r} and {high!r} are not numbers")
     if low is not None and high is not None:
         return f"{low} to {high}"
     return "" if low is None else f"at least {low}"

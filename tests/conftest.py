@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 SIMULATOR = "tests/simulator/"
 
-# How long an example takes says more about the machine than about the code.
+# The duration of an example depends on the machine more than on the code.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
-# A process that ignores Ctrl-C (what shells start with `&`, and nohup) hands that on to those that
-# it starts, and tests send it to them.
+# A process that ignores Ctrl-C (as after `&` in a shell, or nohup) passes that on to its children,
+# and tests send Ctrl-C to them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -38,18 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose debug mode takes it that clients hang up during the handshake of TLS.
+    """An event loop whose debug mode accepts that clients abort the TLS handshake.
 
-    They do where they do not trust the server. It would be an error of the test.
+    Clients do so when they do not trust the server. Otherwise it would be an error of the test.
 
     Attributes:
-        ahead: Seconds that a test has put the clock forward.
+        ahead: Seconds by which a test has put the clock forward.
     """
 
     ahead = 0.0
 
     def time(self) -> float:
-        """Return what the clock shows."""
+        """Return the time of the clock."""
         return super().time() + self.ahead
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -59,9 +59,9 @@ class Loop(asyncio.SelectorEventLoop):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Let processes that share the tests take whole files, and one of them all of the simulator's.
+    """Distribute whole files over the processes, and the simulator's tests to one process.
 
-    Those of the simulator count together what was looked at.
+    The tests of the simulator share a count of compared answers.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -74,7 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Show a figure when all tests have run, in whichever process the test does."""
+    """Show a figure after all tests, from whichever process ran the test."""
 
     def note(text: str) -> None:
         request.node.user_properties.append(("told", text))
@@ -83,7 +83,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests have told."""
+    """Show the figures that tests reported."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, text in getattr(report, "user_properties", ()):
@@ -99,7 +99,7 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 @pytest.fixture(autouse=True)
 def no_blocking() -> Iterator[None]:
-    """Fail what blocks the event loop: files and sockets belong in threads."""
+    """Fail if files or sockets block the event loop: they belong in threads."""
     with blockbuster_ctx("cloudtower_async"):
         yield
 
@@ -113,7 +113,7 @@ def metric_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricRea
 
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    # A process can set a provider only once, and keeps it: that of a test ends with the test.
+    # A process can set a provider only once: remove that of the test when the test ends.
     monkeypatch.setattr(_internal, "_METER_PROVIDER", provider)
     yield reader
     provider.shutdown()
@@ -121,7 +121,7 @@ def metric_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricRea
 
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Gets the spans of the test."""
+    """Collects the spans of the test."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -130,6 +130,6 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    # A process can set a provider only once, and keeps it: that of a test ends with the test.
+    # A process can set a provider only once: remove that of the test when the test ends.
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     return exporter

@@ -1,4 +1,4 @@
-"""Ask pyright's language server what an editor asks."""
+"""Requests of an editor to pyright's language server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LanguageServer:
-    """The client's side of the language server protocol over pipes, one request at a time."""
+    """Client of the language server protocol over pipes, one request at a time."""
 
     def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
         self._requests, self._answers = requests, answers
@@ -37,7 +37,7 @@ class LanguageServer:
                 return message["result"]
 
     def _answer(self, request: dict[str, Any]) -> None:
-        if "id" in request:  # the server asks the editor for settings
+        if "id" in request:  # the server requests the editor's settings
             sections = [item.get("section") for item in request["params"].get("items", ())]
             settings = [{"pythonPath": sys.executable} if s == "python" else {} for s in sections]
             self._send({"id": request["id"], "result": settings or None})
@@ -58,7 +58,7 @@ class LanguageServer:
 
 @contextmanager
 def pyright(folder: Path) -> Generator[LanguageServer]:
-    """Start pyright's language server for a folder, and end it."""
+    """Run pyright's language server for a folder."""
     command = [sys.executable, "-m", "pyright.langserver", "--stdio"]
     with subprocess.Popen(  # noqa: S603 - our own command
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder

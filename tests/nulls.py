@@ -1,4 +1,4 @@
-"""Answers with null where the schema promises a value, one field at a time."""
+"""Answers with null in a field that the schema declares non-null, one field at a time."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ Place: TypeAlias = tuple[str, tuple[str, ...]]
 """Path of an operation, and the names of the members that lead to a field of its answer."""
 
 TOGETHER = 1 if THOROUGH else 12
-"""How many fields are null in the same run."""
+"""Number of fields that are null in the same run."""
 
 SOURCE = Path(cloudtower_async.__file__).parent
 NOT_OURS = ("api", "models", "inputs", "testing", "simulator")
-"""Generated code, and the server's side."""
+"""Generated code and code of the server."""
 
 
 @cache
 def consumed() -> frozenset[str]:
-    """Return the fields of answers, by their names on the wire, that hand-written code may read.
+    """Return the fields of answers, by API name, that hand-written code may read.
 
-    Code that mentions the name of a field, as an attribute or in a text, counts as reading it.
+    Code that contains the name of a field, as an attribute or in a string, counts as reading it.
     """
     named: set[str] = set()
     for file in SOURCE.rglob("*.py"):
@@ -59,7 +59,7 @@ def consumed() -> frozenset[str]:
                 named.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 named.add(node.value)
-    found: set[str] = {"id", "key"}  # of answers of GraphQL, which are no models
+    found: set[str] = {"id", "key"}  # of GraphQL answers, which have no models
     structs: list[Any] = [getattr(models, name) for name in dir(models)]
     for struct in (*structs, types.WithTask, types.Connection, types.Aggregate):
         if isinstance(struct, type) and issubclass(struct, msgspec.Struct):
@@ -69,12 +69,12 @@ def consumed() -> frozenset[str]:
 
 
 class Nulls:
-    """Changes answers: notes which fields they have, or replaces some of them by null.
+    """Records the fields of answers, or replaces some of them by null.
 
-    A field becomes null in every other object, so that values and nulls come together.
+    A field becomes null in every other object, so that both values and nulls occur.
 
     Attributes:
-        places: The fields to replace; None: only take notes.
+        places: The fields to replace; None to only record fields.
         seen: The fields of the answers so far that code may read.
         used: The fields that were replaced.
         asked: The operations that were called.
@@ -136,7 +136,7 @@ def first(sim: Simulator, resource: str) -> Any:  # noqa: ANN401
 
 @asynccontextmanager
 async def alike(number: int = 1, **sizes: int) -> AsyncGenerator[list[Simulator]]:
-    """Start simulators that are alike, with an alert, and with tasks that end at once.
+    """Run identical simulators with an alert and with tasks that end at once.
 
     Args:
         number: Number of simulators.
@@ -154,7 +154,7 @@ async def alike(number: int = 1, **sizes: int) -> AsyncGenerator[list[Simulator]
 
 @asynccontextmanager
 async def session(sim: Simulator, nulls: list[Nulls]) -> AsyncGenerator[Cloudtower]:
-    """Connect to a server that leaves fields null; logging in is not part of it.
+    """Connect to a server that sets fields to null; the login is not affected.
 
     The last one of `nulls` changes the answers.
     """
@@ -178,14 +178,14 @@ async def expect_no_broken_field(
     tell: Callable[[str], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Walk a flow, and fail if a null breaks it.
+    """Run a flow with nulls, and fail if a null breaks it.
 
     Args:
         simulators: See `walk`.
         flow: See `walk`.
         name: Name of the flow in the report.
         tell: Function that writes the report.
-        caplog: Silenced, as most nulls are worth a warning.
+        caplog: Silenced, because most nulls cause a warning.
     """
     caplog.set_level(logging.CRITICAL)
     walked = await walk(simulators, flow)
@@ -196,13 +196,12 @@ async def expect_no_broken_field(
 
 @dataclass
 class Walk:
-    """Result of walking a flow.
+    """Result of running a flow with nulls.
 
     Attributes:
         fields: The fields that were null.
-        runs: How often the flow ran.
-        broken: The errors that should not have come, by field: those of Python, or as if the
-            arguments had been wrong.
+        runs: Number of runs of the flow.
+        broken: Unexpected errors by field: errors of Python, or errors about wrong arguments.
     """
 
     fields: list[Place] = field(default_factory=list[Place])
@@ -211,21 +210,21 @@ class Walk:
 
 
 async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGETHER) -> Walk:
-    """Run a flow with nulls in each field of the answers that it gets.
+    """Run a flow with nulls in each field of its answers.
 
-    Several fields are null in the same run, as long as that changes nothing: where the run fails,
-    calls other operations than without nulls, or does not get to one of the fields, each half of
-    them gets a run of its own, down to single ones: a null that leads a flow elsewhere hides none.
+    Several fields are null in the same run as long as that changes nothing. If a run fails, calls
+    other operations than without nulls, or does not reach one of the fields, each half of the
+    fields gets a separate run, down to single fields. So a null that diverts a flow hides no other.
 
     Args:
-        simulators: Servers that are alike. Each one walks a part of the fields, at the same time:
-            most of a flow is spent on waiting for the next poll.
+        simulators: Identical servers. Each one tests a part of the fields, concurrently: a flow
+            mainly waits for the next poll.
         flow: Function to run. It must raise every error of ours that is due to a null.
-        together: How many fields are null in the same run at first.
+        together: Number of fields that are null in the same run at first.
     """
     walked = Walk()
     used = 0
-    consumed()  # now, not while a request waits for it
+    consumed()  # now, instead of while a request waits for it
     nulls = [Nulls()]
     async with session(simulators[0], nulls) as tower:
         if error := await _error(flow(tower, simulators[0])):
@@ -238,10 +237,10 @@ async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGE
         nonlocal used
         nulls = [whole := Nulls()]
         async with session(sim, nulls) as tower:
-            # Once more, as the first run may have left something behind. Errors of batches could
-            # not be told from one that comes anyway.
+            # Again, because the first run may have left something behind. Otherwise errors of
+            # batches could not be distinguished from an error that occurs anyway.
             size = 1 if together == 1 or await _error(flow(tower, sim)) else together
-            # Fields of the same batch are far apart, as neighbors often depend on each other.
+            # Fields of the same batch are far apart, because neighbors often depend on each other.
             number = -(-len(places) // size)
             batches = [places[start::number] for start in range(number)]
             while batches:
@@ -265,7 +264,7 @@ async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGE
 
 
 async def _error(running: Awaitable[object]) -> Exception | None:
-    """Return the error that a flow raises, which must have a text."""
+    """Return the error that a flow raises; it must have a message."""
     try:
         with anyio.fail_after(20):
             await running
@@ -276,5 +275,5 @@ async def _error(running: Awaitable[object]) -> Exception | None:
 
 
 def _is_broken(error: Exception) -> bool:
-    """Return whether an error is none of ours about the server."""
+    """Return whether an error is not one of ours about the server."""
     return isinstance(error, InvalidInput) or not isinstance(error, CloudtowerError)

@@ -1,4 +1,4 @@
-"""Servers with legal but odd answers: proxies that change the answers of the simulator."""
+"""Servers with valid but unusual answers: proxies that change the simulator's answers."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def proxy(
 
 
 def capped(most: int) -> Ask:
-    """Return a change for a server that never answers with more rows than these."""
+    """Return a change for a server that never returns more than this number of rows."""
 
     def ask(path: str, body: Any) -> Any:  # noqa: ANN401
         if not path.startswith("get-") or path.endswith(("-connection", "-metrics")):

@@ -1,4 +1,4 @@
-"""The code on the pages of the documentation, taken out to be run and to be type-checked.
+"""Code of the documentation pages, extracted to be run and type-checked.
 
 `python -m tests.pages FOLDER` writes it as modules for type checkers, with the lines of the pages.
 """

@@ -1,4 +1,4 @@
-"""Check that tests which start processes carry the marker `subprocess`."""
+"""Check that tests that start processes have the marker `subprocess`."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def pytest_configure() -> None:
-    """Listen to audit events; that cannot be undone."""
+    """Listen to audit events. This cannot be undone."""
     sys.addaudithook(_note)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None]:
-    """Start to watch a test, before its fixtures."""
+    """Start to watch a test, before its fixtures run."""
     _started.clear()
     yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
-    """Fail an unmarked test that has started a process, itself or by a fixture."""
+    """Fail an unmarked test that started a process, directly or in a fixture."""
     yield
     if _started and item.get_closest_marker("subprocess") is None:
         pytest.fail(

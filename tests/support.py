@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 THOROUGH = bool(os.environ.get("THOROUGH"))
-"""Whether tests try more cases than in CI: `nox -s thorough`."""
+"""Whether tests run more cases than in CI: `nox -s thorough`."""
 
 TOKEN = "t0ken-of-the-tests"
 PASSWORD = "passw0rd-of-the-tests"
@@ -55,7 +55,7 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
 
 @asynccontextmanager
 async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]:
-    """Answer each connection with these bytes, then close it; with ``hang`` keep it open."""
+    """Answer each connection with these bytes and close it; with ``hang`` keep it open."""
 
     async def answer(stream: anyio.abc.ByteStream) -> None:
         # The client may close the connection first.
@@ -82,8 +82,8 @@ class Proxy:
 
     Attributes:
         heads: Request line and headers of each connection.
-        status: Refuse every request with this status; None: serve it.
-        credential: The `Proxy-Authorization` to require; None: none.
+        status: Reject every request with this status; None to serve requests.
+        credential: The required `Proxy-Authorization`; None to require none.
         url: Address of the proxy.
     """
 
@@ -170,7 +170,7 @@ def tasks_of_clients() -> set[asyncio.Task[Any]]:
 
 
 def unused_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -186,7 +186,7 @@ def login_variables(sim: Simulator) -> dict[str, str]:
 
 
 def set_login_variables(monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> None:
-    """Set these variables for a program that runs within this process."""
+    """Set these variables for a program in this process."""
     for name, text in login_variables(sim).items():
         monkeypatch.setenv(name, text)
 
@@ -201,7 +201,7 @@ def settings(endpoint: str | Sequence[str] = "tower.example", **options: object)
 
 
 def settings_of(**options: object) -> Settings:
-    """Settings with these options, and the defaults for the others."""
+    """Return settings with these options and defaults for the others."""
     return Settings(**cast("dict[str, Any]", options))
 
 
@@ -242,7 +242,7 @@ class Countdown:
 
 
 async def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> bool:
-    """Run a call and cancel it at its nth wait; return False if it never waited that often."""
+    """Run a call and cancel it at its nth wait; return False if it has fewer waits."""
     with anyio.CancelScope() as scope:
         await _interrupted(call, number, scope)
     return scope.cancelled_caught

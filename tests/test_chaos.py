@@ -1,4 +1,4 @@
-"""Invariants that hold whatever goes wrong: a small run of `benchmarks.chaos`."""
+"""Invariants that hold under all faults: a small run of `benchmarks.chaos`."""
 
 from __future__ import annotations
 

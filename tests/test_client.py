@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Tower:
-    """A server that lets everybody in and has no VMs; it remembers the requests."""
+    """A server that accepts every login, has no VMs, and records the requests."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str | None]] = []

@@ -36,9 +36,9 @@ async def test_a_cancellation_is_not_lost_when_a_call_fails_at_the_same_moment()
         try:
             await anyio.sleep_forever()
         finally:
-            running.cancel()  # while the others are being ended as one has failed
+            running.cancel()  # while the others are being cancelled because one has failed
 
-    for _ in range(20):  # anyio 4.14 and 4.15 lose about every third one
+    for _ in range(20):  # anyio 4.14 and 4.15 lose about every third error
         running = asyncio.create_task(map_concurrently(work, ["waits", "fails"]))
         await asyncio.wait([running])
         assert running.cancelled()

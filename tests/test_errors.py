@@ -1,4 +1,4 @@
-"""The error tree and the lines it prints."""
+"""The error tree and the messages of errors."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _group() -> errors.TasksFailed:
 
 
 def _ids(group: BaseException | None) -> list[str | None]:
-    """Ids of the tasks in a group that still has its successes."""
+    """Return the ids of the tasks in a group that still has its successes."""
     assert isinstance(group, errors.TasksFailed)
     assert [task.id for task in group.succeeded] == ["c"]
     return [error.task_id for error in group.exceptions if isinstance(error, errors.TaskError)]

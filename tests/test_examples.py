@@ -1,4 +1,4 @@
-"""The examples run, as processes of their own, against a simulator."""
+"""The examples run in separate processes against a simulator."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OVF = """<?xml version="1.0"?>
 
 @asynccontextmanager
 async def simulated() -> AsyncGenerator[tuple[Simulator, Cloudtower, dict[str, str]]]:
-    """A simulator, a session with it, and the environment that leads to it."""
+    """A simulator, a session with it, and the environment variables for it."""
     async with (
         Simulator(task_duration=0.05) as simulator,
         Cloudtower(

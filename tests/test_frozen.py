@@ -1,4 +1,4 @@
-"""Applications that carry the package with them: made by PyInstaller, and as a zipapp."""
+"""Applications that bundle the package: built by PyInstaller, and as a zipapp."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ if sys.argv[1] == "dashboard":
 asyncio.run(main())
 """
 
-# Installed for other tests, and large: PyInstaller would look through them.
+# Large packages for other tests, which PyInstaller would analyze.
 OTHERS = ("IPython", "keyring", "numpy", "opentelemetry", "pandas", "polars", "pyarrow", "pytest")
 
 
 def run(command: Sequence[str | Path], folder: Path) -> str:
-    """Run a command; its output."""
+    """Run a command and return its output."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 async def call(command: Sequence[str | Path], folder: Path) -> tuple[str, str]:
-    """Run the program against a simulator; where its package was, and how many clusters it saw."""
+    """Run the program against a simulator; return the path of its package and a cluster count."""
     async with Simulator(clusters=2) as sim:
         arguments = [*command, sim.url, sim.username, sim.password]
         output = await anyio.to_thread.run_sync(run, arguments, folder)
@@ -69,7 +69,7 @@ async def call(command: Sequence[str | Path], folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(600)  # it reads every module of every package that the program imports
+@pytest.mark.timeout(600)  # PyInstaller reads every module of every imported package
 async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
     pytest.importorskip("PyInstaller", reason="PyInstaller is not installed")
     program = tmp_path / "program.py"
@@ -87,7 +87,7 @@ async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A zipapp of the program and the package, without what these need."""
+    """Build a zipapp of the program and the package, without their dependencies."""
     root = Path(cloudtower_async.__file__).parent
     source, target = tmp_path / "app", tmp_path / "app.pyz"
     shutil.copytree(root, source / root.name, ignore=shutil.ignore_patterns("__pycache__"))

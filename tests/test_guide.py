@@ -1,4 +1,4 @@
-"""Every section of the vendor's guide to its SDK, end to end over HTTP against the simulator."""
+"""Every section of the vendor's guide to its SDK, over HTTP against the simulator."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def test_set_the_language_of_a_call_and_of_a_session(
 async def back_up(
     tower: Cloudtower, vm_name: str, snapshot_name: str
 ) -> tuple[VmSnapshot, list[IscsiLunSnapshot]]:
-    """The guide's backup: file system consistent where the tools in the VM can do it."""
+    """The guide's backup: file system consistent if the VM tools support it."""
     (vm,) = await tower.vm.get_vms(where={"name": vm_name}, first=1)
     running_tools = vm.vm_tools_status == "RUNNING"
     created = await tower.vm_snapshot.create_vm_snapshot(

@@ -1,4 +1,4 @@
-"""Modules that are loaded, and when. Each case runs in a separate process."""
+"""Modules that are loaded by imports and first uses. Each case runs in a separate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION = "from cloudtower_async import Cloudtower; tower = Cloudtower('tower.ex
 
 
 def names_after(code: str, names: str) -> set[str]:
-    """Return the value of the expression `names` in a new process that has run the code."""
+    """Return the value of the expression `names` in a new process after running the code."""
     program = f"{code}\nimport sys\nprint(*{names})"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
@@ -29,19 +29,19 @@ def names_after(code: str, names: str) -> set[str]:
 
 
 def loaded_by(code: str) -> set[str]:
-    """The modules of the package that a new process has loaded after this code."""
+    """Return the modules of the package that a new process has loaded after this code."""
     modules = names_after(code, "sys.modules")
     return {name for name in modules if name.partition(".")[0] == PACKAGE}
 
 
 def below(package: str, modules: set[str]) -> set[str]:
-    """Those of the modules that a package of ours holds, without its name before them."""
+    """Return the modules below a package of ours, without the name of that package."""
     prefix = f"{PACKAGE}.{package}."
     return {name.removeprefix(prefix) for name in modules if name.startswith(prefix)}
 
 
 def answer_modules(namespace: str) -> set[str]:
-    """The modules under models that the answers of a namespace consist of, wherever nested."""
+    """Return the modules below models that the answers of a namespace use, directly or not."""
     module = import_module(f"{PACKAGE}.api.{namespace}")
     seen: set[object] = set()
     left: list[object] = [

@@ -1,4 +1,4 @@
-"""No field that a server leaves null breaks a flow: it works, or raises one of our errors."""
+"""No null in an answer breaks a flow: it works or raises one of our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: checked, frozen, masked; arguments before environment before defaults."""
+"""Options: validated, frozen, redacted; arguments override environment and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code of pages is complete in the modules that type checkers read."""
+"""The modules for type checkers contain all code of the pages."""
 
 from __future__ import annotations
 

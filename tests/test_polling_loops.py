@@ -1,4 +1,4 @@
-"""Every loop that sends requests keeps its pauses against a server that never gets ready."""
+"""Every polling loop keeps its pauses with a server that never becomes ready."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ Counts: TypeAlias = "Callable[[str, Any], bool]"
 
 @dataclass
 class Case:
-    """A loop against a server that never gets ready.
+    """A loop with a server that never becomes ready.
 
     Attributes:
         run: Runs into the loop.
-        path: The requests to count.
-        loops: Where the loops are that it covers: ``"module.py function"``.
-        interval: Mean seconds from one request to the next, once the quick first ones are over.
+        path: Path of the requests to count.
+        loops: Locations of the covered loops: ``"module.py function"``.
+        interval: Mean seconds between requests, after the quick first ones.
         quick: Number of requests that may come sooner.
-        number: Number of requests to wait for; the loop may end before.
-        answer: Answer to these requests; None: the server's.
+        number: Number of requests to wait for; the loop may end earlier.
+        answer: Answer to these requests; None for the server's.
         status: Status of the answers, if they fail.
         options: Options of the session.
         counts: Function of the body that selects the requests to count.
@@ -69,7 +69,7 @@ class Case:
 
 
 def each(**fields: Any) -> Callable[[Any], Any]:  # noqa: ANN401
-    """Return what gives every row of an answer these fields."""
+    """Return a function that sets these fields in every row of an answer."""
     return lambda rows: [{**row, **fields} for row in rows]
 
 
@@ -256,7 +256,7 @@ CASES: dict[str, Case] = {
         watch_through_an_outage,
         "get-vms",
         ["watch/outages.py Outage.outlast"],
-        quick=3,  # what was read before
+        quick=3,  # reads before the loop
         number=9,
         options={"change_feed": None},
     ),
@@ -289,7 +289,7 @@ CASES: dict[str, Case] = {
         ["uploads/session.py UploadSession._deliver"],
         status=429,
         options={"retry": RetryPolicy(attempts=3, backoff=2 * INTERVAL, cap=2 * INTERVAL)},
-        number=9,  # and then it gives up
+        number=9,  # then it gives up
         quick=5,
     ),
     "locked resource": Case(
@@ -301,7 +301,7 @@ CASES: dict[str, Case] = {
             "retry": RetryPolicy(backoff=2 * INTERVAL, cap=2 * INTERVAL),
             "locked": True,
         },
-        quick=20,  # half of it: the pauses are random
+        quick=20,  # half of the interval: the pauses are random
     ),
     "mutation that another process has begun": Case(
         partial(once_without_effect, begun=True, missing=True),
@@ -345,7 +345,7 @@ CASES: dict[str, Case] = {
         ["recipes/ensure/flow.py _look_until"],
         interval=0.25,
         number=5,
-        quick=2,  # before the creation, and at once after it
+        quick=2,  # before the creation, and immediately after it
         options={"status": (504, "create-label")},
     ),
     "exporter": Case(
@@ -394,7 +394,7 @@ NO_POLLING = {
     "transport/response_bodies.py _BoundedStream.read": "reads one response",
     "transport/http.py Transport._exchange": "sends again at most once, on a new connection",
 }
-"""Loops that wait for something, but for no state of the server."""
+"""Loops that wait, but not for a state of the server."""
 
 
 def _is_endless(node: ast.AST) -> bool:
@@ -443,7 +443,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 class Recorder:
-    """Notes when requests come, until there are enough."""
+    """Records when requests arrive, until there are enough."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -508,5 +508,5 @@ async def test_a_loop_keeps_its_pauses(sim: Simulator, name: str) -> None:
         group.cancel_scope.cancel()
     number, elapsed = len(recorder.times), recorder.times[-1] - recorder.times[0]
     assert number >= case.number
-    # Pauses vary by a tenth, and a request may arrive late and so closer to the next one.
+    # Pauses vary by 10 %, and a late request is closer to the next one.
     assert number <= case.quick + 2 + 1.1 * elapsed / case.interval

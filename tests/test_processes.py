@@ -1,4 +1,4 @@
-"""Tests that start processes need a marker, and fail without it."""
+"""Tests that start processes need a marker and fail without it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STARTS = {
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Runs the text of a test module in another process."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it takes a second
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading plugins takes a second
     pytester.makeconftest(CONFTEST)
 
     def run_module(text: str) -> pytest.RunResult:

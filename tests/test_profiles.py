@@ -1,4 +1,4 @@
-"""Profiles: stored for their owner alone, and behind arguments and environment."""
+"""Profiles: private files, overridden by arguments and environment variables."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ STORED = Profile(
 
 
 def use(kind: Any) -> None:  # noqa: ANN401 - keyring's classes are not typed
-    """Have a keyring of this kind."""
+    """Install a keyring of this kind."""
     keyring.set_keyring(kind())
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for the file, and a system without a keyring."""
+    """Return a path for the file, on a system without a keyring."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("KEYRING_FILE", str(tmp_path / "keyring.json"))
     before = keyring.get_keyring()
@@ -94,14 +94,14 @@ def without(*options: str) -> dict[str, object]:
         ({"content_language": "*"}, {}, {**PROFILE, "content_language": "*"}),
         ({}, {"MUTATIONS": "allow"}, {**PROFILE, "mutations": "allow"}),
         ({"timeout": 5.0}, {}, {**PROFILE, "timeout": 5.0}),
-        # The same server, said otherwise.
+        # The same server, written differently.
         (
             {"endpoint": "https://Profile.Example/"},
             {},
             {**PROFILE, "endpoint": "https://Profile.Example/"},
         ),
         ({}, {"ENDPOINT": "profile.example"}, {**PROFILE, "endpoint": "profile.example"}),
-        # Who is named elsewhere is no longer the one whose token this is.
+        # The token does not belong to a user who is named elsewhere.
         ({"username": "a"}, {}, {**without("token"), "username": "a"}),
         ({}, {"USERNAME": "e"}, {**without("token"), "username": "e"}),
         ({}, {"PASSWORD": "p"}, {**without("token"), "password": "p"}),
@@ -160,7 +160,7 @@ def test_what_is_saved_is_read_again_by_its_owner_only() -> None:
     assert found["a-1"].verify_tls is True
     assert "token-1" not in repr(found)
     assert stat.S_IMODE(profiles_file().stat().st_mode) == 0o600
-    assert list(profiles_file().parent.iterdir()) == [profiles_file()]  # nothing else is left
+    assert list(profiles_file().parent.iterdir()) == [profiles_file()]  # no other file remains
     remove_profile("a-1")
     assert list(read_profiles()) == ["b_2"]
 
@@ -220,7 +220,7 @@ def test_a_keyring_has_the_token_where_there_is_one(home: Path) -> None:
     assert "profile-token" not in profiles_file().read_text()
     assert from_environment({}, "prod") == PROFILE
     assert "profile-user@https://profile.example" in (home / "keyring.json").read_text()
-    # Editing the file cannot cause the token to be sent elsewhere.
+    # Editing the file cannot make the token be sent to another server.
     text = profiles_file().read_text().replace("profile.example", "other.example")
     profiles_file().write_text(text)
     with pytest.raises(InvalidSettings, match="profile prod: its token is not in the keyring any"):
@@ -251,7 +251,7 @@ def test_a_keyring_that_fails_is_told(home: Path) -> None:
 
 
 class Broken(FileKeyring):
-    """A keyring whose backend raises what no keyring should, with all that it was given."""
+    """A keyring whose backend raises an unexpected error that contains all its arguments."""
 
     def get_password(self, service: str, username: str) -> str | None:
         raise OSError(f"no bus for {service}\n\x1b[31m{username}")
@@ -264,7 +264,7 @@ class Broken(FileKeyring):
 
 
 class Forgetful(FileKeyring):
-    """A keyring that takes a secret and loses it."""
+    """A keyring that accepts a secret and loses it."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         pass
@@ -299,7 +299,7 @@ def test_what_a_keyring_raises_is_told_in_one_line_without_control_characters() 
         with pytest.raises(InvalidSettings, match=r"prod: .*keyring.*OSError: no bus") as info:
             act()
         assert str(info.value).isprintable()
-    # With another credential, the keyring is not asked.
+    # With another credential, the keyring is not used.
     assert from_environment({"token": "t"}, "prod")["token"] == "t"
 
 

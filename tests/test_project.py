@@ -1,4 +1,4 @@
-"""The project as a whole: what is in its files, and what must agree between them."""
+"""The project as a whole: its files and their consistency."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ HOUSE_FILES = [
 WORKFLOWS = ".github/workflows/"
 PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+(\.\d+)*")
 
-# Written so that these patterns do not find themselves.
+# Written so that the patterns do not match this file.
 PLACES = re.compile(r"(?<![\w$}.-])/(?:work|tmp|root|home)\b/")
 REGISTRIES = re.compile(r"pypi[.]org|python[h]osted|npm[j]s[.]|debian[.]org")
 
 
 @cache
 def tracked() -> dict[str, str]:
-    """The text of every file under version control."""
+    """Return the text of every file under version control."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"],  # noqa: S607 - git is where it is
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The names of the package: lazy, complete, and the same for checkers as at run time."""
+"""Public names: lazy, complete, and the same for type checkers and at run time."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_types_in_signatures_of_the_session_are_public() -> None:
 
 
 def _is_literal(home: str | None, name: str) -> bool:
-    """Whether a type is a choice of texts, which callers write as they are."""
+    """Return whether a type is a choice of strings, which callers write literally."""
     value = getattr(importlib.import_module(f"cloudtower_async.{home}"), name)
     return get_origin(value) is Literal
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def vm(**values: object) -> Vm:
-    """A VM of which only some values are known."""
+    """Return a VM with only some known values."""
     made: Vm = Vm(**{**dict.fromkeys(Vm.__struct_fields__), **values})  # type: ignore[arg-type]
     return made
 

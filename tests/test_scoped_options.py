@@ -1,4 +1,4 @@
-"""`with_options`: options for a part of the program, over the same connections."""
+"""`with_options`: options for a part of the program over the same connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "5ecret-of-this-part"
 
 
 class Server:
-    """A server that answers every call with an empty list, or with the status that it is told.
+    """A server that answers every call with an empty list or with a configured status.
 
     Attributes:
         seen: Path and headers of each request.
@@ -84,7 +84,7 @@ async def test_headers_that_look_like_credentials_are_redacted(server: Server) -
     server.status = 400
     async with serve(server) as url, Cloudtower(url, token=TOKEN) as tower:
         inner = tower.with_options(headers={"x-api-key": SECRET}).with_options(timeout=5)
-        gc.collect()  # the session between is gone, and its secret still in use
+        gc.collect()  # the session in between is deleted, and its secret still in use
         with pytest.raises(errors.BadRequest) as info:
             await inner.vm.get_vms()
         assert server.seen[-1][1]["x-api-key"] == SECRET
@@ -140,7 +140,7 @@ async def test_a_retry_takes_from_the_budgets_of_the_session_and_of_the_part(
         assert await sent(part) == 1
         assert await sent(tower) == (1 if of_session == 3 else 100)
         server.status = 200
-        for _ in range(4):  # they give two tokens back
+        for _ in range(4):  # two calls return two tokens
             await part.vm.get_vms()
         server.status = 503
         assert await sent(part) == 1 + 2

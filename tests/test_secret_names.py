@@ -1,4 +1,4 @@
-"""Answers that hold secrets do not show them when they are printed."""
+"""Answers with secrets do not show them when they are printed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARK = "planted"
 
 
 def filled(kind: type[msgspec.Struct]) -> msgspec.Struct:
-    """Make one with a text in every field, unchecked."""
+    """Build a struct with a string in every field, unchecked."""
     return kind(**{name: f"{MARK}-{name}" for name in kind.__struct_fields__})
 
 

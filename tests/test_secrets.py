@@ -1,4 +1,4 @@
-"""No secret comes out of anything that is shown: reprs, errors with their causes, log records."""
+"""No secret appears in reprs, errors with their causes, or log records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKENS = f"{MARK}-token"
 
 
 def shown(error: BaseException) -> str:
-    """Everything of an error that a log or a report may show."""
+    """Return everything about an error that a log or a report may show."""
     pieces = ["".join(traceback.format_exception(error))]
     chain: BaseException | None = error
     while chain is not None:
@@ -38,13 +38,13 @@ def shown(error: BaseException) -> str:
 
 
 async def echoing(request: web.Request) -> web.Response:
-    """Refuse everything and say back all that was sent."""
+    """Reject every request and echo it."""
     heard = [await request.text(), *request.headers.values()]
     return web.json_response({"message": " ".join(heard), "props": heard}, status=400)
 
 
 async def leaking(request: web.Request) -> web.Response:
-    """Log in, then refuse with the token spelt out."""
+    """Accept the login, then reject requests with the token in the answer."""
     if is_login(request):
         return web.json_response({"data": {"token": TOKENS}})
     return web.Response(status=500, text=f"<p>{request.headers['authorization']}")
@@ -143,7 +143,7 @@ async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:
 async def test_not_by_a_broken_response_that_repeats_the_request(
     start: bytes, records: Callable[[], str]
 ) -> None:
-    """aiohttp quotes what it cannot parse, in errors that are causes of ours."""
+    """aiohttp quotes unparsable data in errors that are causes of ours."""
     for pieces in ([start + TOKENS.encode() + b"\r\n\r\n"], [start, TOKENS.encode() + b"\r\n\r\n"]):
         async with (
             serve_bytes(*pieces) as url,
@@ -157,7 +157,7 @@ async def test_not_by_a_broken_response_that_repeats_the_request(
 
 
 async def test_not_by_the_variables_of_frames() -> None:
-    """As rich and error trackers show them: of every frame, and of those of each cause."""
+    """As rich and error trackers show tracebacks: with variables of every frame and cause."""
     nowhere = f"http://127.0.0.1:{unused_port()}"
     credentials: list[dict[str, Any]] = [GIVEN, {"token": TOKENS}, {**GIVEN, "source": "LDAP"}]
     async with (
@@ -216,7 +216,7 @@ async def test_not_by_an_exception_of_a_hook() -> None:
 @pytest.mark.parametrize("options", [GIVEN, {"token": TOKENS}])
 async def test_not_by_an_exception_of_a_trace_hook(moment: str, options: dict[str, Any]) -> None:
     async def raising(*given: object) -> None:
-        del given  # the hook's own variables are the user's business
+        del given  # the hook's variables are under the user's control
         raise LookupError("of the hook")
 
     trace = aiohttp.TraceConfig()

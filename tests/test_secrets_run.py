@@ -1,7 +1,7 @@
 """No secret of a session is ever shown, in all of its states and errors.
 
-What may show one: log records of all libraries at DEBUG, lists of exchanges, spans, errors with
-their causes and the variables of frames, reprs, and pickles.
+Places that may show a secret: log records of all libraries at DEBUG, lists of exchanges, spans,
+errors with their causes and the variables of frames, reprs, and pickles.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ATTEMPTS = RetryPolicy(attempts=2, backoff=1e-6, budget=10_000)
 
 
 class Emitted:
-    """Output so far, and the secrets that must not be in it."""
+    """Output so far, and the secrets that must not appear in it."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter) -> None:
         self.secrets = {PASSWORD, WRONG, TOKEN, KEY, FEED, HEADER, *IN_ARGUMENTS.values()}
@@ -82,7 +82,7 @@ class Emitted:
 
 
 def spelt(secret: str) -> set[str]:
-    """The ways in which a text may show a secret."""
+    """Return the ways in which a text may show a secret."""
     once = {secret, secret.partition("\n")[2] or secret, repr(secret)[1:-1], quote(secret, safe="")}
     once |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     encoded = b64encode(f"feed:{secret}".encode()).decode()
@@ -131,7 +131,7 @@ async def attempt(emitted: Emitted, call: Call, *, frames: bool = False) -> None
 
 
 def with_secrets(tower: Cloudtower, template: str = "t", cluster: str = "c") -> list[Call]:
-    """Calls that carry secrets in their arguments; the last two are never sent."""
+    """Return calls with secrets in their arguments; the last two are never sent."""
     cloud_init = {
         "default_user_password": IN_ARGUMENTS["cloud-init password"],
         "user_data": IN_ARGUMENTS["cloud-init data"],

@@ -1,4 +1,4 @@
-"""The page on sync callers: notebooks, processes that fork, and a login for each event loop."""
+"""The page about synchronous callers: notebooks, forks, and one login per event loop."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def run(program: str, folder: Path, sim: Simulator, code: int = 0) -> None
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The modules of the page."""
+    """Return the modules of the page."""
     for block in blocks(PAGE, "python"):
         if named := NAMED.match(block.text):
             (tmp_path / named[1]).write_text(block.text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Annotations of everything public can be evaluated, as libraries that read them do."""
+"""Annotations of the public API can be evaluated at run time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def packages() -> list[ModuleType]:
-    """The package and those below it that list what is public."""
+    """Return the package and its subpackages with public names."""
     prefix = f"{cloudtower_async.__name__}."
     below = (
         importlib.import_module(prefix + found.name)
@@ -32,7 +32,7 @@ def packages() -> list[ModuleType]:
 
 
 def annotated(value: object) -> Iterator[object]:
-    """What has annotations: a function, or a class with its public methods and properties."""
+    """Return a function, or a class with its public methods and properties."""
     if inspect.isfunction(value):
         yield value
     elif inspect.isclass(value):

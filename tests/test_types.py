@@ -1,4 +1,4 @@
-"""Shared shapes."""
+"""Types that several packages share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudtower_async.types import Aggregate, Connection, Entity, OpenEnum, With
 
 
 class Status(OpenEnum):
-    """An enum as the generator writes them."""
+    """An enum like the generated ones."""
 
     RUNNING = "RUNNING"
 

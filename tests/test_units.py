@@ -1,4 +1,4 @@
-"""Figures as text, and sums of which parts are unknown."""
+"""Formatted figures, and sums with unknown parts."""
 
 from __future__ import annotations
 

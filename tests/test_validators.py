@@ -1,4 +1,4 @@
-"""Checks of arguments that several parts of the package share."""
+"""Argument checks that several parts of the package share."""
 
 from __future__ import annotations
 

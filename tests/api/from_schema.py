@@ -1,4 +1,4 @@
-"""Values made from an API schema: answers and arguments, without any help of the generator's."""
+"""Values generated from an API schema, answers and arguments, independently of the generator."""
 
 from __future__ import annotations
 
@@ -20,69 +20,69 @@ ABSENT = "the API schemas are not here; a Tower's API site serves them"
 VERSIONS = sorted(
     file.stem for pattern in ("[0-9]*.json", "latest.json") for file in SPECS.glob(pattern)
 ) or ["none"]
-"""The versions whose schemas are here; one that is none, so that tests are skipped once."""
+"""The versions whose schemas are available; a placeholder without them, to skip tests once."""
 
 
 def spec(version: str) -> Raw:
-    """The API schema of a server version, or `latest`."""
+    """Return the API schema of a server version, or of `latest`."""
     document: Raw = json.loads((SPECS / f"{version}.json").read_bytes())
     return document
 
 
 def operations(document: Raw) -> Iterator[tuple[str, str, Raw]]:
-    """Path, HTTP method and description of each operation."""
+    """Yield path, HTTP method and description of each operation."""
     for path, methods in document["paths"].items():
         for method, described in methods.items():
             yield path, method.upper(), described
 
 
 def answer_schema(operation: Raw) -> Raw:
-    """The schema of an operation's answer with status 200."""
+    """Return the schema of an operation's answer with status 200."""
     schema: Raw = operation["responses"]["200"]["content"]["application/json"]["schema"]
     return schema
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What to make of a schema that leaves room."""
+    """Choices where a schema permits several values."""
 
     optional: bool = True
-    """Properties that may be left out are there."""
+    """Whether optional properties are present."""
     null: bool = False
-    """What may be null is."""
+    """Whether nullable values are null."""
     top: int = 1
-    """Elements of the outermost list."""
+    """Number of elements in the outermost list."""
     items: int = 1
-    """Elements of each list below it."""
+    """Number of elements in each nested list."""
     depth: int = 1000
-    """Below so many records, one holds no other and few keys, as filters refer in circles."""
+    """Depth below which records contain no records and few keys: filters are recursive."""
 
 
 class Maker:
-    """Makes values of the schemas of one document. No two are the same, as far as types allow."""
+    """Generates values of the schemas of one document; values differ where possible."""
 
     def __init__(self, document: Raw) -> None:
         self._schemas: Raw = document["components"]["schemas"]
         self._count = itertools.count(1)
-        # An integer for some servers and a number for others: a time, so never past a float's.
+        # A time, which some servers send as a float: integers must not exceed a float's.
         self._time = self._schemas.get("DataPoint", {}).get("properties", {}).get("t")
         self._around: Counter[int] = Counter()
         self._coming: dict[int, list[str]] = {}
         self.enum_values = 0
 
     def answer(self, schema: Raw, shape: Shape) -> object:
-        """An answer."""
+        """Return an answer."""
         schema = self._resolve(schema)
         if schema.get("type") == "array":
             return [self._value(schema["items"], shape, 0) for _ in range(shape.top)]
         return self._value(schema, shape, 0)
 
     def argument(self, schema: Raw, shape: Shape = Shape(depth=2)) -> object:
-        """What a call is given: all keys, lists of one, few keys in filters inside filters."""
+        """Return arguments: all keys, lists of one element, few keys in nested filters."""
         return self._value(schema, shape, 0)
 
     def names(self, schema: Raw) -> Iterator[str]:
-        """The names by which a schema goes, if it has any."""
+        """Return the names of the schema, if it has any."""
         while "$ref" in schema or len(schema.get("allOf", ())) == 1:
             if "$ref" in schema:
                 name = schema["$ref"].rpartition("/")[2]
@@ -92,16 +92,16 @@ class Maker:
                 schema = schema["allOf"][0]
 
     def items(self, schema: Raw) -> Raw:
-        """The schema of what a list holds."""
+        """Return the schema of the elements of a list."""
         items: Raw = self._resolve(schema)["items"]
         return items
 
     def value_is_due(self, schema: Raw) -> bool:
-        """Whether an enum that is reached from the schema has a value that was not made yet."""
+        """Return whether an enum below the schema has a value that was not generated yet."""
         return any(self._coming.get(id(enum), enum["enum"]) for enum in self._enums(schema))
 
     def properties(self, schema: Raw) -> tuple[Raw, set[str]]:
-        """A record's properties, and which are required; those of an `allOf` come together."""
+        """Return a record's properties and its required keys, with all parts of an `allOf`."""
         schema = self._resolve(schema)
         found: Raw = {}
         required: set[str] = set()
@@ -144,7 +144,7 @@ class Maker:
         return made
 
     def _few(self, properties: Raw) -> Iterator[str]:
-        """The first properties that hold no record."""
+        """Return the first properties that contain no record."""
         holds_none = (
             wire
             for wire, value in properties.items()

@@ -1,4 +1,4 @@
-"""What any known server version answers decodes, and every value that was sent reads back."""
+"""Answers of every known server version decode, and every value that was sent reads back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHAPES = (
 
 
 class Sample(NamedTuple):
-    """An answer as sent and as decoded, compared value by value."""
+    """An answer as sent and as decoded, to compare value by value."""
 
     sent: bytes
     read: object
@@ -53,7 +53,7 @@ def _fields(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 
 class Comparison:
-    """Walks a sent value and a decoded one side by side."""
+    """Compares a sent value and a decoded value recursively."""
 
     def __init__(self) -> None:
         self.values = 0
@@ -98,7 +98,7 @@ def _same(sent: object, read: object) -> bool:
     if isinstance(sent, bool) or isinstance(read, bool):
         return sent is read
     if isinstance(read, OpenEnum):
-        # A member, not only something equal to the text.
+        # A member, not only a string that equals one.
         return sent == read and read.name in type(read).__members__
     return sent == read
 
@@ -135,7 +135,7 @@ def test_every_answer_decodes_and_reads_back(version: str, tell: Callable[[str],
             samples = list(_samples(maker, schema, operation, walk))
             walked[json.dumps(schema)] = operation, samples
         else:
-            # The same schema as of an operation before: the values were walked there.
+            # An earlier operation has the same schema, so its values were compared there.
             assert operation.answer() == first.answer(), path
             for sent, read in samples:
                 assert operation.decoder.decode(sent) == read, path

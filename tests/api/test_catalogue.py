@@ -1,4 +1,4 @@
-"""The generated namespaces, their constants and the catalogue say the same."""
+"""The generated namespaces, their constants and the catalogue agree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _module(namespace: str) -> ModuleType:
 
 
 def _constants(namespace: str) -> dict[str, Operation[Any]]:
-    """The operations of a module, by constant."""
+    """Return the operations of a module by constant."""
     return {n: op for n, op in vars(_module(namespace)).items() if isinstance(op, Operation)}
 
 
@@ -115,7 +115,7 @@ def test_the_types_of_every_method_resolve(name: str) -> None:
 
 @functools.cache
 def _static_names() -> dict[str, Any]:
-    """What the modules import for type checkers only."""
+    """Return the imports of the modules that are for type checkers only."""
     from collections.abc import Mapping, Sequence
 
     names = ("ContentLanguage", "FileContent", "Texts")
@@ -172,7 +172,7 @@ def test_arguments_have_a_typed_dict_with_resolvable_types() -> None:
 
 @functools.cache
 def _inputs_and_variants() -> dict[str, Any]:
-    """Every input by name, and for a filter's variants, which checkers alone see, the filter."""
+    """Return every input by name; for a variant of a filter, the filter."""
     every = {name: cast("object", getattr(inputs, name)) for name in dir(inputs)}
     filters = {name: kind for name, kind in every.items() if name.endswith("WhereInput")}
     return every | {f"{n}{depth}": kind for n, kind in filters.items() for depth in (2, 3)}

@@ -1,4 +1,4 @@
-"""Doubles of a session that the standard library makes from its class."""
+"""Mocks of a session that the standard library creates from its class."""
 
 from __future__ import annotations
 

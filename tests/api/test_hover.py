@@ -1,4 +1,4 @@
-"""Editors show what fields and operations mean, and so does `help()`."""
+"""Editors and `help()` show the texts of fields and operations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.language_server import pyright
 if TYPE_CHECKING:
     from pathlib import Path
 
-jedi: Any = importlib.import_module("jedi")  # it has no complete types
-# The beginnings of the texts.
+jedi: Any = importlib.import_module("jedi")  # jedi has no complete types
+# First words of the texts.
 FIELDS = {
     "Vm.memory": "Memory of the VM in bytes.",
     "Vm.status": "Power state: `RUNNING`, `STOPPED`, `SUSPENDED`, `DELETED` or `UNKNOWN`.",
@@ -51,7 +51,7 @@ OPERATIONS = {
     "vm_snapshot.create_vm_snapshot": "Create VM snapshots, one per entry of `data`; each",
 }
 KINDS = sorted({name.partition(".")[0] for name in FIELDS})
-# A field or an operation in each line, after two other lines.
+# A field or an operation per line, after two other lines.
 PROGRAM = [
     "from cloudtower_async import Cloudtower, models",
     f"def program(tower: Cloudtower, {', '.join(f'{k.lower()}: models.{k}' for k in KINDS)}):",
@@ -62,7 +62,7 @@ TEXTS = [*FIELDS.values(), *OPERATIONS.values()]
 
 
 def _shown(text: str) -> str:
-    """A text without the marks of Markdown and the breaks of lines."""
+    """Return a text without Markdown marks and line breaks."""
     return " ".join(text.replace("\\", "").replace("&nbsp;", " ").split())
 
 

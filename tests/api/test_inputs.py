@@ -1,4 +1,4 @@
-"""The check of arguments, by the API schemas of all servers and by the vendor's client."""
+"""The validation of arguments, compared with the schemas of all servers and the vendor's client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHAPES = {
 
 
 def find(path: str) -> Operation[Any]:
-    """The operation at a path."""
+    """Return the operation at a path."""
     namespace, _, method = OPERATIONS[path].partition(".")
     module = importlib.import_module(f"cloudtower_async.api.{namespace}")
     found: Operation[Any] = getattr(module, method.upper())
@@ -44,7 +44,7 @@ def find(path: str) -> Operation[Any]:
 
 
 def bodies(maker: Maker, operation: Raw, shape: Shape) -> Iterator[Any]:
-    """What an operation may be sent, according to a schema."""
+    """Return valid arguments of an operation according to a schema."""
     query = {p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"}
     if query:
         yield {name: maker.argument(schema, shape) for name, schema in query.items()}
@@ -65,7 +65,7 @@ def test_nothing_that_a_server_takes_is_refused(version: str, tell: Callable[[st
                 try:
                     check(find(path), body, validate=True)
                 except EmptyFilter:
-                    # What is required of a filter, and what is null in one, says nothing.
+                    # Required keys and nulls of a filter are not relevant here.
                     assert name in ("what is required", "nulls")
                     wide += 1
     tell(
@@ -94,7 +94,7 @@ def test_each_filter_of_a_mutation_in_the_schema_is_guarded() -> None:
 
 
 def _emptied(maker: Maker, schema: Raw, body: Any) -> Iterator[Any]:  # noqa: ANN401
-    """The body with each filter of the schema that stands in it empty, one at a time."""
+    """Yield the body with each of its filters empty, one at a time."""
     name = next(iter(maker.names(schema)), "")
     if name.endswith(("WhereInput", "WhereUniqueInput")):
         yield {}
@@ -109,7 +109,7 @@ def _emptied(maker: Maker, schema: Raw, body: Any) -> Iterator[Any]:  # noqa: AN
 
 
 class Both:
-    """Our client and the vendor's, and what they sent."""
+    """Our client and the vendor's, with the requests that they sent."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Both:
         self.recorder = recorder
 
     def differences(self, operation: Operation[Any], given_: Any) -> list[str]:  # noqa: ANN401
-        """Send the same with both: how the one request differs from the other."""
+        """Send the same with both clients and return how the requests differ."""
         if operation.carries is Carries.QUERY_STRING:
             call = Call(operation.path, query=given_)
         else:
@@ -139,7 +139,7 @@ class Both:
 
 
 def _least(kind: inspect.Type) -> object:
-    """The shortest answer of a type: empty lists, and of records what is required."""
+    """Return the shortest answer of a type: empty lists, and only required fields."""
     match kind:
         case inspect.StructType(fields=fields):
             return {f.encode_name: _least(f.type) for f in fields if f.required}
@@ -151,7 +151,7 @@ def _least(kind: inspect.Type) -> object:
             return 1
         case inspect.BoolType():
             return True
-        case _:  # an enum is open, and the rest may be a text, too
+        case _:  # enums are open, and the others accept a string too
             return ""
 
 

@@ -1,4 +1,4 @@
-"""Nothing generated loads before it is used, and checkers see all that is there."""
+"""Generated modules load only when they are used, and checkers see all names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGE = Path(cloudtower_async.__file__).parent
 
 
 def _for_checkers(module: str) -> dict[str, str]:
-    """Name -> module of each import in the stub, each re-exported under its own name."""
+    """Return the module of each import in the stub; each is re-exported under the same name."""
     tree = ast.parse((_PACKAGE / module / "__init__.pyi").read_text())
     found: dict[str, str] = {}
     for node in tree.body:
@@ -85,7 +85,7 @@ def test_each_namespace_has_one_cached_property_that_loads_its_module() -> None:
 
 
 def _loaded_after(*lines: str) -> set[str]:
-    """The generated modules that a fresh interpreter has loaded after these lines."""
+    """Return the generated modules that a new interpreter has loaded after these lines."""
     code = "\n".join(
         [
             "import sys",

@@ -1,4 +1,4 @@
-"""Annotations can be evaluated, as libraries that validate or document calls do."""
+"""Annotations can be evaluated at run time, as validation and documentation libraries do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same call by the vendor's client and by ours: the same request, for every operation."""
+"""The vendor's client and ours send the same request for the same call, for every operation."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.anyio
 
-# What the vendor's client has and ours has not.
+# Operations that only the vendor's client has.
 DUPLICATES = {
-    # The schema lists the tag of `get_usb_devices` twice; the vendor's generator then makes two.
+    # The schema lists the tag of `get_usb_devices` twice, so the vendor's generator creates two.
     ("usb_device", "get_usb_devices_0"),
-    # The operation has two tags; ours is where the first says: `resource_change`.
+    # The operation has two tags; ours is under the first: `resource_change`.
     ("internal", "get_resource_changes"),
 }
 
@@ -46,7 +46,7 @@ LANGUAGE, TOWER_ID = "zh-CN", "tower-7"
 
 
 class Request(NamedTuple):
-    """What a client sent, as far as it matters to the server."""
+    """The parts of a request that matter to the server."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ class Request(NamedTuple):
 
 
 class Recorder:
-    """A server that remembers the last request and answers with what it is told."""
+    """A server that records the last request and answers as configured."""
 
     def __init__(self) -> None:
         self.answer: object = None
@@ -77,7 +77,7 @@ class Recorder:
 
 
 async def _content(request: web.BaseRequest) -> object:
-    """The JSON that a request carries, or the fields of its form; None without a body."""
+    """Return the JSON of a request, or the fields of its form; None without a body."""
     if request.content_type.startswith("multipart/"):
         fields: dict[str, str | bytes] = {}
         async for part in await request.multipart():
@@ -107,7 +107,7 @@ def _methods(kind: type[object]) -> set[str]:
 
 
 def _ours() -> set[tuple[str, str]]:
-    """Namespace and name of each generated method."""
+    """Return namespace and name of each generated method."""
     tower: object = Namespaces()
     setattr(tower, "_executor", None)  # noqa: B010 - nothing is called
     names = [n for n, v in vars(Namespaces).items() if isinstance(v, functools.cached_property)]
@@ -116,7 +116,7 @@ def _ours() -> set[tuple[str, str]]:
 
 @functools.cache
 def vendors() -> dict[tuple[str, str], Any]:
-    """The vendor's class of each namespace and method."""
+    """Return the vendor's class for each namespace and method."""
     classes = [kind for _, kind in inspect.getmembers(vendor_api, inspect.isclass)]
     return {
         (kind.__module__.rpartition(".")[2].removesuffix("_api"), method): kind
@@ -132,7 +132,7 @@ def _python_name(wire: str) -> str:
 
 
 class Call:
-    """One operation with arguments, to be called by both clients."""
+    """One operation with arguments for both clients."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Call:
         self.path = path
         self.namespace, _, self.method = OPERATIONS[path].partition(".")
         self.kind = vendors()[self.namespace, self.method]
-        # The vendor's client takes what the schema declares.
+        # The vendor's client accepts what the schema declares.
         self.has_language = "content_language" in getattr(self.kind, self.method).__doc__
         self.query: Raw = query or {}
         self.content = content
@@ -153,7 +153,7 @@ class Call:
 
     @classmethod
     def made_from_schema(cls, path: str, operation: Raw, maker: Maker) -> Call:
-        """A call with arguments as the schema describes them."""
+        """Return a call with arguments that fit the schema."""
         query: Raw = {
             p["name"]: maker.argument(p["schema"])
             for p in operation["parameters"]
@@ -183,7 +183,7 @@ class Call:
     def by_vendors(self, client: Any) -> None:  # noqa: ANN401 - it has no types
         common: dict[str, object] = {
             "external_cloudtower_id": TOWER_ID,
-            "_preload_content": False,  # the answer is not what is compared
+            "_preload_content": False,  # the answer is not compared
         }
         if self.has_language:
             common["content_language"] = LANGUAGE
@@ -194,10 +194,10 @@ class Call:
             method(self.content, **common)
 
     def differences(self, ours: Request, vendors: Request) -> list[str]:
-        """How one request differs from the other or from what was given."""
+        """Return how a request differs from the other one, or from the arguments."""
         skipped = set[str]()
         if not self.has_language:
-            # The schema knows no language here and the vendor's client none of a session.
+            # The schema declares no language here, and the vendor's client has no default language.
             skipped.add("content-language")
         shown = [
             request._replace(headers={k: v for k, v in request.headers.items() if k not in skipped})
@@ -226,7 +226,7 @@ def _is_member(kind: Any, key: str) -> bool:  # noqa: ANN401 - it has no types
 
 
 def _vendors_enums() -> dict[str, dict[str, str]]:
-    """Name and value of each member of the vendor's enums that answers hold."""
+    """Return name and value of each member of the vendor's enums that answers contain."""
     classes: list[tuple[str, Any]] = inspect.getmembers(vendor_models, inspect.isclass)
     return {
         name: {key: getattr(kind, key) for key in dir(kind) if _is_member(kind, key)}

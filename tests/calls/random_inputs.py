@@ -1,4 +1,4 @@
-"""Arguments made from the TypedDicts: ones that may be sent, and corruptions of these."""
+"""Random valid arguments from the TypedDicts, and corruptions of them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _EXAMPLES: dict[type, Any] = {
     dict: {},
     object: 1,
 }
-_DEEP = 4  # records; further down only what has to be there
+_DEEP = 4  # depth of records below which only required keys are generated
 
 
 def every_operation() -> list[Operation[Any]]:
-    """All operations that take arguments."""
+    """Return all operations that take arguments."""
     found: list[Operation[Any]] = []
     for name in OPERATIONS.values():
         namespace, _, method = name.partition(".")
@@ -51,7 +51,7 @@ def every_operation() -> list[Operation[Any]]:
 
 @st.composite
 def arguments(draw: st.DrawFn, operation: Operation[Any]) -> Any:  # noqa: ANN401
-    """Arguments that may be sent: by their names in the API, those of a list as the list."""
+    """Generate valid arguments: a dict by API name, or a list if the operation takes one."""
     return draw(_values(arguments_of(operation), 0))
 
 
@@ -83,7 +83,7 @@ def _records(draw: st.DrawFn, shape: ArgType, depth: int) -> dict[str, Any]:
     for index, key in enumerate(sorted(chosen)):
         found = member(record, key)
         assert found is not None
-        # A filter has one condition at least that is no null; at the top None is "left out".
+        # A filter needs at least one condition that is not null; at the top, None means "omitted".
         nullable = found.nullable and depth > 0 and index > 0 and not shape.is_filter
         if nullable and draw(st.booleans()):
             made[key] = None
@@ -98,7 +98,7 @@ def _is_plain(record: Any, key: str) -> bool:  # noqa: ANN401
 
 
 class Corruption(NamedTuple):
-    """Arguments that are wrong in one place, which an error has to name."""
+    """Generate arguments with one fault, which the error has to name."""
 
     what: str
     place: str
@@ -106,7 +106,7 @@ class Corruption(NamedTuple):
 
 
 def corruptions(operation: Operation[Any], given: Any) -> list[Corruption]:  # noqa: ANN401
-    """Each way to spoil the arguments once: a key, a list that is none or one too many."""
+    """Yield each way to corrupt the arguments once: a key, a non-list, an additional element."""
     found = _spoilt(arguments_of(operation), given, "")
     return [Corruption(what, place(path), spoilt) for what, path, spoilt in found]
 
@@ -139,7 +139,7 @@ def _spoilt(shape: ArgType, value: Any, path: str) -> Iterator[tuple[str, str, A
 
 
 def filters(operation: Operation[Any], *, required: bool) -> Iterator[tuple[str, Any]]:
-    """The place of each filter among the arguments, and arguments in which it is empty."""
+    """Yield the place of each filter among the arguments, and arguments where it is empty."""
     for path, made in _with_empty(arguments_of(operation), "", (), required=required):
         yield place(path), made
 
@@ -164,7 +164,7 @@ def _with_empty(
 
 
 def _least(shape: ArgType, without: str) -> dict[str, Any]:
-    """The required keys of a record but one, with something for each."""
+    """Return the required keys of a record except one, with values."""
     made: dict[str, Any] = {}
     for key in shape.record.__required_keys__ - {without}:
         found = member(shape.record, key)
@@ -174,7 +174,7 @@ def _least(shape: ArgType, without: str) -> dict[str, Any]:
 
 
 def smallest(shape: ArgType) -> Any:  # noqa: ANN401
-    """The smallest value that may be sent; each text, and the id in each filter, is "x"."""
+    """Return the smallest valid value; each string, and the id in each filter, is "x"."""
     if shape.is_filter:
         return '{"id": "x"}' if shape.kind is str else {"id": "x"}
     if shape.record is not None:
@@ -187,5 +187,5 @@ def smallest(shape: ArgType) -> Any:  # noqa: ANN401
 
 
 def changes(operation: Operation[Any]) -> bool:
-    """Whether a call changes something."""
+    """Return whether a call is a mutation."""
     return operation.kind is not Kind.QUERY

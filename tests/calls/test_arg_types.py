@@ -1,4 +1,4 @@
-"""Annotations of the generated TypedDicts are read in one place, however they are written."""
+"""Annotations of the generated TypedDicts are read correctly in all their forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datetimes in arguments: where they are taken, how they are sent, and what is refused."""
+"""Datetimes in arguments: where they are accepted, how they are sent, what is rejected."""
 
 from __future__ import annotations
 

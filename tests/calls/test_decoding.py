@@ -1,4 +1,4 @@
-"""Bytes → the declared type, whatever the bytes."""
+"""Decoding of bytes into the declared type."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def decoded(operation: Operation[Any], body: object, *, strict: bool = False) ->
 
 
 def run(reading: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
-    """Run it to its end without an event loop; it only lets others have their turn."""
+    """Run a decoder to its end without an event loop; it only yields to other tasks."""
     return run_in_turns(reading)[0]
 
 
 def run_in_turns(reading: Coroutine[Any, Any, Any]) -> tuple[Any, int]:
-    """Run it to its end; return its result, and how often it let others have their turn."""
+    """Run a decoder to its end; return its result and how often it yielded to other tasks."""
     turns = 0
     while True:
         try:
@@ -230,7 +230,7 @@ def test_taking_a_large_answer_apart_lets_other_tasks_run(
 
 
 def large(*rows: bytes) -> bytes:
-    """Return a list of more than 4 MB: right VMs, and among them these rows."""
+    """Return a list of more than 4 MB with valid VMs and these rows."""
     right = b'{"id":"v","vcpu":1,"labels":{"a":1}},' * 70_000
     return b"[" + right + b"".join(row + b"," for row in rows) + right[:-1] + b"]"
 

@@ -1,4 +1,4 @@
-"""Calls by path: where they may lead, what they send and what comes back."""
+"""Calls by path: valid targets, requests and answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUICK = RetryPolicy(backoff=1e-6)
 
 
 class Seen(NamedTuple):
-    """A request as it arrived."""
+    """A request as received."""
 
     method: str
     target: str
@@ -37,7 +37,7 @@ class Seen(NamedTuple):
 
 
 class Tower:
-    """A server that answers with what the test wants; it remembers the requests."""
+    """A server that records requests and answers as configured."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -69,7 +69,7 @@ LEADING_ELSEWHERE = [
     "/x/%2e%2e/%2E%2E/api",
     "/x/.%2e/api",
     "/x/%252e%252e/api",
-    "/x/.\udc80./api",  # half of a surrogate pair, which yarl leaves out
+    "/x/.\udc80./api",  # half of a surrogate pair, which yarl drops
     "/x/%2e\ud83d%2e/api",
     "/x/%25252e%25252e/api",
     "/x/..;a=b/api",

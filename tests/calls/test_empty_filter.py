@@ -1,4 +1,4 @@
-"""Filters that match everything: which they are, and that no mutation leaves with one."""
+"""Filters that match everything are detected, and no mutation is sent with one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "arguments.md"
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401
-    """The filter that a row of the table shows."""
+    """Return the filter that a row of the table shows."""
     code = ast.parse(text, mode="eval")
     names = {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}
     assert names <= {"EVERYTHING"}
@@ -44,7 +44,7 @@ def value_of(text: str) -> Any:  # noqa: ANN401
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """The table of the documentation."""
+    """Return the table of the documentation."""
     table = PAGE.read_text(encoding="utf-8").partition("| filter |")[2].partition("\n\n")[0]
     cells = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
     return [(where.strip("`"), matches, outcome) for where, matches, outcome in cells]
@@ -82,7 +82,7 @@ async def test_what_the_table_says_is_what_the_simulator_matches() -> None:
                 assert found == set(), text
             else:  # no VM has the id of the one that is left out
                 assert matches.startswith(("everything", "all but one"))
-                # Nobody's VM is on no host but for one that is off.
+                # No VM is on no host, except a stopped one.
                 assert found == every or (matches == "everything on a host" and found), text
 
 
@@ -90,8 +90,8 @@ def test_the_table_is_long_and_nothing_stands_in_it_twice() -> None:
     assert len({text for text, _, _ in ROWS}) == len(ROWS) > 45
 
 
-# Everything has a name, a host and hosts, and flags. Each condition gets a separate flag: a
-# filter that matches whichever flags are set does so by its structure, not by the data.
+# Every VM has a name, a host and flags. Each condition gets a separate flag: a filter that
+# matches for all values of the flags does so by its structure, not by the data.
 FLAGS = tuple(f"flag{number}" for number in range(6))
 RELATIONS = {
     "Vm": {"host": ("Host", False), "hosts": ("Host", True)},
@@ -111,7 +111,7 @@ NULLS: list[Where] = [{"id": None}, {"id_not": None}, {"host": None}]
 
 
 def wheres(resource: str, simple: list[Where], depth: int = 3) -> st.SearchStrategy[Where]:
-    """Filters of a resource, rich in ways to say everything and nothing."""
+    """Generate filters of a resource with many ways to match everything and nothing."""
     fitting = [where for where in simple if "host" not in where or resource == "Vm"]
     conditions = [st.just({"flag": True}), st.sampled_from(fitting)]
     if depth:
@@ -126,12 +126,12 @@ def wheres(resource: str, simple: list[Where], depth: int = 3) -> st.SearchStrat
 
 
 def together(left: Where, right: Where) -> Where:
-    """One filter with the conditions of two."""
+    """Merge the conditions of two filters."""
     return {**left, **right}
 
 
 def with_own_flags(where: Any, flags: Iterator[str]) -> Any:  # noqa: ANN401
-    """The filter with another flag in each place."""
+    """Return the filter with a different flag in each place."""
     if isinstance(where, list):
         parts = cast("list[object]", where)
         return [with_own_flags(part, flags) for part in parts]
@@ -144,7 +144,7 @@ def with_own_flags(where: Any, flags: Iterator[str]) -> Any:  # noqa: ANN401
 
 
 def matches_whatever_is_set(where: Where) -> bool:
-    """Whether a filter matches all VMs, whichever flags are set."""
+    """Return whether a filter matches all VMs for all values of the flags."""
     fields = ("id", "name", *FLAGS)
     for chosen in itertools.product([True, False], repeat=len(FLAGS)):
         flags = dict(zip(FLAGS, chosen, strict=True))
@@ -197,7 +197,7 @@ async def test_no_operation_that_changes_anything_lets_an_empty_filter_out(
         assert mutations(sim.requests) == []
     operations = {operation.name for operation, _, _ in WITH_FILTERS}
     tell(f"{len(WITH_FILTERS)} filters of {len(operations)} operations are guarded")
-    # Those that the schema speaks of: `where` is required wherever a mutation has one.
+    # The operations in the schema: `where` is required wherever a mutation has one.
     assert len(operations) > 220
     assert {
         "upload_task.cancel_upload_task",
@@ -250,7 +250,7 @@ async def test_a_recipe_refuses_a_lost_id_before_anything_is_sent() -> None:
 
 
 class ClusterFilter(msgspec.Struct, omit_defaults=True):
-    """A filter of a caller's own, of which nothing is set."""
+    """A filter of a user's class without any set field."""
 
     name: str | None = None
     id: str | None = None
@@ -301,7 +301,7 @@ def test_what_was_judged_is_what_is_sent() -> None:
 
 
 class Field(Enum):
-    """Names of fields that are no texts themselves."""
+    """Names of fields that are not strings."""
 
     NAME = "name"
 

@@ -1,4 +1,4 @@
-"""A session belongs to one event loop, and says so before it touches anything of it."""
+"""A session belongs to one event loop and rejects others before it uses their resources."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ USES: list[Use] = [
 
 
 def in_another_loop(use: Use, tower: Cloudtower) -> BaseException | None:
-    """Use a session in the event loop of another thread; returns what it raised."""
+    """Use a session in the event loop of another thread; return the exception."""
     raised: list[BaseException] = []
 
     async def main() -> None:
@@ -108,7 +108,7 @@ def in_another_loop(use: Use, tower: Cloudtower) -> BaseException | None:
 
 @asynccontextmanager
 async def waiting(**options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
-    """A session whose every call hangs."""
+    """A session in which every call hangs."""
     async with serve_bytes(hang=True) as url:
         tower = Cloudtower(url, token="t", retry=ONCE, change_feed=("u", "p"), **options)
         yield tower
@@ -118,14 +118,14 @@ async def waiting(**options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
 @pytest.mark.anyio
 @pytest.mark.parametrize("use", USES)
 async def test_use_from_another_thread_leaves_the_first_loop_alone(use: Use) -> None:
-    # Where the timer is lost, nothing ends before this does.
+    # If the timer is lost, nothing else ends earlier.
     async with asyncio.timeout(30), waiting(timeout=0.2) as tower, asyncio.TaskGroup() as group:
         running = [group.create_task(calling(tower)) for _ in range(3)]
         await anyio.wait_all_tasks_blocked()
         error = await anyio.to_thread.run_sync(in_another_loop, use, tower)
         assert isinstance(error, SessionClosed)
         assert "another event loop" in str(error)
-        # The timer of the first loop still goes off, though the other one was to be earlier.
+        # The timer of the first loop still fires, although the other timer was earlier.
         assert [type(await one) for one in running] == [CallTimeout] * 3
         with pytest.raises(CallTimeout):
             await tower.vm.get_vms()

@@ -1,4 +1,4 @@
-"""From arguments to answer, over HTTP."""
+"""Calls from arguments to answer, over HTTP."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def caller(url: str, **options: object) -> AsyncGenerator[Executor]:
 
 
 async def echo(request: web.Request) -> web.Response:
-    """Answer with the request."""
+    """Answer with the received request."""
     form = request.content_type == "multipart/form-data"
     return web.json_response(
         {
@@ -273,7 +273,7 @@ async def test_what_the_rate_keeps_back_is_not_sent_and_says_why() -> None:
         return web.json_response([])
 
     async with serve(handler) as url, caller(url, token=TOKEN, rate_limit=0.01) as c:
-        await c.call(LIST)  # the one that a bucket holds at first
+        await c.call(LIST)  # uses the initial token of the bucket
         with pytest.raises(errors.CallTimeout, match="It was not sent: it waited") as info:
             await c.call(LIST, timeout=0.02)
     assert not info.value.sent

@@ -1,4 +1,4 @@
-"""Only our errors come out, for any answer of a server: a small run of `benchmarks.fuzz`."""
+"""Any answer of a server raises only our errors: a small run of `benchmarks.fuzz`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repairing equals its plain definition, and reading in slices equals reading as a whole."""
+"""Fast repair equals its simple definition, and decoding in slices equals decoding as a whole."""
 
 # ruff: noqa: ANN401 - types found at run time have no narrower type
 from __future__ import annotations
@@ -36,7 +36,7 @@ VMS = Operation("vm.get_vms", "/get-vms", Kind.QUERY, lambda: list[Vm])
 
 
 def plain_repair(value: object, wanted: Any, strict: bool) -> tuple[Any, int]:
-    """Repair a value member by member; return what is kept, and the number of mismatches."""
+    """Repair a value member by member; return the kept parts and the number of mismatches."""
     if wanted is int and type(value) is float and (not strict or value.is_integer()):
         return round(value), 0
     try:
@@ -86,7 +86,7 @@ def none_if_wrong(value: Any) -> Any:
 
 
 def broken_answers(seed: int) -> list[tuple[Operation[Any], Any]]:
-    """Right answers of operations, each broken in one to ten places."""
+    """Generate valid answers of operations, each with one to ten faults."""
     chance = random.Random(seed)  # noqa: S311 - the same seed makes the same answers
     asked = operations()
     answers: list[tuple[Operation[Any], Any]] = []

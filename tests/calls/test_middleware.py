@@ -1,4 +1,4 @@
-"""Middleware around calls: what it sees, what it may change, and what it cannot break."""
+"""Middleware around calls: what it sees and may change, and how its errors are handled."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DELETE: dict[str, Any] = {"where": {"id": "vm-1"}}
 
 
 class Server:
-    """Answers every request with `body`, or as `statuses` say; notes paths and bodies."""
+    """Answers every request with `body`, or by `statuses`; records paths and bodies."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []
@@ -96,7 +96,7 @@ async def through(call: OperationCall, proceed: Proceed) -> object:
 
 
 class Seen:
-    """Middleware that keeps the calls which pass through it."""
+    """Middleware that records the calls passing through it."""
 
     def __init__(self) -> None:
         self.calls: list[OperationCall] = []
@@ -158,7 +158,7 @@ async def test_the_first_is_the_outermost_and_with_options_adds_inside(url: str)
         await inner.vm.get_vms()
         assert order == [f"{one} in" for one in "abcd"] + [f"{one} out" for one in "dcba"]
         order.clear()
-        await tower.vm.get_vms()  # the first session has no more than before
+        await tower.vm.get_vms()  # the first session is unchanged
         await inner.with_options(middleware=None, timeout=5).vm.get_vms()
     assert order[:4] == ["a in", "b in", "b out", "a out"]
     assert len(order) == 4 + 8
@@ -604,7 +604,7 @@ def test_redacted_arguments_are_json_whatever_they_hold() -> None:
 
 
 async def test_each_kind_of_work_passes_through() -> None:
-    """Tasks, pages, selected fields, uploads: what the SDK sends for a program, too."""
+    """Tasks, pages, selected fields, uploads: also the calls that the SDK makes for a program."""
     seen = Seen()
     clock = Clock(running=False, per_request=1.0)
     async with (

@@ -1,4 +1,4 @@
-"""Read-only sessions: what they send, and what they refuse."""
+"""Read-only sessions: which calls they send and which they reject."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def counting() -> AsyncGenerator[tuple[str, list[str]]]:
-    """A server that answers everything with an empty list, and the paths that it was asked for."""
+    """A server that answers with an empty list and records the requested paths."""
     paths: list[str] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -57,7 +57,7 @@ OPERATIONS: list[Operation[Any]] = [
 
 def test_only_methods_that_read_are_queries() -> None:
     others = {"enter_maintenance_mode_precheck_result", "exit_maintenance_mode_precheck_result"}
-    others |= {"export_csv", "download_nvram"}  # both return a file, and change nothing
+    others |= {"export_csv", "download_nvram"}  # both return a file and change nothing
     queries = {one.name.split(".")[1] for one in OPERATIONS if one.kind is Kind.QUERY}
     assert {name for name in queries if not name.startswith("get_")} == others
     changing = {one.name.split(".")[1] for one in OPERATIONS if one.kind is not Kind.QUERY}
@@ -66,12 +66,12 @@ def test_only_methods_that_read_are_queries() -> None:
 
 
 async def test_each_operation_is_sent_or_refused_by_its_kind() -> None:
-    """A walk over the whole API, counted at the server."""
+    """Call the whole API and count requests at the server."""
     async with counting() as (url, paths), read_only(url, validate=False) as tower:
         for operation in OPERATIONS:
             paths.clear()
             refused: list[str] = []
-            called = operation.answering(lambda: object)  # to load 577 types takes seconds
+            called = operation.answering(lambda: object)  # loading 577 types takes seconds
             called.loaded = True
             try:
                 await tower._executor.send(  # pyright: ignore[reportPrivateUsage]
@@ -91,7 +91,7 @@ async def test_calls_by_path_are_refused_unless_they_only_read() -> None:
         await tower.raw("HEAD", "/x")
         assert len(paths) == 3
         calls: list[Callable[[], Any]] = [
-            lambda: tower.request("/get-vms", {}),  # nothing shows that it only reads
+            lambda: tower.request("/get-vms", {}),  # nothing shows that this only reads
             lambda: tower.raw("POST", "/x", json={}),
             lambda: tower.raw("PUT", "/x", data=b"x"),
             lambda: tower.raw("PATCH", "/x"),

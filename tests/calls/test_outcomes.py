@@ -1,4 +1,4 @@
-"""Errors of mutations: whether the server may have received them."""
+"""Errors of mutations: whether the server may have received the request."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ WHOSE = ["ours", "connector", "session", "session with a middleware"]
 
 @asynccontextmanager
 async def session(whose: str, url: str, **options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
-    """A session over our own aiohttp objects, or over those of the caller."""
+    """A session with our aiohttp objects, or with the caller's."""
 
     async def middleware(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -89,7 +89,7 @@ async def session(whose: str, url: str, **options: Any) -> AsyncGenerator[Cloudt
 
 
 def let_time_pass() -> None:
-    """Put the clock forward by more than any time-out."""
+    """Put the clock forward beyond every time-out."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, Loop)
     loop.ahead += 1000.0
@@ -97,7 +97,7 @@ def let_time_pass() -> None:
 
 @asynccontextmanager
 async def serve_nothing() -> AsyncGenerator[str]:
-    """Take the first bytes of a connection; then much time passes without an answer."""
+    """Accept the first bytes of a connection; then let much time pass without an answer."""
 
     async def hang(stream: anyio.abc.ByteStream) -> None:
         async with stream:
@@ -199,7 +199,7 @@ async def test_a_connection_that_is_refused_has_taken_nothing(whose: str) -> Non
 
 
 async def test_only_the_last_attempt_counts() -> None:
-    """The first one is turned away, and the second one does not get a connection."""
+    """The first request is rejected, and the second one gets no connection."""
     attempts = 0
 
     async def handler(request: web.Request) -> web.Response:
@@ -231,7 +231,7 @@ class BrokenError(Exception):
 
 
 class Counting:
-    """Answers everything with an empty list, and counts."""
+    """Answers every request with an empty list and counts the requests."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -290,7 +290,7 @@ async def test_a_trace_hook_that_raises_does_not_hide_that_a_mutation_was_sent(
                 assert any(isinstance(cause, BrokenError) for cause in causes(info.value))
                 assert info.value.sent
                 assert "tower.vm.get_vms" in info.value.hint
-            # A query raises the hook's own error, unless aiohttp has replaced it.
+            # A query raises the error of the hook, unless aiohttp has replaced it.
             with pytest.raises((BrokenError, ConnectionFailed)):
                 await tower.vm.get_vms()
 

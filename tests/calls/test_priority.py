@@ -1,4 +1,4 @@
-"""The queue of a session over HTTP: a server that holds calls notes in which order they come."""
+"""The queue of a session over HTTP; the server holds calls and records their order."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LATER = 30  # seconds until a test gives up
 
 
 class Server:
-    """A server that holds reads of VMs until it is told to answer.
+    """A server that holds reads of VMs until it is told to answer them.
 
     Attributes:
-        came: Names of the calls in the order in which they came.
+        came: Names of the calls in order of arrival.
         most: Maximum number of calls at a time, by the first letter of their names.
     """
 
@@ -61,12 +61,12 @@ class Server:
         return web.json_response(body=DONE if path == "get-tasks" else b"[]")
 
     async def has(self, number: int) -> None:
-        """Wait until a number of calls have come."""
+        """Wait until a number of calls have arrived."""
         while len(self.came) < number:
             await self._news.wait()
 
     def answer(self) -> None:
-        """Answer all reads, the present ones and those that come."""
+        """Answer all reads, present and future."""
         self._answer.set()
 
 

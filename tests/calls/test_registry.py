@@ -1,4 +1,4 @@
-"""Operations and namespaces are found by name, path or struct, each in one place."""
+"""Operations and namespaces are found by name, path or struct."""
 
 from __future__ import annotations
 

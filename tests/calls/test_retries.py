@@ -65,7 +65,7 @@ def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401
 
 
 def token(sim: Simulator) -> str | None:
-    """A token that was got without a connection, of which there is then none to break."""
+    """A token obtained without a connection that could break."""
     return sim.accounts.log_in(sim.username, sim.password, "LOCAL")
 
 
@@ -166,7 +166,7 @@ CALLS = [
 
 
 def test_the_walk_meets_every_fault() -> None:
-    # The others are met where TLS, proxies, logins and pairs are tested.
+    # The others are tested with TLS, proxies, logins and pairs.
     elsewhere = {
         FailureKind.TLS_FAILED,
         FailureKind.PROXY_REFUSED,
@@ -233,7 +233,7 @@ async def test_a_server_that_was_away_for_a_moment_is_not_noticed(
 
 async def test_many_calls_through_many_faults_do_nothing_twice(sim: Simulator) -> None:
     vms = [sim.add_vm(status="RUNNING")["id"] for _ in range(120)]
-    told: dict[str, bool | None] = {}  # whether it was carried out; None: not known
+    told: dict[str, bool | None] = {}  # whether it was executed; None: unknown
 
     async def stop(tower: Cloudtower, vm: str) -> None:
         try:
@@ -341,7 +341,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_behind(sim: Simulator, mo
             await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
         assert sim.executed[-1].path != "poweroff-vm"
-        # The one place of `max_in_flight` is free, the login is made by the next call.
+        # The only slot of `max_in_flight` is free; the next call logs in.
         await mutation(tower, vm)
         assert len(sim.mutations()) == len(sim.sent("poweroff-vm"))
 
@@ -393,7 +393,7 @@ async def test_a_new_login_is_shared_by_all_who_need_it() -> None:
             return login_answer(f"token-{len(logins)}")
         if request.headers["authorization"] == "token-2":
             return web.json_response([])
-        # All are on their way with the old token before the first learns that it is no good.
+        # All calls are sent with the old token before the first learns that it has expired.
         refused.append(1)
         if len(refused) == 500:
             together.set()
@@ -402,7 +402,7 @@ async def test_a_new_login_is_shared_by_all_who_need_it() -> None:
 
     async with (
         serve(answer) as url,
-        # 26 of the connections are kept free for calls of high priority.
+        # 26 of the connections are reserved for calls of high priority.
         Cloudtower(url, username="root", password=PASSWORD, max_connections=526) as tower,
         anyio.create_task_group() as group,
     ):

@@ -1,4 +1,4 @@
-"""Structs made of a few fields: valid, and faults in the fields are named."""
+"""Structs built from a few fields are valid, and faulty fields are named."""
 
 from __future__ import annotations
 

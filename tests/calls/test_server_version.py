@@ -1,4 +1,4 @@
-"""Which version the server has, and what that explains."""
+"""The version of the server, and the errors that it explains."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_the_version_is_asked_once_for_a_connection(sim: Simulator) -> Non
 
 async def test_the_error_says_that_the_server_is_too_old(sim: Simulator) -> None:
     async with session(sim) as tower:
-        assert await tower.vm.get_vms()  # that every server has
+        assert await tower.vm.get_vms()  # every server has this operation
         found: list[NotFound] = []
 
         async def call() -> None:
@@ -82,7 +82,7 @@ async def test_the_error_says_that_the_server_is_too_old(sim: Simulator) -> None
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
-        (None, NOTHING_THERE),  # as CloudTower does
+        (None, NOTHING_THERE),  # the answer of CloudTower
         (b'{"message": "no such page"}', NotFound.default_hint),
         (b"<html>no such page</html>", NotFound.default_hint),
         (b"", NotFound.default_hint),
@@ -100,7 +100,7 @@ async def test_where_the_server_is_new_enough_it_counts_who_says_no(
         with pytest.raises(NotFound) as info:
             await tower.vm.get_vms()
         assert info.value.hint == hint
-        assert asked(sim) == 1  # not for an operation that every server has
+        assert asked(sim) == 1  # no request for an operation that every server has
 
 
 async def test_a_mutation_that_matches_nothing_says_so() -> None:
@@ -119,7 +119,7 @@ async def test_the_first_error_stays_when_the_version_is_not_told(
         with pytest.raises(NotFound, match="get_disk_pools") as info:
             await tower.disk_pool.get_disk_pools()
         assert info.value.hint == NotFound.default_hint
-        assert await tower.server_version() == "3.0.0"  # an error is not kept
+        assert await tower.server_version() == "3.0.0"  # errors are not cached
 
 
 async def test_the_first_error_stays_when_there_is_no_time_left(sim: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""How long a call may take: its own time-outs, and those of the scopes around it."""
+"""Time-outs of a call and of the scopes around it."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_a_cancellation_is_not_lost_when_the_session_ends_at_the_same_mome
     while not sim.sent("get-clusters"):
         await anyio.lowlevel.checkpoint()
     await anyio.wait_all_tasks_blocked()
-    # Both are done in the next round of the event loop, one right after the other.
+    # Both end in the next iteration of the event loop, one right after the other.
     async with anyio.create_task_group() as group:
         if first == "close":
             group.start_soon(tower.close)

@@ -1,4 +1,4 @@
-"""Validation of arguments: valid ones are sent, others are refused with their place."""
+"""Validation of arguments: valid ones are sent, invalid ones are rejected with their place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SENT_ALL_THE_SAME = (
 
 
 def said(operation: Any, given_: object) -> str:  # noqa: ANN401
-    """Why arguments are refused, without the name of the operation."""
+    """Return why arguments are rejected, without the name of the operation."""
     with pytest.raises(InvalidInput) as caught:
         check(operation, given_, validate=True)
     assert caught.value.__cause__ is None

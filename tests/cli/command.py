@@ -1,4 +1,4 @@
-"""Run the command as users do: as a process, in a pipe or in a terminal."""
+"""Run the command as users do: in a process, with pipes or in a terminal."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def start_with(sim: Simulator, *arguments: str, **variables: str) -> Async
 
 
 def plain(text: str) -> str:
-    """Remove the escape sequences from a terminal's text."""
+    """Remove the escape sequences from terminal output."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
@@ -119,13 +119,13 @@ class Terminal:
     """The command in a terminal of 100 columns.
 
     Args:
-        arguments: What is typed after the command's name.
+        arguments: Arguments of the command.
         variables: Added to the environment.
     """
 
     def __init__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
         self.shown = ""
-        # What is read may end within a character.
+        # A read may end within a character.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         import pty  # not on Windows
 
@@ -142,7 +142,7 @@ class Terminal:
         os.close(theirs)
 
     def read_until(self, text: str) -> str:
-        """Wait until the text is on the terminal since the last time; returns what came."""
+        """Wait until the text appears on the terminal; return the output since the last call."""
         start = len(self.shown)
         until = time.monotonic() + PATIENCE
         while text not in self.shown[start:]:
@@ -150,11 +150,11 @@ class Terminal:
         return self.shown[start:]
 
     def enter(self, text: str) -> None:
-        """Send what is typed."""
+        """Send typed text."""
         self.send(text.encode())
 
     def send(self, data: bytes) -> None:
-        """Send bytes, which may be no text."""
+        """Send bytes, which need not be valid text."""
         os.write(self._end, data)
 
     def wait(self) -> int:
@@ -169,7 +169,7 @@ class Terminal:
         assert ready, f"nothing came for too long; before that {self.shown[-2000:]!r}"
         try:
             data = os.read(self._end, 65536)
-        except OSError:  # what Linux says when the other end is closed
+        except OSError:  # Linux raises this when the other end is closed
             return False
         self.shown += self._decoder.decode(data)
         return bool(data)

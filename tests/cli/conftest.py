@@ -1,4 +1,4 @@
-"""No test of the command line uses the profiles and caches of the user who runs it."""
+"""Isolate tests of the command line from the profiles and caches of the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for caches. Tests share it: the table of commands takes a second to make."""
+    """Return a folder for caches. Tests share it, because the table of commands takes a second."""
     return tmp_path_factory.mktemp("cache")
 
 

@@ -1,4 +1,4 @@
-"""Run the command within this process, with a terminal or pipes as its standard streams."""
+"""Run the command in this process, with a terminal or pipes as its standard streams."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ROWS, COLUMNS = 24, 80
 
 
 class Ended(NamedTuple):
-    """A command that has ended.
+    """Result of a command.
 
     Attributes:
         code: Its exit code.
-        out: What it wrote to standard output; on a terminal, also to standard error.
-        err: What it wrote to standard error; empty on a terminal.
+        out: Standard output; on a terminal, also standard error.
+        err: Standard error; empty on a terminal.
     """
 
     code: int
@@ -38,7 +38,7 @@ async def in_terminal(arguments: Sequence[str], typed: str = "") -> Ended:
 
     Args:
         arguments: Arguments of the command.
-        typed: What is typed ahead.
+        typed: Text that is typed ahead.
     """
     return await anyio.to_thread.run_sync(_in_terminal, arguments, typed)
 
@@ -49,7 +49,7 @@ async def in_pipe(arguments: Sequence[str], stdin: str = "") -> Ended:
 
 
 def _in_terminal(arguments: Sequence[str], typed: str) -> Ended:
-    import fcntl  # Windows has none of these
+    import fcntl  # not available on Windows
     import pty
     import struct
     import termios
@@ -79,7 +79,7 @@ def _in_pipe(arguments: Sequence[str], stdin: str) -> Ended:
 
 @contextmanager
 def _streams(stdin: int, stdout: int, stderr: int) -> Generator[None]:
-    """Replace the standard streams, and close these at the end."""
+    """Replace the standard streams, and close the replacements at the end."""
     before = sys.stdin, sys.stdout, sys.stderr
     with (
         os.fdopen(os.dup(stdin), encoding="utf-8") as sys.stdin,
@@ -99,14 +99,14 @@ def _streams(stdin: int, stdout: int, stderr: int) -> Generator[None]:
 
 @contextmanager
 def _reading(number: int) -> Generator[io.BytesIO]:
-    """Collect what is written to the other end until it is closed."""
+    """Collect the output of the other end until it is closed."""
     read = io.BytesIO()
 
     def collect() -> None:
         try:
             while data := os.read(number, 65536):
                 read.write(data)
-        except OSError:  # what Linux says when the other end of a terminal is closed
+        except OSError:  # Linux raises this when the other end of a terminal is closed
             pass
         os.close(number)
 

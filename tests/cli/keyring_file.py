@@ -1,4 +1,4 @@
-"""A keyring for processes of tests: a file, which KEYRING_FILE names."""
+"""Keyring for test processes, in a file that KEYRING_FILE names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keyring.errors import PasswordDeleteError
 
 
 class FileKeyring(KeyringBackend):
-    """Not safe, but a keyring."""
+    """An insecure keyring."""
 
     priority = 5.0  # pyright: ignore[reportAssignmentType] - a constant is no classproperty
 

@@ -1,4 +1,4 @@
-"""``cloudtower-async backup``, as a process beside a simulator and within this one."""
+"""``cloudtower-async backup``, as a process with a simulator and within this one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STAMP = r"\d{8}T\d{6}Z"
 
 @pytest.fixture
 async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
-    # Two requests and a task is done.
+    # A task ends after two requests.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(clusters=1, vms=4, seed=3, clock=clock, task_duration=2.0) as simulator:
         set_login_variables(monkeypatch, simulator)
@@ -45,7 +45,7 @@ async def test_in_a_pipe_each_vm_is_a_line(sim: Simulator) -> None:
     ended = await run_with(sim, "backup", "web-2", one["id"], "--prefix", "nightly")
     assert ended.returncode == 0
     first, second = ended.stdout.splitlines()
-    assert sorted(ended.stderr.splitlines()) == [first, second]  # there as soon as it was done
+    assert sorted(ended.stderr.splitlines()) == [first, second]  # printed as each ended
     assert re.fullmatch(rf"web-1  nightly-{STAMP}  FILE_SYSTEM_CONSISTENT", first)
     assert re.fullmatch(rf"web-2  nightly-{STAMP}  CRASH_CONSISTENT", second)
     assert len(snapshots(sim, one["id"])) == len(snapshots(sim, other["id"])) == 1

@@ -1,4 +1,4 @@
-"""``cloudtower-async call``, as a process beside a simulator and within this one."""
+"""``cloudtower-async call``, as a process with a simulator and within this one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def call(*arguments: str) -> int:
 
 
 def started(sim: Simulator) -> list[str]:
-    """What was sent that changes something."""
+    """Return the mutations that were sent."""
     reading = ("get-", "login")
     return [one.path for one in sim.requests if not one.path.startswith(reading)]
 
@@ -53,7 +53,7 @@ async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) 
     [answer] = json.loads(ended.stdout)
     assert answer["data"]["id"] == vm["id"]
     assert answer["task_id"]
-    assert sim.store.table("Vm")[vm["id"]]["status"] == "RUNNING"  # it was waited for
+    assert sim.store.table("Vm")[vm["id"]]["status"] == "RUNNING"  # the command waited for the task
 
 
 @pytest.mark.subprocess
@@ -131,7 +131,7 @@ async def test_a_task_that_failed_is_status_1_when_it_is_waited_for(
         body = json.dumps({"where": {"id": vm["id"]}})
         assert await call("start-vm", body, "--yes", *options) == status
     captured = capsys.readouterr()
-    assert captured.out.count('"task_id"') == 2  # told before it is waited for
+    assert captured.out.count('"task_id"') == 2  # printed before the wait
     assert captured.err.count("\n") == 1
     assert "no space" in captured.err
 

@@ -1,4 +1,4 @@
-"""What the commands for snapshots, disks, hosts, labels and others refuse, and how they end."""
+"""Commands for snapshots, disks, hosts, labels and others: rejections and results."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_tasks_are_shown_by_id_without_their_arguments(sim: Simulator) -> 
     [task] = (await in_pipe(["vm", "start", "web-1", "--yes", "--no-wait"])).out.split()
     shown = await in_pipe(["task", "show", task])
     assert "Start VM web-1" in shown.out
-    assert "\nargs" not in shown.out  # these may hold secrets
+    assert "\nargs" not in shown.out  # args may contain secrets
     assert (await in_pipe(["task", "show", "none"])).code == 2
     assert (await in_pipe(["task", "wait"])).code == 2
 

@@ -130,7 +130,7 @@ def test_files_that_others_may_read_or_that_are_large_are_not_trusted(tmp_path: 
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert read_private(file) == "text"
     write_private(file, "x" * (1 << 21))
-    assert read_private(file) == "text"  # too large to be written
+    assert read_private(file) == "text"  # the new content is too large, so the old one stays
     file.write_text("x" * (1 << 21))
     assert read_private(file) is None
     file.write_bytes(b"\xff")
@@ -155,7 +155,7 @@ async def names(part: str, *options: str) -> list[str]:
 
 
 def age_names(seconds: float) -> dict[str, Any]:
-    """Make what is kept older; returns what it is."""
+    """Make the cached data older; return it."""
     [file] = cache_folder().glob("names-*")
     kept: dict[str, Any] = json.loads(file.read_text())
     for known in kept.values():
@@ -194,7 +194,7 @@ async def test_names_are_used_for_a_day_while_the_server_does_not_answer(
     logins = len(sim.sent("login"))
     assert await names("db") == ["db-1"]
     assert await names("db") == ["db-1"]
-    assert len(sim.sent("login")) == logins + 1  # not asked again at once
+    assert len(sim.sent("login")) == logins + 1  # no second request at once
     await anyio.to_thread.run_sync(age_names, 86_400)
     assert await names("db") == []
 

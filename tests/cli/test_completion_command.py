@@ -73,7 +73,7 @@ def bash_script(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def complete_in_bash(variables: dict[str, str], script: str, *lines: str) -> list[list[str]]:
-    """Return what bash offers at the end of each line, with a completion script."""
+    """Return the candidates of bash at the end of each line, with a completion script."""
     asked = """
 complete_it() {
   COMP_LINE=$1 COMP_POINT=${#1}; read -ra COMP_WORDS <<< "$1"; COMPREPLY=()
@@ -130,8 +130,8 @@ async def test_names_of_the_server_are_never_run_by_bash(
             'cloudtower-async backup "we',
         )
     assert "web\\ prod" in offered
-    assert len(offered) == 3  # without the names that hold control characters
-    assert quoted == ["web prod"]  # within quotes, the others would be run
+    assert len(offered) == 3  # names with control characters are left out
+    assert quoted == ["web prod"]  # quoted, so that bash runs none of the others
     assert not await anyio.Path(file).exists()
 
 
@@ -166,7 +166,7 @@ def test_fish_completes_with_descriptions(program: dict[str, str], tmp_path: Pat
 
 
 def test_a_key_press_imports_only_what_it_needs() -> None:
-    main(["completion", "bash"])  # writes the table of the commands
+    main(["completion", "bash"])  # writes the table of commands
     words = ["cloudtower-async", "get", "vms", "--outp"]
     ended = subprocess.run(  # noqa: S603
         [

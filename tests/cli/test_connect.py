@@ -1,4 +1,4 @@
-"""From options and environment to a session."""
+"""Sessions from options and environment variables."""
 
 from __future__ import annotations
 

@@ -66,13 +66,13 @@ def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
         terminal.read_until("Alerts")
         first = terminal.shown
         terminal.read_until("Alerts")
-        assert f"{ESCAPE}[?1049h" in first  # a screen of its own
+        assert f"{ESCAPE}[?1049h" in first  # the alternate screen
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait() == 0
     after = terminal.shown.rpartition(f"{ESCAPE}[?1049l")[2]
     assert "Clusters" in plain(after)
     assert "Traceback" not in terminal.shown
-    assert f"{ESCAPE}[?25h" in terminal.shown  # the cursor is back
+    assert f"{ESCAPE}[?25h" in terminal.shown  # the cursor is visible again
 
 
 @pytest.mark.subprocess

@@ -1,4 +1,4 @@
-"""The picture: what it holds, and that it fits."""
+"""The text of the dashboard: its contents and its width."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_on_a_narrow_screen_nothing_is_cut() -> None:
         text = drawn(board, width)
         assert "…" not in text
         assert "SATA or SAS SSD" in text
-        assert text.count("unknown") == 2  # CPU and memory of the cluster that is disconnected
+        assert text.count("unknown") == 2  # CPU and memory of the disconnected cluster
     meters = drawn(board, 75).partition("Clusters")[0]
     assert not [line for line in meters.splitlines() if "CPU" in line and "Memory" in line]
 
@@ -141,7 +141,7 @@ async def test_with_little_room_alerts_come_first() -> None:
         assert "critical" in top
         assert "more; --format json has all" in top
     text = drawn(board, 80, room=ConsoleDimensions(80, 24))
-    assert text.count("Alerts: ") == 2  # those that had no room are at the end
+    assert text.count("Alerts: ") == 2  # hidden alerts are summed up at the end
     roomy = drawn(board, room=ConsoleDimensions(100, 200))
     assert roomy.index("Alerts: ") > roomy.index("Disks")
 

@@ -46,9 +46,9 @@ class Everyday:
     """An everyday task.
 
     Attributes:
-        line: What is typed.
-        shown: What is put out.
-        check: Whether the server is as it should be afterwards.
+        line: The command line.
+        shown: Expected output.
+        check: Whether the server has the right state afterwards.
     """
 
     line: str
@@ -151,7 +151,7 @@ def filled(fleet: Fleet, text: str) -> str:
 
 
 def joined(ended: Ended) -> str:
-    """Return what was shown without line ends, as a narrow table may fold its cells."""
+    """Return the output without line ends, because a narrow table may fold its cells."""
     return "".join(ended.out.split())
 
 

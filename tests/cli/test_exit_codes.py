@@ -1,4 +1,4 @@
-"""Exit codes: which error leads to which, and where they are explained."""
+"""Exit codes of errors, and their documentation."""
 
 from __future__ import annotations
 

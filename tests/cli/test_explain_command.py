@@ -34,7 +34,7 @@ def explained(
         output = capsys.readouterr()
         assert output.err == ""
         for line in output.out.splitlines():
-            # Examples are for copying, so they are not wrapped; nor are long names.
+            # Examples are not wrapped, so that they can be copied. Nor are long names.
             assert (
                 len(line) <= 80
                 or line.startswith("  cloudtower-async call ")
@@ -66,7 +66,7 @@ def test_a_field_is_explained_with_its_filters_and_its_order(explained: Callable
     assert text.endswith("\nOrder: --order-by memory or memory_DESC\n")
     assert explained("vm", "memory") == text
     assert explained("vm.status").startswith("vm.status: DELETED, RUNNING, STOPPED, SUSPENDED, ")
-    # Filters have the names of the API.
+    # Filters show the names of the API.
     assert "\n  entityAsyncStatus_in      is one of\n" in explained("vm.entity_async_status")
 
 
@@ -158,7 +158,7 @@ def test_texts_of_fields_and_of_members_are_those_of_the_sources() -> None:
 
 @pytest.mark.subprocess
 def test_without_sources_it_says_so(explained: Callable[..., str], tmp_path: Path) -> None:
-    explained("vm")  # imports what it needs
+    explained("vm")  # imports the modules that it needs
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if name.partition(".")[0] == "cloudtower_async" and file and file.endswith(".py"):

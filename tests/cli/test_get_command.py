@@ -1,4 +1,4 @@
-"""``cloudtower-async get``, as a process beside a simulator and within this one."""
+"""``cloudtower-async get``, as a process with a simulator and within this one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What it writes."""
+    """Output of the command."""
     status = await anyio.to_thread.run_sync(main, ["get", *arguments])
     captured = capsys.readouterr()
     assert (status, captured.err) == (0, "")
@@ -51,7 +51,7 @@ async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Its one line about wrong arguments."""
+    """The line about wrong arguments."""
     status = await anyio.to_thread.run_sync(main, ["get", *arguments])
     captured = capsys.readouterr()
     assert (status, captured.out) == (2, "")
@@ -60,7 +60,7 @@ async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def read(output: str, text: str) -> list[Any]:
-    """What a program makes of it."""
+    """The output as parsed by a program."""
     if output == "jsonl":
         return [json.loads(line) for line in text.splitlines()]
     rows: list[Any] = json.loads(text) if output == "json" else msgspec.yaml.decode(text)
@@ -82,7 +82,7 @@ async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> No
     assert len(lines) == 32
     assert any(line.startswith(f"{'long-' * 60}  evil  [2J line ") for line in lines)
     wide = next(line for line in lines if line.startswith("虚拟机"))
-    assert wide.index("wide") == head.index("DESCRIPTION") - 3  # those three take two places each
+    assert wide.index("wide") == head.index("DESCRIPTION") - 3  # 3 characters take 2 columns each
     assert ESCAPE not in ended.stdout
 
 
@@ -104,7 +104,7 @@ async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> 
     assert max(map(len, plain(text).splitlines())) <= 100
     status, text = await anyio.to_thread.run_sync(look)
     head, row = plain(text).splitlines()
-    assert head.split() == ["NAME", "STATUS"]  # before these are cut, all others are dropped
+    assert head.split() == ["NAME", "STATUS"]  # others are dropped before truncation
     assert len(row) <= 100
     assert row.endswith("…  STOPPED")
 
@@ -123,7 +123,7 @@ async def test_who_reads_slowly_holds_up_the_reading() -> None:
         line, status, told = await anyio.to_thread.run_sync(look)
         assert json.loads(line)["id"]
         assert (status, told) == (1, b"")
-        # A page is larger than a pipe: it was being written, and the next one was at hand.
+        # A page is larger than a pipe: it was being written while the next page was ready.
         assert len(sim.sent("get-vms")) <= 3
 
 
@@ -250,7 +250,7 @@ async def test_a_broken_field_that_is_not_shown_is_no_warning(
     vm["firmware"] = 5
     asked = ("vms", "--where", "name=web")
     for options in ((), ("--columns", "name,cluster.name"), ("--columns", "name", "-o", "json")):
-        assert "web" in await shown(capsys, *asked, *options)  # and no word on standard error
+        assert "web" in await shown(capsys, *asked, *options)  # nothing on standard error
     await anyio.to_thread.run_sync(main, ["get", *asked, "--columns", "firmware"])
     assert "firmware" in capsys.readouterr().err
 
@@ -330,7 +330,7 @@ async def test_a_table_has_readable_values_and_the_name_first(
 async def test_the_output_for_programs_keeps_its_shape(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As docs/command-line.md promises it."""
+    """The formats are as documented in docs/command-line.md."""
     vm = sim.add_vm(name="web", vcpu=4, memory=2**30)
     asked = ("vms", "--where", f"id={vm['id']}")
     chosen = (*asked, "--columns", "cluster.name,memory,id")
@@ -426,7 +426,7 @@ def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
         assert 1 <= len(view.names) <= 8
         chosen = View(resource, list(every_column(resource)))
         for paths in (columns.paths, view.paths, View(resource, wide=True).paths, chosen.paths):
-            # Refuses a struct that does not fit.
+            # Rejects a struct that does not fit.
             select_fields(ask, query_struct(resource, paths, None))
     assert set(queries().values()) == readable
 

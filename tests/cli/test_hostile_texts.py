@@ -1,4 +1,4 @@
-"""Texts of a server can neither control a terminal nor run in a spreadsheet, in any format."""
+"""Texts of a server cannot control a terminal or run in a spreadsheet, in any format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 async def shown(
     capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
 ) -> tuple[str, str]:
-    """Both outputs, which must not hold a control character but line breaks."""
+    """Return both outputs, which must contain no control characters except line breaks."""
     ended = await anyio.to_thread.run_sync(main, arguments)
     captured = capsys.readouterr()
     assert ended == status, captured.err

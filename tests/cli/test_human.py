@@ -1,4 +1,4 @@
-"""Values as people read them."""
+"""Values in human-readable form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BYTES = {human.size, human.rate}
         (1023, "1023 B"),
         (1024, "1 KiB"),
         (1536, "1.5 KiB"),
-        (1023.96, "1 KiB"),  # as it would be printed
+        (1023.96, "1 KiB"),  # after rounding
         (8 * 2**30, "8 GiB"),
         (107374182400.5, "100 GiB"),
         (5000 * 2**50, "5000 PiB"),
@@ -107,7 +107,7 @@ def test_every_time_is_formatted_as_one() -> None:
 
 
 def documented_fields() -> list[tuple[str, str, str]]:
-    """Name, type and description of every field of an answer."""
+    """Return name, type and description of every field of an answer."""
     fields: list[tuple[str, str, str]] = []
     for file in MODELS.rglob("*.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:

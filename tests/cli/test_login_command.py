@@ -1,4 +1,4 @@
-"""``cloudtower-async login``, ``logout`` and ``profiles``, as processes beside a simulator."""
+"""``cloudtower-async login``, ``logout`` and ``profiles``, as processes with a simulator."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 def kept(home: Path, *, keyring: bool = False) -> dict[str, str]:
-    """Variables of a user with a home, and with a keyring or none."""
+    """Return the variables of a user with a home folder, with or without a keyring."""
     backend = "tests.cli.keyring_file.FileKeyring" if keyring else "keyring.backends.fail.Keyring"
     return {
         "XDG_CONFIG_HOME": str(home),
@@ -86,7 +86,7 @@ async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "atlas-01" in listed.stdout
     assert len(sim.sent("login")) == logins  # the token was enough
-    # With a server of its own, a command has nothing of the profile.
+    # With another server in its options, a command uses nothing of the profile.
     other = await ended("get", "cluster", "--endpoint", "other.example", **variables)
     assert other.stderr.startswith("cloudtower-async: no credentials")
     listed_there = await anyio.to_thread.run_sync(shown_by, "profiles")
@@ -114,7 +114,7 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
     assert line.split() == ["lab", sim.url, sim.username, "keyring"]
     named = await ended("get", "cluster", "--profile", "lab", **variables)
     assert "atlas-01" in named.stdout
-    # The next time the name is enough, whatever the token has become.
+    # The next login only needs the name, even if the token has expired.
     again = await ended("login", CLOUDTOWER_PROFILE="lab", **variables, **secret)
     assert again.stdout == first.stdout
     assert [body["username"] for body in sim.sent("login")] == [sim.username] * 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
-SHORTEST = 20  # of what is said; the parts of a repr are shorter
+SHORTEST = 20  # of a message; the parts of a repr are shorter
 OF_PROGRAMS = (
     "Check auth=: the server refuses the credential, or wants one.",
     ": pass json= or data=, not both",
@@ -33,11 +33,11 @@ OF_PROGRAMS = (
     ". Wait again, with a longer timeout= if need be.",  # of wait_until
     "eq=False does not fit: rows are compared by value; remove it",  # of select_fields
 )
-"""What comes of nothing that a command does."""
+"""Texts of functions that no command uses."""
 
 
 def texts(*apart: str) -> Iterator[str]:
-    """Yield the texts in the package's code, except docstrings and these folders and files."""
+    """Yield the strings in the package's code, except docstrings and these folders and files."""
     root = Path(cloudtower_async.__file__).parent
     for file in sorted(root.rglob("*.py")):
         if file.relative_to(root).parts[0] in ("api", "cli", "inputs", "models", *apart):

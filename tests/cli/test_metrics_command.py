@@ -1,4 +1,4 @@
-"""``cloudtower-async metrics``, as a process beside a simulator and within this one."""
+"""``cloudtower-async metrics``, as a process with a simulator and within this one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CPU, MEMORY = "elf_vm_cpu_overall_usage_percent", "elf_vm_memory_usage_percent"
 
 
 class Ended(NamedTuple):
-    """How the command ended."""
+    """Result of the command."""
 
     status: int
     out: str
@@ -47,7 +47,7 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 async def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
-    """Run the command within this process."""
+    """Run the command in this process."""
     status = await anyio.to_thread.run_sync(main, ["metrics", *arguments])
     captured = capsys.readouterr()
     return Ended(status, captured.out, captured.err)
@@ -127,7 +127,7 @@ async def test_other_kinds(sim: Simulator, capsys: pytest.CaptureFixture[str], n
     assert (ended.status, ended.err) == (0, "")
     assert ESCAPE not in ended.out
     assert metric in ended.out
-    assert re.search(r"\d\d-\d\d \d\d:\d\d", ended.out)  # days, not only hours
+    assert re.search(r"\d\d-\d\d \d\d:\d\d", ended.out)  # shows days, not only hours
 
 
 @pytest.mark.usefixtures("sim")

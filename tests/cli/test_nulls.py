@@ -1,4 +1,4 @@
-"""No field that a server leaves null ends a command with a traceback."""
+"""No null in an answer ends a command with a traceback."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tests.nulls import Flow
 
 Typed: TypeAlias = "Callable[[Simulator], list[str]]"
-"""Returns what is typed after the name of the program."""
+"""Returns the arguments of the command."""
 
 UNNEEDED = {
     *("completion", "explain", "resources", "simulate"),
     *("login", "logout", "profile", "profiles"),
-    *("exporter", "fleet"),  # tests/jobs breaks the answers that these read
+    *("exporter", "fleet"),  # tests/jobs tests nulls for these
 }
-"""Commands that read no fields of answers, or not as a command that ends."""
+"""Commands that read no fields of answers, or that do not end."""
 
 LISTED = ("alert", "cluster", "host", "image", "label", "snapshot", "task", "template", "vm")
 """Resources with a command ``list``."""
@@ -103,7 +103,7 @@ COMMANDS: dict[str, Typed] = {
 
 
 def typing(command: Typed) -> Flow:
-    """Return a flow that runs a command as if it had been typed."""
+    """Return a flow that runs a command."""
 
     async def flow(tower: Cloudtower, sim: Simulator) -> None:
         os.environ["CLOUDTOWER_ENDPOINT"] = tower.endpoint

@@ -65,7 +65,7 @@ def test_the_current_profile_is_used_until_another_one_or_an_endpoint_is_given(
     monkeypatch.delenv("CLOUDTOWER_PROFILE")
     monkeypatch.setenv("CLOUDTOWER_TOKEN", "t")
     other = gather_options(ConnectOptions(endpoint="https://other.example"))
-    assert other["token"] == "t"  # nothing of the profile
+    assert other["token"] == "t"  # nothing of the profile is used
 
 
 def test_profiles_are_listed_with_a_mark_at_the_current_one(
@@ -107,7 +107,7 @@ def test_names_that_are_not_stored_are_refused_with_what_to_do(
     gone = refused(capsys, "get", "vms")
     assert "the current profile 'west' is not in" in gone
     assert "`cloudtower-async profile use NAME`" in gone
-    assert len(shown(capsys, "profile", "list")) == 3  # to choose from
+    assert len(shown(capsys, "profile", "list")) == 3  # profiles to choose from
 
 
 @pytest.mark.parametrize("content", [b"", b"two words\n", b"\xff\n", b"a" * 300 + b"!"])
@@ -156,7 +156,7 @@ async def test_login_renews_the_current_profile_and_names_the_server(
             [told] = shown(capsys, "login")
             assert told.startswith(f"{server} 'lab' has the token in ")
             assert read_profiles()["lab"].token != old
-            # For another server, the current profile stays as it is.
+            # A login to another server does not change the current profile.
             use_profile("west")
             [told] = shown(capsys, "login", *lab)
             assert told.startswith(f"{server} 'default' has the token in ")

@@ -1,4 +1,4 @@
-"""Lists of profiles, and the sessions that are made of them."""
+"""Lists of profiles, and the sessions created from them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 async def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command within this process; it must succeed without a warning."""
+    """Run the command in this process; it must succeed without a warning."""
     status = await anyio.to_thread.run_sync(main, ["report", *arguments])
     captured = capsys.readouterr()
     assert (status, captured.err) == (0, "")
@@ -93,7 +93,7 @@ async def test_capacity_has_a_row_for_each_cluster(
     text = await report(capsys, "capacity", "-o", "json")
     rows = msgspec.json.decode(text, type=list[CapacityForecast])
     assert sorted(row.cluster_name for row in rows) == sorted(cluster_names(sim))
-    assert {row.outlook for row in rows} == {"noise"}  # it swings by day and does not grow
+    assert {row.outlook for row in rows} == {"noise"}  # a daily cycle without growth
 
 
 async def test_what_expires_soon_is_listed(

@@ -1,4 +1,4 @@
-"""``cloudtower-async resources``, and what is said of names that there are not."""
+"""``cloudtower-async resources``, and errors for unknown names."""
 
 from __future__ import annotations
 

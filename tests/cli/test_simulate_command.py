@@ -32,7 +32,7 @@ pytestmark = pytest.mark.subprocess
 
 @contextmanager
 def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
-    """Start the command; yields the process, and the variables that it prints."""
+    """Start the command; yield the process and the variables that it prints."""
     with start("simulate", *arguments) as (process, out, _):
         lines = [out.readline().decode() for _ in range(4 if "--tls" in arguments else 3)]
         yield process, dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
@@ -171,7 +171,7 @@ async def test_a_share_of_the_requests_goes_wrong() -> None:
         async with Cloudtower(url, token="t", retry=RetryPolicy(attempts=1)) as tower:
             with pytest.raises(ServerError) as failed:
                 await tower.cluster.get_clusters()
-    assert failed.value.status == 504  # what this seed begins with
+    assert failed.value.status == 504  # the first fault with this seed
 
 
 @pytest.mark.parametrize("option", ["--task-duration", "--settle-delay", "--faults"])

@@ -1,4 +1,4 @@
-"""What the commands import when they start."""
+"""Modules that commands import when they start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ print(status, *sys.modules, file=sys.stderr)
 
 
 def imported(*arguments: str) -> tuple[str, set[str]]:
-    """Run a command; return its status and the modules that it has imported."""
+    """Run a command; return its status and the modules that it imported."""
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", PROGRAM, *arguments],
         capture_output=True,

@@ -41,7 +41,7 @@ async def sim() -> AsyncIterator[Simulator]:
 async def shell(
     sim: Simulator, line: str, *arguments: str | bytes, stdin: bytes = b"", unbuffered: str = ""
 ) -> CompletedProcess[bytes]:
-    """Run a line of a shell in which ``"$@"`` is the command with these arguments."""
+    """Run a shell line in which ``"$@"`` is the command with these arguments."""
 
     command = partial(run_bytes, *arguments, stdin=stdin, line=line)
     given = login_variables(sim)
@@ -66,7 +66,7 @@ WRITERS = [
 UNBUFFERED = [
     arguments
     for arguments in WRITERS
-    # One for each way of writing; the others do not differ in what makes a stream buffered.
+    # One command for each way of writing; the others buffer their streams in the same way.
     if THOROUGH or arguments in (("get", "vms", "-o", "json"), ("dashboard",), ("--help",))
 ]
 RUNS = [*((one, "") for one in WRITERS), *((one, "1") for one in UNBUFFERED)]
@@ -94,7 +94,7 @@ async def test_a_full_disk_is_an_error(
 async def test_a_disk_that_gets_full_on_the_way_is_an_error(
     sim: Simulator, tmp_path: Path, arguments: tuple[str, ...], unbuffered: str
 ) -> None:
-    """The first write takes a part of the output and is no error itself."""
+    """The first write takes a part of the output without an error."""
     # Coverage could not write its file either.
     line = f'unset COVERAGE_PROCESS_CONFIG; ulimit -f 1; "$@" >{tmp_path}/out'
     ended = await shell(sim, line, *arguments, unbuffered=unbuffered)
@@ -122,7 +122,7 @@ async def test_a_reader_that_leaves_early_is_an_error(
 async def test_a_pipe_that_takes_little_at_a_time_loses_nothing(
     sim: Simulator, unbuffered: str
 ) -> None:
-    """What a write does not take is written again, also without a buffer."""
+    """The remainder of a partial write is written later, also without a buffer."""
     vms = [sim.add_vm(name=f"{'x' * 1000}{number}")["id"] for number in range(200)]
     where = json.dumps({"id_in": vms})
     line = '"$@" | (sleep 0.1; cat)'
@@ -155,7 +155,7 @@ async def test_a_standard_output_that_takes_nothing_is_an_error_before_anything_
     file.write_bytes(b"x")
     command = [str(file) if one == "FILE" else one for one in arguments]
     line = CLOSED[how]
-    if how == "nobody reads":  # once that program has ended for sure
+    if how == "nobody reads":  # when that program has certainly ended
         line = 'exec 5> >(:); wait $!; "$@" >&5'
     ended = await shell(sim, line, *command)
     assert ended.returncode == 1
@@ -236,7 +236,7 @@ async def test_a_token_that_is_not_ascii_is_refused(sim: Simulator) -> None:
 
 def test_what_is_typed_and_is_not_utf8_is_refused() -> None:
     given = {"CLOUDTOWER_ENDPOINT": "http://127.0.0.1:9"}
-    for typed in (NOT_UTF8 + b"\n", b"\x04"):  # the latter: the end of the input
+    for typed in (NOT_UTF8 + b"\n", b"\x04"):  # the latter ends the input
         with Terminal("get", "vms", "--username", "root", variables=given) as terminal:
             terminal.read_until("Password of root on ")
             terminal.send(typed)
@@ -300,7 +300,7 @@ async def test_a_cluster_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
         ended = await run_against({"get-clusters": clusters}, *command, "--cluster", "prdo")
         assert ended.returncode == 2
         assert b"did you mean prod?" in ended.stderr
-        assert ended.stderr.count(b"\n") <= 2  # one may be a warning about the schema
+        assert ended.stderr.count(b"\n") <= 2  # there may also be a warning about the schema
         assert b"Traceback" not in ended.stderr
 
 
@@ -320,7 +320,7 @@ BACKUPS = ("backup", "--where", "name_starts_with=till-", "--at-a-time", "1")
 async def interrupted(
     arguments: tuple[str, ...], number: signal.Signals
 ) -> tuple[int, bytes, bytes]:
-    """Send a signal when the first of three VMs is backed up and the second is under way."""
+    """Send a signal when the first of three VMs is backed up and the second is in progress."""
     async with Simulator(clusters=1, vms=2, clock=Clock(running=False), task_duration=1.0) as sim:
         for name in ("till-1", "till-2", "till-3"):
             sim.add_vm(name=name)
@@ -331,7 +331,7 @@ async def interrupted(
                 await anyio.sleep(0.01)
             assert process.stderr is not None
             assert process.stdout is not None
-            # The line of the first is there before the command is told to end.
+            # The line of the first VM appears before the command receives the signal.
             told = await process.stderr.receive()
             assert told.startswith(b"till-1  backup-")
             process.send_signal(number)

@@ -1,4 +1,4 @@
-"""Tables that fit a terminal."""
+"""Tables that fit into a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cloudtower-async task wait``, as a process beside a simulator."""
+"""``cloudtower-async task wait``, as a process with a simulator."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ESCAPE = "\x1b"
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # Four requests and a task is done.
+    # A task ends after four requests.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(clusters=1, vms=12, seed=3, clock=clock, task_duration=4.0) as simulator:
         yield simulator
 
 
 async def start(sim: Simulator, number: int) -> list[str]:
-    """Start VMs that are called vm-0, vm-1, …; returns the tasks."""
+    """Start VMs named vm-0, vm-1, …; return the tasks."""
     ids = [sim.add_vm(name=f"vm-{n}", status="STOPPED")["id"] for n in range(number)]
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         started = {vm: await tower.vm.start_vm(where={"id": vm}) for vm in ids}
@@ -64,7 +64,7 @@ async def test_a_failed_task_says_why_and_is_status_1(sim: Simulator) -> None:
     ended = await wait_for(sim, failed, fine)
     assert ended.returncode == 1
     assert f"{failed} FAILED" in ended.stdout
-    assert f"{fine} SUCCESSED" in ended.stdout  # the other one was waited for, too
+    assert f"{fine} SUCCESSED" in ended.stdout  # the wait also covers the other task
     assert ESCAPE not in ended.stdout + ended.stderr
     [line] = [line for line in ended.stdout.splitlines() if line.startswith(f"{failed} FAILED")]
     assert line.endswith(": no  [31mspace left")
@@ -105,8 +105,8 @@ async def test_in_a_terminal_each_task_has_a_bar(sim: Simulator) -> None:
     assert f"{ESCAPE}[1;31m{tasks[0]} FAILED" in shown
     assert f"{ESCAPE}[32m{tasks[1]} SUCCESSED" in shown
     assert ": no space" in plain(shown)
-    assert f"{ESCAPE}[?25h" in shown  # the cursor is back
-    # At the end there are the lines of the tasks, and no bar.
+    assert f"{ESCAPE}[?25h" in shown  # the cursor is visible again
+    # The final screen has the lines of the tasks and no bar.
     assert "━" not in plain(shown).rpartition("FAILED")[2]
 
 

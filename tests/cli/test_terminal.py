@@ -1,4 +1,4 @@
-"""What depends on the terminal: colors and questions."""
+"""Behavior that depends on the terminal: colors and confirmations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CHANGES = (
     "vm stop mail-1",
     "vm suspend mail-1",
 )
-"""A line for each command that asks before it changes something."""
+"""A command line for each command that asks before it changes something."""
 
 _COLOR = "\x1b[3"
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """Result of a command."""
 
     status: int
     out: str
@@ -34,7 +34,7 @@ class Ended(NamedTuple):
 async def towers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[dict[str, Simulator]]:
-    """Yield two servers with profiles; a third profile is for a server that is gone."""
+    """Yield two servers with profiles; a third profile is for an unreachable server."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     async with Simulator(clusters=1, vms=0) as east, Simulator(clusters=1, vms=0) as west:

@@ -1,4 +1,4 @@
-"""``cloudtower-async upload``, as a process beside a simulator."""
+"""``cloudtower-async upload``, as a process with a simulator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONTENT = random.Random(1).randbytes(8 * 1024 * 1024 + 2 * CHUNK)  # noqa: S311 
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # Two requests and an upload is done.
+    # An upload ends after two requests.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(clusters=2, vms=2, seed=3, clock=clock, task_duration=2.0) as simulator:
         simulator.uploads.chunk_size = CHUNK
@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
 async def upload(
     sim: Simulator, *arguments: str, state: Path | None = None
 ) -> CompletedProcess[str]:
-    """Run the command in a pipe; it stores states below `state`."""
+    """Run the command with pipes; it stores upload states below `state`."""
     given = {} if state is None else {"XDG_STATE_HOME": str(state)}
     return await run_with(sim, "upload", *arguments, **given)
 
@@ -60,7 +60,7 @@ def clusters(sim: Simulator) -> list[dict[str, Any]]:
 
 
 def tasks(sim: Simulator) -> list[dict[str, Any]]:
-    """The upload tasks that this test has begun."""
+    """Return the upload tasks that this test started."""
     every = sim.store.table("UploadTask").values()
     return [task for task in every if task["size"] == len(CONTENT)]
 
@@ -171,10 +171,10 @@ async def test_a_signal_cancels_it_and_gives_the_terminal_back(
     sim: Simulator, file: Path, number: signal.Signals, status: int
 ) -> None:
     cluster = clusters(sim)[0]["name"]
-    sim.clock.per_request = 0.0  # the server is never done
+    sim.clock.per_request = 0.0  # the server never completes the upload
 
     async def poll() -> None:
-        # Every chunk is sent and noted: nothing else is under way when the signal comes.
+        # Every chunk has been sent and stored, so the signal interrupts nothing else.
         while sim.requests[-1].path != "get-upload-tasks":
             await anyio.wait_all_tasks_blocked()
 
@@ -192,7 +192,7 @@ async def test_a_signal_cancels_it_and_gives_the_terminal_back(
     [task] = tasks(sim)
     assert task["status"] == "FAILED"
     assert f"upload task {task['id']}" in shown  # for --resume, if the process is killed
-    assert f"{ESCAPE}[?25h" in shown  # the cursor is back
+    assert f"{ESCAPE}[?25h" in shown  # the cursor is visible again
     assert "━━━━━" in shown
     assert "tools.iso" in shown
     assert "10.4 MB/10.4 MB" in shown

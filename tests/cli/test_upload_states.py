@@ -1,4 +1,4 @@
-"""States of uploads on this machine."""
+"""Stored states of uploads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATE = UploadState(
 async def test_a_state_that_is_kept_late_does_not_outlive_the_upload(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cancelled task leaves the thread that writes, which may begin after the deletion."""
+    """A cancelled task leaves its writing thread behind, which may start after the deletion."""
     for variable in ("HOME", "LOCALAPPDATA", "USERPROFILE", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     memory = StateMemory(None)

@@ -1,4 +1,4 @@
-"""``cloudtower-async vm …``, within this process on a terminal and in pipes."""
+"""``cloudtower-async vm …``, in this process on a terminal and with pipes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await anyio.lowlevel.checkpoint()
 
 
-# What it asks.
+# Confirmations
 
 
 async def test_the_question_names_the_vms_their_number_and_the_server(sim: Simulator) -> None:
@@ -63,7 +63,7 @@ async def test_destroying_more_than_ten_needs_their_number(sim: Simulator) -> No
     assert refused.code == 2
     assert "Type the number of resources, 11, to confirm: " in refused.out
     assert sim.mutations() == []
-    started = await in_terminal(["vm", "start", *chosen[2:]], "y\n")  # that destroys nothing
+    started = await in_terminal(["vm", "start", *chosen[2:]], "y\n")  # this destroys nothing
     assert started.code == 0
     deleted = await in_terminal(chosen, "11\n")
     assert deleted.code == 0
@@ -113,7 +113,7 @@ async def test_a_dry_run_tells_what_would_be_changed_and_sent(sim: Simulator) ->
     assert sim.mutations() == []
 
 
-# Names.
+# Names
 
 
 async def test_an_ambiguous_name_is_refused_with_the_ids(sim: Simulator) -> None:
@@ -161,7 +161,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(sim: Simulator) -
     assert sim.mutations() == []
 
 
-# What comes of it.
+# Results
 
 
 async def test_one_that_fails_does_not_end_the_others(sim: Simulator) -> None:

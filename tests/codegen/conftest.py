@@ -1,4 +1,4 @@
-"""The made-up API, read and generated once."""
+"""The test API, read and generated once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 
-# Modules that generated code imports from the package around it.
+# Modules of the package that generated code imports.
 _SURROUNDINGS = {
     "__init__.py": "",
     "types.py": "from cloudtower_async.types import *",
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[made_up.Raw], schema.Api]:
-    """Reads a document as the generator reads a schema file."""
+    """Reads a document like a schema file."""
 
     def load(document: made_up.Raw) -> schema.Api:
         file = tmp_path / "document.json"
@@ -70,7 +70,7 @@ def history() -> History:
 
 @pytest.fixture(scope="session")
 def made_up_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The made-up schema and its history as files, with documentation texts beside these."""
+    """The test schema and its history as files, with documentation texts next to them."""
     folder = tmp_path_factory.mktemp("schema")
     schema_file, history_file = folder / "schema.json", folder / "history.json"
     schema_file.write_text(json.dumps(made_up.document()))
@@ -82,7 +82,7 @@ def made_up_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory, made_up_files: tuple[Path, Path]) -> Path:
-    """A package `trees` with the code that is generated for the made-up API."""
+    """A package `trees` with the code generated for the test API."""
     package = tmp_path_factory.mktemp("generated") / "trees"
     for name, text in _SURROUNDINGS.items():
         file = package / name

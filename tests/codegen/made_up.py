@@ -1,4 +1,4 @@
-"""A small API about trees with every construct that a schema can hold; nothing of it exists."""
+"""A small fictional API about trees with every construct that a schema can contain."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ _PATHS: Raw = {
     },
 }
 
-# Some hold names that annotations are made of, which must not be taken for them.
+# Some contain names used in annotations, which must not be mistaken for annotations.
 TEXTS = """
 [fields]
 name = "Name that gardeners use."
@@ -259,7 +259,7 @@ which may take a Mapping of seasons."
 
 
 def document() -> Raw:
-    """The schema file, as parsed."""
+    """Return the parsed schema file."""
     return {
         "info": {"version": "1.2.3", "x-cloudtower-version": "3.1.0"},
         "components": {"schemas": _SCHEMAS},
@@ -268,12 +268,12 @@ def document() -> Raw:
 
 
 def small(schemas: Raw, paths: Raw | None = None) -> Raw:
-    """A schema file of these parts alone."""
+    """Return a schema file with only these parts."""
     return {"info": {"version": "1.0"}, "components": {"schemas": schemas}, "paths": paths or {}}
 
 
 def history() -> Raw:
-    """The history file to it: all there from the start, but for what tests look at."""
+    """Return its history file: everything exists from the start, except what tests examine."""
     operations: dict[str, Raw] = {
         method["operationId"]: {"since": "3.0.0"}
         for methods in _PATHS.values()
@@ -296,7 +296,7 @@ def history() -> Raw:
 
 
 def _properties(raw: Raw, within: str) -> list[tuple[str, Raw]]:
-    """Each property and those inside, by dotted path; required ones from the start."""
+    """Yield each property and the nested ones by dotted path; required ones from the start."""
     found: list[tuple[str, Raw]] = []
     if not within and "$ref" in raw:
         raw = _SCHEMAS[raw["$ref"].rpartition("/")[2]]

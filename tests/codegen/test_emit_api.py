@@ -1,4 +1,4 @@
-"""The generated namespaces of the made-up API, imported and called."""
+"""The generated namespaces of the test API, imported and called."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMMON = ["content_language", "external_cloudtower_id", "timeout"]
 
 
 class Heard:
-    """Stands where a session's caller stands and remembers what it is asked."""
+    """Replaces the executor of a session and records the calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
@@ -224,7 +224,7 @@ def test_the_catalogue_names_the_method_of_each_path(load: Load, api: Api) -> No
 
 def test_the_catalogue_names_the_query_that_finds_what_mutations_answer_with(load: Load) -> None:
     readers = load("api.catalogue").READERS
-    # The answer of a deletion has only the id, in a type that is named after the resource.
+    # The answer of a deletion has only the id, in a type named after the resource.
     assert readers == {"DeleteTree": "tree.get_trees", "Tree": "tree.get_trees"}
 
 
@@ -259,4 +259,4 @@ def test_a_module_imports_only_what_it_mentions(package: Path) -> None:
     assert "Auth" not in stand
     tree = (package / "api" / "tree.py").read_text()
     assert "Mapping" in tree
-    assert "import Mapping" not in tree  # as only a docstring mentions it
+    assert "import Mapping" not in tree  # only a docstring mentions it

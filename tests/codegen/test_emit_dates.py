@@ -1,4 +1,4 @@
-"""Which arguments the generator takes for dates."""
+"""Arguments that the generator recognizes as dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _record(name: str, /, **properties: Node) -> Record:
 
 
 def _api(*records: Record) -> Api:
-    """An API with an operation for each record, which is its arguments."""
+    """Return an API with one operation per record, whose arguments are that record."""
     api = Api("1", "1")
     for record in records:
         api.types[record.name] = record

@@ -1,4 +1,4 @@
-"""The generated arguments of the made-up API, imported and used."""
+"""The generated arguments of the test API, imported and used."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def test_texts_stand_below_the_keys_that_users_write(package: Path) -> None:
         '    """Depth of the roots in centimeters."""\n' in text
     )
     assert '    """Name that gardeners use."""\n' in text
-    # Keys that become arguments are described in the docstring of the method.
+    # Keys that become arguments are documented in the docstring of the method.
     assert "Place to move the tree to." not in text
 
 
 def _keys(package: Path) -> dict[str, Keys]:
-    """The annotation of each key by TypedDict, those for checkers too."""
+    """Return the annotation of each key by TypedDict, including those for checkers."""
     found: dict[str, Keys] = {}
     narrower: dict[str, tuple[str, Keys]] = {}
     for file in (package / "inputs").glob("*.py*"):
@@ -166,7 +166,7 @@ def test_what_a_method_takes_apart_is_for_run_time_only(package: Path, load: Loa
     text = (package / "inputs" / "tree.py").read_text()
     assert '    GetTreesRequestBody: TypeAlias = "Mapping[str, Any]"\n' in text
     assert "\n    class GetTreesRequestBody(TypedDict, total=False):\n" in text
-    assert "\nclass PlantTreeParams(" in text  # in a list, and so passed as it is
+    assert "\nclass PlantTreeParams(" in text  # in a list, so it is passed as a whole
 
 
 def test_a_list_of_filters_in_a_record_is_a_sequence_of_them(package: Path) -> None:
@@ -185,4 +185,4 @@ def test_what_came_later_than_the_object_it_is_in_is_listed(load: Load) -> None:
     newer = load("inputs.newer").NEWER
     assert newer["GetTreesRequestBody"] == {"3.1.0": "first"}
     assert newer["TreeWhereInput"] == {"3.1.0": "name_in"}
-    assert "Stand" not in newer  # all of it is as new
+    assert "Stand" not in newer  # everything in it is equally new

@@ -1,4 +1,4 @@
-"""The generated answers of the made-up API, imported and used."""
+"""The generated answers of the test API, imported and used."""
 
 from __future__ import annotations
 

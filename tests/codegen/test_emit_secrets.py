@@ -1,4 +1,4 @@
-"""Which fields the generator takes for secrets."""
+"""Fields that the generator recognizes as secrets."""
 
 from __future__ import annotations
 

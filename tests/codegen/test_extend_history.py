@@ -59,7 +59,7 @@ NEW = _version(
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """The history of the old version, and the schemas of both."""
+    """The history of the old version, and the schemas of both versions."""
     paths = tmp_path / "history.json", tmp_path / "old.json", tmp_path / "new.json"
     empty: Raw = {"versions": ["4.8.0"], "operations": {}, "schemas": {}}
     for path, content in zip(paths, (empty, OLD, NEW), strict=True):
@@ -184,7 +184,7 @@ def test_removing_a_version_and_adding_it_again_gives_the_same(
 
 
 def without_newest(document: Raw) -> Raw:
-    """A history as it was before its newest version, as far as it tells."""
+    """Return a history as it was before its newest version, as far as it is known."""
     older = copy.deepcopy(document)
     newest = older["versions"].pop()
     older.get("sources", {}).pop(newest, None)

@@ -1,4 +1,4 @@
-"""The generator as a whole: what its command writes."""
+"""The generator as a whole: the files that its command writes."""
 
 from __future__ import annotations
 

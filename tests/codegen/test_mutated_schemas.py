@@ -1,4 +1,4 @@
-"""Schemas with a random change: the generator takes them, or says what is wrong."""
+"""Schemas with a random change: the generator accepts them or reports the fault."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _KEYS = [
 
 
 def _parts(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
-    """All objects and lists in a value, itself included."""
+    """Yield all objects and lists in a value, including the value itself."""
     if not isinstance(value, dict | list):
         return []
     inner = cast("Raw", value).values() if isinstance(value, dict) else cast("list[object]", value)

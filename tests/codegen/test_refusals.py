@@ -1,4 +1,4 @@
-"""Schemas that the generator refuses before it writes a file, and newer schemas."""
+"""Schemas that the generator rejects before it writes a file, and newer schemas."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _tree(document: Raw, **properties: Raw) -> object:
 
 
 def _called(document: Raw, **more: object) -> object:
-    """One more operation, like an existing one."""
+    """Add an operation that is like an existing one."""
     made = operation("GetMoss", "Moss", listed(ref("Tree")), **more)  # type: ignore[arg-type]
     return document["paths"].update({"/get-moss": {"post": made}})
 
@@ -52,7 +52,7 @@ def _called(document: Raw, **more: object) -> object:
 def changed(
     tmp_path: Path, made_up_files: tuple[Path, Path]
 ) -> Callable[[Change], tuple[Path, Path, Path]]:
-    """Files of the made-up API after a change, and an empty folder to generate into."""
+    """Files of the changed test API, and an empty folder to generate into."""
 
     def files(change: Change) -> tuple[Path, Path, Path]:
         document = copy.deepcopy(made_up.document())
@@ -66,7 +66,7 @@ def changed(
 
 @pytest.fixture
 def refused(changed: Callable[[Change], tuple[Path, Path, Path]]) -> Refused:
-    """Generates from the made-up API after a change: why it was refused, with nothing written."""
+    """Generates from the changed test API; returns the reason for the rejection."""
 
     def reasons(change: Change) -> str:
         schema_file, history_file, package = changed(change)
@@ -83,7 +83,7 @@ def taken(
     changed: Callable[[Change], tuple[Path, Path, Path]],
     read: Callable[[Raw], Api],
 ) -> Callable[[Change], Api]:
-    """Generates from the made-up API after a change, and returns what was read."""
+    """Generates from the changed test API; returns the schema as it was read."""
 
     def reading(change: Change) -> Api:
         schema_file, history_file, package = changed(change)
@@ -103,7 +103,7 @@ FILE = "the schema file"
 
 @dataclass(frozen=True)
 class Case:
-    """A change that is refused, and what the line about it names."""
+    """A change that is rejected, and the expected error."""
 
     change: Change
     place: str
@@ -156,7 +156,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(tags=["Close"]),
-        "tag `Close`: sessions have an attribute `close`",
+        "tag `Close`: sessions already have an attribute `close`",
         NAMES,
         name="tag like a session's method",
     ),
@@ -168,7 +168,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(tags=["Request"]),
-        "tag `Request`: sessions have an attribute `request`",
+        "tag `Request`: sessions already have an attribute `request`",
         NAMES,
         name="tag like an inherited method",
     ),
@@ -210,19 +210,19 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _schemas(d)["TreeStatus"].update(enum=["A", "+-"]),
-        "TreeStatus.'+-': the value is no name",
+        "TreeStatus.'+-': the value is not a name",
         MEMBERS,
         name="enum value without letters",
     ),
     Case(
         lambda d: _schemas(d)["TreeStatus"].update(enum=["A", "mro"]),
-        "TreeStatus.'mro': the value is no name",
+        "TreeStatus.'mro': the value is not a name",
         MEMBERS,
         name="reserved enum member",
     ),
     Case(
         lambda d: _tree(d, mood={"type": "string", "enum": ["A", 1]}),
-        "Tree.mood: its enum has values of several types",
+        "Tree.mood: its enum values have different types",
         SCALARS,
         name="mixed enum",
     ),
@@ -282,13 +282,13 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(responses={"201": _post(d)["responses"]["200"]}),
-        "POST /get-trees: it does not answer with JSON and status 200",
+        "POST /get-trees: it has no JSON answer with status 200",
         LEFT_OUT,
         name="201 only",
     ),
     Case(
         lambda d: _post(d).update(responses={"204": {}}),
-        "POST /get-trees: it does not answer with JSON and status 200",
+        "POST /get-trees: it has no JSON answer with status 200",
         LEFT_OUT,
         name="204 only",
     ),
@@ -305,13 +305,13 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(security=[{"OAuth": []}]),
-        "POST /get-trees: it wants the unknown authentication `OAuth`",
+        "POST /get-trees: it requires the unknown authentication `OAuth`",
         LEFT_OUT,
         name="unknown authentication",
     ),
     Case(
         lambda d: _tree(d, mood=ref("Nowhere")),
-        "#/components/schemas/Nowhere: the schema refers to it",
+        "#/components/schemas/Nowhere: this reference has no target",
         FILE,
         name="dangling reference",
     ),
@@ -341,7 +341,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _tree(d, **{'a"b': TEXT}),
-        "Tree.a\"b: 'a\"b' holds a quote",
+        "Tree.a\"b: 'a\"b' contains a quote",
         FILE,
         name="quotes in a name",
     ),
@@ -353,7 +353,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _schemas(d)["GetTreesRequestBody"]["properties"].update(timeout=COUNT),
-        "POST /get-trees: every method has an argument `timeout` already",
+        "POST /get-trees: every method already has an argument `timeout`",
         NAMES,
         name="argument like that of every method",
     ),
@@ -393,7 +393,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(requestBody={"content": {"text/csv": {"schema": TEXT}}}),
-        "POST /get-trees: it takes `text/csv`",
+        "POST /get-trees: its body is `text/csv`",
         LEFT_OUT,
         name="unknown content type",
     ),
@@ -425,7 +425,7 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: _post(d).update(tags=["Tr\nee"]),
-        "POST /get-trees: 'Tr\\nee' holds a quote, a backslash or a control character",
+        "POST /get-trees: 'Tr\\nee' contains a quote, a backslash or a control character",
         FILE,
         name="a line break in a tag",
     ),
@@ -449,13 +449,13 @@ CASES: list[Case] = [
     ),
     Case(
         lambda d: d["info"].update({"x-cloudtower-version": "next"}),
-        "info.version: 'next' is no server version",
+        "info.version: 'next' is not a server version",
         "x-cloudtower-version",
         name="no server version",
     ),
     Case(
         lambda d: d.pop("paths"),
-        "it is no OpenAPI 3 schema: it has no paths",
+        "it is not an OpenAPI 3 schema: it has no paths",
         "Tower's API site",
         name="no schema at all",
     ),

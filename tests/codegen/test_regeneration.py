@@ -1,4 +1,4 @@
-"""The generated code and the history are what the generator makes of the API schema."""
+"""The generated code and the history match the API schema."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_newest_version_can_be_added_to_the_history_again(tmp_path: Path) ->
     said = extend_history.extend(SPECS / "latest.json", known)
     assert "4 new operations" in said
     made, committed = (json.loads(file.read_bytes()) for file in (known, history.FILE))
-    made["sources"] = committed["sources"]  # no schema says where it is from
+    made["sources"] = committed["sources"]  # schemas do not say where they come from
     assert made == committed
 
 
@@ -57,7 +57,7 @@ def test_the_newest_version_can_be_added_to_the_history_again(tmp_path: Path) ->
 _REFUSED = {"4.0.0": "POST /create-role has the same operationId `CreateRole`"}
 
 
-# `latest` is generated above; of the others each takes seconds.
+# `latest` is generated above; each other version takes seconds.
 _QUICK = ("3.0.0", "3.4.4", "4.0.0", "4.3.0", "none")
 
 

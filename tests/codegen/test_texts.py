@@ -87,7 +87,7 @@ def test_what_is_wrong_is_named_with_its_file(
 
 def test_a_second_text_for_the_same_field_is_refused(tmp_path: Path, api: Api) -> None:
     text = '[Tree]\nid = "Identifier."\n'
-    with pytest.raises(SchemaError, match=r"two\.toml: \[Tree\] id: another file has a text"):
+    with pytest.raises(SchemaError, match=r"two\.toml: \[Tree\] id: another file also has a text"):
         _load(tmp_path, api, one=text, two=text)
 
 
@@ -95,7 +95,7 @@ def test_an_older_schema_may_lack_what_the_texts_describe(tmp_path: Path) -> Non
     _load(tmp_path, None, one='[Bush]\nid = "Text."\n')
 
 
-# How much of the real API is documented.
+# Coverage of the real API
 
 _CORE_NAME = re.compile(
     r"(Vm|Host|Cluster|Disk|VmDisk|VmNic|VmVolume|VmSnapshot|VmTemplate|VmFolder|VmPlacementGroup"
@@ -103,7 +103,7 @@ _CORE_NAME = re.compile(
     r"|ContentLibraryVmTemplate|Iscsi\w+|Nvmf\w+|Nfs\w+|Consistency\w+|SnapshotPlan|UploadTask"
     r"|GpuDevice)((Create|Creation|Update|Updation)\w*)?"
 )
-# Words that add nothing to a name.
+# Words that add no information to a name.
 _EMPTY = {"a", "an", "the", "of", "is", "this", "that", "its", "value", "field", "s"}
 
 
@@ -120,7 +120,7 @@ def texts(real: Api) -> Texts:
 
 
 def _documented(api: Api) -> Iterator[Record]:
-    """The records of answers and of arguments, filters left out."""
+    """Return the records of answers and arguments, without filters."""
     reached = {
         *layout.models(api),
         *closure(api, (ref for one in api.operations for ref in refs(one.arguments))),
@@ -132,7 +132,7 @@ def _documented(api: Api) -> Iterator[Record]:
 
 
 def _core(api: Api) -> set[str]:
-    """The names of the records whose every field is documented, with all that they hold."""
+    """Return the records whose fields must all be documented, with their nested records."""
     found: set[str] = set()
     for record in _documented(api):
         if _CORE_NAME.fullmatch(record.name):
@@ -141,7 +141,7 @@ def _core(api: Api) -> set[str]:
 
 
 def _missing(api: Api, texts: Texts) -> tuple[list[str], list[str], int]:
-    """The fields without a text, of the core and of the others; and the number of the others."""
+    """Return the core fields and other fields without a text, and the number of other fields."""
     core, lacking, others, count = _core(api), list[str](), list[str](), 0
     for record in _documented(api):
         for prop in record.properties:
@@ -176,7 +176,7 @@ def test_no_text_only_repeats_a_name(real: Api, texts: Texts) -> None:
 
 
 def _repeats(name: str, text: str) -> bool:
-    """Whether a text has no word besides those of the name."""
+    """Return whether a text only repeats the words of the name."""
     own = {word.rstrip("s") for word in names.snake(name).split("_")}
     words = {word.rstrip("s") for word in re.findall(r"[a-z]+", text.lower())}
     return not words - own - _EMPTY

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def session(sim: Simulator, password: str | None = None) -> Cloudtower:
-    """A session that says at once when something is wrong."""
+    """A session that fails quickly."""
     return Cloudtower(
         sim.url,
         username=sim.username,
@@ -33,8 +33,8 @@ def session(sim: Simulator, password: str | None = None) -> Cloudtower:
 
 @asynccontextmanager
 async def serving(app: FastAPI, port: int = 0) -> AsyncGenerator[str]:
-    """Serve an app, at any port that is free unless one is given; yields its address."""
-    # Listening from the start: who comes before the app is up waits for it.
+    """Serve an app on a free port, or on the given one; yield its address."""
+    # Listen before the app starts: earlier clients wait for the app.
     with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -49,14 +49,14 @@ async def serving(app: FastAPI, port: int = 0) -> AsyncGenerator[str]:
             try:
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             finally:
-                # Not by cancellation when a test fails: it would leave its socket to the next.
+                # Not by cancellation when a test fails: that would leave the socket open.
                 server.should_exit = True
                 await ended.wait()
 
 
 @asynccontextmanager
 async def listening(address: str, language: str = "en-US") -> AsyncGenerator[AsyncIterator[Any]]:
-    """The states that a browser gets, decoded; the curves that come first are left out."""
+    """Yield the decoded states that a browser gets, without the initial curves."""
     async with (
         aiohttp.ClientSession() as client,
         client.get(f"{address}/events", params={"language": language}) as answer,

@@ -1,4 +1,4 @@
-"""The small FastAPI app: what its callers get, and are told when something is wrong."""
+"""The small FastAPI app: its answers and errors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_pages_lead_to_every_vm_while_vms_come_and_go(
             ids = [vm["id"] for vm in page["items"]]
             assert page["next"] == ids[-1]
             seen += ids
-            sim.store.remove("Vm", page["next"])  # the place is not lost with it
+            sim.store.remove("Vm", page["next"])  # the cursor stays valid
             query = f"first=3&after={page['next']}"
         assert seen == sorted(expected)
         for wrong in ("first=0", "first=501", "after="):
@@ -129,13 +129,13 @@ async def test_the_body_is_the_filter_of_a_change(monkeypatch: pytest.MonkeyPatc
         sim.add_vm(name="till", status="STOPPED", vcpu=8, cluster=cluster["id"])
         wanted = {"name_contains": "il", "status": "STOPPED", "vcpu_gte": 8, "cluster": "edge"}
         assert await answer(session.post("/vms/start", json=wanted)) == (200, ["till"])
-        assert (await answer(session.post("/vms/start", json=wanted)))[0] == 404  # no longer any
+        assert (await answer(session.post("/vms/start", json=wanted)))[0] == 404  # none is left
         assert (await answer(session.post("/vms/start", json={})))[0] == 422  # not everything
         assert (await answer(session.post("/vms/start", json={"vcpu": 8})))[0] == 422
 
 
 async def test_no_other_site_can_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that a page of another site can cause a user's browser to send."""
+    """Yield requests that a page of another site can send from a user's browser."""
     wanted = {"name_contains": "till"}
     text = json.dumps(wanted)
     form = "application/x-www-form-urlencoded"

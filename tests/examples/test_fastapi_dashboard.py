@@ -1,4 +1,4 @@
-"""The app of the FastAPI example, without a browser: what it asks, of whom, and what it tells."""
+"""The app of the FastAPI example, without a browser: its requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-NEVER = 3600.0  # seconds between two polls: one, unless there is a new subscriber
+NEVER = 3600.0  # seconds between polls: only a new subscriber causes a poll
 OFTEN = 0.01
 
 
@@ -43,7 +43,7 @@ async def dashboard(interval: float) -> AsyncGenerator[tuple[Simulator, str]]:
 
 
 async def back_to(tasks: int) -> None:
-    """Wait until the app has seen, a moment later, that browsers have left."""
+    """Wait until the app has noticed that browsers disconnected."""
     while len(tasks_of_clients()) > tasks:
         await anyio.lowlevel.checkpoint()
 
@@ -80,7 +80,7 @@ async def test_nothing_is_asked_after_everybody_has_left() -> None:
         asked = polls(sim)
         for _ in range(50):  # takes many times the interval
             await tower.vm.get_vms()
-        assert polls(sim) <= asked + 1  # one may have been under way
+        assert polls(sim) <= asked + 1  # one may have been running
 
 
 async def test_the_next_to_come_is_told_how_it_is_then() -> None:
@@ -127,7 +127,7 @@ async def test_a_slow_listener_misses_states_and_holds_up_nobody() -> None:
 
 async def test_a_browser_that_reads_nothing_holds_up_nobody() -> None:
     async with dashboard(OFTEN) as (sim, address):
-        for _ in range(MOST_ALERTS):  # a megabyte for each state: no buffer takes them all
+        for _ in range(MOST_ALERTS):  # a megabyte per state, which exceeds all buffers
             sim.add_alert(severity="INFO", cause="long " * 1000)
         port = int(address.rpartition(":")[2])
         async with (

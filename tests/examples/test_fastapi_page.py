@@ -41,12 +41,12 @@ SCREENS: dict[str, ViewportSize] = {
 }
 
 
-expect.set_options(timeout=30_000)  # only that a broken page ends: machines can be slow
+expect.set_options(timeout=30_000)  # only ends a broken page: machines can be slow
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """One event loop for the module, as the browser lives in one."""
+    """One event loop for the module, because the browser lives in one."""
     return "asyncio"
 
 
@@ -79,7 +79,7 @@ async def opened(
     language: str = "en-US",
     complains: bool = False,
 ) -> AsyncGenerator[Page]:
-    """Open the page in a new window; it must not log errors on the console."""
+    """Open the page in a new window and check that it logs no errors."""
     context = await browser.new_context(
         viewport=SCREENS["laptop"], locale=language, timezone_id="UTC"
     )
@@ -191,7 +191,7 @@ async def test_what_happens_shows_without_loading_again(browser: Browser) -> Non
         await expect(newest).to_contain_text(alert["message"])
         await expect(newest).to_contain_text("Jan 1, 2030, 00:00")
         await expect(newest.locator("details")).not_to_have_attribute("open", "")
-        await expect(solution).to_be_visible()  # what is open stays open
+        await expect(solution).to_be_visible()  # an open row stays open
 
         sim.store.change("Alert", alert["id"], ended=True)
         await expect_tile(page, "alerts", total)
@@ -222,7 +222,7 @@ async def test_alerts_are_filtered_by_severity(browser: Browser) -> None:
             await expect(shown.locator(".badge").first).to_have_text(name)
         await expect(page.get_by_role("radio", name="Other")).to_be_hidden()
 
-        # The choice is in the address: it survives loading again, and can be a bookmark.
+        # The choice is part of the address, so it survives a reload and can be a bookmark.
         await page.reload()
         await expect(shown).to_have_count(by_severity["INFO"])
         await page.get_by_role("radio", name="Info").press("ArrowLeft")
@@ -264,7 +264,7 @@ async def test_an_outage_shows_and_ends_by_itself(browser: Browser) -> None:
         await expect(banner).to_contain_text("CloudTower gives no figures")
         await expect(banner).to_contain_text(sim.url)
         await expect(page.get_by_role("status")).to_contain_text("Outdated")
-        await expect_tile(page, "vms", 24)  # the last that is known
+        await expect_tile(page, "vms", 24)  # the last known value
         sim.add_vm()
         await sim.nodes[0].accept()
         await expect(banner).to_be_hidden()
@@ -285,7 +285,7 @@ async def test_a_tower_that_is_down_from_the_start(browser: Browser) -> None:
 async def test_a_page_whose_app_is_gone_says_so_until_it_is_back(browser: Browser) -> None:
     async with Simulator(vms=4) as sim, AsyncExitStack() as stack:
         async with serving(create_app(session(sim), interval=OFTEN)) as address:
-            # It complains that its stream is cut off.
+            # The browser logs that its stream was interrupted.
             window = opened(browser, address, complains=True)
             page = await stack.enter_async_context(window)
             await expect_tile(page, "vms", 4)
@@ -361,12 +361,12 @@ async def test_everything_fits_the_screen_and_can_be_read(browser: Browser, lang
             assert grounds[0] != grounds[1]
 
 
-# Elements that reach over the edge of the screen.
+# Elements that extend beyond the edge of the screen.
 TOO_WIDE = """() => [...document.querySelectorAll("body, body *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
   .map((one) => one.outerHTML.slice(0, 80))"""
 
-# Texts with a contrast below 4.5 to 1, as WCAG asks for, with what is drawn behind them.
+# Texts with a contrast below 4.5 to 1 (WCAG) against their background.
 LOW_CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const drawn = (colours) => {

@@ -1,4 +1,4 @@
-"""Streams of the FastAPI example: shared polls, clients that leave, and servers that stop."""
+"""Streams of the FastAPI example: shared polls, disconnecting clients, stopping servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS = ("events", "live")
 
 @asynccontextmanager
 async def opened(address: str, kind: str) -> AsyncGenerator[AsyncGenerator[Any]]:
-    """The states of one stream, decoded."""
+    """Yield the decoded states of one stream."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(aiohttp.ClientSession(address))
         states = _events(client) if kind == "events" else _messages(client)
@@ -88,8 +88,8 @@ async def test_a_client_that_leaves_leaves_nothing(monkeypatch: pytest.MonkeyPat
 async def uvicorn(
     *arguments: str, environment: dict[str, str]
 ) -> AsyncGenerator[tuple[Process, str]]:
-    """Run uvicorn as a process; yields it, and its address."""
-    # Listening from the start: clients that come before the workers are up wait for them.
+    """Run uvicorn as a process; yield the process and its address."""
+    # Listen before the workers start: earlier clients wait for them.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         descriptor = listener.fileno()
@@ -104,7 +104,7 @@ async def uvicorn(
     try:
         yield process, address
     finally:
-        with suppress(ProcessLookupError):  # the usual case: all of them have ended
+        with suppress(ProcessLookupError):  # the usual case: all have ended
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 

@@ -1,4 +1,4 @@
-"""The fleet on one dashboard: one that is slow or down holds up none of the others."""
+"""The fleet on one dashboard: a slow or unreachable Tower does not delay the others."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_slow_and_dead_ones_of_fifty_hold_up_none_of_the_others() -> None:
             sights = watch.sights
             while any(sights[f"tower-{number}"].rounds < 3 for number in range(10, 50)):
                 await watch.next()
-            for number in range(5):  # still waited for: the time-out is an hour
+            for number in range(5):  # the time-out is an hour, so the request still runs
                 assert sights[f"tower-{number}"].rounds == 0
             for number in range(5, 10):
                 assert sims[number].url in str(sights[f"tower-{number}"].error)

@@ -71,7 +71,7 @@ async def test_a_rehearsal_changes_nothing_and_names_all_that_the_run_touches(
         created = sorted((one.type, one.name or "") for each in plan for one in each.creates)
         assert other["id"] not in plan.resource_ids
 
-        # The run: what it touches is in the change feed, and in the tasks of the server.
+        # The run: all its changes are in the change feed and in the tasks of the server.
         changes = tower.changes(["Vm", "Label"], interval=0.01)
         await changes.anchor()
         known_tasks = set(sim.store.table("Task"))

@@ -1,4 +1,4 @@
-"""The snapshot bot: whatever happens to it, each VM has its snapshot of a night once."""
+"""The snapshot bot takes one snapshot of each VM per night, even if it is interrupted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def one_night(sim: Simulator, folder: Path, night: Night = NIGHT) -> Repor
 
 
 def taken(sim: Simulator, name: str = NIGHT.name) -> Counter[str]:
-    """How many snapshots of a night each VM has."""
+    """Return the number of snapshots of a night for each VM."""
     found = sim.store.select("VmSnapshot", {"name": name})
     return Counter(snapshot["vm"] for snapshot in found)
 
@@ -105,10 +105,10 @@ async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Pa
                 moment = len(sim.requests) + chance.randint(4, 28)
                 while len(sim.requests) < moment and bot.returncode is None:  # noqa: ASYNC110
                     await anyio.sleep(0.001)
-                await anyio.sleep(chance.uniform(0, 0.01))  # and anywhere between two requests
+                await anyio.sleep(chance.uniform(0, 0.01))  # somewhere between two requests
                 assert bot.returncode is None
                 bot.kill()
-            # The time passes until the lock of the killed bot has expired.
+            # Time passes until the lock of the killed bot expires.
             await change(tmp_path / "state", "UPDATE journal_leases SET expires = 0")
         assert 0 < len(taken(sim)) < 80
         done = await run(sim, tmp_path / "state", *options)
@@ -144,7 +144,7 @@ async def test_answers_that_are_lost_miss_none_and_double_none(tmp_path: Path) -
 
 @asynccontextmanager
 async def crashed(tmp_path: Path) -> AsyncGenerator[tuple[Simulator, str]]:
-    """One VM, and a bot that crashed when it had written down that it begins."""
+    """One VM, and a bot that crashed after storing that it begins."""
     async with Simulator(vms=1, task_duration=0.01) as sim:
         [vm_id] = sim.store.table("Vm")
         async with night_of(sim, tmp_path) as (tower, journal, state):
@@ -156,7 +156,7 @@ async def crashed(tmp_path: Path) -> AsyncGenerator[tuple[Simulator, str]]:
 async def test_a_request_that_arrives_late_is_waited_for(tmp_path: Path) -> None:
     async with crashed(tmp_path) as (sim, vm_id), anyio.create_task_group() as group:
         group.start_soon(one_night, sim, tmp_path)
-        while not sim.sent("get-vm-snapshots"):  # it has looked, and found nothing
+        while not sim.sent("get-vm-snapshots"):  # the bot has found no snapshot
             await anyio.lowlevel.checkpoint()
         async with session(sim) as tower:
             await make(tower, vm_id, NIGHT.name)
@@ -225,7 +225,7 @@ async def test_each_night_has_its_own_and_the_newest_are_kept(tmp_path: Path) ->
         night = Night(date=NIGHT.date, where={}, keep=2)
         report = await one_night(sim, tmp_path, night)
         assert report.removed == 2
-        made = [*others, *ours, NIGHT.name]  # the fleet has some of its own, too
+        made = [*others, *ours, NIGHT.name]  # the fleet also contains snapshots
         kept = sim.store.select("VmSnapshot", {"vm": {"id": vm_id}, "name_in": made})
         assert sorted(one["name"] for one in kept) == sorted([*others, ours[-1], NIGHT.name])
         assert taken(sim) == {vm_id: 1, other: 1}
@@ -311,7 +311,7 @@ async def test_no_more_at_a_time_than_the_limits_allow(
                 under_way = sim.store.select("VmSnapshot", {"entityAsyncStatus": "CREATING"})
                 assert len(under_way) <= most
                 if len(under_way) == most or len(sim.sent("create-vm-snapshot")) == 12:
-                    for _ in range(20):  # one too many would come meanwhile
+                    for _ in range(20):  # a surplus request would arrive in this time
                         await tower.cluster.get_clusters(first=1)
                     under_way = sim.store.select("VmSnapshot", {"entityAsyncStatus": "CREATING"})
                     assert len(under_way) <= most
@@ -341,7 +341,7 @@ async def test_it_runs_by_one_command(tmp_path: Path) -> None:
     assert b" VMs backed up, 0 old snapshots deleted, 0 errors\n" in done.stdout
     assert [
         path async for path in anyio.Path(tmp_path).iterdir()
-    ] == []  # the night of a made-up CloudTower is gone with it
+    ] == []  # the state of a simulated night is deleted
 
 
 @pytest.mark.subprocess

@@ -1,4 +1,4 @@
-"""API keys, screens, and GraphQL itself."""
+"""API keys, consoles, and GraphQL itself."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def sent(sim: Simulator) -> int:
-    """Requests for GraphQL."""
+    """Return the GraphQL requests."""
     return sum(request.path == "/api" for request in sim.requests)
 
 
@@ -115,7 +115,7 @@ async def test_a_screen_has_two_addresses(sim: Simulator, tower: Cloudtower) -> 
         assert (values["uuid"], values["host"]) == ([vm["local_id"]], [host])
         assert values["token"][0] not in repr(ticket)
     assert "wss" not in repr(ticket)
-    # The special characters of base64 have another meaning in an address.
+    # Special characters of base64 have another meaning in a URL.
     token = proxied.query.partition("token=")[2].partition("&")[0]
     assert "%2F" in token or "%2B" in token
     assert not set("+/=") & set(token)
@@ -176,7 +176,7 @@ async def test_queries_are_sent_again(sim: Simulator, tower: Cloudtower, query: 
     sim.faults.fail(status=503)
     try:
         await tower.graphql(query)
-    except ServerError:  # the simulator does not read all of GraphQL
+    except ServerError:  # the simulator does not support all of GraphQL
         pytest.fail("not sent again")
     except CloudtowerError:
         pass
@@ -284,7 +284,7 @@ KEY = "k3y-of-the-tests"
 
 
 async def created(body: object, caplog: pytest.LogCaptureFixture) -> ApiKey:
-    """Make a key at a server that answers with this; it must not show in the log."""
+    """Create a key on a server with this answer; the key must not appear in the log."""
     caplog.set_level(logging.DEBUG)
 
     async def say(_: web.Request) -> web.StreamResponse:
@@ -380,11 +380,11 @@ def test_two_keys_are_the_same_when_all_is() -> None:
     assert ApiKey("i", "n", "k") != ApiKey("i", "n", "other")
 
 
-# A token that is not valid any more
+# An expired token
 
 
 class Expiring:
-    """A server of GraphQL whose first token has expired, which it says in a body."""
+    """A GraphQL server whose first token has expired, which it reports in a body."""
 
     def __init__(self, *refusals: dict[str, Any], status: int = 200, data: object = None) -> None:
         self.refusals = refusals
@@ -457,7 +457,7 @@ async def test_a_mutation_is_sent_again_if_no_part_of_it_was_done(
         ({"a": False}, None),
         ({"a": 0, "b": None}, ["b"]),
         ([None], None),
-        (None, ["a", "id"]),  # the answer of a change that was carried out cannot be read
+        (None, ["a", "id"]),  # the answer to an executed mutation is unreadable
         ({"a": None}, ["a", "roles", 0, "id"]),
     ],
 )

@@ -38,10 +38,10 @@ GRACE = 8.0
 
 @dataclass
 class Fleet:
-    """Simulated Towers with stopped clocks, and the environment that leads to them.
+    """Simulated Towers with stopped clocks, and environment variables to reach them.
 
     Attributes:
-        sims: The Towers, by their profiles.
+        sims: The Towers by profile.
         environment: Variables of the processes.
         port: Port of Redis.
     """
@@ -56,11 +56,11 @@ class Fleet:
         return self.environment[REDIS]
 
     def asked(self) -> int:
-        """Return how many snapshots the Towers were asked for."""
+        """Return the number of snapshots requested from the Towers."""
         return sum(len(sim.sent("create-vm-snapshot")) for sim in self.sims.values())
 
     async def asked_for(self, number: int) -> None:
-        """Wait until the Towers were asked for this number of snapshots."""
+        """Wait until this number of snapshots was requested from the Towers."""
         while self.asked() < number:  # noqa: ASYNC110
             await anyio.sleep(0.01)
 
@@ -77,13 +77,13 @@ class Fleet:
             group.cancel_scope.cancel()
 
     async def run(self, run: str, *profiles: str, **options: Any) -> FleetRun:  # noqa: ANN401
-        """Call the workers from this process."""
+        """Run a fleet job from this process."""
         job = load_job(JOB)
         return await run_fleet(self.url, JOB, job, profiles, run=run, **options)
 
     @asynccontextmanager
     async def process(self, *arguments: str) -> AsyncGenerator[Process]:
-        """Run ``cloudtower-async fleet`` in a process, which is gone at the end."""
+        """Run ``cloudtower-async fleet`` in a process that ends with the block."""
         process = await anyio.open_process(
             [sys.executable, "-m", "cloudtower_async", "fleet", *arguments],
             env=self.environment,
@@ -101,12 +101,12 @@ class Fleet:
         return self.process("worker", JOB, f"--lost={LOST}", f"--grace={GRACE}", *options)
 
     def caller_process(self, run: str, *profiles: str) -> AbstractAsyncContextManager[Process]:
-        """Call the workers from another process."""
+        """Run a fleet job from another process."""
         chosen = ",".join(profiles)
         return self.process("run", JOB, f"--run={run}", f"--profiles={chosen}", "--output=json")
 
     async def let_time_pass(self) -> NoReturn:
-        """Let the clocks of the Towers run."""
+        """Start the clocks of the Towers."""
         while True:
             for sim in self.sims.values():
                 sim.clock.advance(1)
@@ -114,9 +114,9 @@ class Fleet:
 
 
 def kill(process: Process) -> None:
-    """Kill a process, and what it has started."""
+    """Kill a process and its children."""
     if process.returncode is None:
-        with suppress(ProcessLookupError):  # it has ended this very moment
+        with suppress(ProcessLookupError):  # it has just ended
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -32,7 +32,7 @@ needs_redis = [
 async def redis_process(
     folder: Path, port: int, *, durable: bool = False
 ) -> AsyncGenerator[Process]:
-    """Run a Redis server, which is ready; with `durable`, its data survive a kill."""
+    """Run a Redis server until the block ends; with `durable`, its data survive a kill."""
     command = f"{REDIS_SERVER} --bind 127.0.0.1 --port {port} --dir {folder} --daemonize no"
     if durable:
         command += " --appendonly yes --appendfsync always"
@@ -50,7 +50,7 @@ async def redis_process(
 
 @asynccontextmanager
 async def redis_server(folder: Path) -> AsyncGenerator[str]:
-    """Run a Redis server; yields its address."""
+    """Run a Redis server; yield its address."""
     port = unused_port()
     async with redis_process(folder, port):
         yield f"redis://127.0.0.1:{port}/0"

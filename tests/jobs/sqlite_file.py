@@ -1,4 +1,4 @@
-"""Changes to the file of a SQLite journal from outside."""
+"""External changes to the file of a SQLite journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRACE = 3600.0
-"""Grace of journals whose entries are put back in time."""
+"""Grace of journals whose entries are aged by tests."""
 
 
 async def change(path: Path, statement: str, *values: float) -> None:
@@ -29,14 +29,14 @@ async def change(path: Path, statement: str, *values: float) -> None:
 
 
 async def let_the_grace_pass(path: Path) -> None:
-    """Put the entries back in time, so that the grace is over for each."""
+    """Age the entries, so that the grace of each has passed."""
     past = time.time() - GRACE - 1
     await change(path, "UPDATE journal_entries SET since = min(since, ?)", past)
 
 
 @asynccontextmanager
 async def grace_passing(path: Path) -> AsyncGenerator[None]:
-    """Let the grace of each entry be over soon, as long as the block runs."""
+    """Let the grace of each entry pass soon while the block runs."""
 
     async def run() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""A job on several Towers by workers, with a real Redis: processes die, and nothing is lost."""
+"""A job on several Towers with workers and a real Redis: processes die and no work is lost."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_a_worker_redis_and_the_caller_die_and_nothing_is_lost_or_doubled(
     ):
         # All of them wait for Redis.
         async with redis_process(tmp_path, towers.port, durable=True) as redis:
-            await towers.asked_for(2 * AT_ONCE)  # both are full: time stands still
+            await towers.asked_for(2 * AT_ONCE)  # both are busy: the clocks are stopped
             kill(first)
             kill(caller)
             redis.kill()
@@ -75,7 +75,7 @@ async def test_a_worker_redis_and_the_caller_die_and_nothing_is_lost_or_doubled(
             reports.append(await towers.run(RUN, "north", "south"))
             group.cancel_scope.cancel()
 
-        group.start_soon(call)  # it continues, as soon as Redis is back
+        group.start_soon(call)  # it continues as soon as Redis is back
         async with redis_process(tmp_path, towers.port, durable=True) as redis:
             await towers.asked_for(2 * AT_ONCE + 2)
             redis.kill()
@@ -134,7 +134,7 @@ async def test_limits_hold_across_workers_and_runs(tmp_path: Path) -> None:
             while len(reports) < 2:
                 under_way = sim.store.select("VmSnapshot", {"entityAsyncStatus": "CREATING"})
                 assert len(under_way) <= 2
-                await anyio.sleep(0.02)  # one too many would come meanwhile
+                await anyio.sleep(0.02)  # a surplus request would arrive in this time
                 sim.clock.advance(0.1)
     assert all(report.complete for report in reports)
     assert all(each_once(sim, run) for run in (RUN, NEXT))
@@ -182,7 +182,7 @@ async def test_sigterm_lets_a_worker_finish_its_items(tmp_path: Path) -> None:
 
 
 class Bomb:
-    """Makes a folder where it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

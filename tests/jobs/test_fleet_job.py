@@ -1,4 +1,4 @@
-"""Jobs of a fleet: what their names must lead to."""
+"""Names of fleet jobs and the objects that they must refer to."""
 
 from __future__ import annotations
 

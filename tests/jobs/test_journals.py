@@ -1,4 +1,4 @@
-"""Journals: what one process stores holds for all others, until it expires."""
+"""Journals: entries are visible to all processes until they expire."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_one_owner_begins_until_the_entry_is_forgotten_or_the_grace_is_ove
         assert await other.begin("a", "second") == begun
         assert await journal.begin("a", "first") == begun
         assert await other.begin("b", "second") is None
-        await other.forget("a", "second")  # of another owner
+        await other.forget("a", "second")  # belongs to another owner
         assert await other.begin("a", "second") == begun
         await journal.forget("a", "first")
         assert await other.begin("a", "second") is None
@@ -102,7 +102,7 @@ async def test_a_lease_has_one_owner_until_it_is_released_or_expires(journals: O
         assert await first.acquire()
         assert await first.renew()
         assert not await second.acquire()
-        await second.release()  # not its own
+        await second.release()  # not its lock
         assert await first.renew()
         assert await other.lease("another job", LONG).acquire()
         await first.release()

@@ -1,4 +1,4 @@
-"""Locks of jobs: one run at a time, and a run that loses its lock stops."""
+"""Job locks: only one run at a time, and a run that loses its lock stops."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_a_run_stops_when_another_owner_has_its_lock(
     with pytest.raises(LeaseLost, match="the lock 'job' was lost"):
         await job()
     assert cleaned.is_set()
-    assert not await is_free(journal)  # the lock of the other owner is left alone
+    assert not await is_free(journal)  # the lock of the other owner stays
 
 
 async def test_a_run_stops_when_its_lock_cannot_be_renewed_in_time(
@@ -105,7 +105,7 @@ async def test_a_run_stops_when_its_lock_cannot_be_renewed_in_time(
 async def test_a_failure_to_renew_is_outlasted(journal: SqliteJournal, tmp_path: Path) -> None:
     async with job_lock(journal, "job", ttl=6 * BRIEF):
         await change(tmp_path / "journal", "ALTER TABLE journal_leases RENAME TO elsewhere")
-        await anyio.sleep(2.5 * BRIEF)  # one renewal fails, at least
+        await anyio.sleep(2.5 * BRIEF)  # at least one renewal fails
         await change(tmp_path / "journal", "ALTER TABLE elsewhere RENAME TO journal_leases")
         await anyio.sleep(5 * BRIEF)
     assert await is_free(journal)

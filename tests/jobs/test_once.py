@@ -1,4 +1,4 @@
-"""Mutations that are carried out once, whatever happens to the process and the answers."""
+"""Mutations that are executed once, even if the process crashes or answers are lost."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Night:
     async def run(
         self, grace: float = GRACE, key: str = KEY, timeout: float | None = 60.0
     ) -> VmSnapshot:
-        """Run it as a new process would."""
+        """Run it like a new process."""
         async with self.journal(grace) as journal:
             return await once(
                 self.tower,
@@ -148,7 +148,7 @@ async def test_cancelled_anywhere_it_is_done_once_by_the_next_run(tmp_path: Path
 
 
 async def test_a_task_that_still_runs_is_waited_for_by_the_next_run(tmp_path: Path) -> None:
-    """Its effect does not show yet, so a second request would carry it out twice."""
+    """The effect is not visible yet, so a second request would execute the mutation twice."""
     clock = Clock(running=False)
     async with night_of(tmp_path, clock=clock, task_duration=1) as night:
         sim = night.sim
@@ -198,7 +198,7 @@ async def test_a_request_that_may_be_under_way_is_waited_for(night: Night) -> No
 
 
 class AskedTwice(SqliteJournal):
-    """Asks again, as a client of a database does that has lost the connection."""
+    """Repeats queries, like a database client that lost the connection."""
 
     async def begin(self, key: str, owner: str) -> JournalEntry | None:
         await super().begin(key, owner)

@@ -1,4 +1,4 @@
-"""Metrics of many things: chunks, joins, rows, warnings."""
+"""Metrics of many resources: chunks, joins, rows, warnings."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def running(sim: Simulator) -> dict[str, Subject]:
-    """The VMs that are measured, by their local ids."""
+    """The measured VMs by local id."""
     where = {"status": "RUNNING", "cluster": {"connect_state": "CONNECTED"}}
     vms = sim.store.select("Vm", where)
     return {vm["local_id"]: Subject(vm["id"], vm["name"]) for vm in vms}
 
 
 def add_vm(sim: Simulator, name: str = "web", status: str = "RUNNING") -> str:
-    """Add a VM where it is measured; returns its id."""
+    """Add a measured VM; return its id."""
     [host, *_] = sim.store.select("Host", {"cluster": {"connect_state": "CONNECTED"}})
     vm = sim.add_vm(name=name, status=status, host=host["id"], cpu_usage=20.0)
     return str(vm["id"])
@@ -96,7 +96,7 @@ async def test_each_value_is_a_row_that_knows_its_vm(sim: Simulator, tower: Clou
 
 async def test_many_are_asked_for_in_chunks(sim: Simulator, tower: Cloudtower) -> None:
     sim.metrics.most_streams = 7
-    sim.faults.slow(0.2, "get-vm-metrics")  # others overtake the first
+    sim.faults.slow(0.2, "get-vm-metrics")  # the others overtake the first
     wanted = running(sim)
     assert len(wanted) > 14
     ids = [one.id for one in wanted.values()]
@@ -112,7 +112,7 @@ async def test_many_are_asked_for_in_chunks(sim: Simulator, tower: Cloudtower) -
     chunks = [body["vms"]["id_in"] for body in sent]
     assert sorted(map(len, chunks))[1:] == [7] * (len(chunks) - 1)
     assert sorted(one for chunk in chunks for one in chunk) == sorted(ids)
-    # Nothing is cut short; whatever order the answers come in, this is that of the filter.
+    # Nothing is truncated. Rows follow the order of the filter, in whatever order answers arrive.
     assert [one.subject and one.subject.id for one in measured.series] == ids
 
 
@@ -202,7 +202,7 @@ async def test_what_comes_back_empty_is_warned_of(
         )
     assert {one.fault: one.metrics for one in measured.warnings} == told
     assert [one.message for one in caught] == list(measured.warnings)
-    assert all(one.filename == __file__ for one in caught)  # the line that asks, not one of ours
+    assert all(one.filename == __file__ for one in caught)  # the line of the caller
 
 
 async def test_what_is_cut_short_is_warned_of(sim: Simulator, tower: Cloudtower) -> None:
@@ -223,7 +223,7 @@ async def test_what_is_cut_short_is_warned_of(sim: Simulator, tower: Cloudtower)
 async def test_fewer_things_are_advised_only_where_that_can_help(
     chunk_size: int, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """A server that cuts off points, and leaves out the second thing where it is not alone."""
+    """A server that truncates points, and omits the second resource unless it is alone."""
     vms = [{"id": f"{one}", "local_id": f"l{one}", "name": f"{one}"} for one in range(3)]
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -425,7 +425,7 @@ async def test_odd_answers_are_no_end() -> None:
                 metrics=["a", "b", "c", "d"],
                 range="1m",
             )
-    # There is one cluster, so it is its: whatever the labels say.
+    # There is only one cluster, so the streams belong to it whatever their labels say.
     rows = measured.to_rows()
     assert {(row.subject_id, row.subject_name) for row in rows} == {("c1", "c1")}
     assert [(row.metric, row.unit, row.value) for row in rows] == [
@@ -453,7 +453,7 @@ async def measure_odd(
     chunk_size: int = 50,
     metrics: tuple[str, ...] = ("m",),
 ) -> tuple[Measurements, set[str]]:
-    """Measure VMs at a server that answers with these streams; also the faults warned of."""
+    """Measure VMs on a server that answers with these streams; return the warnings too."""
     metric = {"unit": "PERCENT", "step": 1, "dropped": False}
 
     async def answer(request: web.Request) -> web.StreamResponse:

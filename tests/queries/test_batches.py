@@ -1,4 +1,4 @@
-"""Waits, settled resources and views from servers that return fewer rows than requested."""
+"""Waits, settled resources and views of servers that return fewer rows than requested."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ def ids_of(sim: Simulator) -> list[str]:
 
 
 def asked(sim: Simulator) -> list[list[str]]:
-    """The ids of each request for VMs."""
+    """Return the ids in each request for VMs."""
     return [body["where"]["id_in"] for body in sim.sent("get-vms")]
 
 
 async def requested(sim: Simulator) -> None:
-    """Wait until the server has got a request for VMs."""
+    """Wait until the server has received a request for VMs."""
     while not sim.sent("get-vms"):  # noqa: ASYNC110 - the simulator has no event for it
         await asyncio.sleep(0)
 
@@ -69,7 +69,7 @@ async def test_later_turns_have_requests_of_their_own(sim: Simulator, tower: Clo
     loader = tower.loader(tower.vm.get_vms)
     first = asyncio.create_task(loader.get(one))
     await requested(sim)
-    await loader.get(one)  # not served from the request that is under way
+    await loader.get(one)  # not answered by the request in progress
     await first
     assert asked(sim) == [[one], [one]]
 
@@ -182,7 +182,7 @@ async def test_a_cache_serves_until_its_age_is_over(sim: Simulator, tower: Cloud
     loader = tower.loader(tower.vm.get_vms, max_age=3600.0, max_entries=1)
     first = await loader.get(one)
     assert await loader.get(one) is first
-    await loader.get(other)  # takes the only place
+    await loader.get(other)  # occupies the only slot
     assert await loader.get(one) is not first
     loader.clear([one])
     await loader.get(one)

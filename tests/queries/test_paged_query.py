@@ -1,4 +1,4 @@
-"""Paged reads of every query of the API that has pages, in each of its orders."""
+"""Paged reads of every query of the API with pagination, in each of its orders."""
 
 from __future__ import annotations
 

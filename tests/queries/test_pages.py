@@ -1,4 +1,4 @@
-"""Reading all that matches from servers that page in odd ways."""
+"""Reading all matches from servers with unusual pagination."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(size, clock=Clock(running=False)) as simulator:
         for place, vm in enumerate(simulator.store.table("Vm").values()):
             if place % 3 == 0:
-                vm["description"] = None  # the schema requires one
+                vm["description"] = None  # the schema requires a description
         yield simulator
 
 
@@ -152,7 +152,7 @@ async def test_a_server_that_cannot_compare_with_null_repeats_nothing(
     async with odd(sim, null_is_no_condition) as tower:
         vms = tower.iterate(tower.vm.get_vms, 7, order_by=order)
         read, error = await as_far_as_possible(vms)
-        if order == "description_DESC":  # a page of nulls comes first
+        if order == "description_DESC":  # the first page contains only nulls
             assert error is not None
         else:
             assert sorted(vm.id for vm in read) == ids(sim)

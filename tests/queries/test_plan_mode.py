@@ -1,4 +1,4 @@
-"""Plan mode: what it records, what it answers with, and where it ends."""
+"""Plan mode: recorded mutations, planned answers, and the end of a plan."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def sim() -> AsyncGenerator[Simulator]:
 async def real(sim: Simulator) -> AsyncGenerator[Cloudtower]:
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         yield tower
-    assert sim.mutations() == []  # whatever a test has planned
+    assert sim.mutations() == []  # nothing was sent
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_creation_answers_with_placeholders_made_of_its_arguments(
     assert (first.vcpu, first.memory, first.status) == (2, 2**30, "STOPPED")
     assert first.cluster is not None
     assert first.cluster.id == params["cluster_id"]
-    assert first.host is None  # the server chooses it
+    assert first.host is None  # the server chooses the host
     assert first.id != second.id
     assert tower.plan.is_placeholder(first)
     assert tower.plan.is_placeholder(second.id)
@@ -216,7 +216,7 @@ async def test_what_only_the_server_knows_ends_the_plan(tower: Cloudtower) -> No
         with pytest.raises(PlanEnded):
             await call()
         assert len(tower.plan) == number
-    assert len(ended.value.plan) == 1  # as it was then
+    assert len(ended.value.plan) == 1  # the plan at that time
     assert [one.operation for one in tower.plan][1:3] == ["/reboot-vm", "/api/x"]
 
 
@@ -252,7 +252,7 @@ async def test_queries_and_waits_for_planned_resources_end_the_plan(tower: Cloud
         with pytest.raises(PlanEnded) as ended:
             await call()
         assert len(ended.value.plan) == 2
-    # What is true already, and what the plan does not touch, may be waited for.
+    # Waiting for conditions that already hold, or that the plan does not affect, is possible.
     assert await tower.wait_until(get_vms, lambda vm: vm.name, where={"id": touched.id})
     with pytest.raises(TimeoutError):
         await tower.wait_until(get_vms, lambda _: False, where={"id": other.id}, timeout=0.05)
@@ -382,7 +382,7 @@ async def test_recipes_can_be_rehearsed(real: Cloudtower) -> None:
         ),
         (lambda t: backup_vm(t, running[0].id), ["vm_snapshot.create_vm_snapshot"], False),
         (build_dashboard, [], False),
-        # The server is asked for a check, which is a separate task.
+        # The server runs the check in a separate task.
         (
             lambda t: enter_maintenance(t, host.name),
             ["host.enter_maintenance_mode_pre_check"],
@@ -404,7 +404,7 @@ async def test_recipes_can_be_rehearsed(real: Cloudtower) -> None:
 
 
 def listed(operation: Operation[Any]) -> Any:  # noqa: ANN401 - a struct
-    """A resource x of the type that a query lists; what it belongs to is called x, too."""
+    """Return a resource x of the type that a query lists; its parents are also called x."""
     struct, _ = unwrapped(operation.answer())
     nested = {
         name: {"id": "x"}
@@ -423,7 +423,7 @@ def ids_in(found: Any) -> list[str]:  # noqa: ANN401 - the answer of any operati
 
 
 async def test_each_mutation_is_answered_as_the_table_says() -> None:
-    """A walk over all mutations and uploads; nothing but queries reaches the server."""
+    """Call all mutations and uploads; only queries reach the server."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         operation = registry.operation_at(request.path.removeprefix("/v2/api"))

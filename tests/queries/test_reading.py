@@ -1,4 +1,4 @@
-"""Reading through a session: page by page, all at once, exactly one, how many."""
+"""Reading through a session: page by page, all at once, exactly one, counts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401
 
 
 def after_each_request(act: Callable[[int], None]) -> aiohttp.TraceConfig:
-    """Do something each time that VMs were asked for; it is told how often they were so far."""
+    """Call a function after each request for VMs, with the number of requests so far."""
     times = 0
 
     async def ended(_: object, __: object, about: aiohttp.TraceRequestEndParams) -> None:
@@ -70,7 +70,7 @@ def after_each_request(act: Callable[[int], None]) -> aiohttp.TraceConfig:
 
 
 def ids(sim: Simulator, order: str = "id_ASC") -> list[str]:
-    """The ids of all VMs as the server sorts them."""
+    """Return the ids of all VMs in the server's order."""
     field, _, way = order.rpartition("_")
     vms = sim.store.table("Vm").values()
     return [vm["id"] for vm in in_order(vms, Order(field, way == "DESC"))]
@@ -82,7 +82,7 @@ def remove(sim: Simulator, *gone: str) -> None:
 
 
 def create(sim: Simulator, identifier: str) -> None:
-    """Add a VM with this id, so that a test says where it comes in the order."""
+    """Add a VM with this id, which determines its place in the order."""
     resource = sim.store.resources["Vm"]
     relations = {relation.field for relation in resource.relations}
     like = sim.store.get("Vm", ids(sim)[-1]) if ids(sim) else sim.add_vm()
@@ -91,7 +91,7 @@ def create(sim: Simulator, identifier: str) -> None:
 
 
 def reading_tasks() -> list[asyncio.Task[Any]]:
-    """The tasks that read pages."""
+    """Return the tasks that read pages."""
     codes = ((task, getattr(task.get_coro(), "cr_code", None)) for task in asyncio.all_tasks())
     here = str(Path("cloudtower_async", "calls"))
     return [task for task, code in codes if code is not None and here in code.co_filename]
@@ -112,7 +112,7 @@ async def test_iterate_reads_all_page_by_page_in_the_order_of_ids(
     assert [vm.id async for vm in tower.iterate(tower.vm.get_vms, page_size=5)] == ids(sim)
     bodies = sim.sent("get-vms")
     assert all(body["orderBy"] == "id_ASC" and "skip" not in body for body in bodies)
-    # Only the empty page is the end.
+    # Only an empty page is the end.
     ends = [None, *ids(sim)[4:20:5], ids(sim)[-1]]
     assert [body.get("where", {}).get("id_gt") for body in bodies] == ends
 
@@ -190,7 +190,7 @@ async def test_the_end_of_a_page_may_be_deleted_before_the_next_is_asked_for(
     gone = before[3::4]
     seen: list[str] = []
     async for vm in tower.iterate(tower.vm.get_vms, page_size=4, order_by=order):
-        if not seen or len(seen) % 4 == 0:  # the next page is about to be asked for
+        if not seen or len(seen) % 4 == 0:  # before the next page is requested
             place = before.index(vm.id)
             remove(sim, *(one for one in before[place + 3 : place + 4] if one in gone))
         seen.append(vm.id)
@@ -220,7 +220,7 @@ async def test_the_place_is_found_also_when_it_moves_once_more(sim: Simulator) -
     order = ids(sim, "name_ASC")
 
     def act(times: int) -> None:
-        if times in (1, 3):  # the end of the page, and the one that was found instead of it
+        if times in (1, 3):  # the last VM of the page, and of the page found instead
             remove(sim, order[3 if times == 1 else 2])
 
     async with session(sim, trace_configs=[after_each_request(act)]) as tower:
@@ -328,7 +328,7 @@ async def _fetch_all(tower: Cloudtower) -> None:
 async def test_cancelled_anywhere_nothing_is_left(
     sim: Simulator, tower: Cloudtower, read: Callable[[Cloudtower], Awaitable[None]], native: bool
 ) -> None:
-    await read(tower)  # what is loaded at the first use
+    await read(tower)  # loads the modules of the first call
     steps, done = 0, False
     while not done:
         scope = anyio.CancelScope()
@@ -441,7 +441,7 @@ async def test_what_moves_forward_between_two_pages_is_read_too(
     before = ids(sim, order)
 
     def act(times: int) -> None:
-        if times == page:  # the end of this page among them
+        if times == page:  # including the last VM of this page
             remove(sim, *before[5 * page - 3 : 5 * page])
 
     async with session(sim, trace_configs=[after_each_request(act)]) as tower:
@@ -492,7 +492,7 @@ async def test_ids_are_answered_in_the_order_asked_each_once(
     asked = ids(sim, "name_DESC")
     where: Any = {"id_in": [*asked, "none", asked[0]]}
     assert [vm.id async for vm in tower.iterate(tower.vm.get_vms, 4, where=where)] == asked
-    # Resources that an answer leaves out are requested once more: the server may have cut it.
+    # Resources missing from an answer are requested again: the server may have truncated it.
     assert [len(body["where"]["id_in"]) for body in sim.sent("get-vms")] == [4] * 6 + [1]
     assert all("orderBy" not in body for body in sim.sent("get-vms"))
     found = await tower.fetch_all(tower.vm.get_vms, page_size=4, where=where)
@@ -610,7 +610,7 @@ async def test_numbers_may_be_floats_without_a_fraction(sim: Simulator, tower: C
     assert [vm.id async for vm in chosen] == expected[:2]
 
 
-# Exactly one, and how many
+# Exactly one, and counts
 
 
 async def test_get_one_is_the_one_that_matches(sim: Simulator, tower: Cloudtower) -> None:
@@ -669,7 +669,7 @@ async def test_resolve_takes_a_name_or_an_id(sim: Simulator, tower: Cloudtower) 
     name = sim.store.get("Vm", one)["name"]
     assert (await tower.resolve(tower.vm.get_vms, one)).id == one
     assert (await tower.resolve(tower.vm.get_vms, name)).id == one
-    sim.store.change("Vm", other, name=one)  # an id goes before a name
+    sim.store.change("Vm", other, name=one)  # ids take precedence over names
     assert (await tower.resolve(tower.vm.get_vms, one)).id == one
     sim.store.change("Vm", other, name=name)
     with pytest.raises(Ambiguous, match="2 match"):

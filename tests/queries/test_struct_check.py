@@ -1,4 +1,4 @@
-"""Structs that `select_fields` takes, and those that it refuses before anything is sent."""
+"""Structs that `select_fields` accepts, and structs that it rejects before any request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of recipes, and of the session's methods that they use, are checked before all else."""
+"""Arguments of recipes, and of the session methods that they use, are validated first."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ POSITIONAL: dict[str, dict[str, Any]] = {
 CHECKED = {
     "timeout": NOT_SECONDS,
     "force_after": NOT_SECONDS,
-    "reconcile_timeout": [value for value in NOT_SECONDS if value != 0],  # it looks once
+    "reconcile_timeout": [value for value in NOT_SECONDS if value != 0],  # 0 means a single look
     "limit": NOT_COUNTS,
 }
 
@@ -139,7 +139,7 @@ async def test_seconds_of_methods_are_checked_before_anything_is_sent(name: str)
         for argument in arguments:
             for value in NOT_SECONDS:
                 if argument == "grace" and value == 0:
-                    continue  # not to wait at all is a choice
+                    continue  # 0 means not to wait
                 with pytest.raises(InvalidInput, match=f"{argument}: expected a number of sec"):
                     await method(tower, **{argument: value})
         assert len(sim.requests) == sent

@@ -1,4 +1,4 @@
-"""The dashboard, over HTTP against the simulator, and compared with sums made another way."""
+"""The dashboard over HTTP against the simulator, compared with sums computed in another way."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ async def test_one_call_that_fails_ends_it_with_its_own_error(operation: str) ->
             await build_dashboard(tower)
         assert operation.replace("-", "_") in caught.value.operation
         sim.faults.clear()
-        assert await build_dashboard(tower)  # the session is as good as before
+        assert await build_dashboard(tower)  # the session still works
 
 
 async def test_all_calls_that_fail_end_it_with_one_error() -> None:

@@ -43,7 +43,7 @@ MIB = 1 << 20
 
 
 def a_host(sim: Simulator) -> dict[str, Any]:
-    """A host of an empty cluster, with a VM that runs and one that is off."""
+    """Add a host in an empty cluster, with a running VM and a stopped one."""
     cluster = sim.add_cluster(hosts=3)
     host = sim.store.get("Host", cluster["hosts"][0])
     sim.add_vm(name="runs", host=host["id"], memory=MIB)
@@ -52,7 +52,7 @@ def a_host(sim: Simulator) -> dict[str, Any]:
 
 
 def hold(sim: Simulator, host: dict[str, Any]) -> dict[str, Any]:
-    """A VM that cannot be moved."""
+    """Add a VM that cannot be migrated."""
     return sim.add_vm(name="sleeps", host=host["id"], memory=MIB, status="SUSPENDED")
 
 

@@ -1,4 +1,4 @@
-"""No field that a server leaves null breaks a recipe: it works, or raises one of our errors."""
+"""No null in an answer breaks a recipe: it works or raises one of our errors."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ async def create_from_template(tower: Cloudtower, sim: Simulator) -> None:
 
 
 def raise_errors(outcomes: Iterable[PowerOutcome | Backup]) -> None:
-    """Raise an error of the outcomes, if any: one of Python's rather than one of ours."""
+    """Raise an error of the outcomes, if any; errors of Python take precedence."""
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     for error in sorted(errors, key=lambda one: (isinstance(one, CloudtowerError), str(one))):
         raise error
 
 
 def switched(recipe: Callable[..., Awaitable[list[PowerOutcome]]], status: str) -> Flow:
-    """Return a flow that switches VMs which have this status before."""
+    """Return a flow that switches VMs with this status."""
 
     async def flow(tower: Cloudtower, sim: Simulator) -> None:
         ids = list(sim.store.table("Vm"))[:3]
@@ -156,7 +156,7 @@ def importing(folder: Path) -> Flow:
 
 
 def guest_wait(recipe: Callable[..., Awaitable[Vm]]) -> Flow:
-    """Return a flow that waits for what is there already."""
+    """Return a flow that waits for a condition that already holds."""
 
     async def flow(tower: Cloudtower, sim: Simulator) -> None:
         vm = first(sim, "Vm")
@@ -167,7 +167,7 @@ def guest_wait(recipe: Callable[..., Awaitable[Vm]]) -> Flow:
 
 
 async def find_all_orphans(tower: Cloudtower, sim: Simulator) -> None:
-    """Find orphans while there is one of each kind."""
+    """Find orphans while an orphan of each kind exists."""
     uses = {
         "VmSnapshot": "vm",
         "VmVolumeSnapshot": "vm_volume",

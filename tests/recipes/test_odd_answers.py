@@ -1,4 +1,4 @@
-"""Odd answers never cost a recipe the outcomes of other VMs, and are never taken for success."""
+"""Odd answers never cost a recipe the outcomes of other VMs, and never count as success."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def odd(
 
 
 def of(path: str, change: Change, *, times: int | None = None) -> Tell:
-    """Change the answers to one operation, the first `times` of them."""
+    """Change the first `times` answers to one operation."""
     seen = 0
 
     def tell(called: str, _: Any, answer: Any) -> Any:  # noqa: ANN401
@@ -193,7 +193,7 @@ async def test_vms_are_powered_off_in_time_while_another_one_is_locked() -> None
             if news.step == "shut down" and news.subject == "blog-1" and news.fraction == 1:
                 sim.store.change("Vm", obstinate["id"], status="RUNNING", cpu_usage=1.0)
 
-        with anyio.fail_after(GUARD / 2):  # less than the time that locks are waited for
+        with anyio.fail_after(GUARD / 2):  # less than the time-out for locks
             outcomes = await shut_down_vms(
                 tower, BLOGS, force_after=0.3, timeout=GUARD, on_progress=still_on
             )

@@ -45,7 +45,7 @@ BLOGS: VmWhereInput = {"name_starts_with": "blog-"}
 
 
 def add_vms(sim: Simulator, *statuses: str) -> list[dict[str, Any]]:
-    """VMs that are called blog-0, blog-1, …"""
+    """Add VMs named blog-0, blog-1, …"""
     return [
         sim.add_vm(name=f"blog-{number}", status=status, memory=1 << 20)
         for number, status in enumerate(statuses)
@@ -336,7 +336,7 @@ async def test_a_guest_that_cannot_shut_down_is_powered_off_at_once_if_that_is_a
 
 async def test_a_guest_that_takes_its_time_is_waited_for() -> None:
     def go_off(times: int) -> None:
-        if times == 4:  # which, settled or not, and twice what they are doing
+        if times == 4:  # the listing, settled or not, and two polls of the status
             for vm in vms:
                 sim.store.change("Vm", vm["id"], status="STOPPED")
 
@@ -345,7 +345,7 @@ async def test_a_guest_that_takes_its_time_is_waited_for() -> None:
 
         def still_on(news: Progress) -> None:
             if news.step == "shut down" and news.fraction == 1:
-                for vm in vms:  # the task has ended: the guests only know what they have to do
+                for vm in vms:  # the tasks have ended, but the guests have not shut down
                     sim.store.change("Vm", vm["id"], status="RUNNING")
 
         outcomes = await shut_down_vms(tower, BLOGS, on_progress=still_on)

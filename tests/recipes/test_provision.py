@@ -1,4 +1,4 @@
-"""Making VMs, over HTTP against the simulator."""
+"""Creating VMs, over HTTP against the simulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulator with a session, for the tests of recipes; tasks end as soon as they are looked at."""
+"""A simulator with a session for the tests of recipes; tasks end at the first poll."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cloudtower_async.recipes import Progress
 
 NOTHING_MATCHES = [(200, b"[]"), (304, b""), (404, None)]
-"""Status and body that servers may answer to a mutation whose filter matches nothing."""
+"""Status and body with which servers may answer a mutation whose filter matches nothing."""
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def simulated(
 
 
 def after_each(path: str, act: Callable[[int], None]) -> aiohttp.TraceConfig:
-    """Do something each time that an operation was answered; it is told how often it was so far."""
+    """Call a function after each answer to an operation, with the number of answers so far."""
     times = 0
 
     async def ended(_: object, __: object, about: aiohttp.TraceRequestEndParams) -> None:
@@ -57,6 +57,6 @@ def after_each(path: str, act: Callable[[int], None]) -> aiohttp.TraceConfig:
 
 
 def steps(heard: list[Progress]) -> list[str]:
-    """The steps that were told, without those that repeat the one before."""
+    """Return the reported steps without consecutive duplicates."""
     told = [one.step for one in heard]
     return [step for place, step in enumerate(told) if told[place - 1 : place] != [step]]

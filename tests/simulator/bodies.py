@@ -1,4 +1,4 @@
-"""Bodies made up from the schema: what is required, or everything, with ids that exist."""
+"""Request bodies generated from the schema, minimal or complete, with ids that exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloudtower_async.testing import Simulator
     from tests.simulator.client import Client
 
-_OTHERWISE = {  # ids whose keys do not say whose
+_OTHERWISE = {  # ids whose keys do not name the type
     "brick_topo_id": "BrickTopo",
     "edge_gateway_id": "VirtualPrivateCloudEdgeGateway",
     "group_id": "NamespaceGroup",
@@ -40,13 +40,13 @@ _WITHIN_LIMITS = {"stripe_size": 65_536, "stripe_size_unit": "B", "chap_secret":
 
 
 def factory_of(client: Client) -> Factory:
-    """Makes up documents whose ids are none of the simulator's."""
+    """Generates documents with ids that are unknown to the simulator."""
     sim, ids = client.sim, Ids(7, epoch_ms=1_600_000_000_000)
     return Factory(sim.store, ids, random.Random(7), sim.clock)  # noqa: S311 - made up, not secret
 
 
 def seed(sim: Simulator, factory: Factory, resource: str) -> str:
-    """Return the id of a document of a resource; make one up, with its dependencies, if needed."""
+    """Return the id of a document of a resource; create one with its dependencies if needed."""
     for identifier, document in sim.store.table(resource).items():
         if document.get("entityAsyncStatus") is None:
             return identifier
@@ -54,7 +54,7 @@ def seed(sim: Simulator, factory: Factory, resource: str) -> str:
 
 
 def fresh(sim: Simulator, factory: Factory, resource: str) -> str:
-    """The id of a new document of a resource."""
+    """Return the id of a new document of a resource."""
     document = new_document(factory, resource)
     for relation in required_relations(resource):
         document[relation.field] = seed(sim, factory, relation.target)
@@ -64,14 +64,14 @@ def fresh(sim: Simulator, factory: Factory, resource: str) -> str:
 
 
 class BodyFactory:
-    """Makes bodies for an operation.
+    """Generates bodies for an operation.
 
     Args:
-        sim: Where the ids are.
-        factory: Makes up what is missing.
+        sim: The simulator that has the ids.
+        factory: Generates missing resources.
         mutation: The operation.
-        subject: The id of what it is about.
-        everything: Whether the optional keys are in it, too.
+        subject: The id of the resource to change.
+        everything: Whether to include optional keys.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Minimal client that sends and returns JSON unchanged, and our own client.
+"""A minimal client that sends and returns JSON unchanged, and our own client.
 
-Whatever comes back is also compared with the newest API schema, where that is at hand.
+Every answer is also compared with the newest API schema, if that is available.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Client:
         method: str = "POST",
         **headers: str,
     ) -> Answer:
-        """Send a body that is not encoded here."""
+        """Send a body without encoding it."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(
             method, f"{self.sim.url}{root}{operation}", data=content, headers=self.headers | sent
@@ -89,7 +89,7 @@ class Client:
 
 @asynccontextmanager
 async def our_client(sim: Simulator) -> AsyncGenerator[Cloudtower, None]:
-    """Our own client, logged in to a simulator that runs; answers are compared as above."""
+    """Our client, logged in to a running simulator; answers are compared as above."""
     answers: list[tuple[str, bytes]] = []
 
     async def note(
@@ -105,7 +105,7 @@ async def our_client(sim: Simulator) -> AsyncGenerator[Cloudtower, None]:
         Cloudtower(sim.url, username=sim.username, password=sim.password, session=session) as tower,
     ):
         yield tower
-    for path, content in answers:  # not before, as comparing them takes the event loop's time
+    for path, content in answers:  # at the end, because comparing blocks the event loop
         openapi.check(path, content)
 
 

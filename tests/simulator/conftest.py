@@ -1,4 +1,4 @@
-"""What is looked at when every test of the simulator has run."""
+"""Checks after all tests of the simulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the test that counts what all others did come last; it makes no sense after a few."""
+    """Run the test that counts the compared answers last, and only after all others."""
     files = {item.path for item in items}
     options = config.option
     some = options.keyword or options.markexpr or options.deselect

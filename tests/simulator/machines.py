@@ -1,4 +1,4 @@
-"""Helpers of the tests of VMs: running a mutation to its end, and fixtures."""
+"""Helpers for tests of VMs: running a mutation to its end, and fixtures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 
 async def send(client: Client, path: str, body: object) -> Any:  # noqa: ANN401
-    """Send a mutation that is taken; its answer, which fits the schema."""
+    """Send a mutation that succeeds; return its answer, which fits the schema."""
     answer = await client.send(path, body)
     assert answer.status == 200, answer.content
     operation_at(f"/{path}").decoder.decode(answer.content)
@@ -24,14 +24,14 @@ async def send(client: Client, path: str, body: object) -> Any:  # noqa: ANN401
 
 
 async def do(client: Client, path: str, body: object) -> list[Document]:
-    """Send a mutation and let time pass: its tasks, which have ended well."""
+    """Send a mutation and let time pass; return its tasks, which have succeeded."""
     tasks = await ended(client, await send(client, path, body))
     assert [task["status"] for task in tasks] == ["SUCCESSED"] * len(tasks), tasks
     return tasks
 
 
 async def ended(client: Client, answer: Any) -> list[Document]:  # noqa: ANN401
-    """Let time pass: the tasks of an answer."""
+    """Let time pass and return the tasks of an answer."""
     client.sim.clock.advance(DURATION)
     items = cast("list[Document]", answer if isinstance(answer, list) else [answer])
     ids = [item["task_id"] for item in items]
@@ -41,7 +41,7 @@ async def ended(client: Client, answer: Any) -> list[Document]:  # noqa: ANN401
 
 
 async def refused(client: Client, path: str, body: object, status: int = 400) -> str:
-    """Send a mutation that is refused, and changes nothing; the message says why."""
+    """Send a mutation that is rejected and changes nothing; check the message."""
     before = client.sim.store.select("Vm")
     busy = [vm["entityAsyncStatus"] for vm in before]
     answer = await client.send(path, body)
@@ -59,7 +59,7 @@ async def matches_nothing(client: Client, path: str, body: object) -> None:
 
 
 def a_vm(client: Client, status: str, **where: object) -> Document:
-    """Some VM in this status, of the first cluster."""
+    """Return a VM with this status in the first cluster."""
     store = client.sim.store
     cluster = store.select("Cluster")[0]["id"]
     wanted = {"status": status, "cluster": {"id": cluster}, "in_recycle_bin": False, **where}
@@ -67,7 +67,7 @@ def a_vm(client: Client, status: str, **where: object) -> Document:
 
 
 def new_vm(client: Client, **values: object) -> Document:
-    """Arguments of create-vm, with a name that is free."""
+    """Return arguments of create-vm with an unused name."""
     store = client.sim.store
     number = len(store.select("Vm", {"name_starts_with": "new"}))
     cluster = store.select("Cluster")[0]["id"]
@@ -96,7 +96,7 @@ def new_vm(client: Client, **values: object) -> Document:
 
 
 async def create(client: Client, **values: object) -> Document:
-    """A new VM that has nothing but what was asked for."""
+    """Create a VM with only the given properties."""
     [answer] = await send(client, "create-vm", [new_vm(client, **values)])
     [task] = await ended(client, [answer])
     assert task["status"] == "SUCCESSED", task
@@ -104,13 +104,13 @@ async def create(client: Client, **values: object) -> Document:
 
 
 def parts(client: Client, vm: Document, kind: str = "DISK") -> list[Document]:
-    """Disks or CD-ROMs of a VM as they are now."""
+    """Return the current disks or CD-ROMs of a VM."""
     disks = [client.sim.store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
     return [disk for disk in disks if disk["type"] == kind]
 
 
 def nics(client: Client, vm: Document) -> list[Document]:
-    """NICs of a VM as they are now."""
+    """Return the current NICs of a VM."""
     return [client.sim.store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
 
 
@@ -126,7 +126,7 @@ def figures(client: Client) -> list[tuple[object, ...]]:
 
 
 def assert_in_step(client: Client) -> None:
-    """Figures of hosts and clusters are what their VMs add up to."""
+    """Check that the figures of hosts and clusters are the sums of their VMs."""
     store = client.sim.store
     for host in store.table("Host").values():
         vms = store.select("Vm", {"host": {"id": host["id"]}})

@@ -1,4 +1,4 @@
-"""Whether an answer is what the newest API schema says, by a validator that is none of ours."""
+"""Validation of answers against the newest API schema, by an independent validator."""
 
 # ruff: noqa: ANN401 - JSON
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["ABSENT", "VALIDATED", "check", "complaints", "paths", "present"]
 
 @functools.cache
 def present() -> bool:
-    """Whether the API schema is here."""
+    """Whether the API schema is available."""
     return SPECS.is_dir()
 
 
 VALIDATED: Counter[str] = Counter()
-"""How many answers of each operation were as they should be, in all tests that ran so far."""
+"""Number of valid answers of each operation in all tests so far."""
 
 
 def check(path: str, content: bytes) -> None:
-    """Check that an answer is written as JavaScript writes it, and that it fits the schema.
+    """Check that an answer is serialized as by JavaScript and fits the schema.
 
-    Bodies that are not JSON are what a test asked for, and are not checked.
+    Bodies that are not JSON are requested by a test and are not checked.
 
     Args:
         path: Path of the operation, with or without a query string.
@@ -46,14 +46,14 @@ def check(path: str, content: bytes) -> None:
     if answer is None:
         if _answers()[path].get("type") != "string":
             return
-        answer = content.decode()  # a text that is not in quotes: a table, a word
+        answer = content.decode()  # an unquoted text: a table or a word
     wrong = complaints(path, answer)
     assert not wrong, "\n".join(wrong[:10])
     VALIDATED[path] += 1
 
 
 def complaints(path: str, answer: Any) -> list[str]:
-    """What is wrong with the answer of the operation with this path: each place, and why."""
+    """Return the faults of the answer of the operation with this path, with their places."""
     errors = _validator(path).iter_errors(answer)
     return [f"{path} {error.json_path}: {error.message:.200}" for error in errors]
 
@@ -82,16 +82,16 @@ def _validator(path: str) -> Any:
 
 
 def _converted(schema: object) -> Any:
-    """A schema of OpenAPI 3.0 as JSON Schema has it: null is a type, and unknown keys are wrong."""
+    """Convert a schema of OpenAPI 3.0 to JSON Schema: null is a type, unknown keys are errors."""
     if isinstance(schema, list):
         return [_converted(part) for part in cast("list[object]", schema)]
     if not isinstance(schema, dict):
         return schema
     old = cast("dict[str, Any]", schema)
     new = {key: _converted(part) for key, part in old.items() if key != "nullable"}
-    # An object's member may be called "properties" or "nullable", so these say which is which.
+    # An object may have a member "properties" or "nullable"; these show which is meant.
     if isinstance(old.get("properties"), dict):
         new["properties"] = {name: _converted(part) for name, part in old["properties"].items()}
-        if new["properties"]:  # an object without any may hold whatever it likes
+        if new["properties"]:  # an object without declared properties accepts any
             new.setdefault("additionalProperties", False)
     return {"anyOf": [new, {"type": "null"}]} if old.get("nullable") is True else new

@@ -7,7 +7,7 @@ from cloudtower_async.simulator.store.schema import resource_query
 
 _ASKED = {path.removeprefix("/"): asked for path in OPERATIONS if (asked := resource_query(path))}
 
-# What is counted by more than one name is asked for by the shorter one.
+# Where two names count the same resource, the shorter one is used.
 LISTS = {
     asked.resource: path
     for path, asked in sorted(_ASKED.items(), key=lambda item: -len(item[0]))

@@ -1,4 +1,4 @@
-"""The rules of a where a second time, slowly: True, False or None, which is SQL's "unknown"."""
+"""A second, slow implementation of filters: True, False or None, which is SQL's "unknown"."""
 
 # ruff: noqa: ANN401 - a where is made of anything
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Judges documents one at a time, looking at each key of the where as text.
+    """Evaluates documents one by one, interpreting each key of the filter as a string.
 
     Args:
         fields: Names of a resource's plain fields.
-        relations: A resource's relations by name: where they lead, and whether to many.
+        relations: A resource's relations by name: their targets, and whether they are to-many.
         table: Documents of a resource by id.
     """
 
@@ -28,13 +28,13 @@ class Reference:
     table: Callable[[str], Mapping[str, Document]]
 
     def judge(self, where: Mapping[str, Any], document: Document, resource: str) -> bool | None:
-        """Whether a where holds of a document."""
+        """Return whether a document matches a filter."""
         return conjunction(
             [self._key(key, value, document, resource) for key, value in where.items()]
         )
 
     def matching(self, where: Mapping[str, Any], resource: str) -> list[str]:
-        """The ids of the documents of which a where certainly holds, sorted."""
+        """Return the sorted ids of the documents that certainly match a filter."""
         table = self.table(resource)
         return sorted(one for one in table if self.judge(where, table[one], resource) is True)
 

@@ -1,7 +1,7 @@
 """Every answer of the simulator is valid in the newest API schema.
 
-Whatever any test in this folder receives is compared with the schema, see ``client``. Here is what
-the others don't ask for, and the count of what was compared.
+Every answer in the tests of this folder is compared with the schema, see ``client``. Here are the
+requests that other tests do not send, and the count of compared answers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 ALWAYS_REFUSED = {"create-root-user"}
-"""There is such a user already, as on any Tower that is in use."""
+"""A user already exists, as on any Tower in use."""
 
 
 @pytest.fixture

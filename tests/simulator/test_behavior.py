@@ -1,4 +1,4 @@
-"""Options of the simulator for what differs between servers, or is not known of them."""
+"""Options of the simulator for behavior that differs between servers or is undocumented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adding to a fleet what a test needs."""
+"""Adding resources to a fleet."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> Non
 
 
 async def test_the_feed_tells_everything_that_has_changed(client: Client) -> None:
-    """Applying the feed to an earlier state gives the present one."""
+    """Applying the feed to an earlier state yields the present state."""
     sim = client.sim
     sim.changes.keep = 100_000
     kept = rows(sim)

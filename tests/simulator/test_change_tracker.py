@@ -19,7 +19,7 @@ Told = list[tuple[str, str | None, Any, Any]]
 
 
 def follow(store: Store) -> Callable[[], Told]:
-    """Watch a store; the function that comes back tells what it has heard since."""
+    """Watch a store; return a function that returns the changes since its last call."""
     heard: list[RowChange] = []
     store.watch(heard.append)
 
@@ -59,7 +59,7 @@ def test_what_is_put_in_and_taken_out_is_told(store: Store) -> None:
     assert (table, identifier, before) == ("Vm", "v2", None)
     assert (cluster[0], cluster[2]["vm_num"], cluster[3]["vm_num"]) == ("Cluster", 1, 2)
     assert (after["name"], after["cluster"], after["host"]) == ("db", "c1", None)
-    assert "vm_disks" not in after  # the other table has it
+    assert "vm_disks" not in after  # the other table stores the relation
     store.remove("Vm", "v2")
     assert told()[0] == ("Vm", "v2", after, None)
     assert told() == []
@@ -109,7 +109,7 @@ def test_relations_of_many_to_many_have_a_table(store: Store) -> None:
     told = follow(store)
     store.change("Label", "l1", vms=["v1"])
     label, link = told()
-    assert label[0] == "Label"  # it counts its VMs
+    assert label[0] == "Label"  # it stores the number of its VMs
     assert label[3]["vm_num"] == 1
     assert link == ("_LabelToVm", None, None, {"A": "l1", "B": "v1"})
     store.change("Vm", "v1", labels=[])

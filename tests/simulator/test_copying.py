@@ -1,4 +1,4 @@
-"""Copies of a Tower's fleet hold nothing that identifies people, places and machines."""
+"""Copies of a Tower's fleet contain nothing that identifies people, places or machines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_copy_has_the_same_shape_and_none_of_the_names(original: Simulat
         for text in PRIVATE.values():
             assert text not in shown
         assert "192.168.77" not in shown
-        # It works like any other.
+        # The copy works like any fleet.
         async with Cloudtower(copy.url, username=copy.username, password=copy.password) as tower:
             assert len(await tower.vm.get_vms()) == 13
             [stopped, *_] = await tower.vm.get_vms(where={"status": "STOPPED"})

@@ -1,4 +1,4 @@
-"""Keeping a fleet in a file, and taking one over from a server."""
+"""Saving a fleet to a file, and loading the fleet of a server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_some_answers_of_a_server_are_enough(tmp_path: Path) -> None:
         vms = await client.ask("get-vms")
         assert [vm["id"] for vm in vms] == [vm["id"] for vm in dump["/get-vms"]]
         assert [vm["host"] for vm in vms] == [vm["host"] for vm in dump["/get-vms"]]
-        # What was only mentioned has its name, and the rest is made up.
+        # A mentioned resource has its name; the other fields are generated.
         hosts = await client.ask("get-hosts")
         assert {host["id"] for host in hosts} == {vm["host"]["id"] for vm in vms}
         assert sum(host["vm_num"] for host in hosts) == len(vms)

@@ -1,4 +1,4 @@
-"""Names of VMs and placement groups that are taken, and VMs that appear late."""
+"""Names of VMs and placement groups that are in use, and VMs that appear late."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def client() -> AsyncIterator[Client]:
 async def fails(
     client: Client, choice: TakenNames, path: str, body: object, call: str, task: str
 ) -> None:
-    """Send a mutation that fails because of a name, as the option says."""
+    """Send a mutation that fails because of its name, in the way that the option selects."""
     answer = await client.send(path, body)
     if choice == "refused":
         assert (answer.status, answer.json["code"]) == (400, call), answer.content
@@ -120,7 +120,7 @@ async def test_a_vm_whose_creation_timed_out_may_appear_later(delay: float | Non
         assert task["status"] == "FAILED"
         where = {"where": {"name": "late"}}
         assert await client.ask("get-vms", where) == []
-        second = await create(client, name="late")  # whoever creates it again has two
+        second = await create(client, name="late")  # a repeated creation results in two VMs
         client.sim.clock.advance(60.0)
         found = await client.ask("get-vms", where)
         assert len(found) == (1 if delay is None else 2)

@@ -1,4 +1,4 @@
-"""A where, compiled, against the same rules written down a second time and slowly."""
+"""Compiled filters, compared with a second, slow implementation of the same rules."""
 
 # ruff: noqa: ANN401 - a where is made of anything
 
@@ -173,7 +173,7 @@ SOURCES = Sources(shape, TABLES.__getitem__)
 
 CASES: list[tuple[dict[str, Any], str]] = [
     ({}, "123"),
-    # a null is found by equality with null only
+    # only equality with null finds a null
     ({"name": None}, "2"),
     ({"name_not": None}, "13"),
     ({"name_in": None}, "2"),
@@ -191,15 +191,15 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"name_not_starts_with": "w"}, "3"),
     ({"name_not_ends_with": "b"}, ""),
     ({"vcpu_gte": 2, "vcpu_lte": 8}, "13"),
-    # texts know upper and lower case
+    # strings are case-sensitive
     ({"name_contains": "WEB"}, ""),
-    # nothing to combine means no restriction
+    # an empty combination does not restrict
     ({"AND": [], "OR": [], "NOT": []}, "123"),
     ({"NOT": [{"OR": []}]}, ""),
     ({"AND": None, "OR": None, "NOT": None}, "123"),
     ({"OR": [{"name": "web"}, {"name": "db"}]}, "13"),
     ({"NOT": [{"OR": [{"name": "web"}, {"vcpu": 8}]}]}, ""),
-    # each of NOT's is false
+    # all conditions of NOT are false
     ({"NOT": [{"name": "web"}, {"name": "db"}]}, ""),
     ({"AND": [{"ha": True}, {"vcpu_gt": 2}]}, "3"),
     # relations
@@ -208,10 +208,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"NOT": [{"host": {"name": "node"}}]}, "23"),
     ({"disks_some": {}}, "1"),
     ({"disks_none": {}}, "23"),
-    ({"disks_every": {"size": 10}}, "123"),  # what is unknown does not speak against "every"
+    ({"disks_every": {"size": 10}}, "123"),  # unknown does not contradict "every"
     ({"disks_every": {"size_gt": 10}}, "23"),
     ({"disks_some": {"vm": {"host": {"vms_some": {"id": "1"}}}}}, "1"),
-    # an id narrows where to look
+    # an id narrows the search
     ({"id": "3", "ha": True}, "3"),
     ({"id_in": ["3", "3", "9"]}, "3"),
 ]

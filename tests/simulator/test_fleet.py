@@ -1,4 +1,4 @@
-"""A made-up fleet is consistent, whatever its size and seed."""
+"""A generated fleet is consistent for every size and seed."""
 
 from __future__ import annotations
 

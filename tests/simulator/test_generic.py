@@ -1,4 +1,4 @@
-"""Every operation that creates, updates or deletes by the schema's shapes, over HTTP."""
+"""Every operation that is simulated generically from the schema, over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 GENERIC = sorted(path for path in MUTATIONS if isinstance(ALL[path], functools.partial))
-"""Those that no module of its own has taken over."""
+"""Operations without a specific module."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_every_one_does_what_it_says(client: Client, path: str, everything
     body = BodyFactory(client.sim, factory, mutation, subject, everything=everything).body()
     before = set(client.sim.store.table(mutation.resource))
     answer = await client.send(path, body)
-    if answer.status == 304:  # nothing was asked for
+    if answer.status == 304:  # nothing was requested
         assert mutation.not_modified
         assert not everything
         return
@@ -84,7 +84,7 @@ async def test_every_action_is_done_and_shown(client: Client, path: str) -> None
         mutation.resource, client.sim.store.get(mutation.resource, subject), "en-US"
     )
     answer = await client.send(path, body)
-    if answer.status == 304:  # nothing is on it that could be taken off
+    if answer.status == 304:  # there is nothing to remove
         assert path == "remove-labels-from-resources"
         return
     assert answer.status == 200, (body, answer.content)

@@ -1,4 +1,4 @@
-"""Guests of VMs: VM tools, addresses, and what the server learns late."""
+"""Guests of VMs: VM tools, addresses, and delays until the server knows them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ async def client() -> AsyncIterator[Client]:
 
 
 async def shown(client: Client, vm: dict[str, Any], seconds: float = 0) -> dict[str, Any]:
-    """A VM as the server shows it some time later."""
+    """Return a VM as the server shows it some time later."""
     client.sim.clock.advance(seconds)
     [found] = await client.ask("get-vms", {"where": {"id": vm["id"]}})
     return dict(found)
 
 
 async def addresses(client: Client, vm: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Address and reported addresses of each NIC."""
+    """Return the address and the reported addresses of each NIC."""
     found = await client.ask("get-vm-nics", {"where": {"vm": {"id": vm["id"]}}})
     return [(nic["ip_address"], nic["guest_info_ip_addresses"]) for nic in found]
 

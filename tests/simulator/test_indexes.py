@@ -1,4 +1,4 @@
-"""Looking up by index finds what looking at every document finds, whatever was changed since."""
+"""An index finds the same documents as a full scan, after any changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def store() -> Store:
 
 
 def everything(store: Store, resource: str, where: object) -> list[str]:
-    """The ids of those that match, found by looking at all."""
+    """Return the ids of all matches, found by a full scan."""
     matches = compile_where(where, resource, Sources(where_conditions, store.table))
     return sorted(one["id"] for one in store.table(resource).values() if matches(one))
 

@@ -1,4 +1,4 @@
-"""Limits of values, locks and languages by version, and where GraphQL answers."""
+"""Limits of values, locks and languages by version, and paths of GraphQL."""
 
 from __future__ import annotations
 

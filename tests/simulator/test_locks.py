@@ -1,4 +1,4 @@
-"""What is locked while something is done to it, and only then."""
+"""Resources are locked during a mutation, and only then."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_what_cannot_start_locks_nothing(client: Client, path: str) -> Non
     context = Context(factory_of(client), sim.tasks, "nobody", sim.accounts)
     with pytest.raises(KeyError, match="there is no User nobody"):
         MUTATIONS[path](context, body)
-    assert set(locked(client).values()) <= {"CREATING"}  # what was there before is free
+    assert set(locked(client).values()) <= {"CREATING"}  # existing resources are not locked
 
 
 async def test_a_locked_volume_is_told_as_such(client: Client) -> None:

@@ -159,7 +159,7 @@ async def test_curves_belong_together_and_do_not_change(client: Client) -> None:
     octets = await points(network.format("bps"), "get-vm-network-metrics")
     bits = await points(network.format("bitps"), "get-vm-network-metrics")
     assert bits == pytest.approx([value * 8 for value in octets])
-    # Days differ from nights, and a longer range shows the same at the same times.
+    # Days differ from nights, and a longer range shows the same values at the same times.
     week = await metric(client, "get-vm-metrics", [CPU], "7d", vms=where)
     day = await metric(client, "get-vm-metrics", [CPU], "1d", vms=where)
     seen = {point["t"]: point["v"] for point in week[0]["sample_streams"][0]["points"]}

@@ -1,4 +1,4 @@
-"""The names of the package: each is loaded at its first use."""
+"""Public names of the package are loaded at first use."""
 
 from __future__ import annotations
 

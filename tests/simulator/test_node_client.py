@@ -1,4 +1,4 @@
-"""Node reads what the simulator answers, and would have written it in the same way."""
+"""Node.js reads the simulator's answers and serializes them identically."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def post(path: str, body: object, **headers: str) -> dict[str, Any]:
 
 
 async def ask(sim: Simulator, requests: Sequence[object]) -> list[Read]:
-    """Let Node send these requests, one after the other."""
+    """Send these requests with Node.js, one after the other."""
     given = {"url": sim.url, "username": sim.username, "password": sim.password}
 
     def node() -> bytes:

@@ -1,4 +1,4 @@
-"""An active/passive pair: with a bare client, with ours, and with the vendor's."""
+"""An active/passive pair with a bare client, with ours, and with the vendor's."""
 
 # ruff: noqa: ANN401 - the vendor's client has no types
 from __future__ import annotations

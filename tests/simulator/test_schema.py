@@ -1,4 +1,4 @@
-"""What is read off the generated code."""
+"""Facts derived from the generated code."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ async def test_who_hangs_up_in_the_middle_is_no_error(caplog: pytest.LogCaptureF
             await stream.send(
                 b"POST /v2/api/get-vms HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
             )
-            await client.ask("get-vms", {})  # meanwhile that one is being read
+            await client.ask("get-vms", {})  # while the first answer is being read
     assert [one for one in caplog.records if one.name == "aiohttp.server"] == []
 
 

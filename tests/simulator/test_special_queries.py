@@ -1,4 +1,4 @@
-"""Queries that ask for something else than resources."""
+"""Queries that do not list resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents and what ties them together."""
+"""Documents and their relations."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def new(client: Client, resource: str, **values: object) -> str:
 
 
 async def do(client: Client, path: str, body: object) -> Any:  # noqa: ANN401
-    """Do it, check the answer against the schema, and wait until it is done."""
+    """Send a mutation, check the answer against the schema, and wait until it ends."""
     answer = await client.send(path, body)
     assert answer.status == 200, answer.content
     operation_at(f"/{path}").decoder.decode(answer.content)

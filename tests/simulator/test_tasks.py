@@ -19,7 +19,7 @@ FIELDS = {"description": "Work"}
 
 
 class Bench:
-    """An engine, and the log of what its tasks did."""
+    """An engine, and the log of the effects of its tasks."""
 
     def __init__(self, *, settle_delay: float = 0.0) -> None:
         self.clock = Clock(running=False)

@@ -1,4 +1,4 @@
-"""Templates of clusters and of the content library, over HTTP, and VMs made of them."""
+"""Templates of clusters and of the content library, over HTTP, and VMs created from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator in one thread, and tests that change and read it from another one."""
+"""The simulator in one thread, with tests that read and change it from another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADDED = 200
 
 @pytest.fixture(autouse=True)
 def no_blocking() -> Iterator[None]:
-    """Threads wait for each other here, also at coverage's lock: let them, and very often."""
+    """Let threads switch often; they also wait for the lock of coverage here."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -30,7 +30,7 @@ def no_blocking() -> Iterator[None]:
 
 
 async def while_it_answers(sim: Simulator, work: Callable[[], None]) -> None:
-    """Do something in a thread for as long as requests look at, and change, the same."""
+    """Run a function in a thread while requests read and change the same resources."""
     done = False
 
     async def work_once() -> None:
@@ -82,7 +82,7 @@ async def test_no_change_in_place_is_lost_to_the_feed() -> None:
         for name in names:
             vm["name"] = name
             assert int(sim.changes.current_revision) > before
-            # What was told of is what the document has come to.
+            # The reported state equals the final state of the document.
             last = [one.row for one in sim.changes.events() if one.row.id == vm["id"]][-1]
             assert last.after is not None
             assert f'"name":"{name}"'.encode() in last.after

@@ -1,4 +1,4 @@
-"""Uploads over HTTP: with our client, and with the vendor's and its helpers."""
+"""Uploads over HTTP with our client, and with the vendor's client and its helpers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_an_image_with_the_vm_tools(sim: Simulator, tower: Cloudtower) -> 
     (task,) = await upload(
         cluster_id=first(sim), file=CONTENT[:CHUNK], name="svt.iso", size="5000", version="3"
     )
-    # Our client puts the file before the task's id: the digest is still right.
+    # Our client sends the file before the task's id; the digest is still right.
     await upload(file=CONTENT[CHUNK:5000], upload_task_id=task.id)
     sim.clock.advance(2.0)
     (image,) = await tower.svt_image.get_svt_images(where={"name": "svt.iso"})
@@ -256,7 +256,7 @@ async def test_the_first_chunk_may_be_larger_than_any_other(
         await tower.elf_image.create_elf_image(file=large, upload_task_id=task.id)
     await tower.elf_image.create_elf_image(file=b"end", upload_task_id=task.id)
     assert sim.uploads[task.id].sha256 == hashlib.sha256(large + b"end").hexdigest()
-    # The log keeps the first chunk as received.
+    # The log stores the first chunk as received.
     forms = [request.body for request in sim.requests if request.path == "upload-elf-image"]
     assert forms[0]["file"].sha256 == hashlib.sha256(large).hexdigest()
 

@@ -1,6 +1,6 @@
-"""The vendor's own client against the simulator: what it accepts is honest.
+"""The vendor's client against the simulator accepts its answers.
 
-It checks answers against its schema while it decodes them. It blocks, so it runs in a thread.
+It validates answers while it decodes them. It blocks, so it runs in a thread.
 """
 
 # ruff: noqa: ANN401 - the vendor's client has no types
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # Every request takes some time, so that waiting for a task needs no waiting.
+    # Every request takes simulated time, so that waiting for a task takes no real time.
     clock = Clock(running=False, per_request=0.5)
     size = FleetSize(clusters=4, snapshots=6)
     async with Simulator(size, clock=clock, task_duration=2.0) as sim:

@@ -1,4 +1,4 @@
-"""Every query with random filters: the vendor's client = ours = the rules, written down slowly."""
+"""Every query with random filters: the vendor's client, ours and a slow implementation agree."""
 
 # ruff: noqa: ANN401 - a where is made of anything
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 EACH = 24
-"""Filters for each resource."""
+"""Filters of each resource."""
 
 TALLY: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    """One for all: nothing here changes anything."""
+    """One simulator for all tests: nothing here changes it."""
     simulator = Simulator(FleetSize(clusters=3, vms=24))
     with (
         start_blocking_portal() as portal,
@@ -56,10 +56,10 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 class Wheres:
-    """Makes up filters of values that the documents have, so that something is found.
+    """Generates filters from the values of documents, so that they match something.
 
     Args:
-        sim: Has the documents.
+        sim: The simulator with the documents.
         seed: The same seed makes the same filters.
     """
 
@@ -68,7 +68,7 @@ class Wheres:
         self.random = Random(seed)  # noqa: S311 - nothing secret
 
     def where(self, resource: str, depth: int = 2) -> dict[str, Any]:
-        """One where: up to three conditions, and some that are combined."""
+        """Return a filter with up to three conditions and some combinations."""
         shape = where_conditions(resource)
         keys = [key for key, one in shape.items() if one.target is None or depth]
         chosen = self.random.sample(keys, min(len(keys), self.random.choice((1, 1, 1, 2, 3))))

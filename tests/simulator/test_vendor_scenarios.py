@@ -1,4 +1,4 @@
-"""Scenarios of the vendor's Python client: what its users do, step by step, with its models."""
+"""Scenarios of the vendor's Python client, step by step, with its models."""
 
 # ruff: noqa: ANN401 - the vendor's client has no types
 from __future__ import annotations
@@ -24,14 +24,14 @@ THIN = "REPLICA_2_THIN_PROVISION"
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # Every request takes some time, so that waiting for a task needs no waiting.
+    # Every request takes simulated time, so that waiting for a task takes no real time.
     clock = Clock(running=False, per_request=0.5)
     async with Simulator(clusters=1, clock=clock, task_duration=2.0) as sim:
         yield sim
 
 
 class User:
-    """Somebody who uses the vendor's client, on one cluster."""
+    """A user of the vendor's client on one cluster."""
 
     def __init__(self, sim: Simulator) -> None:
         self.vendor = Vendor(sim)
@@ -41,7 +41,7 @@ class User:
         self.vlan = self.vendor.ask("get-vlans", where=where, first=1)[0]
 
     def done(self, answer: list[Any]) -> Any:
-        """Wait for the tasks of an answer, and return what the first is about."""
+        """Wait for the tasks of an answer, and return the resource of the first task."""
         tasks = [item.task_id for item in answer if item.task_id]
         importlib.import_module("cloudtower.utils").wait_tasks(
             tasks, self.vendor.client, interval=0
@@ -59,7 +59,7 @@ class User:
         )
 
     def create(self, name: str, **values: Any) -> Any:
-        """Create a VM with a disk, and return it as it is shown then."""
+        """Create a VM with a disk, and return its new state."""
         disks = cloudtower.VmDiskParams(
             mount_new_create_disks=[self.new_disk(f"{name}-1", 4.0 * GIB)]
         )

@@ -44,7 +44,7 @@ def of(vm: dict[str, Any], **data: object) -> dict[str, Any]:
 
 
 def add(client: Client, resource: str, **values: object) -> dict[str, Any]:
-    """Put something in that the fleet may not have."""
+    """Add a device that the fleet may lack."""
     ids = client.sim.store.table(resource)
     return client.sim.store.add(resource, {"id": f"{resource}-{len(ids)}", **values})
 

@@ -1,7 +1,6 @@
-"""The vendor's own client, whichever version of it is installed.
+"""The vendor's client in the installed version.
 
-It checks answers against its schema while it decodes them. It blocks, so async tests call it in a
-thread.
+It validates answers while it decodes them. It blocks, so async tests call it in a thread.
 """
 
 # ruff: noqa: ANN401 - it has no types
@@ -42,7 +41,7 @@ class Vendor:
 
 
 def knows(path: str) -> bool:
-    """Whether this version has the operation with this path."""
+    """Return whether this version has the operation with this path."""
     tag, _, method = OPERATIONS[f"/{path}"].partition(".")
     try:
         return hasattr(_api(tag), method)

@@ -1,4 +1,4 @@
-"""Views of servers that list resources late: after the change feed has told of them."""
+"""Views of servers that list resources late, after the change feed has reported them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 class Late:
-    """Leaves a VM out of listings, for a number of answers that would show it."""
+    """Omits a VM from listings, for a number of answers that would contain it."""
 
     def __init__(self) -> None:
         self.hidden: dict[str, int] = {}
@@ -160,13 +160,13 @@ async def test_what_was_deleted_is_not_looked_for(sim: Simulator) -> None:
                 vm["name"] = f"no. {next(numbers)}"
                 await event_of(view, vm["id"])
 
-        # A listing, which would tell of the removal as well, comes once, after the grace period.
+        # A listing, which would also report the removal, comes once, after the grace period.
         await rename_until_asked("id_gt")
         sim.store.remove("Vm", gone["id"])
         assert (await event_of(view, gone["id"])).what == "removed"
         before = len(late.asked)
         never = add(sim, late, 10_000)
-        for _ in range(2):  # for its change, and when late ones are looked for
+        for _ in range(2):  # for its change, and after the search for late ones
             await rename_until_asked(never)
         assert gone["id"] not in str(late.asked[before:])
 
@@ -174,7 +174,7 @@ async def test_what_was_deleted_is_not_looked_for(sim: Simulator) -> None:
 async def test_without_grace_nothing_is_looked_for(sim: Simulator) -> None:
     late = Late()
     async with view_of(sim, late, grace=0) as view:
-        vm_id = add(sim, late, 2)  # one that is missing among others is requested twice
+        vm_id = add(sim, late, 2)  # a VM that is missing among others is requested twice
         [vm, *_] = sim.store.table("Vm").values()
         for number in range(20):
             vm["name"] = f"no. {number}"

@@ -1,4 +1,4 @@
-"""Waits under servers whose answers are legal yet odd, and under clocks that jump."""
+"""Waits on servers with valid but odd answers, and with clocks that jump."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def task(status: str | None, progress: float = 0.0) -> dict[str, Any]:
 
 
 class OddServer:
-    """A server whose answers to each operation are scripted; the last one repeats.
+    """A server with scripted answers to each operation; the last one repeats.
 
     Attributes:
-        url: Its root address.
-        requests: How many requests each operation got.
+        url: Root address of the server.
+        requests: Number of requests for each operation.
     """
 
     def __init__(self, **answers: list[object]) -> None:
@@ -77,7 +77,7 @@ class OddServer:
 
 @asynccontextmanager
 async def odd(**answers: list[object]) -> AsyncGenerator[tuple[OddServer, Cloudtower]]:
-    """Serve these answers, and yield the server with a session."""
+    """Serve these answers; yield the server and a session."""
     server = OddServer(**answers)
     async with serve(server.handle) as server.url:
         retry = RetryPolicy(attempts=1)
@@ -109,7 +109,7 @@ async def test_an_unknown_status_that_does_not_change_ends_the_wait(status: str 
 async def test_an_unknown_status_whose_progress_changes_is_waited_for() -> None:
     moving: list[object] = [[task("THAWING", number / 100)] for number in range(50)]
     async with odd(get_tasks=[*moving, [task("SUCCESSED", 1.0)]]) as (server, tower):
-        # Each look finds another progress, so that no state lasts for any time at all.
+        # Each poll finds another progress, so no state lasts for any time.
         [ended] = await tower.wait("t1", timeout=None, interval=QUICK, grace=QUICK / 100)
         assert ended.status == "SUCCESSED"
         assert server.requests["get_tasks"] == 51
@@ -231,7 +231,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 def run_with_jumps(main: Callable[[Callable[[], None]], Any]) -> None:
-    """Run a test that gets a function which lets 1,000 seconds pass at once."""
+    """Run a test that gets a function which skips 1,000 seconds."""
 
     def jump() -> None:
         loop.ahead += 1_000.0
@@ -242,7 +242,7 @@ def run_with_jumps(main: Callable[[Callable[[], None]], Any]) -> None:
 
 
 async def asked(server: OddServer, operation: str, times: int) -> None:
-    """Wait until an operation was requested so often and nothing moves any more."""
+    """Wait until an operation was requested this often and nothing changes any more."""
     while server.requests[operation] < times:
         await anyio.lowlevel.checkpoint()
     await wait_all_tasks_blocked()

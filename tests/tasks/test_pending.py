@@ -1,4 +1,4 @@
-"""Waits that are stored by one session and continued by another one."""
+"""Waits that one session stores and another one continues."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 @pytest.fixture
 async def other(sim: Simulator) -> AsyncIterator[Cloudtower]:
-    """Another session for the same server, which knows nothing of the first one."""
+    """Return another session with the same server, without knowledge of the first."""
     async with session(sim) as other:
         yield other
 
@@ -67,7 +67,7 @@ def stopped(sim: Simulator, number: int) -> list[str]:
 
 
 def stored(pending: Pending[Any]) -> Pending[Any]:
-    """Return what another process reads."""
+    """Return the stored state as another process reads it."""
     return Pending.from_json(pending.to_json())
 
 
@@ -163,7 +163,7 @@ async def test_a_list_in_an_answer_keeps_its_form(
 async def test_a_session_for_another_server_refuses_it(sim: Simulator, tower: Cloudtower) -> None:
     started = await tower.vm.start_vm(where={"id": stopped(sim, 1)[0]})
     pending = stored(tower.pending(started))
-    elsewhere = Cloudtower("http://127.0.0.1:9", token="any")  # nothing is sent there
+    elsewhere = Cloudtower("http://127.0.0.1:9", token="any")  # no request is sent there
     for wait in (elsewhere.settle, elsewhere.wait):
         with pytest.raises(InvalidInput, match=rf"endpoint: .*{sim.url}.*127\.0\.0\.1:9"):
             await wait(pending)

@@ -1,4 +1,4 @@
-"""Many who wait, trouble, and leaving at any moment, against the simulator and its clock."""
+"""Many waiters, faults, and cancellation at any moment, with the simulator and its clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cloudtower_async.models import Task
 
 QUICK = 0.002  # seconds between polls
-AGES = 1e6  # seconds of the simulator's
+AGES = 1e6  # seconds of the simulator's clock
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def sim() -> AsyncGenerator[Simulator]:
 
 @asynccontextmanager
 async def session(sim: Simulator, timeout: float = 60.0) -> AsyncGenerator[Cloudtower]:
-    # The tests are about errors of polls, not about the retries that avoid them.
+    # The tests are about errors of polls, not about retries that avoid these errors.
     once = RetryPolicy(attempts=1)
     async with Cloudtower(
         sim.url, username=sim.username, password=sim.password, timeout=timeout, retry=once
@@ -62,7 +62,7 @@ async def tower(sim: Simulator) -> AsyncGenerator[Cloudtower]:
 
 
 def begin(sim: Simulator, number: int, durations: Sequence[float] = (AGES,)) -> list[str]:
-    """Start tasks with these durations, in turn."""
+    """Start tasks with these durations, one after the other."""
     [cluster] = sim.store.table("Cluster")
     ids: list[str] = []
     for index in range(number):
@@ -72,7 +72,7 @@ def begin(sim: Simulator, number: int, durations: Sequence[float] = (AGES,)) -> 
 
 
 def end(sim: Simulator, task_id: str, failure: Failure | None = None) -> None:
-    """Let one that was paused end, and no other."""
+    """Let one paused task end, and no other."""
     if failure is not None:
         sim.tasks.abort(task_id, failure)
         return
@@ -82,7 +82,7 @@ def end(sim: Simulator, task_id: str, failure: Failure | None = None) -> None:
 
 
 def polls(sim: Simulator) -> list[list[str]]:
-    """The ids that each request for tasks asked for."""
+    """Return the ids in each request for tasks."""
     return [body["where"]["id_in"] for body in sim.sent("get-tasks")]
 
 
@@ -103,13 +103,13 @@ async def test_thousands_who_wait_for_a_task_each_are_served_by_few_requests(
             group.start_soon(wait, task_id)
     assert Counter(got) == Counter(ids)
     asked = polls(sim)
-    # Those who begin together are asked for together: five times 500 hold them all.
+    # Waiters that start together share requests: five times 500 ids cover all of them.
     assert sorted(task_id for some in asked[:5] for task_id in some) == sorted(ids)
     assert [len(some) for some in asked[:5]] == [500, 500, 500, 500, 300]
-    # After that there are never more requests than would hold them all.
+    # After that, the number of requests is never above the minimum for all of them.
     rounds = max(Counter(task_id for some in asked for task_id in some).values())
     assert len(asked) <= 5 * rounds
-    # No page limit of the server cuts an answer.
+    # No page limit of the server truncates an answer.
     assert [body["first"] for body in sim.sent("get-tasks")] == [len(some) for some in asked]
 
 
@@ -133,7 +133,7 @@ async def test_who_joins_late_is_served_at_once_and_hurries_nobody(
     before = 0
     async with anyio.create_task_group() as group:
         group.start_soon(partial(tower.wait, patient, timeout=None, interval=1e6))
-        # Its first polls are over: the next one is far.
+        # The quick first polls are over, and the next poll is far away.
         while len(polls(sim)) < 3:
             await tower.api_info.get_api_version()
         before = len(polls(sim))
@@ -142,11 +142,11 @@ async def test_who_joins_late_is_served_at_once_and_hurries_nobody(
         group.cancel_scope.cancel()
     after = polls(sim)[before:]
     assert set(late) <= {task_id for some in after for task_id in some}
-    # At most its next quick poll fell into that time.
+    # At most its next quick poll came in that time.
     assert sum(patient in some for some in after) <= 2 < len(after)
 
 
-# As EVERY_FAULT, but hanging is what costs real time.
+# Like EVERY_FAULT, except that hanging takes real time.
 FAULTS = [fault for fault in EVERY_FAULT if fault.kind != "hang"] * 3 + [
     fault for fault in EVERY_FAULT if fault.kind == "hang"
 ]
@@ -184,7 +184,7 @@ async def test_no_trouble_on_the_way_ends_a_wait_early_wrongly_or_never(sim: Sim
         if index % 400 == 2:
             sim.accounts.revoke_tokens()
 
-    # How long a request may hang.
+    # Maximum duration of a hanging request.
     async with session(sim, timeout=1.0) as tower:
         sim.faults.at_random(0.4, FAULTS, seed=11)
         async with anyio.create_task_group() as group:
@@ -220,7 +220,7 @@ async def test_a_time_out_is_as_long_as_was_said(
             group.start_soon(wait, task_id)
         await anyio.wait_all_tasks_blocked()
         await anyio.sleep(seconds)
-        # Nothing is left to wait for then but that each gets its turn.
+        # Then the waiters only need their turns.
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert sorted(over) == sorted(ids)
@@ -256,14 +256,14 @@ async def test_the_one_who_asks_for_all_can_be_cancelled_at_any_moment(
 ) -> None:
     [stuck] = begin(sim, 1)
     moments = 0
-    # A whole poll and the sleep after it: cancelled at the first moment, the second, …
+    # A whole poll and the pause after it, cancelled at the first moment, the second, …
     for rounds in range(1, 2_000):
         [short] = begin(sim, 1, durations=[3])
         if trouble:
             sim.faults.fail("get-tasks")
         before = asyncio.all_tasks()
         async with asyncio.TaskGroup() as group:
-            # The one who begins leads.
+            # The first waiter is the leader.
             leader = group.create_task(tower.wait(stuck, timeout=None, interval=QUICK))
             countdown = Countdown(rounds, leader.cancel)
             [task] = await tower.wait(short, interval=QUICK)
@@ -271,7 +271,7 @@ async def test_the_one_who_asks_for_all_can_be_cancelled_at_any_moment(
             leader.cancel()
         assert (task.id, task.status) == (short, "SUCCESSED")
         left = asyncio.all_tasks() - before
-        # The simulator has one for each connection.
+        # The simulator has one task per connection.
         assert [one for one in left if "RequestHandler" not in repr(one)] == []
         if not countdown.fired:
             break
@@ -282,7 +282,7 @@ async def test_the_one_who_asks_for_all_can_be_cancelled_at_any_moment(
 
 @dataclass(eq=False)
 class Waiter:
-    """One who waits, and what the model says of him."""
+    """One waiter, and the expected result of its wait."""
 
     wanted: list[str]
     fail_fast: bool
@@ -307,7 +307,7 @@ class Waiter:
         self.done.set()
 
     def expected(self, ended: dict[str, bool]) -> object:
-        """Return the result of the wait, given the ended tasks; None: it continues."""
+        """Return the result of the wait, given the ended tasks; None if it continues."""
         each = list(dict.fromkeys(self.wanted))
         failed = [task_id for task_id in each if ended.get(task_id) is False]
         succeeded = [task_id for task_id in each if ended.get(task_id)]
@@ -326,7 +326,7 @@ TASKS = 5
 
 
 class Step(NamedTuple):
-    """One thing that happens."""
+    """One event."""
 
     what: str
     numbers: tuple[int, ...] = ()
@@ -346,7 +346,7 @@ def steps() -> st.SearchStrategy[list[Step]]:
 
 
 async def play(steps: list[Step]) -> None:
-    """Take the steps, and compare with the model after each."""
+    """Take the steps, and compare with the model after each step."""
     clock = Clock(running=False)
     async with Simulator(clusters=1, vms=2, seed=3, clock=clock) as sim, session(sim) as tower:
         ids = begin(sim, TASKS)
@@ -382,9 +382,9 @@ async def play(steps: list[Step]) -> None:
 
 
 async def nobody_asks_too_much(sim: Simulator, waiters: list[Waiter]) -> None:
-    """What is asked for next is what is still waited for, and nothing else."""
+    """The next poll requests exactly the tasks that are still awaited."""
     wanted = {task_id for waiter in waiters for task_id in waiter.wanted}
-    seen = len(polls(sim)) + 2  # what was under way has come in
+    seen = len(polls(sim)) + 2  # polls in progress have arrived
     while wanted and len(polls(sim)) <= seen:
         await anyio.lowlevel.checkpoint()
     if not wanted:

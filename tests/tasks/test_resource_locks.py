@@ -1,4 +1,4 @@
-"""Keeping callers of one process from working on the same resource."""
+"""Locks between tasks of one process for the same resource."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-# Nothing is sent here: a lock is this process's own affair.
+# No request is sent: a lock is local to the process.
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def locks() -> Iterator[ResourceLocks]:
 
 
 class Caller:
-    """Locks resources in a separate task until it is told to end.
+    """Locks resources in a separate task until it is told to release them.
 
     Args:
         lock: Function that locks them.
@@ -196,7 +196,7 @@ async def test_one_that_is_cancelled_as_its_turn_comes_hands_it_on(locks: Resour
             await wait_all_tasks_blocked()
             group.start_soon(third.run)
             await wait_all_tasks_blocked()
-        # Its turn has come, but it has not run since. A scope would let it run, a task does not.
+        # Its turn has come, but it has not run since. A scope would let it run; a task does not.
         waiting.cancel()
         await wait_all_tasks_blocked()
         assert waiting.cancelled()
@@ -236,7 +236,7 @@ async def test_cancelling_anywhere_leaves_nothing_held(locks: ResourceLocks) -> 
 
 
 STEPS = st.lists(
-    st.sets(st.sampled_from("abcd"))  # one more, who wants these
+    st.sets(st.sampled_from("abcd"))  # another task that locks these
     | st.tuples(st.booleans(), st.integers(0, 5)),  # one ends, or is cancelled
     max_size=25,
 )

@@ -1,5 +1,5 @@
-"""From a mutation to the resources as they are after it, against the simulator: its clock moves
-with every request, so that nothing here waits for real time to pass."""
+"""From a mutation to the resources afterwards, with the simulator, whose clock advances with every
+request, so that nothing here waits for real time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUICK = 0.002  # seconds between polls
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # A task is done after five requests, and what it changed is free ten requests later.
+    # A task ends after five requests, and its resources are unlocked ten requests later.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(
         clusters=1, vms=40, seed=3, clock=clock, task_duration=5.0, settle_delay=10.0
@@ -60,7 +60,7 @@ def stopped(sim: Simulator, number: int) -> list[str]:
 
 
 def reads(sim: Simulator, path: str = "get-vms") -> list[list[str]]:
-    """The ids that each request for resources asked for."""
+    """Return the ids in each request for resources."""
     return [body["where"]["id_in"] for body in sim.sent(path)]
 
 
@@ -76,7 +76,7 @@ async def test_the_resources_come_back_as_they_are_when_nothing_changes_them_any
     assert sorted(vm.id for vm in running) == sorted(ids)
     assert {vm.status for vm in running} == {"RUNNING"}
     assert {vm.entity_async_status for vm in running} == {None}
-    # Looked at while the server lagged behind, always at all of them with one request.
+    # Polled while the server lagged behind, always all of them in one request.
     assert len(reads(sim)) > 3
     assert {len(asked) for asked in reads(sim)} == {3}
 
@@ -100,7 +100,7 @@ async def test_an_answer_is_taken_too_and_keeps_its_order(
 async def test_one_that_settled_is_not_read_again(sim: Simulator, tower: Cloudtower) -> None:
     free, busy = stopped(sim, 2)
     started = await tower.vm.start_vm(where={"id": busy})
-    # Done already, so there is nothing to wait for with this one.
+    # This one has already ended, so there is nothing to wait for.
     done = WithTask(data=(await tower.vm.get_vms(where={"id": free}))[0])
     before = len(sim.requests)
     await tower.settle([done, *started], interval=QUICK)
@@ -162,7 +162,7 @@ async def test_of_ids_to_delete_those_come_back_that_are_still_there(
         tower.vm.move_vm_to_recycle_bin(where={"id_in": ids}), interval=QUICK
     )
     assert sorted(recycled, key=lambda one: one.id) == [models.DeleteVm(id=i) for i in sorted(ids)]
-    # Free for what comes next, though the type of the answer has no field that says so.
+    # Unlocked for the next change, though the answer's type has no field that shows it.
     await tower.settle(tower.vm.delete_vm(where={"id_in": ids}), interval=QUICK)
 
 
@@ -232,7 +232,7 @@ async def test_a_look_that_fails_is_made_again(sim: Simulator, tower: Cloudtower
 
 async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cloudtower) -> None:
     [vm] = await tower.vm.get_vms(first=1)
-    # A status that calls do not retry, so that each read meets one.
+    # A status that calls do not retry, so that each read gets an error.
     sim.faults.fail("get-vms", status=500, times=10_000)
     with pytest.raises(SettleTimeout, match=r"The last look failed: .*500") as caught:
         await tower.settle(WithTask(data=vm), timeout=1, interval=0.3)
@@ -289,7 +289,7 @@ async def test_calls_in_a_list_are_refused_and_closed(sim: Simulator, tower: Clo
         await tower.settle(calls())
     with pytest.raises(InvalidInput, match="settle: timeout"):
         await tower.settle(calls(), timeout=-1)
-    gc.collect()  # what is not awaited is told then
+    gc.collect()  # Python warns now about coroutines that were never awaited
     assert sim.mutations() == []
 
 
@@ -332,7 +332,7 @@ async def test_cancelling_it_anywhere_leaves_the_session_as_it_was(
         if not await cancelled_at(points, call):
             break
         points += 1
-    # Sending, waiting for the task, waiting for the VM, each with more than one such point.
+    # Sending, waiting for the task and waiting for the VM, each cancelled at several points.
     assert points > 10
 
 
@@ -344,6 +344,6 @@ def test_every_resource_that_a_mutation_answers_with_can_be_read_anew() -> None:
         [listed] = vars(module)[method.upper()].answer().__args__
         fields = set(getattr(models, name).__struct_fields__)
         assert "id" in fields
-        # Nothing that the type of the answer wants is missing in what the query lists.
+        # The listing has all fields that the type of the answer requires.
         assert fields <= set(listed.__struct_fields__), name
         assert listed.__name__ == name or name.startswith("Delete")

@@ -1,4 +1,4 @@
-"""What is read out of the text of a failed task."""
+"""Parsing of the text of a failed task."""
 
 from __future__ import annotations
 

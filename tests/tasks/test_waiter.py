@@ -1,5 +1,5 @@
-"""Waiting for tasks, against the simulator: its tasks advance with its clock, which each request
-moves on, so that nothing here waits for real time to pass."""
+"""Waiting for tasks with the simulator, whose clock advances with every request, so that nothing
+here waits for real time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ QUICK = 0.002  # seconds between polls
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    # Ten requests and a task is done.
+    # A task ends after ten requests.
     clock = Clock(running=False, per_request=1.0)
     async with Simulator(clusters=1, vms=40, seed=3, clock=clock, task_duration=10.0) as simulator:
         yield simulator
@@ -65,7 +65,7 @@ def ids_of(started: list[WithTask[Vm]]) -> list[str]:
 
 
 def polls(sim: Simulator) -> list[list[str]]:
-    """The ids that each request for tasks asked for."""
+    """Return the ids in each request for tasks."""
     bodies = [r.body for r in sim.requests if r.path == "get-tasks"]
     return [body["where"]["id_in"] for body in bodies]
 
@@ -296,7 +296,7 @@ async def test_one_poll_serves_all_who_wait(sim: Simulator, tower: Cloudtower) -
     assert sorted(ended) == sorted(ids_of(started))
     asked = polls(sim)
     assert set(ids_of(started)) in [set(ids) for ids in asked]
-    # Ten requests end a task.
+    # A task ends after ten requests.
     assert len(asked) <= 10
 
 
@@ -335,7 +335,7 @@ async def test_cancelling_one_disturbs_no_other(
         scopes[0].cancel()
     cancelled = {first.task_id} if who == "the leader" else {first.task_id, second.task_id}
     assert set(ended) == {first.task_id, second.task_id, third.task_id} - cancelled
-    # No waiter is left for these, so they are no longer polled.
+    # These tasks have no waiter left, so they are no longer polled.
     assert cancelled.isdisjoint(polls(sim)[-1])
 
 
@@ -361,7 +361,7 @@ async def test_a_time_out_tells_what_the_last_poll_met(
     assert isinstance(caught.value.poll_error, ServerError)
     assert "not known to have ended" in str(caught.value)
     assert "500" in str(caught.value)
-    # The caller may wait for minutes: whoever watches the log learns of it at once, and once.
+    # A wait may take minutes: the log reports the error at once, and only once.
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
 
 
@@ -424,7 +424,7 @@ async def test_after_the_last_one_leaves_nothing_runs(sim: Simulator, tower: Clo
         await tower.wait(started[-1], interval=QUICK)
         group.cancel_scope.cancel()
     started_here = asyncio.all_tasks() - before
-    # The simulator has one for each connection.
+    # The simulator has one task per connection.
     assert [task for task in started_here if "RequestHandler" not in repr(task)] == []
 
 
@@ -481,7 +481,7 @@ async def test_calls_in_a_list_are_refused_and_closed(sim: Simulator, tower: Clo
         await tower.wait(calls(), timeout=-1)
     with pytest.raises(InvalidInput, match="progress: expected ids"):
         _ = [task async for task in tower.progress(calls())]
-    gc.collect()  # what is not awaited is told then
+    gc.collect()  # Python warns now about coroutines that were never awaited
     assert sim.mutations() == []
 
 
@@ -542,7 +542,7 @@ async def test_only_who_waits_for_the_next_one_asks(sim: Simulator, tower: Cloud
         for _ in range(20):
             await tower.api_info.get_api_version()
         assert len(polls(sim)) == seen
-        break  # nothing has to be closed
+        break  # no iterator has to be closed
     await tower.wait(first, interval=QUICK)
     assert polls(sim)[-1] == [first]
 
@@ -589,7 +589,7 @@ async def test_progress_tells_of_each_change_once(sim: Simulator, tower: Cloudto
     seen: dict[str | None, list[tuple[str, float]]] = {task_id: [] for task_id in ids_of(started)}
     async for task in tower.progress(started, interval=QUICK):
         seen[task.id].append((task.status, task.progress))
-        # The same again is no change: time stands still.
+        # An equal state is no change: time stands still.
         sim.clock.per_request = 0.0
         await tower.wait(tower.task.get_tasks(where={"id": task.id, "status": "SUCCESSED"}))
         sim.clock.per_request = 1.0
@@ -662,7 +662,7 @@ async def test_a_task_that_vanishes_is_not_found(sim: Simulator, tower: Cloudtow
 
 
 async def test_the_grace_counts_from_the_first_look(sim: Simulator, tower: Cloudtower) -> None:
-    # The server is away for longer than the grace, and then does not show the task at once.
+    # The server is unavailable for longer than the grace, and then shows the task late.
     sim.faults.fail("get-tasks", status=500, times=40)
     sim.tasks.hide_next(polls=2)
     [started] = await start(tower, 1)

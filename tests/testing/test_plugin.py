@@ -25,7 +25,7 @@ STRICT = ("-W", "error", "--strict-markers", "--strict-config", "-p", "no:cachep
 
 @pytest.fixture
 def passes(pytester: pytest.Pytester) -> Passes:
-    """Run a test module as users of anyio do, with strict settings; count the tests that pass."""
+    """Run a test module with anyio and strict settings; return the number of passed tests."""
 
     def run(module: str, number: int) -> None:
         pytester.makepyfile(module)

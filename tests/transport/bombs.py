@@ -1,4 +1,4 @@
-"""Processes for measuring what a decompression bomb costs: a server, and a client that meets it."""
+"""Processes that measure a decompression bomb: a server, and a client that receives it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 INFLATED = 300_000_000
-"""Bytes that the bomb inflates to."""
+"""Size of the bomb in bytes after decompression."""
 
 
 def gzip_bomb() -> bytes:
@@ -21,7 +21,7 @@ def gzip_bomb() -> bytes:
 
 
 async def serve() -> None:
-    """Answer everything with the bomb, until standard input ends."""
+    """Answer every request with the bomb, until standard input ends."""
     bomb = gzip_bomb()
 
     async def handler(request: web.Request) -> web.Response:
@@ -40,13 +40,13 @@ async def serve() -> None:
 
 
 def memory(what: str) -> int:
-    """Kilobytes of memory of this process: ``VmRSS`` now, ``VmHWM`` at most so far."""
+    """Return the memory of this process in kilobytes: ``VmRSS`` now, ``VmHWM`` at its peak."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split(f"{what}:")[1].split()[0])
 
 
 async def meet(scene: str, port: str) -> None:
-    """Print the error that the bomb leads to, and by how many kilobytes memory grew."""
+    """Print the error that the bomb causes, and the growth of memory in kilobytes."""
     from cloudtower_async import Cloudtower, CloudtowerError, RetryPolicy
 
     url, once = f"http://127.0.0.1:{port}", RetryPolicy(attempts=1)

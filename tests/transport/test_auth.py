@@ -1,4 +1,4 @@
-"""Logging in: once, for all who wait, whatever happens to any of them."""
+"""One login for all waiting calls, even if some of them are cancelled."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def by_function(
 
 
 class Door:
-    """A server whose logins wait until the test opens it, then answer with ``status``."""
+    """A server that holds logins until the test releases them, then answers with ``status``."""
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []
@@ -251,7 +251,7 @@ async def test_a_login_that_gets_no_answer_ends_in_time() -> None:
 
 
 async def logged_in_by_ldap(strategies: web.Response, **options: object) -> list[dict[str, Any]]:
-    """Log in with source LDAP; return what was asked before, and the body of the login."""
+    """Log in with source LDAP; return the earlier requests and the body of the login."""
     asked: list[dict[str, Any]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -370,7 +370,7 @@ async def test_a_function_gives_the_credentials_of_each_login() -> None:
     async with serve(door) as url, by_function(url, ask) as auth:
         assert auth.can_log_in
         await auth.log_in(url)
-        auth.forget(0)  # not the login that the token comes from
+        auth.forget(0)  # not the login of the token
         assert auth.token == TOKEN
         auth.forget(1)
         assert await auth.log_in(url) == TOKEN

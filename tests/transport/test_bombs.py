@@ -1,4 +1,4 @@
-"""Memory of a client whose server answers with a decompression bomb, each in its own process."""
+"""Memory of a client that receives a decompression bomb, each in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc"),
 ]
 
-MOST = 100_000  # kilobytes over idle
+MOST = 100_000  # kilobytes above idle
 COMMAND = [sys.executable, "-m", "tests.transport.bombs"]
 
 

@@ -1,4 +1,4 @@
-"""What is told of exchanges, and to whom."""
+"""Log records of exchanges, and their recipients."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_secrets_of_bodies_are_masked_and_files_left_out(
     ):
         await tower.request("/x", {"password": "s3cret", "name": "shown", "note": "is Tr0ub4dor&3"})
         await tower.request("/x", method="GET", query={"token": "s3cret", "first": 1})
-        with pytest.raises(OutcomeUnknown):  # for the answer is no upload task
+        with pytest.raises(OutcomeUnknown):  # the answer is not an upload task
             await tower.ovf.upload_elf_file(
                 file=io.BytesIO(b"s3cret"), name="shown", size="6", cluster_id="c"
             )
@@ -275,7 +275,7 @@ async def test_the_body_of_an_answer_that_cannot_be_decoded_is_kept() -> None:
         with record_exchanges(max_body_bytes=100) as exchanges, pytest.raises(ResponseDecodeError):
             await tower.vm.get_vms()
     assert {exchange.body for exchange in exchanges} == {b"no JSON"}
-    assert {exchange.error for exchange in exchanges} == {None}  # the exchange itself was one
+    assert {exchange.error for exchange in exchanges} == {None}  # the exchange itself succeeded
 
 
 async def test_each_block_keeps_what_it_asked_for(sim: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""Which server is asked: one, or the active one of a pair, over loopback."""
+"""Requests to one server or to the active node of a pair, over loopback."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def probes(node: Node) -> int:
-    """How often a node that was not active was asked whether it is."""
+    """Return how often a passive node was asked whether it is active."""
     return node.turned_away.count(HEALTH)
 
 
@@ -85,9 +85,9 @@ def server_context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 class Server:
-    """One server of a pair: what it answers to each path, and what it was asked.
+    """One node of a pair, with its answer to each path and the requests that it got.
 
-    A status of 0 stands for no answer at all.
+    A status of 0 means no answer.
     """
 
     def __init__(self, health: int, status: int = 200) -> None:
@@ -420,7 +420,7 @@ async def test_a_mutation_of_unknown_outcome_is_not_sent_again_but_the_next_call
         sim.switch()
         await tower.vm.get_vms()
     assert times_executed(sim, "poweroff-vm") == 1
-    # It was not tried in vain.
+    # The attempt was not in vain.
     assert sim.nodes[0].turned_away == [HEALTH]
 
 
@@ -443,7 +443,7 @@ async def test_a_late_word_of_the_old_one_does_not_unseat_the_new_one(sim: Simul
         sim.switch()
         await tower.vm.get_vms()
         asked = probes(sim.nodes[0])
-        await sim.nodes[0].refuse()  # which ends the call that hangs there
+        await sim.nodes[0].refuse()  # which ends the hanging call
         while len(sim.sent("get-clusters")) < 2:
             await anyio.lowlevel.checkpoint()
         await tower.vm.get_vms()
@@ -471,7 +471,7 @@ async def test_a_call_may_log_in_at_both() -> None:
 
     async def first_forgets(request: web.Request) -> web.StreamResponse:
         if request.path == "/v2/api/login" and "/v2/api/get-vms" in first.paths:
-            first.health, first.status, second.health = 307, 307, 200  # it has lost its place
+            first.health, first.status, second.health = 307, 307, 200  # the node has become passive
             return login_answer("another")
         if request.path == "/v2/api/login":
             return login_answer()
@@ -559,7 +559,7 @@ async def test_the_change_feed_goes_on_at_the_other(sim: Simulator) -> None:
     assert sim.nodes[0].turned_away[0] == "/v2/api/resource-changes"
 
 
-# by hand, and always
+# manual, and always
 
 
 async def test_by_hand_a_call_that_is_turned_away_is_an_error(sim: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""One exchange, and everything that can go wrong with it."""
+"""One exchange, and its possible faults."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_a_connection_that_is_never_accepted() -> None:
     with socket.socket() as full, contextlib.ExitStack() as stack:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(4):  # more than it queues: from then on nothing is answered
+        for _ in range(4):  # more than it queues: from then on no request is answered
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())

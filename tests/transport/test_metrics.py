@@ -1,4 +1,4 @@
-"""The metrics that OpenTelemetry's readers get."""
+"""Metrics for OpenTelemetry's readers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 AT_ONCE = RetryPolicy(backoff=1e-6)
-ADDRESS = "localhost"  # not that of sessions that other tests left open
+ADDRESS = "localhost"  # not the address of sessions that other tests left open
 LOCKED = msgspec.json.encode(
     {
         "message": "locked",
@@ -60,7 +60,7 @@ def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401 - tho
 
 
 def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
-    """The data points of a metric."""
+    """Return the data points of a metric."""
     data = reader.get_metrics_data()
     return [
         point
@@ -73,7 +73,7 @@ def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
 
 
 def values(reader: InMemoryMetricReader, name: str) -> dict[str, float]:
-    """The values of an observable metric by the state of connections; or under an empty text."""
+    """Return the values of an observable metric by state, or under an empty string."""
     found: dict[str, float] = {}
     for point in points(reader, name):
         attributes = dict(point.attributes)
@@ -90,7 +90,7 @@ def value(reader: InMemoryMetricReader, name: str) -> float | None:
 
 @asynccontextmanager
 async def waiting(*calls: Any) -> AsyncGenerator[None]:  # noqa: ANN401 - functions of any kind
-    """Run calls until they wait for something; cancelled at the end of the block."""
+    """Run calls until they wait for something; cancel them at the end of the block."""
     async with anyio.create_task_group() as group:
         for call in calls:
             group.start_soon(call)

@@ -34,7 +34,7 @@ async def content(part: BodyPartReader) -> bytes:
 
 
 async def sent(fields: Mapping[str, object]) -> Parts:
-    """Send the fields and return what arrives: file name and content of each part."""
+    """Send the fields; return file name and content of each part as received."""
     parts: Parts = {}
 
     async def handler(request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ async def test_a_file_in_memory_stays_open() -> None:
     assert not file.closed
 
 
-# The server's way of reading a part without a size.
+# The server's way to read a part of unknown size.
 unsized = pytest.mark.filterwarnings("ignore:unread_data:DeprecationWarning")
 
 

@@ -1,4 +1,4 @@
-"""Requests through a proxy: who sees what, and whose fault an error is."""
+"""Requests through a proxy: the data that each side sees, and the source of errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
 class Tower:
-    """A server that lets everybody in and has no VMs; it remembers the headers."""
+    """A server that accepts every login, has no VMs, and records the headers."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, str]] = []

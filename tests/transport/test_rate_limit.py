@@ -24,7 +24,7 @@ Calls: TypeAlias = "list[tuple[str, RateLimiter, Priority]]"
 pytestmark = pytest.mark.anyio
 
 SHARE = 8
-"""Calls that may overtake one of lower priority."""
+"""Number of calls that may overtake a call of lower priority."""
 
 
 def test_a_bucket_gives_what_comes_in_and_holds_that_of_a_second() -> None:
@@ -96,7 +96,7 @@ async def test_reserved_slots_are_for_high_priority_only() -> None:
 
 
 async def let_in(limits: RateLimiter, waiting: Calls) -> str:
-    """Let calls wait, in this order, and return the order in which they enter one after another."""
+    """Queue calls in this order; return the order in which they enter one after another."""
     order: list[str] = []
 
     async def call(name: str, of: RateLimiter, priority: Priority) -> None:
@@ -161,7 +161,7 @@ async def test_calls_that_are_always_overtaken_get_reserved_slots_in_the_end() -
 
 async def test_who_is_cancelled_while_it_waits_has_taken_nothing() -> None:
     limits = RateLimiter(1, 0.001)
-    await limits.enter()  # takes the one that the bucket holds at first
+    await limits.enter()  # takes the initial token of the bucket
     limits.leave()
 
     async with anyio.create_task_group() as group:
@@ -218,7 +218,7 @@ def run_jumping(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def starts(calls: Calls) -> list[tuple[str, float]]:
-    """Let calls enter and leave, and return when each entered, in seconds from now."""
+    """Let calls enter and leave; return when each entered, in seconds from now."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     entered: list[tuple[str, float]] = []
@@ -240,7 +240,7 @@ def test_calls_wait_for_a_token_by_priority_and_keep_no_slot_meanwhile() -> None
         limits = RateLimiter(10, 2.0)
         kinds: list[Priority] = ["low", "low", "normal", "normal", "normal", "high", "high"]
         entered = await starts([(kind[0], limits, kind) for kind in kinds])
-        # The first two find tokens before the others come.
+        # The first two find tokens before the others arrive.
         assert entered == [
             ("l", 0.0),
             ("l", 0.0),
@@ -285,11 +285,11 @@ def actions(*names: str) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 
 
 class Model:
-    """Calls that enter, leave and are cancelled, and what has to be true of them all the time.
+    """Calls that enter, leave and are cancelled, with the invariants of the limits.
 
     Args:
         in_flight: Slots of the session.
-        reserved: Reserved ones among them.
+        reserved: Number of these slots that are reserved.
         of_part: Slots of a part; the part within it has one slot.
     """
 
@@ -304,7 +304,7 @@ class Model:
         self.leaving: dict[asyncio.Task[None], asyncio.Event] = {}
         self.overtaken = dict.fromkeys(PRIORITIES, 0)
         self.order: list[asyncio.Task[None]] = []
-        self.exact = True  # one thing happens at a time, so that it is known whose turn it is
+        self.exact = True  # one event at a time, so that the next call is determined
 
     def used(self, depth: int) -> int:
         return sum(of >= depth for _, of in self.running.values())
@@ -321,14 +321,14 @@ class Model:
         return not self.exact or self.overtaken[priority] >= SHARE
 
     def has_entered(self, task: asyncio.Task[None], *, at_once: bool) -> None:
-        """Check that it was the turn of this call."""
+        """Check that this call was the next one."""
         priority, of = self.waiting.pop(task)
         assert self.may_enter(priority, of)
         rank = PRIORITIES.index(priority)
         for other, its in self.waiting.values():
             if not self.has_room(its, reserved=0 if other == "high" else self.reserved):
                 continue
-            if PRIORITIES.index(other) < rank:  # it was overtaken often enough to go first
+            if PRIORITIES.index(other) < rank:  # it was overtaken often enough to be the next one
                 assert self.is_due(priority)
         earlier = [
             one
@@ -371,7 +371,7 @@ class Model:
         if "leave" in name and self.running:
             self.leaving[[*self.running][action[1] % len(self.running)]].set()
         if name == "leave, then cancel":
-            await asyncio.sleep(0)  # whose turn it is may just have been decided
+            await asyncio.sleep(0)  # the next call may just have been determined
         if "cancel" in name and (every := [*self.waiting, *self.running]):
             number: int = action[1]
             task = every[number % len(every)]
@@ -382,7 +382,7 @@ class Model:
         self.check()
 
     def check(self) -> None:
-        """Check that no call waits that could enter, and that the numbers are right."""
+        """Check that no call waits that could enter, and that the counts are right."""
         for depth, limiter in enumerate(self.limiters):
             assert limiter.free == self.slots[depth] - self.used(depth)
         assert self.session.queued == len(self.waiting)

@@ -101,7 +101,7 @@ def test_echoes_of_a_request_are_redacted_whatever_the_secret(echo: str, shown: 
 
 
 def test_long_texts_are_redacted_in_linear_time() -> None:
-    # A quadratic search of 64 KiB would outlast the time-out of the test run.
+    # A quadratic search of 64 KiB would exceed the time-out of the test run.
     for piece in ("a", "a:", "a=", "password", "'", '"', "x://", "a.", " ", "\n", "password='"):
         text = piece * (2**16 // len(piece))
         assert Mask().body(text.encode())

@@ -1,4 +1,4 @@
-"""Connections on which the server sent more than it was asked for, against raw servers."""
+"""Connections on which the server sent unrequested data, with raw servers."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ STRAY = {
 
 
 class Raw:
-    """Answers queries with an empty list, and mutations with 403, one connection at a time.
+    """Answers queries with an empty list and mutations with 403, one connection at a time.
 
     Args:
-        stray: Sent besides on a connection, once for each.
-        together: In one write with the first response of the connection, instead of later.
+        stray: Sent in addition, once per connection.
+        together: Whether to send it together with the first response instead of later.
     """
 
     def __init__(self, stray: bytes = b"", *, together: bool = False) -> None:
@@ -60,7 +60,7 @@ class Raw:
         self._clean: list[anyio.abc.ByteStream] = []
         self._connections = 0
         self.seen: list[tuple[int, str]] = []
-        """The connection and path of each request."""
+        """Connection and path of each request."""
         self.bodies: list[bytes] = []
 
     async def handle(self, stream: anyio.abc.ByteStream) -> None:
@@ -123,7 +123,7 @@ async def test_a_mutation_is_sent_once_on_a_clean_connection(
             assert [path for _, path in raw.seen].count("/v2/api/delete-vm") == round_ + 1
 
 
-# Without "no HTTP": that makes the response unreadable, too.
+# Without "no HTTP", which also makes the response unreadable.
 @pytest.mark.parametrize("stray", [s for s in STRAY.values() if s.startswith(b"HTTP")])
 async def test_bytes_behind_a_response_count_too(stray: bytes) -> None:
     raw = Raw(stray, together=True)

@@ -1,4 +1,4 @@
-"""Limits of answers, against servers that send too much."""
+"""Limits of answers, with servers that send too much."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PACKED = [
 
 
 def list_of(size: int) -> bytes:
-    """Return an empty list, padded to a number of bytes."""
+    """Return an empty list padded to a number of bytes."""
     return b"[" + b" " * (size - 2) + b"]"
 
 
@@ -77,7 +77,7 @@ def answering(
     chunked: bool = False,
     content_type: str = "application/json",
 ) -> Handler:
-    """Make a handler that answers everything but logins so."""
+    """Return a handler that answers everything except logins in this way."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -96,7 +96,7 @@ def answering(
         try:
             await response.prepare(request)
             await response.write(content)
-        except ConnectionError:  # the client has had enough
+        except ConnectionError:  # the client closed the connection
             pass
         return response
 
@@ -239,7 +239,7 @@ async def test_a_node_of_a_pair_cannot_fill_memory_either() -> None:
 
 
 async def test_an_early_answer_ends_a_body_that_is_still_being_sent() -> None:
-    # aiohttp waits for the rest of the request when a response is released before its end.
+    # aiohttp waits for the rest of the request if a response is released before its end.
     async def refuse(stream: anyio.abc.ByteStream) -> None:
         async with stream:
             await stream.receive()

@@ -1,4 +1,4 @@
-"""Error status and body → error."""
+"""Errors from error statuses and bodies."""
 
 from __future__ import annotations
 

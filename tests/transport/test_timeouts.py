@@ -1,4 +1,4 @@
-"""Time limits of calls: who is ended when, and whose cancellation it was. No server takes part."""
+"""Time limits of calls, and the source of a cancellation, without a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose clock stands still until it is set."""
+    """An event loop with a clock that only moves when it is set."""
 
     now = 1000.0
 
@@ -28,7 +28,7 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
     async def set_clock(self, now: float) -> None:
-        """Let everything happen that is due by then."""
+        """Run everything that is due by then."""
         self.now = now
         for _ in range(4):  # a timer runs, cancels a task, the task ends, its waiter resumes
             await asyncio.sleep(0)
@@ -46,7 +46,7 @@ def run(test: Test) -> None:
 
 
 async def wait(scope: SessionScope, deadline: float) -> str:
-    """Wait as a call does."""
+    """Wait like a call."""
     try:
         with TimeLimit(scope, deadline):
             await asyncio.Event().wait()
@@ -70,7 +70,7 @@ def test_each_ends_at_its_own_time_whatever_the_order(times: list[int], steps: l
 
 
 def accumulate_from(start: float, steps: list[int]) -> list[float]:
-    """The times after each step, up to the last one that matters."""
+    """Return the times after each step, up to the last relevant one."""
     return [start + sum(steps[: n + 1]) for n in range(len(steps)) if sum(steps[: n + 1]) < 50]
 
 
@@ -136,7 +136,7 @@ def test_an_error_of_its_own_comes_out_though_it_was_ended() -> None:
         await loop.set_clock(loop.now + 1)
         with pytest.raises(LookupError):
             await task
-        assert task.cancelling() == 0  # as if it had never been cancelled
+        assert task.cancelling() == 0  # as without a cancellation
 
     run(test)
 
@@ -169,7 +169,7 @@ def test_ending_all_leaves_nothing_behind() -> None:
         left = weakref.ref(scope)
         del scope, tasks
         gc.collect()
-        assert left() is None  # no timer of the loop has it
+        assert left() is None  # no timer is left in the loop
 
     run(test)
 

@@ -1,4 +1,4 @@
-"""TLS options → context."""
+"""TLS contexts from options."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def openssl_server(context: ssl.SSLContext) -> Generator[str]:
         try:
             tls.do_handshake()
         except ssl.SSLError:
-            # Closed with unread data, the connection would be reset, and the alert may be lost.
+            # Closed with unread data, the connection would be reset, and the alert could be lost.
             with socket.socket(fileno=tls.detach()) as refused:
                 refused.shutdown(socket.SHUT_WR)
                 while refused.recv(65536):
@@ -477,7 +477,7 @@ async def test_a_changed_client_certificate_counts_for_new_connections(
         transport = Transport(settings(url, ca_file=ca_file, client_cert=(cert, key)))
         with pytest.raises(TLSFailed, match="client certificate"):
             await later(transport, url)
-        replace(cert, good[0])  # does not fit the key yet: the rogue one stays in use
+        replace(cert, good[0])  # does not match the key yet: the rogue certificate stays in use
         with pytest.raises(TLSFailed, match="client certificate"):
             await later(transport, url)
         replace(key, good[1])

@@ -1,4 +1,4 @@
-"""The spans that OpenTelemetry's exporters get."""
+"""Spans for OpenTelemetry's exporters."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ async def accepted(tower: Cloudtower) -> None:
 
 
 async def wrong_keys(tower: Cloudtower) -> None:
-    """Keys that there are not, also in filters in filters."""
+    """Unknown keys, also in nested filters."""
     await tower.alert.get_alerts(where={"endet": False})  # type: ignore[typeddict-unknown-key]
     await tower.alert.resolve_alert(where={"ids": ["a1"]})  # type: ignore[typeddict-unknown-key]
     await tower.cluster.get_clusters(where={"hosts_some": {"idd": "h1"}})  # type: ignore[typeddict-unknown-key]
@@ -78,7 +78,7 @@ async def wrong_keys(tower: Cloudtower) -> None:
 
 
 async def wrong_values(tower: Cloudtower) -> None:
-    """Values of another kind, and texts that an enum does not have."""
+    """Values of a wrong type, and strings that an enum lacks."""
     await tower.cluster.update_cluster(where={"id": 1}, data={})  # type: ignore[typeddict-item]
     await tower.disk.get_disks(order_by="size_UP")  # type: ignore[arg-type]
     await tower.global_alert_rule.get_global_alert_rules(where={"disabled": 3})  # type: ignore[typeddict-item]
@@ -99,7 +99,7 @@ async def wrong_values(tower: Cloudtower) -> None:
 
 
 async def missing_keys(tower: Cloudtower) -> None:
-    """Omit required keys."""
+    """Missing required keys."""
     await tower.label.create_label([{"value": "v"}])  # type: ignore[typeddict-item]
     await tower.datacenter.create_datacenter([{"name": "d"}])  # type: ignore[typeddict-item]
     await tower.organization.create_organization([{}])  # type: ignore[typeddict-item]

@@ -1,6 +1,6 @@
 """Types of calls. Not run: `nox -s types` checks it with mypy and pyright.
 
-A line that both must refuse carries an ignore. A checker that does not refuse it reports the
+A line that both must reject carries an ignore. If a checker accepts the line, it reports the
 ignore as unused: mypy by `warn_unused_ignores`, pyright by the comment below.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def answers(tower: Cloudtower) -> None:
-    """Each answer has its type, down to the fields."""
+    """Each answer has its type, including its fields."""
     vms = await tower.vm.get_vms(where={"name_contains": "web"}, order_by="name_ASC", first=50)
     assert_type(vms, list[models.Vm])
     assert_type(vms[0].name, str)
@@ -72,7 +72,7 @@ async def arguments(tower: Cloudtower, vm: models.Vm) -> None:
     """Arguments that are valid."""
     where: VmWhereInput = {"name": "a", "cluster": {"name": "prod"}, "OR": [{"ha": True}]}
     await tower.vm.get_vms(where=where)
-    # A filter in a variable fits in another; so it does when it is put in later.
+    # A filter in a variable fits into another filter, also if it is added later.
     of_cluster: ClusterWhereInput = {"id_in": ["c1"]}
     of_host: HostWhereInput = {"cluster": of_cluster, "OR": [{"cluster": of_cluster}]}
     of_host["cluster"] = of_cluster
@@ -100,18 +100,18 @@ async def mistakes(tower: Cloudtower, vm: models.Vm) -> None:
     await tower.vm.get_vms(order_by="name_UP")  # type: ignore[arg-type]
     await tower.vm.get_vms(first="50")  # type: ignore[arg-type]
     await tower.vm.get_vms(content_language="de-DE")  # type: ignore[arg-type]
-    # a text where several go in
+    # a string where several are required
     await tower.vm.get_vms(where={"name_in": "web"})  # type: ignore[typeddict-item]
     await tower.vm.get_vms(where={"cluster": {"id_in": "c1"}})  # type: ignore[typeddict-item]
-    # something that must be there and is not
+    # a missing required key
     await tower.vm.start_vm()  # type: ignore[call-arg]
     await tower.vm.clone_vm([{"name": "copy"}])  # type: ignore[typeddict-item]
     await tower.user.login(username="root")  # type: ignore[call-arg]
-    # arguments of another call, or not by keyword
+    # arguments of another call, or passed by position
     await tower.vm.get_vms(filter={"name": "web"})  # type: ignore[call-arg]
     await tower.vm.get_vms({"name": "web"})  # type: ignore[arg-type, call-arg]
     await tower.vm.clone_vm({"name": "copy", "src_vm_id": "v1"})  # type: ignore[arg-type]
-    # an answer is what it is
+    # wrong uses of an answer
     vm.name = "other"  # type: ignore[misc]
     _ = vm.nmae  # type: ignore[attr-defined]
     _ = tower.virtual_machine  # type: ignore[attr-defined]

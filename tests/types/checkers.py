@@ -1,8 +1,9 @@
-"""Run type checkers over `right.py`, which has no mistake, and `wrong.py`, which is full of them.
+"""Run type checkers over `right.py`, which has no mistakes, and `wrong.py`, which is full of them.
 
 `python -m tests.types.checkers CHECKER...` runs each checker once and prints its figures. It fails
-if a checker reports anything in a function of `right.py`, or does not name the culprit of one in
-`wrong.py`. `KNOWN` lists the exceptions; one that no longer holds is an error, too.
+if a checker reports anything in a function of `right.py`, or does not name the culprit in a
+function of `wrong.py`. `KNOWN` lists the exceptions; one that no longer holds is an
+error, too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ KNOWN = {
         "query_through_settle": "it underlines the call, and names no argument of overloads",
     },
 }
-"""Exceptions: by checker, the functions that it reports something else about, and why."""
+"""Exceptions: by checker, the functions with other findings, and the reason."""
 
 
 class Finding(NamedTuple):
@@ -66,11 +67,11 @@ class Culprit(NamedTuple):
 
     line: int
     columns: set[int]
-    """Where the key and the value begin, with or without quotes."""
+    """Columns where the key and the value begin, with or without quotes."""
     key: str
 
     def is_named_in(self, found: list[Finding]) -> bool:
-        """Whether an error has the key in its text, or begins at the key or the value."""
+        """Return whether an error names the key, or begins at the key or the value."""
         word = re.compile(rf"\b{self.key}\b")
         return any(
             word.search(one.text) or (one.line == self.line and one.column in self.columns)
@@ -115,7 +116,7 @@ def _ty(output: str) -> list[Finding]:
 
 
 _FILES = (str(RIGHT), str(WRONG))
-# The project's configuration of pyright leaves out `wrong.py`, also where it is named.
+# The project's pyright configuration excludes `wrong.py`, even if it is named.
 _PYRIGHT = ("--outputjson", f"--project={FOLDER}", f"--pythonpath={sys.executable}")
 CHECKERS: dict[str, tuple[tuple[str, ...], Callable[[str], list[Finding]]]] = {
     "mypy": (("--output=json", *_FILES), _mypy),
@@ -153,7 +154,7 @@ def culprit(function: Function, lines: list[str]) -> Culprit:
     ((line, found),) = marked.items()
     key, value = found.groups()
     code = lines[line - 1][: found.start()]
-    at = code.find(key)  # a missing key is not there
+    at = code.find(key)  # a missing key does not appear
     columns = {at, at + 1}
     if value:
         columns.add(code.index(value, at + len(key)) + 1)
@@ -161,7 +162,7 @@ def culprit(function: Function, lines: list[str]) -> Culprit:
 
 
 def check(checker: str) -> dict[str, str]:
-    """Run a checker, print its figures, and return what is not as it should be, by function."""
+    """Run a checker, print its figures, and return the deviations by function."""
     found = findings(checker)
     right = [one for one in found if one.path.name == RIGHT.name]
     wrong = [one for one in found if one.path.name == WRONG.name]

@@ -1,6 +1,6 @@
 """Types of test doubles. Not run: `nox -s types` checks it with mypy and pyright.
 
-As in ``calls.py``, a line that both must refuse carries an ignore.
+As in ``calls.py``, a line that both must reject carries an ignore.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
@@ -74,7 +74,7 @@ async def of_session(tower: HasVms) -> list[models.Vm]:
 
 
 async def of_volumes(tower: HasVolumes) -> list[models.VmVolume]:
-    """Take what is no session."""
+    """Take an object that is not a session."""
     return await tower.vm.get_volumes()
 
 
@@ -90,7 +90,7 @@ async def protocols(tower: Cloudtower) -> None:
 
 
 def made() -> None:
-    """A made struct has the type that was asked for."""
+    """A struct from `make` has the requested type."""
     assert_type(make(models.Vm, name="web-1"), models.Vm)
     assert_type(make(WithTask[models.Vm]), WithTask[models.Vm])
     make(dict)  # type: ignore[type-var]

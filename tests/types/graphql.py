@@ -1,4 +1,4 @@
-"""Types of API keys and screens. Not run; see `calls.py`."""
+"""Types of API keys and consoles. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def keys(tower: Cloudtower) -> None:
-    """Keys are typed; what any document answers is not known."""
+    """Keys are typed; the answer to a GraphQL document is not."""
     key = await tower.api_keys.create("bot")
     assert_type(key, ApiKey)
     assert_type(await tower.api_keys.list(), list[ApiKey])

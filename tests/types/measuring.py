@@ -17,7 +17,7 @@ CPU = "elf_vm_cpu_overall_usage_percent"
 
 
 async def measured(tower: Cloudtower) -> None:
-    """The query is checked as that of the method itself."""
+    """The query is checked like that of the method itself."""
     found = await tower.measure(
         tower.metrics.get_vm_metrics, vms={"name": "web"}, metrics=[CPU], range="24h"
     )

@@ -1,6 +1,6 @@
 """Types of reads. Not run: `nox -s types` checks it with mypy and pyright.
 
-As in ``calls.py``, a line that both must refuse carries an ignore.
+As in ``calls.py``, a line that both must reject carries an ignore.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def answers(tower: Cloudtower) -> None:
-    """What is read has the type of the method's answers."""
+    """Results have the type of the method's answers."""
     vms: AsyncIterator[models.Vm] = tower.iterate(tower.vm.get_vms)
     async for vm in vms:
         assert_type(vm, models.Vm)
@@ -86,7 +86,7 @@ async def selected(tower: Cloudtower) -> None:
 
 async def mistakes(tower: Cloudtower) -> None:
     """Mistakes that both checkers report."""
-    # what is no query of many resources
+    # not a query of many resources
     tower.iterate(tower.vm.start_vm, where={"id": "v1"})  # type: ignore[type-var]
     tower.iterate(tower.vm.get_vms_connection)  # type: ignore[arg-type]
     tower.iterate(tower.api_info.get_api_version)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def finished(tower: Cloudtower, pieces: AsyncIterator[bytes]) -> None:
-    """The target decides what comes back."""
+    """The target determines the result."""
     path = Path("x.iso")
     library = ContentLibraryImage(clusters={"name": "prod"})
     assert_type(await tower.upload(path, library), models.ContentLibraryImage)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def changes(tower: Cloudtower) -> None:
-    """A change has no specific type: it may be of any resource."""
+    """A change has no specific type, because it may belong to any resource."""
     feed = tower.changes(["Vm"], since="1", interval=1.0)
     assert_type(feed, Changes)
     assert_type(await feed.anchor(), str)
@@ -31,7 +31,7 @@ async def changes(tower: Cloudtower) -> None:
 
 
 async def views(tower: Cloudtower) -> None:
-    """A view holds what the query answers with."""
+    """A view contains answers of the query."""
     view = tower.watch(tower.vm.get_vms, where={"status": "RUNNING"})
     assert_type(view, Watch[models.Vm])
     async with view as vms:
@@ -50,7 +50,7 @@ async def views(tower: Cloudtower) -> None:
 
 
 async def conditions(tower: Cloudtower) -> None:
-    """A condition is a function of what the query answers with."""
+    """A condition is a function of an answer of the query."""
     vms = await tower.wait_until(
         tower.vm.get_vms,
         lambda vm: vm.ips,

@@ -34,7 +34,7 @@ async def settled(tower: Cloudtower, data: ExitMaintenanceModeInput) -> None:
 
 
 async def stored(tower: Cloudtower) -> None:
-    """What is pending keeps the type and the form of the answer until it is stored."""
+    """A pending answer keeps the type and form of the answer until it is stored."""
     started = await tower.vm.start_vm(where={"id": "v1"})
     assert_type(tower.pending(started), Pending[list[models.Vm]])
     assert_type(tower.pending(started[0]), Pending[models.Vm])

@@ -1,7 +1,7 @@
 """One mistake per function, with the key or value that a type checker must name.
 
 Not run, and not part of the project's own type checks: `checkers.py` reads what checkers report.
-A comment holds the key of the line that has to be named, and for wrong values the value.
+A comment contains the key that has to be named and, for wrong values, the value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Uploads to a server that answers late, or counts and cuts in its own way."""
+"""Uploads to a server that answers late, or counts and cuts chunks in an unusual way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks whose outcome is unknown, against a server behind a proxy that gives up early."""
+"""Chunks with an unknown outcome, on a server behind a proxy with a short time-out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def outcomes(runs: int, *, lost: bool, settling_time: float) -> Counter[Outcome]:
-    """Upload files of which some chunks come 0 to 10 polls late."""
+    """Upload files of which some chunks arrive 0 to 10 polls late."""
     found: Counter[Outcome] = Counter()
     for seed in range(runs):
         server = LateServer()
@@ -101,7 +101,7 @@ async def test_a_lost_chunk_is_sent_again_when_the_settling_time_is_over(
 @pytest.mark.parametrize("number", range(2, CHUNKS))
 async def test_a_chunk_that_comes_twice_all_the_same_fails_the_upload(number: int) -> None:
     server = LateServer()
-    # The settling time ends after two polls at most, and each time the chunk is in doubt.
+    # The settling time ends after two polls at most, and each time the outcome is unknown.
     server.late = {number: 3, number + 1: 9, number + 2: 9, number + 3: 9}
     async with session(server) as tower:
         with pytest.raises(UploadFailed, match=r"unknown: .* Start again") as info:
@@ -246,7 +246,7 @@ async def test_polls_keep_their_interval_while_the_server_is_not_done() -> None:
 
 
 def unfinished() -> dict[str, Any]:
-    """An upload task as the server would show it."""
+    """Return an upload task as the server would show it."""
     return {
         "id": "task-0",
         "args": {},

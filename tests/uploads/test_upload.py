@@ -1,4 +1,4 @@
-"""Uploads against the simulator, which hashes what it gets: the content arrives whole, or not."""
+"""Uploads to the simulator, which hashes the content: it arrives complete, or the upload fails."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ async def stream(content: bytes = CONTENT, piece: int = 1000) -> AsyncGenerator[
 
 
 def without_time(state: UploadState | None) -> UploadState:
-    """The state of an upload of a stream, which has no modification time."""
+    """Return the state of an upload of a stream, which has no modification time."""
     assert state is not None
     return msgspec.structs.replace(state, modified_ns=None)
 
 
 def begun(sim: Simulator) -> list[dict[str, Any]]:
-    """The upload tasks that were begun in this test."""
+    """Return the upload tasks that were started in this test."""
     tasks = sim.store.table("UploadTask").values()
     return [task for task in tasks if task["size"] in (len(CONTENT), len(CONTENT) + CHUNK)]
 
@@ -134,7 +134,7 @@ def statuses(sim: Simulator) -> list[str]:
 
 
 def taken(sim: Simulator) -> list[Any]:
-    """The forms with chunks that the server took."""
+    """Return the forms with chunks that the server accepted."""
     return [one.body for one in sim.executed if one.path == "upload-elf-image"]
 
 
@@ -232,7 +232,7 @@ async def test_the_first_chunk_is_of_a_size_of_its_own(sim: Simulator, tower: Cl
 
 
 class Dribble(io.RawIOBase):
-    """A pipe that gives little at a time."""
+    """A pipe that returns little data at a time."""
 
     def __init__(self) -> None:
         self._content = io.BytesIO(CONTENT)
@@ -381,7 +381,7 @@ async def test_a_stream_of_another_length_than_was_said_is_given_up(
     assert task["status"] == "FAILED"
 
 
-# As EVERY_FAULT, but hanging is what costs real time.
+# Like EVERY_FAULT, except that hanging takes real time.
 FAULTS = [fault for fault in EVERY_FAULT if fault.kind != "hang"]
 TAKEN = [fault for fault in FAULTS if fault.executed]
 LOST = [fault for fault in FAULTS if not fault.executed and fault.status != 401]
@@ -485,7 +485,7 @@ async def test_a_count_that_does_not_agree_is_not_relied_upon(
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     async with steps:
         await anext(steps)
-        begun(sim)[0]["current_chunk"] = -1  # as if the server counted in its own way
+        begun(sim)[0]["current_chunk"] = -1  # as if the server counted differently
         await anext(steps)
         sim.faults.reset("upload-elf-image", executed=True)
         with pytest.raises(UploadFailed, match=r"unknown: .* does not count .* Start again"):
@@ -612,7 +612,7 @@ async def test_trouble_while_waiting_for_the_end_is_waited_out(sim: Simulator) -
 async def test_reads_of_an_upload_are_retried_after_every_transient_failure(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    # A query of a user raises both at once.
+    # A user's query raises both immediately.
     sim.faults.fail("get-upload-tasks", status=500)
     sim.faults.fail("get-upload-tasks", status=200, body=b'[{"id":')
     await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
@@ -789,13 +789,13 @@ async def test_cancelled_at_any_moment_it_leaves_nothing_open(
         await asyncio.wait([sending])
         countdown.stop()
         assert tasks_of_clients() == before
-        with anyio.fail_after(60):  # a thread that was just opening it closes it
+        with anyio.fail_after(60):  # a thread that was just opening the file closes it
             while await anyio.to_thread.run_sync(open_files, path):
                 pass
         if not countdown.fired:
             assert (await sending).name == "x.iso"
             break
-        # At its very end it may be too late for the server to give it up.
+        # At the very end it may be too late for the server to cancel it.
         assert statuses(sim) in ([], ["FAILED"], ["SUCCESSED"])
         assert sending.cancelled()
         sim.faults.clear()

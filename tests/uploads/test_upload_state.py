@@ -1,4 +1,4 @@
-"""Resuming uploads from a stored state, against a server with its own way to count and to cut."""
+"""Resuming uploads from a stored state, on a server with unusual counts and chunk sizes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def interrupted(
     after: int,
     **options: Any,  # noqa: ANN401
 ) -> UploadState:
-    """Upload a number of chunks, and return the state after the next one was refused."""
+    """Upload a number of chunks; return the state after the next one was rejected."""
     server.answers[after + 1] = 403
     with pytest.raises(UploadInterrupted) as info:
         await upload(tower, source, **options)
@@ -66,7 +66,7 @@ async def test_an_upload_is_resumed_from_its_stored_state_wherever_the_server_co
     async with session(server) as tower:
         state = await interrupted(server, tower, io.BytesIO(CONTENT), after=after, chunk_size=first)
         assert state.sent == sum(server.chunks)
-        server.chunk_size = 300  # it may want another size now
+        server.chunk_size = 300  # it may request another size now
         stored = UploadState.from_json(state.to_json())
         assert stored == state
         await upload(tower, io.BytesIO(CONTENT), resume=stored, chunk_size=None)
@@ -242,7 +242,7 @@ async def test_an_upload_that_was_sent_whole_is_only_waited_for() -> None:
                     pass
         state: Any = info.value
         server.listed = True
-        server.count = lambda _: 0  # what a server may do with it at the end is not known
+        server.count = lambda _: 0  # the effect at the end is unknown
         image = await upload(tower, io.BytesIO(CONTENT), resume=state.state)
     assert image.size == len(CONTENT)
     assert server.requests.count(UPLOADED) == CHUNKS

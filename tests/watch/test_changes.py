@@ -1,4 +1,4 @@
-"""The change feed as it is read, against the simulator's."""
+"""Reading the change feed of the simulator."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_it_goes_on_from_a_revision_that_was_kept(sim: Simulator, tower: C
     await changes.anchor()
     rename(sim, "one", "two", "three")
     (first,) = await take(changes, 1)
-    assert changes.revision == first.revision  # not that of the page, which is still to be told
+    assert changes.revision == first.revision  # not that of the whole page
     again = tower.changes(["Vm"], since=first.revision)
     assert names(await take(again, 2)) == ["two", "three"]
 
@@ -157,7 +157,7 @@ async def test_while_nothing_of_its_types_changes_it_moves_on_all_the_same(
         group.start_soon(take, changes, 1)
         while changes.revision != current:
             await anyio.lowlevel.checkpoint()
-        sim.changes.compact()  # which forgets nothing that it still wants
+        sim.changes.compact()  # which keeps everything that it still needs
         vm = sim.store.table("Vm")[rename(sim, "two")]
         sim.store.add("Label", {"id": "l1", "key": "k", "vms": [vm["id"]]})
 
@@ -253,7 +253,7 @@ async def test_revisions_compare_as_numbers_not_as_texts() -> None:
 
 @asynccontextmanager
 async def feed(*answers: object, since: str | None = "9") -> AsyncGenerator[Changes]:
-    """Changes of a server that gives these answers; the last one again and again."""
+    """Read the changes of a server with these answers; the last one repeats."""
     coming = itertools.chain(answers, itertools.repeat(answers[-1]))
 
     async def handler(_: web.Request) -> web.Response:
@@ -278,7 +278,7 @@ def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
 
 
 async def test_what_came_between_looking_for_changes_and_at_the_revision_is_not_missed() -> None:
-    """The server has looked for changes after 9, then 12 came, then it looked at the revision."""
+    """The server read the changes after 9, then 12 arrived, then it read the revision."""
     async with feed(said(current=12), said(12, current=12)) as changes:
         assert [change.revision for change in await take(changes, 1)] == ["12"]
 
@@ -414,7 +414,7 @@ async def test_closing_the_session_ends_the_pauses(sim: Simulator) -> None:
 async def test_many_short_steps_are_as_good_as_a_long_one(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    """A step that is cut short again and again does not restart its pause each time."""
+    """A step that is cancelled repeatedly does not restart its pause each time."""
     changes = tower.changes(["Vm"], interval=0.05)
     await changes.anchor()
     found: list[Change] = []
@@ -439,7 +439,7 @@ async def test_cancelling_anywhere_loses_and_repeats_nothing(
         found.append(await anext(changes))
 
     steps = 0
-    while len(found) < 10:  # the first ones are cut short, the last ones come to their end
+    while len(found) < 10:  # the first ones are cancelled, the last ones complete
         rename(sim, str(steps))
         async with anyio.create_task_group() as group:
             group.start_soon(step)

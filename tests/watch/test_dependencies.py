@@ -1,4 +1,4 @@
-"""Effects of a change, derived from the models and the filter alone."""
+"""Effects of a change, derived only from the models and the filter."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NOTHING: set[str] = set()
         (change("_VmToVmPlacementGroup", {"A": "v1", "B": "g1"}), {"v1"}),
         (change("_LabelToVm", None, {"a": "l1"}), None),
         (change("_HostToLabel", None, {"A": "h1", "B": "l1"}), None),
-        # rows that name the VM that they belong to
+        # rows that name the VM to which they belong
         (change("VmDisk", None, DISK), {"v1"}),
         (change("VmDisk", DISK), {"v1"}),
         (change("VmDisk", DISK, DISK | {"vm": "v2"}), {"v1", "v2"}),
@@ -64,7 +64,7 @@ NOTHING: set[str] = set()
         (change("Cluster", CLUSTER, CLUSTER | {"name": "two"}), None),
         (change("Cluster", CLUSTER, {"id": "c1"}), None),
         (change("Cluster"), None),
-        # what has nothing to do with it
+        # unrelated rows
         (change("User", None, {"id": "u1"}), NOTHING),
     ],
 )
@@ -90,7 +90,7 @@ FILTER = {
         (change("VmVolume", {"size": 1, "name": "a"}, {"size": 1, "name": "b"}), NOTHING),
         (change("VmVolume", None, {"size": 1}), None),
         (change("VmVolume", {"size": 1}), None),
-        (change("VmDisk", DISK, DISK | {"boot": 2}), None),  # it does not tell the volume
+        (change("VmDisk", DISK, DISK | {"boot": 2}), None),  # it does not name the volume
         (change("VmDisk", DISK | {"vm_volume": 1}, DISK | {"vm_volume": 1, "boot": 2}), NOTHING),
         (change("VmDisk", None, DISK), None),
     ],
@@ -107,7 +107,7 @@ def test_a_key_of_a_filter_that_is_no_column_leaves_nothing_to_tell_by() -> None
 
 
 def test_a_resource_that_shows_others_of_its_own_type() -> None:
-    """Its own changes touch it, and whatever shows what has changed."""
+    """A view depends on its own resources, and on everything that they contain."""
     dependencies = Dependencies(GET_VMS, {"cluster": {"vms_some": {"name": "a"}}})
     old = {"id": "v1", "name": "a"}
     assert dependencies.touched_by(change("Vm", old, old | {"name": "b"}, "v1")) is None

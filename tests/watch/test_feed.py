@@ -31,17 +31,17 @@ MOST = 1000
 
 
 class OddFeed:
-    """A change feed, and what a test makes of it.
+    """A configurable change feed.
 
     Attributes:
         revisions: Revisions of the changes, in sending order; each change has a name.
         current: Current revision, as reported; None: the latest.
-        compacted: What is told of compaction.
-        inclusive: A page starts with the change that has the revision itself.
-        cap: Most changes in a page, whatever is asked for.
-        heeds_start: Whether it matters from where a page is asked for.
-        spoil: Called with each proper answer to a request with a revision; returns what is sent.
-        requests: The revisions that pages were asked for from.
+        compacted: Reported revision of the compaction.
+        inclusive: A page starts with the change that has the requested revision.
+        cap: Maximum number of changes in a page.
+        heeds_start: Whether the requested revision has an effect.
+        spoil: Called with each correct answer; returns the answer to send.
+        requests: The requested revisions.
     """
 
     def __init__(self, revisions: list[int]) -> None:
@@ -95,19 +95,19 @@ async def session(server: OddFeed) -> AsyncGenerator[Cloudtower]:
 
 
 async def read_all(server: OddFeed) -> list[str]:
-    """The names of all changes, in the order in which they were handed out."""
+    """Return the names of all changes in the order in which they were yielded."""
     found: list[str] = []
     async with session(server) as tower:
         changes = tower.changes(since=str(FIRST), interval=QUICK)
         while len(found) < len(server.revisions):
             found.append((await anext(changes)).resource_id or "")
-        with anyio.move_on_after(0.05):  # a change that is repeated would come now
+        with anyio.move_on_after(0.05):  # a repeated change would arrive in this time
             found.append((await anext(changes)).resource_id or "")
     return found
 
 
 def names(server: OddFeed) -> list[str]:
-    """The names of all changes in the order of their revisions."""
+    """Return the names of all changes in the order of their revisions."""
     numbered = sorted((one, number) for number, one in enumerate(server.revisions))
     return [str(number) for _, number in numbered]
 

@@ -1,4 +1,4 @@
-"""Many subscribers of one view, against the simulator."""
+"""Many subscribers of one view, with the simulator."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def first(sim: Simulator) -> str:
 
 
 def describe(sim: Simulator, text: str) -> None:
-    """Change a VM at the server."""
+    """Change a VM on the server."""
     sim.store.change("Vm", first(sim), description=text)
 
 
 @asynccontextmanager
 async def entered(view: Watch[Vm], number: int) -> AsyncGenerator[list[States]]:
-    """Subscribe this often; each has read the first state."""
+    """Subscribe this many times; each subscriber has read the first state."""
     subscriptions = [view.subscribe() for _ in range(number)]
     for one in subscriptions:
         await one.__aenter__()

@@ -1,4 +1,4 @@
-"""Views that follow the server, against the simulator."""
+"""Views that follow the server, with the simulator."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def server_set(tower: Cloudtower, **query: Any) -> dict[str, Vm]:  # noqa:
 
 
 async def event_of(view: Watch[Vm], vm_id: str) -> WatchEvent[Vm]:
-    """The next event of one VM."""
+    """Return the next event of one VM."""
     async for event in view:
         if event.id == vm_id:
             return event
@@ -222,7 +222,7 @@ async def test_entering_fails_at_once(sim: Simulator, tower: Cloudtower) -> None
     view = tower.watch(tower.vm.get_vms, QUICK)
     with pytest.raises(ServerError):
         await view.__aenter__()
-    async with view:  # once the server is there
+    async with view:  # when the server is available
         assert view.snapshot
     async with session(sim) as other:
         sim.changes.password = "another"
@@ -311,7 +311,7 @@ async def test_only_queries_of_resources_can_be_followed(tower: Cloudtower) -> N
 async def test_cancelling_anywhere_leaves_nothing_and_loses_nothing(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    """Entering, and each step, is cut short after every number of turns of the event loop."""
+    """Entering, and each step, is cancelled after every number of iterations of the event loop."""
     view = tower.watch(tower.vm.get_vms, QUICK)
     assert await cut_short(tower, view.__aenter__) > 5
     vm = vm_of(sim)
@@ -330,7 +330,7 @@ async def test_cancelling_anywhere_leaves_nothing_and_loses_nothing(
 
 
 async def cut_short(tower: Cloudtower, function: Any) -> int:  # noqa: ANN401
-    """Cancel a function later and later until it comes to its end; returns how often it did not."""
+    """Cancel a function later and later until it completes; return the number of cancellations."""
     done: list[object] = []
 
     async def to_the_end() -> None:

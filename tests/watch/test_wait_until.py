@@ -1,4 +1,4 @@
-"""Waiting until resources meet a condition, against the simulator."""
+"""Waiting until resources meet a condition, with the simulator."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ async def polling(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def polled(sim: Simulator) -> list[int]:
-    """The number of ids in each request for VMs."""
+    """Return the number of ids in each request for VMs."""
     return [len(body["where"]["id_in"]) for body in sim.sent("get-vms")]
 
 

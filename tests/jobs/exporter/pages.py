@@ -39,7 +39,7 @@ class Page(NamedTuple):
         return found
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return the only value of a metric with these labels; None: it has none."""
+        """Return the only value of a metric with these labels, or None if there is no value."""
         found = [
             sample.value
             for sample in self.samples

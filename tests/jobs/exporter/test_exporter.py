@@ -1,4 +1,4 @@
-"""The exporter: what its pages say of Towers that are well, odd, hanging or gone."""
+"""Pages of the exporter for Towers that work, answer oddly, hang or are unreachable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 LONG = 1_000.0
-"""Seconds of an interval after which nothing is collected unless a test puts the clock forward."""
+"""Interval in seconds that never passes unless a test puts the clock forward."""
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ async def read(*towers: Cloudtower, **options: Any) -> Page:  # noqa: ANN401
 
 
 async def put_clock_forward(seconds: float) -> None:
-    """Put the clock forward, and let everything run that was waiting for the time."""
+    """Put the clock forward, and run everything that waited for that time."""
     cast("Loop", asyncio.get_running_loop()).ahead += seconds
     for _ in range(20):
         await anyio.lowlevel.checkpoint()
 
 
 async def collect_again(exporter: Exporter, *forward: float) -> None:
-    """Put the clock forward by each number of seconds, and wait until a collection has ended."""
+    """Put the clock forward in steps, and wait until a collection has ended."""
     async with anyio.create_task_group() as group:
         group.start_soon(exporter.collected)
         await anyio.lowlevel.checkpoint()
@@ -215,7 +215,7 @@ async def test_names_cannot_break_the_page(sim: Simulator) -> None:
 
 
 def renamed(answer: Any, name: str) -> Any:  # noqa: ANN401
-    """Give everything in an answer this name."""
+    """Set every name in an answer to this text."""
     if isinstance(answer, list):
         return [renamed(one, name) for one in cast("list[object]", answer)]
     if isinstance(answer, dict):
@@ -336,7 +336,7 @@ async def test_a_page_does_not_wait_for_a_tower(sim: Simulator) -> None:
 async def test_figures_stay_when_a_tower_goes_until_they_are_too_old(sim: Simulator) -> None:
     async with exporting(session(sim), timeout=LONG, stale_after=2.5 * LONG) as exporter:
         sim.faults.hang(times=1_000)
-        await collect_again(exporter, LONG + 1, LONG + 1)  # it begins, and is over time
+        await collect_again(exporter, LONG + 1, LONG + 1)  # it starts and exceeds its time-out
         page = parse(exporter.page())
         assert page.value("cloudtower_up") == 0
         assert page.value("cloudtower_vms", status="RUNNING")

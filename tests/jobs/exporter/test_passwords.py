@@ -1,4 +1,4 @@
-"""Password hashes of the metrics server: made, read and checked."""
+"""Password hashes of the metrics server: creation, parsing and verification."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def basic(credentials: bytes) -> str:
 async def test_only_the_right_password_of_a_user_is_allowed() -> None:
     passwords = Passwords({**USERS, **dict([hash_password("other", "another").split(":", 1)])})
     right = basic(b"prometheus:s3cret:with colon")
-    for _ in range(2):  # the second time it is remembered
+    for _ in range(2):  # the second check uses the cache
         assert await passwords.allow(right)
         assert await passwords.allow(right.replace("Basic", "bAsIc"))
     for wrong in (

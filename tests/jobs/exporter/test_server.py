@@ -37,7 +37,7 @@ USERS = dict([hash_password("prometheus", "s3cret").split(":", 1)])
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncGenerator[MetricsServer]:  # noqa: ANN401
-    """Serve an exporter of a Tower that cannot be reached."""
+    """Serve an exporter of an unreachable Tower."""
     async with Cloudtower(f"http://127.0.0.1:{unused_port()}", token=TOKEN) as tower:
         exporter = Exporter({"gone": tower})
         async with MetricsServer(exporter, port=0, **options) as server:
@@ -49,7 +49,7 @@ async def connect(server: MetricsServer) -> anyio.abc.ByteStream:
 
 
 async def received(stream: anyio.abc.ByteStream) -> bytes:
-    """Return everything until the server closes the connection."""
+    """Return all bytes until the server closes the connection."""
     found = b""
     try:
         while True:
@@ -228,7 +228,7 @@ async def test_a_port_in_use_is_an_error() -> None:
 
 
 def write_certificate(file: Path) -> bytes:
-    """Replace a certificate and its key in one go; return the certificate."""
+    """Replace a certificate and its key together; return the certificate."""
     certificate = CA.issue_cert("localhost", "127.0.0.1")
     new = file.with_suffix(".new")
     certificate.private_key_and_cert_chain_pem.write_to_path(str(new))

@@ -1,4 +1,4 @@
-"""Every idempotent recipe repeated, cancelled, killed, and left without an answer."""
+"""Every idempotent recipe repeated, cancelled, killed, and without an answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACTIONS = {
     "ensure_power on": "start-vm",
     "ensure_power off": "shutdown-vm",
 }
-"""Path of the operation with which each case acts."""
+"""Path of the mutation in each case."""
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""Idempotent recipes against servers whose answers are lost, late, odd, or overtaken by others."""
+"""Idempotent recipes with answers that are lost, late or odd, and with concurrent changes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def odd(
 
 
 def late(path: str, key: str, name: str, looks: int) -> Tell:
-    """Return a change for a server that lists a name only after so many requests for it."""
+    """Return a change for a server that lists a name only after this number of requests."""
     seen = 0
 
     def tell(called: str, body: Any, answer: Any) -> Any:  # noqa: ANN401
@@ -236,7 +236,7 @@ async def test_a_failed_creation_is_an_error_and_a_vm_that_appears_late_is_adopt
 
 async def test_a_vm_that_was_created_and_is_not_listed_is_not_created_again() -> None:
     def remove(times: int) -> None:
-        if times == 2:  # it was seen once, when it was read back
+        if times == 2:  # it was seen once, after its creation
             sim.store.remove("Vm", vms(sim)[0]["id"])
 
     trace = after_each("get-vms", remove)

@@ -1,4 +1,4 @@
-"""What each idempotent recipe compares, changes and refuses."""
+"""Comparisons, changes and rejections of each idempotent recipe."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_a_placement_group_gets_exactly_these_members_and_this_policy() ->
             (["blog-1", "blog-2"], {}, "changed"),
             ([three, two, two], {}, "unchanged"),
             ([three, two], {"policy": "MUST_DIFFERENT"}, "changed"),
-            ([three, two], {}, "unchanged"),  # the policy stays
+            ([three, two], {}, "unchanged"),  # the policy does not change
             ([three, two], {"enabled": False}, "changed"),
         ):
             given: dict[str, Any] = {"cluster": cluster, "vms": vms, **options}

@@ -1,4 +1,4 @@
-"""Forecasts of full storage, from curves of which the outcome is known."""
+"""Forecasts of full storage from curves with a known outcome."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ BYTES = st.integers(0, 2**60).map(float)
 def test_points_on_a_line_give_that_line(days: list[float], slope: int, start: int) -> None:
     line = fit_line(days, [start + slope * (day - days[0]) for day in days])
     assert line is not None
-    # A slope that vanishes beside the start is lost when the values are rounded.
+    # A slope that is tiny compared with the start is lost in rounding.
     rounding = 2**-50 * (abs(start) + abs(slope) * 700) / (max(days) - min(days)) * len(days)
     assert line.slope == pytest.approx(slope, rel=1e-6, abs=rounding)
 

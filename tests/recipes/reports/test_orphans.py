@@ -1,4 +1,4 @@
-"""Orphans: what deletions leave behind, and what only looks like it."""
+"""Orphans that deletions leave behind, and resources that only look like orphans."""
 
 from __future__ import annotations
 
