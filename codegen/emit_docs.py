@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .conflicts import PACKAGE
+from .definitions import docstring_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +83,7 @@ class Module:
                 case ast.Assign(
                     [ast.Name(name)], ast.Call(ast.Name("TypedDict"), [_, ast.Dict() as table])
                 ):
-                    found[name] = Shape(_docstring(below), self._keys(table), [])
+                    found[name] = Shape(docstring_below(below), self._keys(table), [])
                 case ast.AnnAssign(target) if choices := _choices(node):
                     found[ast.unparse(target)] = Shape("", [], choices)
                 case _:
@@ -96,7 +97,9 @@ class Module:
 
     def _fields(self, node: ast.ClassDef) -> list[Field]:
         return [
-            self._field(ast.unparse(line.target), line.annotation)._replace(text=_docstring(below))
+            self._field(ast.unparse(line.target), line.annotation)._replace(
+                text=docstring_below(below)
+            )
             for line, below in zip(node.body, [*node.body[1:], None], strict=True)
             if isinstance(line, ast.AnnAssign)
         ]
@@ -125,11 +128,6 @@ def _member(node: ast.stmt) -> list[str]:
             return [text]
         case _:
             return []
-
-
-def _docstring(below: ast.stmt | None) -> str:
-    """Return the text of a docstring below a definition, or an empty text."""
-    return _text(below.value) if isinstance(below, ast.Expr) else ""
 
 
 def _text(node: ast.expr) -> str:
@@ -238,6 +236,16 @@ def _page_of_type() -> dict[str, str]:
     return {name: page for page, types in homes().items() for name in types}
 
 
+def page_of_type(name: str) -> str | None:
+    """Return the page and the anchor of a type, such as `models.Vm`; None if it has no entry."""
+    home = _page_of_type().get(name)
+    return home and f"{home}.md#{_anchor(name)}"
+
+
+def _anchor(name: str) -> str:
+    return name.replace(".", "").lower()
+
+
 def _linked(page: str, kind: str, package: str) -> str:
     """Return a type as Markdown, with a link for each type that has an entry."""
     pieces: list[str] = []
@@ -249,7 +257,7 @@ def _linked(page: str, kind: str, package: str) -> str:
             plain += part
             continue
         home = _page_of_type()[target]
-        anchor = f"#{target.replace('.', '').lower()}"
+        anchor = f"#{_anchor(target)}"
         pieces += [_code(plain), f"[`{part}`]({'' if home == page else home + '.md'}{anchor})"]
         plain = ""
     return "".join([*pieces, _code(plain)])

@@ -13,7 +13,7 @@ project = "cloudtower-async"
 version = release = cloudtower_async.__version__
 project_copyright = "the cloudtower-async maintainers"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code", "side_by_side", "chinese"]
+extensions = ["myst_parser", "from_code", "side_by_side", "chinese"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "figures.md"]
@@ -24,10 +24,3 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_title = f"cloudtower-async {release}"
-
-default_role = "code"
-autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
-maximum_signature_line_length = 88
-toc_object_entries_show_parents = "hide"
-python_display_short_literal_types = True

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import textwrap
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 VENDOR = DOCS / "migrating.md"
+REFERENCE = sorted(page for page in (DOCS / "reference").glob("*.md") if page.stem != "index")
+"""Generated pages, whose examples are those of docstrings."""
+
 PAGES = [
     README,
     ROOT / "CHANGELOG.md",
@@ -25,6 +29,7 @@ PAGES = [
         page
         for page in DOCS.rglob("*.md")
         if not {"_build", "operations", "zh"} & {*page.relative_to(DOCS).parts}
+        and page not in REFERENCE
     ),
 ]
 
@@ -100,13 +105,19 @@ def headings(page: Path) -> list[list[str]]:
     return found
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of all headings of a page."""
+    return {*chain(*headings(page))}
+
+
 def dead_links(page: Path) -> list[str]:
     """Return the links of a page whose file or anchor does not exist."""
     dead: list[str] = []
     for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
         file, _, anchor = link.partition("#")
         target = page.parent / file if file else page
-        if not target.exists() or (anchor and anchor not in chain(*headings(target))):
+        if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     return dead
 

@@ -1,13 +1,14 @@
-"""Directives that generate parts of the pages from the code and its docstrings."""
+"""Directives that generate parts of the pages from the code, and names for the reference."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.ext.napoleon import Config
-from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 
 from cloudtower_async import errors
@@ -18,11 +19,14 @@ from cloudtower_async.calls.registry import operation
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
 from cloudtower_async.testing import Simulator
 
+sys.path.append(str(Path(__file__).parents[2]))  # for `codegen`
+from codegen.contents import public_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from docutils import nodes
     from sphinx.application import Sphinx
+    from sphinx.domains.python import PythonDomain
 
 
 class _Markdown(SphinxDirective):
@@ -98,18 +102,24 @@ class Unmodelled(_Markdown):
             yield f"| `{name}` | `{paths[name]}` |"
 
 
-_GOOGLE_STYLE: Any = Config(napoleon_use_ivar=True)
+def name_objects(app: Sphinx, doctree: nodes.document) -> None:
+    """Register the headings of the reference pages as Python objects.
 
-
-def read_docstring(
-    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
-    """Turn a Google-style docstring into reStructuredText.
-
-    Loading napoleon does that too, but takes `Address: of the server` on an attribute for a type.
+    The search finds the objects, and other projects can link to them. Each heading has its name
+    as an id: `#cloudtower.with_options`.
     """
-    if what not in ("attribute", "data", "property"):
-        lines[:] = GoogleDocstring(lines, _GOOGLE_STYLE, name=name, obj=obj).lines()
+    page = app.env.docname
+    if page.rpartition("/")[0] != "reference" or page == "reference/api":
+        return
+    domain = cast("PythonDomain", app.env.get_domain("py"))
+    public = {one.name: one for one in public_names()}
+    for section in doctree.findall(nodes.section):
+        title = section[0].astext()
+        if one := public.get(title):
+            node_id = title.lower()
+            if node_id not in section["ids"]:
+                section["ids"].append(node_id)
+            domain.note_object(f"{one.module}.{one.name}", one.kind, node_id, location=section)
 
 
 def leave_out_of_contents(app: Sphinx, doctree: nodes.document) -> None:
@@ -125,5 +135,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("planned-answers", PlannedAnswers)
     app.add_directive("unmodelled", Unmodelled)
     app.connect("doctree-read", leave_out_of_contents)
-    app.connect("autodoc-process-docstring", read_docstring)
+    app.connect("doctree-read", name_objects)
     return {"parallel_read_safe": True}

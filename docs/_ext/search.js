@@ -1,10 +1,24 @@
-// Search the built documentation as its search page does: node search.js HTML QUERY...
-// Prints one line of JSON for each query: the names of the pages found, best first.
+// Check the search of the built documentation: node search.js HTML
+// Runs the JavaScript of Sphinx's search page. Exits with 1 if the page that answers one of the
+// queries is not among the first three results.
 const fs = require("fs");
 const path = require("path");
-const [folder, ...queries] = process.argv.slice(2);
+
+const FIRST = 3;
+const EXPECTED = {
+  pagination: "queries",
+  retry: "retries",
+  "power on": "recipes/power",
+  "create vm": "recipes/create-vm",
+  "filter by label": "filters",
+  jupyter: "sync",
+  proxy: "settings",
+};
+
+const [folder] = process.argv.slice(2);
 const read = (name) => fs.readFileSync(path.join(folder, name), "utf-8");
 
+// What the scripts use of a browser.
 globalThis.document = {
   addEventListener() {},
   getElementById: () => ({ firstChild: null }),
@@ -19,7 +33,7 @@ globalThis.localStorage = { setItem() {}, getItem() {}, removeItem() {} };
 
 const sources = ["documentation_options.js", "language_data.js", "searchtools.js"];
 const code = sources.map((name) => read(`_static/${name}`)).join("\n");
-const find = new Function(
+const search = new Function(
   "index",
   "queries",
   `${code}
@@ -30,6 +44,13 @@ const find = new Function(
     return results.map((result) => result[0]).reverse(); // the best one is last
   });`,
 );
-for (const pages of find(read("searchindex.js"), queries)) {
-  console.log(JSON.stringify([...new Set(pages)]));
-}
+
+const queries = Object.keys(EXPECTED);
+search(read("searchindex.js"), queries).forEach((results, number) => {
+  const query = queries[number];
+  const pages = [...new Set(results)].slice(0, FIRST);
+  if (!pages.includes(EXPECTED[query])) {
+    console.error(`search "${query}": expected ${EXPECTED[query]} among ${pages.join(", ")}`);
+    process.exitCode = 1;
+  }
+});

@@ -1,12 +1,18 @@
-// Rules of the search page. All scores but the first are the defaults of Sphinx.
+// Rules of the search page.
+
+// Pages to list after the guides that answer the same query.
+const LATER = /^(reference\/|contributing$|migrating|upgrading$)/;
+// Chinese pages contain English words, and the changelog names every feature: list them last.
+const LAST = /^(zh\/|changelog$)/;
+
+// Titles count more than by default, where they have a score of 15; the other scores are defaults.
 var Scorer = {
-  // Chinese pages contain English words, and the changelog names every feature: list them last.
-  score: ([page, , , , score]) => (/^(zh\/|changelog$)/.test(page) ? score - 100 : score),
+  score: ([page, , , , score]) => score - (LAST.test(page) ? 100 : LATER.test(page) ? 5 : 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },
   objPrioDefault: 0,
-  title: 15,
+  title: 20,
   partialTitle: 7,
   term: 5,
   partialTerm: 2,

@@ -1020,19 +1020,7 @@ class Cloudtower(Namespaces):
                 iterator of bytes.
             target: Kind and place of the result: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
                 `ElfFile` or `CloudTowerApplicationPackage`.
-            options: ``name``: name of the result; None: the name of the file.
-                ``size``: size in bytes, required for async iterators and pipes.
-                ``chunk_size``: size of the first chunk and maximum size of later ones, in bytes;
-                None: 8 MiB, then the size that the server asks for, up to 64 MiB.
-                ``resume``: state of an interrupted upload of the same file to the same target:
-                ``error.state``, or a stored state read with `UploadState.from_json`.
-                ``timeout``: seconds from the last chunk until the result appears, 300 by default;
-                None waits without limit. Each chunk has the session's time-out.
-                ``interval``: maximum number of seconds between polls, 5 by default.
-                ``settling_time``: seconds that a chunk whose outcome is unknown (a 504, a broken
-                connection) has to show in the server's count before it is resent, 300 by default.
-                It has to be longer than the time-out of any proxy on the way.
-                ``on_progress``: called with an `UploadProgress` after each chunk.
+            options: See `UploadOptions`, which documents each with its default.
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting

@@ -78,7 +78,10 @@ class OperationCall:
     Example:
         ::
 
-            call = OperationCall(operation="vm.delete_vm", kind="mutation", arguments={"where": …})
+            where = {"id": "vm-1"}
+            call = OperationCall(
+                operation="vm.delete_vm", kind="mutation", arguments={"where": where}
+            )
     """
 
     operation: str

@@ -64,16 +64,36 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UploadOptions(TypedDict, total=False):
-    """Options of `Cloudtower.upload`, which describes them."""
+    """Options of `Cloudtower.upload`, all of them optional."""
 
     name: str | None
+    """Name of the result. Default: None; the name of the file."""
+
     size: int | None
+    """Size in bytes; required for async iterators and pipes. Default: None; read from the file."""
+
     chunk_size: int | None
+    """Size of the first chunk and maximum size of later ones, in bytes. Default: None; 8 MiB, then
+    the size that the server asks for, up to 64 MiB."""
+
     resume: UploadState | None
+    """State of an interrupted upload of the same file to the same target: ``error.state``, or a
+    stored state read with `UploadState.from_json`. Default: None; a new upload."""
+
     timeout: float | None
+    """Seconds from the last chunk until the result appears; None waits without limit. Each chunk
+    has the session's time-out. Default: 300."""
+
     interval: float
+    """Maximum number of seconds between polls. Default: 5."""
+
     settling_time: float
+    """Seconds that a chunk whose outcome is unknown (a 504, a broken connection) has to show in
+    the server's count before it is resent. It has to be longer than the time-out of any proxy on
+    the way. Default: 300."""
+
     on_progress: Callable[[UploadProgress], object] | None
+    """Function that is called with an `UploadProgress` after each chunk. Default: None."""
 
 
 class Upload(Generic[R_co]):

@@ -17,6 +17,7 @@ from .linear_fit import fit_line
 CapacityOutlook: TypeAlias = Literal[
     "full", "filling", "not_growing", "noise", "too_few_points", "unknown_capacity"
 ]
+"""Outlook of the storage of a cluster; see `CapacityForecast`."""
 
 _USED = "zbs_cluster_used_data_space_bytes"
 _DAY = 86_400_000  # milliseconds

@@ -22,6 +22,7 @@ from .rows import NamedResource, moment
 _Source: TypeAlias = "Callable[[Cloudtower], Coroutine[Any, Any, list[_Dates]]]"
 
 ExpirationKind: TypeAlias = Literal["license", "subscription", "maintenance", "certificate"]
+"""Kind of a date that `find_expirations` reports; see `Expiration`."""
 
 
 class Expiration(msgspec.Struct, kw_only=True, frozen=True, gc=False):

@@ -25,6 +25,7 @@ _Finder: TypeAlias = "Callable[[Cloudtower, _Clusters], Coroutine[Any, Any, list
 OrphanKind: TypeAlias = Literal[
     "vm_snapshot", "volume_snapshot", "volume", "vm_template", "content_library_template"
 ]
+"""Kind of a resource that `find_orphans` reports."""
 
 _REASONS: dict[OrphanKind, str] = {
     "vm_snapshot": "its VM was deleted",
