@@ -1,4 +1,4 @@
-"""Chinese pages: the language in their HTML, and search."""
+"""Chinese pages: their language, links between the languages, and search."""
 
 from __future__ import annotations
 
@@ -29,15 +29,22 @@ class SearchEnglishAndChinese(SearchEnglish):
         return found
 
 
-def set_language(
+def link_languages(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Declare the language of Chinese pages, for browsers and screen readers."""
+    """Declare the language of a Chinese page, and link each page to the other language."""
     if pagename.startswith("zh/"):
         context["language"] = "zh-CN"
+        other, language, text = pagename.removeprefix("zh/"), "en", "English"
+    else:
+        other, language, text = f"zh/{pagename}", "zh-CN", "中文"
+    # The two start pages have such a link in their source, for readers on the forge.
+    if other in app.env.found_docs and pagename not in ("index", "zh/index"):
+        link = f'<a hreflang="{language}" href="{context["pathto"](other)}">{text}</a>'
+        context["body"] = f"<p>{link}</p>{context['body']}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_search_language(SearchEnglishAndChinese)
-    app.connect("html-page-context", set_language)
+    app.connect("html-page-context", link_languages)
     return {"parallel_read_safe": True}
