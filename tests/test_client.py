@@ -277,7 +277,7 @@ async def test_a_session_of_the_caller_has_no_credentials_of_its_own() -> None:
     auth = aiohttp.BasicAuth("someone", "else")
     async with aiohttp.ClientSession(auth=auth) as own:
         with pytest.raises(
-            errors.InvalidSettings, match="session: it has credentials of its own"
+            errors.InvalidSettings, match="session: it has its own credentials"
         ) as info:
             Cloudtower("http://127.0.0.1:9", token=TOKEN, session=own)
     assert info.value.option == "session"

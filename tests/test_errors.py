@@ -28,7 +28,7 @@ def test_a_call_error_is_one_line_with_all_there_is() -> None:
     assert str(error) == (
         "vm.start_vm: refused: it is not so "
         "[https://tower.example, HTTP 400, code X, request id r-1]. "
-        "Check the arguments of the call; the message names the one at fault."
+        "Check the arguments of the call; the message usually names the faulty argument."
     )
     assert error.server_message == "it is\r\n  not so"
 
@@ -138,15 +138,17 @@ def test_task_errors_say_which_and_what_next() -> None:
     assert str(errors.TaskFailed("t", "CODE", "EC", "it\nbroke")) == (
         "task t failed: it broke [CODE, EC]"
     )
-    assert str(errors.TaskFailed("t")) == "task t failed: the server gives no reason"
+    assert str(errors.TaskFailed("t")) == "task t failed: the server gave no reason"
     late = str(errors.TaskTimeout(["1", "2", "3", "4", "5", "6"], 300.0))
-    assert late.startswith("6 tasks still running after 300 s: 1, 2, 3, 4, 5, …. They go on")
+    assert late.startswith(
+        "6 tasks still running after 300 s: 1, 2, 3, 4, 5, …. The tasks continue"
+    )
     assert "still running: a." in str(errors.TaskTimeout(["a"]))
     seen = {"a": (TaskStatus.EXECUTING, 0.5)}
     some = str(errors.TaskTimeout(["a", "b"], last_seen=seen, unknown=["b"]))
     assert some.startswith(
         "2 tasks not known to have ended: a (EXECUTING, 50%), b (unknown to the server so far). "
-        "The others go on. Check the unknown ids"
+        "The other tasks continue. Check the unknown ids"
     )
     assert "unknown to the server" in str(errors.TaskNotFound("t"))
 
@@ -232,5 +234,5 @@ def test_what_did_not_settle_is_told_with_what_is_being_done_to_it() -> None:
     )
     many = str(errors.SettleTimeout(dict.fromkeys("123456"), None, errors.SessionClosed("shut")))
     assert many == (
-        "6 resources not known to be ready: 1, 2, 3, 4, 5, …. The last look failed: shut"
+        "6 resources not known to be ready: 1, 2, 3, 4, 5, …. The last poll failed: shut"
     )

@@ -90,7 +90,7 @@ async def test_dashboard() -> None:
         assert one.stdout.count(b"\ncluster  ") == 1
         wrong = await run("dashboard.py", "nowhere", **environment)
         assert wrong.returncode == 1
-        assert b"nothing has the name or the id 'nowhere'" in wrong.stderr
+        assert b"no resource has the name or the id 'nowhere'" in wrong.stderr
 
 
 async def test_backup_vms() -> None:

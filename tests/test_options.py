@@ -213,7 +213,7 @@ def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"token": b"secret"}, "token: expected a text, got bytes"),
+        ({"token": b"secret"}, "token: expected a string, got bytes"),
         ({"client_cert": ["a", "b"]}, "client_cert: expected a path or a pair of paths, got list"),
         ({"client_cert": PEM}, "client_cert: expected the path of a PEM file, got what looks like"),
         ({"ca_file": 5}, "ca_file: expected a path, got int"),
@@ -308,7 +308,7 @@ def test_secrets_may_be_wrapped_in_an_object_that_hides_them() -> None:
     assert settings_within(Cloudtower("tower.example", token=hidden)).token == PASSWORD
     by_env = Cloudtower.from_env(endpoint="tower.example", token=hidden)
     assert settings_within(by_env).token == PASSWORD
-    with pytest.raises(InvalidSettings, match="token: expected a text, got bytes"):
+    with pytest.raises(InvalidSettings, match="token: expected a string, got bytes"):
         Cloudtower("tower.example", token=SecretBytes(b"s"))  # type: ignore[arg-type] # pyright: ignore
     with pytest.raises(InvalidSettings, match="password: missing"):
         Cloudtower("tower.example", username="root", password=SecretStr(""))

@@ -246,7 +246,9 @@ def test_a_keyring_that_fails_is_told(home: Path) -> None:
     use(keyring.backends.fail.Keyring)
     with pytest.raises(InvalidSettings, match="in the keyring: this machine has no keyring"):
         from_environment({}, "prod")
-    with pytest.raises(InvalidSettings, match="profile prod: the keyring keeps the token"):
+    with pytest.raises(
+        InvalidSettings, match="profile prod: the token cannot be deleted from the keyring"
+    ):
         remove_profile("prod")
 
 
@@ -272,7 +274,7 @@ class Forgetful(FileKeyring):
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [(Broken, "RuntimeError: cannot store ***"), (Forgetful, "does not return what was stored")],
+    [(Broken, "RuntimeError: cannot store ***"), (Forgetful, "does not return the stored token")],
 )
 def test_a_keyring_that_does_not_work_is_told_and_the_file_has_the_token(
     kind: Any,  # noqa: ANN401
@@ -334,7 +336,7 @@ def test_a_file_that_cannot_be_used_is_named(text: str, told: str) -> None:
 def test_tokens_that_others_may_read_are_refused() -> None:
     save_profile("prod", STORED, "t")
     profiles_file().chmod(0o644)
-    with pytest.raises(InvalidSettings, match=r"others may read the tokens .* chmod 600"):
+    with pytest.raises(InvalidSettings, match=r"other users can read the tokens .* chmod 600"):
         read_profiles()
     profiles_file().chmod(0o600)
     assert "prod" in read_profiles()

@@ -53,7 +53,7 @@ def test_records_have_the_fields_asked_for_in_that_order() -> None:
     ("fields", "message"),
     [
         (["nmae"], "fields: Vm has no attribute 'nmae'; did you mean name"),
-        ("name", "fields: expected a list of names, got a text; write ['name']"),
+        ("name", "fields: expected a list of names, got a string; write ['name']"),
     ],
 )
 def test_fields_that_rows_do_not_have_are_refused(

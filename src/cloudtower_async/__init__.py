@@ -1,6 +1,6 @@
 """The asyncio-native Python SDK for SmartX CloudTower.
 
-Importing this loads nothing else: each name is loaded when it is first used.
+Importing the package loads nothing else; each public name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -296,14 +296,14 @@ _HOMES = {
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 
-if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+if not TYPE_CHECKING:  # with this function, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = importlib.import_module(_HOMES.get(name, ".errors"), __name__)
         value: object = getattr(module, name)
-        globals()[name] = value  # found at once from now on
+        globals()[name] = value  # later look-ups find the name directly
         return value
 
 

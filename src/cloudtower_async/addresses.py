@@ -1,4 +1,4 @@
-"""Addresses of CloudTower servers and proxies: parsed and normalized."""
+"""Parse and normalize addresses of CloudTower servers and proxies."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def normalise_endpoint(text: object) -> str:
         raise _refused("it holds a space, a backslash or a control character")
     # Check this before the error quotes the address, because it may hold a password.
     if "@" in text:
-        raise _refused("it holds user info: pass username= and password= instead")
+        raise _refused("it holds a user name or password: pass username= and password= instead")
     if _is_ipv6(text):
         text = f"[{text}]"
     scheme, separator, rest = text.partition("://")
@@ -175,7 +175,7 @@ def path_fault(path: object) -> str | None:
     session to another service.
     """
     if not isinstance(path, str):
-        return f"expected a text, got {type(path).__name__}"
+        return f"expected a string, got {type(path).__name__}"
     if "://" in path or "?" in path or "#" in path:
         return f"{path!r} is not a path; a query string goes in query="
     decoded = path

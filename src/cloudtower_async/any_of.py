@@ -1,4 +1,4 @@
-"""Unions of the Python types that stand for one type of JSON."""
+"""Unions of Python types that become one JSON type."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 else:
 
     class AnyOf:
-        """A union to type checkers; at run time its first member, which is what JSON has.
+        """Union for type checkers; at run time its first member, which is the type in JSON.
 
-        A list or a set of texts is a list in JSON, a datetime or a text is a text. Libraries that
-        read annotations, such as msgspec, allow only one such type in a union.
+        For example, a list and a set are both lists in JSON, and a datetime and a str are both
+        strings. Libraries that read annotations, such as msgspec, allow only one such type in a
+        union.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

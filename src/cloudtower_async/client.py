@@ -92,7 +92,7 @@ _AIOHTTP_OBJECTS: tuple[tuple[str, Any], ...] = (
     ("connector", None),
     ("trace_configs", ()),
 )
-"""Options that are no settings, and their defaults."""
+"""Options that hold aiohttp objects, and their defaults; `Settings` has the other options."""
 
 
 class Cloudtower(Namespaces):
@@ -105,11 +105,11 @@ class Cloudtower(Namespaces):
         endpoint: Address of the server: ``https://tower.example``. The default scheme is https;
             ``/v2/api`` at the end is optional. For an active/passive pair, pass a list of both
             addresses; requests go to the active node.
-        options: See `SessionOptions`, which documents each with its default.
+        options: Options of the session; `SessionOptions` documents each one and its default.
 
     Raises:
         InvalidSettings: An option cannot be used; the error names it.
-        TypeError: There is no such option.
+        TypeError: An option is unknown.
 
     Example:
         ::
@@ -132,7 +132,7 @@ class Cloudtower(Namespaces):
         self._executor = executor
         self._transport = executor.transport
         self._shared = shared or SessionState(executor)
-        self._owner = shared is None  # of the connection, which it then closes
+        self._owner = shared is None  # only the first session closes the connections
         self._entered = False
 
     @classmethod
@@ -144,10 +144,12 @@ class Cloudtower(Namespaces):
         CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
 
         Args:
-            profile: Name of the profile, stored by ``cloudtower-async login``, for options that are
-                not set otherwise. Reads files, and the keyring if it has the token. None: the
-                profile named by CLOUDTOWER_PROFILE, if set; "": no profile.
-            options: Options of `Cloudtower`, and the endpoint by keyword. None: not given.
+            profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
+                options that neither arguments nor variables set. Its files are read, and the
+                keyring if the token is there. None: the profile named by CLOUDTOWER_PROFILE, if
+                set; "": no profile.
+            options: Options of `Cloudtower`, and ``endpoint``. An option that is None counts as not
+                given.
 
         Raises:
             InvalidSettings: An option, a variable or the profile cannot be used.
@@ -157,7 +159,7 @@ class Cloudtower(Namespaces):
 
     @property
     def endpoint(self) -> str:
-        """The server's root address, ``https://host[:port][/prefix]``; the active one of a pair."""
+        """Root address, ``https://host[:port][/prefix]``; for a pair, that of the active node."""
         return self._executor.endpoints.latest
 
     @property
@@ -173,17 +175,17 @@ class Cloudtower(Namespaces):
 
     @property
     def plan(self) -> plans.Plan:
-        """Changes that the calls of this session would make, in plan mode (``mutations="plan"``).
+        """Mutations that this session has planned instead of sending (``mutations="plan"``).
 
-        Sessions that `with_options` makes of one in plan mode share its plan. A session that turns
-        to plan mode begins its own.
+        A session in plan mode shares its plan with the sessions that its `with_options` returns. If
+        `with_options` turns plan mode on, the new session starts an empty plan.
 
         Raises:
             CloudtowerError: The session is not in plan mode.
         """
         if self.mutations != "plan":
             raise CloudtowerError(
-                f"plan: this session has mutations={self.mutations!r}, so it plans nothing; use "
+                f"plan: this session has mutations={self.mutations!r}, so it has no plan; use "
                 "mutations='plan'"
             )
         return cast("plan_mode.PlanMode", self._executor.mode).plan
@@ -191,11 +193,11 @@ class Cloudtower(Namespaces):
     async def open(self) -> Self:
         """Connect and log in now instead of at the first call. Safe to repeat.
 
-        Transient failures are retried as those of a query, within the session's ``timeout``.
+        Transient failures are retried like those of a query, within the session's ``timeout``.
 
         Raises:
             LoginFailed: The credentials were refused.
-            CallError: The server cannot be reached, or of a pair not exactly one is active.
+            CallError: The server cannot be reached, or not exactly one node of a pair is active.
             SessionClosed: The session is closed.
         """
         await self._transport.open()
@@ -203,7 +205,7 @@ class Cloudtower(Namespaces):
         return self
 
     async def get_token(self) -> str:
-        """Return the token that calls are sent with; log in first if needed.
+        """Return the token that authenticates calls; log in first if needed.
 
         Treat it as a secret: anyone holding it acts as this user, and it may never expire.
 
@@ -215,16 +217,16 @@ class Cloudtower(Namespaces):
         return await self._executor.log_in()
 
     async def find_active(self) -> str:
-        """Ask the servers of a pair now which one is active; calls go there from then on.
+        """Find the active node of a pair now, and send calls to that node from then on.
 
-        A single server is not asked.
+        For a single server, no request is sent.
 
         Returns:
-            Its root address.
+            Root address of the active node, or of the single server.
 
         Raises:
-            NoActive: None of them is.
-            MultipleActive: More than one is.
+            NoActive: No node is active.
+            MultipleActive: More than one node is active.
             SessionClosed: The session is closed.
         """
         return await self._executor.endpoints.find(ask=True)
@@ -234,8 +236,8 @@ class Cloudtower(Namespaces):
 
         Meant for readiness checks of load balancers and web services: one request for
         ``/api/healthz``, without credentials and outside ``max_in_flight`` and ``rate_limit``.
-        For an active/passive pair, exactly one node must be active; calls stay with the node that
-        they go to.
+        For an active/passive pair, exactly one node must be active. A ping does not change the node
+        that calls go to.
 
         Args:
             timeout: Time-out in seconds.
@@ -260,7 +262,7 @@ class Cloudtower(Namespaces):
         return await self._executor.endpoints.ping(timeout)
 
     async def close(self) -> None:
-        """Close the connections; calls under way end with SessionClosed. Safe to repeat.
+        """Close the connections; calls in progress raise SessionClosed. Safe to repeat.
 
         Raises:
             SessionClosed: The session belongs to another event loop, which still exists.
@@ -274,7 +276,7 @@ class Cloudtower(Namespaces):
 
     async def __aenter__(self) -> Self:
         if self._entered and not self._transport.closed:
-            raise CloudtowerError("the session is entered already; use the one that `as` names")
+            raise CloudtowerError("the session was entered already; use the name after `as`")
         self._entered = True
         try:
             return await self.open()
@@ -290,26 +292,27 @@ class Cloudtower(Namespaces):
     ) -> None:
         await self.close()
 
-    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+    if not TYPE_CHECKING:  # so that type checkers report `with`
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
 
         def __exit__(self, *_: object) -> None:
-            """Is never called, but Python looks for it first."""
+            """Never called, but Python looks up this method before it calls `__enter__`."""
 
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
-        """Return a session with other options for a part of the program, which needs no closing.
+        """Return a session with other options for a part of the program; it need not be closed.
 
-        It uses the same connections, login and poll for tasks. Options that you omit, and those
-        that are None, are as in this session; calls of the new session can be nested.
+        The new session uses the same connections, login and poll for tasks. Options that you omit,
+        and options that are None, keep their values from this session. The new session has
+        `with_options`, too.
 
         Args:
-            options: See `ScopedOptions`, which documents each.
+            options: Options to change; `ScopedOptions` documents each one.
 
         Raises:
             InvalidSettings: An option cannot be used; the error names it.
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
 
         Example:
             ::
@@ -328,13 +331,13 @@ class Cloudtower(Namespaces):
         return other
 
     async def preload(self, *namespaces: str) -> None:
-        """Load namespaces and the types of their calls now, in a thread, not at their first use.
+        """Load namespaces and the types of their calls now, in a thread, instead of at first use.
 
         Args:
-            namespaces: As their attributes are named: ``"vm"``; none: all of them.
+            namespaces: Names of namespaces, such as ``"vm"``. Without names, all are loaded.
 
         Raises:
-            InvalidInput: There is no such namespace.
+            InvalidInput: A namespace does not exist.
         """
         await anyio.to_thread.run_sync(_preload, namespaces)
 
@@ -349,21 +352,22 @@ class Cloudtower(Namespaces):
 
         Each resource that matches during the whole iteration is yielded exactly once, even if
         others are created or deleted meanwhile. At most three pages are in memory. A server may
-        return fewer resources than requested: only an empty page is the end.
+        return fewer resources than requested, so the iteration ends at an empty page.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
             page_size: Maximum number of resources per request.
-            args: None: pass the arguments of the query by keyword.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, ``order_by``, ``first`` (maximum number of
-                resources in all). Without ``order_by``, the order is by id, or that of ``id_in``.
+                resources in total). Without ``order_by``, resources come in the order of their ids,
+                or of ``id_in``.
 
         Raises:
-            InvalidInput: The method is no query, or the arguments cannot be used.
+            InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
             SetChanged: With ``order_by``: a whole page was deleted before the next could be read.
-            PagingFailed: The server repeats a page, or ignores the start of a page.
+            PagingFailed: The server repeats a page, or ignores where a page should start.
 
         Example:
             ::
@@ -383,20 +387,20 @@ class Cloudtower(Namespaces):
     ) -> Fetched[R]:
         """Read all matching resources with concurrent requests, after counting them.
 
-        Returns the same as one big query. Each resource that matches during the whole read is in
-        the list once; if others were created or deleted meanwhile, ``changed`` of the list is True,
-        and a warning is logged. If the server returns fewer resources than requested, smaller pages
-        are requested.
+        The result is the same as that of one large query. Each resource that matches during the
+        whole read is in the list once. If others were created or deleted meanwhile, ``changed`` of
+        the list is True, and a warning is logged. If the server returns fewer resources than
+        requested, smaller pages are requested.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
             concurrency: Maximum number of concurrent requests.
             page_size: Maximum number of resources per request.
-            args: None: pass the arguments of the query by keyword.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method, as for `iterate`.
 
         Raises:
-            InvalidInput: The method is no query, or the arguments cannot be used.
+            InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
             SetChanged: See `iterate`.
@@ -416,13 +420,13 @@ class Cloudtower(Namespaces):
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            args: None: pass the arguments of the query by keyword.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method.
 
         Raises:
-            NotFound: Nothing matches.
-            Ambiguous: Several match; the error has their ``count`` and the first ``ids``.
-            InvalidInput: The method is no query.
+            NotFound: No resource matches.
+            Ambiguous: Several resources match; the error has their ``count`` and the first ``ids``.
+            InvalidInput: The method is not a query.
             TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
 
@@ -442,8 +446,9 @@ class Cloudtower(Namespaces):
 
         Raises:
             NotFound: No resource has this id or name.
-            Ambiguous: Several have the name; the error has their ``count`` and the first ``ids``.
-            InvalidInput: The method is no query, or the name is not a text.
+            Ambiguous: Several resources have the name; the error has their ``count`` and the first
+                ``ids``.
+            InvalidInput: The method is not a query, or the name is not a string.
             CallError: See its subclasses.
 
         Example:
@@ -460,11 +465,11 @@ class Cloudtower(Namespaces):
 
         Args:
             method: A query: ``tower.vm.get_vms``.
-            args: None: pass the arguments of the query by keyword.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method.
 
         Raises:
-            InvalidInput: The method is no query, or the API has no count for it.
+            InvalidInput: The method is not a query, or the API has no count for it.
             TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
 
@@ -494,7 +499,7 @@ class Cloudtower(Namespaces):
             max_entries: Maximum number of cached resources.
 
         Raises:
-            InvalidInput: The method is no query, or an argument is no number.
+            InvalidInput: The method is not a query, or an argument is not a number.
 
         Example:
             ::
@@ -505,7 +510,7 @@ class Cloudtower(Namespaces):
         return loaders.Loader(self._executor, method, max_age, max_entries)
 
     async def server_version(self) -> str:
-        """Return the version of the server: ``"4.9.0"``. Requested once per connection pool.
+        """Return the server version, such as ``"4.9.0"``; requested once per connection pool.
 
         Raises:
             CallError: See its subclasses.
@@ -524,14 +529,14 @@ class Cloudtower(Namespaces):
         """Wait until the tasks of mutations have ended. All waiters share a single poll.
 
         Args:
-            tasks: Task ids, tasks, answers with a ``task_id``, or any nesting of these; or the call
-                of a mutation, not awaited yet; or a `Pending`. The argument is not changed. An
-                answer without a task counts as done.
+            tasks: Task ids, tasks, answers with a ``task_id``, or any nesting of these; or a
+                mutation call that is not awaited yet; or a `Pending`. The argument is not changed.
+                An answer without a task counts as done.
             timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
                 limit.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and a
-                task with an unknown status that does not change as stuck.
+            grace: Seconds until a task that the server does not list counts as not found, and until
+                an unknown status that does not change raises UnknownTaskStatus.
             fail_fast: Raise at the first failure instead of after the last task has ended.
 
         Returns:
@@ -545,7 +550,7 @@ class Cloudtower(Namespaces):
             TasksFailed: One or more of several tasks failed: an exception group of these errors,
                 also for ``except*``, with the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
-            InvalidInput: An argument is not one of these.
+            InvalidInput: An argument cannot be used.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -574,11 +579,11 @@ class Cloudtower(Namespaces):
 
         Args:
             tasks: Tasks, as for `wait`.
-            timeout: Seconds of waiting until TaskTimeout, without the time that the body of the
-                loop takes. None waits without limit.
+            timeout: Seconds of waiting until TaskTimeout; the time that the loop body takes does
+                not count. None waits without limit.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and a
-                task with an unknown status that does not change as stuck.
+            grace: Seconds until a task that the server does not list counts as not found, and until
+                an unknown status that does not change raises UnknownTaskStatus.
 
         Returns:
             The ended tasks, each once.
@@ -589,7 +594,7 @@ class Cloudtower(Namespaces):
                 not change.
             TasksFailed: One or more of several tasks were not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
-            InvalidInput: An argument is not one of these.
+            InvalidInput: An argument cannot be used.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -619,8 +624,8 @@ class Cloudtower(Namespaces):
             tasks: Tasks, as for `wait`.
             timeout: Time-out in seconds, as for `as_completed`.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not show counts as not found, and a
-                task with an unknown status that does not change as stuck.
+            grace: Seconds until a task that the server does not list counts as not found, and until
+                an unknown status that does not change raises UnknownTaskStatus.
 
         Returns:
             The tasks as they change.
@@ -628,7 +633,7 @@ class Cloudtower(Namespaces):
         Raises:
             TaskError: See `as_completed`.
             TasksFailed: See `as_completed`.
-            InvalidInput: An argument is not one of these.
+            InvalidInput: An argument cannot be used.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -667,30 +672,32 @@ class Cloudtower(Namespaces):
         interval: float = 5.0,
         grace: float = 60.0,
     ) -> object:
-        """Call a mutation, wait until the server is done, and read the resources again.
+        """Await a mutation, wait until the server has finished, and read the resources again.
 
-        First the method waits for the tasks, as `wait` does, then until ``entityAsyncStatus`` of
-        every resource is null: only then are its fields final, and the next mutation can follow.
+        The method waits for the tasks, as `wait` does, and then until ``entityAsyncStatus`` of
+        every resource is null. Only then are the fields final, and the next mutation can follow.
 
         The return value depends on the answer of the mutation:
 
-        - resources, such as `Vm`: their present state. Resources that no longer exist are left out
-          of a list; if the mutation is about a single resource, NotFound is raised.
-        - ids of deleted resources, such as `DeleteVm`: the ids that still exist, so an empty list
-          after a deletion; all ids if the VMs went to the recycle bin.
+        - resources, such as `Vm`: their current state. Resources that no longer exist are left out
+          of a list; if the answer is a single resource, NotFound is raised.
+        - ids of deleted resources, such as `DeleteVm`: the ids that still exist. That is an empty
+          list after a deletion, and all ids if the VMs went to the recycle bin.
         - anything else, such as `BatchHosts`: the data of the answer, once the tasks have ended.
 
         Args:
-            changed: The call of a mutation, its answer, or a `Pending` of the answer.
+            changed: A mutation call that is not awaited yet, the answer of a mutation, or a
+                `Pending`.
             timeout: Seconds of waiting after the call, until TaskTimeout or SettleTimeout; None
                 waits without limit.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not show counts as not found, or a
-                resource as gone: listings can lag behind by up to a minute. Deleted resources are
-                expected to be gone.
+            grace: Seconds until a task that the server does not list counts as not found, and a
+                resource that it does not list counts as gone: listings can lag by up to a minute.
+                Deleted resources are expected to be gone.
 
         Returns:
-            Resources in the order and form of the answer: a list for a list, one for one.
+            The resources in the order of the answer: a list if the answer is a list, otherwise a
+            single resource.
 
         Raises:
             TaskFailed: The only task failed.
@@ -698,14 +705,15 @@ class Cloudtower(Namespaces):
             UnknownTaskStatus: The task has a status that this version does not know, and it does
                 not change.
             TasksFailed: One or more of several tasks failed; nothing is read then.
-            TaskTimeout: Tasks were still running when the time was over.
-            SettleTimeout: The tasks had ended, but resources were still being changed.
+            TaskTimeout: Tasks were still running after `timeout` seconds.
+            SettleTimeout: The tasks had ended, but resources were still changing after `timeout`
+                seconds.
             NotFound: The single resource no longer exists.
-            ResponseDecodeError: The tasks have succeeded, but the answer of the mutation leaves out
-                the id of a resource.
+            ResponseDecodeError: The tasks succeeded, but the answer of the mutation lacks the id of
+                a resource.
             CallError: The mutation failed, or the resources cannot be read.
-            InvalidInput: An argument is not one of these, or a `Pending` is of another server, or
-                of resources that cannot be read again.
+            InvalidInput: An argument cannot be used, or a `Pending` belongs to another server or to
+                resources that cannot be read again.
             SessionClosed: The session was closed meanwhile.
 
         Example:
@@ -755,18 +763,20 @@ class Cloudtower(Namespaces):
         """Lock resources against other callers of this process for the duration of a block.
 
         The lock only excludes callers that lock the same ids with this session or one made by
-        `with_options`; it is unknown to the server and other programs. Callers get it in the order
-        in which they asked.
+        `with_options`. The server and other programs do not know the lock. Callers get the lock in
+        the order in which they asked for it.
 
         Args:
-            resource_ids: Ids of all resources that the block works on; all are locked, or none. A
-                task that holds a lock and asks for another can deadlock with a second such task.
+            resource_ids: Ids of all resources that the block works on; all are locked, or none. An
+                asyncio task that asks for a second lock while it holds one can deadlock with
+                another such task.
             timeout: Seconds to wait for other callers until LockTimeout; None waits without limit.
 
         Raises:
             LockTimeout: Other callers still held the lock after `timeout` seconds.
-            InvalidInput: An argument is not one of these.
-            CloudtowerError: The task already holds one of the locks, and would wait for itself.
+            InvalidInput: An argument cannot be used.
+            CloudtowerError: The current asyncio task already holds one of the locks, and would wait
+                for itself.
             SessionClosed: The session was closed while waiting.
 
         Example:
@@ -785,27 +795,27 @@ class Cloudtower(Namespaces):
         since: str | None = None,
         interval: float = 5.0,
     ) -> feed.Changes:
-        """Iterate over the changes on the server, each once and in order, without end.
+        """Iterate over changes on the server, each once and in order; the iteration never ends.
 
-        They are read from the change feed of the server, which exists since CloudTower 4.6 and
-        needs the session option ``change_feed``. While the server cannot be reached, requests are
-        retried with a warning in the log; only the very first request fails at once.
+        Changes come from the server's change feed, which exists since CloudTower 4.6 and needs the
+        session option ``change_feed``. While the server cannot be reached, requests are retried
+        with a warning in the log; only the very first request fails at once.
 
         Args:
             types: Resource types, and tables of relations: ``["Vm", "_LabelToVm"]``. None: all.
             since: Revision after which to begin: the ``revision`` of a change, or of the iterator.
-                None: begin with the first step of the iteration, or with ``anchor()``.
+                None: only changes after the first step of the iteration, or after ``anchor()``.
             interval: Seconds between requests while little changes. A backlog is read without
                 pausing.
 
         Returns:
-            An iterator, which may be cancelled and used again.
+            An async iterator. After a step was cancelled, the iteration can continue.
 
         Raises:
-            Resync: The server no longer has all changes since the revision, or counts revisions
-                from an earlier one again. Iterate again to continue after the gap.
+            Resync: The server no longer has all changes since the revision, or its revision numbers
+                started over. Iterate again to continue after the gap.
             NoChangeFeed: The server has no change feed, or the session has no credential for it.
-            InvalidInput: An argument is not one of these.
+            InvalidInput: An argument cannot be used.
             CallError: See its subclasses.
             SessionClosed: The session was closed meanwhile.
 
@@ -828,24 +838,25 @@ class Cloudtower(Namespaces):
         """Keep a view of the resources that match a query, and iterate over their changes.
 
         Entering the context reads the resources; ``snapshot`` has them by id. Each event is one
-        step of the view. With the change feed, only changed resources are read again; without it,
-        or without the option ``change_feed``, all of them at each poll. While the server cannot be
-        reached, requests are retried; only entering fails at once.
+        change of the view. With the session option ``change_feed`` and a server that has the change
+        feed, only changed resources are read again; otherwise each poll reads all of them. While
+        the server cannot be reached, requests are retried; only entering the context fails at once.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
-            grace: Seconds for which to look for a resource that is in the change feed, but that
-                the server does not list. All resources are read once more this long after entering.
-                0 turns both off.
-            args: None: pass the arguments of the query by keyword.
+            grace: Seconds to keep looking for a resource that is in the change feed but that the
+                server does not list yet. All resources are also read once more this many seconds
+                after entering. 0 turns both off.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
         Returns:
-            An asynchronous context manager and iterator, whose steps may be cancelled and repeated.
+            An async context manager and iterator. After a step was cancelled, the iteration can
+            continue.
 
         Raises:
-            InvalidInput: The method is no query, or the arguments cannot be used.
+            InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
             SessionClosed: The session was closed meanwhile.
@@ -873,12 +884,13 @@ class Cloudtower(Namespaces):
     ) -> list[R]:
         """Wait until all resources that match a query meet a condition, and return them.
 
-        At least one resource has to match, and all whose ids the filter names by ``id`` or
-        ``id_in``. A resource that matched and no longer does counts as failed: so filter by what
-        does not change, such as ids. With the change feed, only changed resources are read again;
-        without it, all of them at each poll, and calls with the same method and options share
-        their requests if they filter only by ``id`` or ``id_in``. Transient failures are retried
-        until the time is over.
+        At least one resource has to match. If the filter names resources by ``id`` or ``id_in``,
+        all of these have to match. A resource that matched and no longer does counts as failed, so
+        filter by values that do not change, such as ids.
+
+        With the change feed, only changed resources are read again. Without it, each poll reads all
+        of them, and calls with the same method and options share their requests if they filter only
+        by ``id`` or ``id_in``. Transient failures are retried until the time-out.
 
         Args:
             method: A query: ``tower.vm.get_vms``.
@@ -887,7 +899,7 @@ class Cloudtower(Namespaces):
                 called first.
             timeout: Seconds until ConditionTimeout; None waits without limit.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            args: None: pass the arguments of the query by keyword.
+            args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method, as for `watch`.
 
         Returns:
@@ -895,8 +907,9 @@ class Cloudtower(Namespaces):
 
         Raises:
             ConditionFailed: `fail_if` is true for a resource, or a resource is gone.
-            ConditionTimeout: The time is over; ``last_seen`` has the resources as last read.
-            InvalidInput: The method is no query, or the arguments cannot be used.
+            ConditionTimeout: The condition was not met in time; ``last_seen`` has the resources as
+                last read.
+            InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: The resources cannot be read, for a reason that is not transient.
             SessionClosed: The session was closed meanwhile.
@@ -932,17 +945,17 @@ class Cloudtower(Namespaces):
         """Read metrics of many resources, with their ids and names.
 
         The method reads the matching resources, then the metrics of a few of them per request,
-        because servers truncate large answers. An answer that is empty or truncated, though the
-        server calls it a success, is a `MetricsWarning`, in ``warnings`` of the return value and
-        by `warnings.warn`.
+        because servers truncate large answers. If the server reports success, but its answer is
+        empty or truncated, a `MetricsWarning` is issued by `warnings.warn` and added to
+        ``warnings`` of the return value.
 
         Args:
-            method: Of ``tower.metrics``: ``tower.metrics.get_vm_metrics``.
+            method: Method of ``tower.metrics``, such as ``tower.metrics.get_vm_metrics``.
             chunk_size: Number of resources per request.
             concurrency: Maximum number of concurrent requests.
-            args: None: pass the arguments of the query by keyword.
-            query: Arguments of the method: the filter such as ``vms``, ``metrics``, and ``range``:
-                a number and its unit, s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+            args: Not accepted; pass the arguments of the query by keyword.
+            query: Arguments of the method: the filter, such as ``vms``; ``metrics``; and ``range``,
+                a number with the unit s, m, h, d or w. ``24h`` and ``7d`` are known to work.
 
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument cannot be used.
@@ -975,18 +988,18 @@ class Cloudtower(Namespaces):
     ) -> list[results.RankedMetric]:
         """Rank the resources with the highest values of a metric, with their names.
 
-        The server ranks the resources that have the metric: VMs, hosts, disks, … and computes one
-        value for the whole range. Fewer than ``n`` resources are not an error.
+        The metric decides what is ranked: VMs, hosts, disks, … The server computes one value of
+        each resource for the whole range. Fewer than ``n`` resources are not an error.
 
         Args:
             metric: Name of the metric.
             n: Maximum number of resources to rank.
             clusters: Filter of the clusters, or `EVERYTHING`.
-            range: A number and its unit, s, m, h, d or w: ``"24h"``.
+            range: A number with the unit s, m, h, d or w, such as ``"24h"``.
             lowest: Rank the resources with the lowest values instead.
 
         Returns:
-            The ranking, the first place first. Resources without a value are left out.
+            The ranking, starting with the first place. Resources without a value are left out.
 
         Raises:
             InvalidInput: An argument cannot be used.
@@ -1009,7 +1022,7 @@ class Cloudtower(Namespaces):
         target: targets.UploadTarget[T],
         **options: Unpack[uploads.UploadOptions],
     ) -> uploads.Upload[T]:
-        """Upload a file in chunks and return what it becomes on the server.
+        """Upload a file in chunks and return the resource that the server makes of the file.
 
         Await the upload, or enter it and iterate over its progress. Chunks are sent one after the
         other, each exactly once, with at most two of them in memory. Cancelling the upload, an
@@ -1020,22 +1033,23 @@ class Cloudtower(Namespaces):
                 iterator of bytes.
             target: Kind and place of the result: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
                 `ElfFile` or `CloudTowerApplicationPackage`.
-            options: See `UploadOptions`, which documents each with its default.
+            options: Options of the upload; `UploadOptions` documents each one and its default.
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
-            it returns what the target says; after the iteration, that is ``result``.
+            the upload returns the result that the target's class describes; after an iteration,
+            ``result`` has it.
 
         Raises:
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
             InvalidInput: An argument cannot be used; nothing was sent.
             EmptyFilter: `clusters` of the target may match everything.
             UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
                 This and the following errors are raised by awaiting, entering and iterating.
             MutationRefused: The session is read-only; the file was not opened.
-            UploadFailed: The server gave up the upload or refuses its chunks, it was cancelled on
-                the server, or it is unknown what the server has.
-            UploadTimeout: Everything was sent, but the result did not appear in time.
+            UploadFailed: The server gave up the upload or refused a chunk, the upload was cancelled
+                on the server, or it is unknown which chunks the server has.
+            UploadTimeout: The whole file was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer during the upload.
             CallError: The upload could not begin.
             SessionClosed: The session was closed during the upload.
@@ -1088,7 +1102,7 @@ class Cloudtower(Namespaces):
         return keys.ApiKeys(self._executor)
 
     async def vnc(self, vm_id: str, *, timeout: float | None = None) -> consoles.VncTicket:
-        """Get a ticket for the screen of a running VM, with the addresses of the screen.
+        """Get a ticket for the VNC console of a running VM, with the addresses to open it at.
 
         Args:
             vm_id: Id of the VM.
@@ -1097,7 +1111,7 @@ class Cloudtower(Namespaces):
         Raises:
             GraphQLError: The VM does not exist, or it is not running.
             CallError: See its subclasses.
-            InvalidInput: The id is not a text.
+            InvalidInput: The id is not a string.
 
         Example:
             ::
@@ -1124,7 +1138,7 @@ class Cloudtower(Namespaces):
         Args:
             path: Path below ``/v2/api``; that prefix and the first slash are optional. ``..``,
                 backslashes and encoded slashes are refused.
-            body: Sent as JSON as it is; None: no body.
+            body: Body, sent as JSON without validation; None: no body.
             method: HTTP method.
             query: Query string, for a call without a body. Values that are None are left out.
             content_language: Language of texts; None: the session's.
@@ -1172,9 +1186,9 @@ class Cloudtower(Namespaces):
             method: HTTP method.
             path: Path below the endpoint: ``/api/ovm/…``. ``..``, backslashes and encoded slashes
                 are refused.
-            json: Body, sent as JSON; None: no such body.
-            data: Body as it is, or the fields of a multipart form, files among them; None: no such
-                body.
+            json: Body, sent as JSON; None: no JSON body.
+            data: Body, sent unchanged, or the fields of a multipart form, which may be files; None:
+                no such body.
             query: Query string. Values that are None are left out.
             auth: ``"token"``: the session's token, after a login if need be; ``"none"``: no
                 credential; or a user name and a password for HTTP Basic.
@@ -1197,14 +1211,14 @@ class Cloudtower(Namespaces):
                 print(export.headers["content-type"], len(export.body))
         """
         call = direct.raw(self._executor, method, path, json, data, query, auth, timeout)
-        del auth  # the traceback of an error shows the variables of this frame
+        del auth  # keep the secret out of tracebacks that show local variables
         return await call
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a session cannot be pickled or copied: make one in each process")
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_transport"):  # a report of an error in `__init__` shows it
+        if not hasattr(self, "_transport"):  # `__init__` raised
             return "<Cloudtower with invalid settings>"
         settings = self._transport.settings
         way = "by token"

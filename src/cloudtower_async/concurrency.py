@@ -1,7 +1,7 @@
 """Bounded concurrency, and clean-up with a time limit.
 
-A task group would raise the error of a task as a group of errors, and in place of the cancellation
-of a caller who is cancelled at the same moment. These functions raise the first error as it is.
+A task group wraps the error of a task in an exception group. If the caller is cancelled at the same
+moment, that group even replaces the cancellation. These functions raise the first error itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def map_concurrently(
 
     Args:
         function: The function to call.
-        items: Its arguments. The next one is taken when a call ends.
+        items: Arguments of the calls. The next item is taken when a call ends.
         limit: Maximum number of concurrent calls; None: all at once.
     """
     results: dict[int, R] = {}
@@ -85,19 +85,19 @@ async def side_by_side(
 
 
 class Leadership:
-    """Lets one of the callers that wait for something work for all of them.
+    """Leader election among callers: one caller works for all that wait for the same result.
 
-    Nothing runs in the background: when the caller that leads is cancelled, another one can lead.
+    Nothing runs in the background: if the leader is cancelled, another caller can lead.
     """
 
     def __init__(self) -> None:
         self._over: anyio.Event | None = None
 
     async def lead_or_wait(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Run `work`; if another caller is running it, wait until that run has ended.
+        """Run `work` as the leader, or wait until the run of the current leader has ended.
 
-        Call this again until the wanted result exists. Only the caller that ran `work` gets its
-        error.
+        Call this method again until the wanted result exists. Only the leader gets the error of
+        `work`.
         """
         if self._over is not None:
             await self._over.wait()

@@ -1,7 +1,7 @@
-"""Control characters in texts of a server, made harmless before a text is shown.
+"""Replacement of control characters in texts from a server, before a text is shown.
 
-Escape sequences can rewrite a terminal, line breaks forge log records, and bidirectional or
-zero-width characters hide what a text says. Everything that prints or logs uses these functions.
+Escape sequences can rewrite a terminal, line breaks can forge log records, and bidirectional or
+zero-width characters can hide what a text says. All code that prints or logs uses these functions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _CANDIDATE = re.compile(
-    # A zero-width joiner between two emoji makes them one, such as a family.
+    # Keep a zero-width joiner between two emoji: it combines them, for example into a family.
     rf"(?<=[{_EMOJI}\ufe0f])(?P<joiner>\u200d)(?=[{_EMOJI}])|[^\x20-\x7e]"
 )
 
@@ -45,7 +45,7 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Write each control character as JSON does, such as ``\u001b`` or ``\n``.
 
-    JSON stays valid and keeps its meaning, unless line breaks stand between its values.
+    JSON stays valid and keeps its meaning, unless it has line breaks between values.
     """
     return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
 
@@ -53,10 +53,10 @@ def escaped(text: str) -> str:
 def replace_lone_surrogates(content: bytes) -> bytes:
     """Replace escapes of lone surrogates in JSON with U+FFFD.
 
-    JavaScript writes them when a text was cut within an emoji. They are valid JSON, but no valid
-    text, so decoders refuse them.
+    JavaScript writes lone surrogates when a text was cut within an emoji. They are valid JSON, but
+    not valid Unicode, so decoders refuse them.
     """
-    if b"\\" not in content:  # found many times as fast as what follows
+    if b"\\" not in content:  # much faster than the next two checks
         return content
     if b"\\ud" not in content and b"\\uD" not in content:
         return content
@@ -74,7 +74,7 @@ def _as_space(found: re.Match[str]) -> str:
 def _as_escape(found: re.Match[str]) -> str:
     if not _is_control(found):
         return found[0]
-    # JSON itself lets DEL stand.
+    # JSON does not require DEL to be escaped.
     return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]
 
 
@@ -83,14 +83,14 @@ def _is_control(found: re.Match[str]) -> bool:
 
 
 def _escape_arguments(record: logging.LogRecord) -> bool:
-    """Escape the texts that are filled into a log message; servers choose most of them."""
+    """Escape the arguments of a log message, most of which come from servers."""
     if isinstance(record.args, tuple):
         record.args = tuple(map(_escaped_argument, record.args))
     return True
 
 
 def _escaped_argument(argument: object) -> object:
-    """Return numbers and harmless objects as they are: formats and handlers use them."""
+    """Escape texts; keep numbers and harmless objects, whose types formats need."""
     if isinstance(argument, int | float):
         return argument
     text = str(argument)
@@ -98,5 +98,5 @@ def _escaped_argument(argument: object) -> object:
     return argument if safe == text else safe
 
 
-# Every module of the package logs to this logger, and every one needs the errors, which need this.
+# Install the filter here: every module imports the errors, and the errors import this module.
 logging.getLogger("cloudtower_async").addFilter(_escape_arguments)

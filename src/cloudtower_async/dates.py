@@ -6,24 +6,24 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 DATE_TYPES = (datetime, date, time, timedelta)
-"""Types that JSON encoders spell in forms of their own. Only an aware `datetime` is sent."""
+"""Types that each JSON encoder writes differently. Of these, only an aware `datetime` is sent."""
 
 _STARTS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Return the moment that a date in an answer stands for.
+    """Parse a date in an answer and return it as a datetime in UTC.
 
     Args:
-        text: A date in ISO 8601, with or without a fraction of a second. Without an offset it is
-            in UTC, as everything that the server writes; without a time of day it is midnight.
+        text: A date in ISO 8601, with or without a fraction of a second. A date without an offset
+            is in UTC, as the server writes all dates; a date without a time of day means midnight.
 
     Returns:
-        The moment in UTC, to the microsecond; None if the text is empty or None: the server has
-        no date.
+        The datetime in UTC, to the microsecond; None if the text is empty or None, which means that
+        the server has no date.
 
     Raises:
-        ValueError: The text is no date of the years 1 to 9999.
+        ValueError: The text is not a date in the years 1 to 9999.
 
     Example:
         ::
@@ -45,7 +45,7 @@ def date_fault(value: object) -> str | None:
     """Return why a value of one of `DATE_TYPES` cannot be sent; None if it can."""
     if not isinstance(value, datetime):
         return (
-            f"expected a text or a datetime with a time zone, got {type(value).__name__}; the "
+            f"expected a string or a datetime with a time zone, got {type(value).__name__}; the "
             "server wants the time of day and the time zone, too"
         )
     try:
@@ -55,12 +55,12 @@ def date_fault(value: object) -> str | None:
                 "it one, as in datetime.now(UTC) or value.replace(tzinfo=UTC)"
             )
         date_text(value)
-    except (ValueError, OverflowError):  # also of pandas' NaT
+    except (ValueError, OverflowError):  # also for NaT of pandas
         return "got a datetime that has no date in UTC; give one of the years 1 to 9999"
     return None
 
 
 def date_text(moment: datetime) -> str:
-    """Spell an aware datetime as the server does: in UTC, cut to milliseconds."""
+    """Format an aware datetime as the server does: in UTC, truncated to milliseconds."""
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     return f"{text}Z"

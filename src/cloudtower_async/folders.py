@@ -18,7 +18,7 @@ def state_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again, such as lists of names for completion."""
+    """Return the folder for data that can be recreated, such as lists of names for completion."""
     return _folder("LOCALAPPDATA", "AppData/Local", "XDG_CACHE_HOME", ".cache", "Caches")
 
 

@@ -6,10 +6,10 @@ import importlib
 
 
 class LazyModule:
-    """Stands for a module, and loads it when an attribute is first used.
+    """Stand-in for a module that is loaded when an attribute is first used.
 
-    For names that only annotations, or rare calls, need. Annotations that name its attributes can
-    be evaluated at run time, by `typing.get_type_hints` for example::
+    Use it for modules that only annotations or rare calls need. Annotations that name attributes of
+    the module can still be evaluated at run time, for example by `typing.get_type_hints`::
 
         if TYPE_CHECKING:
             from .. import plans
@@ -27,5 +27,5 @@ class LazyModule:
 
     def __getattr__(self, name: str) -> object:
         value: object = getattr(importlib.import_module(self._name, self._package), name)
-        setattr(self, name, value)  # found at once from now on
+        setattr(self, name, value)  # later look-ups find the attribute directly
         return value

@@ -1,4 +1,4 @@
-"""Enums that accept values which this version does not know."""
+"""Enums that accept values which this version of the package does not know."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Self
 
 
 class OpenEnum(StrEnum):
-    """An enum that newer servers may extend.
+    """Enum that newer servers may extend.
 
-    A value this version does not know becomes a member that is equal to its text, so an answer of
-    a newer server decodes and ``if vm.status == "NEW_STATE"`` works.
+    A value that this version does not know becomes a member that is equal to its string. So answers
+    of newer servers decode, and ``if vm.status == "NEW_STATE"`` works.
     """
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        # Not registered with the class: what a server sends must not make the process grow.
+        # Do not register the member with the class: memory must not grow with what a server sends.
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value

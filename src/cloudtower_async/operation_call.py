@@ -1,4 +1,4 @@
-"""Middleware: its types and contract, and the call that it handles."""
+"""Types and contract of middleware, and the call that middleware handles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _without_secrets(value: object) -> object:
 
 
 class CallProgress:
-    """Progress of a call, which all copies of its `OperationCall` share.
+    """Progress of a call, shared by all copies of its `OperationCall`.
 
     Args:
         endpoint: Root address of the server that the call goes to first.
@@ -66,9 +66,9 @@ class OperationCall:
         operation: Name of the operation: ``"vm.get_vms"``. ``"graphql"`` for GraphQL; the path for
             other calls outside the API schema.
         kind: ``"query"``, ``"mutation"`` or ``"upload"``.
-        arguments: Copy of the arguments, by the keys of the API: a dict, or a list for operations
-            that take one. They hold secrets as they are; `redacted_arguments` is for logs. Those of
-            calls outside the API schema cannot be changed.
+        arguments: Copy of the arguments, with the API's keys: a dict, or a list for operations that
+            take a list. The copy holds secrets in clear text; for logs, use `redacted_arguments`.
+            Arguments of calls outside the API schema cannot be changed.
         timeout: Time-out in seconds for the whole call, retries included. It starts when the
             innermost middleware proceeds.
         content_language: Language of texts in the answer.
@@ -96,8 +96,8 @@ class OperationCall:
     def redacted_arguments(self) -> object:
         """The arguments without secrets, ready for `json.dumps`.
 
-        The values of fields for passwords, tokens, keys and the like are ``***``; files are their
-        sizes. All arguments of logins, `Cloudtower.graphql` and `Cloudtower.raw` are ``***``.
+        Passwords, tokens, keys and similar values are replaced by ``***``, and files by their
+        sizes. For logins, `Cloudtower.graphql` and `Cloudtower.raw`, all arguments are ``***``.
         """
         return self.progress.redact(_plain(self.arguments))
 
@@ -105,13 +105,13 @@ class OperationCall:
     def exchanges(self) -> tuple[Exchange, ...]:
         """Requests of the call, one for each attempt, known when ``proceed`` has ended.
 
-        Logins on the way are not among them; `record_exchanges` shows these, too.
+        Logins that the call needed are not included; `record_exchanges` shows these, too.
         """
         return tuple(self.progress.exchanges)
 
     @property
     def attempts(self) -> int:
-        """Number of requests of the call; 0 if nothing was sent."""
+        """Number of requests of the call; 0 if no request was sent."""
         return len(self.progress.exchanges)
 
     @property
@@ -128,12 +128,12 @@ class OperationCall:
 
     @property
     def outcome(self) -> CallOutcome | None:
-        """Outcome of the call, known when ``proceed`` has ended; None if nothing was tried.
+        """Outcome of the call, known when ``proceed`` has ended; None if no attempt was made.
 
         ``"success"``: the server answered, and a mutation was accepted. ``"failure"``: an error
-        was raised; a mutation was not carried out. ``"unknown"``: a mutation may have been carried
-        out (`OutcomeUnknown`). ``"cancelled"``: the call was cancelled or the session closed; a
-        mutation that was sent may be carried out.
+        was raised, and a mutation was not carried out. ``"unknown"``: a mutation may have been
+        carried out (`OutcomeUnknown`). ``"cancelled"``: the call was cancelled or the session was
+        closed; if a mutation was already sent, it may be carried out.
 
         GraphQL errors in the body of an answer with status 200 count as a success here.
         """
@@ -147,7 +147,7 @@ class OperationCall:
                 ``external_cloudtower_id``. They are checked before the call is sent.
 
         Raises:
-            TypeError: Something else was to be changed.
+            TypeError: `changes` has another name.
         """
         for name in changes:
             if name not in CallChanges.__annotations__:
@@ -162,10 +162,10 @@ class OperationCall:
 
 
 Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
-"""Carries out the rest of a call: the middleware that follows, then checks, requests and retries.
+"""Async function that carries out the rest of a call: inner middleware, checks, requests, retries.
 
-It takes the call that the middleware was given, or a copy made with `OperationCall.replace`, and
-returns the answer that the method returns, or raises the error that the method raises.
+Pass it the call that the middleware received, or a copy made with `OperationCall.replace`. It
+returns the answer of the method or raises the error of the method.
 """
 
 Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
@@ -175,25 +175,26 @@ Pass it in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_options`.
 
 **Which calls.** Each call of an operation passes through: those of your program, and those that the
 SDK makes for it, such as pages, polls of tasks and of the change feed, chunks of uploads, GraphQL,
-`Cloudtower.request`, `Cloudtower.raw`, and the question for the server's version. Polls that
-waiters share pass through the middleware of the first session only, not through that of
+`Cloudtower.request`, `Cloudtower.raw`, and the request for the server's version. Polls that waiters
+share pass through the middleware of the first session only, not through that of
 `Cloudtower.with_options`. Logins that the session needs, the search for the active node and
-`Cloudtower.ping` do not pass through. Tell them apart by ``call.operation`` and ``call.kind``.
+`Cloudtower.ping` do not pass through. ``call.operation`` and ``call.kind`` tell calls apart.
 
-**Order.** The first in the list is the outermost. Middleware of `Cloudtower.with_options` runs
-inside that of the session. A call that cannot be sent, such as one with an empty filter, is refused
-before any middleware runs; the call that the innermost middleware proceeds with is checked again.
-After that come the mode of the session, the queue, login, requests and retries.
+**Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
+runs inside that of the session. A call that cannot be sent, such as one with an empty filter, is
+refused before any middleware runs; the call that the innermost middleware proceeds with is checked
+again. After that come the mode of the session, the queue, login, requests and retries.
 
 **Answers.** Return what ``proceed`` returned, or something else of the same type: the caller gets
 it unchecked, except that None in place of an answer raises `CloudtowerError`. Middleware that does
 not proceed answers the call itself, from a cache for example, and nothing is sent.
 
 **Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
-most once: to proceed again, or after the call has ended, raises `CloudtowerError`.
+most once: proceeding a second time, or after the call has ended, raises `CloudtowerError`.
 
 **Exceptions.** The caller gets what middleware raises, unchanged. An exception that is raised after
-``proceed`` has returned does not undo a mutation; ``call.outcome`` says what is known of it.
+``proceed`` has returned does not undo a mutation; ``call.outcome`` tells whether the mutation was
+accepted.
 
 **Time and cancellation.** Middleware holds no connection and no slot of the queue while it runs,
 and its time does not count for the call's time-out. Cancelling the call cancels the middleware at
@@ -203,7 +204,7 @@ through middleware, too: let queries through, or use another session.
 
 
 def _plain(value: object) -> object:
-    """Copy arguments as JSON has them, with files replaced by their sizes."""
+    """Copy arguments as plain JSON values, with files replaced by their sizes."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The options of a session: their list, their defaults, and where they come from.
+"""Options of a session, their defaults, and where their values come from.
 
-An argument wins over the environment, that over a profile (both `from_environment` only), and that
-over the default.
+An argument takes precedence over the environment, the environment over a profile, and a profile
+over the default. Only `from_environment` reads the environment and profiles.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 class SessionOptions(TypedDict, total=False):
     """Options of `Cloudtower`, all of them optional.
 
-    Use it to type functions that pass options on: ``**options: Unpack[SessionOptions]``.
+    Use this type to annotate functions that pass options on: ``**options: Unpack[SessionOptions]``.
     """
 
     failover: Failover
@@ -88,22 +88,23 @@ class SessionOptions(TypedDict, total=False):
     ``LOCAL``."""
 
     token: str | SecretText | None
-    """Token or API key to use instead of logging in; may be a ``SecretStr`` of pydantic. It wins
-    over ``username``. Default: None."""
+    """Token or API key to use instead of logging in; may be a ``SecretStr`` of pydantic. A token
+    takes precedence over ``username``. Default: None."""
 
     credentials: Credentials | None
     """Async function that is called at each login, for example to query a vault. It returns a
     token, or a user name and a password. Default: None."""
 
     auth_config_id: str | None
-    """Id of the authentication strategy, where the server has several. Default: None."""
+    """Id of the authentication strategy, for servers with several strategies. Default: None."""
 
     change_feed: tuple[str, str | SecretText] | None
-    """User name and password of the change feed, which has a credential of its own. Default: None;
+    """User name and password for the change feed, which has separate credentials. Default: None;
     changes are then found by polling."""
 
     content_language: ContentLanguage
-    """Language of texts in answers; each call can choose another. Default: ``en-US``."""
+    """Language of texts in answers, such as alert messages; each call can choose another. Default:
+    ``en-US``."""
 
     strict: bool
     """Raise `ResponseDecodeError` for an answer that breaks the API schema anywhere, instead of
@@ -126,8 +127,8 @@ class SessionOptions(TypedDict, total=False):
     """Headers to send with every request. Default: None."""
 
     timeout: float
-    """Time-out in seconds for a whole call: login, every attempt, and the last byte of the answer.
-    Each call can choose another. Default: 60."""
+    """Time-out in seconds for a whole call, from the login through every attempt to the last byte
+    of the answer. Each call can choose another. Default: 60."""
 
     connect_timeout: float
     """Time-out in seconds for making a connection. Default: 10."""
@@ -141,14 +142,14 @@ class SessionOptions(TypedDict, total=False):
     at once. Default: 60."""
 
     retry: RetryPolicy | None
-    """How often and when to resend a request where that is safe. Default: None; the defaults of
-    `RetryPolicy`."""
+    """When and how often to resend a failed request, where resending is safe. Default: None; the
+    defaults of `RetryPolicy` apply."""
 
     max_connections: int
     """Maximum number of connections; further calls wait for one. Default: 100."""
 
     max_in_flight: int | None
-    """Maximum number of concurrent requests. Default: None; as many as connections."""
+    """Maximum number of concurrent requests. Default: None; ``max_connections`` is the limit."""
 
     rate_limit: float | None
     """Maximum number of requests per second, on average. Default: None; no limit."""
@@ -161,7 +162,8 @@ class SessionOptions(TypedDict, total=False):
     """Check the server's certificate; False accepts any. Default: True."""
 
     ca_file: StrPath | None
-    """PEM file with the certificate authorities to trust. Default: None; those of the system."""
+    """PEM file with the certificate authorities to trust. Default: None; the system's authorities
+    are trusted."""
 
     client_cert: ClientCert | None
     """PEM file with the client's certificate and key, or a pair of files. Default: None."""
@@ -171,8 +173,8 @@ class SessionOptions(TypedDict, total=False):
     None."""
 
     proxy: str | None
-    """Address of an HTTP proxy: ``http://[user:password@]host:port``. It wins over ``trust_env``.
-    Default: None."""
+    """Address of an HTTP proxy: ``http://[user:password@]host:port``. This option takes precedence
+    over ``trust_env``. Default: None."""
 
     trust_env: bool
     """Use the proxy named by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Unlike in aiohttp, no .netrc
@@ -190,10 +192,10 @@ class SessionOptions(TypedDict, total=False):
 
 
 class ScopedOptions(TypedDict, total=False):
-    """Options of `Cloudtower.with_options`, all of them optional; None keeps the present value.
+    """Options of `Cloudtower.with_options`, all of them optional; None keeps the current value.
 
-    What background machinery sends uses the options of the first session: logins, the search for
-    the active node, and the poll of tasks that all waiters share.
+    Shared requests use the options of the first session: logins, the search for the active node,
+    and the poll of tasks that all waiters share.
     """
 
     content_language: ContentLanguage | None
@@ -210,19 +212,19 @@ class ScopedOptions(TypedDict, total=False):
     """Validate arguments against the API schema before they are sent."""
 
     mutations: Mutations | None
-    """What to do with calls that change the server. It can be stricter than in the session, not
-    less strict."""
+    """What to do with calls that change the server. The value can only be stricter than that of the
+    session."""
 
     middleware: Sequence[operation_call.Middleware] | None
     """Middleware to run inside that of the session; see `Middleware`."""
 
     headers: Mapping[str, str] | None
-    """Headers to send in addition to those of the session; one of the same name replaces it."""
+    """Headers to send in addition to those of the session. A header with the same name replaces the
+    session's header."""
 
     retry: RetryPolicy | None
-    """How often and when to resend a request. Its ``budget`` applies in addition to the retry
-    budget of the session, which protects the server and stays shared: a retry takes a token of
-    each."""
+    """When and how often to resend a failed request. Each retry takes a token from the ``budget``
+    of this policy and from that of the session, which stays shared to protect the server."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""
@@ -233,22 +235,26 @@ class ScopedOptions(TypedDict, total=False):
 
     priority: Priority | None
     """Priority of all calls in the queue of the session: ``high``, ``normal`` or ``low``. Without
-    it, mutations, logins and polls for tasks and uploads are ``high``, other queries ``normal``."""
+    this option, mutations, logins and polls for tasks and uploads are ``high``, and other queries
+    are ``normal``.
+    """
 
 
 class EnvironmentOptions(SessionOptions, total=False):
-    """Options of `Cloudtower.from_env`: those of `Cloudtower`, and the endpoint."""
+    """Options of `Cloudtower.from_env`: the options of `Cloudtower`, and the endpoint."""
 
     endpoint: str | Sequence[str] | None
-    """Address of the server; a list of both for an active/passive pair. Default: None; taken from
-    CLOUDTOWER_ENDPOINT or the profile."""
+    """Address of the server, or a list of both addresses of an active/passive pair. Default: None;
+    taken from CLOUDTOWER_ENDPOINT or the profile.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """The options of a session that do not hold aiohttp's objects, with their defaults.
+    """Options of a session, except those that hold aiohttp objects, with their defaults.
 
-    Making one raises InvalidSettings if any option cannot be used. `SessionOptions` documents them.
+    Creating the settings raises InvalidSettings if an option cannot be used. `SessionOptions`
+    documents the options.
     """
 
     endpoint: InitVar[str | Sequence[str]]
@@ -324,18 +330,18 @@ class Settings:
 def from_environment(
     options: Mapping[str, object], profile: str | None = None
 ) -> dict[str, object]:
-    """Fill in what is not given from the ``CLOUDTOWER_…`` variables; an empty one counts as unset.
+    """Return the given options, completed from ``CLOUDTOWER_…`` variables and a profile.
 
-    What is in neither comes from a profile, if one is named: by `profile`, or if that is None by
-    CLOUDTOWER_PROFILE.
+    An empty variable counts as unset, and an option that is None counts as not given. The profile
+    is named by `profile` or, if `profile` is None, by CLOUDTOWER_PROFILE. Without either, no
+    profile is read.
 
-    An option that is None counts as not given. With a user name or a password among the options,
-    a token in the environment is left alone: it would win over them; with ``credentials`` a user
-    and a password, too; with ``ssl_context`` the options for TLS.
+    Variables that would conflict with given options are ignored: the token, if a user name or a
+    password is given; the token, the user name and the password, if ``credentials`` is given; and
+    the TLS variables, if ``ssl_context`` is given.
 
     Raises:
-        InvalidSettings: A variable or the profile holds what it cannot mean, or no endpoint is
-            given.
+        InvalidSettings: A variable or the profile holds an invalid value, or no endpoint is given.
     """
     given = {name: value for name, value in options.items() if value is not None}
     found: dict[str, object] = {}
@@ -374,7 +380,7 @@ def from_environment(
     if profile is None:
         profile = os.environ.get("CLOUDTOWER_PROFILE")
     if profile:
-        from .profiles import from_profile  # to read TOML takes 2 ms to load, and few need it
+        from .profiles import from_profile  # importing the TOML reader takes 2 ms
 
         found = {**from_profile(profile, {**found, **given}), **found}
     if "endpoint" not in given and "endpoint" not in found:
@@ -387,7 +393,7 @@ def from_environment(
 
 
 def _current_profile_hint() -> str:
-    """Return the end of an error that names the current profile, if there is one to use."""
+    """Return the end of an error that suggests the current profile, or an empty string."""
     from .profiles import current_profile, read_profiles
 
     try:
@@ -404,7 +410,7 @@ def _current_profile_hint() -> str:
 
 
 def reveal(value: str | SecretText | None) -> str | None:
-    """Return the secret in an object such as pydantic's ``SecretStr``, and anything else as is.
+    """Return the secret of an object like pydantic's ``SecretStr``; other values unchanged.
 
     The object is recognized by its method, so pydantic need not be installed.
     """
@@ -413,11 +419,11 @@ def reveal(value: str | SecretText | None) -> str | None:
 
 
 def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
-    """Check options of `Cloudtower.with_options`, and leave out those that are None.
+    """Return the checked options of `Cloudtower.with_options` without those that are None.
 
     Raises:
         InvalidSettings: An option cannot be used; the error names it.
-        TypeError: There is no such option.
+        TypeError: An option is unknown.
     """
     check_names(options, ScopedOptions, "with_options")
     checks = _CHECKS | _CHECKS_UNLESS_NONE | _CHECKS_OF_PARTS
@@ -455,11 +461,12 @@ def _check_credentials(settings: Settings) -> None:
         for option in ("username", "password", "token"):
             if getattr(settings, option) is not None:
                 raise InvalidSettings(
-                    f"{option}: credentials= is to give it; pass one of them", option=option
+                    f"{option}: credentials= returns it at login; pass one of the two",
+                    option=option,
                 )
         check_option("credentials", function_fault(settings.credentials))
         return
-    for option in ("username", "password"):  # also where the token wins over them
+    for option in ("username", "password"):  # check them even if a token makes them unused
         value = getattr(settings, option)
         if value not in (None, ""):
             check_option(option, text_fault(value))
@@ -485,10 +492,10 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in headers.items():
         lower = name.lower()
         if instead := _MANAGED_HEADERS.get(lower):
-            raise InvalidSettings(f"headers: {name} is not one to set; {instead}", option="headers")
+            raise InvalidSettings(f"headers: {name} cannot be set; {instead}", option="headers")
         if not _HEADER_NAME.fullmatch(lower) or header_fault(value):
             raise InvalidSettings(
-                f"headers: {name!r} or its value holds a character that no header may hold",
+                f"headers: {name!r} or its value holds a character that is not allowed in headers",
                 option="headers",
             )
         checked[lower] = value

@@ -16,17 +16,18 @@ _SHOWN = 5
 """Maximum number of resources in the text of a planned mutation."""
 
 _LONGEST = 200
-"""Maximum number of characters of a body in that text."""
+"""Maximum number of characters of a body in the text of a planned mutation."""
 
 
 class PlannedResource(msgspec.Struct, frozen=True, kw_only=True):
     """A resource that a planned mutation changes or creates.
 
     Attributes:
-        type: Name of its struct: ``"Vm"``.
-        id: Its id; that of a placeholder if it does not exist yet.
-        name: Its name; None: resources of this type have none.
-        exists: Whether it exists; False: the planned mutation, or an earlier one, creates it.
+        type: Name of the resource's struct, such as ``"Vm"``.
+        id: Id of the resource, or of its placeholder if the resource does not exist yet.
+        name: Name of the resource; None if resources of this type have no name.
+        exists: Whether the resource exists now; False: the planned mutation, or an earlier one in
+            the plan, would create it.
     """
 
     type: str
@@ -46,9 +47,10 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         operation: Name of the call: ``"vm.start_vm"``, or the path for calls outside the schema.
         body: The arguments as they would be sent, with secrets redacted.
-        resources: Resources that its filters match now, each once.
-        creates: Placeholders for the resources that it creates.
-        complete: Whether ``resources`` has all; False: only the first 10,000 were read.
+        resources: Resources that the mutation's filters match now, each once.
+        creates: Placeholders for the resources that the mutation would create.
+        complete: Whether ``resources`` has all matching resources; False: only the first 10,000
+            were read.
     """
 
     operation: str
@@ -81,7 +83,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(Sequence[PlannedMutation]):
     """The mutations that a session in plan mode did not send, in the order of the calls.
 
-    Its text has one line for each.
+    ``str(plan)`` has one line for each mutation.
     """
 
     def __init__(self, mutations: Sequence[PlannedMutation] = ()) -> None:
@@ -89,13 +91,13 @@ class Plan(Sequence[PlannedMutation]):
 
     @property
     def resource_ids(self) -> frozenset[str]:
-        """Ids of all resources that it changes or creates, with those of placeholders."""
+        """Ids of all resources that the plan would change, and of placeholders."""
         return frozenset(
             one.id for each in self._mutations for one in (*each.resources, *each.creates)
         )
 
     def is_placeholder(self, resource: object) -> bool:
-        """Return whether a resource, or the one with this id, would be created by this plan."""
+        """Return whether this plan would create a resource, given as the resource or its id."""
         identifier = getattr(resource, "id", resource)
         return any(identifier == one.id for each in self._mutations for one in each.creates)
 
@@ -104,7 +106,7 @@ class Plan(Sequence[PlannedMutation]):
         self._mutations.append(mutation)
 
     def copy(self) -> Plan:
-        """Return the plan so far, which does not grow any more."""
+        """Return a copy of the plan so far; later mutations are not added to the copy."""
         return Plan(self._mutations)
 
     @overload
@@ -133,7 +135,7 @@ class Plan(Sequence[PlannedMutation]):
 class PlannedAnswer(WithTask[T_co], Generic[T_co], kw_only=True, frozen=True, gc=False):
     """Answer of a mutation that was planned, not sent: `WithTask` without a task.
 
-    ``data`` is the resource as it is now, or a placeholder for one that would be created.
+    ``data`` is the resource as it is now, or a placeholder for a resource that would be created.
 
     Attributes:
         operation: The planned mutation: ``"vm.start_vm"``.
@@ -143,7 +145,7 @@ class PlannedAnswer(WithTask[T_co], Generic[T_co], kw_only=True, frozen=True, gc
 
     @property
     def deletes(self) -> bool:
-        """Whether the resource would be gone."""
+        """Whether the mutation would delete the resource."""
         return self.operation.partition(".")[2].startswith("delete_")
 
 

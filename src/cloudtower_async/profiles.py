@@ -1,4 +1,4 @@
-"""Profiles: where a CloudTower is and as whom to work with it, by a name, in a file of the user."""
+"""Profiles: named addresses and credentials of CloudTower servers, in a file of the user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
 DEFAULT = "default"
-"""Name of the profile that commands use if none is given and none is the current one."""
+"""Name of the profile that commands use if no profile is given or current."""
 
 STORED = (
     "source",
@@ -48,7 +48,7 @@ _log = logging.getLogger("cloudtower_async")
 _SERVICE = "cloudtower-async"
 _MAX_NAME = 256  # characters of the current profile's name
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_PATIENCE = 30.0  # seconds to wait for other processes that change the file
+_PATIENCE = 30.0  # seconds to wait while other processes change the file
 _PAUSE = 0.02  # seconds between two attempts
 _HEAD = "# Written by `cloudtower-async login`, which keeps what it does not change.\n"
 
@@ -56,10 +56,10 @@ _HEAD = "# Written by `cloudtower-async login`, which keeps what it does not cha
 class Profile(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """What is stored of a profile: options of `Cloudtower`, and where the token is.
+    """Options of `Cloudtower` that a profile stores, and where its token is.
 
     Args:
-        keyring: The token is in the keyring of the system.
+        keyring: Whether the token is in the keyring of the system.
     """
 
     endpoint: str
@@ -79,12 +79,12 @@ class Profile(
 
     @property
     def is_secret(self) -> bool:
-        """Whether the file holds a secret of it: the token, or credentials for the proxy."""
+        """Whether the profile has a secret in the file: its token, or proxy credentials."""
         return self.token is not None or (self.proxy is not None and "@" in self.proxy)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Its server, or both of a pair, in one form."""
+        """Normalized address of the server, or both addresses of a pair."""
         return normalise_endpoints(self.endpoint.split(","))
 
     @property
@@ -101,10 +101,11 @@ def profiles_file() -> Path:
 def current_profile() -> str | None:
     """Return the name of the profile that `use_profile` chose; None if none is chosen.
 
-    Only the command line uses it by itself. It may be the name of a profile that is gone.
+    Only the command line uses the current profile by default. The profile may have been removed
+    since.
 
     Raises:
-        InvalidSettings: The file with the name cannot be read, or holds something else.
+        InvalidSettings: The file with the name cannot be read, or does not hold a name.
     """
     path = _current_file()
     try:
@@ -123,10 +124,10 @@ def current_profile() -> str | None:
 
 
 def default_profile() -> str | None:
-    """Return the profile that commands use if none is named: the current one, else `DEFAULT`.
+    """Return the profile that commands use by default: the current one, else `DEFAULT`.
 
     Returns:
-        None: no profile is the current one, and none has the name `DEFAULT`.
+        Name of the profile; None if no profile is current and none is named `DEFAULT`.
 
     Raises:
         InvalidSettings: The current profile is no longer stored, or a file cannot be used.
@@ -158,10 +159,10 @@ def _current_file() -> Path:
 
 
 def read_profiles() -> dict[str, Profile]:
-    """The profiles by their names; none if there is no file.
+    """Return the stored profiles by name; an empty dict if there is no file.
 
     Raises:
-        InvalidSettings: The file cannot be read, or others may read the tokens in it.
+        InvalidSettings: The file cannot be read, or other users can read the tokens in it.
     """
     path = profiles_file()
     try:
@@ -175,19 +176,20 @@ def read_profiles() -> dict[str, Profile]:
     except CODEC_ERRORS as exc:
         raise _refused(f"{path}: {exc}") from exc
     if loose and any(profile.is_secret for profile in profiles.values()):
-        raise _refused(f"{path}: others may read the tokens in it: chmod 600 {path}")
+        raise _refused(
+            f"{path}: other users can read the tokens in this file; run chmod 600 {path}"
+        )
     return profiles
 
 
 def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
-    """The options of a profile.
+    """Return the options of a profile, without its token if a user is named elsewhere.
 
-    A profile is about one server: its user and token are for no other. Nor does its token win over
-    a user who is named elsewhere.
+    The user and the token of a profile are never used for another server than the profile's.
 
     Args:
         name: Name of the profile.
-        over: Options that win over it.
+        over: Options that take precedence over the profile.
 
     Raises:
         InvalidSettings: There is no such profile, or it is for another server.
@@ -214,10 +216,10 @@ def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
 
 
 def named_profile(name: str) -> Profile:
-    """The profile of this name.
+    """Return the profile with this name.
 
     Raises:
-        InvalidSettings: There is none.
+        InvalidSettings: No profile has this name.
     """
     profiles = read_profiles()
     if name not in profiles:
@@ -227,10 +229,10 @@ def named_profile(name: str) -> Profile:
 
 
 def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
-    """Store a profile, and its token in the keyring if available, else in the file.
+    """Store a profile, and its token in the keyring if available, otherwise in the file.
 
     Raises:
-        InvalidSettings: It cannot be stored.
+        InvalidSettings: The profile cannot be stored.
     """
     if not _NAME.fullmatch(name):
         raise _refused(f"profile {name!r}: a name has letters, digits, - and _")
@@ -242,7 +244,7 @@ def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
 
 
 def remove_profile(name: str) -> None:
-    """Forget a profile and its token.
+    """Remove a profile and its token.
 
     Raises:
         InvalidSettings: There is no such profile.
@@ -274,15 +276,15 @@ def _token(name: str, profile: Profile) -> str | None:
 
 
 def _keep(account: str, token: str) -> bool:
-    """Put a token into the keyring; return False without a keyring that works."""
+    """Store a token in the keyring; return False if no keyring works."""
     try:
         keyring = _keyring()
-        if keyring.get_keyring().priority < 1:  # it would keep nothing, or not in a safe way
+        if keyring.get_keyring().priority < 1:  # this keyring stores nothing, or stores it unsafely
             return False
         keyring.set_password(_SERVICE, account, token)
         if keyring.get_password(_SERVICE, account) == token:
             return True
-        reason = "it does not return what was stored"
+        reason = "the keyring does not return the stored token"
     except Exception as exc:
         if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
             return False
@@ -298,17 +300,19 @@ def _forget(name: str, account: str) -> None:
             keyring.delete_password(_SERVICE, account)
     except Exception as exc:
         if type(exc).__name__ == "PasswordDeleteError":
-            return  # deleted meanwhile
-        raise _refused(f"profile {name}: the keyring keeps the token: {_reason(exc)}") from exc
+            return  # another process deleted it
+        raise _refused(
+            f"profile {name}: the token cannot be deleted from the keyring: {_reason(exc)}"
+        ) from exc
 
 
 def _keyring() -> ModuleType:
-    # Its backends come from anywhere, and raise anything.
+    # Callers catch every exception: keyring backends are third-party code.
     return importlib.import_module("keyring")
 
 
 def _reason(exc: Exception) -> str:
-    """Say in one line what a keyring raised."""
+    """Describe in one line what a keyring raised."""
     if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
         return "pip install keyring"
     if type(exc).__name__ == "NoKeyringError":
@@ -318,13 +322,13 @@ def _reason(exc: Exception) -> str:
 
 @contextmanager
 def _locked() -> Generator[Path]:
-    """Keep other processes from changing the file; yields its path, links followed.
+    """Lock the file against changes by other processes, and yield its path with links resolved.
 
-    The lock is on the folder, because the file is replaced. Windows cannot lock folders: there the
-    lock is a separate file, which stays.
+    The lock is on the folder, because the file is replaced. Windows cannot lock folders, so there
+    the lock is a separate file, which is not removed.
 
     Raises:
-        InvalidSettings: Nothing can be written there, or another process keeps the lock.
+        InvalidSettings: The folder is not writable, or another process holds the lock.
     """
     path = Path(os.path.realpath(profiles_file()))
     try:
@@ -347,7 +351,7 @@ def _locked() -> Generator[Path]:
 
 
 def _lock(handle: int) -> bool:
-    """Lock an open file until it is closed; False: another process has locked it."""
+    """Lock an open file until it is closed; return False if another process holds the lock."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -376,7 +380,7 @@ def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
 
 
 def _replace_file(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner may read."""
+    """Replace a file atomically by one that only its owner can read."""
     try:
         # A temporary file is made with mode 600.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)

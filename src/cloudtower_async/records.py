@@ -31,17 +31,18 @@ _SIMPLE: dict[type[inspect.Type], str] = {
 def to_records(
     rows: Iterable[msgspec.Struct], fields: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Return a dict of plain values for each struct, such as the rows of a query.
+    """Return a dict of plain values for each struct, such as the resources that a query returned.
 
-    Nested structs become dicts, and enums the texts of the API. Secrets are in clear. Ten thousand
-    VMs with all fields take about a second: choose fields, or call this in a thread.
+    Nested structs become dicts, and enum members become the strings of the API. Secrets are in
+    clear text. Ten thousand VMs with all fields take about a second: choose fields, or call this
+    function in a thread.
 
     Args:
         rows: The structs.
         fields: Names of the attributes to take, in the order wanted; None: all.
 
     Raises:
-        ValueError: A struct has no such attribute.
+        ValueError: A struct lacks an attribute in `fields`.
 
     Example:
         ::
@@ -50,7 +51,7 @@ def to_records(
     """
     wanted = None if fields is None else list(fields)
     if isinstance(fields, str):
-        raise ValueError(f"fields: expected a list of names, got a text; write [{fields!r}]")
+        raise ValueError(f"fields: expected a list of names, got a string; write [{fields!r}]")
     records: list[dict[str, Any]] = []
     kind: type[msgspec.Struct] | None = None
     for row in rows:
@@ -65,17 +66,17 @@ def to_records(
 def to_arrow(rows: Iterable[msgspec.Struct], fields: Sequence[str] | None = None) -> pa.Table:
     """Return an Arrow table with a row for each struct and a column for each field.
 
-    Columns have the types of the fields, also where all values are None: dates are texts, nested
-    objects are structs, and values of no fixed type are JSON. ``table.to_pandas()`` and
-    ``polars.from_arrow(table)`` make frames of it.
+    Columns have the types of the fields, even if all values are None: dates are strings, nested
+    objects are structs, and values without a fixed type are JSON. ``table.to_pandas()`` and
+    ``polars.from_arrow(table)`` convert the table to data frames.
 
     Args:
-        rows: The structs, all of one type. The table of no rows has no columns.
+        rows: The structs, all of one type. Without rows, the table has no columns.
         fields: Names of the attributes to take, in the order wanted; None: all.
 
     Raises:
         ModuleNotFoundError: The extra ``arrow`` is not installed.
-        ValueError: The structs have no such attribute, or are of several types.
+        ValueError: The structs lack an attribute in `fields`, or are of several types.
     """
     try:
         arrow: Any = importlib.import_module("pyarrow")
@@ -126,7 +127,7 @@ def _column(
     kind: inspect.Type,
     within: frozenset[type],
 ) -> tuple[object, Callable[[Any], object]]:
-    """Return Arrow's type for a field, and what fits its plain values to that."""
+    """Return Arrow's type for a field, and a function that converts plain values to that type."""
     if isinstance(kind, inspect.UnionType):
         parts = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
         if len(parts) == 1:

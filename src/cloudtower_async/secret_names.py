@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STARS = "***"
 """Replacement for a secret."""
 
-_MAX_DEPTH = 100  # levels of lists and objects to keep; Python limits recursion
+_MAX_DEPTH = 100  # levels of nested lists and objects to keep, because Python limits recursion
 _SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
 # A key in JSON. Within a JSON text, its quotes are escaped with backslashes.
 _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
@@ -55,7 +55,7 @@ def without_secret_members(text: str) -> str:
     pieces: list[str] = []
     end = 0
     for key in _KEY.finditer(text):
-        # An API key comes as "key", which is a harmless name in the schema.
+        # The server sends API keys in a field "key"; other fields of that name are harmless.
         if key.start() < end or not (is_secret(key[2]) or key[2] == "key"):
             continue
         value = _value(key[1]).match(text, key.end())

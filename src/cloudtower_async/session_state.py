@@ -1,4 +1,4 @@
-"""State shared by all sessions over one connection, created at first use."""
+"""State that all sessions with the same connections share, created at first use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ else:
 
 
 class SessionState:
-    """State shared by a session and the sessions that `with_options` made of it.
+    """State shared by a session and all sessions that `with_options` made from it.
 
     Args:
-        executor: Executor of the first of them.
+        executor: Executor of the first session.
 
     Attributes:
-        reads: Reads by id that calls of `wait_until` share, by query.
+        reads: Reads by id that calls of `wait_until` share; the key is the query.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -35,31 +35,31 @@ class SessionState:
         self.reads: WeakValueDictionary[object, Any] = WeakValueDictionary()
         sessions.add(self)
         if "opentelemetry" in sys.modules:
-            metrics.durations()  # makes the instruments, unless the program has no metrics
+            metrics.durations()  # creates the instruments if the program uses OpenTelemetry metrics
 
     @cached_property
     def waiter(self) -> TaskWaiter:
-        """Watches the tasks of all of them."""
+        """Waiter for the tasks of all these sessions."""
         from .tasks.waiter import TaskWaiter
 
         return TaskWaiter(self._executor)
 
     @cached_property
     def locks(self) -> ResourceLocks:
-        """Locks of resources among their callers."""
+        """Resource locks among the callers of these sessions."""
         from .tasks.resource_locks import ResourceLocks
 
         return ResourceLocks(self._executor.transport)
 
     def close(self) -> None:
-        """End what is under way."""
+        """End waits and locks that are in progress."""
         if "waiter" in vars(self):
             self.waiter.close()
         sessions.remove(self)
 
     @property
     def address(self) -> str:
-        """Host of the server; of a pair, of the first one."""
+        """Host of the server; for a pair, of its first address."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:

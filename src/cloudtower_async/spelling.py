@@ -13,7 +13,7 @@ _FEW = 12
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of a message about an unknown name: similar names, or an empty text.
+    """Return the end of a message about an unknown name: similar names, or an empty string.
 
     Names that differ only in case come first.
 
@@ -22,7 +22,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
         known: The known names.
         few: If none is similar, list all known names, unless there are many.
     """
-    from difflib import get_close_matches  # only here, as most programs never need it
+    from difflib import get_close_matches  # imported here because most programs never need it
 
     known = list(known)
     by_lower: dict[str, list[str]] = {}
@@ -38,5 +38,5 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """Return the end of a message that suggests these names; an empty text without names."""
+    """Return the end of a message that suggests these names; an empty string without names."""
     return f"; did you mean {' or '.join(names)}?" if names else ""

@@ -1,4 +1,4 @@
-"""Shapes that many answers and arguments share."""
+"""Base classes and types that many answers and arguments share."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Priority: TypeAlias = Literal["high", "normal", "low"]
 """Priority of calls in the queue of a session."""
 
 Texts: TypeAlias = AnyOf[list[str], tuple[str, ...], set[str], frozenset[str]]
-"""Several texts. A lone ``str`` is not one of these: its letters would be taken for the texts."""
+"""Several strings. A lone ``str`` is excluded: its characters would count as the strings."""
 
 Date: TypeAlias = AnyOf[str, datetime]
-"""A date: a text, which is sent as it is, or a datetime with a time zone."""
+"""A date: a string, which is sent unchanged, or a datetime with a time zone."""
 
 Dates: TypeAlias = AnyOf[
     list[Date],
@@ -39,7 +39,7 @@ Dates: TypeAlias = AnyOf[
 ]
 """Several dates."""
 
-# Values of most keys of a filter. Checkers take a name as it is, and split a union each time.
+# Aliases for the values of most filter keys: type checkers handle a named union faster.
 MaybeStr: TypeAlias = str | None
 MaybeInt: TypeAlias = int | None
 MaybeFloat: TypeAlias = float | None
@@ -53,7 +53,7 @@ MaybeMapping: TypeAlias = Mapping[str, Any] | None
 MaybeMappings: TypeAlias = Sequence[Mapping[str, Any]] | None
 
 FileContent: TypeAlias = AnyOf[bytes, bytearray, memoryview, BinaryIO]
-"""What an upload sends: the bytes themselves, or a file opened in binary mode."""
+"""Content of an upload: bytes, or a file opened in binary mode."""
 
 CODEC_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """Exceptions that msgspec raises for data that it cannot decode, convert or encode.
@@ -71,31 +71,31 @@ class Everything(msgspec.Struct, frozen=True):
 
 
 EVERYTHING: Any = Everything()
-"""A filter that matches everything, where an empty one is refused because it rarely is meant.
+"""A filter that matches everything; mutations refuse an empty filter, which is often a mistake.
 
-To type checkers it is anything, as it goes where any of the filters does.
+Its type is `Any`, because it can take the place of any filter.
 """
 
 
 OMITTED: Any = None
 """Default of arguments that are objects, such as filters: not sent. None means the same.
 
-To type checkers it is anything, so that the argument itself takes no None: with a union they do
-not name a wrong key.
+Its type is `Any`, so that the types of arguments need no ``| None``: for a union, type checkers do
+not report which key of a filter is wrong.
 """
 
 NULL: Any = None
 """None for a relation in a filter: matches resources without one, as ``{"folder": NULL}`` does.
 
-At run time it is None. To type checkers it is anything, because filters inside filters take no
-None: with a union, checkers do not name a wrong key.
+At run time ``NULL`` is None. Its type is `Any`, because the types of nested filters do not include
+None: for a union, type checkers do not report which key is wrong.
 """
 
 
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Base of answers that may hold secrets: their ``repr`` shows ``***`` instead.
 
-    The attributes hold the values themselves.
+    The attributes hold the real values.
     """
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -113,10 +113,10 @@ class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Base of answers with an ``id``. They are equal by value, and hash by their id.
+    """Base of answers with an ``id``, which are equal by value and hashed by id.
 
-    The ``repr`` of one with many fields shows what it is and its state; `msgspec.structs.asdict`
-    has all fields.
+    The ``repr`` of an answer with many fields only shows its identity and state;
+    `msgspec.structs.asdict` has all fields.
     """
 
     def __hash__(self) -> int:
@@ -159,7 +159,8 @@ def _redacted_json(text: str) -> str:
 class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=False):
     """Answer of a mutation: the resource, and the task that is changing it.
 
-    Until the task has ended only ``data.id`` is reliable. ``task_id`` None: it is already done.
+    Until the task has ended, only ``data.id`` is reliable. If ``task_id`` is None, the mutation is
+    already done.
     """
 
     data: T_co
@@ -167,13 +168,13 @@ class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=Fals
 
 
 class Aggregate(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Figures over everything that matched."""
+    """Aggregate figures of all matching resources."""
 
     count: int
 
 
 class Connection(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Answer of the ``…_connection`` operations: how many resources matched."""
+    """Answer of the ``…_connection`` operations: the number of matching resources."""
 
     aggregate: Aggregate
 
@@ -183,7 +184,7 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
 
     Attributes:
         status: HTTP status, 200 to 299.
-        headers: Headers; their names are looked up in any case.
+        headers: Headers; names are case-insensitive.
         body: The whole body, decompressed.
     """
 
@@ -196,7 +197,7 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and its answer; collected by `record_exchanges`.
+    """One request and its answer, as collected by `record_exchanges`.
 
     Attributes:
         operation: Name of the operation, such as ``"vm.get_vms"``; the path for calls outside the
@@ -241,14 +242,15 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetched(list[T]):
-    """What `Cloudtower.fetch_all` has read: a list."""
+    """List of the resources that `Cloudtower.fetch_all` has read."""
 
     __slots__ = ("changed",)
 
     changed: bool
-    """Whether resources came or went while it was read.
+    """Whether resources were created or deleted during the read.
 
-    What was there all the time is in the list, each once; what came or went may be in it or not.
+    Resources that existed during the whole read are in the list, each once; others
+        may be in the list or not.
     """
 
     def __init__(self, rows: Iterable[T] = (), *, changed: bool = False) -> None:

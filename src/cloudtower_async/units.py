@@ -1,4 +1,4 @@
-"""Figures as people read and write them: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
+"""Format and parse figures with units: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
 
 None is an unknown figure, shown as ``unknown``.
 """
@@ -22,15 +22,15 @@ _PREFIXES = ("", "k", "m", "g", "t", "p")
 def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     """Format a figure with two decimals in the unit that suits its size.
 
-    Nothing and less is ``0`` of the first unit; what is too large for the last unit stays in it.
+    Zero and negative figures are ``0`` of the first unit. The largest figures use the last unit.
 
     Args:
-        figure: The figure in the first of the units; None: not known.
+        figure: The figure in the first unit; None: unknown.
         units: Names of the units, the smallest first.
-        step: How many of one unit make one of the next.
+        step: Factor between a unit and the next one.
 
     Raises:
-        ValueError: There is no unit, or the step is not above 1.
+        ValueError: `units` is empty, or `step` is not above 1.
 
     Example:
         ::
@@ -46,7 +46,7 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     if figure <= 0:
         return f"0{units[0]}"
     for unit in units[:-1]:
-        # As it will be printed: 1023.999 is 1.00 of the next unit, not 1024.00 of this one.
+        # Round as printed: 1023.999 becomes 1.00 of the next unit, not 1024.00 of this unit.
         if round(figure, 2) < step:
             return f"{figure:.2f}{unit}"
         figure /= step
@@ -59,13 +59,14 @@ def format_bytes(figure: float | None) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Return the number of bytes that a text stands for, rounded to whole bytes.
+    """Parse a size such as ``1.5 GiB`` and return it in bytes, rounded to whole bytes.
 
-    ``KiB`` to ``PiB`` are steps of 1024, ``kB`` to ``PB`` steps of 1000, in any case; a number
-    without a unit is in bytes. What `format_bytes` returns is read to its two decimals.
+    ``KiB`` to ``PiB`` are steps of 1024, and ``kB`` to ``PB`` are steps of 1000; case does not
+    matter. A number without a unit is in bytes. The output of `format_bytes` is accepted, too, to
+    the precision of its two decimals.
 
     Raises:
-        ValueError: The text is no size.
+        ValueError: The text is not a size.
 
     Example:
         ::

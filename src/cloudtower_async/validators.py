@@ -1,7 +1,7 @@
 """Checks of options and arguments.
 
-A function named ``…_fault`` returns why a value cannot be used, or None if it can. `check_argument`
-and `check_option` turn that into the error of a method, or of an option of the session.
+A function named ``…_fault`` returns why a value cannot be used, or None if the value is valid.
+`check_argument` and `check_option` turn the reason into an error of a method or a session option.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def choice_fault(value: object, choices: object) -> str | None:
 
 
 def text_fault(value: object) -> str | None:
-    """Return why a value is not a text of at least one character.
+    """Return why a value is not a string of at least one character.
 
     The value is not quoted: it may be a secret, perhaps one passed in the wrong place.
     """
     if isinstance(value, str) and value:
         return None
-    return f"expected a text, got {'an empty one' if value == '' else type(value).__name__}"
+    return f"expected a string, got {'an empty one' if value == '' else type(value).__name__}"
 
 
 def encoding_fault(text: str) -> str | None:
@@ -101,23 +101,23 @@ def header_fault(value: object) -> str | None:
     """Return why a value cannot be the value of an HTTP header."""
     if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
         return None
-    return "it is no text, or holds a character that no header may hold"
+    return "it is not a string, or holds a character that is not allowed in headers"
 
 
 def token_fault(token: object) -> str | None:
     """Return why a value cannot be a token, without quoting it: it may be a secret."""
     if not isinstance(token, str):
-        return f"expected a text, got {type(token).__name__}"
+        return f"expected a string, got {type(token).__name__}"
     if _TOKEN.fullmatch(token):
         return None
-    return "it is empty, or holds a space or a character that no header may hold"
+    return "it is empty, or holds a space or a character that is not allowed in headers"
 
 
 def pair_fault(value: object) -> str | None:
     """Return why a value is not a credential for HTTP Basic, without quoting it."""
     pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
     if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
-        return "expected a pair of texts, (username, password)"
+        return "expected a pair of strings, (username, password)"
     if ":" in str(pair[0]):
         return "the user name holds a colon, which HTTP Basic does not allow"
     return encoding_fault(str(pair[0])) or encoding_fault(str(pair[1]))
@@ -139,19 +139,19 @@ def middleware_fault(value: object) -> str | None:
 def callback_fault(value: object) -> str | None:
     """Return why a value is neither None nor a function that can be called back."""
     if inspect.iscoroutinefunction(value):
-        return "expected a function, got an async one, which nobody would await"
+        return "expected a function, got an async function, which would never be awaited"
     if value is None or callable(value):
         return None
     return f"expected a function, got {type(value).__name__}"
 
 
 def mapping_fault(value: object) -> str | None:
-    """Return why a value is not a mapping whose keys are texts."""
+    """Return why a value is not a mapping whose keys are strings."""
     if not isinstance(value, Mapping):
         return f"expected a dict of names and values, got {type(value).__name__}"
     for name in cast("Mapping[object, object]", value):
         if not isinstance(name, str):
-            return f"a name is a text, got {type(name).__name__}"
+            return f"a name is a string, got {type(name).__name__}"
     return None
 
 
@@ -192,17 +192,17 @@ def client_cert_fault(value: object) -> str | None:
 
 
 def ssl_context_fault(value: object, *, alone: bool) -> str | None:
-    """Return why a value is not an SSL context that can be used.
+    """Return why a value is not a usable SSL context.
 
     Args:
         value: The value.
-        alone: Whether no other option for TLS is given.
+        alone: Whether no other TLS option is given.
     """
     if not isinstance(value, ssl.SSLContext):
         return f"expected an ssl.SSLContext, got {type(value).__name__}"
     if alone:
         return None
-    return "ca_file=, client_cert= and verify_tls=False are for the context to bring along"
+    return "set up ca_file=, client_cert= and verify_tls=False in the SSL context itself"
 
 
 def check_seconds(
@@ -211,14 +211,14 @@ def check_seconds(
     """Check an argument that is a number of seconds.
 
     Args:
-        asker: Method that it is an argument of: ``"wait"``.
+        asker: Method that has the argument: ``"wait"``.
         name: Name of the argument.
         given: Its value.
         none_ok: Accept None, which means no limit.
         zero_ok: Accept 0.
 
     Raises:
-        InvalidInput: It is not a number of seconds.
+        InvalidInput: The value is not a number of seconds.
     """
     check_argument(asker, name, seconds_fault(given, zero_ok=zero_ok, none_ok=none_ok))
 
@@ -228,12 +228,12 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
 
     Args:
         asker: The method: ``"wait"``.
-        timeout: Seconds until it gives up; None: no limit.
+        timeout: Seconds until the method gives up; None: no limit.
         interval: Seconds between polls.
         grace: Seconds that a resource may be missing; may be 0.
 
     Raises:
-        InvalidInput: One of them is not a number of seconds.
+        InvalidInput: An argument is not a number of seconds.
     """
     check_seconds(asker, "timeout", timeout, none_ok=True)
     check_seconds(asker, "interval", interval)
@@ -241,9 +241,9 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
 
 
 def whole_number(value: object) -> int | None:
-    """Return the whole number that a value stands for, or None.
+    """Return a value as an integer, or None if it is not a whole number.
 
-    A float without a fraction is one, as it is to the server: ``2.0`` is 2. A bool is none.
+    A float without a fraction is a whole number, as for the server: ``2.0`` is 2. A bool is not.
     """
     if isinstance(value, bool):
         return None
@@ -263,7 +263,7 @@ def positive_number(asker: str, name: str, given: object) -> int:
         given: Its value.
 
     Raises:
-        InvalidInput: It is no whole number above 0.
+        InvalidInput: The value is not a whole number above 0.
     """
     number = whole_number(given)
     if number is None or number < 1:
@@ -278,10 +278,11 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
         name: Method of the session that was called: ``"count"``.
         example: The same call with keywords, without the name of the method.
         extra: Positional arguments after those that the method takes.
-        numbers: Arguments that must be numbers; a filter passed by position ends up there.
+        numbers: Arguments that must be numbers; a filter passed by position can end up in one of
+            these.
 
     Raises:
-        TypeError: There are such arguments. The message shows how to pass them.
+        TypeError: An argument was passed by position. The message shows how to pass it.
     """
     if extra or any(isinstance(one, Mapping) for one in numbers):
         raise TypeError(
@@ -290,7 +291,7 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
 
 
 def close_calls(given: object) -> None:
-    """Close the coroutines in a refused argument, which Python would warn about otherwise."""
+    """Close the coroutines in a refused argument, so that Python does not warn about them."""
     if isinstance(given, Coroutine):
         given.close()
     elif isinstance(given, list | tuple | set | frozenset):
@@ -299,6 +300,6 @@ def close_calls(given: object) -> None:
 
 
 def no_method(given: object) -> str:
-    """Describe, for an error, what was passed instead of a method; close it if it is a call."""
+    """Describe what was passed instead of a method; close it if it is a coroutine."""
     close_calls(given)
     return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

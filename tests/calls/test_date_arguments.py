@@ -32,7 +32,7 @@ NO_ZONE = (
     "got a datetime without a time zone, so it is unknown which moment it means; give it one, as "
     "in datetime.now(UTC) or value.replace(tzinfo=UTC)"
 )
-DATE = "expected a date: a text, or a datetime with a time zone"
+DATE = "expected a date: a string, or a datetime with a time zone"
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_an_argument_that_is_a_date_takes_a_datetime(operation: Operation[Any], 
         (
             {"deleted_at": date(2026, 11, 29)},
             (
-                "where.deleted_at: expected a text or a datetime with a time zone, got date; the "
+                "where.deleted_at: expected a string or a datetime with a time zone, got date; the "
                 "server wants the time of day and the time zone, too"
             ),
         ),
         ({"deleted_at": 1767225600000}, f"where.deleted_at: {DATE}, got a whole number"),
         ({"deleted_at_in": MOMENT}, "where.deleted_at_in: expected a list, got datetime"),
-        ({"name": MOMENT}, "where.name: expected a text, got datetime"),
-        ({"deleted_at": MOMENT, "name": MOMENT}, "where.name: expected a text, got datetime"),
+        ({"name": MOMENT}, "where.name: expected a string, got datetime"),
+        ({"deleted_at": MOMENT, "name": MOMENT}, "where.name: expected a string, got datetime"),
         ({"vcpu": MOMENT}, "where.vcpu: expected a whole number, got datetime"),
-        ({"status": MOMENT}, "where.status: expected a text, got datetime"),
+        ({"status": MOMENT}, "where.status: expected a string, got datetime"),
     ],
 )
 def test_another_date_is_refused_with_its_place(where: dict[str, Any], message: str) -> None:
@@ -140,7 +140,7 @@ def test_without_validation_dates_are_spelled_all_the_same(operation: Operation[
 
 def test_a_date_is_no_name_of_a_field() -> None:
     arguments = {"where": {"id": "t"}, "data": {"args": {MOMENT: 1}}}
-    with pytest.raises(InvalidInput, match="got a date as the name of a field; use a text"):
+    with pytest.raises(InvalidInput, match="got a date as the name of a field; use a string"):
         check(UPDATE_TASK, arguments, validate=True)
 
 

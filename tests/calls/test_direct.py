@@ -107,7 +107,7 @@ async def test_a_path_that_could_lead_elsewhere_is_refused(
 async def test_a_path_is_a_text(path: Any) -> None:  # noqa: ANN401
     session = Cloudtower("tower.example", token=TOKEN)
     for call in (session.request(path), session.raw("GET", path)):
-        with pytest.raises(InvalidInput, match="path: expected a text, got"):
+        with pytest.raises(InvalidInput, match="path: expected a string, got"):
             await call
 
 
@@ -328,15 +328,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"method": "get"}, "method: expected one of GET, HEAD"),
     ({"json": {}, "data": b""}, "pass json= or data=, not both"),
     ({"data": "text"}, "data: expected bytes or a dict of form fields, got str"),
-    ({"data": {1: "planted"}}, "data: expected texts as names, got int"),
+    ({"data": {1: "planted"}}, "data: expected strings as names, got int"),
     ({"query": "a=planted"}, "query: expected a dict of names and values, got str"),
     ({"query": [("a", 1)]}, "query: expected a dict of names and values, got list"),
-    ({"query": {b"planted": 1}}, "query: expected texts as names, got bytes"),
+    ({"query": {b"planted": 1}}, "query: expected strings as names, got bytes"),
     ({"json": object()}, "json: it cannot be written as JSON"),
     ({"query": {"a": object()}}, "the arguments cannot be sent"),
-    ({"query": {"a": "planted\udc80"}}, "character 8 of a text is not UTF-8"),
-    ({"query": {"planted\udc80": 1}}, "character 8 of a text is not UTF-8"),
-    ({"data": {"a": "planted\udc80"}, "method": "POST"}, "character 8 of a text is not UTF-8"),
+    ({"query": {"a": "planted\udc80"}}, "character 8 of a string is not UTF-8"),
+    ({"query": {"planted\udc80": 1}}, "character 8 of a string is not UTF-8"),
+    ({"data": {"a": "planted\udc80"}, "method": "POST"}, "character 8 of a string is not UTF-8"),
     ({"query": [("a", 1)]}, "query: expected a dict of names and values, got list"),
     ({"auth": ("user", "planted\udc80")}, 'auth: expected "token", "none", or a pair '),
     ({"auth": "planted"}, 'auth: expected "token", "none", or a pair'),

@@ -274,7 +274,7 @@ async def test_what_the_rate_keeps_back_is_not_sent_and_says_why() -> None:
 
     async with serve(handler) as url, caller(url, token=TOKEN, rate_limit=0.01) as c:
         await c.call(LIST)  # uses the initial token of the bucket
-        with pytest.raises(errors.CallTimeout, match="It was not sent: it waited") as info:
+        with pytest.raises(errors.CallTimeout, match="The call was not sent: it waited") as info:
             await c.call(LIST, timeout=0.02)
     assert not info.value.sent
     assert not isinstance(info.value, errors.OutcomeUnknown)

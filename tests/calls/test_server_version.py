@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 SMALL = FleetSize(clusters=1, hosts_per_cluster=1, vms=1)
 NOTHING_THERE = (
-    "Check the where and the ids of the call: nothing matches them, or what did is gone."
+    "Check the filter and the ids of the call: no resource matches them, or the resource is gone."
 )
 
 

@@ -62,35 +62,35 @@ def said(operation: Any, given_: object) -> str:  # noqa: ANN401
                 "did you mean id_in or id or id_not_in?"
             ),
         ),
-        ({"id_in": "abc"}, "where.id_in: expected a list, got a text; put it in a list"),
-        ({"OR": "a"}, "where.OR: expected a list, got a text; put it in a list"),
+        ({"id_in": "abc"}, "where.id_in: expected a list, got a string; put it in a list"),
+        ({"OR": "a"}, "where.OR: expected a list, got a string; put it in a list"),
         ({"NOT": {"nmae": "a"}}, "where.NOT[0].nmae: no such field; did you mean name?"),
         (
             {"id_in": ["a", 7]},
-            "where.id_in[1]: expected a text, got a whole number; give it as str(…)",
+            "where.id_in[1]: expected a string, got a whole number; give it as str(…)",
         ),
-        ({"id": ["a"]}, "where.id: expected a text, got a list; several go in id_in"),
-        ({"name": 3.5}, "where.name: expected a text, got a number; give it as str(…)"),
-        ({"name": b"x"}, "where.name: expected a text, got bytes"),
+        ({"id": ["a"]}, "where.id: expected a string, got a list; several go in id_in"),
+        ({"name": 3.5}, "where.name: expected a string, got a number; give it as str(…)"),
+        ({"name": b"x"}, "where.name: expected a string, got bytes"),
         ({"vcpu": True}, "where.vcpu: expected a whole number, got True or False"),
-        ({"vcpu": "2"}, "where.vcpu: expected a whole number, got a text"),
+        ({"vcpu": "2"}, "where.vcpu: expected a whole number, got a string"),
         ({"vcpu": 2.5}, "where.vcpu: expected a whole number, got a fraction; round it"),
         (
             {"vcpu_in": [4.0, float("inf")]},
             "where.vcpu_in[1]: expected a whole number, got a fraction; round it",
         ),
         ({"ha": 1}, "where.ha: expected True or False, got a whole number"),
-        ({"ha": "true"}, "where.ha: expected True or False, got a text"),
+        ({"ha": "true"}, "where.ha: expected True or False, got a string"),
         ({"cpu_usage": True}, "where.cpu_usage: expected a number, got True or False"),
         (
             {"cpu_usage_gt": float("nan")},
-            "where.cpu_usage_gt: expected a number, got one that is not finite",
+            "where.cpu_usage_gt: expected a finite number, got infinity or NaN",
         ),
-        ({"cluster": "c1"}, "where.cluster: expected an object, got a text"),
-        ({"status": 1}, "where.status: expected a text, got a whole number; give it as str(…)"),
+        ({"cluster": "c1"}, "where.cluster: expected an object, got a string"),
+        ({"status": 1}, "where.status: expected a string, got a whole number; give it as str(…)"),
         (
             {"status": ["RUNNING"]},
-            "where.status: expected a text, got a list; several go in status_in",
+            "where.status: expected a string, got a list; several go in status_in",
         ),
         ([{"id": "a"}], "where: expected an object, got a list"),
         (models, "where: expected an object, got module"),
@@ -116,7 +116,7 @@ def test_a_single_filter_in_a_combination_is_judged_like_one_in_a_list() -> None
 
 
 def test_a_key_at_the_top_is_named_as_it_was_passed() -> None:
-    assert said(GET_VMS, {"orderBy": 1}).startswith("order_by: expected a text")
+    assert said(GET_VMS, {"orderBy": 1}).startswith("order_by: expected a string")
     assert said(GET_RESOURCE_CHANGES, {"limit": "x"}).startswith("limit: expected a whole number")
     assert said(GET_VMS, {"were": {}}) == "were: no such field; did you mean where or before?"
 
@@ -255,7 +255,7 @@ def test_an_order_without_a_direction_is_refused_with_the_two_that_there_are() -
 
 def test_null_goes_where_the_api_allows_it() -> None:
     check(GET_VMS, {"where": {"name": None, "cluster": None, "id_in": None}}, validate=True)
-    message = "items[0].name: expected a text, got None; leave the key out, or give it a value"
+    message = "items[0].name: expected a string, got None; leave the key out, or give it a value"
     assert said(CREATE_VM, [{"name": None}]) == message
 
 
@@ -295,7 +295,7 @@ def test_values_are_never_told() -> None:
 def test_a_filter_within_itself_is_refused() -> None:
     where: dict[str, Any] = {"name": "x"}
     where["AND"] = [where]
-    message = "the arguments are nested too deeply, or hold themselves"
+    message = "the arguments are nested too deeply, or contain themselves"
     assert said(GET_VMS, {"where": where}) == message
     only: dict[str, Any] = {}
     only["AND"] = [only]
@@ -312,12 +312,12 @@ def test_older_servers_have_other_keys() -> None:
 def test_files_are_bytes_or_can_be_read() -> None:
     upload = next(op for op in OPERATIONS if op.path == "/upload-elf-image")
     check(upload, {"file": memoryview(b"x"), "name": "x"}, validate=True)
-    assert said(upload, {"file": "a.iso"}) == "file: expected bytes or a binary file, got a text"
+    assert said(upload, {"file": "a.iso"}) == "file: expected bytes or a binary file, got a string"
     library = next(op for op in OPERATIONS if op.path == "/upload-content-library-image")
     wrong = {"file": b"", "clusters": '{"nmae": "x"}'}
     assert said(library, wrong) == "clusters.nmae: no such field; did you mean name?"
     assert said(library, {"file": b"", "clusters": 7}).startswith(
-        "clusters: expected a text with JSON"
+        "clusters: expected a string with JSON"
     )
 
 
@@ -325,7 +325,7 @@ def test_free_form_takes_any_object() -> None:
     task: dict[str, Any] = {"where": {"id": "t"}, "data": {"args": {"any": [1, None]}}}
     check(UPDATE_TASK, task, validate=True)
     task["data"]["args"] = "text"
-    assert said(UPDATE_TASK, task) == "data.args: expected an object, got a text"
+    assert said(UPDATE_TASK, task) == "data.args: expected an object, got a string"
 
 
 def test_without_validation_anything_goes_but_filters_that_match_everything() -> None:

@@ -273,7 +273,7 @@ async def test_wrong_arguments_are_one_line(
             "cluster is a resource: pass a field, as in cluster.name=",
         ),
         (["vm", "web-1"], "unexpected argument 'web-1'; which ones to show is said with --where"),
-        (["vm", "--where", "vcpu=many"], "--where: vcpu: expected a whole number, got a text"),
+        (["vm", "--where", "vcpu=many"], "--where: vcpu: expected a whole number, got a string"),
         (
             ["vm", *("--where", "name_not=a") * 3, "--where", "cluster.ip=x", "--where", "vcpu=x"],
             "--where: vcpu: expected a whole number",

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 ARGUMENT = re.compile(r"(?:^|[ (])[a-z_]+=(?=[\s.,;:)]|$)|=(?:True|False)\b")
 SHORTEST = 20  # of a message; the parts of a repr are shorter
 OF_PROGRAMS = (
-    "Check auth=: the server refuses the credential, or wants one.",
+    "Check auth=: the server refused the credential or requires one.",
     ": pass json= or data=, not both",
     ": pass body= or query=, not both",
     "Check the function that was passed as credentials=.",
-    "Check the function that was passed as credentials=, and what it asks.",
+    "Check the function passed as credentials=, and the service that it queries.",
     "Report this with the request id; without strict=True the rest of such an answer is kept.",
     "upload: name: it cannot be told from what is uploaded; pass name=",
     "upload: size: how long this is cannot be told from it; pass size=, in bytes",
     "the server speaks no version of TLS that ssl_context= allows",
     ". Pass a longer timeout=.",  # of locks within a program
-    ". Wait again, with a longer timeout= if need be.",  # of wait_until
+    ". Wait again, with a longer timeout= if needed.",  # of wait_until
     "eq=False does not fit: rows are compared by value; remove it",  # of select_fields
 )
 """Texts of functions that no command uses."""
@@ -76,7 +76,7 @@ def test_every_phrase_is_one_of_the_package() -> None:
             "with --username and CLOUDTOWER_PASSWORD a command logs in by itself.",
         ),
         (
-            "Check host, port and firewalls; connect_timeout= is the time for it.",
+            "Check host, port and firewalls; connect_timeout= is the time-out.",
             "Check host, port and firewalls.",
         ),
         (
@@ -101,7 +101,7 @@ def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> No
 
 def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
     assert error_line(TaskTimeout(["t"], 5.0)).endswith(
-        "They go on: wait again with `task wait`, and a longer --timeout if need be."
+        "The tasks continue: wait again with `task wait`, and a longer --timeout if needed."
     )
     assert error_line(Unauthorized("no")).endswith("or set a new CLOUDTOWER_TOKEN.")
     assert error_line(UsageError("pass token=")) == "pass token="

@@ -149,7 +149,7 @@ async def test_nothing_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) ->
     for arguments, told in (
         (("web", "--metric", "cpu"), "there is nothing of cpu"),
         (("web", "--metric", CPU, "--range", "72h"), "24h and 7d are known to work"),
-        (("none", "--metric", CPU), "nothing has the name or the id 'none'"),
+        (("none", "--metric", CPU), "no resource has the name or the id 'none'"),
     ):
         ended = await show(capsys, "vm", *arguments)
         assert (ended.status, ended.out) == (1, "")

@@ -273,7 +273,7 @@ async def test_what_cannot_be_right_is_not_sent(sim: Simulator, tower: Cloudtowe
     wrong: list[Any] = ["", None, 5]
     for value in wrong:
         for call in (tower.vnc, tower.api_keys.create, tower.api_keys.delete, tower.graphql):
-            with pytest.raises(InvalidInput, match="expected a text"):
+            with pytest.raises(InvalidInput, match="expected a string"):
                 await call(value)
     with pytest.raises(InvalidInput, match="JSON"):
         await tower.graphql("{ apiKeys { id } }", {"name": object()})

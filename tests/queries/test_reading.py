@@ -212,7 +212,7 @@ async def test_a_whole_page_may_be_deleted_before_the_next_is_asked_for(
 async def test_in_another_order_a_lost_place_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
     vms = tower.iterate(tower.vm.get_vms, page_size=1, order_by="name_ASC")
     remove(sim, (await anext(vms)).id)
-    with pytest.raises(SetChanged, match=r"vm\.get_vms: .*place is lost.*Read again"):
+    with pytest.raises(SetChanged, match=r"vm\.get_vms: .*no longer match.*Read again"):
         await anext(vms)
 
 
@@ -428,7 +428,7 @@ async def test_fetch_all_has_once_what_is_there_all_the_time(
     assert set(before) & set(ids(sim)) <= set(read) <= ever
     assert len(read) == len(set(read))
     assert read == sorted(read)
-    assert found.changed == ("came or went" in caplog.text)
+    assert found.changed == ("created or deleted" in caplog.text)
 
 
 @pytest.mark.parametrize("page", [1, 4])
@@ -623,7 +623,7 @@ async def test_get_one_is_the_one_that_matches(sim: Simulator, tower: Cloudtower
 
 async def test_get_one_of_none_is_not_found(sim: Simulator, tower: Cloudtower) -> None:
     with pytest.raises(
-        NotFound, match=r'^vm\.get_vms: nothing matches {"name": "none"} \[.*Check the where'
+        NotFound, match=r'^vm\.get_vms: nothing matches {"name": "none"} \[.*Check the filter'
     ) as info:
         await tower.get_one(tower.vm.get_vms, where={"name": "none"})
     assert isinstance(info.value, LookupError)

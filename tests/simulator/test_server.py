@@ -74,7 +74,7 @@ async def test_a_long_answer_comes_in_pieces_and_is_whole() -> None:
     ("body", "message"),
     [
         ({"where": {"nmae": "web"}}, "where.nmae: Vm has no such key; did you mean name"),
-        ({"where": {"vcpu": "4"}}, "where.vcpu: expected a whole number, got a text: '4'"),
+        ({"where": {"vcpu": "4"}}, "where.vcpu: expected a whole number, got a string: '4'"),
         ({"where": {"host": {"idin": []}}}, "where.host.idin: Host has no such key"),
         ({"orderBy": "name"}, "orderBy: 'name' is no order of Vm"),
         ({"orderBy": "colour_ASC"}, "orderBy: 'colour_ASC' is no order of Vm"),

@@ -103,9 +103,9 @@ async def test_what_goes_while_something_is_done_to_it_fails_the_task(client: Cl
 WRONG: list[tuple[str, Any, str]] = [
     ("create-label", [{}], "body[0].key: required"),
     ("create-label", {}, "body: expected a list"),
-    ("create-label", [{"key": 1}], "body[0].key: expected a text, got 1"),
+    ("create-label", [{"key": 1}], "body[0].key: expected a string, got 1"),
     ("create-label", [{"key": "a", "kye": "b"}], "body[0].kye: there is no such key"),
-    ("create-label", [{"key": None}], "body[0].key: expected a text, got None"),
+    ("create-label", [{"key": None}], "body[0].key: expected a string, got None"),
     ("update-label", {"where": {"kye": "a"}, "data": {}}, "where.kye: Label has no such key"),
     ("update-view", {"where": {}, "data": {"time_unit": "EON"}}, "time_unit: expected one of"),
     ("update-view", {"where": {}, "data": {"time_span": True}}, "expected a whole number"),

@@ -88,7 +88,9 @@ async def odd(**answers: list[object]) -> AsyncGenerator[tuple[OddServer, Cloudt
 @pytest.mark.anyio
 async def test_a_task_that_disappears_is_reported_with_its_last_state() -> None:
     async with odd(get_tasks=[[task("EXECUTING", 0.4)], []]) as (_, tower):
-        with pytest.raises(TaskNotFound, match=r"when last seen it was EXECUTING \(40%\)") as info:
+        with pytest.raises(
+            TaskNotFound, match=r"its last known state was EXECUTING \(40%\)"
+        ) as info:
             await tower.wait("t1", timeout=None, interval=QUICK, grace=0.01)
     assert info.value.last_seen == ("EXECUTING", 0.4)
 

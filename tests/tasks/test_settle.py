@@ -234,7 +234,7 @@ async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cl
     [vm] = await tower.vm.get_vms(first=1)
     # A status that calls do not retry, so that each read gets an error.
     sim.faults.fail("get-vms", status=500, times=10_000)
-    with pytest.raises(SettleTimeout, match=r"The last look failed: .*500") as caught:
+    with pytest.raises(SettleTimeout, match=r"The last poll failed: .*500") as caught:
         await tower.settle(WithTask(data=vm), timeout=1, interval=0.3)
     assert caught.value.unsettled == {vm.id: None}
     assert caught.value.__cause__ is caught.value.poll_error is not None

@@ -248,7 +248,7 @@ async def test_of_a_task_that_the_server_never_showed_that_is_said(
     assert (error.pending, error.unknown, error.last_seen) == (("nope",), ("nope",), {})
     assert str(error) == (
         "1 task not known to have ended after 0.5 s: nope (unknown to the server so far). "
-        "Check the unknown ids and the endpoint, or wait again, with a longer timeout= if need be."
+        "Check the unknown ids and the endpoint, or wait again, with a longer timeout= if needed."
     )
 
 

@@ -570,7 +570,9 @@ async def test_a_function_that_is_not_async_is_named_as_what_is_wrong() -> None:
         return "a-token"
 
     async with by_function(NOWHERE, ask) as auth:
-        with pytest.raises(errors.LoginFailed, match="credentials: it is no async function"):
+        with pytest.raises(
+            errors.LoginFailed, match="credentials: the function is not an async function"
+        ):
             await auth.log_in(NOWHERE)
 
 

@@ -690,7 +690,7 @@ async def test_a_change_of_the_active_one_is_logged(
     sim.switch()
     await tower.vm.get_vms()
     first, second = sim.nodes
-    expected = f"{second.url} is the active server now, no longer {first.url}"
+    expected = f"failover: {second.url} is now the active node, instead of {first.url}"
     assert expected in [record.getMessage() for record in caplog.records]
 
 

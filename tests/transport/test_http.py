@@ -210,7 +210,7 @@ async def test_a_redirect_is_not_followed_and_names_its_target() -> None:
 
     async with serve(handler) as url:
         error = await failure(url)
-    assert "points to another address: https://portal.example/login?… [" in str(error)
+    assert "redirects to another address: https://portal.example/login?… [" in str(error)
 
 
 async def test_a_redirect_to_nonsense_is_still_only_a_status() -> None:

@@ -182,7 +182,7 @@ def test_a_redirect_names_its_target_without_credentials_and_controls(
         location=location,
     )
     assert (
-        f"the server points to another address, with an HTML page, perhaps of a proxy: {shown}"
+        f"the server redirects to another address, with an HTML page, perhaps of a proxy: {shown}"
         == (error.message)
     )
 

@@ -313,7 +313,7 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
             (path, {"target": ElfImage}, "target: expected what the file becomes, .* got <class"),
             (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
             (path, {"cluster_id": None}, "cluster_id: missing; ElfImage needs it"),
-            (path, {"cluster_id": 5}, "cluster_id: expected a text, got a whole number"),
+            (path, {"cluster_id": 5}, "cluster_id: expected a string, got a whole number"),
             (path, {"target": nowhere}, "clusters: missing; ContentLibraryImage needs it"),
             (stream(), {**where, "size": 3, "name": None}, "pass name="),
         ]

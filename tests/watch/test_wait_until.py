@@ -158,7 +158,7 @@ async def test_one_that_is_gone_fails_at_once(sim: Simulator, tower: Cloudtower)
 
     async with anyio.create_task_group() as group:
         group.start_soon(remove)
-        with pytest.raises(ConditionFailed, match="1 resource gone while waited for") as caught:
+        with pytest.raises(ConditionFailed, match="1 resource gone during the wait") as caught:
             await tower.wait_until(
                 tower.vm.get_vms, never, timeout=None, interval=QUICK, where={"id_in": ids}
             )

@@ -1,1 +1,1 @@
-"""What is asked: operations, their arguments and their answers."""
+"""Calls: operations, their arguments and their answers."""

@@ -1,6 +1,6 @@
 """Types of arguments, read from the generated TypedDicts one key at a time.
 
-A filter leads to filters of everything else, so that only what is asked for is read and loaded.
+A filter refers to the filters of most other types, so types are only loaded when they are needed.
 The simulator checks request bodies with the same types.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .operation import Operation
 
 Record: TypeAlias = Any
-"""A TypedDict: no static type describes `__required_keys__` and its other attributes."""
+"""A TypedDict; no static type describes `__required_keys__` and similar attributes."""
 
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
 _SIMPLE = (str, int, float, bool, bytes)
@@ -67,14 +67,14 @@ class ArgType:
 
     @property
     def is_filter(self) -> bool:
-        """Whether the value selects resources: several, or one by its id."""
+        """Whether the value selects resources: several, or a single one by id."""
         return self.record is not None and self.record.__name__.endswith(
             ("WhereInput", "WhereUniqueInput")
         )
 
     @property
     def filtered_resource(self) -> str | None:
-        """Type of the resources that a filter selects; None if this is not a filter."""
+        """Type of the resources that a filter selects; None if the value is not a filter."""
         found = None if self.record is None else _FILTER.fullmatch(self.record.__name__)
         return None if found is None else found[1]
 
@@ -87,9 +87,9 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 
 @functools.cache
 def member(record: Record, key: str) -> ArgType | None:
-    """Return the type of the value of a key; None if there is no such key.
+    """Return the type of the value of a key; None if the key does not exist.
 
-    Keys that servers take in an older form, or took once, may hold anything.
+    Keys that only older servers accept, or accept in another form, may hold anything.
     """
     from ..inputs.older import OLDER  # nothing generated is loaded before it is needed
 
@@ -100,7 +100,7 @@ def member(record: Record, key: str) -> ArgType | None:
 
 @functools.cache
 def newest_member(record: Record, key: str) -> ArgType | None:
-    """Return the type of the value of a key in the newest schema; None if it has no such key."""
+    """Return the type of a key's value in the newest schema; None if the schema lacks the key."""
     annotation = record.__annotations__.get(key)
     if annotation is None:
         return None
@@ -110,7 +110,7 @@ def newest_member(record: Record, key: str) -> ArgType | None:
         return ArgType(str, record=getattr(inputs, name))
     found = arg_type(annotation, vars(sys.modules[record.__module__]))
     if record.__name__.endswith("WhereInput"):
-        # Every key of a filter may be null; that filters in it may is not in their annotations.
+        # Every key of a filter may be null, although annotations of nested filters do not say so.
         found = replace(found, nullable=True)
     return _as_date(found) if _is_date(record, key) else found
 
@@ -126,9 +126,9 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return the keys of a filter that answers spell otherwise: in snake_case.
+    """Return keys of a filter by the names of struct attributes that differ from them.
 
-    They are named like the attributes of structs: ``entity_async_status`` is ``entityAsyncStatus``.
+    For example, the attribute ``entity_async_status`` is the key ``entityAsyncStatus``.
     """
     keys: dict[str, str] = {}
     if ArgType(dict, record=record).is_filter:
@@ -147,10 +147,10 @@ def key_since(record: Record, key: str) -> str | None:
 def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType:
     """Return the type that an annotation of a TypedDict describes.
 
-    `names` are those of the module that the annotation is in; None: it holds no text.
+    `names` is the namespace of the annotation's module; None: the annotation contains no strings.
     """
     if isinstance(annotation, ForwardRef):
-        # The text is generated code: what an import of the names would evaluate, too.
+        # Safe to evaluate: the string is generated code that an import would evaluate, too.
         annotation = eval(annotation.__forward_arg__, names or {})  # noqa: S307
     if annotation is Any:
         return ArgType(object)
@@ -168,12 +168,12 @@ def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType
         return ArgType(str, choices=frozenset(parts))
     if origin in _LISTS:
         return ArgType(list, item=arg_type(parts[0], names))
-    # What is left is a union with None.
+    # Only a union with None is left.
     return replace(arg_type(parts[0], names), nullable=type(None) in parts)
 
 
 def place(path: str) -> str:
-    """Name a place (``".orderBy"``, ``"[2].name"``) as the caller wrote it."""
+    """Format a place (``".orderBy"``, ``"[2].name"``) as the caller wrote it."""
     if not path.startswith("."):
         return f"items{path}"
     first = path[1:].partition(".")[0].partition("[")[0]
@@ -182,7 +182,7 @@ def place(path: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """Spell a name of the API as Python does."""
+    """Convert a name of the API to snake_case."""
     return _HUMP.sub(r"_\1", name).lower()
 
 

@@ -1,9 +1,9 @@
-"""Decode answers, also large ones and those that break the API schema.
+"""Decode answers, including large answers and answers that break the API schema.
 
 Most answers are decoded at once, and strictly. A large list is decoded in slices, between which
-other tasks run. If strict decoding fails, the items of a list are decoded one by one, and those
-that fail again are taken apart: what is right is kept, what is wrong becomes None, and one warning
-says where.
+other tasks run. If strict decoding fails, the items of a list are decoded one by one. Items that
+fail again are repaired: valid parts are kept, invalid parts become None, and one warning names
+their places.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
 _FIELDS_ONLY = Mask()
-_LARGE = 2**22  # bytes of an answer that takes longer than others should wait
+_LARGE = 2**22  # bytes; a larger answer is decoded in slices, so that other tasks can run
 _SLICE = 2**16  # bytes of rows that are decoded at once
 _LARGEST_SHOWN = 2**16  # bytes of an answer that are read for an excerpt
 _NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
 
-_CUT = "Something on the way may limit the size of answers: try again, or ask for less at once."
+_CUT = "A proxy may limit the size of answers: try again, or request less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
 
 
@@ -54,7 +54,7 @@ def decode(
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
 ) -> R | SlicedAnswer[R]:
-    """Decode an answer. With status 304, where the operation declares it, it is an empty list.
+    """Decode an answer; a declared status 304 yields an empty list.
 
     Args:
         operation: Operation that was called.
@@ -92,7 +92,7 @@ def decode(
 
 
 class SlicedAnswer(Generic[R]):
-    """An answer that is decoded in slices: a large list, or one that is not exactly as declared.
+    """Answer that is decoded in slices: a large list, or an answer that breaks the API schema.
 
     Args:
         operation: Operation that was called.
@@ -119,13 +119,13 @@ class SlicedAnswer(Generic[R]):
         self._repair = Repair(self._slices, strict=strict)
 
     async def read(self) -> R:
-        """Keep what is right. What is wrong becomes None, and one warning says where.
+        """Decode the answer: keep valid parts, replace invalid parts by None, and log one warning.
 
         Raises:
-            ResponseDecodeError: The answer is not JSON, or nothing of it is as declared; with
-                ``strict``: it is not as declared in some place.
+            ResponseDecodeError: The answer is not JSON, or no part of it is valid; with ``strict``:
+                any part is invalid.
         """
-        await self._slices.rest()  # strict decoding has taken its time, too
+        await self._slices.rest()  # the failed strict decoding took time, too
         wanted: Any = self._operation.answer()
         rows = self._rows(wanted)
         repaired: object = await self._read_rows(rows, get_args(wanted)[0]) if rows else WRONG
@@ -134,7 +134,7 @@ class SlicedAnswer(Generic[R]):
             self._repair = Repair(self._slices, strict=self._strict)
             repaired = await self._repair.convert(value, wanted, ROOT)
         if rows and repaired == []:
-            repaired = WRONG  # it must not look like an empty list
+            repaired = WRONG  # a caller must not take the answer for an empty list
         mismatches = self._repair.mismatches
         if mismatches.count and (self._strict or repaired is WRONG):
             raise self._error.at(mismatches.first[0])
@@ -144,11 +144,11 @@ class SlicedAnswer(Generic[R]):
 
     @property
     def is_repaired(self) -> bool:
-        """Whether the answer broke the schema somewhere; known once it was read."""
+        """Whether the answer broke the schema in any place; known after `read`."""
         return self._repair.mismatches.count > 0
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
-        """Split a list into its items, which are not decoded yet; empty if it cannot be split."""
+        """Split a JSON list into its undecoded items; return an empty list if that fails."""
         if get_origin(wanted) is not list:
             return []
         try:
@@ -195,9 +195,9 @@ class SlicedAnswer(Generic[R]):
 
         Args:
             rows: The items.
-            start: Place of the first of them in the list.
-            wanted: Their declared type.
-            decode_row: Decodes one strictly.
+            start: Index of the first item in the list.
+            wanted: Declared type of an item.
+            decode_row: Decodes an item strictly.
 
         Returns:
             The valid parts, or None if an item is not JSON.
@@ -242,7 +242,7 @@ def _parse(body: bytes, error: _Error) -> object:
 
 
 def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
-    """Read a text or a file. Servers also send these as they are instead of as JSON."""
+    """Decode a string or a file, which servers may also send without JSON encoding."""
     if looks_like_html(body):
         raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:
@@ -259,7 +259,7 @@ def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
     if not content and not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
     if body.strip() == b"null":
-        raise error("the answer is null, not a text", hint=OTHER_SERVICE)
+        raise error("the answer is null, not a string", hint=OTHER_SERVICE)
     return content
 
 
@@ -276,7 +276,7 @@ def _warn(operation: str, mismatches: Mismatches, request_id: str | None) -> Non
 
 
 class _Error:
-    """Makes the errors about one answer."""
+    """Factory of the errors about one answer."""
 
     def __init__(self, operation: Operation[R], answer: Answer, endpoint: str, mask: Mask) -> None:
         self._operation = operation
@@ -310,7 +310,7 @@ class _Error:
         gives_token = (self._operation.auth, self._operation.kind) == (Auth.NONE, Kind.MUTATION)
         if gives_token or any(map(is_secret, _NAMES.findall(place))):
             return ""
-        # Redacted before it is cut, so that no part of a secret is left at the end.
+        # Redact before truncating, so that no part of a secret remains at the end.
         text = shown[:_LARGEST_SHOWN].decode(errors="replace")
         text = escaped(" ".join(self._mask.text(text).split()))
         return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

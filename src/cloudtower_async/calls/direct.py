@@ -1,4 +1,4 @@
-"""Calls by path: what the API schema does not know, and what is beside the API."""
+"""Calls by path: endpoints that are missing in the API schema or outside the API."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def raw(
         auth=_credential(path, auth, executor.transport.mask),
         root="",
     )
-    del auth  # errors show the variables of this frame
+    del auth  # keep the secret out of error reports that show local variables
     return await executor.send(operation, _content(path, json, data, query), timeout=timeout)
 
 
@@ -100,7 +100,7 @@ def _named(
     given: Mapping[str, object] | None,
     expected: str = "a dict of names and values",
 ) -> Mapping[str, object] | None:
-    """Return a mapping with dates as texts. Refuse other types, and keys that are no texts."""
+    """Return a mapping with dates as strings; refuse other types, and keys that are not strings."""
     if given is None:
         return None
     if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -109,7 +109,7 @@ def _named(
     for name, value in cast("Mapping[object, object]", given).items():
         if not isinstance(name, str):
             raise InvalidInput(
-                f"{asker}: {argument}: expected texts as names, got {type(name).__name__}"
+                f"{asker}: {argument}: expected strings as names, got {type(name).__name__}"
             )
         text = dates_as_texts(asker, f".{argument}.{name}", value)
         if text is not value:
@@ -121,7 +121,7 @@ def _credential(path: str, auth: RawAuth | tuple[str, str], mask: Mask) -> Auth 
     if isinstance(auth, str) and auth in get_args(RawAuth):
         return Auth(auth)
     if isinstance(auth, str) or auth is None or pair_fault(auth):  # pyright: ignore[reportUnnecessaryComparison]
-        # Nothing of it is told: it may hold a password.
+        # Do not quote the value: it may hold a password.
         raise InvalidInput(
             f'raw {path}: auth: expected "token", "none", or a pair of user name and password'
         )
@@ -138,7 +138,7 @@ def _content(
     data: bytes | Mapping[str, object] | None,
     query: Mapping[str, object] | None,
 ) -> dict[str, Any]:
-    """The keyword arguments of `Transport.exchange` that the content is passed by."""
+    """Return the content as keyword arguments of `Transport.exchange`."""
     query = _named(f"raw {path}", "query", query)
     headers = {"accept": "*/*"}
     content: dict[str, Any] = {"headers": headers, "query": query}

@@ -1,8 +1,8 @@
-"""Filters that match more than was meant: what `validation` rejects in mutations.
+"""Detection of filters that match more than was meant, which `validation` rejects in mutations.
 
-A filter that matches every resource is rejected, unless that is said explicitly, and so is one that
-compares a field that is never null with None: there a value was lost, and the rest of the filter
-would match too much.
+A filter that matches every resource is rejected, unless it is `EVERYTHING`. A filter that compares
+a field with None, although the field is never null, is rejected, too: its value was probably lost,
+and the rest of the filter would match too much.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ COMBINATIONS = ("AND", "OR", "NOT")
 LISTS = (list, tuple, set, frozenset)
 """Types that are sent as lists."""
 
-_TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")  # what each text does to an empty one
+_TEXT = (
+    "_contains",
+    "_starts_with",
+    "_ends_with",
+    "_gte",
+)  # met by every string if the value is empty
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 _SUFFIX = re.compile(
     r"(_not)?(_in|_contains|_starts_with|_ends_with)?(_lte?|_gte?|_every|_some|_none)?$"
@@ -40,16 +45,16 @@ _SUFFIX = re.compile(
 def is_guarded(operation: Operation[R]) -> bool:
     """Return whether a filter of this call must not match everything.
 
-    That holds where resources are changed, and where metrics are read: the metrics of all resources
-    keep a server busy for long.
+    That applies to mutations, and to metrics: the metrics of all resources keep a server busy for a
+    long time.
     """
     return operation.kind is not Kind.QUERY or operation.name.startswith("metrics.")
 
 
 def matches_all(where: object) -> bool:
-    """Whether a filter may match everything, whatever there is.
+    """Return whether a filter may match every possible resource.
 
-    None may: what a server makes of a comparison with null depends on the field.
+    A comparison with None may: how a server treats a comparison with null depends on the field.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -58,7 +63,7 @@ def matches_all(where: object) -> bool:
 
 
 def _matches_none(where: object) -> bool:
-    """Whether a filter may match nothing, whatever there is."""
+    """Return whether a filter may match no possible resource."""
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
         return any(_holds(key, value, everywhere=False) for key, value in conditions.items())
@@ -66,10 +71,10 @@ def _matches_none(where: object) -> bool:
 
 
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
-    """Whether a condition may hold of everything, or with `everywhere=False` of nothing."""
+    """Return whether a condition may hold for everything, or (not `everywhere`) for nothing."""
     if value is None:
         return True
-    if not isinstance(key, str):  # no field: nothing is known of what it does
+    if not isinstance(key, str):  # not a field: the meaning of the condition is unknown
         return False
     if key in COMBINATIONS:
         return _combination(key, value, everywhere=everywhere)
@@ -81,7 +86,7 @@ def _holds(key: object, value: object, *, everywhere: bool) -> bool:
         return not value and key.endswith("_in") and everywhere is negated
     if value != "":
         return False
-    if key in ("id_gt", "id_not"):  # no id is empty
+    if key in ("id_gt", "id_not"):  # ids are never empty
         return everywhere
     if key.endswith("_lt"):
         return not everywhere
@@ -94,21 +99,21 @@ def _is_object(value: object) -> bool:
 
 def _combination(key: str, value: object, *, everywhere: bool) -> bool:
     parts = _parts(value)
-    if not parts:  # of nothing everything holds, to the server also in an OR
+    if not parts:  # an empty list holds for everything, for the server even in an OR
         return everywhere
     judge = matches_all if everywhere is (key != "NOT") else _matches_none
     return (all if (key == "OR") is not everywhere else any)(map(judge, parts))
 
 
 def _parts(value: object) -> list[object]:
-    """Return the filters in a combination; a single one may stand without a list."""
+    """Return the filters in a combination, which may be a single filter without a list."""
     return list(cast("Iterable[object]", value)) if isinstance(value, LISTS) else [value]
 
 
 @functools.lru_cache(maxsize=1024)
 def is_never_null(record: Record, key: str) -> bool:
     """Return whether every server sends the field that a condition is about, and never null."""
-    from .. import models  # only now, as importing the session must load nothing generated
+    from .. import models  # imported here, so that importing the session loads no generated code
 
     name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")
     model: Any = getattr(models, name, None)

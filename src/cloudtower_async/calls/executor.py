@@ -1,4 +1,4 @@
-"""Executor: validates a call, sends it, and retries it where that is safe."""
+"""Executor: validates calls, sends them, and retries them if that is safe."""
 
 from __future__ import annotations
 
@@ -77,34 +77,34 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 
 _LIMITS = ("max_in_flight", "rate_limit")
-"""Options that apply in addition to those of the session, instead of replacing them."""
+"""Limits that apply in addition to the session's limits, instead of replacing them."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
-"""Stands for the login in retries; `Authenticator` sends it."""
+"""Stand-in operation for logins in retries; `Authenticator` sends the real request."""
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
     """One call and the state of its retries.
 
     Args:
-        operation: What is called.
+        operation: Operation to call.
         headers: Headers of the request.
         timeout: Seconds for everything but waiting for locked resources.
         deadline: End of the call, by the clock of the event loop; a wait for a lock resets it.
         login_tries: Number of logins that the session had tried before the call.
         content: Body, query or fields, as `Transport.exchange` takes them.
-        marks: Where the files among the fields began.
+        marks: Start positions of the files among the fields.
         login: Number of the login whose token was sent last.
-        attempts: Number of times that sending was tried.
+        attempts: Number of attempts to send the call.
         sent: The server may have received the latest attempt.
         retries: Number of retries since the last wait for a lock.
         locks: Number of waits for locked resources.
-        locked_at: Time at which the call was first refused because of a lock.
+        locked_at: Time of the first refusal because of a lock.
         logged_in: The session has logged in again for this call.
-        turned: The call has turned to the other node of a pair.
+        turned: The call has switched to the other node of a pair.
         polling: The call is retried like a background poll.
         status: HTTP status of the latest answer.
-        request_id: Its ``x-tower-request-id``.
+        request_id: ``x-tower-request-id`` of the latest answer.
     """
 
     operation: Operation[R]
@@ -128,7 +128,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
 
 
 class Mode(Protocol):
-    """Mode of a session that keeps calls from being sent; None in its place sends all.
+    """Mode of a session in which some calls are not sent; without a mode, all calls are sent.
 
     Attributes:
         name: Value of the option ``mutations``.
@@ -138,11 +138,11 @@ class Mode(Protocol):
     def name(self) -> Mutations: ...
 
     def stops(self, operation: Operation[Any], arguments: object) -> bool:
-        """Return whether a call is not to be sent."""
+        """Return whether a call must not be sent."""
         ...
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise if what a query waits for cannot come to be.
+        """Raise if the condition that a query waits for can never occur.
 
         Args:
             operation: Query that is repeated.
@@ -161,9 +161,9 @@ class Mode(Protocol):
         """Return the answer to a call that is not sent, or raise.
 
         Args:
-            executor: Executor that was to send it.
-            operation: What was called.
-            arguments: Its arguments, checked.
+            executor: Executor of the call.
+            operation: Operation that was called.
+            arguments: Checked arguments of the call.
             options: Options of the call, by their names in the methods of namespaces.
         """
         ...
@@ -177,14 +177,14 @@ class Executor:
         authenticator: Holds the token, or logs in.
 
     Attributes:
-        endpoints: Finds the server to ask.
+        endpoints: Finds the server to send requests to.
         content_language: Language of texts, for calls that choose none.
         timeout: Seconds for a whole call, for calls that choose none.
         lock_timeout: Seconds to wait for locked resources.
         strict: Refuse answers that break the schema.
         validate: Refuse arguments that break the schema.
         headers: Headers of calls in addition to those of the session.
-        priority: Priority of all calls; None: by the kind of each.
+        priority: Priority of all calls; None: by the kind of call.
         retry: Retry policy.
         budget: Retry budget of the session.
         mode: Decides on calls that are not sent; None sends all.
@@ -201,7 +201,7 @@ class Executor:
         self.lock_timeout: float = settings.lock_timeout
         self.strict: bool = settings.strict
         self.validate: bool = settings.validate
-        self.headers: dict[str, str] = {}  # those of the settings are the transport's
+        self.headers: dict[str, str] = {}  # the transport sends the headers of the settings
         self.retry: RetryPolicy = settings.retry or RetryPolicy()
         self.budget: Budget = Budget(self.retry.budget)
         self.mode: Mode | None = None
@@ -210,18 +210,18 @@ class Executor:
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
         self.priority: Priority | None = None
-        # Calls may also wait for a connection of a pool that is not ours, in its own order.
+        # A caller's connector has its own queue, which ignores priorities.
         reserved = reserved_slots(in_flight) if transport.owns_pool else 0
         self._limits = RateLimiter(in_flight, settings.rate_limit, reserved=reserved)
         self._loading = anyio.Lock()
         self._held: Secrets | None = None
 
     def with_defaults(self, options: Mapping[str, Any]) -> Self:
-        """Return an executor with other options, over the same connections and limits.
+        """Return an executor with other options that uses the same connections and limits.
 
         Args:
             options: Checked options of `ScopedOptions`. Each replaces the attribute of its name,
-                unless the lines below combine it with what the session has.
+                unless the code below combines it with the session's value.
         """
         other = copy.copy(self)
         for name in options.keys() - _LIMITS:
@@ -240,15 +240,15 @@ class Executor:
 
     @property
     def load(self) -> tuple[int, int]:
-        """Numbers of requests that are under way, and that wait for a limit."""
+        """Numbers of requests in progress and of requests that wait for a limit."""
         return self._limits.active, self._limits.queued
 
     def for_polls(self) -> Self:
-        """Return an executor for polls that callers wait for: by default, of high priority."""
+        """Return an executor for polls that callers wait for, by default with high priority."""
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
-        """Return whether a background poll that failed with this error may succeed later."""
+        """Return whether a background poll may succeed later after this error."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
@@ -297,7 +297,7 @@ class Executor:
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[Any, Any, R]:
-        """Send the arguments of a namespace's method, without those that are None; see `send`."""
+        """Send the arguments of a namespace's method except those that are None; see `send`."""
         if isinstance(arguments, dict):
             arguments = {name: value for name, value in arguments.items() if value is not None}
         return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
@@ -313,18 +313,17 @@ class Executor:
         checked: bool = False,
         polling: bool = False,
     ) -> Coroutine[Any, Any, R]:
-        """Send the arguments as they are and return the decoded answer.
+        """Send the arguments unchanged and return the decoded answer.
 
         Args:
             operation: Operation to call.
             arguments: Its arguments; None: no arguments.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
-            timeout: Seconds for everything, retries included: logging in, connecting, sending and
-                reading the answer; waiting for locked resources is not counted. None: the
-                session's.
-            checked: The arguments were checked before, as those of each chunk of an upload are.
-            polling: Retry a query after every failure that a background poll outlasts.
+            timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
+                the answer, but not waiting for locked resources. None: the session's.
+            checked: The arguments were already checked, such as those of upload chunks.
+            polling: Retry a query after every failure that is transient for background polls.
 
         Raises:
             CallError: See its subclasses.
@@ -363,7 +362,7 @@ class Executor:
         polling: bool,
         calls: list[Call[Any]] | None,
     ) -> R:
-        """Check the caller's arguments, then carry out the call through the middleware."""
+        """Check the caller's arguments, then run the call through the middleware."""
         name = operation.name
         if timeout is not None:
             check_argument(name, "timeout", seconds_fault(timeout))
@@ -387,7 +386,7 @@ class Executor:
 
         def send(call: operation_call.OperationCall) -> Coroutine[Any, Any, R]:
             changed = call.arguments
-            if operation.body is None:  # nothing is known of what may be changed
+            if operation.body is None:  # the API schema does not describe these arguments
                 if changed != arguments:
                     raise InvalidInput(f"{name}: middleware cannot change its arguments")
                 changed = arguments
@@ -475,8 +474,8 @@ class Executor:
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, without blocking the loop.
 
-        Importing them takes milliseconds. One operation is loaded at a time, in a thread that waits
-        for no other: those of the pool may all be waiting for calls like this one.
+        Importing them takes milliseconds. One operation is loaded at a time, in a dedicated thread:
+        the threads of the pool may all be waiting for calls like this one.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -510,8 +509,8 @@ class Executor:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
-                    # No variable holds the token, the session's headers or the answer: errors show
-                    # those of this frame.
+                    # Keep the token, the session's headers and the answer out of local variables:
+                    # error reports show them.
                     decoded = decode(
                         operation,
                         await transport.exchange(
@@ -534,7 +533,8 @@ class Executor:
                         strict=self.strict,
                         mask=transport.mask,
                     )
-                    # Repairing an answer takes long: the time-out and other tasks interrupt it.
+                    # Repairing an answer can take long, so the time-out and other tasks can
+                    # interrupt it.
                     if isinstance(decoded, SlicedAnswer):
                         sliced = cast("SlicedAnswer[R]", decoded)
                         answer = await sliced.read()
@@ -544,7 +544,7 @@ class Executor:
                 finally:
                     limits.leave()
         except CallError as exc:
-            exc.operation = exc.operation or operation.name  # None if no server could be asked
+            exc.operation = exc.operation or operation.name  # None if no request was sent
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized):
                 if operation.auth is Auth.BASIC:
@@ -560,7 +560,8 @@ class Executor:
         except HookError as exc:
             broken = exc.__cause__
         except asyncio.CancelledError as exc:
-            # It becomes the cause of the user's own TimeoutError, whose reports show frames.
+            # This exception becomes the cause of the caller's TimeoutError, whose reports show
+            # frames.
             exc.__traceback__ = None
             raise
         try:
@@ -573,7 +574,7 @@ class Executor:
             del broken  # it and this frame would keep each other
 
     async def server_version(self, timeout: float | None = None) -> str:
-        """Return the version of the server, which is asked once for each connection pool."""
+        """Return the server version, which is requested once per connection pool."""
         transport = self.transport
         if transport.server_version is None:
             transport.running_loop()
@@ -585,7 +586,7 @@ class Executor:
     async def _retry(
         self, call: Call[R], failure: CallError, attempt: Callable[[Call[R]], Awaitable[R]]
     ) -> R:
-        """Retry loop: send a failed call again as long as that is safe, otherwise raise.
+        """Retry loop: resend a failed call as long as that is safe, otherwise raise.
 
         Args:
             call: The call.
@@ -593,7 +594,7 @@ class Executor:
             attempt: Sends the call once.
 
         Raises:
-            CallError: The failure of the last attempt, or that the outcome is unknown.
+            CallError: The last attempt failed, or the outcome is unknown.
             SessionClosed: Meanwhile.
         """
         name, mutation = call.operation.name, call.operation.kind is not Kind.QUERY
@@ -630,7 +631,7 @@ class Executor:
             if stop is not None:
                 raise without_frames(stop)
             if isinstance(failure, CallTimeout) and failure.__cause__ is None:
-                failure.__cause__ = earlier  # shows where the time went
+                failure.__cause__ = earlier  # tells in the error how long the call waited
 
     def _pause(self, call: Call[R], failure: CallError, action: RetryAction) -> float | None:
         """Return the seconds until the next attempt, or None if this was the last."""
@@ -672,14 +673,14 @@ class Executor:
             pause = max(pause, failure.retry_after)
         if anyio.current_time() + pause >= call.deadline:
             return None
-        # The search for the active node is shared by all calls and overloads no server.
+        # All calls share the search for the active node, so it overloads no server.
         if not isinstance(failure, NoActive | MultipleActive) and not self.budget.take():
             return None
         call.retries += 1
         return pause
 
     def _final_error(self, call: Call[R], failure: CallError, action: RetryAction) -> CallError:
-        """Return the error to raise, with all that is known of the call."""
+        """Return the error to raise, with all known details of the call."""
         failure.attempts = call.attempts
         if failure.operation == LOGIN and call.operation.name != LOGIN:
             failure.attempts = max(self.authenticator.tries - call.login_tries, 1)
@@ -700,7 +701,7 @@ class Executor:
     def _cut_short(self, call: Call[R], endpoint: str | None) -> CloudtowerError:
         operation = call.operation.name
         if not call.sent and call.attempts > 1:
-            call.attempts -= 1  # this one was not made
+            call.attempts -= 1  # this attempt was not made
         if self.transport.closed:
             return closed_during(operation)
         endpoint = endpoint or self.endpoints.latest
@@ -716,14 +717,14 @@ class Executor:
 
 
 def _usual_priority(call: Call[R]) -> Priority:
-    """Return the priority of a call whose session sets none."""
+    """Return the default priority of a call."""
     return "high" if call.polling or call.operation.kind is not Kind.QUERY else "normal"
 
 
 def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:
-    """Load the types of an operation, and those of the keys that these arguments have."""
+    """Load the types of an operation, and the types of the keys in these arguments."""
     _ = operation.decoder
-    with suppress(InvalidInput):  # raised again when the arguments are really checked
+    with suppress(InvalidInput):  # the later check of the arguments raises this error again
         check(operation, arguments, validate=validate)
     operation.loaded = True
 
@@ -733,7 +734,7 @@ def _all_hidden(value: object) -> object:
 
 
 def _prepare(call: Call[R], arguments: object) -> None:
-    """Set content that is no JSON, its headers, and where its files begin."""
+    """Set content that is not JSON, its headers, and the start positions of its files."""
     if arguments is None:
         return
     carries = call.operation.carries

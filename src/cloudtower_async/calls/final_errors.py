@@ -1,4 +1,4 @@
-"""Errors that end a call: what is known of its outcome, and what to do next."""
+"""Errors that end a call, with its known outcome and the next step."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ FOLLOW_BY_HAND = (
     "Another server of the pair is the active one: await tower.find_active(), then call again."
 )
 NO_SUCH_PATH = (
-    "Check the path, then what the body names; "
-    "the server may also be too old for it, or no CloudTower."
+    "Check the path, and the ids in the body; the server may also be too old for this path, or not "
+    "a CloudTower."
 )
 NOT_SENT = (
-    "It was not sent: it waited for its turn (max_connections=, max_in_flight=, rate_limit=), "
-    "for a login, for an active server, or for a connection. Pass a longer timeout=, call less at "
-    "a time, or check that the server can be reached."
+    "The call was not sent: it waited in the queue "
+    "(max_connections=, max_in_flight=, rate_limit=), "
+    "for a login, for an active server, or for a connection. Pass a longer timeout=, send fewer "
+    "calls at once, or check that the server can be reached."
 )
-REFUSED_CREDENTIAL = "Check auth=: the server refuses the credential, or wants one."
+REFUSED_CREDENTIAL = "Check auth=: the server refused the credential or requires one."
 OWN_CREDENTIAL = (
-    "It wants HTTP Basic with a credential of its own, not the session's: "
+    "The change feed wants HTTP Basic with its own credential, not the session's: "
     "check change_feed=(username, password)."
 )
-_WITHOUT_LIST = ("observability", "ovf")  # namespaces that have nothing to look at
+_WITHOUT_LIST = ("observability", "ovf")  # namespaces without resources to query
 
 
 def interrupted_by_hook(
@@ -49,7 +50,7 @@ def interrupted_by_hook(
 
 
 def describe_lock(failure: ResourceLocked, waited: float) -> None:
-    """Say in an error which resources are locked, and how long the call has waited for them."""
+    """Describe which resources are locked, and how long the call has waited for them."""
     failure.waited = waited
     locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
     failure.message += f" ({locked})" if locked else ""
@@ -80,7 +81,7 @@ def outcome_unknown(failure: CallError) -> OutcomeUnknown:
 
 
 def where_to_look(operation: str) -> str:
-    """Name the calls that show whether a mutation was carried out."""
+    """Return a hint that names the calls that show whether a mutation was carried out."""
     namespace, _, method = operation.partition(".")
     if not method or not namespace.isidentifier() or namespace in _WITHOUT_LIST:
         return OutcomeUnknown.default_hint
@@ -88,6 +89,6 @@ def where_to_look(operation: str) -> str:
     if namespace[-1] == "y" and namespace[-2] not in "aeiou":
         plural = f"{namespace[:-1]}ies"
     return (
-        "Before you call again look whether it was carried out: "
-        f"tower.{namespace}.get_{plural} shows how things are, tower.task.get_tasks what was done."
+        "Check whether the mutation was carried out before you call again: "
+        f"tower.{namespace}.get_{plural} shows the current state, tower.task.get_tasks the tasks."
     )

@@ -1,6 +1,6 @@
-"""Keep what is right of an answer that breaks the API schema.
+"""Repair of answers that break the API schema: valid parts are kept.
 
-Large answers take long: the work is done in slices, and other tasks run between them.
+Large answers take long, so the work is done in slices, and other tasks run in between.
 """
 
 # ruff: noqa: ANN401 - types found at run time have no narrower type
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WRONG: Any = object()
-"""Stands for a value of which nothing can be used."""
+"""Marker for a value of which no part is valid."""
 
 Place: TypeAlias = "tuple[Place | None, str]"
-"""Place in the body: the place around it, and its own step, such as ``".name"`` or ``"[3]"``."""
+"""Place in the body: the enclosing place and the last step, such as ``".name"`` or ``"[3]"``."""
 
 ROOT: Place = (None, "$")
 
@@ -36,7 +36,7 @@ _MOST_KEPT = 5  # mismatches that are kept; of the others only their number
 
 
 class Mismatch(NamedTuple):
-    """One place that is not as declared: where, what is wrong, and the value there."""
+    """One place that breaks the schema, with the reason and the value."""
 
     place: str
     why: str
@@ -44,7 +44,7 @@ class Mismatch(NamedTuple):
 
 
 class Mismatches:
-    """Mismatches of an answer: the first few, and how many there are."""
+    """Mismatches of an answer: the first few, and the number of all."""
 
     __slots__ = ("count", "first")
 
@@ -53,12 +53,12 @@ class Mismatches:
         self.count: int = 0
 
     def add(self, place: Place, value: object, why: str = "", wanted: Any = None) -> None:
-        """Note a mismatch.
+        """Record a mismatch.
 
         Args:
             place: Place of the value.
             value: The value.
-            why: What is wrong; if empty, the message of the conversion.
+            why: Reason; if empty, the message of the conversion.
             wanted: The declared type.
         """
         self.count += 1
@@ -66,13 +66,13 @@ class Mismatches:
             self.first.append(Mismatch(_spelled(place), why or _reason(value, wanted), value))
 
     def add_all(self, other: Mismatches) -> None:
-        """Note all mismatches of another one."""
+        """Record all mismatches of another instance."""
         self.count += other.count
         self.first += other.first[: _MOST_KEPT - len(self.first)]
 
 
 class Slices:
-    """Divides long work into slices.
+    """Time slices of long work.
 
     Args:
         seconds: Length of a slice.
@@ -97,9 +97,9 @@ class Slices:
 class Repair:
     """Converts decoded JSON to declared types, as far as it fits.
 
-    A wrong member becomes None, a required one, too; an element of a list that is wrong as a whole
-    is dropped. To the server 5.0 is 5: where an integer is declared, a float without a fraction is
-    no mismatch. A fraction is rounded.
+    An invalid member becomes None, even a required one. An element of a list is dropped if no part
+    of it is valid. The server does not distinguish 5.0 from 5, so a float without a fraction is
+    valid where an integer is declared. Other floats are rounded.
 
     Args:
         slices: Divides the work.
@@ -112,7 +112,7 @@ class Repair:
         self._strict = strict
 
     async def convert(self, value: object, wanted: Any, place: Place) -> Any:
-        """Convert a value, and note its mismatches.
+        """Convert a value, and record its mismatches.
 
         Returns:
             The value, or WRONG.
@@ -121,7 +121,7 @@ class Repair:
         return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
 
     def _fit(self, value: object, wanted: Any) -> Any:
-        """Convert what is right as a whole; else return WRONG."""
+        """Convert a value that is entirely valid; otherwise return WRONG."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
         if wanted is msgspec.Raw:  # `convert` does not make it
@@ -151,8 +151,8 @@ class Repair:
     async def _struct(self, members: dict[str, object], wanted: Any, place: Place) -> object:
         declared = _declared(wanted)
         if declared.keys().isdisjoint(members):
-            # Something else altogether, an error message for example.
-            self.mismatches.add(place, members, "it has none of the declared members")
+            # The object is something else, such as an error message.
+            self.mismatches.add(place, members, "the object has none of the declared members")
             return WRONG
         fields, fitting = _fit_members(members, wanted)
         for key, field in declared.items():
@@ -166,9 +166,9 @@ class Repair:
                     fitted = await self._take_apart(value, field.type, (place, f".{key}"))
                 fields[field.name] = _or_none(fitted)
             elif field.required:
-                self.mismatches.add((place, f".{key}"), None, "it is missing")
+                self.mismatches.add((place, f".{key}"), None, "the member is missing")
                 fields[field.name] = None
-        # The constructor checks no types: that is what lets a required field be None here.
+        # The constructor checks no types, so a required field can be None.
         return (get_origin(wanted) or wanted)(**fields)
 
     async def _dict(self, members: dict[str, object], wanted: Any, place: Place) -> object:
@@ -210,7 +210,7 @@ class Repair:
 
 
 def repair_at_once(value: object, wanted: Any) -> Any:
-    """Convert a small value in one go; return it, or WRONG."""
+    """Convert a small value without slices; return the result or WRONG."""
     converting = Repair(Slices(math.inf), strict=False).convert(value, wanted, ROOT)
     try:
         converting.send(None)
@@ -222,13 +222,13 @@ def repair_at_once(value: object, wanted: Any) -> Any:
 def _fit_members(
     members: dict[str, object], wanted: Any
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Convert the members of a struct that are right, all at once.
+    """Convert all valid members of a struct at once.
 
-    msgspec names the first member that is wrong, and the next attempt goes without it.
+    msgspec names the first invalid member, and the next attempt leaves that member out.
 
     Returns:
-        The fields by their names, UNSET where no member is right, and the members that are. If too
-        many are wrong, both are empty.
+        The fields by name, UNSET for invalid members, and the valid members. If too many are
+        invalid, both are empty.
     """
     twin, rest = _twin(wanted), members
     for _ in range(_MOST_ATTEMPTS):
@@ -255,7 +255,7 @@ def _declared(wanted: Any) -> dict[str, msgspec.structs.FieldInfo]:
 
 @functools.lru_cache(maxsize=1024)
 def _twin(wanted: Any) -> Any:
-    """Return a struct with the same fields, each of which may be left out and is then UNSET."""
+    """Return a struct with the same fields, all optional with the default UNSET."""
     fields = [
         (field.name, field.type, msgspec.field(default=msgspec.UNSET, name=key))
         for key, field in _declared(wanted).items()
@@ -267,8 +267,8 @@ def _twin(wanted: Any) -> Any:
 def _box(wanted: Any) -> Any:
     """Return a struct with one field of this type.
 
-    msgspec remembers how to convert to a struct. Other types it would look into each time, which
-    takes ten times as long as the conversion.
+    msgspec caches how to convert to a struct. It analyzes other types each time, which takes ten
+    times as long as the conversion.
     """
     return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 
@@ -286,7 +286,7 @@ def _reason(value: object, wanted: Any) -> str:
         msgspec.convert(value, wanted)
     except CODEC_ERRORS as exc:
         return str(exc).partition(" - at ")[0]
-    return "it cannot be converted"
+    return "the value cannot be converted"
 
 
 def _spelled(place: Place | None) -> str:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def copied(arguments: object) -> Any:  # noqa: ANN401 - as `OperationCall.arguments`
-    """Copy the dicts and lists of arguments, so that middleware cannot change those of the caller.
+    """Copy the dicts and lists of arguments, so that middleware cannot change the caller's.
 
-    Anything else in them is shared, such as the files of an upload.
+    Other values are shared, such as the files of an upload.
     """
     if isinstance(arguments, dict):
         members = cast("dict[object, object]", arguments)

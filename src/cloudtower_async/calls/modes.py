@@ -1,4 +1,4 @@
-"""Modes of a session: whether calls that change the server are sent, refused or planned."""
+"""Modes of a session: mutations are sent, refused or planned."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from .executor import Executor
     from .operation import Operation
 
-_STRICTNESS = get_args(Mutations)  # least strict first
+_STRICTNESS = get_args(Mutations)  # ordered from the least strict mode
 
 LOGIN = "user.login"
-"""The one mutation that every mode sends: it changes no resource."""
+"""The only mutation that every mode sends, because it changes no resource."""
 
 
 class RefuseMode:
@@ -55,6 +55,6 @@ def check_tightening(before: Mutations, after: Mutations) -> None:
     if _STRICTNESS.index(after) < _STRICTNESS.index(before):
         raise InvalidSettings(
             f"mutations: this session has {before!r}, which with_options can tighten but not "
-            f"loosen to {after!r}; make a session of its own",
+            f"loosen to {after!r}; create a separate session",
             option="mutations",
         )

@@ -16,6 +16,6 @@ class Namespace:
 
 
 def executor_of(method: object) -> Executor:
-    """Return the executor by which a method of a namespace calls."""
+    """Return the executor that a method of a namespace calls with."""
     namespace: object = getattr(method, "__self__", None)
     return cast("Executor", vars(namespace)["_executor"])

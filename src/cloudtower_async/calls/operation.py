@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """How the arguments travel. AS_GIVEN: they say so themselves."""
+    """Form in which arguments are sent. AS_GIVEN: the arguments themselves determine it."""
 
     JSON = "json"
     QUERY_STRING = "query_string"
@@ -36,7 +36,7 @@ class Carries(StrEnum):
 
 
 class Auth(StrEnum):
-    """Which credential a call needs."""
+    """Credential that a call needs."""
 
     TOKEN = "token"  # noqa: S105 - the kind of credential, not one
     BASIC = "basic"
@@ -44,7 +44,7 @@ class Auth(StrEnum):
 
 
 class Credential:
-    """Credential of one call: an Authorization header that no variable and no repr shows."""
+    """Credential of one call: an Authorization header that no ``repr`` shows."""
 
     __slots__ = ("header",)
 
@@ -57,14 +57,14 @@ class Operation(Generic[R]):
 
     Args:
         name: Namespace and method: ``"vm.get_vms"``.
-        path: Below the root: ``"/get-vms"``.
+        path: Path below the root: ``"/get-vms"``.
         kind: Query, mutation or upload.
-        answer: Returns the type of the answer. A function, so that the models load at first use.
-        body: Returns the type of the arguments; None: the operation has no arguments.
-        carries: How the arguments travel.
+        answer: Function that returns the type of the answer, so that models load at first use.
+        body: Function that returns the type of the arguments; None: no arguments.
+        carries: Form in which arguments are sent.
         method: HTTP method.
-        auth: Which credential it needs.
-        since: First server version that has it.
+        auth: Credential that the operation needs.
+        since: First server version with the operation.
         not_modified: The server may answer 304; the call then yields an empty list.
         root: Path of the API.
 
@@ -98,11 +98,11 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
-        self.loaded: bool = body is None  # the few without arguments have small answers
+        self.loaded: bool = body is None  # the few operations without arguments have small answers
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decoder of answers. Made at first use, together with the models that it needs."""
+        """Decoder of answers, created at first use together with its models."""
         return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:

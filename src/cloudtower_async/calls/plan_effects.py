@@ -32,7 +32,7 @@ _CREATING = (
     "import_",
     "rebuild_",
 )
-"""How names of methods begin that create resources, unless ``where`` selects others to change."""
+"""Name prefixes of methods that create resources, unless ``where`` selects resources to change."""
 
 
 class PlanAnswer(StrEnum):
@@ -49,12 +49,12 @@ class PlanEffect(NamedTuple):
 
     Args:
         answer: Kind of the answer.
-        target: Where the resources to answer with are selected.
+        target: Part of the body that selects the resources in the answer.
         struct: Type of a resource in the answer.
-        wraps: Types around it, outermost first: `list`, `WithTask`.
-        owner: Field of a matched resource that names the one to answer with.
-        items: Key of the list, or of the object, that describes the resources to create; None: the
-            whole body does.
+        wraps: Types around the struct, outermost first: `list`, `WithTask`.
+        owner: Field of a matched resource that holds the resource in the answer.
+        items: Key of the list or object that describes the resources to create; None: the whole
+            body describes them.
     """
 
     answer: PlanAnswer
@@ -71,7 +71,7 @@ class Target(NamedTuple):
     Args:
         kind: Type of the resources.
         key: Key of the filter, or of the object with the id.
-        id_key: Key of the id, which is in that object or in the body; None: it is a filter.
+        id_key: Key of the id, which is in that object or in the body; None: `key` holds a filter.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class Target(NamedTuple):
 
 def effect_of(operation: Operation[Any]) -> PlanEffect:
     """Return the effect of a mutation or an upload in plan mode."""
-    if operation.body is None:  # it was made for one call: nothing may keep it
+    if operation.body is None:  # do not cache: the operation was made for one call
         return PlanEffect(PlanAnswer.NOTHING)
     return _effect_of(operation)
 
@@ -109,7 +109,7 @@ def _effect_of(operation: Operation[Any]) -> PlanEffect:
 
 
 def _items(body: ArgType) -> str | None:
-    """Return the key of what describes the resources to create; None: the whole body does."""
+    """Return the key that describes the resources to create; None: the whole body does."""
     keys = _keys(body)
     shapes = {key: cast(ArgType, member(body.record, key)) for key in keys}
     required = body.record.__required_keys__
@@ -118,18 +118,18 @@ def _items(body: ArgType) -> str | None:
 
 
 def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, object]]:
-    """Yield the filters in a body: the types of the resources that they select, and themselves.
+    """Yield each filter in a body with the type of the resources that it selects.
 
-    A filter within another one is a part of that.
+    Nested filters are not yielded separately.
     """
     if shape is None:
         return
     if (kind := shape.filtered_resource) is not None:
-        if isinstance(value, str):  # it is sent as JSON in a text
+        if isinstance(value, str):  # the filter is sent as JSON in a string
             try:
                 value = msgspec.json.decode(value)
             except CODEC_ERRORS:
-                return  # the server is to judge it
+                return  # leave the error to the server
         if isinstance(value, dict):
             yield kind, cast("object", value)
     elif shape.item is not None and isinstance(value, list):
@@ -141,7 +141,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
 
 
 def _target(body: ArgType, struct: StructType) -> Target | None:
-    """Return the part of a body that selects resources; None: nothing in it does."""
+    """Return the part of a body that selects resources; None: no part does."""
     if body.record is None:
         return None
     required = body.record.__required_keys__
@@ -161,8 +161,8 @@ def _keys(shape: ArgType) -> list[str]:
 
 
 def _owner(kind: str, struct: StructType) -> str | None:
-    """Return the field of a resource that names a single one of another type."""
-    from .. import models  # nothing generated is loaded before it is needed
+    """Return the field of a resource that holds a single resource of another type."""
+    from .. import models  # load generated code only when it is needed
 
     for field in msgspec.structs.fields(getattr(models, kind)):
         types_ = get_args(field.type) if _is_union(field.type) else (field.type,)

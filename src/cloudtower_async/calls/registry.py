@@ -62,9 +62,9 @@ def reader_name(struct: str) -> str | None:
 
 
 def operation_of(method: object) -> Operation[object] | None:
-    """Return the operation that a bound method calls: ``GET_VMS`` for ``tower.vm.get_vms``.
+    """Return the operation that a bound method calls, such as ``GET_VMS`` for ``tower.vm.get_vms``.
 
-    Return None for anything but a method of a namespace.
+    Return None for anything else.
     """
     namespace = getattr(method, "__self__", None)
     if not isinstance(namespace, Namespace):
@@ -78,10 +78,10 @@ def require_operation(asker: str, method: object) -> Operation[object]:
 
     Args:
         asker: Function to which the user passed the method, for the error.
-        method: What was passed.
+        method: The passed value.
 
     Raises:
-        InvalidInput: It is no method of a namespace.
+        InvalidInput: `method` is not a method of a namespace.
     """
     found = operation_of(method)
     if found is None:
@@ -93,7 +93,7 @@ def require_operation(asker: str, method: object) -> Operation[object]:
 
 
 def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: ANN401 - a method
-    """Return the method of a namespace that calls an operation by this executor."""
+    """Return the method of a namespace that calls an operation with this executor."""
     namespace, _, method = called.name.partition(".")
     return getattr(namespace_class(namespace)(executor), method)
 
@@ -108,8 +108,8 @@ def namespace_class(namespace: str) -> type[Namespace]:
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
     """Attribute of a session for a namespace, created at first use.
 
-    On the class of the session, it is the class of the namespace, so that
-    ``create_autospec(Cloudtower)`` knows the methods. For type checkers it is a property.
+    On the class of the session, the attribute is the class of the namespace, so that
+    ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.
     """
 
     def __get__(self, instance: object, owner: type[object] | None = None) -> Any:  # noqa: ANN401

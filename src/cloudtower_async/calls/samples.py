@@ -1,4 +1,4 @@
-"""Valid structs made of a few given fields and placeholders for the rest."""
+"""Valid structs from a few given fields, with placeholders for the other fields."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _CONTAINERS: dict[object, Callable[[], object]] = {each: each for each in (list,
 
 
 def make(struct: type[S], /, **fields: object) -> S:
-    """Make a struct of the given fields, and placeholders for its other required fields.
+    """Make a struct with the given fields, and with placeholders in its other required fields.
 
-    A placeholder is an empty text, 0, False, an empty list or dict, the first member of an enum, or
-    a struct that is made the same way. Fields that may be None are None.
+    A placeholder is an empty string, 0, False, an empty list or dict, the first member of an enum,
+    or a struct that is made the same way. Fields that may be None are None.
 
     Args:
         struct: Type of the struct: ``models.Vm``, ``WithTask[models.Vm]``, or your own struct.
-        fields: Fields by their names in Python. A dict stands for a nested struct and its fields,
-            a list of dicts for a list of structs, and a text for the member of an enum.
+        fields: Fields by their names in Python. A dict stands for a nested struct and its fields, a
+            list of dicts for a list of structs, and a string for an enum member.
 
     Raises:
-        InvalidInput: The struct has no such field, or the value does not fit. The error names the
-            place, and the nearest name if one is similar.
+        InvalidInput: The struct lacks a field, or a value has a wrong type. The error names the
+            place, and suggests similar names.
 
     Example:
         ::
@@ -56,7 +56,7 @@ def placeholder(kind: Any) -> Any:  # noqa: ANN401 - types found at run time
     """Return an empty but valid value of a type, such as ``list[WithTask[models.Vm]]``.
 
     Raises:
-        InvalidInput: The type has no placeholder, so the value must be given.
+        InvalidInput: No placeholder exists for the type, so pass a value.
     """
     return _placeholder(kind, str(kind))
 

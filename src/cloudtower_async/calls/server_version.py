@@ -1,4 +1,4 @@
-"""Which version the server has, and what that explains."""
+"""Server versions, and errors that an old or new server version explains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 OLDEST = "3.0.0"
-"""What every server has: no older one is known."""
+"""Version of parts that every server has; no older server is known."""
 
 GET_VERSION = Operation(
     "api_info.get_api_version",
@@ -40,16 +40,16 @@ async def explain(
     timeout: float,
     ask_version: Callable[[], Awaitable[str]],
 ) -> None:
-    """Say in the hint why the server may have refused the call, if that can be told.
+    """Add to the hint why the server may have refused the call, if the reason can be found.
 
-    The server may be too old for the operation or an argument, or a value of an enum is unknown.
+    The server may be too old for the operation or an argument, or an enum value may be unknown.
 
     Args:
         operation: Operation that was called.
         content: Content that was sent.
         error: Error to explain.
-        timeout: Seconds to find out; then the error stays as it is.
-        ask_version: Asks for the version of the server; called only when that matters.
+        timeout: Maximum seconds to find the reason; after that the error stays unchanged.
+        ask_version: Requests the version of the server; called only if the version matters.
     """
     if error.operation != operation.name:
         return
@@ -67,12 +67,14 @@ async def explain(
     if all(since == OLDEST for since in needed.values()):
         return
     version = None
-    # A failure here, in middleware too, says less than the error at hand.
+    # Ignore failures here, also of middleware: the original error matters more.
     with anyio.move_on_after(timeout), suppress(Exception):
         version = await ask_version()
     if version is None:
         if type(error) is NotFound:
-            error.hint = error.default_hint  # whatever the server said: it may be too old
+            error.hint = (
+                error.default_hint
+            )  # replace the server's message: the server may be too old
         return
     missing = [
         f"{what} needs CloudTower {since}"
@@ -84,7 +86,7 @@ async def explain(
 
 
 def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
-    """Say which values of enums in what was sent this version does not know."""
+    """Describe sent enum values that this version of the package does not know."""
     if wanted.choices and isinstance(value, str) and value not in wanted.choices:
         meant = did_you_mean(value, wanted.choices, few=True)
         yield f"{place(path)}: this version does not know the value {repr(value)[:80]}{meant}"
@@ -94,7 +96,7 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys in the arguments that not every server has, and their first version."""
+    """Yield keys in the arguments that only newer servers have, with their first version."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):
@@ -104,7 +106,7 @@ def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str
 
 
 def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
-    """The items of a list (``"[0]"``), or the members of an object (``".name"``)."""
+    """Yield the items of a list (``"[0]"``), or the members of an object (``".name"``)."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             yield f"[{index}]", wanted.item, item
@@ -114,7 +116,7 @@ def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None
 
 
 def is_older(version: str, other: str) -> bool:
-    """Whether a version comes before another one: 4.9.0 before 4.10.0."""
+    """Return whether a version is older than another: 4.9.0 is older than 4.10.0."""
     return _numbers(version) < _numbers(other)
 
 

@@ -1,7 +1,7 @@
 """Validate arguments before they are sent: keys, values, and filters that match too much.
 
-The generated TypedDicts say what may be sent. One walk checks everything: the check of a key is
-made at its first use, so a filter with two keys costs two of about 16,000 keys.
+The generated TypedDicts describe valid arguments. Checks of keys are compiled at first use, so a
+filter with two keys compiles two of about 16,000 checks.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 Check: TypeAlias = "Callable[[Any], None]"
-"""Returns when a value may be sent, raises `_Refused` if not."""
+"""Check of a value: returns if the value may be sent, otherwise raises `_Refused`."""
 
 _log = logging.getLogger("cloudtower_async")
 
 _FILES = (bytes, bytearray, memoryview)
-_MOST_TOLD = 1000  # unknown values of enums: a program that makes them up must not grow for it
+_MOST_TOLD = 1000  # limit of remembered unknown enum values, so that memory does not grow
 _told: set[tuple[str, str]] = set()
 
 _WIDE = (
-    "this may match everything: it is missing, or empty, or all in it is None or empty; "
+    "this filter may match everything: it is missing, empty, or has only empty or None values; "
     "say which resources are meant, or pass EVERYTHING"
 )
 _LOST = (
@@ -53,7 +53,7 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Filters of a value that are refused if they match everything."""
+    """Filters in a value that are refused if they match everything."""
 
     NONE = "none"
     REQUIRED = "those in keys that must be there"
@@ -62,7 +62,7 @@ class _Guard(Enum):
 
 
 class _Mode(NamedTuple):
-    """What is checked: filters, and with `strict` also keys and values."""
+    """Mode of validation: filters are checked, with `strict` also keys and values."""
 
     guard: _Guard
     strict: bool
@@ -74,24 +74,24 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
     Args:
         operation: Operation to call. Without a `body` nothing is known of its arguments.
         arguments: Arguments by the keys of the API.
-        validate: Check keys and values, too, not only how much a filter matches.
+        validate: Check keys and values, too, not only filters that may match everything.
 
     Returns:
-        The arguments to send: those that were passed, except that floats without a fraction are
-        integers, dates are texts, a single filter in AND, OR or NOT is in a list, and keys of
-        filters are spelled as the API does.
+        The arguments to send, normalized: floats without a fraction become integers, dates become
+        strings, a single filter in AND, OR or NOT becomes a list, and keys of filters are spelled
+        as in the API.
 
     Raises:
         EmptyFilter: A filter may match everything.
-        InvalidInput: A key or a value that the API does not have; the message names the place.
+        InvalidInput: A key or a value is not in the API schema; the message names the place.
     """
-    if operation.body is None:  # some of these are made for one call: nothing may keep them
+    if operation.body is None:  # do not cache: the operation may have been made for one call
         return arguments
     check_arguments = _check_of(operation, validate)
     if check_arguments is None:
         return dates_as_texts(operation.name, "", arguments)
     if not validate:
-        # Structs and the like would hide an empty filter; with `validate` they are refused.
+        # Structs and similar objects could hide an empty filter; with `validate` they are refused.
         arguments = _as_sent(operation.name, dates_as_texts(operation.name, "", arguments))
     error: type[InvalidInput] = InvalidInput
     try:
@@ -104,7 +104,7 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
         error = refused.error
         message = refused.describe()
     except RecursionError:
-        message = "the arguments are nested too deeply, or hold themselves"
+        message = "the arguments are nested too deeply, or contain themselves"
     else:
         return arguments
     raise error(f"{operation.name}: {message}")
@@ -119,7 +119,7 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
         where: The filter.
 
     Raises:
-        InvalidInput: It compares such a field with None; the message names the place.
+        InvalidInput: The filter does so; the message names the place.
     """
     try:
         _record(record, _Mode(_Guard.INSIDE, strict=False))(where)
@@ -132,21 +132,21 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
 
 
 class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be normalized
-    """A value is right, but the API wants it in another form; see `_normalized`."""
+    """A value is valid, but the API wants it in another form; see `_normalized`."""
 
 
 def _normalized(value: object, shape: ArgType | None) -> object:
     """Copy arguments in the form that the API wants.
 
-    Floats without a fraction become integers: JSON makes no difference. A single filter in AND, OR
-    or NOT goes into a list, as GraphQL servers would put it. Dates become texts. Keys of filters
-    may be spelled as answers spell them.
+    Floats without a fraction become integers: they are the same in JSON. A single filter in AND, OR
+    or NOT becomes a list, as GraphQL servers do it. Dates become strings. Keys of filters may be
+    spelled like attributes of answers.
     """
     if shape is None or shape.is_free or (shape.is_date and shape.item is None):
         try:
             return _dates_as_texts(value)
         except _Refused:
-            return value  # the check names the place
+            return value  # leave it to the check, which names the place
     if isinstance(value, dict):
         return _normalized_object(cast("dict[str, object]", value), shape)
     if isinstance(value, LISTS):
@@ -178,7 +178,7 @@ def _key_to_send(record: Record, key: str, fields: dict[str, object]) -> str:
 
 
 def _normalized_text(text: str, shape: ArgType) -> str:
-    """Normalize a filter that is sent as JSON in a text."""
+    """Normalize a filter that is sent as JSON in a string."""
     try:
         given = cast("object", msgspec.json.decode(text))
     except CODEC_ERRORS:
@@ -188,7 +188,7 @@ def _normalized_text(text: str, shape: ArgType) -> str:
 
 
 def dates_as_texts(asker: str, path: str, value: object) -> object:
-    """Spell the datetimes in a value that is not checked against a schema as the server does.
+    """Format datetimes as the server does, in a value that has no schema.
 
     Args:
         asker: Method or path that takes the value, for errors.
@@ -199,8 +199,8 @@ def dates_as_texts(asker: str, path: str, value: object) -> object:
         The value; a copy of it if it holds a datetime.
 
     Raises:
-        InvalidInput: It holds a datetime without a time zone, or another date or time; the message
-            names the place.
+        InvalidInput: The value holds a datetime without a time zone, or another type of date or
+            time; the message names the place.
     """
     try:
         return _dates_as_texts(value)
@@ -208,7 +208,7 @@ def dates_as_texts(asker: str, path: str, value: object) -> object:
         refused.path.append(path)
         message = refused.describe()
     except RecursionError:
-        message = f"{place(path)}: it is nested too deeply, or holds itself"
+        message = f"{place(path)}: the value is nested too deeply, or contains itself"
     raise InvalidInput(f"{asker}: {message}")
 
 
@@ -220,7 +220,7 @@ def _dates_as_texts(value: object) -> object:
     if isinstance(value, dict):
         fields = cast("dict[object, object]", value)
         if any(isinstance(key, DATE_TYPES) for key in fields):
-            raise _Refused("got a date as the name of a field; use a text")
+            raise _Refused("got a date as the name of a field; use a string")
         parts = [(key, _part_with_texts(f".{key}", field)) for key, field in fields.items()]
         same = all(part is field for (_, part), field in zip(parts, fields.values(), strict=True))
         return fields if same else dict(parts)
@@ -233,7 +233,7 @@ def _dates_as_texts(value: object) -> object:
     try:
         built = msgspec.to_builtins(value, builtin_types=DATE_TYPES, str_keys=True)
     except (TypeError, *CODEC_ERRORS):
-        return value  # it is raw JSON, or cannot be written as JSON: to be found out later
+        return value  # the value is raw JSON, or cannot be encoded: encoding finds out later
     converted = _dates_as_texts(built)
     return value if converted is built else converted
 
@@ -253,7 +253,7 @@ def _sendable_date(value: date | time | timedelta) -> str:
 
 
 def _as_sent(name: str, arguments: object) -> object:
-    """Copy arguments as they will be sent: structs, dataclasses and raw JSON as dicts and lists."""
+    """Copy arguments as plain dicts and lists, converting structs, dataclasses and raw JSON."""
     try:
         return _plain(arguments)
     except (TypeError, *CODEC_ERRORS) as exc:
@@ -286,7 +286,7 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 
 @functools.cache
 def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
-    """Make what checks the arguments of an operation; None if there is nothing to check."""
+    """Compile the check of an operation's arguments; None if it has no arguments."""
     guard = _Guard.NONE
     if is_guarded(operation):
         guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL
@@ -296,7 +296,7 @@ def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
 
 
 def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
-    """Make what checks a value. `name` is that of the key, for the log."""
+    """Compile the check of a value. `name` is the name of the key, for the log."""
     check: Check
     guarded = shape.is_filter and mode.guard is _Guard.ALL
     if shape.record is not None:
@@ -350,7 +350,7 @@ def _list_of(check: Check, *, of_filters: bool, strict: bool) -> Check:
     def check_list(value: object) -> None:
         if not isinstance(value, LISTS):
             if not strict:
-                if of_filters and isinstance(value, dict):  # the server puts it in a list
+                if of_filters and isinstance(value, dict):  # the server converts it to a list
                     check_list([cast("object", value)])
                 return
             if of_filters and isinstance(value, dict | Everything):
@@ -436,7 +436,7 @@ def _record(record: Record, mode: _Mode) -> Check:
 
 
 def _as_text(check: Check, shape: ArgType, *, strict: bool) -> Check:
-    """Check a filter that is sent as JSON in a text. What is no JSON is for the server to judge."""
+    """Check a filter that is sent as JSON in a string. The server judges invalid JSON."""
 
     def check_text(value: object) -> None:
         if isinstance(value, str):
@@ -448,7 +448,7 @@ def _as_text(check: Check, shape: ArgType, *, strict: bool) -> Check:
             if value != given:
                 raise _NotAsSent
         elif strict and type(value) is not Everything:
-            raise _wrong("a text with JSON", value)
+            raise _wrong("a string with JSON", value)
         check(value)
 
     return check_text
@@ -475,7 +475,7 @@ def _choice(choices: frozenset[str], name: str) -> Check:
 
 def _check_text(value: object) -> None:
     if not isinstance(value, str):
-        raise _wrong("a text", value, "; give it as str(…)" if _is_number(value) else "")
+        raise _wrong("a string", value, "; give it as str(…)" if _is_number(value) else "")
 
 
 def _check_whole(value: object) -> None:
@@ -491,8 +491,8 @@ def _check_whole(value: object) -> None:
 def _check_number(value: object) -> None:
     if not _is_number(value):
         raise _wrong("a number", value)
-    if not math.isfinite(cast("float", value)):  # not in JSON; it would become null
-        raise _Refused("expected a number, got one that is not finite")
+    if not math.isfinite(cast("float", value)):  # JSON has no such number; it would become null
+        raise _Refused("expected a finite number, got infinity or NaN")
 
 
 def _check_bool(value: object) -> None:
@@ -505,7 +505,7 @@ def _check_date(value: object) -> None:
         _sendable_date(value)
         raise _NotAsSent
     if not isinstance(value, str):
-        raise _wrong("a date: a text, or a datetime with a time zone", value)
+        raise _wrong("a date: a string, or a datetime with a time zone", value)
 
 
 def _check_object(value: object) -> None:
@@ -537,7 +537,7 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
-    """Say what was expected. Show only the type of the value, which may be a secret."""
+    """Describe the expected type. Show only the type of the value, which may be a secret."""
     got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
     if value is None:
         remedy = "; leave the key out, or give it a value"
@@ -555,7 +555,7 @@ _KINDS: dict[type, Check] = {
 }
 _NAMES: tuple[tuple[Any, str], ...] = (
     (bool, "True or False"),
-    (str, "a text"),
+    (str, "a string"),
     (int, "a whole number"),
     (float, "a number"),
     (dict, "an object"),

@@ -48,30 +48,28 @@ PHRASES = {
         "--resume to wait on, and a longer --timeout"
     ),
     "resume=error.state": "--resume",
-    "wait again, with a longer timeout= if need be": (
-        "wait again with `task wait`, and a longer --timeout if need be"
+    "wait again, with a longer timeout= if needed": (
+        "wait again with `task wait`, and a longer --timeout if needed"
     ),
     "open a new session, or": "log in with `cloudtower-async login`, or",
     "a session logs in again by itself": "a command logs in by itself",
     # Arguments for which no command has an option.
-    "Pass a longer timeout= if the call is a slow one.": "Try again later, or ask for less.",
-    "Pass a longer read_timeout= if the server is a slow one.": (
-        "Try again later, or ask for less."
-    ),
-    "Pass a longer timeout=, call less at a time, or": "Try again later, or",
+    "Pass a longer timeout= if the call is slow.": "Try again later, or ask for less.",
+    "Pass a longer read_timeout= if the server is slow.": ("Try again later, or ask for less."),
+    "Pass a longer timeout=, send fewer calls at once, or": "Try again later, or",
     "Pass a certificate that the server accepts, with its key, as client_cert=.": (
         "The command line has no option for one; use the package from Python."
     ),
     "pass a smaller chunk_size=, or raise": "raise",
     "(first= or page_size=, a narrower where=), or pass a larger max_response_bytes=": "",
     "(max_connections=, max_in_flight=, rate_limit=)": "",
-    "; connect_timeout= is the time for it": "",
+    "; connect_timeout= is the time-out": "",
     ", and client_cert=": "",
     ", and a session with validate=False sends the call without it": "",
     "If the server requires a client certificate, pass client_cert=.": "",
     "The server may have refused the client certificate (client_cert=).": "",
     "; until then pass an ssl_context= with a lower minimum_version": "",
-    "; of a stream, check size=": "",
+    "; for a stream, check size=": "",
     "with chunk_size=": "",
     "; for an upload, pass a smaller chunk_size=": "",
 }

@@ -1,6 +1,6 @@
-"""What is neither about one call nor about tasks."""
+"""Base classes, and errors of the session itself."""
 
-# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+# ruff: noqa: N818 - names without "Error" read well: `except ResourceLocked`
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from ..control_characters import printable
 
 
 class CloudtowerError(Exception):
-    """Base of everything this package raises on purpose.
+    """Base of all exceptions that this package raises on purpose.
 
-    ``str(error)`` is one line without control characters, whatever a server has put into it; the
-    attributes hold the texts as they are. Subclasses override `_describe`, not ``__str__``. The
-    ``repr`` has the same text, so that it is in logs and in groups of errors, too.
+    ``str(error)`` is one line without control characters, even if a server sent some; the
+    attributes hold the original texts. Subclasses override `_describe`, not ``__str__``. The
+    ``repr`` contains the same text, so logs and exception groups show it, too.
     """
 
     def __str__(self) -> str:
@@ -35,11 +35,11 @@ class InvalidSettings(CloudtowerError, ValueError):
 
 
 class InvalidInput(CloudtowerError, ValueError):
-    """The arguments of a call cannot be sent. Nothing was sent."""
+    """The arguments of a call are invalid. No request was sent."""
 
 
 class EmptyFilter(InvalidInput):
-    """A filter may match everything, and the call would change, or measure, all of it.
+    """A filter may match everything, so the call would change or measure all resources.
 
     No request was sent. Pass `EVERYTHING` to match all resources on purpose.
     """
@@ -56,7 +56,7 @@ class LockTimeout(CloudtowerError, TimeoutError):
     """Other callers of this process held resources for longer than `timeout`.
 
     Attributes:
-        resource_ids: Ids that other callers hold, or waited for earlier.
+        resource_ids: Ids that other callers hold, or asked for earlier.
         timeout: Time-out in seconds.
     """
 

@@ -1,6 +1,6 @@
 """Errors of a single call."""
 
-# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+# ruff: noqa: N818 - names without "Error" read well: `except ResourceLocked`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,16 @@ class CallError(CloudtowerError):
     """A call failed.
 
     Attributes:
-        operation: Which one: ``"vm.get_vms"``, or the path for calls outside the schema.
+        operation: Name of the operation, such as ``"vm.get_vms"``, or the path for calls outside
+            the schema.
         endpoint: Root address of the server.
-        status: HTTP status, when there was an answer.
+        status: HTTP status; None if no answer came.
         request_id: ``x-tower-request-id`` of the answer: quote it to support.
         code: The server's error code, such as ``"ResourceLocked"``.
         props: Details that the server added to the code.
         server_message: The server's message in full; None if it sent none, or a web page.
-        sent: False when it is certain that the server did not get the request: no connection was
-            made, or the session did not get as far as it was logging in first.
+        sent: False if the request certainly did not reach the server: no connection was made, or
+            the login before it failed.
         hint: Next step for the user.
         attempts: Number of attempts to send the call, or the login if that failed.
         proxy: Address of the proxy that the request went through, without credentials.
@@ -112,7 +113,7 @@ class NameNotResolved(ConnectionFailed):
 class TLSFailed(ConnectionFailed):
     """The TLS handshake failed, usually because the certificate is not trusted.
 
-    ``reason`` is what OpenSSL said.
+    ``reason`` is OpenSSL's description of the failure.
     """
 
     default_kind = FailureKind.CUT_OFF
@@ -146,7 +147,7 @@ class ProxyRefused(ProxyFailed):
 
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.PROXY_REFUSED
-    default_hint = "Ask who runs the proxy to allow connections to the endpoint."
+    default_hint = "Ask the proxy's administrator to allow connections to the endpoint."
 
 
 class _NotOneActive(ConnectionFailed):
@@ -156,21 +157,23 @@ class _NotOneActive(ConnectionFailed):
 
 
 class NoActive(_NotOneActive):
-    """None of the servers of a pair is the active one. The call was not sent.
+    """No node of a pair is active. The call was not sent.
 
-    ``answers`` is what each address answered, such as ``"passive"`` or ``"HTTP 503"``.
+    ``answers`` is the answer of each address, such as ``"passive"`` or ``"HTTP 503"``.
     """
 
-    default_hint = "The pair may be changing places: try again later; check what is not passive."
+    default_hint = (
+        "A failover may be in progress: try again later, and check nodes that are not passive."
+    )
 
 
 class MultipleActive(_NotOneActive):
-    """More than one server of a pair is active. The call was not sent, as one of them is wrong.
+    """More than one node of a pair is active, which is a fault. The call was not sent.
 
-    ``answers`` is what each address answered.
+    ``answers`` is the answer of each address.
     """
 
-    default_hint = "Check that the addresses belong to one pair; if so, repair it."
+    default_hint = "Check that the addresses belong to one pair; if so, repair the pair."
 
 
 class CallTimeout(CallError, TimeoutError):
@@ -178,15 +181,16 @@ class CallTimeout(CallError, TimeoutError):
 
     default_kind = FailureKind.NO_RESPONSE
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.NO_CONNECTION
-    default_hint = "Pass a longer timeout= if the call is a slow one."
+    default_hint = "Pass a longer timeout= if the call is slow."
 
 
 class ResponseDecodeError(CallError):
-    """The answer is not what the API promises.
+    """The answer cannot be decoded: it does not have the form that the API specifies.
 
     Attributes:
-        place: Where in the body, as in ``"$[3].vcpu"``; ``"$"`` is the body as a whole.
-        excerpt: The start of what stands there.
+        place: Path of the faulty value in the body, such as ``"$[3].vcpu"``; ``"$"`` is the whole
+            body.
+        excerpt: Beginning of the faulty value.
     """
 
     default_kind = FailureKind.UNREADABLE
@@ -205,16 +209,16 @@ class ResponseDecodeError(CallError):
 
 
 class GraphQLError(CallError):
-    """The answer to a GraphQL request tells of errors.
+    """The answer to a GraphQL request has errors.
 
-    ``server_message`` has their messages, ``code`` the first one's.
+    ``server_message`` joins their messages; ``code`` is that of the first error.
 
     Attributes:
         errors: Errors of the server, with ``message``, ``path`` and so on.
         data: Partial data of the answer, if any.
     """
 
-    default_hint = "Check the query and its variables, and what the user may do."
+    default_hint = "Check the query, its variables, and the permissions of the user."
 
     def __init__(
         self,
@@ -232,32 +236,32 @@ class GraphQLError(CallError):
 class OutcomeUnknown(CallError):
     """A mutation was sent, and it is unknown whether the server executed it.
 
-    It was not retried, because that could execute it twice. ``__cause__`` is the failure: of the
-    connection, of the server (HTTP 5xx), or of an answer that cannot be read. ``hint`` names the
+    The mutation was not retried, because a retry could execute it twice. ``__cause__`` is the
+    failure: a broken connection, HTTP 5xx, or an answer that cannot be read. ``hint`` names the
     calls that show the outcome.
     """
 
     default_hint = (
-        "Before you call again look whether it was carried out: tower.task.get_tasks lists what "
-        "the server was told to do."
+        "Check whether the mutation was carried out before you call again: tower.task.get_tasks "
+        "lists the tasks that the server has started."
     )
 
 
 class MutationTimeout(OutcomeUnknown, CallTimeout):
-    """A mutation was sent, but no complete answer came in time: its outcome is not known."""
+    """A mutation was sent, but no complete answer came in time, so its outcome is unknown."""
 
     default_kind = FailureKind.NO_RESPONSE
 
 
 class Ambiguous(CallError, LookupError):
-    """Several resources match where one was wanted.
+    """Several resources match where one was expected.
 
     Attributes:
-        count: How many.
-        ids: Those of the first few.
+        count: Number of matching resources.
+        ids: Ids of the first few.
     """
 
-    default_hint = "Ask for one of these ids, or narrow the where."
+    default_hint = "Use one of these ids, or narrow the filter."
 
     def __init__(
         self,
@@ -275,23 +279,25 @@ class Ambiguous(CallError, LookupError):
 class SetChanged(CallError):
     """The result set changed too much between pages to continue."""
 
-    default_hint = "Read again; without order_by, or with larger pages, this does not happen."
+    default_hint = "Read again, without order_by or with larger pages: that avoids this error."
 
 
 class PagingFailed(ResponseDecodeError):
-    """The pages of a result set do not lead to its end.
+    """A result set cannot be read to its end page by page.
 
-    The server repeats a page, ignores ``after`` or a filter, or leaves out the ids that the next
-    page would start after. What was read before the error is right, but more may be missing.
+    The server repeats a page, ignores ``after`` or a filter, or leaves out ids, which tell where
+    the next page starts. The resources read before the error are correct, but others may be
+    missing.
     """
 
-    default_hint = "Report this with the name of the operation; a filter may avoid it."
+    default_hint = "Report this error with the name of the operation; a filter may avoid it."
 
 
 class StatusError(CallError):
     """The server answered with an error status.
 
-    ``retry_after`` is how many seconds the server asks to wait before the next call, if it does.
+    ``retry_after`` is the number of seconds that the server asks to wait before the next call; None
+    if it does not ask.
     """
 
     default_kind = FailureKind.UNEXPECTED
@@ -300,37 +306,36 @@ class StatusError(CallError):
 
 
 class BadRequest(StatusError):
-    """HTTP 400: the server found the arguments wrong."""
+    """HTTP 400: the server rejected the arguments."""
 
     default_kind = FailureKind.REFUSED
-    default_hint = "Check the arguments of the call; the message names the one at fault."
+    default_hint = "Check the arguments of the call; the message usually names the faulty argument."
 
 
 class LockedResource(msgspec.Struct, frozen=True, gc=False):
-    """One resource that is busy: ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
+    """A locked resource; ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
 
     id: str
     type: str
 
 
 class ResourceLocked(BadRequest):
-    """HTTP 400 with code ``ResourceLocked``: something else is changing the resource.
+    """HTTP 400 with code ``ResourceLocked``: another task is changing the resource.
 
-    Nothing was done. The call was retried until ``lock_timeout`` was over. The resource is free
-    when its ``entityAsyncStatus`` is None.
-
-    ``waited`` is the number of seconds that the call has waited for it.
+    Nothing was changed. The call was retried for ``lock_timeout`` seconds. The resource is free
+    when its ``entityAsyncStatus`` is None. ``waited`` is the number of seconds that the call waited
+    for the lock.
     """
 
     default_kind = FailureKind.LOCKED
 
     waited: float = 0.0
 
-    default_hint = "Nothing was done: wait for the other task to end, then call again."
+    default_hint = "Nothing was changed: wait for the other task to end, then call again."
 
     @property
     def locked_resources(self) -> list[LockedResource]:
-        """The resources that are busy, as far as the server names them."""
+        """Locked resources, as far as the server names them."""
         try:
             return msgspec.convert(self.props, _LockProps).locked_resources
         except msgspec.ValidationError:
@@ -342,7 +347,7 @@ class _LockProps(msgspec.Struct):
 
 
 class Unauthorized(StatusError):
-    """HTTP 401: the token is missing, wrong or has run out."""
+    """HTTP 401: the token is missing, invalid or expired."""
 
     default_kind = FailureKind.LOGGED_OUT
     default_hint = "The token is not valid (any more): open a new session, or pass a new token=."
@@ -361,25 +366,26 @@ class LoginFailed(Unauthorized):
 class CredentialsUnavailable(CallError):
     """The function passed as ``credentials=`` raised an exception, which is ``__cause__``.
 
-    A call raises this at once. Waits and watches try again later, as a vault may be down.
+    A call raises this error at once. Waits and watches retry, because a vault may be down for a
+    while.
     """
 
     default_kind = FailureKind.NO_CREDENTIALS
-    default_hint = "Check the function that was passed as credentials=, and what it asks."
+    default_hint = "Check the function passed as credentials=, and the service that it queries."
 
 
 class Forbidden(StatusError):
-    """HTTP 403: the user may not do this."""
+    """HTTP 403: the user lacks the permission."""
 
     default_kind = FailureKind.REFUSED
     default_hint = "Ask an administrator to give the user's role this permission."
 
 
 class NotFound(StatusError, LookupError):
-    """Nothing where something was expected.
+    """A resource or an operation was not found.
 
-    HTTP 404: no such resource, or no such operation on this server. Without a status: nothing
-    matches what `Cloudtower.get_one` or `Cloudtower.resolve` looked for.
+    With status 404, the server does not have the resource or the operation. Without a status, no
+    resource matches the query of `Cloudtower.get_one` or `Cloudtower.resolve`.
     """
 
     default_kind = FailureKind.REFUSED
@@ -390,20 +396,20 @@ class NotFound(StatusError, LookupError):
 
 
 class TooManyRequests(StatusError):
-    """HTTP 429: the server wants fewer calls."""
+    """HTTP 429: the server received too many requests."""
 
     default_kind = FailureKind.TOO_MANY
-    default_hint = "Nothing was done: call again later, with fewer calls at once."
+    default_hint = "Nothing was changed: call again later, with fewer concurrent calls."
 
 
 class ServerError(StatusError):
-    """HTTP 5xx: the server, or a proxy before it, failed."""
+    """HTTP 5xx: the server, or a proxy in front of it, failed."""
 
     default_kind = FailureKind.FAILED
-    default_hint = "Try again later; if it stays, give the request id to support."
+    default_hint = "Try again later; if the error persists, give the request id to support."
 
 
 class UnexpectedStatus(StatusError):
-    """A status that the API does not speak of, such as a redirect."""
+    """A status that the API does not document, such as a redirect."""
 
     default_hint = "Check that the endpoint is the address of CloudTower itself."

@@ -1,6 +1,6 @@
-"""About the change feed."""
+"""Errors of the change feed."""
 
-# ruff: noqa: N818 - the names say what happened: `except Resync`
+# ruff: noqa: N818 - names without "Error" read well: `except Resync`
 from __future__ import annotations
 
 from .base import CloudtowerError

@@ -1,6 +1,6 @@
-"""About waiting for a condition."""
+"""Errors of waiting for a condition."""
 
-# ruff: noqa: N818 - the names say what happened: `except ConditionTimeout`
+# ruff: noqa: N818 - names without "Error" read well: `except ConditionTimeout`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ _SHOWN = 5
 """Maximum number of resources in a message."""
 
 _FIELDS = ("status", "state", "vm_tools_status", "entity_async_status")
-"""Fields that a message shows, where a resource has them."""
+"""Fields that a message shows if a resource has them."""
 
 
 class ConditionError(CloudtowerError):
-    """Resources did not come to meet a condition; see `Cloudtower.wait_until`.
+    """Resources did not meet a condition; see `Cloudtower.wait_until`.
 
     Attributes:
-        ids: Ids of the resources that this is about.
+        ids: Ids of the resources that did not meet the condition.
         last_seen: Resources by id, as they were when last read.
     """
 
@@ -45,10 +45,10 @@ class ConditionError(CloudtowerError):
 
 
 class ConditionFailed(ConditionError):
-    """A resource cannot meet the condition any more: it is gone, or ``fail_if`` was true for it.
+    """A resource can no longer meet the condition: it is gone, or ``fail_if`` was true for it.
 
     Attributes:
-        gone: Whether the resources are not listed any more, or no longer match the filter.
+        gone: Whether the resources are no longer listed or no longer match the filter.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class ConditionFailed(ConditionError):
     def _describe(self) -> str:
         if self.gone:
             return (
-                f"{self._number()} gone while waited for: {self._states()} when last read. "
-                "Deleted by something else, or no longer matched by the filter."
+                f"{self._number()} gone during the wait: {self._states()} when last read. "
+                "It was deleted, or the filter no longer matches it."
             )
         return f"fail_if is true for {self._number()}: {self._states()}"
 
 
 class ConditionTimeout(ConditionError, TimeoutError):
-    """Resources did not meet the condition in time. ``ids`` has those that were missing it.
+    """Resources did not meet the condition in time.
 
     Attributes:
-        timeout: How long they were waited for, in seconds.
-        poll_error: Why the last poll failed, if it did.
+        timeout: Time-out in seconds.
+        poll_error: Error of the last poll, if it failed.
     """
 
     def __init__(
@@ -90,5 +90,5 @@ class ConditionTimeout(ConditionError, TimeoutError):
         why = "" if self.poll_error is None else f". The last poll failed: {self.poll_error}"
         if not self.ids:
             return f"no resource matched the filter{after}{why or '. Check the filter.'}"
-        advice = why or ". Wait again, with a longer timeout= if need be."
+        advice = why or ". Wait again, with a longer timeout= if needed."
         return f"{self._number()} did not meet the condition{after}: {self._states()}{advice}"

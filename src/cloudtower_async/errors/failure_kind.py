@@ -1,4 +1,4 @@
-"""Kinds of failure: each error of a call carries one, and `retry.classify` says what follows."""
+"""Kinds of failure: each error of a call has one, and `retry.classify` decides by the kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Kinds of failure, as far as they matter for retries."""
+    """Kind of failure, which decides about retries."""
 
     NO_CONNECTION = "no connection, or no active node in a pair"
     TLS_FAILED = "TLS failed: the certificate was refused, or the server does not speak TLS"
@@ -24,4 +24,4 @@ class FailureKind(StrEnum):
     FAILED = "the server failed"
     UNREADABLE = "a success whose response cannot be decoded"
     REFUSED = "the server refused the request, or refused the login"
-    UNEXPECTED = "a status that proves nothing"
+    UNEXPECTED = "a status that does not tell whether the request was executed"

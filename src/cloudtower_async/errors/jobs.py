@@ -1,6 +1,6 @@
-"""Errors of jobs: locks between processes, and mutations that are done once."""
+"""Errors of jobs: locks between processes, and mutations that run only once."""
 
-# ruff: noqa: N818 - the names say what happened: `except JobLocked`
+# ruff: noqa: N818 - names without "Error" read well: `except JobLocked`
 from __future__ import annotations
 
 from .base import CloudtowerError
@@ -43,7 +43,7 @@ class LeaseLost(CloudtowerError):
 
 
 class EffectMissing(CloudtowerError):
-    """A mutation was carried out, but its effect is missing. Nothing was sent this time.
+    """The effect of an earlier mutation is missing. No request was sent this time.
 
     Attributes:
         key: Key of the mutation in the journal.

@@ -1,6 +1,6 @@
-"""About sessions that send no mutations."""
+"""Errors of read-only sessions and sessions in plan mode."""
 
-# ruff: noqa: N818 - the names say what happened: `except MutationRefused`
+# ruff: noqa: N818 - names without "Error" read well: `except MutationRefused`
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -15,10 +15,11 @@ else:
 
 
 class MutationRefused(CloudtowerError):
-    """A read-only session (``mutations="refuse"``) was to change something. Nothing was sent.
+    """A mutation was called in a read-only session (``mutations="refuse"``). No request was sent.
 
     Attributes:
-        operation: Name of the call: ``"vm.start_vm"``, or the path for calls outside the schema.
+        operation: Name of the operation, such as ``"vm.start_vm"``, or the path for calls outside
+            the schema.
     """
 
     def __init__(self, operation: str) -> None:
@@ -33,14 +34,15 @@ class MutationRefused(CloudtowerError):
 
 
 class PlanEnded(CloudtowerError):
-    """A session in plan mode cannot continue: what follows depends on a planned mutation.
+    """A session in plan mode cannot continue: the next answer depends on a planned mutation.
 
     Nothing was changed.
 
     Attributes:
-        operation: Name of the call: ``"vm.get_vms"``, or the path for calls outside the schema.
+        operation: Name of the operation, such as ``"vm.get_vms"``, or the path for calls outside
+            the schema.
         reason: Why the answer cannot be known.
-        plan: The plan so far. If the call is a mutation, it is the last one in it.
+        plan: The plan so far. If the call is a mutation, the plan ends with the call.
     """
 
     def __init__(self, operation: str, reason: str, plan: plans.Plan) -> None:

@@ -1,6 +1,6 @@
 """Errors of tasks that mutations start."""
 
-# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+# ruff: noqa: N818 - names without "Error" read well: `except ResourceLocked`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ else:
 
 
 class TaskError(CloudtowerError):
-    """About the tasks that a mutation started.
+    """Base of errors about the tasks that a mutation started.
 
     Attributes:
         task_id: Id of the task; None if the error is about several tasks, or about resources.
-        resource_ids: Ids of the resources that the tasks create or change; empty where only the
-            tasks are known.
+        resource_ids: Ids of the resources that the tasks create or change; empty if only the tasks
+            are known.
     """
 
     task_id: str | None = None
@@ -33,9 +33,9 @@ class TaskFailed(TaskError):
     """A task ended as FAILED.
 
     Attributes:
-        task_id: Which one.
+        task_id: Id of the task.
         code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
-        ec: The code of the component below, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
+        ec: Error code of the underlying component, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
         message: Description of the failure by the server.
         task: The task itself.
     """
@@ -57,16 +57,16 @@ class TaskFailed(TaskError):
 
     @property
     def resource_id(self) -> str | None:
-        """The resource that the task worked on."""
+        """Id of the resource that the task worked on."""
         return self.task.resource_id if self.task else None
 
     @property
     def resource_type(self) -> str | None:
-        """Its type, such as ``"Vm"``."""
+        """Type of the resource, such as ``"Vm"``."""
         return self.task.resource_type if self.task else None
 
     def _describe(self) -> str:
-        said = one_line(self.message) if self.message else "the server gives no reason"
+        said = one_line(self.message) if self.message else "the server gave no reason"
         codes = ", ".join(code for code in (self.code, self.ec) if code)
         description = cast("str | None", self.task.description) if self.task else None
         what = f" ({one_line(description)})" if description else ""
@@ -74,9 +74,9 @@ class TaskFailed(TaskError):
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
-    """Some of several tasks failed; an exception group, also for ``except*``.
+    """One or more of several tasks failed. This is an exception group, also for ``except*``.
 
-    The groups that ``except*``, `split` and `subgroup` make of it keep `succeeded`.
+    Groups that ``except*``, `split` and `subgroup` derive from it keep `succeeded`.
 
     Attributes:
         succeeded: The tasks that did not fail.
@@ -88,32 +88,33 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
     def failed(self) -> tuple[TaskFailed, ...]:
         """The errors of tasks that ended as FAILED.
 
-        `exceptions` also has those of tasks that were not found or have an unknown status.
+        `exceptions` also has the errors of tasks that were not found or have an unknown status.
         """
         return tuple(error for error in self.exceptions if isinstance(error, TaskFailed))
 
     def derive(self, excs: Sequence[TaskError], /) -> TasksFailed:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return a group of other errors with the same message and `succeeded`."""
+        """Return a group of other errors with the same message and the same `succeeded`."""
         group = TasksFailed(self.message, excs)
         group.succeeded = self.succeeded
         return group
 
 
 class TaskTimeout(TaskError, TimeoutError):
-    """Tasks were not known to have ended when the time to wait for them was over.
+    """Tasks had not ended, as far as is known, after the time-out.
 
     The tasks are still running: wait for ``pending`` again, or read them with
     ``tower.task.get_tasks``.
 
     Attributes:
-        pending: Their ids.
-        timeout: How long they were waited for, in seconds.
-        poll_error: Why the last poll failed, if it did: then nothing is known of the tasks.
-        last_seen: Status and progress (0 to 1) of those of them that were seen, by their ids.
-        unknown: The ids of those that the server did not show: just started, or no tasks of it.
+        pending: Ids of the tasks.
+        timeout: Time-out in seconds.
+        poll_error: Error of the last poll, if it failed; the state of the tasks is then unknown.
+        last_seen: Status and progress (0 to 1) of the tasks that were seen, by task id.
+        unknown: Ids of tasks that the server did not list: just started, or not tasks of this
+            server.
         answered: Whether the server answered any poll. If not, the state of the tasks is unknown.
-        failures: Errors of other tasks that have failed meanwhile.
-        succeeded: Other tasks, which have succeeded.
+        failures: Errors of other tasks, which failed meanwhile.
+        succeeded: Other tasks, which succeeded.
     """
 
     failures: Sequence[TaskError] = ()
@@ -143,7 +144,7 @@ class TaskTimeout(TaskError, TimeoutError):
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         shown = ", ".join(map(self._shown, self.pending[:5]))
         shown += ", …" if len(self.pending) > 5 else ""
-        failed = f"Of the others {len(self.failures)} failed. " if self.failures else ""
+        failed = f"{len(self.failures)} other tasks failed. " if self.failures else ""
         ended = "still running"
         if self.unknown or self.poll_error is not None or not self.answered:
             ended = "not known to have ended"
@@ -158,10 +159,10 @@ class TaskTimeout(TaskError, TimeoutError):
             return f"The server never answered get_tasks{why}"
         if self.poll_error is not None:
             return f"The last poll failed: {self.poll_error}"
-        again = "wait again, with a longer timeout= if need be."
+        again = "wait again, with a longer timeout= if needed."
         if not self.unknown:
-            return f"They go on: {again}"
-        goes_on = "" if len(self.unknown) == len(self.pending) else "The others go on. "
+            return f"The tasks continue: {again}"
+        goes_on = "" if len(self.unknown) == len(self.pending) else "The other tasks continue. "
         return f"{goes_on}Check the unknown ids and the endpoint, or {again}"
 
     def _shown(self, task_id: str) -> str:
@@ -174,12 +175,12 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskNotFound(TaskError):
-    """The server does not show the task, and the time that a new task may need to appear is over.
+    """The server does not list the task, although a new task would have appeared by now.
 
     Attributes:
         task_id: Id of the task.
         last_seen: Status and progress (0 to 1) of the task before it disappeared; None: the server
-            never showed it.
+            never listed the task.
     """
 
     def __init__(
@@ -194,21 +195,22 @@ class TaskNotFound(TaskError):
             return f"task {self.task_id} is unknown to the server. Check the id and the endpoint."
         status, progress = self.last_seen
         return (
-            f"task {self.task_id} disappeared from the server; when last seen it was {status} "
-            f"({progress:.0%}). Its work may be done or go on: read the resource that it is about."
+            f"task {self.task_id} disappeared from the server; its last known state was {status} "
+            f"({progress:.0%}). Its work may be done or still continue: read the resource that the "
+            "task changes."
         )
 
 
 class UnknownTaskStatus(TaskError):
-    """A task has a status that this version does not know, and it has stopped changing.
+    """A task has a status that this version does not know, and the task does not change.
 
-    The task may still run: look at it with ``tower.task.get_tasks``, or wait for it again.
+    The task may still be running: read it with ``tower.task.get_tasks``, or wait for it again.
 
     Attributes:
         task_id: Id of the task.
         status: The status.
         progress: Progress of the task, 0 to 1.
-        grace: For how many seconds neither has changed.
+        grace: Number of seconds for which neither status nor progress changed.
     """
 
     def __init__(
@@ -240,10 +242,10 @@ class SettleTimeout(TaskError, TimeoutError):
     The change continues: a resource is ready when its ``entityAsyncStatus`` is None.
 
     Attributes:
-        unsettled: By id: what was being done when it was last looked at, such as ``"UPDATING"``;
-            None where that is not known.
+        unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``;
+            None if unknown.
         timeout: How long they were waited for, in seconds.
-        poll_error: Why the last look failed, if it did.
+        poll_error: Error of the last poll, if it failed.
     """
 
     def __init__(
@@ -264,9 +266,9 @@ class SettleTimeout(TaskError, TimeoutError):
         shown = ", ".join(f"{one} ({status})" if status else one for one, status in first)
         more = ", …" if len(self.unsettled) > len(first) else ""
         why = (
-            "Their tasks have ended; read them again later."
+            "Their tasks have ended; read the resources again later."
             if self.poll_error is None
-            else f"The last look failed: {self.poll_error}"
+            else f"The last poll failed: {self.poll_error}"
         )
         return f"{number} not known to be ready{after}: {shown}{more}. {why}"
 
@@ -278,7 +280,7 @@ class ReadBackFailed(TaskError):
 
     Attributes:
         resource_ids: Ids of the resources that the mutation created or changed.
-        done: True: its work is done. False: the work could not be watched, and may still continue.
+        done: True: the work is done. False: the work could not be watched, and may still continue.
         reason: Error that prevented reading.
     """
 

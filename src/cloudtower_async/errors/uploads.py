@@ -1,6 +1,6 @@
-"""Errors of uploads besides those of their calls, and the state that an interrupted one leaves."""
+"""Errors of uploads, and the state of an interrupted upload."""
 
-# ruff: noqa: N818 - the names say what happened: `except ResourceLocked`
+# ruff: noqa: N818 - names without "Error" read well: `except ResourceLocked`
 from __future__ import annotations
 
 import re
@@ -14,10 +14,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything needed to resume an upload: store it as JSON, pass it as ``resume=``.
+    """State needed to resume an upload: store it as JSON, and pass it as ``resume=``.
 
-    Resuming checks all of it first, and refuses another file, another target or another server. It
-    contains no secret, only the names of the file and of the resource that it becomes.
+    Resuming first checks the whole state, and refuses another file, target or server. The state
+    contains no secrets; it has the names of the file and of the resource to create.
 
     Attributes:
         endpoint: Root address of the server.
@@ -26,18 +26,18 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         form: The fields that were sent with the first chunk, without the file.
         size: Size of the whole file, in bytes.
         modified_ns: Modification time of the file, in nanoseconds since 1970; None for a stream.
-        chunk_size: Largest chunk, in bytes.
+        chunk_size: Maximum size of a chunk, in bytes.
         sent: Bytes that the server certainly has.
         sha256: SHA-256 of these bytes, in hexadecimal.
-        pending: Bytes of the next chunk when the server may have it, too; 0 when it certainly does
-            not.
+        pending: Size of the next chunk in bytes if the server may have that chunk, too; 0 if the
+            server certainly does not have it.
         pending_sha256: SHA-256 of the file up to the end of that chunk.
         chunks: Number of chunks that the server certainly has.
-        count_base: The server's count of chunks minus `chunks`; None when its count does not follow
+        count_base: The server's count of chunks minus `chunks`; None if the server does not count
             the chunks that were sent.
         resent: A chunk was resent after the settling time, so the result has to be verified.
-        existing_ids: Resources that were there before the upload, where the server does not say
-            which one an upload becomes.
+        existing_ids: Ids of resources from before the upload, for uploads where the server does not
+            name the new resource.
         version: Format of this state.
     """
 
@@ -69,13 +69,13 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             InvalidInput: The text is not an upload state, or was written by a later version.
         """
-        from ..types import CODEC_ERRORS  # only now, as importing an error must load little
+        from ..types import CODEC_ERRORS  # imported here, so that importing an error loads little
 
         try:
             state = msgspec.json.decode(text, type=cls)
         except CODEC_ERRORS as exc:
             raise InvalidInput(
-                f"upload: resume: this is not the state of an upload: {exc}"
+                f"upload: resume: the text is not the state of an upload: {exc}"
             ) from exc
         if fault := state.fault():
             raise InvalidInput(f"upload: resume: {fault}")
@@ -95,7 +95,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class UploadError(CloudtowerError):
-    """An upload failed after it had begun, or could not begin.
+    """Base of upload errors: an upload failed, or could not begin.
 
     Attributes:
         message: Description of the failure.
@@ -128,8 +128,8 @@ class UploadError(CloudtowerError):
 class UploadInterrupted(UploadError):
     """A chunk could not be delivered; ``__cause__`` says why.
 
-    The upload stays open on the server: upload the same file again with ``resume=error.state``, and
-    only what is missing is sent.
+    The upload stays open on the server. Upload the same file again with ``resume=error.state`` to
+    send only the rest.
     """
 
     hint = "Upload again with resume=error.state to send the rest, or cancel the upload task."
@@ -138,24 +138,25 @@ class UploadInterrupted(UploadError):
 class UploadFailed(UploadError):
     """The upload failed for good.
 
-    The server gave it up, it was cancelled there, the server refuses its chunks, or it is unknown
-    what the server has: then the message says "unknown". The upload task is cancelled on the server
-    unless the failure came while resuming.
+    The server gave up the upload or refused a chunk, the upload was cancelled on the server, or it
+    is unknown which chunks the server has (the message then says "unknown"). The upload task is
+    cancelled on the server, unless the failure occurred while resuming.
     """
 
     hint = "Start again: upload the whole file."
 
 
 class UploadTimeout(UploadError, TimeoutError):
-    """Everything was sent, but the result did not appear within `timeout`.
+    """The whole file was sent, but the result did not appear within `timeout` seconds.
 
-    The server keeps processing it: upload again with ``resume=error.state`` to continue waiting.
+    The server may still be processing the file: upload again with ``resume=error.state`` to
+    continue waiting.
     """
 
-    hint = "Upload again with resume=error.state to wait on, and a longer timeout= if need be."
+    hint = "Upload again with resume=error.state to wait on, and a longer timeout= if needed."
 
 
 class SourceChanged(UploadError):
     """The file became shorter or longer while it was uploaded. The upload was cancelled."""
 
-    hint = "Upload it when nobody writes to it; of a stream, check size=."
+    hint = "Upload the file while no program writes to it; for a stream, check size=."

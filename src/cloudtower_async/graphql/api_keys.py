@@ -74,7 +74,7 @@ class ApiKeys:
             OutcomeUnknown: The key may have been made. An answer that contains a key returns it,
                 however wrong the rest is.
             CallError: See its subclasses.
-            InvalidInput: The name is empty, or no text.
+            InvalidInput: The name is empty, or not a string.
         """
         check_argument("api_keys.create", "name", text_fault(name))
         made: Keys = []
@@ -112,7 +112,7 @@ class ApiKeys:
             GraphQLError: There is no such key.
             OutcomeUnknown: It may have been deleted.
             CallError: See its subclasses.
-            InvalidInput: The key is empty, or no text.
+            InvalidInput: The key is empty, or not a string.
         """
         secret = key.key if isinstance(key, ApiKey) else key
         check_argument("api_keys.delete", "key", text_fault(secret))

@@ -1,4 +1,4 @@
-"""Read resources by their ids: a limited number per request, however few the server returns."""
+"""Read resources by id in batches, even if the server returns fewer per request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 IDS_AT_ONCE = 500
-"""Ids in one request: enough for few requests, and far below any limit on the size of a body."""
+"""Maximum number of ids per request, far below common limits on body sizes."""
 
 
 class Resource(Protocol):
@@ -27,7 +27,7 @@ def batches(ids: Sequence[str], size: int = IDS_AT_ONCE) -> Iterator[Sequence[st
     """Split ids into parts that fit in one request each.
 
     Args:
-        ids: To split.
+        ids: Ids to split.
         size: Maximum number of ids in a part; never more than `IDS_AT_ONCE`.
     """
     size = min(size, IDS_AT_ONCE)
@@ -53,7 +53,7 @@ async def read_by_ids(
         where: Filter that the resources must match as well.
 
     Returns:
-        The resources by id. An id that is not among the keys matches nothing at the moment.
+        The resources by id. No resource currently matches an id that is missing.
 
     Raises:
         PagingFailed: An answer contains none of the resources that were requested.

@@ -24,7 +24,7 @@ class _Batch(Generic[T]):
     Attributes:
         readers: Number of callers that want each id.
         result: Resources by id, or the error of the request; None: not yet known.
-        leadership: Lets one of the callers send the request.
+        leadership: Selects the caller that sends the request.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class _Batch(Generic[T]):
 
 
 class Loader(Generic[T]):
-    """Read resources by id; all ids requested in one turn of the event loop share a request.
+    """Loader of resources by id; ids requested in the same turn of the event loop share a request.
 
-    Made by `Cloudtower.loader`. Meant for web backends and GraphQL resolvers, where many coroutines
-    each need one resource. A request carries at most 500 ids. One of the waiting callers sends it;
-    if that caller is cancelled, another one takes over. Nothing runs in the background.
+    `Cloudtower.loader` returns it. It is meant for web backends and GraphQL resolvers, where many
+    coroutines each need one resource. A request carries at most 500 ids. One of the waiting callers
+    sends it; if that caller is cancelled, another one takes over. Nothing runs in the background.
 
     An id is never served from a request that was sent before the id was asked for, unless the cache
     is enabled. So a read that follows a mutation sees its effect.
@@ -62,7 +62,7 @@ class Loader(Generic[T]):
         self._max_age = max_age or 0.0
         self._max_entries = positive_number("loader", "max_entries", max_entries)
         self._cache: dict[str, tuple[float, T]] = {}  # the oldest first
-        self._open: _Batch[T] | None = None  # takes further ids
+        self._open: _Batch[T] | None = None  # still accepts ids
 
     async def get(self, id: str) -> T:  # noqa: A002 - the API's name
         """Return the resource with this id.
@@ -73,7 +73,7 @@ class Loader(Generic[T]):
         Raises:
             NotFound: The server has no such resource, or the user may not see it.
             CallError: The request failed. Each caller gets a separate error.
-            InvalidInput: The id is not a text, or empty.
+            InvalidInput: The id is not a string or is empty.
             SessionClosed: The session is closed.
 
         Example:
@@ -93,10 +93,10 @@ class Loader(Generic[T]):
             self._leave(batch, id)
         if id not in rows:
             raise NotFound(
-                f"nothing has the id {id!r}",
+                f"no resource has the id {id!r}",
                 operation=self._name,
                 endpoint=self._executor.endpoints.latest,
-                hint="Check the id, and what the user may see.",
+                hint="Check the id, and the permissions of the user.",
             )
         return rows[id]
 
@@ -110,7 +110,7 @@ class Loader(Generic[T]):
 
         Raises:
             CallError: A request failed.
-            InvalidInput: An id is not a text, or empty; or the ids are a text instead of a list.
+            InvalidInput: An id is not a string or is empty, or `ids` is a single string.
             SessionClosed: The session is closed.
         """
         wanted = self._distinct(ids)
@@ -135,7 +135,7 @@ class Loader(Generic[T]):
         """Forget cached resources, for example after a mutation changed them.
 
         Args:
-            ids: Ids of these resources; None: all.
+            ids: Ids of the resources to forget; None: all.
         """
         if ids is None:
             self._cache.clear()
@@ -193,7 +193,7 @@ class Loader(Generic[T]):
         return batch.result
 
     async def _send(self, batch: _Batch[T]) -> None:
-        """Let others join that ask in the same turn, then send the request."""
+        """Let other callers of the same turn join, then send the request."""
         await asyncio.sleep(0)
         if batch is self._open:
             self._open = None

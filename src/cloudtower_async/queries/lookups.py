@@ -1,4 +1,4 @@
-"""Lookups by any query: everything that matches, exactly one resource, or how many there are."""
+"""Lookups by any query: all matching resources, exactly one resource, or the count."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Resource)
 
 _FEW = 5
-"""Ids that an error names."""
+"""Maximum number of ids in an error."""
 
 _LONGEST = 200
-"""Characters of a where that an error quotes."""
+"""Maximum number of characters of a filter in an error."""
 
 EXAMPLE = "tower.vm.get_vms, where={…}"
-"""How to pass the arguments of a query, for `reject_positional`."""
+"""Example of query arguments, for `reject_positional`."""
 
 
 def iterate(
@@ -99,8 +99,8 @@ async def resolve(
         raise _not_found(
             executor,
             operation,
-            f"nothing has the name or the id {name_or_id!r}",
-            "Check the spelling, and what the user may see.",
+            f"no resource has the name or the id {name_or_id!r}",
+            "Check the spelling, and the permissions of the user.",
         )
     if len(found) != 1:
         return await _not_one(executor, method, operation, found, query)
@@ -138,7 +138,7 @@ async def _not_one(
             executor,
             operation,
             f"nothing matches {where}".rstrip(),
-            "Check the where, and what the user may see.",
+            "Check the filter, and the permissions of the user.",
         )
     total = len(found)
     ask = _counting_method(method)
@@ -155,7 +155,7 @@ async def _not_one(
 
 
 def _require_id(operation: Operation[object], row: T) -> T:
-    """Return the resource, or raise if the server left out its id: it would be of no use."""
+    """Return the resource, or raise if the server left out its id, which callers need."""
     if row.id:
         return row
     raise ResponseDecodeError(
@@ -164,7 +164,7 @@ def _require_id(operation: Operation[object], row: T) -> T:
 
 
 def _counting_method(method: object) -> Callable[..., Awaitable[Connection]] | None:
-    """Return the method that counts what this one reads; None: the API has no such method."""
+    """Return the method that counts the resources of a query; None: the API has no such method."""
     name = f"{getattr(method, '__name__', '')}_connection"
     return getattr(getattr(method, "__self__", None), name, None)
 
@@ -189,6 +189,6 @@ def _number(answer: Connection) -> int | None:
 
 
 def _quoted(where: object, mask: Mask) -> str:
-    """Return the start of a where, for an error."""
+    """Return the start of a filter, for an error."""
     text = mask.body(msgspec.json.encode(where)) if where else ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,9 +1,9 @@
-"""Reading all that matches: page by page while the caller works, or many pages concurrently.
+"""Pagination: read all matching resources page by page, or many pages concurrently.
 
-A page follows the one before it by the id of its last resource. The order is total, because the
-server sorts by id what is equal otherwise; so a resource that matches all the time is read once,
-whatever else comes and goes. A server may return fewer resources than requested: only an empty page
-is the end.
+Each page starts after the id of the last resource of the page before it. The order is total,
+because the server sorts equal resources by id. So a resource that matches during the whole read is
+read once, even if others are created or deleted. A server may return fewer resources than
+requested, so only an empty page is the end.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _MOST_REPEATS = 8
-"""Pages in a row that may end with a resource that ended an earlier page.
+"""Maximum number of consecutive pages that end with the last resource of an earlier page.
 
-One that is changed while pages are read can move behind them and come once more, unless they are
+A resource that changes during the read can move behind the pages and appear again, unless pages are
 read in the order of ids.
 """
 
@@ -75,9 +75,10 @@ class KeyRange(NamedTuple):
     """A part of the result set, in an order that can be continued after any of its resources.
 
     Args:
-        order_by: Order, as it is sent.
+        order_by: Order as sent to the server.
         where: Condition to add to the filter.
-        without: True: the resources without a value in the field to sort by; False: those with one.
+        without: True: only resources without a value in the sort field; False: only resources with
+            a value.
     """
 
     order_by: str
@@ -86,20 +87,21 @@ class KeyRange(NamedTuple):
 
     @property
     def by_id(self) -> bool:
-        """Whether the order is that of the ids, which never change."""
+        """Whether the resources are ordered by id, which never changes."""
         return self.order_by in ("id_ASC", "id_DESC")
 
 
 class PagedQuery(Generic[T]):
-    """A query of many resources, with what it was asked for.
+    """Query of many resources, with its arguments.
 
     Args:
-        asker: Name of the public function that reads, for errors: ``"iterate"``.
+        asker: Name of the public function, for errors: ``"iterate"``.
         method: Method of a namespace.
-        arguments: For the method.
+        arguments: Arguments of the method.
 
     Raises:
-        InvalidInput: The method is no such query, or cannot be read in parts with these arguments.
+        InvalidInput: The method is not a query of many resources, or these arguments do not allow
+            pages.
     """
 
     def __init__(
@@ -114,7 +116,9 @@ class PagedQuery(Generic[T]):
         given = {name: value for name, value in arguments.items() if value is not None}
         for name in ("after", "before", "last", "skip"):
             if name in given:
-                raise self._refused(f"{name}: it reads all that matches, or the `first` so many")
+                raise self._refused(
+                    f"{name}: leave it out; all matching resources are read, or the `first` ones"
+                )
         where = given.get("where")
         self.where: Filter | None = None if type(where) is Everything else where
         self.limit: int | None = self._limit(given.get("first"))
@@ -140,7 +144,7 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """The ids that are asked for, each once, where they decide on the order."""
+        """Return the requested ids, each once, if they determine the order."""
         ids = (self.where or {}).get("id_in")
         if not isinstance(ids, list | tuple | set | frozenset):
             return None
@@ -155,7 +159,7 @@ class PagedQuery(Generic[T]):
         return None
 
     def _sort_field(self) -> tuple[str, str] | None:
-        """The field to sort by, on the wire and in the structs; None: the id."""
+        """Return the API's name of the sort field; None: the id."""
         field = (self._order or "id_ASC").rpartition("_")[0]
         if field == "id":
             return None
@@ -170,7 +174,7 @@ class PagedQuery(Generic[T]):
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
     def _attribute(self, field: FieldInfo) -> str:
-        """Return the attribute of the rows that holds a field to sort by."""
+        """Return the attribute of the rows that holds the sort field."""
         if self._row_struct is _element(self.operation):
             return field.name
         for one in msgspec.structs.fields(self._row_struct):
@@ -186,11 +190,11 @@ class PagedQuery(Generic[T]):
         )
 
     def key_ranges(self, start: T | None) -> list[KeyRange]:
-        """Return the ranges to read in turn, beginning with the one that holds this resource.
+        """Return the ranges to read in turn, beginning with the range that holds this resource.
 
-        A server finds what follows a resource by comparing, and nothing compares with null: the
-        resources without a value are a range of their own. Fields that the schema requires
-        are no exception, as servers send null in these, too.
+        A server finds the resources after another one by comparison, and null cannot be compared.
+        So resources without a value are a separate range, even for fields that the schema requires,
+        because servers send null in these, too.
         """
         order = self._order or "id_ASC"
         if self._sorted_by is None:
@@ -207,7 +211,7 @@ class PagedQuery(Generic[T]):
         return parts
 
     def belongs(self, row: T, key_range: KeyRange) -> bool:
-        """Whether a resource is part of a range: servers may ignore a comparison with null."""
+        """Return whether a resource is in a range: servers may ignore comparisons with null."""
         if key_range.without is None or self._sorted_by is None:
             return True
         return (getattr(row, self._sorted_by[1]) is None) is key_range.without
@@ -223,20 +227,20 @@ class PagedQuery(Generic[T]):
         return await self._fetch(where=_both(self.where, where), order_by=order_by, **part)
 
     async def whole(self, skip: int, first: int) -> list[T]:
-        """Ask for a part by its place among all that match."""
+        """Request a part of all matching resources by position."""
         return await self.page(None, self._order or "id_ASC", skip=skip, first=first)
 
     async def batch(self, ids: Sequence[str]) -> list[T]:
-        """Ask for some of the ids, and sort the answer as they are."""
+        """Request some of the ids, and sort the answer in the order of the ids."""
         found = await read_by_ids(self.operation.name, self._fetch, ids, self.where)
         return [found[one] for one in ids if one in found]
 
     async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page that follows these resources, or the first page; empty: the end.
+        """Return the page after these resources, or the first page; an empty page is the end.
 
         Raises:
-            SetChanged: It cannot be said which of these was the last.
-            PagingFailed: Nor do the server's answers make sense.
+            SetChanged: The place to continue from is lost.
+            PagingFailed: The answers of the server contradict each other.
         """
         order = key_range.order_by
         if not last:
@@ -248,22 +252,22 @@ class PagedQuery(Generic[T]):
         return rows or await self._behind_the_rest(last, key_range, size)
 
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page behind these, when the server knows of nothing behind the last one.
+        """Return the page after these resources if the server found nothing after the last one.
 
-        That may be the end. Or the server does not find its place, as the last one was deleted, or
-        no longer matches.
+        That may be the end. Or the server could not find the last resource, because it was deleted
+        or no longer matches.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
         rest = await self.page(where, key_range.order_by, last=1)
         if not rest:
             raise SetChanged(
-                "all of the last page was deleted or no longer matches, so the place is lost",
+                "all resources of the last page were deleted or no longer match",
                 operation=self.operation.name,
             )
         if rest[-1].id not in these:
             raise PagingFailed(
-                "an answer has resources that its filter excludes", operation=self.operation.name
+                "the answer has resources that the filter excludes", operation=self.operation.name
             )
         place = these.index(rest[-1].id)
         if place == len(these) - 1:
@@ -272,10 +276,10 @@ class PagedQuery(Generic[T]):
 
 
 def query_of(asker: str, method: object) -> Operation[object]:
-    """The operation of a method that looks for many resources.
+    """Return the operation of a method that queries many resources.
 
     Raises:
-        InvalidInput: It is no such method, or its rows were selected without their ids.
+        InvalidInput: The method is not such a query, or its rows lack the field ``id``.
     """
     operation = require_operation(asker, method)
     body = operation.body and operation.body()
@@ -293,7 +297,7 @@ def query_of(asker: str, method: object) -> Operation[object]:
 
 
 def has_field(operation: Operation[object], field: str) -> bool:
-    """Whether the resources of a query have a field, by its name on the wire."""
+    """Return whether the resources of a query have a field with this API name."""
     fields = msgspec.structs.fields(_element(operation))
     return any(one.encode_name == field for one in fields)
 
@@ -308,7 +312,7 @@ def _element(operation: Operation[object]) -> type[msgspec.Struct]:
 
 
 def _sortable(kind: object) -> bool:
-    """Whether a field holds one value: nothing sorts or compares lists and objects."""
+    """Return whether a field holds a single value, by which the server can sort."""
     parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     return all(isinstance(part, type) and issubclass(part, _VALUES) for part in parts)
 
@@ -318,7 +322,7 @@ def _both(one: Filter | None, other: Filter | None) -> Filter | None:
 
 
 async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
-    """Yield all resources; one page is fetched while the caller works on the one before."""
+    """Yield all resources; the next page is fetched while the caller works on the current page."""
     running_loop()
     pages = _pages(query, size)
     fetching = asyncio.create_task(_next(pages))
@@ -328,8 +332,8 @@ async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
             for row in page:
                 yield row
     finally:
-        # A task group must not stay open over a yield: its scope would be the caller's, too. So
-        # this generator owns the task itself, and waits for its end however it is left.
+        # A task group must not stay open over a yield, because its scope would include the caller.
+        # So this generator owns the task, and waits for its end in every case.
         fetching.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.gather(fetching, return_exceptions=True)
@@ -337,7 +341,7 @@ async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
 
 
 async def _next(pages: AsyncGenerator[list[T]]) -> list[T]:
-    """The next page that is not empty; empty behind the last."""
+    """Return the next page that is not empty, or an empty page after the last one."""
     async for page in pages:
         if page:
             return page
@@ -365,7 +369,7 @@ async def _batches(
 async def _cursor(
     query: PagedQuery[T], size: int, last: Sequence[T], limit: int | None = None
 ) -> AsyncGenerator[list[T]]:
-    """Yield page after page, behind those that were last."""
+    """Yield one page after the other."""
     last = _with_id(last)
     for key_range in query.key_ranges(last[-1] if last else None):
         place = _Place(query, key_range, last)
@@ -382,12 +386,12 @@ async def _cursor(
 
 
 class _Place(Generic[T]):
-    """How far a range has been read; detects pages that do not lead further.
+    """Progress of reading a range; detects pages that do not advance.
 
     Args:
-        query: What is read.
-        key_range: The part of it.
-        last: The page that was read last.
+        query: Query to read.
+        key_range: Range of the query.
+        last: Page that was read last.
     """
 
     def __init__(self, query: PagedQuery[T], key_range: KeyRange, last: Sequence[T]) -> None:
@@ -399,18 +403,18 @@ class _Place(Generic[T]):
         self._nameless = 0  # resources without an id at the end of the last page
 
     def move(self, rows: Sequence[T]) -> list[T]:
-        """Move behind a page.
+        """Advance over a page.
 
         Returns:
-            Those of its resources that are part of the range, and were not on the page before.
+            The new resources: those in the range that were not on the previous page.
 
         Raises:
-            PagingFailed: The page does not lead further.
+            PagingFailed: The page does not advance.
         """
         mine = [row for row in rows if self._query.belongs(row, self._key_range)]
         with_id = _with_id(rows if self._key_range.by_id else mine)
         if not with_id:
-            raise self._failed("a page has no resource with an id and a value to go on from")
+            raise self._failed("a page has no resource with an id and a value to continue from")
         before = {row.id for row in self.last}
         end = with_id[-1].id
         self._repeats = self._repeats + 1 if end in self._ends else 0
@@ -418,7 +422,7 @@ class _Place(Generic[T]):
             raise self._failed("the server repeats pages")
         on_page = {row.id for row in with_id}
         if on_page <= before and self.last[-1].id in on_page:
-            raise self._failed("a page has nothing that was not on the page before it")
+            raise self._failed("a page has only resources of the page before it")
         again = min(_nameless(mine), self._nameless)
         self._ends.add(end)
         self._nameless = _nameless(reversed(mine))
@@ -430,12 +434,12 @@ class _Place(Generic[T]):
 
 
 def _with_id(rows: Sequence[T]) -> Sequence[T]:
-    """Leave out the resources whose id the server left out: it breaks its schema."""
+    """Leave out resources without an id, which break the API schema."""
     return [row for row in rows if row.id]
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Count the resources without an id that come first."""
+    """Count the resources without an id at the start."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 
@@ -449,9 +453,10 @@ async def fetch_concurrently(
 
     Args:
         query: Query to read.
-        size: Resources on a page.
-        concurrency: Most requests at a time.
-        count: Asks how many match; None, or an answer of None: the server does not tell.
+        size: Number of resources per page.
+        concurrency: Maximum number of concurrent requests.
+        count: Function that returns the number of matching resources, or None if the server
+            does not tell; None: do not count.
     """
     limit = query.limit
     if query.ids is not None and (limit is None or limit >= len(query.ids)):
@@ -459,7 +464,8 @@ async def fetch_concurrently(
         return Fetched(row for part in parts for row in part)
     if query.ids is not None or count is None:
         return Fetched([row async for page in _pages(query, size) for row in page])
-    # The first page is one longer, to see whether the server returns that many.
+    # Request one resource more in the first page, to see whether the server limits pages to this
+    # size.
     first = size + 1 if limit is None else min(size + 1, limit)
     asks: list[Callable[[], Awaitable[Any]]] = [count, partial(query.whole, 0, first)]
     expected, start = await map_concurrently(lambda ask: ask(), asks, concurrency)
@@ -467,7 +473,7 @@ async def fetch_concurrently(
         return Fetched([row async for page in _pages(query, size) for row in page])
     if limit is not None:
         expected = min(expected, limit)
-    # A first page that is too short shows how many the server returns at most.
+    # A shorter first page shows the server's maximum page size.
     step = len(start) - 1 if len(start) < min(first, expected) else size
     pages = [start, *await _rest(query, start, step, expected, concurrency)]
     found = await _joined(query, size, pages)
@@ -479,9 +485,10 @@ async def fetch_concurrently(
         del found[limit:]
     found.changed = found.changed or len(found) != expected
     if found.changed:
-        found[:] = _distinct(found)  # one whose place changed came twice
+        found[:] = _distinct(found)  # a resource that moved was read twice
         _log.warning(
-            "%s: resources came or went while %d pages were read; the others are all there",
+            "%s: resources were created or deleted while %d pages were read; "
+            "all others are in the result",
             query.operation.name,
             len(pages),
         )
@@ -491,12 +498,12 @@ async def fetch_concurrently(
 async def _rest(
     query: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
 ) -> list[list[T]]:
-    """Read the pages that follow the first one, up to one that has nothing new.
+    """Read the pages after the first one, until a page has nothing new.
 
-    Each page begins with the last resource of the one before, to see that they still meet.
+    Each page begins with the last resource of the page before it, to verify that they are adjacent.
     """
     seen = {row.id for row in start}
-    over = step < 1  # nothing is left for a page if it begins with what is known
+    over = step < 1  # an overlapping page needs room for at least one new resource
 
     def places() -> Iterator[int]:
         for place in range(len(start), expected, max(1, step)):
@@ -517,7 +524,7 @@ async def _rest(
 
 
 def _distinct(rows: Iterable[T]) -> list[T]:
-    """Leave out repetitions; resources without an id cannot be told apart."""
+    """Remove duplicates; resources without an id are all kept."""
     seen: dict[object, T] = {}
     for place, row in enumerate(rows):
         seen[row.id or place] = row
@@ -525,10 +532,10 @@ def _distinct(rows: Iterable[T]) -> list[T]:
 
 
 async def _joined(query: PagedQuery[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
-    """Put the pages together; where two do not meet, what follows the first is asked for."""
+    """Join the pages; if two are not adjacent, request what follows the first."""
     found = Fetched(pages[0])
     for page in pages[1:]:
-        if not page:  # fewer resources than were counted
+        if not page:  # fewer resources than the count
             found.changed = True
             continue
         place = _place(page, found[-1].id) if found else -1
@@ -547,9 +554,9 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Return the following ids up to the first that is on the page, and its place.
+    """Return the following ids up to the first one on the page, and the index of that id.
 
-    When none is: all that follows, and the end of the page.
+    Without such an id, return all following ids and the end of the page.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

@@ -1,4 +1,4 @@
-"""Plan mode: records what mutations would change, and answers them without sending them."""
+"""Plan mode: records the changes of mutations, and answers mutations without sending them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..options import Mutations
 
 Row: TypeAlias = Any
-"""A resource, of one of the structs that queries list."""
+"""A resource: any struct that queries list."""
 
 Answer: TypeAlias = Any
 """Answer of an operation."""
@@ -41,7 +41,7 @@ _MOST = 10_000
 """Maximum number of resources that are read for one filter."""
 
 _AUTO = "AUTO_SCHEDULE"
-"""Id of a host that the server chooses."""
+"""Host id that lets the server choose the host."""
 
 
 class _Placeholder(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class _Placeholder(msgspec.Struct, frozen=True):
 
 
 class PlanMode:
-    """Mode of a session that plans: no mutation is sent.
+    """Plan mode of a session: no mutation is sent.
 
     Attributes:
         plan: The mutations so far.
@@ -80,7 +80,7 @@ class PlanMode:
         return False
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise if what is waited for may be an effect of the plan.
+        """Raise if the wait may be for an effect of the plan.
 
         Args:
             operation: Query that is repeated.
@@ -88,12 +88,12 @@ class PlanMode:
             seen: Ids of the resources that it found.
 
         Raises:
-            PlanEnded: The plan changes or creates one of the resources, or nothing was found.
+            PlanEnded: The plan changes or creates one of the resources, or none was found.
         """
         touched = self.plan.resource_ids
         ids = {*seen, *texts_in(where)}
         if touched and (not seen or not touched.isdisjoint(ids)):
-            raise self._ended(operation, "it waits for an effect of a planned mutation")
+            raise self._ended(operation, "the call waits for an effect of a planned mutation")
 
     async def answer(
         self,
@@ -102,11 +102,11 @@ class PlanMode:
         arguments: object,
         options: Mapping[str, Any],
     ) -> Answer:
-        """Record a mutation and return what it would answer with.
+        """Record a mutation and return its predicted answer.
 
         Raises:
             PlanEnded: The answer cannot be predicted.
-            CallError: The resources that it matches cannot be read.
+            CallError: The matching resources cannot be read.
         """
         effect = effect_of(operation)
         body = _builtins(operation, arguments)
@@ -123,7 +123,7 @@ class PlanMode:
         )
         self.plan.add(mutation)
         if effect.answer is PlanAnswer.NOTHING:
-            raise self._ended(operation.name, "only the server knows what it answers with")
+            raise self._ended(operation.name, "only the server knows the answer")
         if not complete:
             raise self._ended(operation.name, f"it matches more than {_MOST:,} resources")
         targets = _unique(row for target, part in found if target for row in part)
@@ -167,7 +167,7 @@ class PlanMode:
         where: object,
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Return what a filter matches, placeholders first."""
+        """Return the resources that a filter matches, placeholders first."""
         name = registry.reader_name(kind)
         if name is None:
             return []
@@ -200,7 +200,7 @@ class PlanMode:
         found: list[tuple[bool, list[Row]]],
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Read what the matched resources belong to, if that is what is answered with."""
+        """Read the owners of the matched resources, if the answer consists of owners."""
         if effect.owner is None:
             return []
         nested = [getattr(row, effect.owner) for target, part in found if target for row in part]
@@ -241,7 +241,7 @@ class PlanMode:
         """Return rows in the form of the answer.
 
         Raises:
-            PlanEnded: The answer is a single one, and there is not exactly one.
+            PlanEnded: The answer is a single resource, but not exactly one was found.
         """
         struct = effect.struct
         data = [
@@ -278,14 +278,14 @@ class PlanMode:
 
 
 def _is_target(target: Target | None, body: object, where: object) -> bool:
-    """Return whether a filter in a body is the one that selects what is answered with."""
+    """Return whether a filter in a body selects the resources in the answer."""
     if target is None or target.key is None:
         return False
     return any(part.get(target.key) is where for part in _parts(body))
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids that a body selects resources by."""
+    """Yield the ids that select resources in a body."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))
@@ -294,7 +294,7 @@ def _ids_in(target: Target, body: object) -> Iterator[str]:
 
 
 def _parts(body: object) -> list[dict[str, object]]:
-    """Return the objects that a body consists of; without validation it may be anything."""
+    """Return the objects in a body, which can have any form without validation."""
     return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
 
 
@@ -308,7 +308,7 @@ def _unique(rows: Iterable[Row]) -> list[Row]:
 
 
 def _builtins(operation: Operation[Any], arguments: object) -> object:
-    """Return arguments as they are read from JSON; files are replaced by what they are."""
+    """Return arguments as plain JSON values; files are replaced by descriptions."""
     if operation.carries is Carries.JSON:
         return None if arguments is None else msgspec.json.decode(msgspec.json.encode(arguments))
     if operation.carries is not Carries.FORM or not isinstance(arguments, Mapping):
@@ -328,7 +328,7 @@ def _form_field(value: object) -> object:
 def _shown(
     executor: Executor, operation: Operation[Any], arguments: object, body: object
 ) -> object:
-    """Return what a plan shows of arguments, with secrets redacted."""
+    """Return the arguments for display in a plan, with secrets redacted."""
     mask = executor.transport.mask
     if is_confidential(operation.name, operation.root + operation.path):
         return STARS
@@ -348,9 +348,9 @@ def _shown(
 
 
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return what the arguments of a creation tell about the resource.
+    """Return fields of the new resource that the arguments of a creation contain.
 
-    Amounts in a unit of their own are left out: only the server knows what it makes of them.
+    Amounts with an explicit unit are left out, because only the server knows how it converts them.
     """
     return {
         key: value
@@ -363,7 +363,7 @@ def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _placeholder(struct: StructType, known: Mapping[str, object]) -> Row:
-    """Make a resource of the fields that are known and fit, and placeholders for the rest."""
+    """Make a resource from the known fields that fit, with placeholders for the other fields."""
     fitting: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
         related = known.get(f"{field.encode_name}_id")
@@ -372,6 +372,6 @@ def _placeholder(struct: StructType, known: Mapping[str, object]) -> Row:
             try:
                 make(struct, **{field.name: value})
             except InvalidInput:
-                continue  # it is described in another form
+                continue  # the arguments describe this field in another form
             fitting[field.name] = value
     return make(struct, **fitting)

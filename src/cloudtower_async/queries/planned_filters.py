@@ -1,4 +1,4 @@
-"""Filters that may match resources that do not exist yet: the placeholders of a plan."""
+"""Filters that may match placeholders: resources of a plan that do not exist yet."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "_not": lambda value, given: value != given,
     "": lambda value, given: value == given,
 }
-"""What the suffixes of conditions mean; a suffix stands before those that it ends with."""
+"""Meaning of condition suffixes; a longer suffix comes before suffixes that it ends with."""
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """Yield every text in arguments."""
+    """Yield every string in arguments."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -42,14 +42,14 @@ def texts_in(value: object) -> Iterator[str]:
 def matches(where: object, fields: Mapping[str, object]) -> bool:
     """Return whether a filter matches a resource of which only some fields are known.
 
-    Where these do not decide, it matches if the filter names its id.
+    If the known fields do not decide, the resource matches if the filter names its id.
     """
     decided = _holds_all(where, fields)
     return fields["id"] in set(texts_in(where)) if decided is None else decided
 
 
 def without_ids(where: object, ids: AbstractSet[str]) -> object:
-    """Return a filter for the resources that exist; None: it can match none of them.
+    """Return the filter for resources that exist; None: no existing resource can match.
 
     Args:
         where: Filter; None matches everything.

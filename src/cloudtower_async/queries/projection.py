@@ -32,10 +32,11 @@ def select_fields(
 
     The result takes the same arguments as the method, and works wherever the method does: call it,
     or pass it to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`, which
-    then tells only of changes of these fields. All but a direct call need the field ``id``.
+    then only reports changes of these fields. All of these functions need the field ``id``; a
+    direct call does not.
 
-    The server still sends all fields; the time and the memory to decode the others are saved. A
-    broken value in a field that is not selected is not noticed, also with ``strict=True``.
+    The server still sends all fields, but the time and memory to decode the others are saved.
+    Invalid values in other fields are not noticed, even with ``strict=True``.
 
     Args:
         method: A query: ``tower.vm.get_vms``.
@@ -45,8 +46,8 @@ def select_fields(
             default.
 
     Raises:
-        InvalidInput: The method is no query of resources, the API has no such field, or the struct
-            cannot hold what the API may send.
+        InvalidInput: The method is not a query of resources, the API lacks a field of the struct,
+            or a field cannot hold every value that the API may send.
 
     Example:
         ::
@@ -75,7 +76,7 @@ def row_struct(operation: Operation[object], method: object) -> type[msgspec.Str
 
     Args:
         operation: Operation of the method.
-        method: Method of a namespace, or what `select_fields` made of one.
+        method: Method of a namespace, or a result of `select_fields`.
     """
     executor = executor_of(method)
     if isinstance(executor, _SelectingExecutor):
@@ -90,7 +91,7 @@ class _SelectingExecutor(Executor):
     Args:
         executor: Executor of the session.
         operation: The operation.
-        selected: The same operation with the other type of answer.
+        selected: The same operation with the selected struct as its answer.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class _SelectingExecutor(Executor):
 @functools.lru_cache(MAX_CACHED)
 def selected_operation(operation: Operation[object], struct: type[S]) -> Operation[list[S]]:
     """Return an operation that answers with rows of a struct, after checking the struct."""
-    # It loads `msgspec.inspect`, which programs that select no fields do not need.
+    # Imported here, because it loads `msgspec.inspect`, which few programs need.
     from .struct_check import check_struct
 
     rows: object = (get_args(operation.answer()) or (None,))[0]

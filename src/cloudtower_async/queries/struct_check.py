@@ -31,14 +31,14 @@ _NAMES: dict[type[inspect.Type], str] = {
 }
 
 _SAME = (inspect.BoolType, inspect.BytesType, inspect.IntType)
-"""Types that hold nothing but their own values."""
+"""Types without members or items to compare."""
 
 
 def check_struct(asker: str, api: type[msgspec.Struct], struct: type[msgspec.Struct]) -> None:
     """Check that every row that the API may send decodes into a struct.
 
     Args:
-        asker: Start of errors: who asks, and for which operation.
+        asker: Start of error messages: the function and the operation.
         api: The full struct of the rows.
         struct: The struct of the caller.
 
@@ -196,7 +196,7 @@ _ANY = inspect.AnyType()
 
 
 def _fits(api: inspect.Type, mine: inspect.Type) -> bool:
-    """Whether a type may take the values of a type of the API, leaving aside what is inside."""
+    """Return whether a type may take the values of an API type, ignoring nested types."""
     if isinstance(mine, inspect.StrType):
         return isinstance(api, inspect.StrType | inspect.EnumType)
     if isinstance(mine, inspect.EnumType):
@@ -221,7 +221,7 @@ def _parts(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _plain(kind: inspect.Type) -> inspect.Type:
-    """Return a type without what `Annotated` says of it beside constraints."""
+    """Return a type without the metadata of `Annotated` that is not a constraint."""
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
@@ -238,7 +238,7 @@ def _takes_none(kind: inspect.Type) -> bool:
 
 
 def _spelled(kind: inspect.Type) -> str:
-    """Return a type as people write it."""
+    """Format a type as in source code."""
     kind = _plain(kind)
     if isinstance(kind, inspect.UnionType):
         return " | ".join(map(_spelled, kind.types))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-_MOST_DOUBLINGS = 32  # the cap has long been reached; larger powers overflow
+_MOST_DOUBLINGS = 32  # the cap is reached long before; larger powers overflow
 _FIRST_POLL = 0.25  # seconds between the first two polls
 _EARNED = 0.5  # tokens returned by each successful call
 
@@ -30,8 +30,8 @@ def backoff_delay(
         number: Number of the delay in its series; 1 is the first.
         first: First delay in seconds; each later one is twice as long.
         cap: Maximum delay in seconds.
-        jitter: Share of the delay that chance decides: 0: always the full delay; 1: anything from
-            0 to the full delay ("full jitter").
+        jitter: Random share of the delay. 0: always the full delay; 1: between 0 and the full delay
+            ("full jitter").
         chance: Random number from 0 to 1; None: draw one.
     """
     delay = min(cap, first * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
@@ -43,7 +43,7 @@ def backoff_delay(
 
 
 def poll_delay(number: int, interval: float) -> float:
-    """Return the delay after a poll: the first ones are short, later ones last `interval`."""
+    """Return the delay in seconds after a poll: short at first, later `interval`."""
     return backoff_delay(number, min(_FIRST_POLL, interval), interval)
 
 
@@ -70,7 +70,7 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Tokens that are missing, here or in the budget that applies in addition."""
+        """Number of missing tokens, here or in the additional budget."""
         return self._spent if self._within is None else self._spent or self._within.spent
 
     @property
@@ -79,7 +79,7 @@ class Budget:
         return self._most - self._spent
 
     def earn(self) -> None:
-        """Return part of a token after a successful call; needless while nothing is spent."""
+        """Return part of a token after a successful call, up to a full bucket."""
         self._spent = max(0.0, self._spent - _EARNED)
         if self._within is not None:
             self._within.earn()

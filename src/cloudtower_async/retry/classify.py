@@ -1,7 +1,7 @@
-"""Classify failed requests: one table says what follows, for queries, mutations and polls.
+"""Classify failed requests: one table decides about retries of queries, mutations and polls.
 
-The table is the only place that decides whether an error is transient. A mutation is resent only
-if it certainly was not executed; a failure that cannot prove that leaves its outcome unknown.
+The table is the only place that decides whether an error is transient. A mutation is resent only if
+it certainly was not executed. After any other failure, its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class RetryAction(StrEnum):
 class RetryActions(NamedTuple):
     """Reactions to a failure, for each kind of request.
 
-    ``poll`` is for whatever keeps reading for a long time: waits, watches and uploads. It applies
-    to the error that is left when the retries of one query are used up.
+    ``poll`` is for long-running reads: waits, watches and uploads. It applies to the error that a
+    query raises after its retries.
     """
 
     query: RetryAction
@@ -70,9 +70,8 @@ STATUSES: dict[int, FailureKind] = {
 }
 """Kind of failure of each error status with one meaning.
 
-Others are told apart by more than the status: 307 by the number of addresses, 400 and 409 by the
-server's error code. The remaining 5xx are `FailureKind.FAILED`, the rest is
-`FailureKind.UNEXPECTED`.
+Other statuses need more information: the number of addresses for 307, and the server's error code
+for 400 and 409. The remaining 5xx are `FailureKind.FAILED`, all others `FailureKind.UNEXPECTED`.
 """
 
 _OTHER_STATUSES = {
@@ -108,7 +107,7 @@ LOST = frozenset(
 
 
 def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
-    """Return the kind of failure that an error status stands for.
+    """Return the kind of failure of an error status.
 
     Args:
         status: HTTP status.
@@ -129,7 +128,7 @@ def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryA
 
     Args:
         error: The failure.
-        mutation: The call is no query.
+        mutation: The call is not a query.
         polling: The call is a query that is retried like a background poll.
     """
     actions = ACTIONS[error.failure_kind]
@@ -140,10 +139,10 @@ def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryA
 
 
 def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
-    """Return whether a background poll that failed with this error may succeed later.
+    """Return whether a background poll may succeed later after this error.
 
     Args:
-        error: What is left when the retries of one query are used up.
+        error: Error of a query after its retries.
         can_log_in: The session can get a new token by itself.
     """
     if not isinstance(error, CallError):

@@ -10,16 +10,16 @@ from .backoff import backoff_delay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often, and after which pauses, a request is retried where that is safe.
+    """Number and pauses of retries; a request is only retried if that is safe.
 
-    Pauses are random, from 0 to a bound that doubles each time, so that callers that failed
+    Pauses are random, between 0 and a bound that doubles each time, so that callers that fail
     together do not retry together. If the server sends ``Retry-After``, the pause is at least that
-    long. Retries stay within the call's ``timeout``: if not enough of it is left, the error is
+    long. Retries stay within the call's ``timeout``: if too little time is left, the error is
     raised at once.
 
     Args:
-        attempts: Maximum number of times that one call is sent, the first included; 1: no retries.
-            Waiting for locked resources and one new login do not count.
+        attempts: Maximum number of attempts per call, including the first one; 1: no retries. Waits
+            for locked resources and one new login do not count.
         backoff: Bound of the first pause, in seconds.
         cap: Largest bound, in seconds.
         budget: Retry budget of the session (token bucket), so that retries do not overload a server

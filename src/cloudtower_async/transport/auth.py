@@ -1,4 +1,4 @@
-"""Credentials → the Authorization header."""
+"""Login, and the Authorization header."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .responses import Answer
 
 _SECOND_FACTOR = re.compile("mfa|2fa|two_?factor|second_?factor|totp|otp$", re.IGNORECASE)
-"""Found in the names of what an answer says of two-factor authentication."""
+"""Parts of field names in answers about two-factor authentication."""
 
 _USE_API_KEY = "Two-factor authentication has no password login; pass an API key as token=."
 _STRATEGY = "Pass the strategy's id as auth_config_id= to skip the lookup."
@@ -48,18 +48,18 @@ _STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
 
 
 class Authenticator:
-    """Logs in at first use, once for all who wait.
+    """Login at first use, shared by all waiting callers.
 
-    There is no task for it: the first that needs the token logs in, the others wait. When that
-    one is cancelled the next takes over; when the login fails it fails for all who waited, so
-    that a wrong password is tried once and not as often as there are callers.
+    The first caller that needs the token logs in, without a background task, and the others wait.
+    If that caller is cancelled, the next one takes over. If the login fails, it fails for all that
+    waited, so that a wrong password is tried only once.
 
     Attributes:
         token: The token, if the session has one.
         basic: Header for operations with a separate credential, if given.
-        logins: How many logins there have been.
-        tries: How many times a login was tried.
-        can_log_in: There is more to log in with than a token.
+        logins: Number of successful logins.
+        tries: Number of login attempts.
+        can_log_in: The session has other credentials than a token.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -80,23 +80,23 @@ class Authenticator:
         self._failure: CloudtowerError | None = None
 
     def forget(self, login: int) -> None:
-        """Drop the token of a login, which the server takes no longer: the next call logs in.
+        """Drop a token that the server no longer accepts, so that the next call logs in.
 
         Args:
-            login: Its number. When there has been one since, the token is a newer one and stays.
+            login: Number of the login that returned the token. A newer token is kept.
         """
         if self.logins == login:
             self.token = None
 
     async def log_in(self, endpoint: str) -> str:
-        """Return the token; get it first if need be.
+        """Return the token; log in first if needed.
 
         Args:
-            endpoint: Root address of the server to ask.
+            endpoint: Root address of the server.
 
         Raises:
             LoginFailed: The server refused the credentials.
-            CallError: The server could not be asked.
+            CallError: The login request failed.
             SessionClosed: Before or meanwhile.
         """
         self._transport.running_loop()
@@ -118,7 +118,7 @@ class Authenticator:
                 except CloudtowerError as exc:
                     failure = exc
                 except asyncio.CancelledError as exc:
-                    exc.__traceback__ = None  # its frames hold the password
+                    exc.__traceback__ = None  # the frames of the error hold the password
                     raise
                 else:
                     self.logins += 1
@@ -126,7 +126,7 @@ class Authenticator:
                     self._transport.mask.add(self.token)
                     return self.token
                 if isinstance(failure, CallError):
-                    failure.sent = False  # of the call that wanted the token
+                    failure.sent = False  # time-out of the call that needs the token
                     failure.proxy = self._transport.proxy_of(endpoint)
                 self._failures += 1
                 self._failure = without_frames(failure)
@@ -171,7 +171,7 @@ class Authenticator:
         elif _asks_second_factor(answer.body):
             message = "the server asks for a second factor instead of sending a token"
             hint = _USE_API_KEY
-        del token  # errors show the variables of this frame
+        del token  # keep the secret out of error reports that show local variables
         raise LoginFailed(
             message,
             operation=LOGIN,
@@ -185,14 +185,16 @@ class Authenticator:
         self, credentials: Callable[[], object], endpoint: str
     ) -> str | tuple[str, str]:
         cause: Exception | None = None
-        fault: str | None = "it returned neither a token nor a pair of user name and password"
+        fault: str | None = (
+            "the function returned neither a token nor a pair of user name and password"
+        )
         given: object = None
         try:
             asking = credentials()
             if isinstance(asking, Awaitable):
                 given = await cast("Awaitable[object]", asking)
             else:
-                fault = "it is no async function"
+                fault = "the function is not an async function"
         except Exception as exc:
             cause = exc
         if cause is not None:
@@ -227,13 +229,14 @@ class Authenticator:
             return source, auth_config_id
         if auth_config_id is None:
             auth_config_id = await self._ldap_strategy(endpoint)
-        # Servers that keep no strategies know the source LDAP itself.
+        # Servers without authentication strategies accept the source LDAP directly.
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Look up the LDAP strategy; None without one, or if the server is too old for strategies.
+        """Look up the LDAP strategy; return None if the server has no LDAP strategy or is too old.
 
-        Any other failure is raised: logging in with another source would cost the user an attempt.
+        Any other failure is raised: a login with another source would use up one of the user's
+        attempts.
         """
         exchange = self._transport.exchange
         try:
@@ -272,7 +275,9 @@ class Authenticator:
 
 
 def _refused(exc: StatusError) -> LoginFailed:
-    page = exc.message.endswith(WITH_HTML)  # nothing that checks credentials answers so
+    page = exc.message.endswith(
+        WITH_HTML
+    )  # a server that checks credentials does not answer with this status
     message = HTML_INSTEAD if page else "the credentials were refused"
     hint = OTHER_SERVICE if page else None
     if exc.code and _SECOND_FACTOR.search(exc.code):
@@ -291,7 +296,7 @@ def _refused(exc: StatusError) -> LoginFailed:
 
 
 def _token_of(body: bytes) -> str | None:
-    # The body may hold the token also when it cannot be read: nothing of it goes into an error.
+    # Do not quote the body in an error: it may hold the token even if it cannot be decoded.
     try:
         return msgspec.json.decode(body, type=_LoginAnswer).data.token or None
     except CODEC_ERRORS:
@@ -307,7 +312,7 @@ class _LoginAnswer(msgspec.Struct):
 
 
 def _asks_second_factor(body: bytes) -> bool:
-    """Whether an answer without a token names two-factor authentication in one of its fields."""
+    """Return whether an answer without a token has a field about two-factor authentication."""
     try:
         said = msgspec.json.decode(body, type=dict[str, object])
     except CODEC_ERRORS:
@@ -328,7 +333,7 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Read the strategies. A text means that errors came instead, None that it is unreadable."""
+    """Decode the strategies; return a string with errors, or None if the answer is invalid."""
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)
     except CODEC_ERRORS:
@@ -339,7 +344,7 @@ def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
 
 
 def _lacks_strategies(said: str) -> bool:
-    """Whether a GraphQL server says that its schema has no field of that name."""
+    """Return whether a GraphQL error says that the schema lacks the field."""
     return "authnStrategies" in said and "field" in said.lower()
 
 

@@ -31,10 +31,13 @@ _TRUST = (
 )
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 
-# OpenSSL's X509_V_ERR_… numbers → what is wrong, and what helps.
+# OpenSSL's X509_V_ERR_… numbers, with their meaning and a remedy.
 _CERTIFICATE_FAULTS = {
     9: ("it is not valid yet", "Check the clocks of this machine and of the server."),
-    10: ("it has expired", "Renew it on the server, or pass verify_tls=False for the time being."),
+    10: (
+        "it has expired",
+        "Renew the certificate on the server, or pass verify_tls=False until then.",
+    ),
     18: ("it is self-signed", _TRUST),
     19: ("its authority is self-signed and not known here", _TRUST),
     20: ("its authority is not known here", _TRUST),
@@ -50,8 +53,8 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-# The end of OpenSSL's names of alerts → what the server says of the client certificate. It sends
-# them during the handshake, although with TLS 1.3 the client may have sent its request by then.
+# Endings of OpenSSL's alert names, with their meaning for the client certificate. The server sends
+# alerts during the handshake; with TLS 1.3, the client may already have sent its request by then.
 _CLIENT_CERT_ALERTS = {
     "CERTIFICATE_REQUIRED": "the server requires a client certificate",
     "UNKNOWN_CA": "the server does not know the authority that signed the client certificate",
@@ -82,15 +85,15 @@ def connection_error(
         endpoint: Root address of the server.
         settings: The session's options.
         proxy: The proxy on the way to the server.
-        direct: Whether the environment may name a proxy that is not used.
-        sent: Whether the request was written to a connection; None if that is not known.
+        direct: Whether the environment may name an unused proxy.
+        sent: Whether the request was written to a connection; None if unknown.
     """
     error = _explain(exc, endpoint, settings, proxy)
     error.endpoint = endpoint
     error.proxy = proxy and proxy.address
     unsent = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     if isinstance(exc, unsent):
-        error.sent = bool(sent)  # True: a middleware sent it before
+        error.sent = bool(sent)  # True: a middleware sent the request before
     elif sent is False:
         error.sent = False
     unreached = not error.sent and not isinstance(error, TLSFailed)
@@ -104,7 +107,7 @@ def _explain(
 ) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
-        # aiohttp's own classes count as SSLError but lack what OpenSSL found; their cause has it.
+        # aiohttp's own classes count as SSLError, but only their cause has OpenSSL's details.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             return _explain_tls(cause, settings, of_proxy=_is_from_proxy(exc, proxy))
         cause = cause.__cause__
@@ -130,13 +133,13 @@ def _explain(
         )
     if isinstance(exc, aiohttp.ConnectionTimeoutError):
         return CallTimeout(
-            "no connection in time" if proxy is None else "no connection by the proxy in time",
-            hint="Check host, port and firewalls; connect_timeout= is the time for it.",
+            "no connection in time" if proxy is None else "the proxy did not connect in time",
+            hint="Check host, port and firewalls; connect_timeout= is the time-out.",
         )
     if isinstance(exc, aiohttp.ServerTimeoutError):
         return CallTimeout(
             f"no byte of the answer within {settings.read_timeout:g} s",
-            hint="Pass a longer read_timeout= if the server is a slow one.",
+            hint="Pass a longer read_timeout= if the server is slow.",
         )
     if isinstance(exc, aiohttp.ClientPayloadError):
         exc.args = (_forget_cause(exc),)
@@ -145,7 +148,7 @@ def _explain(
         _forget_exchange(exc)
         return ConnectionFailed(
             "the answer is not HTTP",
-            hint="Check scheme and port of the endpoint: is it https, is it CloudTower's?",
+            hint="Check that scheme and port of the endpoint are those of CloudTower.",
         )
     if isinstance(exc, StaleConnection):
         return ConnectionFailed(
@@ -164,7 +167,7 @@ def _explain(
 
 def _is_reset(error: OSError) -> bool:
     reset = isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
-    return reset or "start TLS" in str(error)  # what aiohttp says of a tunnel
+    return reset or "start TLS" in str(error)  # aiohttp's wording for a tunnel
 
 
 def _reason(error: OSError) -> str:
@@ -172,7 +175,7 @@ def _reason(error: OSError) -> str:
 
 
 def _is_from_proxy(exc: BaseException, proxy: Proxy | None) -> bool:
-    """Whether an error of a connection is about the proxy and not about the server behind it."""
+    """Return whether a connection error is about the proxy, not about the server behind it."""
     if proxy is None or not isinstance(exc, aiohttp.ClientConnectorError):
         return False
     parts = urlsplit(proxy.address)
@@ -235,9 +238,9 @@ def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = Fals
 
 
 def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
-    """Remove from aiohttp's error what it quotes of the request and of the response.
+    """Remove the quotes of the request and the response from aiohttp's error.
 
-    It stays the cause of our error, and whoever prints or reports the cause would show the
+    The error stays the cause of the raised error. A report of the cause would show the
     Authorization header, or bytes of a response that repeat it.
     """
     info = exc.request_info

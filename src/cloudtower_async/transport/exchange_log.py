@@ -1,6 +1,6 @@
 """Exchanges with a server: log records, and the lists of `record_exchanges`.
 
-When neither is wanted, an exchange costs no more than finding that out.
+If neither is enabled, the only cost per exchange is this check.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exc
 
     Args:
         max_body_bytes: Keep the headers of each answer, and at most this number of bytes of its
-            body; 0 keeps headers only. None keeps neither. Bodies are kept as received, and may
-            hold secrets; of logins, neither is ever kept.
+            body; 0 keeps headers only, and None keeps neither. Bodies are kept as received and may
+            hold secrets. Headers and bodies of logins are never kept.
 
     Yields:
         The list, which grows as exchanges end.
@@ -114,10 +114,10 @@ class Sent(msgspec.Struct):
         endpoint: Root address of the server.
         attempt: Number of the attempt within its call.
         content: JSON, or the fields of a query string or a form; None: no content.
-        confidential: Nothing of what is sent and answered may be shown.
-        is_login: The answer is a token.
-        mask: Redacts secrets in what may be shown.
-        answer: The answer, also one with an error status; None until it has come.
+        confidential: No part of the request and the answer may be shown.
+        is_login: The request is a login, so the answer holds a token.
+        mask: Redacts secrets in shown parts.
+        answer: The answer, possibly with an error status; None until it has come.
     """
 
     operation: str

@@ -1,4 +1,4 @@
-"""Which address to ask: the only one, or the active one of a pair."""
+"""Failover: select the active node of a pair."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ _log = logging.getLogger("cloudtower_async")
 
 _HEALTH = "/api/healthz"
 _ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
-_ROUND_SECONDS = 5.0  # for all of them to answer
-_ATTEMPTS = 3  # of each, while none is active
+_ROUND_SECONDS = 5.0  # time-out for the answers of all nodes
+_ATTEMPTS = 3  # probes of each node while no node is active
 _PAUSE_SECONDS = 0.05
-_GRACE_SECONDS = 0.5  # for the other nodes, once one is active: a dead node must not delay calls
+_GRACE_SECONDS = 0.5  # once a node is active, a dead node must not delay calls for longer
 
 
 class Endpoints:
-    """Knows the active server of a pair, and finds it: once for all who wait.
+    """Endpoints of a session, and the search for the active node of a pair.
 
-    There is no task for it: the first that needs the address asks all of them at once, the others
-    wait. When that one is cancelled the next takes over; when none or several are active, all who
-    waited are told so. A single address is never asked.
+    The search is shared by all waiting callers and has no background task: the first caller that
+    needs the address probes all nodes at once, and the others wait. If that caller is cancelled,
+    the next one takes over. If no node or several are active, all that waited get the error. A
+    single address is never probed.
 
     Args:
-        transport: The way to the servers, with the settings of the session.
+        transport: Transport to the servers, with the settings of the session.
 
     Attributes:
-        active: Which to ask; None: find it first.
-        latest: Which was the active one when it was last looked for; at first the first.
-        several: Whether there is a choice.
+        active: Address of the active node; None: unknown, find it first.
+        latest: Address found by the latest search; before any search, the first address.
+        several: Whether the session has more than one address.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -63,27 +64,27 @@ class Endpoints:
 
     @property
     def follows(self) -> bool:
-        """Whether calls go to the new active one by themselves."""
+        """Whether calls switch to a new active node automatically."""
         return self.several and self._failover != "manual"
 
     def forget(self, endpoint: str) -> None:
-        """Tell that a server turned a call away, or cannot be reached: the next call looks again.
+        """Forget a node that refused a call or is unreachable, so that the next call searches.
 
         Args:
-            endpoint: Its address. When another has been found since, that stays.
+            endpoint: Address of the node. If another node was found since, it is kept.
         """
         if self.follows and self.active == endpoint:
             self.active = None
 
     async def find(self, *, ask: bool = False) -> str:
-        """Return the address of the active one; ask which it is unless that is known.
+        """Return the address of the active node; probe the nodes unless it is known.
 
         Args:
-            ask: Whether to ask even if the active node is known.
+            ask: Probe even if the active node is known.
 
         Raises:
-            NoActive: None of them is.
-            MultipleActive: More than one is.
+            NoActive: No node is active.
+            MultipleActive: More than one node is active.
             InvalidSettings: A file for TLS cannot be used.
             SessionClosed: Before or meanwhile.
         """
@@ -94,7 +95,7 @@ class Endpoints:
         async with self._lock:
             if self.active is not None and not ask:
                 return self.active
-            if self._rounds == rounds:  # no other caller has asked meanwhile
+            if self._rounds == rounds:  # no other caller has probed meanwhile
                 self._outcome = self._adopt(_choose(await self._ask_all()))
                 self._rounds += 1
             outcome = self._outcome
@@ -103,9 +104,9 @@ class Endpoints:
         raise another(outcome)
 
     async def ping(self, seconds: float) -> str:
-        """Ask whether the server is ready, or whether exactly one node of the pair is active.
+        """Check whether the server is ready, or whether exactly one node of the pair is active.
 
-        Unlike `find`, this changes nothing: calls still go to the same node.
+        Unlike `find`, this does not change the node that calls go to.
 
         Args:
             seconds: Time-out.
@@ -114,7 +115,7 @@ class Endpoints:
             Root address of the server.
 
         Raises:
-            CallError: It is not ready.
+            CallError: The server is not ready.
             InvalidSettings: A file for TLS cannot be used.
             SessionClosed: Before or meanwhile.
         """
@@ -172,7 +173,7 @@ class Endpoints:
                 answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
             if answers[address] == _ACTIVE:
                 scope.deadline = min(scope.deadline, anyio.current_time() + _GRACE_SECONDS)
-            # A fault of the way should not fail all the calls that wait, unless it stays.
+            # A short network fault should not fail all waiting calls.
             if answers[address] == _PASSIVE or attempt == _ATTEMPTS or _ACTIVE in answers.values():
                 return
             await anyio.sleep(_PAUSE_SECONDS)
@@ -180,10 +181,12 @@ class Endpoints:
                 return
 
     def _adopt(self, outcome: str | CallError) -> str | CallError:
-        """Send calls to the node that is active from now on."""
+        """Send calls to this active node from now on."""
         if isinstance(outcome, str):
             if outcome != self.latest:
-                _log.info("%s is the active server now, no longer %s", outcome, self.latest)
+                _log.info(
+                    "failover: %s is now the active node, instead of %s", outcome, self.latest
+                )
             self.latest = outcome
             if self._failover != "always":
                 self.active = outcome

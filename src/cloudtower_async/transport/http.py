@@ -1,4 +1,4 @@
-"""One HTTP exchange with the server: send a request, read the response, explain what fails."""
+"""One HTTP exchange with the server: send a request, read the response, explain failures."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
 PING = "ping"
 _SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
-_CLOSE_SECONDS = 5.0  # for TLS connections to say goodbye
+_CLOSE_SECONDS = 5.0  # seconds for closing TLS connections
 
 
 class Transport(SessionScope):
-    """Sends requests to one server over a pool of connections.
+    """HTTP transport: sends requests to the server over a pool of connections.
 
-    The pool is made at first use, in the event loop that uses it. What is handed in stays the
-    user's to close.
+    The pool is created at first use, in the event loop that uses it. The caller closes a session or
+    connector that was passed in.
 
     Args:
         settings: The session's options.
-        session: Use this one and its pool instead of our own.
-        connector: Use this pool.
+        session: An aiohttp session to use instead of a new one.
+        connector: An aiohttp connector to use instead of a new one.
         trace_configs: Passed to aiohttp.
     """
 
@@ -95,13 +95,13 @@ class Transport(SessionScope):
             check_option("trace_configs", instance_fault(config, aiohttp.TraceConfig))
         if session is not None and (connector is not None or trace_configs):
             raise InvalidSettings(
-                "session: it brings its own connector and trace_configs; pass them when making it",
+                "session: it has its own connector and trace_configs; pass those to the session",
                 option="session",
             )
         if session is not None and session.auth is not None:
             raise InvalidSettings(
-                "session: it has credentials of its own, which would replace the token; "
-                "make it without them",
+                "session: it has its own credentials, which would replace the token; "
+                "create the aiohttp session without auth=",
                 option="session",
             )
         self.settings = settings
@@ -120,8 +120,8 @@ class Transport(SessionScope):
         self._tls = TLS(settings)
         self._proxies: dict[str, Proxy] = {}  # by endpoint
         self._max_response_bytes = settings.max_response_bytes
-        # The whole call is timed where it begins, as logging in and waiting for a connection of
-        # the pool are parts of it.
+        # The caller limits the time of the whole call, which includes the login and waiting for a
+        # connection.
         self._timeout = aiohttp.ClientTimeout(
             total=None,
             sock_connect=settings.connect_timeout,
@@ -132,7 +132,7 @@ class Transport(SessionScope):
             "user-agent": f"cloudtower-async/{__version__}",
             **(settings.headers or {}),
         }
-        # Those of our own session go with it. One that was handed in has its own.
+        # A session that was passed in does not have these headers: send them with each request.
         self._more_headers = {} if session is None else self._headers
 
     def exchange(
@@ -153,27 +153,27 @@ class Transport(SessionScope):
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and read the whole answer.
 
-        Callers set a time limit, by `TimeLimit` or `until_closed`, and raise the errors
-        `without_frames`, as the frames from here on hold the credentials.
+        Callers set a time limit with `TimeLimit` or `until_closed`, and raise the errors
+        `without_frames`, because the frames below hold the credentials.
 
         Args:
-            operation: For errors: what this is about.
+            operation: Name of the operation, for errors.
             method: HTTP method.
-            endpoint: Root address of the server that is asked.
-            headers: In addition to those of every request.
-            path: Where to, below the root address.
-            body: JSON.
+            endpoint: Root address of the server.
+            headers: Headers in addition to those of every request.
+            path: Path below the root address.
+            body: Body, encoded as JSON.
             query: Query string.
             fields: Fields of a multipart form.
-            token: Sent as the credential.
-            not_modified: Status 304 is an answer, not an error.
-            attempt: Which sending of its call it is.
+            token: Token to send as the credential.
+            not_modified: Accept status 304 as an answer.
+            attempt: Number of the attempt within the call.
             state: Where to record that the server may have received the request.
 
         Raises:
-            CallError: No answer, or one with an error status.
-            HookError: Code of the user's aiohttp session raised an exception. Without `state`, it
-                is raised as it is, except for logins.
+            CallError: No answer came, or an answer with an error status.
+            HookError: Code of the user's aiohttp session raised an exception. Without `state`, that
+                exception is raised unchanged, except for logins.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: Before or meanwhile.
         """
@@ -231,8 +231,8 @@ class Transport(SessionScope):
             go_through(self._proxies.get(endpoint), endpoint, options, headers)
         while True:
             try:
-                # Not `async with`, which would cost as much as all the rest of this: `read` leaves
-                # nothing open, whether it comes to the end, fails or is cancelled.
+                # Not `async with`, for speed: `read` leaves nothing open, even if it fails or is
+                # cancelled.
                 response = await session.request(
                     method,
                     _url(endpoint + path),
@@ -246,9 +246,9 @@ class Transport(SessionScope):
                 status = response.status
                 small = not 200 <= status < 300 or operation in _SMALL_ANSWERS
                 limit = SMALL_BODY if small else self._max_response_bytes
-                if response.content.is_eof():  # all of it came with the headers
-                    # What is there needs no coroutines. But hooks want to hear of it, and a
-                    # middleware may have read it before.
+                if response.content.is_eof():  # the whole body came with the headers
+                    # A body that is already there needs no coroutine, unless hooks observe it or a
+                    # middleware has read it before.
                     if self._given is None and not session.trace_configs:
                         content = response.content.read_nowait()
                     else:
@@ -298,32 +298,33 @@ class Transport(SessionScope):
         return Answer(status, content, request_id, response.headers)
 
     async def close(self) -> None:
-        """Close the connections. Calls under way end with SessionClosed. Safe to repeat.
+        """Close the connections. Calls in progress raise SessionClosed. Safe to repeat.
 
         Raises:
-            SessionClosed: It belongs to an event loop that runs elsewhere; it stays as it is.
+            SessionClosed: The session belongs to an event loop that runs elsewhere; it stays open.
             CloudtowerError: No asyncio event loop is running.
         """
         self.check_closable()
         self.closed = True
-        if self.loop is None:  # it was never used
+        if self.loop is None:  # the session was never used
             return
-        # aiohttp leaves alone what uses a session that was handed in, and cancels the tasks of
-        # those that wait for a connection.
+        # aiohttp does not end requests over a session that was passed in, and it cancels tasks that
+        # wait for a connection.
         self.end_blocks()
         session, self._session = self._session, None
         self.connected: bool = False
         if session is not None and session is not self._given:
-            # Shielded, as a session is often closed because of a cancellation; and bounded.
+            # Shielded, because a session is often closed during a cancellation; and limited in
+            # time.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await session.close()
 
     async def open(self) -> aiohttp.ClientSession:
-        """Make the pool at the first call. Connections are made when calls need them.
+        """Create the pool at the first call. Connections are opened when calls need them.
 
         Raises:
             InvalidSettings: A file for TLS cannot be used.
-            SessionClosed: It is closed, or belongs to another event loop.
+            SessionClosed: The session is closed, or belongs to another event loop.
         """
         self.running_loop()
         async with self._opening:
@@ -331,7 +332,7 @@ class Transport(SessionScope):
             if self._session is None:
                 await anyio.to_thread.run_sync(self._tls.load)
                 await self._find_proxies()
-                self._check_usable()  # it may have been closed meanwhile
+                self._check_usable()  # the session may have been closed meanwhile
                 self._session = self._given or self._make_session()
                 self.connected = True
             return self._session
@@ -359,7 +360,7 @@ class Transport(SessionScope):
             self.mask.add(sent)
             self.mask.add(sent and sent.removeprefix("Basic "))
         if self._proxies:
-            # Those of the session would also go to the proxy, in clear.
+            # Headers of the session would also be sent to the proxy, unencrypted.
             self._more_headers = self._headers
 
     def _is_closed(self) -> bool:
@@ -371,10 +372,10 @@ class Transport(SessionScope):
             raise SessionClosed
 
     def _make_session(self) -> aiohttp.ClientSession:
-        # Room to log in and to ask each whether it is ready, whatever calls are under way.
+        # Room for logins and health checks while calls use all other connections.
         connections = self.settings.max_connections + 1 + len(self.settings.endpoints)
         if len(self.settings.endpoints) > 1:
-            connections += len(self.settings.endpoints)  # to ask each which one is active
+            connections += len(self.settings.endpoints)  # one for the health check of each node
         return aiohttp.ClientSession(
             connector=self._connector or aiohttp.TCPConnector(limit=connections),
             connector_owner=self._connector is None,
@@ -402,7 +403,7 @@ class Transport(SessionScope):
 
 
 def secret_values(headers: Mapping[str, str]) -> list[str]:
-    """Return the values of headers whose names are those of credentials."""
+    """Return the values of headers that hold credentials."""
     return [value for name, value in headers.items() if CREDENTIAL_HEADER.search(name)]
 
 
@@ -412,7 +413,7 @@ def _fit_to_given(
     headers: dict[str, str],
     state: SendState,
 ) -> None:
-    """Fit a request to a session that was handed in: its own headers, and its middlewares."""
+    """Adapt a request to a session that was passed in: its headers and its middlewares."""
     if "data" in options:
         headers.setdefault("content-type", options["data"].content_type)
     # aiohttp has no public name for the middlewares.
@@ -426,17 +427,18 @@ def _fit_to_given(
 
 @lru_cache(maxsize=1024)
 def _url(address: str) -> URL | str:
-    """The address, parsed once instead of for each call."""
+    """Return the parsed address, cached for later calls."""
     try:
         return URL(address)
     except ValueError:
-        return address  # aiohttp says what is wrong with it
+        return address  # aiohttp reports what is wrong with the address
 
 
 def is_confidential(operation: str, path: str) -> bool:
-    """Return whether nothing that is sent or answered may be shown.
+    """Return whether no part of a request and its answer may be shown.
 
-    Outside the API there is GraphQL, whose answers have keys and tickets under any name.
+    This concerns calls outside the API schema, such as GraphQL, whose answers have keys and tickets
+    under any name.
     """
     return operation == LOGIN or not path.startswith(API_PATH)
 

@@ -1,7 +1,7 @@
 """OpenTelemetry metrics: the duration of each call, and the state of the sessions.
 
-As for traces, a program that uses OpenTelemetry has imported it: it is looked up, never imported.
-All attributes are bounded: operations and outcomes of the API, and addresses of servers.
+A program that uses OpenTelemetry has imported it, so this module looks it up and never imports it.
+The values of all attributes are limited: operations, outcomes and addresses of servers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
 OTHER = "_OTHER"
-"""Stands for values that are not bounded, as in OpenTelemetry's conventions."""
+"""Replacement for values that are not limited, as in OpenTelemetry's conventions."""
 
 _PREFIX = "cloudtower.client."
 _BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -42,7 +42,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (CloudtowerError, "rejected"),
     (Exception, "failed"),
 )
-"""Outcomes of calls that raise; anything else cancels the call."""
+"""Outcomes of calls by the class of the raised error; any other exception is a cancellation."""
 
 
 class _Instrument(NamedTuple):
@@ -89,7 +89,7 @@ _INSTRUMENTS = (
         "retry_budget",
         "gauge",
         "{retry}",
-        "Retries that the sessions have left.",
+        "Tokens left in the retry budgets of the sessions.",
         {"retries": {}},
     ),
     _Instrument(
@@ -165,16 +165,16 @@ def record_duration(
     endpoint: str,
     error: BaseException | None,
 ) -> None:
-    """Record how long a call took.
+    """Record the duration of a call.
 
     Args:
-        histogram: Takes the duration.
+        histogram: Histogram of durations.
         seconds: Duration of the call.
         operation: Name of the call.
         endpoint: Root address of the server.
         error: Error that the call raised; None: it succeeded.
     """
-    if operation.startswith("/"):  # outside the schema: a path may hold ids
+    if operation.startswith("/"):  # outside the schema, where paths may hold ids
         operation = OTHER
     attributes = {
         "cloudtower.operation": operation,
@@ -188,7 +188,7 @@ def record_duration(
 
 
 def outcome_of(error: BaseException) -> str:
-    """Return the class of outcomes that a call has which raises this error."""
+    """Return the class of outcomes for a call that raises this error."""
     return next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "cancelled")
 
 

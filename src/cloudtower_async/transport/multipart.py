@@ -1,4 +1,4 @@
-"""Arguments of uploads → a multipart form."""
+"""Multipart forms of uploads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PIECE = 2**18  # bytes
 
 
 def form(fields: Mapping[str, object]) -> aiohttp.FormData:
-    """Build the form. Bytes and binary files become file parts, anything else a text."""
+    """Build the form. Bytes and binary files become file parts, and other values become strings."""
     data = aiohttp.FormData(default_to_multipart=True)
     for name, value in fields.items():
         if isinstance(value, bytes | bytearray | memoryview):
@@ -37,7 +37,7 @@ def form(fields: Mapping[str, object]) -> aiohttp.FormData:
 
 
 class Marks:
-    """Where the files among the fields of a form are, to read them again from there.
+    """Start positions of the files in a form, to read the files again from there.
 
     Args:
         fields: Fields of the form.
@@ -51,7 +51,7 @@ class Marks:
                 self._places.append((file, file.tell() if _can_rewind(file) else None))
 
     def rewind(self) -> bool:
-        """Go back there; False when a file cannot be read again."""
+        """Seek to the start positions; return False if a file cannot be read again."""
         if any(place is None for _, place in self._places):
             return False
         for file, place in self._places:
@@ -65,19 +65,19 @@ def _can_rewind(file: BinaryIO) -> bool:
 
 
 def text(value: object) -> str:
-    """Spell a value for a form field or a query string; lists and objects as JSON.
+    """Format a value for a form field or a query string; lists and objects become JSON.
 
     Raises:
-        ValueError: It holds half of a surrogate pair, which aiohttp would leave out.
+        ValueError: The value holds a lone surrogate, which aiohttp would leave out.
     """
     spelled = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     try:
         spelled.encode()
-    except UnicodeEncodeError as exc:  # not raised further, as it holds the text
+    except UnicodeEncodeError as exc:  # do not chain this exception, because it holds the text
         place = exc.start
     else:
         return spelled
-    raise ValueError(f"character {place + 1} of a text is not UTF-8")
+    raise ValueError(f"character {place + 1} of a string is not UTF-8")
 
 
 def _add_file(
@@ -93,7 +93,7 @@ def _file_name(source: BinaryIO, default: str) -> str:
 
 def _borrow(source: BinaryIO) -> io.IOBase:
     if isinstance(source, io.BytesIO):
-        return io.BytesIO(source.read())  # in memory anyway, and aiohttp can tell its size
+        return io.BytesIO(source.read())  # in memory, and aiohttp knows its size
     # A file that decompresses has a descriptor too, with the size of the compressed file.
     raw = getattr(source, "raw", source)
     if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
@@ -102,7 +102,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
 
 
 class Memory(aiohttp.Payload):
-    """Bytes, sent piece by piece. aiohttp's payload for BytesIO copies all of it."""
+    """Bytes that are sent piece by piece; aiohttp's payload for BytesIO copies all bytes."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
         super().__init__(content, content_type=_ANY)
@@ -110,18 +110,18 @@ class Memory(aiohttp.Payload):
         self._size = self._view.nbytes
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The content as text."""
+        """Return the content as text."""
         return bytes(self._view).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it, and let others have their turn."""
+        """Send the content in pieces, so that other tasks can run."""
         for start in range(0, self._view.nbytes, _PIECE):
             await writer.write(self._view[start : start + _PIECE])
             await asyncio.sleep(0)
 
 
 class _Borrowed(io.BufferedIOBase):
-    """The caller's file, protected from being closed by aiohttp. Its size is not sent."""
+    """Payload of the caller's file, which aiohttp must not close. Its size is not sent."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -137,7 +137,7 @@ class _Borrowed(io.BufferedIOBase):
 
 
 class _BorrowedFile(_Borrowed):
-    """A file on disk: aiohttp asks its descriptor for its size."""
+    """Payload of a file on disk, whose size aiohttp reads from the file descriptor."""
 
     def fileno(self) -> int:
         return self._source.fileno()

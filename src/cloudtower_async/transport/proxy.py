@@ -1,4 +1,4 @@
-"""Which proxy the requests to a server go through."""
+"""HTTP proxies: selection, credentials and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_proxies(settings: Settings) -> dict[str, Proxy]:
     system, so call it in a worker thread.
 
     Raises:
-        InvalidSettings: A variable does not hold the address of a proxy; it names which.
+        InvalidSettings: A variable does not hold the address of a proxy; the error names it.
     """
     if settings.via is not None:
         return dict.fromkeys(settings.endpoints, settings.via)
@@ -49,9 +49,10 @@ def credential(proxy: Proxy) -> str | None:
 def go_through(
     proxy: Proxy | None, endpoint: str, options: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """Add to the options and headers of a request what sends it through a proxy.
+    """Set the options and headers that send a request through a proxy.
 
-    The credentials are not left in the proxy's address, which errors of aiohttp hold.
+    The credentials are kept out of the proxy's address, because aiohttp's errors contain the
+    address.
     """
     if proxy is None:
         return
@@ -59,14 +60,14 @@ def go_through(
     sent = credential(proxy)
     if sent is None:
         return
-    if endpoint.startswith("https:"):  # for the CONNECT request, which alone the proxy reads
+    if endpoint.startswith("https:"):  # for the CONNECT request, the only one that the proxy reads
         options["proxy_headers"] = {"proxy-authorization": sent}
     else:
         headers["proxy-authorization"] = sent
 
 
 def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
-    """Make the error for a proxy that answers itself, with this status."""
+    """Return the error for a proxy that answered with this status itself."""
     if status == 407:
         known = proxy is not None and proxy.username is not None
         return ProxyRefused(
@@ -88,9 +89,10 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 
 
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
-    """Name the proxy in an error status that came through it, which may be its own answer.
+    """Name the proxy in an error status that the proxy may have sent itself.
 
-    A TLS tunnel carries what the server says. Without TLS the proxy can answer in its place.
+    Through a TLS tunnel, only the server can answer. Without TLS, the proxy can answer in its
+    place.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):
@@ -100,7 +102,7 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
         refusal.operation, refusal.endpoint = error.operation, error.endpoint
         refusal.proxy = proxy.address
         return refusal
-    if error.server_message is None:  # none of the API's errors comes without one
+    if error.server_message is None:  # every error of the API has one
         error.hint = "The proxy may have answered in place of CloudTower. " + error.hint
     return error
 

@@ -1,9 +1,9 @@
-"""Limits of a session: how many requests at a time and per second, and who is next.
+"""Limits of a session: concurrent requests, requests per second, and a queue by priority.
 
-Calls that cannot start wait in one queue for the whole session: by priority, then in the order in
-which they came. A call enters all limits that apply to it at the same moment, those of the session
-and those of its part of the program, or none of them. So no call keeps a slot from others while it
-waits for another one, and a token of a rate limit is taken when a request really starts.
+Calls that cannot start wait in one queue for the whole session: by priority, then in order of
+arrival. A call enters all its limits at the same moment, those of the session and those of
+`with_options`, or none of them. So no call holds a slot while it waits for another limit, and a
+token of a rate limit is taken when a request really starts.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHARE = 8
-"""Number of calls that may overtake a waiting call of a lower priority before it is its turn."""
+"""Number of calls that may overtake a waiting call of a lower priority."""
 
 _INSTANT = 1e-6
-"""Seconds that count as no time, because of the resolution of clocks."""
+"""Seconds that count as zero, because of the resolution of clocks."""
 
-_PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # the highest first
+_PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # ordered from the highest priority
 _LOWER = {priority: _PRIORITIES[number + 1 :] for number, priority in enumerate(_PRIORITIES)}
 
 _Line: TypeAlias = "OrderedDict[asyncio.Future[None], int]"  # and their numbers in the queue
 
 
 def reserved_slots(in_flight: int) -> int:
-    """Return how many of the slots of a session are kept free for calls of high priority.
+    """Return the number of slots that only calls of high priority may use.
 
     Args:
         in_flight: Maximum number of concurrent requests.
     """
-    # A slot of less than ten would cost other calls more than a tenth of their throughput.
+    # With fewer than ten slots, a reserved slot would cost other calls too much throughput.
     return 0 if in_flight < 10 else max(1, in_flight // 20)
 
 
 class Bucket:
-    """A token bucket that holds what comes in within a second.
+    """Token bucket that holds the tokens of one second.
 
     Args:
-        rate: Tokens that come in each second.
+        rate: New tokens per second.
     """
 
     def __init__(self, rate: float) -> None:
@@ -54,7 +54,7 @@ class Bucket:
         self._full_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until there is a token."""
+        """Return the seconds until a token is available."""
         return max(0.0, self._full_at - now - (self._most - 1) * self._interval)
 
     def take(self, now: float) -> None:
@@ -89,32 +89,32 @@ class RateLimiter:
         self._bucket = None if rate is None else Bucket(rate)
         self._within = within
         self._queue: _Queue = _Queue() if within is None else within._queue
-        # Above this number of free slots, no call has to wait, and no other limit applies.
+        # With more free slots than this number, no call has to wait.
         plain = self._bucket is None and within is None
         self._at_once_above: float = reserved if plain else math.inf
 
     @property
     def queued(self) -> int:
-        """Number of calls that wait, here and in all limiters of the same session."""
+        """Number of calls that wait in all limiters of the session."""
         return self._queue.length
 
     @property
     def active(self) -> int:
-        """Number of calls of the same session that have entered and not left."""
+        """Number of calls of the session that have entered and not left."""
         session = self
         while session._within is not None:
             session = session._within
         return session._in_flight - int(session.free)
 
     def enter_at_once(self) -> bool:
-        """Enter if no call is waiting: the usual case, which should cost nothing."""
+        """Enter if no call is waiting, which is the usual case and must be fast."""
         if self.free > self._at_once_above:
             self.free -= 1
             return True
         return False
 
     async def enter(self, priority: Priority = "normal") -> None:
-        """Wait until it is the caller's turn, and enter. If cancelled, nothing is taken.
+        """Wait for the caller's turn, and enter. If cancelled, nothing is taken.
 
         Args:
             priority: Priority of the call.
@@ -128,12 +128,12 @@ class RateLimiter:
         except BaseException:
             if waiter.cancelled():
                 queue.withdraw(self, priority, waiter)
-            else:  # it was let in before it was cancelled
+            else:  # the call was admitted before it was cancelled
                 self.leave()
             raise
 
     def leave(self) -> None:
-        """Give the slot back; the next call may enter."""
+        """Release the slot, so that the next call may enter."""
         limit: RateLimiter | None = self
         while limit is not None:
             limit.free += 1
@@ -142,7 +142,7 @@ class RateLimiter:
             self._queue.admit()
 
     def take(self, now: float) -> None:
-        """Take a slot and a token of each limit; for the queue, after `has_room`."""
+        """Take a slot and a token of each limit; the queue calls this after `has_room`."""
         limit: RateLimiter | None = self
         while limit is not None:
             limit.free -= 1
@@ -183,19 +183,19 @@ class _Queue:
 
     def __init__(self) -> None:
         self.length = 0
-        # A line for each limiter: calls that wait for the limits of one part of the program must
-        # not be scanned each time that another part may continue.
+        # One line per limiter, so that calls that wait for one limiter are not scanned when another
+        # has room.
         self._lines: dict[Priority, dict[RateLimiter, _Line]] = {each: {} for each in _PRIORITIES}
         self._numbers = count()
-        # Calls let in since the last one of a priority, while others of it waited: of any higher
-        # priority, and of the highest one.
+        # For each priority with waiting calls, the calls admitted since its last one: of any higher
+        # priority, and of the highest priority.
         self._overtaken = dict.fromkeys(_PRIORITIES, 0)
         self._overtaken_by_high = dict.fromkeys(_PRIORITIES, 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, limiter: RateLimiter, priority: Priority) -> asyncio.Future[None]:
-        """Wait in the queue; what is returned is done when the call has entered."""
+        """Join the queue; the returned future is done when the call has entered."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._stop_timer()
@@ -210,21 +210,21 @@ class _Queue:
     def withdraw(
         self, limiter: RateLimiter, priority: Priority, waiter: asyncio.Future[None]
     ) -> None:
-        """Leave the queue without having entered."""
+        """Leave the queue without entering."""
         if waiter in self._lines[priority].get(limiter, ()):
             self._remove(limiter, priority, waiter)
         if not self.length:
             self._stop_timer()
 
     def admit(self) -> None:
-        """Let in all calls that may enter now; a timer lets in those that wait for a token."""
+        """Admit all calls that may enter now; a timer admits calls that wait for a token."""
         assert self._loop is not None  # noqa: S101 - set when a call joins
         now = self._loop.time()
         while self.length and (found := self._next(now)) is not None:
             limiter, priority, waiter = found
             self._remove(limiter, priority, waiter)
             if waiter.cancelled():
-                continue  # its task does not know yet
+                continue  # its task has not resumed yet
             limiter.take(now)
             self._count(priority)
             waiter.set_result(None)
@@ -249,7 +249,7 @@ class _Queue:
         return None
 
     def _order(self) -> Iterator[tuple[Priority, bool]]:
-        """Yield the priorities in the order of their turns, and whether reserved slots count."""
+        """Yield the priorities in turn, each with whether reserved slots count."""
         for priority in reversed(_PRIORITIES):
             if self._overtaken[priority] >= _SHARE:
                 yield priority, self._overtaken_by_high[priority] >= _SHARE

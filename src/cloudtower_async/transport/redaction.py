@@ -1,4 +1,4 @@
-"""Redaction: keep secrets out of everything that is shown.
+"""Redaction of secrets in logs, errors and records.
 
 Three rules decide what is redacted, in JSON and in any other text:
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _SHORTEST = 8  # characters; a shorter secret may be a word
-_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no text
-_MOST_PASSING = 100  # tickets of consoles: a portal that runs for weeks must not grow for them
-_LARGEST = 2**16  # bytes; what is larger is not read just to be shown in part
+_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password unlike any word
+_MOST_PASSING = 100  # console tickets to remember; limits the memory of a long-running portal
+_LARGEST = 2**16  # bytes; larger bodies are not decoded just to show a part
 _LONGEST = 2000  # characters
 
 _SUSPICIOUS = re.compile(f"{SUSPICIOUS}|cookie", re.IGNORECASE)
@@ -43,7 +43,7 @@ _PAIR = re.compile(
     r"""("(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s&;,"'<>(){}\[\]]+)""",
     re.DOTALL,
 )
-# A line of a header or of YAML: a sentence has more words after the colon.
+# A header or a line of YAML, unlike a sentence, has one word after the colon.
 _LINE = re.compile(r"^([ \t]*)([A-Za-z_][\w.-]{0,80}+)(:[ \t]+)(\S[^\r\n]*)", re.MULTILINE)
 _HEADER = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]+", re.IGNORECASE)
 _USER_INFO = re.compile(
@@ -63,10 +63,10 @@ class Secrets:
 
 
 class Mask:
-    """Redacts secrets in what is shown of requests and answers.
+    """Redaction of secrets in requests and answers that are shown.
 
-    A server or a proxy may echo the credentials that it was sent. Known secrets are redacted in
-    texts only, after JSON was read: a token such as ``message`` is also a word of the JSON itself.
+    A server or a proxy may echo the credentials that it received. In JSON, known secrets are only
+    redacted in values, not in keys: a token such as ``message`` may also be a key.
 
     Args:
         secrets: Tokens and other secrets that programs made; None is ignored.
@@ -81,11 +81,12 @@ class Mask:
             self.add(secret)
 
     def add(self, secret: str | None, *, passing: bool = False) -> None:
-        """Redact a secret that a program made, such as a token, wherever it stands.
+        """Redact a generated secret, such as a token, wherever it appears.
 
         Args:
-            secret: Secret to redact. None and texts of less than 8 characters are ignored.
-            passing: It is valid for a short time only; it is forgotten after 100 more of these.
+            secret: Secret to redact. None and strings of less than 8 characters are ignored.
+            passing: The secret is only valid for a short time; it is forgotten after 100 more of
+                these.
         """
         if secret is None or len(secret) < _SHORTEST:
             return
@@ -99,9 +100,9 @@ class Mask:
         self._sort()
 
     def hold(self, secrets: Iterable[str]) -> Secrets:
-        """Redact secrets wherever they stand, as long as the returned object exists.
+        """Redact secrets wherever they appear, as long as the returned object exists.
 
-        For a part of a program that may come and go, so that the mask does not grow with it.
+        Use this for short-lived parts of a program, so that the mask does not grow.
         """
         long = (secret for secret in secrets if len(secret) >= _SHORTEST)
         held = Secrets({spelling for secret in long for spelling in _spellings(secret)})
@@ -111,12 +112,12 @@ class Mask:
 
     def _sort(self) -> None:
         held = (secrets.spellings for secrets in self._held)
-        # Longest first, so that one secret that holds another goes as a whole.
+        # Longest first, so that a secret that contains another one is redacted as a whole.
         spellings = self._lasting.union(*self._passing, *held)
         self._secrets = sorted(spellings, key=len, reverse=True)
 
     def add_password(self, password: str | None, *, passing: bool = False) -> None:
-        """Redact a password wherever it stands, unless a sentence may contain it by chance.
+        """Redact a password wherever it appears, unless a sentence may contain it by chance.
 
         Args:
             password: Password to redact. None is ignored.
@@ -135,7 +136,7 @@ class Mask:
         return self.text(text)
 
     def text(self, text: str) -> str:
-        """Redact a text without reading it as JSON first."""
+        """Redact a text without decoding it as JSON first."""
         for secret in self._secrets:
             text = text.replace(secret, STARS)
         text = without_secret_members(text)
@@ -145,7 +146,7 @@ class Mask:
         return _PAIR.sub(_without_value, text)
 
     def within(self, value: object) -> object:
-        """Mask every text in what was decoded from JSON."""
+        """Redact every string in decoded JSON."""
         return redacted(value, self)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -158,7 +159,7 @@ class Mask:
         return shown
 
     def body(self, content: bytes) -> str:
-        """Return the start of what was sent or answered for a log: redacted, on one line."""
+        """Return the start of a body for a log: redacted, on one line."""
         size = f"<{len(content)} bytes>"
         if len(content) > _LARGEST:
             return size
@@ -173,7 +174,7 @@ class Mask:
 
 
 def _without_user_info(found: re.Match[str]) -> str:
-    # A user name that stands alone may be a token.
+    # A user name without a password may be a token.
     user = f"{found[2]}:" if found[0][found.end(2) - found.start()] == ":" else ""
     return f"{found[1]}{user}{STARS}@"
 
@@ -194,14 +195,14 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def _is_suspicious(name: str) -> bool:
-    # Not by the schema's other fields for secrets: outside of JSON, `url:` is a word of prose.
+    # Do not use the schema's other secret fields: outside of JSON, `url:` is an ordinary word.
     return name not in PLAIN_FIELDS and _SUSPICIOUS.search(name) is not None
 
 
 def _is_distinctive(password: str) -> bool:
     """Whether no sentence, name, number or version contains the password by chance.
 
-    The measure is how often letters, digits and symbols alternate within its words.
+    The criterion is how often letters, digits and symbols alternate within its words.
     """
     if any(map(str.isspace, password)):
         return False
@@ -218,7 +219,7 @@ def _kind(letter: str) -> int:
 
 
 def _spellings(secret: str) -> set[str]:
-    # Twice, because invalid JSON may hold the JSON that was sent as an escaped string.
+    # Redact twice, because invalid JSON may contain the sent JSON as an escaped string.
     once = {secret, *_in_json(secret), html.escape(secret)}
     once |= {quote(secret, safe=""), quote_plus(secret)}
     return once.union(*map(_in_json, once))

@@ -1,10 +1,11 @@
-"""The request as aiohttp sends it: whether its bytes may have left, and on which connection.
+"""Requests for aiohttp that record whether their bytes may have been sent, on clean connections.
 
-Bodies record the moment of writing, because a mutation whose bytes may have left is not resent.
+Bodies record the moment of writing, because a mutation whose bytes may have been sent is not
+resent.
 
-HTTP/1.1 matches responses to requests by their order alone. When a server, or a proxy, sends a
-second response on an idle connection, the next request on that connection would receive it as its
-own answer. So a connection is discarded when anything has arrived on it since its last response.
+HTTP/1.1 matches responses to requests by their order alone. If a server or a proxy sends a second
+response on an idle connection, the next request on that connection would receive that response as
+its answer. So a connection is discarded if bytes have arrived on it since its last response.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
 
-_LARGE = 2**20  # bytes; above, aiohttp wants a body that it can send in pieces
+_LARGE = 2**20  # bytes; aiohttp sends larger bodies in pieces
 _JSON = CIMultiDict({"content-type": "application/json"})
 _ANY = CIMultiDict({"content-type": "application/octet-stream"})
 _WITHOUT_BODY = ("GET", "HEAD")
@@ -39,12 +40,12 @@ REPEATED_METHODS = ("PUT", "DELETE")
 
 
 class SendState(Protocol):
-    """What is known of one request.
+    """State of sending one request.
 
     Attributes:
-        sent: The server may have received it.
+        sent: The server may have received the request.
         status: HTTP status of the answer.
-        request_id: Its ``x-tower-request-id``.
+        request_id: ``x-tower-request-id`` of the answer.
     """
 
     sent: bool
@@ -53,7 +54,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Send state that is not read."""
+    """Send state that is never read."""
 
     sent: bool = False
     status: int | None = None
@@ -61,9 +62,9 @@ class Unwatched:
 
 
 class BytesBody(aiohttp.Payload):
-    """A small body, written at once.
+    """Small body that is written at once.
 
-    aiohttp writes headers and body together, so before this body is written nothing has left.
+    aiohttp writes headers and body together, so nothing is sent before this body is written.
 
     Args:
         content: The bytes.
@@ -71,12 +72,12 @@ class BytesBody(aiohttp.Payload):
         state: Where to record that it is being written.
     """
 
-    # Plain attributes, as the properties of the base class would cost a call for each use.
+    # Plain attributes are faster than the properties of the base class.
     size: int = 0
     headers: CIMultiDict[str] = _JSON
 
     def __init__(self, content: bytes, headers: CIMultiDict[str], state: SendState) -> None:
-        # The base class would make headers for each body, at a hundredth of the cost of a call.
+        # Shared headers, because the base class would create headers for each body.
         self.size = len(content)  # pyright: ignore[reportIncompatibleMethodOverride]
         self.headers = headers  # pyright: ignore[reportIncompatibleMethodOverride]
         self._content = content
@@ -121,9 +122,9 @@ class BytesBody(aiohttp.Payload):
 
 
 class TrackedBody(aiohttp.Payload):
-    """Any other body.
+    """Wrapper of any other body.
 
-    It is not closed after the request, so it can be given to another one if nothing was written.
+    The body is not closed after the request, so another request can use it if nothing was written.
 
     Args:
         body: The body.
@@ -141,7 +142,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Whether nothing has to be closed: the files of a form are the caller's."""
+        """Whether nothing has to be closed; the caller closes the files of a form."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -172,8 +173,8 @@ def _record(state: SendState, writer: AbstractStreamWriter) -> None:
 def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return the innermost client middleware, for a session whose middlewares change requests.
 
-    If one of them has replaced the body, the moment of writing is not recorded: the request then
-    counts as sent from the start.
+    If a middleware has replaced the body, the moment of writing is unknown, so the request counts
+    as sent from the start.
     """
 
     async def watch(
@@ -190,8 +191,8 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return the outermost client middleware for `REPEATED_METHODS`.
 
-    aiohttp repeats these requests because HTTP calls them idempotent. To a server that is not so:
-    the second DELETE can find another resource. aiohttp repeats nothing after other errors.
+    aiohttp resends requests with these methods because HTTP defines them as idempotent. For real
+    servers that is not safe: a second DELETE can hit another resource.
     """
 
     async def send(
@@ -216,7 +217,7 @@ def request_content(
     fields: Mapping[str, object] | None,
     state: SendState,
 ) -> dict[str, Any]:
-    """Return what aiohttp takes for the content of a request.
+    """Return the content of a request in aiohttp's form.
 
     Raises:
         InvalidInput: The content cannot be sent.
@@ -231,11 +232,11 @@ def request_content(
         elif fields is not None:
             options["data"] = TrackedBody(form(fields)(), state)
         elif method in _WITHOUT_BODY:
-            state.sent = True  # nothing tells when the headers of a GET leave
+            state.sent = True  # nothing reports when the headers of a GET are sent
         else:
             options["data"] = BytesBody(b"", _ANY, state)
         if query:
-            # A query string knows no null.
+            # A query string has no null.
             given = {text(name): text(value) for name, value in query.items() if value is not None}
             options["params"] = given
     except (TypeError, *CODEC_ERRORS) as exc:
@@ -247,7 +248,7 @@ class StaleConnection(aiohttp.ClientConnectionError):
     """Bytes arrived on a connection before the request was written. Nothing was sent.
 
     Attributes:
-        reused: The connection had served a request before; another one may be clean.
+        reused: The connection had served a request before, so another connection may be clean.
     """
 
     def __init__(self, *, reused: bool) -> None:
@@ -256,11 +257,12 @@ class StaleConnection(aiohttp.ClientConnectionError):
 
 
 class _ConnectionState:
-    """What is known of a connection since its last request.
+    """State of a connection since its last request.
 
     Attributes:
-        poll: Tells, called with 0, whether the operating system holds unread bytes.
-        parser: Has read the last response, and what followed it.
+        poll: Function that returns, if called with 0, whether the operating system holds unread
+            bytes.
+        parser: Parser of the last response and of the bytes after it.
     """
 
     __slots__ = ("parser", "poll")
@@ -271,9 +273,9 @@ class _ConnectionState:
 
 
 class CheckedRequest(aiohttp.ClientRequest):
-    """A request that refuses a connection on which bytes have arrived already."""
+    """Request that refuses a connection on which bytes have arrived."""
 
-    # Not `async`: handing on aiohttp's own coroutine spares one for each request.
+    # Not `async`: returning aiohttp's coroutine saves one coroutine per request.
     def send(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, conn: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
@@ -286,13 +288,14 @@ class CheckedRequest(aiohttp.ClientRequest):
         else:
             stale = state.poll(0) or protocol.should_close
             if not stale and state.parser is not None:
-                try:  # it has begun to read another response
+                try:  # the parser has begun to read another response
                     stale = state.parser.feed_eof() is not None
-                except Exception:  # it says so in many ways
+                except Exception:  # aiohttp reports closed connections in several ways
                     stale = True
             if stale:
                 raise StaleConnection(reused=True)
-        # aiohttp has no public name for the parser. Without it, the other checks remain.
+        # aiohttp has no public name for the parser. If the parser is not found, the other checks
+        # remain.
         state.parser = getattr(protocol, "_parser", None)
         return _send(self, conn)
 
@@ -301,9 +304,9 @@ _send = aiohttp.ClientRequest.send
 
 
 def _check_new(protocol: Any) -> _ConnectionState:  # noqa: ANN401 - a state is added to it
-    """Check a new connection, and begin to keep its state."""
+    """Check a new connection, and start to track its state."""
     state = _ConnectionState(_poll_of(protocol.transport))
-    # A new TLS connection may hold session tickets, which are no answer.
+    # A new TLS connection may hold session tickets, which are not a response.
     waits = not _is_encrypted(protocol.transport) and state.poll(0)
     if waits or protocol.should_close:
         raise StaleConnection(reused=False)

@@ -14,15 +14,15 @@ SMALL_BODY = 2**20
 
 
 async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    """Read a body piece by piece, so that a decompression bomb never inflates in full.
+    """Read a body piece by piece, so that a decompression bomb is not inflated completely.
 
     Args:
-        response: Its connection is closed when the body is not read to the end.
+        response: The response; its connection is closed if the body is not read completely.
         limit: Maximum size in bytes after decompression.
 
     Returns:
-        The body, and False. If it exceeds the limit, or is an HTML page larger than `SMALL_BODY`:
-        its first `SMALL_BODY` bytes, and True.
+        The body and False; or, if the body exceeds the limit or is an HTML page larger than
+        `SMALL_BODY`, its first `SMALL_BODY` bytes and True.
     """
     response.content = _BoundedStream(response.content, limit)  # type: ignore[assignment]
     try:
@@ -42,7 +42,7 @@ class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
 class _BoundedStream:
     """The part of a stream that `aiohttp.ClientResponse.read` uses.
 
-    `read` of aiohttp's stream decompresses without a bound once it is asked for everything.
+    aiohttp's own `read` decompresses everything without a limit.
     """
 
     def __init__(self, stream: aiohttp.StreamReader, limit: int) -> None:

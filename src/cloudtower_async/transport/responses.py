@@ -1,4 +1,4 @@
-"""Responses: what came back, and the error for an error status. No I/O."""
+"""Responses, and errors for error statuses. No I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .redaction import Mask
 
 _KNOWN: dict[int, tuple[type[StatusError], str]] = {
-    304: (UnexpectedStatus, "the server has nothing to answer, as nothing was modified"),
+    304: (UnexpectedStatus, "nothing was modified (HTTP 304)"),
     400: (BadRequest, "the server refused the arguments"),
     401: (Unauthorized, "not logged in"),
     403: (Forbidden, "not permitted"),
@@ -46,15 +46,15 @@ _HINTS = {
     413: "Pass fewer ids at a time; for an upload, pass a smaller chunk_size=.",
     421: "Check that the endpoint is the address of CloudTower itself.",
     425: "Try again later.",
-    501: "Retrying will not help. The simulator answers so for what it does not model.",
+    501: "Retrying will not help. The simulator answers so for operations that it does not model.",
 }
-_PASSIVE = "The nodes of the pair may be changing places: try again later."
+_PASSIVE = "A failover may be in progress: try again later."
 _MAYBE_PASSIVE = (
     "This may be the passive node; pass both addresses of the pair. "
     "If there is no pair, check that the endpoint is the address of CloudTower itself."
 )
 _NOTHING_THERE = (
-    "Check the where and the ids of the call: nothing matches them, or what did is gone."
+    "Check the filter and the ids of the call: no resource matches them, or the resource is gone."
 )
 
 _LONGEST_TARGET = 200  # characters
@@ -66,7 +66,7 @@ OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may a
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """Response of a success, or of status 304."""
+    """Response with a success status or with status 304."""
 
     status: int
     body: bytes
@@ -91,9 +91,9 @@ def status_error(
     Args:
         status: The HTTP status.
         body: Body of the response.
-        operation: For the error: what was called.
-        endpoint: For the error: root address of the server.
-        request_id: For the error: ``x-tower-request-id`` of the response.
+        operation: Name of the operation, for the error.
+        endpoint: Root address of the server, for the error.
+        request_id: ``x-tower-request-id`` of the response, for the error.
         mask: Redacts the session's secrets.
         pair: The session has several addresses.
         retry_after: Seconds that the server asks to wait.
@@ -128,9 +128,9 @@ def status_error(
 
 
 def _target(location: str, mask: Mask) -> str:
-    """Return where a redirect points, without what may be a credential in it.
+    """Return the target of a redirect, without parts that may be credentials.
 
-    A query string is left out, because login portals put tokens there.
+    The query string is left out, because login portals put tokens there.
     """
     address, question, _ = location.partition("#")[0].partition("?")
     scheme, separator, rest = address.partition("//")
@@ -146,19 +146,19 @@ def _hint(status: int, said: dict[str, object], body: bytes, *, pair: bool) -> s
         return _PASSIVE if pair else _MAYBE_PASSIVE
     if status == 404 and _is_of_api(said):
         return _NOTHING_THERE
-    if status == 400 and b"SSL certificate" in body[:_PAGE]:  # nginx's page
+    if status == 400 and b"SSL certificate" in body[:_PAGE]:  # an error page of nginx
         return "Pass a certificate that the server accepts, with its key, as client_cert=."
     return _HINTS.get(status)
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Tell a web page, as login portals and proxies send it, from an answer of the API."""
+    """Return whether a body is a web page, as login portals and proxies send it."""
     start = body[:256].lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml"))
 
 
 def _is_of_api(said: dict[str, object]) -> bool:
-    """Whether CloudTower itself said no, as its errors do, and not something before it."""
+    """Return whether an error comes from CloudTower itself, not from a proxy in front of it."""
     texts = said.get("message"), said.get("path")
     return isinstance(said.get("status"), int) and all(isinstance(text, str) for text in texts)
 
@@ -169,7 +169,7 @@ def _class_of(status: int, code: str | None) -> tuple[type[StatusError], str]:
     if known := _KNOWN.get(status):
         return known
     if 300 <= status < 400:
-        return UnexpectedStatus, "the server points to another address"
+        return UnexpectedStatus, "the server redirects to another address"
     if status >= 500:
         return ServerError, "the server failed"
     return UnexpectedStatus, "unexpected status"

@@ -1,4 +1,4 @@
-"""Open sessions, and the values of them that metrics show."""
+"""Open sessions, and their values for metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Counts:
-    """Counters of a session that nothing else keeps.
+    """Counters of a session for metrics.
 
     Attributes:
         polls: Polls of waits, watches and `settle` so far.
@@ -29,7 +29,7 @@ class Counts:
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Values of one session at one time.
+    """Values of one session at one point in time.
 
     Attributes:
         active: Requests that are being sent or answered.
@@ -57,20 +57,20 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Observed(Protocol):
-    """A session whose values are observed until it is closed or garbage-collected."""
+    """A session that metrics observe until the session is closed or garbage-collected."""
 
     @property
     def address(self) -> str:
-        """Host of its server; of a pair, of the first one."""
+        """Host of the server; for a pair, of its first address."""
         ...
 
     def readings(self) -> Readings:
-        """Return the present values. Called in the thread of a metric reader."""
+        """Return the current values; called in the thread of a metric reader."""
         ...
 
 
 class _Sessions:
-    """Open sessions. Readers observe them in threads of their own."""
+    """Open sessions, which metric readers observe in separate threads."""
 
     def __init__(self) -> None:
         self._open: WeakSet[Observed] = WeakSet()
@@ -78,15 +78,15 @@ class _Sessions:
         self._lock = Lock()
 
     def add(self, session: Observed) -> None:
-        """Observe a session from now on."""
+        """Start observing a session."""
         with self._lock:
             self._open.add(session)
 
     def remove(self, session: Observed) -> None:
-        """Observe a session no longer.
+        """Stop observing a session.
 
-        Counters do not go down while another session has the same server; with the last one, its
-        values end.
+        Counters do not decrease while another session uses the same server. The values of a server
+        end with its last session.
         """
         with self._lock:
             if session not in self._open:
@@ -102,7 +102,7 @@ class _Sessions:
 
         Args:
             names: Names of the readings.
-            closed: Add those of closed sessions, as counters need.
+            closed: Include closed sessions, as needed for counters.
         """
         found: dict[tuple[str, str], float] = {}
         none: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""Time limits, and the scope of a session: what runs in it ends when the session is closed.
+"""Time limits, and the scope of a session, in which all calls end when the session is closed.
 
-`asyncio.timeout` sets a timer for each block, which hardly any call needs: that would be a third of
-all that this package adds to the cost of a call. `TimeLimit` shares one timer between all calls.
+`asyncio.timeout` would set a timer for each call, although few calls time out. That would be a
+third of this package's overhead per call, so `TimeLimit` shares one timer between all calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop of asyncio.
 
     Raises:
-        CloudtowerError: There is none.
+        CloudtowerError: No asyncio event loop is running.
     """
     try:
         return asyncio.get_running_loop()
@@ -52,7 +52,7 @@ class SessionScope:
         loop: Event loop that the session is bound to; None before the first use.
         scopes: Blocks of `until_closed` that are running.
         limits: Blocks of `TimeLimit` that are running.
-        timer_at: Time at which the timer goes off, by the clock of `timer_loop`.
+        timer_at: Time at which the timer fires, by the clock of `timer_loop`.
         timer_loop: Event loop of the timer.
     """
 
@@ -69,7 +69,7 @@ class SessionScope:
     def running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the running event loop; the first use binds the session to it.
 
-        Call it before using anything that the tasks of the session share.
+        Call this method before using anything that the session's tasks share.
 
         Raises:
             SessionClosed: The session belongs to another event loop, perhaps of another thread.
@@ -80,7 +80,7 @@ class SessionScope:
         except RuntimeError:
             raise CloudtowerError(_ASYNCIO_ONLY) from None
         if loop is not self.loop:
-            # A loop that has ended before anything was opened left nothing behind.
+            # If that loop was closed before a connection was opened, the session can change loops.
             if self.loop is not None and (self.connected or not self.loop.is_closed()):
                 raise SessionClosed(_OTHER_LOOP)
             self.loop = loop
@@ -90,7 +90,7 @@ class SessionScope:
         """Refuse to close the session outside its event loop, unless that loop has ended.
 
         Raises:
-            SessionClosed: It belongs to an event loop that runs elsewhere.
+            SessionClosed: The session belongs to an event loop that runs elsewhere.
             CloudtowerError: No asyncio event loop is running.
         """
         if self.loop is not None and not self.loop.is_closed():
@@ -136,7 +136,7 @@ class SessionScope:
             await anyio.sleep(seconds)
 
     def end_blocks(self) -> None:
-        """End all blocks, as soon as the event loop runs again."""
+        """End all blocks when the event loop runs next."""
         for scope in tuple(self.scopes):
             scope.cancel()
         loop = asyncio.get_running_loop()
@@ -146,14 +146,14 @@ class SessionScope:
         self.set_timer(loop, now)
 
     def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        """Let the timer go off at a time."""
+        """Set the timer to a time."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)
         self.timer_at, self.timer_loop = when, loop
 
     def _end_due(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        now = max(when, loop.time())  # timers may go off a bit too early
+        now = max(when, loop.time())  # timers may fire slightly too early
         self._timer, self.timer_at = None, math.inf
         for limit in [limit for limit in self.limits if limit.deadline <= now]:
             self.limits.discard(limit)
@@ -192,9 +192,9 @@ class TimeLimit:
         exc: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        # The timer stays: without it, the next block would set one.
+        # Keep the timer, so that the next block need not set a new one.
         self._scope.limits.discard(self)
-        # Cancelled by us alone, and not by someone else besides.
+        # Only this block cancelled the task, nobody else.
         alone = self._ended and self._task.uncancel() <= self._cancelling
         if alone and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc

@@ -1,4 +1,4 @@
-"""TLS options → the contexts of connections, read again when their files change.
+"""TLS contexts of connections, reloaded when their files change.
 
 A context takes milliseconds and megabytes, so sessions with the same files share one.
 """
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _CHECK_SECONDS = 1.0
-"""Seconds between two looks at whether a file has changed."""
+"""Seconds between checks for changed files."""
 
 _Stamp: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
 _PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
 _shared: WeakValueDictionary[tuple[bool, _Stamp], ssl.SSLContext] = WeakValueDictionary()
-"""Contexts from files that are in use, by whether they verify and by the stamps of their files.
+"""Contexts from files that are in use; the key is the verification mode and the file stamps.
 
-A file that has changed has another stamp, and so the context that is made of it another key.
+A changed file has another stamp, so its context gets another key.
 """
 _loading = threading.Lock()
-"""Held in worker threads only, so that many sessions that open at once read the files once."""
+"""Lock for worker threads, so that sessions that open at the same time read the files once."""
 
 
 class TLS:
     """The TLS context of a session.
 
     A rotated CA or client certificate takes effect without a restart: while requests are made, the
-    files are checked once a second, and a changed one is read again. Connections that are open
-    stay open. A file that cannot be used, such as one that is half written, is reported in the
-    log, and the previous content stays in use.
+    files are checked once a second, and a changed one is read again. Open connections are kept. A
+    file that cannot be used, such as one that is half written, is reported in the log, and the
+    previous content stays in use.
 
     Args:
         settings: The session's options.
 
     Attributes:
-        context: Value for ``ssl=`` of aiohttp: True means the connector's own context, False one
-            that verifies nothing.
+        context: Value for ``ssl=`` of aiohttp: a context; True: the connector's own context; False:
+            no verification.
         reloads: Whether the context comes from files.
     """
 
@@ -63,16 +63,16 @@ class TLS:
         self._next_check = 0.0
 
     def load(self) -> None:
-        """Build the context. Reads files, so call it in a worker thread.
+        """Build the context. This reads files, so call it in a worker thread.
 
         Raises:
-            InvalidSettings: A file is missing or does not hold what it should.
+            InvalidSettings: A file is missing or has invalid content.
         """
         self._stamp = _current_stamp(self._settings)
         self.context = tls_context(self._settings)
 
     async def refresh(self) -> None:
-        """Read the files again if they have changed; looks at them at most once a second."""
+        """Read the files again if they have changed; check at most once a second."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
@@ -82,7 +82,7 @@ class TLS:
         stamp = _current_stamp(self._settings)
         if stamp == self._stamp:
             return
-        self._stamp = stamp  # taken before reading: a later change differs from it
+        self._stamp = stamp  # taken before reading, so that a later change is noticed
         try:
             self.context = _shared_context(self._settings)
         except InvalidSettings as exc:
@@ -92,22 +92,21 @@ class TLS:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | bool:
-    """Build the context; True stands for the connector's own, False for one that checks nothing.
+    """Return the value for ``ssl=`` of aiohttp; see `TLS`.
 
-    That nothing is checked is told in the log. One that is given is taken as it is.
-
-    Reads files, so it is for a worker thread.
+    The log warns if certificates are not verified. A context in the settings is returned unchanged.
+    This reads files, so call it in a worker thread.
 
     Raises:
-        InvalidSettings: A file is missing or does not hold what it should.
+        InvalidSettings: A file is missing or has invalid content.
     """
     if settings.ssl_context is not None:
         return settings.ssl_context
     unsafe = [address for address in settings.endpoints if address.startswith("https:")]
     if unsafe and not settings.verify_tls:
         _log.warning(
-            "verify_tls=False: the certificate of %s is not checked, so anybody on the way can "
-            "pass for it and read the credentials; ca_file= is the safe way",
+            "verify_tls=False: the certificate of %s is not verified, so an attacker on the "
+            "network can impersonate the server and read the credentials; ca_file= is the safe way",
             ", ".join(unsafe),
         )
     if not settings.ca_file and not settings.client_cert:
@@ -148,7 +147,7 @@ def _authorities(ca_file: StrPath | None) -> ssl.SSLContext:
 def _load_client_cert(context: ssl.SSLContext, files: ClientCert) -> None:
     cert, key = _cert_and_key(files)
     try:
-        # A password, though empty: without one OpenSSL asks on the terminal, and waits.
+        # Pass an empty password: without one, OpenSSL would ask for it on the terminal and wait.
         context.load_cert_chain(cert or "", key, password="")
     except (OSError, ValueError) as exc:
         raise InvalidSettings(
@@ -167,7 +166,7 @@ def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | N
 
 
 def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
-    """Say what is wrong with the files; None when OpenSSL knows better."""
+    """Describe what is wrong with the files; return None if OpenSSL's message is better."""
     content = _read(cert)
     if content is None:
         return None
@@ -179,7 +178,7 @@ def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
             return "the two files are swapped"
         return "there is no private key in the key file" if key else "there is no private key in it"
     if "ENCRYPTED" in keys:
-        return "the private key is encrypted; decrypt it, or pass a context of your own"
+        return "the private key is encrypted; decrypt it, or load it into an ssl_context="
     if "CERTIFICATE-----" not in content:
         return "there is no certificate in it"
     return None
@@ -201,7 +200,7 @@ def _stamp(path: StrPath | None) -> tuple[int, ...] | None:
 
 
 def _shown(path: StrPath | None) -> str:
-    """Quote a path, but not what may be a key or a password passed in its place."""
+    """Quote a path, unless it may be a key or a password passed by mistake."""
     text = os.fspath(path or "")
     if _stamp(path) or "." in text or _PATH_START.match(text):
         return repr(text)

@@ -1,4 +1,4 @@
-"""Tracebacks of errors: no frame that holds credentials leaves this package with an error."""
+"""Tracebacks of errors, stripped of frames that hold credentials."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=CloudtowerError)
 
 _WITH_CREDENTIALS = ("aiohttp", "aiosignal", __name__.partition(".")[0])
-"""Packages whose frames hold what is sent."""
+"""Packages whose frames hold requests, including credentials."""
 
 
 class HookError(Exception):
     """A client middleware or trace hook raised ``__cause__``.
 
-    Raise that with the traceback of `frames_of_hook` only: the other frames hold credentials.
+    Raise the cause with the traceback of `frames_of_hook` only, because other frames hold
+    credentials.
     """
 
 
 def without_frames(error: E) -> E:
-    """Drop the tracebacks of an error and of its causes, before it is raised further up.
+    """Drop the tracebacks of an error and of its causes, before callers see the error.
 
-    The frames hold what was sent, including credentials, and error reports show their variables.
-    Call it outside of ``except``, where `sys.exception` is what the user's code was handling: that
-    error keeps its traceback.
+    The frames hold requests, including credentials, and error reports show local variables. Call
+    this function outside of ``except`` blocks: there, `sys.exception` is the error that the user's
+    code is handling, which keeps its traceback.
     """
     foreign = sys.exception()
     chain: list[BaseException | None] = [error]
@@ -43,7 +44,7 @@ def without_frames(error: E) -> E:
 
 
 def frames_of_hook(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
+    """Return the traceback of an exception that a hook raised, starting at the frame of the hook.
 
     The frames before it hold the credentials.
     """
@@ -57,7 +58,7 @@ def frames_of_hook(error: BaseException) -> TracebackType | None:
 
 
 def another(error: E) -> E:
-    """Copy an error that is raised in several places: each raise has a separate traceback."""
+    """Copy an error that is raised in several places, for a separate traceback each."""
     twin = copy.copy(error)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin

@@ -1,10 +1,10 @@
 """OpenTelemetry spans: one for each call, and one for each wait.
 
-A program that uses OpenTelemetry has imported it. So it is never imported from here, and a program
-that does not use it pays for a look-up.
+A program that uses OpenTelemetry has imported it. So this module never imports OpenTelemetry, and
+programs without it only pay for a look-up.
 
-Waiters for tasks share their polls. The requests of a poll are below the span of the wait that
-leads it; the spans of the other waits link to that one.
+Waiters for tasks share their polls. The requests of a poll are children of the span of the wait
+that leads the poll; the spans of the other waits link to that span.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ R = TypeVar("R")
 
 
 class Attempts(Protocol):
-    """What is known of a call while it is carried out.
+    """Progress of a call, for its span.
 
     Attributes:
-        attempts: Number of times that sending was tried.
+        attempts: Number of attempts to send the call.
         status: HTTP status of the latest answer.
-        request_id: Its ``x-tower-request-id``.
+        request_id: ``x-tower-request-id`` of the latest answer.
     """
 
     attempts: int
@@ -55,12 +55,12 @@ def observed(
     calls: Sequence[Attempts],
     endpoints: Endpoints,
 ) -> Coroutine[Any, Any, R]:
-    """Carry out a call in a span, and record its duration, as far as the program wants that.
+    """Carry out a call in a span, and record its duration, if the program uses OpenTelemetry.
 
     Args:
         operation: Name of the call, and of its span.
         calling: The call.
-        calls: Filled while the call is carried out; middleware may send a query several times.
+        calls: List to fill during the call; middleware may send a query several times.
         endpoints: Addresses of the session.
     """
     histogram, found = metrics.durations(), tracer()
@@ -88,7 +88,7 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
 
 
 def spanned(name: str, waiting: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Carry out a wait in a span, to which its requests belong, if the program has set up tracing.
+    """Carry out a wait in a span that contains its requests, if the program has set up tracing.
 
     Args:
         name: Name of the span.
@@ -144,7 +144,7 @@ async def _in_span(
     calls: Sequence[Attempts],
     endpoints: Endpoints,
 ) -> R:
-    """Carry out a call in a span of its name; the spans of its requests are below that."""
+    """Carry out a call in a span with its name; the spans of its requests are children."""
     from opentelemetry.trace import SpanKind, use_span  # is loaded: there is a tracer
 
     span = tracer.start_span(
@@ -163,7 +163,7 @@ async def _in_span(
 def _describe(
     span: Span, calls: Sequence[Attempts], endpoints: Endpoints, error: BaseException | None
 ) -> None:
-    if not span.is_recording():  # it is not sampled
+    if not span.is_recording():  # the span is not sampled
         return
     attributes: dict[str, str | int] = {"cloudtower.attempts": 0}
     status = request_id = None

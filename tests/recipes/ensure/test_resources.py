@@ -91,7 +91,7 @@ async def test_labels_need_filters_of_known_kinds_that_do_not_match_everything()
             await label(tower, {"env": ""}, {})
         with pytest.raises(InvalidInput, match="no kind 'vm'; expected one of clusters, "):
             await label(tower, {"env": ""}, {"vm": {"id": "x"}})
-        with pytest.raises(InvalidInput, match=r"labels\['env'\]: expected a text, got int"):
+        with pytest.raises(InvalidInput, match=r"labels\['env'\]: expected a string, got int"):
             await label(tower, {"env": 1}, {"vms": {"id": "x"}})
         with pytest.raises(EmptyFilter, match=r"resources\['vms'\]: this may match every"):
             await label(tower, {"env": ""}, {"vms": {}})

@@ -197,7 +197,7 @@ class Exporter:
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
-            raise CloudtowerError("the exporter is entered already; use the one that `as` names")
+            raise CloudtowerError("the exporter was entered already; use the name after `as`")
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         for place, tower in enumerate(self._towers):

@@ -71,7 +71,7 @@ def check_times(recipe: str, timeout: object, reconcile_timeout: object) -> None
 
 
 def check_texts(recipe: str, **texts: object) -> None:
-    """Refuse names and ids that are not texts of at least one character."""
+    """Refuse names and ids that are not strings of at least one character."""
     for argument, text in texts.items():
         check_argument(recipe, argument, text_fault(text))
 

@@ -58,7 +58,7 @@ async def ensure_label(
     """
     check_texts("ensure_label", key=key)
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput(f"ensure_label: value: expected a text, got {type(value).__name__}")
+        raise InvalidInput(f"ensure_label: value: expected a string, got {type(value).__name__}")
     check_times("ensure_label", timeout, reconcile_timeout)
     return await _ensure_label(tower, key, value, reconcile_timeout, timeout)
 
@@ -132,7 +132,7 @@ async def ensure_labels(
         check_texts(recipe, labels=key)
         if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(
-                f"{recipe}: labels[{key!r}]: expected a text, got {type(value).__name__}"
+                f"{recipe}: labels[{key!r}]: expected a string, got {type(value).__name__}"
             )
     check_argument(recipe, "resources", mapping_fault(resources))
     check_times(recipe, timeout, reconcile_timeout)

@@ -217,7 +217,7 @@ def _checked(condition: Condition, value: object, path: str) -> object:
 
 
 def _name(value: object) -> str:
-    names: dict[type, str] = {dict: "an object", list: "a list", bool: "a boolean", str: "a text"}
+    names: dict[type, str] = {dict: "an object", list: "a list", bool: "a boolean", str: "a string"}
     return "null" if value is None else f"{names.get(type(value), 'a number')}: {value!r:.60}"
 
 

@@ -33,7 +33,7 @@ JSON_TYPES: Mapping[type, tuple[str, tuple[type, ...]]] = {
     float: ("a number", (int, float)),
     int: ("a whole number", (int,)),
     list: ("a list", (list,)),
-    str: ("a text", (str,)),
+    str: ("a string", (str,)),
 }
 """What errors call each type of an argument, and the types of decoded JSON that fit it."""
 
