@@ -230,7 +230,7 @@ def test_what_did_not_settle_is_told_with_what_is_being_done_to_it() -> None:
     late = errors.SettleTimeout({"a": "DELETING", "b": None}, 300.0)
     assert str(late) == (
         "2 resources not known to be ready after 300 s: a (DELETING), b. "
-        "Their tasks have ended; read them again later."
+        "Their tasks have ended; read the resources again later."
     )
     many = str(errors.SettleTimeout(dict.fromkeys("123456"), None, errors.SessionClosed("shut")))
     assert many == (

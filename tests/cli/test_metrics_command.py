@@ -136,7 +136,7 @@ async def test_what_is_missing_is_told_beside_what_there_is(
 ) -> None:
     ended = await show(capsys, "vm", "web", "--metric", CPU, "--metric", "cpu", "--range", "30s")
     assert ended.status == 0
-    told = "cloudtower-async: warning: metrics.get_vm_metrics: there is nothing of "
+    told = "cloudtower-async: warning: metrics.get_vm_metrics: no values of "
     assert ended.err.startswith(told)
     assert ended.err.count("\n") == 1
     assert len(ended.out.splitlines()) == 2
@@ -147,7 +147,7 @@ async def test_what_is_missing_is_told_beside_what_there_is(
 @pytest.mark.usefixtures("sim")
 async def test_nothing_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, told in (
-        (("web", "--metric", "cpu"), "there is nothing of cpu"),
+        (("web", "--metric", "cpu"), "no values of cpu"),
         (("web", "--metric", CPU, "--range", "72h"), "24h and 7d are known to work"),
         (("none", "--metric", CPU), "no resource has the name or the id 'none'"),
     ):

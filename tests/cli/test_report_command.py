@@ -139,7 +139,7 @@ async def test_what_was_not_measured_is_a_warning_and_wrong_arguments_are_status
 ) -> None:
     cluster = cluster_names(sim)[0]
     for arguments, status, told in (
-        (("top", "made_up"), 0, "warning: metrics.get_top_nvm_volume_metrics: there is nothing of"),
+        (("top", "made_up"), 0, "warning: metrics.get_top_nvm_volume_metrics: no values of"),
         (("capacity", "--range", "168h"), 0, "24h and 7d are known to work"),
         (("capacity", "--range", "soon"), 2, "expected a number and its unit"),
         (("orphans", "--cluster", f"{cluster}x"), 2, f"did you mean {cluster} or"),

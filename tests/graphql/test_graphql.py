@@ -331,7 +331,7 @@ async def test_a_new_key_whose_name_was_cut_within_an_emoji_is_whole(
     body = rf'{{"data": {{"createApiKey": {{"id": "7", "name": "\ud83d", "key": "{KEY}"}}}}}}'
     key = await created(body, caplog)
     assert (key.id, key.name, key.key) == ("7", "\N{REPLACEMENT CHARACTER}", KEY)
-    assert "was made, but" not in caplog.text
+    assert "was created, but" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ async def test_one_odd_key_does_not_fail_the_list(caplog: pytest.LogCaptureFixtu
         ("", "", KEY),
         ("7", "", "5"),
     ]
-    assert "3 entries are no keys" in caplog.text
+    assert "3 entries are not keys" in caplog.text
 
 
 def test_two_keys_are_the_same_when_all_is() -> None:

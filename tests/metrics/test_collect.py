@@ -169,7 +169,7 @@ async def test_what_is_off_is_missing(sim: Simulator, tower: Cloudtower) -> None
 
 
 async def test_streams_without_points_are_missing(tower: Cloudtower) -> None:
-    with pytest.warns(MetricsWarning, match="there is nothing of host_network_made_up"):
+    with pytest.warns(MetricsWarning, match="no values of host_network_made_up"):
         measured = await tower.measure(
             tower.metrics.get_host_network_metrics,
             hosts=EVERYTHING,
@@ -300,7 +300,7 @@ async def test_a_ranking_is_sorted_however_the_server_sends_it() -> None:
 
 
 async def test_a_ranking_of_nothing_warns(sim: Simulator, tower: Cloudtower) -> None:
-    with pytest.warns(MetricsWarning, match="there is nothing of made_up"):
+    with pytest.warns(MetricsWarning, match="no values of made_up"):
         assert await tower.top_n("made_up", clusters=EVERYTHING) == []
     count = len(sim.requests)
     mistakes: list[tuple[dict[str, Any], str]] = [

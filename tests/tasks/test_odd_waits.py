@@ -190,7 +190,7 @@ async def test_settle_takes_a_resource_for_gone_when_the_grace_is_over() -> None
         answer = await tower.label.create_label([{"key": "tier", "value": "web"}])
         assert await tower.settle(answer, interval=QUICK, grace=0.01) == []
         assert server.requests["get_labels"] > 1
-        with pytest.raises(NotFound, match="is not there any more"):
+        with pytest.raises(NotFound, match="no longer exists"):
             await tower.settle(answer[0], interval=QUICK, grace=0)
 
 

@@ -149,7 +149,7 @@ async def test_what_another_one_deleted_meanwhile_is_left_out(
 
 async def test_a_single_one_that_is_gone_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
     [vm] = await tower.vm.get_vms(first=1)
-    with pytest.raises(NotFound, match=r"vm.get_vms: the Vm that .* is not there any more") as e:
+    with pytest.raises(NotFound, match=r"vm.get_vms: the Vm that .* no longer exists") as e:
         await tower.settle(WithTask(data=with_id(vm, "cl0000000000000000000000")), grace=0)
     assert e.value.endpoint == sim.url
 

@@ -643,7 +643,10 @@ async def test_a_time_out_tells_how_the_tasks_were_and_what_came_of_the_others(
     assert error.pending == (stuck, "cl01")
     assert error.last_seen == {stuck: ("PAUSED", 0.0)}
     assert error.unknown == ("cl01",)
-    assert f"{stuck} (PAUSED, 0%), cl01 (unknown to the server so far). Of the" in str(error)
+    shown = (
+        f"{stuck} (PAUSED, 0%), cl01 (unknown to the server so far). Other tasks that failed: 1."
+    )
+    assert shown in str(error)
     assert [task.id for task in error.succeeded] == [ended]
     assert [str(one) for one in error.failures] != []
 
@@ -656,7 +659,9 @@ async def test_a_task_that_vanishes_is_not_found(sim: Simulator, tower: Cloudtow
         async for _ in tower.progress(task_id, interval=QUICK, grace=0):
             sim.store.remove("Task", task_id)
 
-    with pytest.raises(TaskNotFound, match=r"disappeared .* it was PAUSED \(0%\)") as caught:
+    with pytest.raises(
+        TaskNotFound, match=r"disappeared .* last known state was PAUSED \(0%\)"
+    ) as caught:
         await watch()
     assert caught.value.last_seen == ("PAUSED", 0.0)
 

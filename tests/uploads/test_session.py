@@ -123,7 +123,7 @@ async def test_a_chunk_thought_lost_makes_later_doubts_undecidable_for_300_secon
         if later:
             assert [one.sent async for one in steps][-1] == len(CONTENT)
         else:
-            with pytest.raises(UploadFailed, match="it can be either"):
+            with pytest.raises(UploadFailed, match="which can be either"):
                 await anext(steps)
     assert server.statuses == {"task-0": "SUCCESSED" if later else "FAILED"}
 

@@ -310,7 +310,7 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
             (path, {**where, "interval": -1}, "interval: expected a number of seconds"),
             (path, {**where, "on_progress": 5}, "on_progress: expected a function, got int"),
             (path, {**where, "on_progress": anyio.sleep}, "on_progress: .* got an async one"),
-            (path, {"target": ElfImage}, "target: expected what the file becomes, .* got <class"),
+            (path, {"target": ElfImage}, "target: expected an upload target, .* got <class"),
             (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
             (path, {"cluster_id": None}, "cluster_id: missing; ElfImage needs it"),
             (path, {"cluster_id": 5}, "cluster_id: expected a string, got a whole number"),
@@ -565,13 +565,13 @@ async def test_what_was_cancelled_by_somebody_else_fails(sim: Simulator, tower: 
         await tower.upload_task.cancel_upload_task(where={"id": steps.upload_task_id})
         with pytest.raises(UploadInterrupted, match="has ended") as info:
             await anext(steps)
-    with pytest.raises(UploadFailed, match="given the upload up"):
+    with pytest.raises(UploadFailed, match="given up the upload"):
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim), resume=info.value.state)
 
 
 async def test_a_failure_at_the_end_is_told(sim: Simulator, tower: Cloudtower) -> None:
     sim.uploads.fail_next()
-    with pytest.raises(UploadFailed, match="the server has given the upload up") as info:
+    with pytest.raises(UploadFailed, match="the server has given up the upload") as info:
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     assert info.value.sent == len(CONTENT)
 

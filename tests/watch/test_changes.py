@@ -354,7 +354,7 @@ async def test_a_credential_that_is_withdrawn_ends_it(sim: Simulator, tower: Clo
         ({"types": []}, "types: expected names"),
         ({"since": "latest"}, "since: expected a revision"),
         ({"since": ""}, "since: expected a revision"),
-        ({"since": 7}, "since: expected a revision, a whole number as text; got 7"),
+        ({"since": 7}, "since: expected a revision, a whole number as a string; got 7"),
         ({"interval": 0}, "interval: expected a number of seconds above 0"),
     ],
 )

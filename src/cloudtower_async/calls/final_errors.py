@@ -19,8 +19,8 @@ FOLLOW_BY_HAND = (
     "Another server of the pair is the active one: await tower.find_active(), then call again."
 )
 NO_SUCH_PATH = (
-    "Check the path, and the ids in the body; the server may also be too old for this path, or not "
-    "a CloudTower."
+    "Check the path and the body; the server may also be too old for this path, or not a "
+    "CloudTower."
 )
 NOT_SENT = (
     "The call was not sent: it waited in the queue "
@@ -62,7 +62,7 @@ def outcome_unknown(failure: CallError) -> OutcomeUnknown:
     kind = MutationTimeout if isinstance(failure, CallTimeout) else OutcomeUnknown
     doubt = "so it may have been carried out or not"
     if isinstance(failure, ResponseDecodeError) and failure.message != HTML_INSTEAD:
-        doubt = "though the status says that it was carried out"
+        doubt = "although the status says that it was carried out"
     error = kind(
         f"{failure.message}, {doubt}",
         operation=failure.operation,

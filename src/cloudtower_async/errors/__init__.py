@@ -1,4 +1,4 @@
-"""Everything that can be raised.
+"""Exceptions that this package raises.
 
     CloudtowerError
     ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
@@ -57,7 +57,7 @@
     ├── Resync                     the change feed has forgotten changes: list again
     └── TasksFailed                one or more of several tasks failed            (ExceptionGroup)
 
-Each prints as one line: what happened, what the server said, where, and what to do next.
+``str(error)`` is one line: what happened, what the server said, where, and what to do next.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class TaskTimeout(TaskError, TimeoutError):
         after = "" if self.timeout is None else f" after {self.timeout:g} s"
         shown = ", ".join(map(self._shown, self.pending[:5]))
         shown += ", …" if len(self.pending) > 5 else ""
-        failed = f"{len(self.failures)} other tasks failed. " if self.failures else ""
+        failed = f"Other tasks that failed: {len(self.failures)}. " if self.failures else ""
         ended = "still running"
         if self.unknown or self.poll_error is not None or not self.answered:
             ended = "not known to have ended"

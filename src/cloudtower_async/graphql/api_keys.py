@@ -1,4 +1,4 @@
-"""API keys, which take the place of a token."""
+"""API keys, which replace a token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CREATE = (
 _DELETE = "mutation deleteApiKey($key: String!) { deleteApiKey(where: { key: $key }) { id } }"
 _LIST = f"query apiKeys {{ apiKeys {{ {_KEY} }} }}"
 _IN_A_BROKEN_BODY = re.compile(rb'"key"\s*:\s*("(?:[^"\\]|\\.)+")')
-_LOOK = "Look with tower.api_keys.list() whether there is such a key, and delete it."
+_LOOK = "Check with tower.api_keys.list() whether the key exists, and delete the key."
 
 
 class ApiKeyRole(msgspec.Struct, frozen=True, gc=False):
@@ -35,12 +35,12 @@ class ApiKeyRole(msgspec.Struct, frozen=True, gc=False):
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """A key that takes the place of a token: ``Cloudtower(endpoint, token=key.key)``.
+    """API key, which replaces a token: ``Cloudtower(endpoint, token=key.key)``.
 
     Attributes:
         id: Id of the key on the server; empty if the server leaves it out.
         name: Name of the key; empty if the server leaves it out.
-        key: The secret; ``repr`` does not show it. Empty if a list leaves it out.
+        key: The secret, which ``repr`` hides; empty if the server's list leaves it out.
         roles: Roles that the key acts with.
     """
 
@@ -53,26 +53,26 @@ class ApiKey(msgspec.Struct, frozen=True):
         return f"ApiKey(id={self.id!r}, name={self.name!r}, key='***')"
 
 
-Keys: TypeAlias = list[ApiKey]  # inside the class `list` is the method
+Keys: TypeAlias = list[ApiKey]  # inside the class, `list` is the method
 Values: TypeAlias = list[object]
 
 
 class ApiKeys:
-    """Making and deleting API keys; ``tower.api_keys``."""
+    """Creation, listing and deletion of API keys: ``tower.api_keys``."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
     async def create(self, name: str) -> ApiKey:
-        """Make a key that acts with the roles of the session's user.
+        """Create a key that has the roles of the session's user.
 
         Args:
-            name: To know it by; no two keys have the same.
+            name: Unique name of the key.
 
         Raises:
-            GraphQLError: The server refused, as the name is taken for example.
-            OutcomeUnknown: The key may have been made. An answer that contains a key returns it,
-                however wrong the rest is.
+            GraphQLError: The server refused, for example because the name is taken.
+            OutcomeUnknown: The key may have been created. If the answer contains the key, it is
+                returned even if the rest of the answer is invalid.
             CallError: See its subclasses.
             InvalidInput: The name is empty, or not a string.
         """
@@ -88,13 +88,13 @@ class ApiKeys:
         except CallError as exc:
             if not made:
                 raise
-            _log.warning("api_keys.create: the key %r was made, but: %s", made[-1].name, exc)
+            _log.warning("api_keys.create: the key %r was created, but: %s", made[-1].name, exc)
         else:
             told = "nothing" if data.get("createApiKey") is None else "something"
             del data  # errors show the variables of this frame
             if not made:
                 raise OutcomeUnknown(
-                    f"the server answered with {told}, but no key: it may have been made",
+                    f"the server answered with {told}, but no key: the key may have been created",
                     operation=NAME,
                     endpoint=self._executor.endpoints.latest,
                     status=200,
@@ -103,14 +103,14 @@ class ApiKeys:
         return made[-1]
 
     async def delete(self, key: str | ApiKey) -> None:
-        """Delete a key: who uses it is shut out at once.
+        """Delete a key, which loses its access at once.
 
         Args:
             key: The key, or the secret itself.
 
         Raises:
-            GraphQLError: There is no such key.
-            OutcomeUnknown: It may have been deleted.
+            GraphQLError: The key does not exist.
+            OutcomeUnknown: The key may have been deleted.
             CallError: See its subclasses.
             InvalidInput: The key is empty, or not a string.
         """
@@ -120,7 +120,7 @@ class ApiKeys:
         await ask(self._executor, _DELETE, {"key": secret})
 
     async def list(self) -> Keys:
-        """Read the keys that there are.
+        """Return all keys.
 
         Raises:
             GraphQLError: The server refused.
@@ -131,7 +131,7 @@ class ApiKeys:
         del data  # errors show the variables of this frame
         if not isinstance(given, list):
             raise ResponseDecodeError(
-                f"apiKeys is not what was asked for: {type(given).__name__}, not a list",
+                f"apiKeys has an unexpected form: {type(given).__name__}, not a list",
                 operation=NAME,
                 endpoint=self._executor.endpoints.latest,
                 status=200,
@@ -140,7 +140,7 @@ class ApiKeys:
         entries = cast("Values", given)
         keys = [_api_key(members) for one in entries if (members := _members(one))]
         if odd := len(entries) - len(keys):
-            _log.warning("api_keys.list: %d entries are no keys and were left out", odd)
+            _log.warning("api_keys.list: %d entries are not keys and were left out", odd)
         return [self._masked(key) for key in keys]
 
     def _masked(self, key: ApiKey) -> ApiKey:
@@ -149,7 +149,7 @@ class ApiKeys:
 
 
 def _key_in(body: bytes, name: str) -> ApiKey | None:
-    """Find the new key in an answer, whatever else is wrong with that."""
+    """Find the new key in an answer, even if the rest of the answer is invalid."""
     try:
         answer: object = msgspec.json.decode(body)
     except CODEC_ERRORS:
@@ -165,7 +165,7 @@ def _key_in(body: bytes, name: str) -> ApiKey | None:
 
 
 def _with_key(value: object) -> dict[str, object] | None:
-    """Return the outermost object that has a key, in an answer of any shape."""
+    """Return the outermost object with a key in an answer of any form."""
     level: Values = [value]
     while level:  # an answer may be nested too deeply for recursion
         for one in level:
@@ -182,7 +182,7 @@ def _parts(value: object) -> Values:
 
 
 def _api_key(given: dict[str, object], name: str = "") -> ApiKey:
-    """Read a key, and leave out what is no text."""
+    """Decode a key, and leave out fields that are not strings."""
     roles = given.get("roles")
     return ApiKey(
         id=_text(given.get("id")),
@@ -203,5 +203,5 @@ def _members(value: object) -> dict[str, object]:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    # An id or a key of digits only may come as a number.
+    # The server may send an id or a key that consists of digits as a number.
     return str(value) if type(value) is int else ""

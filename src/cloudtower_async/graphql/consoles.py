@@ -17,14 +17,14 @@ _VNC = (
 
 
 class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Ticket for the screen of a VM; ``repr`` shows no address, as these hold the ticket.
+    """Ticket for the VNC console of a VM; ``repr`` hides the addresses, which contain the ticket.
 
     Attributes:
-        vm_uuid: The VM, as its cluster calls it.
+        vm_uuid: UUID of the VM in its cluster.
         host_ip: IP address of the host that runs the VM.
         cluster_ip: IP address of its cluster.
-        direct: Address of a WebSocket of the cluster, for clients that can reach it.
-        proxied: The same by way of CloudTower.
+        direct: WebSocket address at the cluster, for clients that can reach the cluster.
+        proxied: WebSocket address at CloudTower, which forwards the connection.
     """
 
     vm_uuid: str

@@ -1,4 +1,4 @@
-"""GraphQL requests: one document, sent safely, and the errors that come back."""
+"""GraphQL requests with safe retries, and their errors."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ async def ask(
     Args:
         executor: Sends the document.
         query: The document.
-        variables: For it.
-        timeout: Seconds for everything; None: the session's.
-        take: Called with the body of a mutation's answer before anything else is done with it.
+        variables: Variables of the document.
+        timeout: Time-out in seconds for the whole call; None: the session's.
+        take: Function that receives the body of a mutation's answer before the body is checked.
 
     Raises:
-        GraphQLError: The answer tells of errors.
+        GraphQLError: The answer has errors.
         CallError: See its subclasses.
         InvalidInput: The arguments cannot be sent.
     """
@@ -103,7 +103,7 @@ async def _ask_once(
                 answer = await executor.send(operation, body, timeout=timeout)
             else:
                 answer = _taken(executor, await executor.send(_RAW, body, timeout=timeout), take)
-    except BadRequest as exc:  # what is no GraphQL, or none of this server
+    except BadRequest as exc:  # the answer is not GraphQL, or another service sent it
         if errors := _errors_in(exc.server_message):
             raise _error(executor, {"errors": errors}, exc.status, exc.request_id) from exc
         raise
@@ -119,10 +119,10 @@ _RAW: Operation[bytes] = Operation(NAME, "", Kind.MUTATION, lambda: bytes, root=
 
 
 def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> dict[str, Any]:
-    """Hand over the body of a mutation's answer, then decode it.
+    """Pass the body of a mutation's answer to `take`, then decode it.
 
     Raises:
-        OutcomeUnknown: It is no answer of GraphQL.
+        OutcomeUnknown: The body is not a GraphQL answer.
     """
     body = replace_lone_surrogates(body)
     take(body)
@@ -131,7 +131,7 @@ def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> di
     except CODEC_ERRORS:
         del body  # errors show the variables of this frame
     raise OutcomeUnknown(
-        "the answer cannot be read, though the status says that it was carried out",
+        "the answer cannot be decoded, although the status is a success",
         operation=NAME,
         endpoint=executor.endpoints.latest,
         status=200,
@@ -139,7 +139,7 @@ def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> di
 
 
 def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
-    """Whether the server refuses the token; and if the document changes something, did nothing."""
+    """Return whether the server refused the token, and carried out no part of a mutation."""
     refusals = [_refuses_token(one) for one in error.errors]
     if kind is Kind.QUERY:
         return any(refusals)
@@ -147,7 +147,7 @@ def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
 
 
 def _refuses_token(error: dict[str, Any]) -> bool:
-    """Whether a GraphQL error says that the token is not valid: with Apollo's code, or a 401."""
+    """Return whether a GraphQL error reports an invalid token: by Apollo's code or status 401."""
     return any(
         said.get("code") == "UNAUTHENTICATED" or 401 in (said.get("status"), said.get("statusCode"))
         for said in _parts(error)
@@ -155,10 +155,10 @@ def _refuses_token(error: dict[str, Any]) -> bool:
 
 
 def _may_be_done(error: GraphQLError) -> bool:
-    """Whether part of a mutation may have been carried out, though there are errors.
+    """Return whether part of a mutation may have been carried out despite the errors.
 
-    An error below a top-level field comes from its answer, which is read after the change; null
-    then stands in place of the whole field.
+    An error below a top-level field occurs when its answer is read, after the change. The whole
+    field is null then.
     """
     data = error.data
     fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]
@@ -169,7 +169,7 @@ def _may_be_done(error: GraphQLError) -> bool:
 
 
 def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the places of a GraphQL error where servers put a code or a status."""
+    """Return the parts of a GraphQL error where servers put a code or a status."""
     yield error
     extensions: object = error.get("extensions")
     if isinstance(extensions, dict):
@@ -196,7 +196,7 @@ def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthoriz
 
 
 def _changes(query: str) -> bool:
-    """Whether a document holds anything but queries."""
+    """Return whether a document has operations other than queries."""
     depth = 0
     before = ""
     for piece in _PIECES.findall(query):
@@ -222,7 +222,7 @@ class _Refusal(msgspec.Struct):
 
 
 def _as_objects(errors: object) -> list[dict[str, Any]]:
-    """Bring errors of any shape into that of the specification: a list of objects."""
+    """Convert errors of any form to the specified form, a list of objects."""
     given = cast("list[object]", errors) if isinstance(errors, list) else [errors]
     return [
         cast("dict[str, Any]", one) if isinstance(one, dict) else {"message": one}
@@ -268,7 +268,7 @@ def read(executor: Executor, data: dict[str, Any], field: str, wanted: type[T]) 
         fault = str(exc)
     del data  # errors show the variables of this frame; and the one above holds it, too
     raise ResponseDecodeError(
-        f"{field} is not what was asked for: {fault}",
+        f"{field} has an unexpected form: {fault}",
         operation=NAME,
         endpoint=executor.endpoints.latest,
         status=200,

@@ -1,1 +1,1 @@
-"""Read metrics: what to ask for, and the results."""
+"""Read metrics: requests and results."""

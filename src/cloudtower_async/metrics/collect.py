@@ -42,7 +42,7 @@ _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
 _EXAMPLE = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 _NAN = float("nan")
 _LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
-# As seconds the years 2001 to 2286, as milliseconds a few months of 1970.
+# Times in this range are seconds (2001 to 2286): as milliseconds they would be early 1970.
 _LEAST_SECONDS, _MOST_SECONDS = 1e9, 1e10
 _LABELS = [
     (field.name, field.encode_name)
@@ -52,11 +52,11 @@ _LABELS = [
 
 
 class MetricSubjects(NamedTuple):
-    """Which resources one operation measures, and how its curves name them.
+    """Resources that one operation measures, and how its curves name them.
 
     Args:
         argument: Name of the filter argument.
-        resource: Type of the resources that it matches.
+        resource: Type of the resources that the filter matches.
         label: Label of a curve that tells which resource it belongs to.
         field: Field of the resource with the same value.
         alone: Each resource needs a separate request, because the labels name something else.
@@ -109,7 +109,8 @@ _NAMED = (
     ("_host", "Host", "local_id"),
     ("_cluster", "Cluster", "local_id"),
 )
-"""Labels and what they name, the closest first: the labels of a disk name its host, too."""
+"""Labels and the types that they name, the most specific first: a disk's labels also name its
+host."""
 
 
 async def measure(
@@ -136,7 +137,7 @@ async def top_n(
 ) -> list[RankedMetric]:
     """See `Cloudtower.top_n`."""
     if not isinstance(metric, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput(f"top_n: metric: expected the name of one, got {metric!r}")
+        raise InvalidInput(f"top_n: metric: expected the name of a metric, got {metric!r}")
     n = positive_number("top_n", "n", n)
     query = {
         "clusters": clusters,
@@ -168,7 +169,7 @@ async def _measure(
         )
     chunk_size = positive_number("measure", "chunk_size", chunk_size)
     concurrency = positive_number("measure", "concurrency", concurrency)
-    inspect.signature(method).bind(**query)  # as a call does: a TypeError names what is missing
+    inspect.signature(method).bind(**query)  # as in a call: the TypeError names a missing argument
     options = {name: value for name, value in query.items() if name in _OPTIONS}
     given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
     given = cast("dict[str, object]", check(operation, given, validate=executor.validate))
@@ -225,16 +226,16 @@ def _matching(
 
 
 def _subject(resource: Resource) -> Subject:
-    # Not everything has a name that every server knows.
+    # Not all resources have a name on every server.
     return Subject(resource.id, getattr(resource, "name", None) or resource.id)
 
 
 class _Owners:
-    """Finds the resource that a curve belongs to, if that can be told.
+    """Look-up of the resource that a curve belongs to.
 
     Args:
-        family: What is measured.
-        keys: Value in the labels of the curves of each resource.
+        family: Measured kind of resources.
+        keys: Value of the identifying label by resource.
     """
 
     def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:
@@ -242,7 +243,7 @@ class _Owners:
         self._keys = keys
         self._owners: dict[object, Subject | None] = {}
         for subject, key in keys.items():
-            # Two things with the same key cannot be told apart.
+            # Resources with the same key cannot be distinguished.
             self._owners[key] = None if key in self._owners else subject
 
     def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
@@ -250,23 +251,23 @@ class _Owners:
 
         Args:
             labels: Labels of the curve.
-            only: The one thing that was asked for; None: there were several.
+            only: The requested resource, if there is only one; otherwise None.
         """
         named = labels.get(self._family.label)
         if self._family.alone or not named:
             return only
         if named in self._owners:
             return self._owners[named]
-        # Labels of volumes were seen to name something else than the volume.
+        # Labels of volumes may name something other than the volume (seen on a server).
         return only if self._family.label == "_volume" else None
 
 
 class _Reading:
-    """Collects the answers.
+    """Collector of the answers of one measurement.
 
     Args:
-        operation: Its name, for warnings.
-        query: What was asked.
+        operation: Name of the operation, for warnings.
+        query: Arguments of the operation.
     """
 
     def __init__(self, operation: str, query: Mapping[str, Any]) -> None:
@@ -274,7 +275,7 @@ class _Reading:
         self._names: list[str] = query["metrics"]
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
-        self._dropped: dict[str, bool] = {}  # whether fewer things at a time may help
+        self._dropped: dict[str, bool] = {}  # whether fewer resources per request may help
         self._times = _Times()
 
     def take(
@@ -286,15 +287,15 @@ class _Reading:
         """Read the answers to one request.
 
         Args:
-            answers: One for each metric.
-            owner: Tells whose a curve is, by its labels.
-            subjects: What was asked about. Empty for a ranking, which is cut short on purpose.
+            answers: One answer per metric.
+            owner: Function that returns the owner of a curve by its labels.
+            subjects: Requested resources; empty for a ranking, which is truncated on purpose.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # an answer may break the schema
             if metric is None:
                 continue
-            # Where some are missing, the place does not tell which one this is.
+            # If answers are missing, the position does not identify the metric.
             asked = self._names[place] if len(answers) == len(self._names) else ""
             measured: set[Subject | None] = set()
             streams = [(one.labels, one.points) for one in metric.sample_streams or ()]
@@ -326,7 +327,7 @@ class _Reading:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
     async def look_up(self, executor: Executor, options: Mapping[str, Any]) -> None:
-        """Find what the curves belong to by what their labels name."""
+        """Find the owners of the curves by their labels."""
         for label, resource, field in _NAMED:
             unknown = [one for one in chain(*self._series.values()) if one.subject is None]
             named = sorted({one.labels[label] for one in unknown if label in one.labels})
@@ -345,13 +346,13 @@ class _Reading:
                 ]
 
     def measurements(self, argument: str = "", subjects: Sequence[Subject] = ()) -> Measurements:
-        """All of it.
+        """Return all collected measurements, with warnings.
 
         Args:
-            argument: The filter.
-            subjects: Resources that match it.
+            argument: Name of the filter argument.
+            subjects: Resources that match the filter.
         """
-        # Answers come in any order.
+        # Sort, because answers come in any order.
         places: dict[Subject | None, int] = {one: place for place, one in enumerate(subjects)}
         for curves in self._series.values():
             curves.sort(key=lambda one: places.get(one.subject, len(places)))
@@ -366,7 +367,7 @@ class _Reading:
             warnings.append(
                 MetricsWarning(
                     f"{self._operation}: range: servers were seen to answer "
-                    f"{' and '.join(_SEEN_EMPTY)} with nothing; 24h and 7d are known to work",
+                    f"{' and '.join(_SEEN_EMPTY)} with empty results; 24h and 7d are known to work",
                     fault="range",
                     metrics=self._names,
                 )
@@ -375,11 +376,11 @@ class _Reading:
         if empty and argument and not any_subject:
             why = f"nothing matches {argument}"
         else:
-            why = "check the spelling of the names, the range, and that what is measured is running"
+            why = "check the names, the range, and that the measured resources are running"
         if empty:
             warnings.append(
                 MetricsWarning(
-                    f"{self._operation}: there is nothing of {', '.join(empty)}: {why}",
+                    f"{self._operation}: no values of {', '.join(empty)}: {why}",
                     fault="empty",
                     metrics=empty,
                 )
@@ -391,20 +392,20 @@ class _Reading:
         ]:
             warnings.append(
                 MetricsWarning(
-                    f"{self._operation}: what some curves of {', '.join(foreign)} belong to cannot "
-                    "be told: their labels name nothing that was asked for, or several things",
+                    f"{self._operation}: the resource of some curves of {', '.join(foreign)} is "
+                    "unknown: their labels name no requested resource, or several",
                     fault="owner",
                     metrics=foreign,
                 )
             )
         warnings += self._times.warnings(self._operation)
         for fewer_help, advice in (
-            (True, "ask for fewer things at a time with chunk_size=, or for a shorter range"),
-            (False, "ask for a shorter range"),
+            (True, "request fewer resources at once with chunk_size=, or a shorter range"),
+            (False, "request a shorter range"),
         ):
             cut = [name for name, helped in self._dropped.items() if helped is fewer_help]
             if cut:
-                told = f"{self._operation}: the server has cut short {', '.join(cut)}: {advice}"
+                told = f"{self._operation}: the server has truncated {', '.join(cut)}: {advice}"
                 warnings.append(MetricsWarning(told, fault="dropped", metrics=cut))
         return warnings
 
@@ -415,15 +416,15 @@ def _labels(labels: MetricLabel | None) -> dict[str, str]:
 
 
 class _Times:
-    """Reads points, and notes which times cannot be right."""
+    """Decodes points, and records metrics with implausible times."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, None] = {}
         self._absurd: dict[str, None] = {}
 
     def curve(self, metric: str, points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
-        """Return times and values: as numbers side by side they take a fifth of the memory."""
-        # A server that breaks the schema leaves out times.
+        """Return times and values as arrays, which take a fifth of the memory of lists."""
+        # A time may be missing if the server breaks the schema.
         timed = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
         known = [one for one in timed if 0 <= one.t <= _LATEST]
         if len(known) < len(points):
@@ -436,10 +437,13 @@ class _Times:
         return times, array("d", [_NAN if one.v is None else one.v for one in known])
 
     def warnings(self, operation: str) -> list[MetricsWarning]:
-        """Return what has to be told."""
+        """Return the warnings to issue."""
         told = (
-            (self._seconds, "the times of {} are in seconds and were read so"),
-            (self._absurd, "values of {} were left out, as their times are missing or absurd"),
+            (self._seconds, "the times of {} are in seconds and were converted"),
+            (
+                self._absurd,
+                "values of {} were left out, because their times are missing or implausible",
+            ),
         )
         return [
             MetricsWarning(

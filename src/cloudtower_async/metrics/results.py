@@ -1,4 +1,4 @@
-"""What was measured: series as they came, rows, and Arrow tables."""
+"""Results of metrics: series, rows, rankings and Arrow tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ MetricsFault: TypeAlias = Literal["empty", "dropped", "range", "time", "owner"]
 
 
 class MetricsWarning(UserWarning):
-    """Measurements are not what was asked for, though the server calls them a success.
+    """Measurements differ from the request, although the server reported success.
 
     Attributes:
-        fault: ``"empty"``: there is nothing of these metrics; a wrong name looks so, too.
-            ``"dropped"``: the server has cut these short. ``"range"``: a range that servers were
-            seen to answer with nothing. ``"time"``: times that were read as seconds, or left out as
-            they cannot be right. ``"owner"``: what these curves belong to cannot be told.
-        metrics: The names that it is about.
+        fault: Kind of the deviation. ``"empty"``: the metrics have no values, as is the case for
+            wrong names, too. ``"dropped"``: the server truncated the values. ``"range"``: servers
+            are known to answer this range with empty results. ``"time"``: times were converted
+            from seconds, or values were left out because of implausible times. ``"owner"``: the
+            resource of some curves is unknown.
+        metrics: Names of the affected metrics.
     """
 
     def __init__(self, message: str, *, fault: MetricsFault, metrics: Sequence[str] = ()) -> None:
@@ -43,19 +44,19 @@ class MetricsWarning(UserWarning):
 
 
 class Subject(msgspec.Struct, frozen=True, gc=False):
-    """What was measured: a VM, a host, a disk, …"""
+    """Measured resource: a VM, a host, a disk, …"""
 
     id: str
     name: str
 
 
 class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
-    """One curve: a metric of one thing.
+    """One curve: values of a metric over time.
 
     Attributes:
         metric: Name of the metric.
         unit: Unit of the values.
-        subject: Measured resource; None if the labels name none of those asked about.
+        subject: Measured resource; None if the labels do not name a requested resource.
         labels: Labels of the server, without the metric's name: ``{"_vm": …, "_device": …}``.
         times: Times in milliseconds since 1970.
         values: One value per time; NaN where the server has no value.
@@ -76,11 +77,12 @@ class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One value.
 
     Attributes:
-        time: In UTC.
+        time: Time in UTC.
         metric: Name of the metric.
         unit: Unit of the value.
-        subject_id: Id of the measured resource; None if the labels name none of those asked about.
-        subject_name: Name of the measured resource; None as for the id.
+        subject_id: Id of the measured resource; None if the labels do not name a requested
+            resource.
+        subject_name: Name of the measured resource; None in the same case.
         labels: As in `MetricSeries`.
         value: Value; None if the server has no value.
     """
@@ -102,7 +104,7 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         metric: Name of the metric.
         unit: Unit of the value.
         subject_id: Id of the measured resource; None if the labels name no known resource.
-        subject_name: Name of that resource; None likewise.
+        subject_name: Name of the resource; None in the same case.
         labels: As in `MetricSeries`.
         value: Value that the server aggregated over the whole range.
     """
@@ -117,15 +119,15 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Measurements:
-    """What `Cloudtower.measure` has read.
+    """Measurements that `Cloudtower.measure` has read.
 
-    It speaks Arrow's PyCapsule protocol, so ``polars.DataFrame(measured)`` and others that know it
-    take it as it is; that needs the extra ``arrow``.
+    The object supports Arrow's PyCapsule protocol, so ``polars.DataFrame(measured)`` and similar
+    constructors accept it directly. This needs the extra ``arrow``.
 
     Attributes:
-        series: The curves, in the order of the metrics; of one metric in that of the subjects' ids.
-        warnings: What is not as it was asked for. Each has also been given to `warnings.warn`.
-        missing: Things that match and have not a single point, such as VMs that are off.
+        series: The curves, in the order of the metrics, then of the subjects' ids.
+        warnings: Deviations from the request. Each was also issued by `warnings.warn`.
+        missing: Matching resources without any values, such as VMs that are off.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class Measurements:
         self.missing: tuple[Subject, ...] = tuple(missing)
 
     def to_ranking(self, *, lowest: bool = False) -> list[RankedMetric]:
-        """Rank the last values of all series, the highest first.
+        """Rank the resources by the last values of their series, the highest first.
 
         Args:
             lowest: Rank the lowest first.
@@ -147,7 +149,7 @@ class Measurements:
         last = [
             (one.values[-1], one)
             for one in self.series
-            if one.times and one.values[-1] == one.values[-1]  # NaN is not itself
+            if one.times and one.values[-1] == one.values[-1]  # NaN is not equal to itself
         ]
         last.sort(key=lambda pair: pair[0], reverse=not lowest)
         return [
@@ -164,9 +166,9 @@ class Measurements:
         ]
 
     def to_rows(self) -> list[MetricRow]:
-        """Make a row of each value, series by series in the order of time.
+        """Return a row for each value, series by series in the order of time.
 
-        A million take about a second: then rather in a thread, or `to_arrow`.
+        A million rows take about a second: call this method in a thread, or use `to_arrow`.
         """
         moments = _Moments()
         return [
@@ -177,17 +179,17 @@ class Measurements:
                 subject_id=one.subject.id if one.subject else None,
                 subject_name=one.subject.name if one.subject else None,
                 labels=one.labels,
-                value=value if value == value else None,  # NaN is not itself
+                value=value if value == value else None,  # NaN is not equal to itself
             )
             for one in self.series
             for time, value in zip(one.times, one.values, strict=True)
         ]
 
     def to_arrow(self) -> pa.Table:
-        """Make an Arrow table with the columns of `MetricRow`, and one for each label.
+        """Return an Arrow table with the columns of `MetricRow`, and one column per label.
 
-        Continue with ``table.to_pandas()`` or ``polars.from_arrow(table)``. Texts are
-        dictionaries, as they repeat from row to row.
+        Convert it with ``table.to_pandas()`` or ``polars.from_arrow(table)``. Strings are
+        dictionary-encoded, because they repeat from row to row.
 
         Raises:
             ModuleNotFoundError: The extra ``arrow`` is not installed.
@@ -239,7 +241,7 @@ class Measurements:
 
 
 class _Moments(dict[int, datetime]):
-    """Times by their milliseconds: series have the same ones."""
+    """Cache of times by their milliseconds, which many series share."""
 
     def __missing__(self, milliseconds: int) -> datetime:
         moment = self[milliseconds] = datetime.fromtimestamp(milliseconds / 1000, UTC)

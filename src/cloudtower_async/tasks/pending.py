@@ -1,4 +1,4 @@
-"""What is left to wait for after a mutation, in a form that can be stored."""
+"""Pending work of a mutation, in a form that can be stored."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ class PendingResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """A resource that a mutation changes.
 
     Attributes:
-        type: Name of its struct: ``"Vm"``; None: the server left out the resource.
-        id: Its id; None: the server left it out, or the resource cannot be read again.
+        type: Name of the resource's struct, such as ``"Vm"``; None: the server left out the
+            resource.
+        id: Id of the resource; None: the server left out the id, or the resource cannot be read
+            again.
     """
 
     type: str | None
@@ -31,8 +33,8 @@ class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Attributes:
         task_id: Id of the task; None: the work is done.
-        resources: The resources that the answer is about.
-        is_list: Whether the answer holds a list of them instead of a single one.
+        resources: Resources in the answer.
+        is_list: Whether the answer holds a list of resources instead of a single one.
     """
 
     task_id: str | None
@@ -41,15 +43,16 @@ class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left to wait for after a mutation: store it as JSON, and wait in another process.
+    """Pending work of a mutation: store it as JSON, and wait for it in another process.
 
-    Made by `Cloudtower.pending`; accepted by `Cloudtower.settle`, `wait`, `as_completed` and
-    `progress`. It contains no secret, only ids, names of types and the server's address.
+    `Cloudtower.pending` returns it; `Cloudtower.settle`, `wait`, `as_completed` and `progress`
+    accept it. It contains no secrets, only ids, names of types and the server's address.
 
     Attributes:
-        endpoint: Root address of the server. A session with another server refuses it.
+        endpoint: Root address of the server. A session with another server refuses the pending
+            work.
         answers: The answers of the mutation, in their order.
-        single: Whether there was a single answer instead of a list of them.
+        single: Whether the mutation returned a single answer instead of a list.
         version: Format of the JSON.
     """
 
@@ -65,15 +68,15 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
         return tuple(dict.fromkeys(one for one in ids if one is not None))
 
     def to_json(self) -> str:
-        """Return it as one line of JSON."""
+        """Return the pending work as one line of JSON."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Pending[Any]:
-        """Read what `to_json` has written.
+        """Read pending work that `to_json` has written.
 
         Raises:
-            InvalidInput: The text is something else, or was written by an incompatible version.
+            InvalidInput: The text is not pending work, or was written by an incompatible version.
         """
         try:
             pending = msgspec.json.decode(text, type=Pending[Any])
@@ -93,12 +96,12 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
 
 
 def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bool) -> Pending[Any]:
-    """Return what is left to wait for.
+    """Return the pending work of answers.
 
     Args:
         answers: Answers of mutations.
         endpoint: Root address of the server.
-        single: Whether the mutation answered with a single one.
+        single: Whether the mutation returned a single answer.
     """
     return Pending(
         endpoint=endpoint,
@@ -115,13 +118,13 @@ def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bo
 
 
 def resources_in(answer: WithTask[object]) -> list[object]:
-    """Return the resources that an answer is about; some mutations answer with a list of them."""
+    """Return the resources in an answer; some mutations return a list of resources."""
     data = answer.data
     return cast("list[object]", data) if isinstance(data, list) else [data]
 
 
 def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str]) -> None:
-    """Refuse what is pending on another server.
+    """Refuse pending work of another server.
 
     Args:
         asker: Method that waits, for the error.
@@ -129,7 +132,7 @@ def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str
         endpoints: Root addresses of the session's server.
 
     Raises:
-        InvalidInput: It belongs to another server.
+        InvalidInput: The pending work belongs to another server.
     """
     if pending.endpoint not in endpoints:
         raise InvalidInput(

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _PATIENCE = 1.0
-"""Seconds for which a leader whose wait has ended stays for the answers that others wait for."""
+"""Maximum seconds that a leader whose wait has ended stays until running requests are answered."""
 
 _WARN_EVERY = 60.0
 """Seconds between warnings that polls fail."""
 
 
 class TaskPoller:
-    """Polls the tasks of all waiters.
+    """Poller of the tasks of all waiters.
 
     Args:
         executor: Sends the calls.
@@ -55,14 +55,14 @@ class TaskPoller:
         self._tasks = TaskNamespace(executor.for_polls())
         self._executor = executor
         self._subscriptions: dict[TaskSubscription, None] = {}
-        self._polled: set[TaskSubscription] = set()  # those with running requests
+        self._polled: set[TaskSubscription] = set()  # subscriptions with running requests
         self._closed = False
-        self._failures: list[Exception] = []  # that end the wait of the leader
+        self._failures: list[Exception] = []  # events that end the wait of the leader
         self._asked = -math.inf
         self._warned = -math.inf
         self._sleeps_until = -math.inf
         self._leader: TaskSubscription | None = None
-        self._leading: Span | None = None  # of the leader, which the requests belong to
+        self._leading: Span | None = None  # span of the leader, to which the requests belong
 
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
@@ -96,13 +96,13 @@ class TaskPoller:
         finally:
             del self._subscriptions[subscription]
             if self._leader is None and self._subscriptions:
-                # The latest one leads, as it is likely to stay longest.
+                # The latest waiter leads, because it is likely to wait longest.
                 next(reversed(self._subscriptions)).wake()
         if subscription.lost is not None:
             raise another(subscription.lost)
 
     def _expect(self, subscription: TaskSubscription) -> None:
-        """Wake the leader if it would sleep until after the subscription is due."""
+        """Wake the leader if it would sleep past the time at which the subscription is due."""
         if subscription.due < self._sleeps_until and self._leader is not None:
             self._leader.wake()
 
@@ -110,7 +110,7 @@ class TaskPoller:
         self._leader = leader
         self._leading = current_span()
         try:
-            await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
+            await anyio.lowlevel.checkpoint()  # let waits join that begin at the same moment
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed or self._failures):
                     self._send_requests(group)
@@ -122,7 +122,7 @@ class TaskPoller:
                     self._sleeps_until = -math.inf
                 group.cancel_scope.deadline = anyio.current_time() + _PATIENCE
             if self._failures:
-                raise self._failures.pop(0)  # as it is, not in a group of errors
+                raise self._failures.pop(0)  # raise the error itself, not in an exception group
         finally:
             self._leader = self._leading = None
             self._sleeps_until = -math.inf
@@ -132,7 +132,7 @@ class TaskPoller:
             self._failures.clear()
 
     def _send_requests(self, group: TaskGroup) -> None:
-        """Send as few requests as needed for everything that is due, each task in one of them."""
+        """Send as few requests as possible for all due tasks, each task in one request."""
         now = anyio.current_time()
         waiters: Waiters = {}
         for subscription in self._subscriptions:
@@ -162,7 +162,7 @@ class TaskPoller:
             tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:
             error = exc
-        except Exception as exc:  # raised by a hook of the program
+        except Exception as exc:  # an exception of a hook
             self._failures = [exc]
             if self._leader is not None:
                 self._leader.wake()
@@ -189,7 +189,7 @@ class TaskPoller:
                 subscription.wake()
 
     def _is_lost(self, error: CloudtowerError, now: float) -> bool:
-        """Return whether later polls would fail, too; else log a warning from time to time."""
+        """Return whether later polls would fail, too; otherwise log a warning from time to time."""
         if not self._executor.is_transient(error):
             return True
         if now - self._warned >= _WARN_EVERY:

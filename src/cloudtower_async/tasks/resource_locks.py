@@ -4,8 +4,8 @@ Each id has a queue of callers. A caller that wants several ids joins all of the
 and holds the lock when it is first in each. No caller joins one queue after another, so no two
 callers can wait for each other.
 
-Waiting for a resource that the server has locked (`ResourceLocked`) is a retry of the call: see
-`calls.executor`, and `retry.classify` for the decision.
+A resource that the server has locked (`ResourceLocked`) is another matter: the call is retried; see
+`calls.executor` and `retry.classify`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class ResourceLocks:
     """Locks of resources, with their holders and waiters.
 
     Args:
-        transport: Its end is the end of all waiting.
+        transport: Transport of the session; closing it ends all waits.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.lines: dict[str, OrderedDict[_Claim, None]] = {}  # by id; the first holds it
+        # By resource id; the first claim holds the lock.
+        self.lines: dict[str, OrderedDict[_Claim, None]] = {}
 
     @asynccontextmanager
     async def hold(self, *ids: str, timeout: float | None = None) -> AsyncGenerator[None]:
@@ -69,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Those of its resources that others come first for."""
+        """Return the resources of a claim for which other claims come first."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:
@@ -88,7 +89,7 @@ class ResourceLocks:
                     following.turn.set()
 
     def _refuse_again(self, claim: _Claim) -> None:
-        """Refuse what could only wait for itself."""
+        """Refuse a lock for which the task would wait for itself."""
         for identifier in claim.ids:
             if identifier in self.lines and self._first(identifier).owner == claim.owner:
                 raise CloudtowerError(

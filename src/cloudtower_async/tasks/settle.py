@@ -94,9 +94,9 @@ class _Resource(NamedTuple):
     """A resource that a mutation changes.
 
     Args:
-        kind: Its type in the answer; NoneType: the server left it out.
-        id: Its id; empty: the server left it out, or it cannot be read again.
-        data: The resource itself, as far as it is known.
+        kind: Type of the resource in the answer; NoneType: the server left the resource out.
+        id: Id of the resource; empty: the server left it out, or it cannot be read again.
+        data: The resource in the answer.
     """
 
     kind: type
@@ -105,14 +105,16 @@ class _Resource(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """The resources that one answer is about, and whether it holds a list of them."""
+    """Resources of one answer, and whether the answer holds a list."""
 
     resources: list[_Resource]
     is_list: bool
 
 
 def _work(answer: WithTask[object]) -> _Work:
-    if isinstance(answer, PlannedAnswer):  # nothing changes it, so nothing is to be read
+    if isinstance(
+        answer, PlannedAnswer
+    ):  # the server changes nothing more, so nothing has to be read
         data = [] if answer.deletes else resources_in(answer)
         resources = [_Resource(PlannedAnswer, "", one) for one in data]
         return _Work(resources, isinstance(answer.data, list))
@@ -123,7 +125,7 @@ def _work(answer: WithTask[object]) -> _Work:
 
 
 def _stored_work(pending: Pending[object]) -> list[_Work]:
-    """Return the work of answers that are not at hand any more.
+    """Return the work of a stored `Pending`.
 
     Raises:
         InvalidInput: The resources cannot be read again.
@@ -156,10 +158,10 @@ def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
 
     Args:
         asker: Method that they were passed to, for the error.
-        changed: One of them, or any number.
+        changed: An answer, a list of answers, or a call.
 
     Raises:
-        InvalidInput: Something else was passed.
+        InvalidInput: `changed` is something else.
     """
     if isinstance(changed, WithTask):
         return [cast("WithTask[object]", changed)]
@@ -175,13 +177,13 @@ def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
     close_calls(wrong)
     remedy = "; await each call first" if isinstance(wrong, Awaitable) else ""
     raise InvalidInput(
-        f"{asker}: expected a call of a mutation that starts tasks, or what it answered with; "
+        f"{asker}: expected a call of a mutation that starts tasks, or its answer; "
         f"got {got}{remedy}"
     )
 
 
 def _readings(work: list[_Work], executor: Executor, grace: float) -> dict[type, _Reading]:
-    """Return what is to be read, by type.
+    """Return the resources to read, by type.
 
     Raises:
         ResponseDecodeError: A resource, or its id, is missing: the server breaks its schema.
@@ -208,7 +210,7 @@ def _readings(work: list[_Work], executor: Executor, grace: float) -> dict[type,
 
 
 class _Reading:
-    """Resources of one type, each read until nothing changes it any more.
+    """Reads the resources of one type until all of them have settled.
 
     Args:
         kind: Type in the answer of the mutation.
@@ -216,9 +218,9 @@ class _Reading:
         grace: Seconds until a resource that was never listed counts as gone.
 
     Attributes:
-        unsettled: Ids of the resources to read, each with what is being done to it, if known.
+        unsettled: Ids of the resources to read, each with its ``entityAsyncStatus``, if known.
         found: Settled resources by id.
-        error: Error of the last look; a later one may succeed.
+        error: Error of the last read; a later one may succeed.
     """
 
     def __init__(self, kind: type, executor: Executor, grace: float) -> None:
@@ -246,7 +248,7 @@ class _Reading:
         """Read the unsettled resources once.
 
         Args:
-            delay: Seconds since the last look.
+            delay: Seconds since the last read.
         """
         began = anyio.current_time()
         errors: list[CloudtowerError] = []
@@ -273,7 +275,7 @@ class _Reading:
                 raise error
 
     def _take(self, identifier: str, resource: object) -> None:
-        """Record how a resource is; None: it is not listed."""
+        """Record the state of a resource; None: it is not listed."""
         status = getattr(resource, "entity_async_status", None)
         if status is not None:
             self.unsettled[identifier] = status
@@ -281,7 +283,7 @@ class _Reading:
             return
         if resource is not None:
             if type(resource) is not self._kind:
-                # The ids of resources that were to be deleted have a type of their own.
+                # Answers of deletions have a separate type, which holds ids.
                 resource = cast(
                     "object", msgspec.convert(resource, self._kind, from_attributes=True)
                 )
@@ -294,8 +296,8 @@ class _Reading:
 
     def not_found(self) -> NotFound:
         return NotFound(
-            f"the {self._kind.__name__} that the mutation was about is not there any more",
+            f"the {self._kind.__name__} that the mutation changed no longer exists",
             operation=self._query.name,
             endpoint=self._executor.endpoints.latest,
-            hint="Something else has deleted it.",
+            hint="Another task has deleted it.",
         )

@@ -1,7 +1,7 @@
-"""State of one wait: the tasks it waits for, what has been seen of them, and when to poll next.
+"""State of one wait: its tasks, their last known states, and the time of the next poll.
 
-The delay between polls doubles up to the interval. Polls are due at multiples of the same few
-delays for every waiter, so that tasks which began at different times are soon polled together.
+The delay between polls doubles up to the interval. All waiters poll at multiples of the same few
+delays, so that tasks which began at different times are soon polled together.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ JITTER = 0.1
 """Share of a delay that is random, so that programs do not all poll at the same moment."""
 
 LATE = 0.5
-"""Seconds after which a timer that fires too late means that the clock has jumped.
+"""Seconds by which a timer must be late to count as a clock jump.
 
-Clocks jump when a machine resumes from sleep, a process is continued, or the loop was blocked.
-What is known is stale then, so that waits poll once more before they give up.
+Clocks jump when a machine resumes from sleep, when a process is continued, or after the loop was
+blocked. Known states are stale then, so waits poll once more before they give up.
 """
 
 LAST_POLL = 5.0
-"""Maximum number of seconds for that poll."""
+"""Maximum number of seconds for the poll after a clock jump."""
 
 ENDED = frozenset(("SUCCESSED", "FAILED"))
 """Final statuses of a task."""
@@ -38,16 +38,17 @@ ENDED = frozenset(("SUCCESSED", "FAILED"))
 _KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
 
 _JOINING = 0.05
-"""Minimum number of seconds between the polls of waits that begin one after the other."""
+"""Minimum number of seconds between the first polls of waits that begin shortly after each
+other."""
 
 
 class ObservedTime:
     """Time during which something was observed.
 
-    Outages and clock jumps count little: nothing was seen in them.
+    Outages and clock jumps hardly count, because nothing was observed during them.
 
     Attributes:
-        seconds: How long it was observed.
+        seconds: Number of seconds of observation.
     """
 
     __slots__ = ("_latest", "seconds")
@@ -60,7 +61,7 @@ class ObservedTime:
         """Count the time since the last observation.
 
         Args:
-            now: When this observation ended.
+            now: End of this observation.
             longest: Maximum number of seconds that count.
         """
         if self._latest is not None:
@@ -74,8 +75,8 @@ class TaskSubscription:
     Args:
         ids: Tasks to poll.
         interval: Maximum number of seconds between polls.
-        grace: Seconds after which a task is given up if the server does not show it, or if its
-            status is unknown and does not change.
+        grace: Seconds after which a task is given up if the server does not list the task, or if
+            its status is unknown and does not change.
         until: Event that ends polling before all tasks have ended: the first failure, or any news.
         every_change: Every change of a task is news, not only its end.
     """
@@ -132,7 +133,7 @@ class TaskSubscription:
         """Time of the next poll; infinite while one is running."""
         self.step: float = 0.0
         """Seconds from one poll to the next."""
-        # The caller sleeps on it. Not an event, which is too heavy for thousands of waiters.
+        # The caller awaits this future; an event would be too heavy for thousands of waiters.
         self._turn: asyncio.Future[None] | None = None
         self._polls = 0  # since the wait or the latest outage began
         self._interval = interval
@@ -149,7 +150,7 @@ class TaskSubscription:
 
     @property
     def over(self) -> bool:
-        """Whether polling ends."""
+        """Whether polling has to end."""
         return (
             not self.pending
             or self.lost is not None
@@ -159,13 +160,13 @@ class TaskSubscription:
         )
 
     def expire(self, now: float) -> None:
-        """Poll once more, and then no longer."""
+        """Poll once more, then end."""
         self._expires = now
         self._polls = 0
 
     @property
     def unknown(self) -> list[str]:
-        """Pending tasks that the server did not show."""
+        """Pending tasks that the server did not list."""
         return [task_id for task_id in self._missing or () if task_id in self.pending]
 
     def wake(self) -> None:
@@ -187,7 +188,10 @@ class TaskSubscription:
             return
         if self._missing:
             self._missing.pop(task.id, None)
-        state = (task.status, task.progress or 0.0)  # None breaks the schema
+        state = (
+            task.status,
+            task.progress or 0.0,
+        )  # the schema does not allow None, but servers may send it
         if task.status in ENDED:
             del self.pending[task.id]
             self.failed |= task.status == "FAILED"
@@ -206,7 +210,7 @@ class TaskSubscription:
                 self._give_up(task.id, UnknownTaskStatus(task.id, *state, grace=self._grace))
 
     def miss(self, task_id: str) -> None:
-        """Record that the server does not show one of the tasks."""
+        """Record that the server does not list one of the tasks."""
         if task_id not in self.pending:
             return
         if self._missing is None:
@@ -225,7 +229,8 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Poll at once, or a moment after the last poll, together with others that missed it."""
+        """Return the time of the first poll: now, or shortly after the last poll, shared with later
+        waits."""
         if self.due < now:
             self.due = max(now, asked + min(_JOINING, self._interval))
 
@@ -235,7 +240,7 @@ class TaskSubscription:
         self.due = math.inf
 
     def abandon(self) -> None:
-        """Forget the running requests, which were cancelled: they are due again."""
+        """Forget the running requests, which were cancelled, so that they are due again."""
         self._open = 0
         self.due = -math.inf
 
@@ -243,9 +248,9 @@ class TaskSubscription:
         """Record the end of a request, and set when the next poll is due.
 
         Args:
-            started: When the request began.
-            now: When it ended.
-            error: Its error.
+            started: Start time of the request.
+            now: End time of the request.
+            error: Error of the request, if it failed.
         """
         if error is None:
             self.answered = True

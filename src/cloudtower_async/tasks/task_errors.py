@@ -1,4 +1,4 @@
-"""Parse what a failed task says into its codes and its message."""
+"""Parse the error text of a failed task into codes and a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..types import CODEC_ERRORS
 if TYPE_CHECKING:
     from ..models import Task
 
-# The server nests the answer of the component below: lines `code: …` and `message: {…}`.
+# The server nests the error of the underlying component in lines `code: …` and `message: {…}`.
 _CODE_LINE = re.compile(r"^[ \t]*code:[ \t]*(\S+)", re.MULTILINE)
 _MESSAGE_LINE = re.compile(r"^[ \t]*message:\s*(?=\{)", re.MULTILINE)
 # From the scheduler: `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
@@ -23,14 +23,14 @@ _BARE_CODE = re.compile(r"\s*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*")
 _LANGUAGE = re.compile("[a-z]{2}-[A-Z]{2}")
 
 _BY_LANGUAGE = msgspec.json.Decoder(dict[str, str])
-_decode_prefix = json.JSONDecoder().raw_decode  # text may follow the JSON
+_decode_prefix = json.JSONDecoder().raw_decode  # ignore text after the JSON
 
 
 def task_failed(task: Task) -> TaskFailed:
     """Return the error for a task that ended as FAILED.
 
-    Its codes and its message are parsed from the text of the server. A part that cannot be parsed
-    is None, and the message is then the text itself.
+    The codes and the message are parsed from the text of the server. A code that cannot be parsed
+    is None. Without a parsed message, the message is the whole text.
     """
     text = task.error_message or ""
     one = _in_one_language(text)
@@ -49,7 +49,7 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Return the error code, and that of the component below, as far as they stand outside JSON."""
+    """Return the error codes of the server and of the underlying component, if outside of JSON."""
     if line := _CODE_LINE.search(text):
         return line[1], None
     if bracketed := _BRACKETED.match(text):
@@ -59,7 +59,7 @@ def _codes(text: str) -> tuple[str | None, str | None]:
 
 
 def _nested(text: str) -> dict[str, object]:
-    """Return the JSON object within the text: after ``message:``, else from the first brace on."""
+    """Return the JSON object in the text: after ``message:``, otherwise from the first brace."""
     line = _MESSAGE_LINE.search(text)
     start = line.end() if line else text.find("{")
     if start < 0:
@@ -76,9 +76,9 @@ def _text(value: object) -> str | None:
 
 
 def _in_one_language(text: str) -> str:
-    """Return one language of a text that has several: any of them has the codes.
+    """Return one language of a text in several languages; each language contains the codes.
 
-    With the content language ``*`` a text is JSON with each language.
+    With the content language ``*``, a text is JSON with one entry per language.
     """
     try:
         texts = _BY_LANGUAGE.decode(text)

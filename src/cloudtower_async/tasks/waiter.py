@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class HasTaskId(Protocol):
-    """An answer that names the task that does the work, such as `WithTask`."""
+    """Answer with the id of the task that does the work, such as `WithTask`."""
 
     @property
     def task_id(self) -> str | None:
@@ -34,14 +34,14 @@ Waitable: TypeAlias = (
 )
 """A task, its id, an answer with a ``task_id``, or any nesting of these. None is already done.
 
-Answers of `Cloudtower.request`, which are plain dicts, and a `Pending` are accepted as well.
+A `Pending` and the plain dicts that `Cloudtower.request` returns are accepted, too.
 """
-if not TYPE_CHECKING:  # annotations of other modules can be evaluated, too
+if not TYPE_CHECKING:  # so that annotations of other modules can be evaluated
     Waitable = ForwardRef(Waitable, module=__name__)
 
 
 class TaskWaiter:
-    """Waits for the tasks of a session.
+    """Waiter for the tasks of a session.
 
     Args:
         executor: Sends the calls.
@@ -104,7 +104,8 @@ class TaskWaiter:
         left = timeout
         while subscription.pending:
             began = anyio.current_time()
-            # The consumer may take its time: only waiting counts, and only then tasks are polled.
+            # The consumer may be slow: only the waiting time counts, and tasks are only polled
+            # during it.
             await self._follow(subscription, left)
             if left is not None:
                 left = max(0.0, left - (anyio.current_time() - began))
@@ -138,7 +139,7 @@ class TaskWaiter:
 def check_times(
     asker: str, waitable: object, timeout: float | None, interval: float, grace: float
 ) -> None:
-    """Check the arguments of a wait; if one is wrong, close its calls, which nothing awaits."""
+    """Check the arguments of a wait; on an error, close its calls, which would never be awaited."""
     try:
         check_wait(asker, timeout, interval, grace)
     except InvalidInput:
@@ -149,7 +150,7 @@ def check_times(
 async def _tasks_in(
     asker: str, waitable: Waitable | Awaitable[Waitable], endpoints: Sequence[str]
 ) -> dict[str, Task | None]:
-    """Return the tasks to wait for by id, in order; None for those not known to have ended."""
+    """Return the tasks by id, in order; the value is the ended task, or None."""
     given = await waitable if isinstance(waitable, Awaitable) else waitable
     tasks: dict[str, Task | None] = {}
     try:
@@ -170,7 +171,7 @@ async def _tasks_in(
 
 
 def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[str | Task]:
-    """Flatten a nesting, in order; it is only read, never changed."""
+    """Flatten a nesting in order, without changing it."""
     wrong, kind = waitable, type(waitable).__name__  # unless it is one of these
     if waitable is None:
         return

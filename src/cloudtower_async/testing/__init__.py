@@ -1,9 +1,9 @@
-"""Tools for tests of code that uses the package: a simulated CloudTower, and made-up structs.
+"""Tools for testing code that uses this package: a simulated CloudTower, and sample structs.
 
-Both need nothing but the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``,
+Both need only the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``,
 ``make(models.Vm, name="web-1")``.
 
-pytest loads the plugin in here at every start, so each name is loaded when it is first used.
+pytest loads the plugin of this package at every start, so other names are only loaded at first use.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _HOMES = {
     "make": "cloudtower_async.calls.samples",
 }
 
-if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+if not TYPE_CHECKING:  # with this function, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value: object = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value  # found at once from now on
+        globals()[name] = value  # later look-ups find the name directly
         return value
 
 

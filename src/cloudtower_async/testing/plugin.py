@@ -1,6 +1,6 @@
-"""The pytest plugin: simulated CloudTowers for tests, each for one test, a module or the whole run.
+"""pytest plugin: fixtures with a simulated CloudTower for a test, a module or the whole run.
 
-pytest loads this at its start, wherever the package is installed: nothing else is loaded here.
+pytest loads this module at every start if the package is installed, so it imports little.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SHARED_OPTIONS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the support for pytest-asyncio where that is in use."""
+    """Register the marker, and the support for pytest-asyncio if that is in use."""
     config.addinivalue_line("markers", _MARKER)
     if config.pluginmanager.hasplugin("asyncio"):
         config.pluginmanager.register(_PytestAsyncio(), "cloudtower-async-asyncio")
@@ -53,21 +53,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):
-            # Marks of a module also apply to its tests that share a simulator of the run.
+            # Marks of a module also apply to its tests that use the simulator of the whole run.
             if not isinstance(node, (pytest.Module, pytest.Package, pytest.Session)):
                 pytest.fail(
                     _NOT_ITS_OWN.format(item.nodeid, _SHARED_OPTIONS[fixture]), pytrace=False
                 )
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # after the plugins that run coroutines
+@pytest.hookimpl(wrapper=True, trylast=True)  # runs after the plugins that run coroutines
 def pytest_fixture_setup(
     fixturedef: Any,  # noqa: ANN401 - its type says that `func` is final, yet this is how it is done
     request: pytest.FixtureRequest,
 ) -> Generator[None, object, object]:
-    """Reject the fixture `tower` where nothing runs coroutines.
+    """Reject the fixture `tower` if no plugin runs coroutines.
 
-    pytest would, too, but only once: the fixture would be broken for the tests that follow.
+    pytest would reject it, too, but only once: the fixture would then be broken for later tests.
     """
     function = fixturedef.func
     if not _is_ours(function):
@@ -84,11 +84,10 @@ def pytest_fixture_setup(
 
 
 class _PytestAsyncio:
-    """Lets pytest-asyncio run the fixture `tower`, in the event loop of the test.
+    """Support for pytest-asyncio, which runs the fixture `tower` in the event loop of the test.
 
-    In its strict mode pytest-asyncio runs fixtures that were made with its own decorator only, and
-    in either mode a fixture that does not name the scope of its event loop gets a loop that may
-    not be the one of the test.
+    In its strict mode, pytest-asyncio only runs fixtures that were made with its decorator. In both
+    modes, a fixture without a loop scope may get another event loop than the test.
     """
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-asyncio looks at it
@@ -104,7 +103,7 @@ class _PytestAsyncio:
             return (yield)
         from pytest_asyncio import fixture
 
-        # A copy, as the decorator leaves its mark on the function, and other tests may use anyio.
+        # Use a copy, because the decorator marks the function, and other tests may use anyio.
         copy = types.FunctionType(function.__code__, function.__globals__, function.__name__)
         fixture(copy, loop_scope=_loop_scope(marker, request.config))
         fixturedef.func = copy
@@ -113,25 +112,25 @@ class _PytestAsyncio:
 
 
 def _is_ours(function: Callable[..., object]) -> bool:
-    """Whether this is the fixture `tower` of this module, and nothing has wrapped it yet."""
+    """Return whether this is the fixture `tower` of this module, not wrapped yet."""
     return function.__module__ == __name__ and inspect.isasyncgenfunction(function)
 
 
 def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN401 - a literal
-    """The scope of the event loop that pytest-asyncio runs a test in."""
+    """Return the scope of the event loop in which pytest-asyncio runs a test."""
     named = marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")
     try:
         return named or config.getini("asyncio_default_test_loop_scope")
-    except ValueError:  # before pytest-asyncio 0.26 there is no such option
+    except ValueError:  # pytest-asyncio before 0.26 lacks this option
         return "function"
 
 
 @pytest.fixture
 def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
-    """A simulated CloudTower that runs for as long as the test.
+    """A simulated CloudTower for one test.
 
-    It has its own event loop in a thread: tests need no event loop, and may block theirs.
-    ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
+    The simulator runs in its own event loop in a thread, so tests need no event loop, and may block
+    theirs. ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
     """
     with _running(_options(request.node)) as simulator:
         yield simulator
@@ -190,7 +189,7 @@ def _running(options: dict[str, Any]) -> Generator[Simulator]:
 
 
 def _options(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
-    """The options that the markers of a test or a module set; the nearest marker comes first."""
+    """Return the options that markers set; the nearest marker takes precedence."""
     options: dict[str, Any] = {}
     for marker in node.iter_markers("tower"):
         given = dict(zip(("size",), marker.args, strict=False))

@@ -101,7 +101,7 @@ class Transport(SessionScope):
         if session is not None and session.auth is not None:
             raise InvalidSettings(
                 "session: it has its own credentials, which would replace the token; "
-                "create the aiohttp session without auth=",
+                "create the aiohttp session without credentials",
                 option="session",
             )
         self.settings = settings

@@ -178,7 +178,7 @@ def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
             return "the two files are swapped"
         return "there is no private key in the key file" if key else "there is no private key in it"
     if "ENCRYPTED" in keys:
-        return "the private key is encrypted; decrypt it, or load it into an ssl_context="
+        return "the private key is encrypted; decrypt it, or pass an SSL context"
     if "CERTIFICATE-----" not in content:
         return "there is no certificate in it"
     return None

@@ -1,4 +1,4 @@
-"""Compare the server's count of the chunks of an upload with ours. Pure: no I/O."""
+"""Compare the server's count of chunks with the number of sent chunks. No I/O."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 class ChunkCount:
     """Number of chunks sent, and the server's count of them.
 
-    Servers may count from 0 or from 1, so counts are compared relative to that of the first chunk.
+    Servers may count from 0 or from 1, so counts are compared relative to the count after the first
+    chunk.
 
     Args:
         chunks: Number of chunks that the server certainly has.
-        base: The server's count minus `chunks`; None if its count does not follow ours, so that it
-            proves nothing.
+        base: The server's count minus `chunks`; None if the server does not count the sent chunks,
+            so that its count proves nothing.
     """
 
     def __init__(self, chunks: int = 0, base: int | None = None) -> None:
@@ -26,14 +27,14 @@ class ChunkCount:
         self.base: int | None = base
 
     def add(self, task: UploadTask, *, exactly: bool) -> None:
-        """Count a chunk that the server has taken.
+        """Count a chunk that the server has accepted.
 
         Args:
-            task: The upload task after the chunk was taken.
-            exactly: Require the server to have counted it.
+            task: The upload task after the chunk was accepted.
+            exactly: Require the server to have counted the chunk.
 
         Raises:
-            UploadFailed: The server has more chunks than were sent, or did not count this one.
+            UploadFailed: The server has more chunks than were sent, or did not count the chunk.
         """
         self.chunks += 1
         count = count_of(task)
@@ -48,13 +49,13 @@ class ChunkCount:
             if surplus != 0:
                 self.base = None
                 if exactly:
-                    raise unknown("a chunk was resent, and the server's count does not follow")
+                    raise unknown("a chunk was resent, and the server did not count it")
 
     def has_one_more(self, task: UploadTask) -> bool:
         """Return whether the server counts one chunk beyond those that it certainly has.
 
         Raises:
-            UploadFailed: Its count is impossible, or proves nothing.
+            UploadFailed: The server's count is impossible, or proves nothing.
         """
         base, count = self.reliable_base(), count_of(task)
         if count is None:
@@ -77,7 +78,7 @@ class ChunkCount:
             UploadFailed: The count proves nothing.
         """
         if self.base is None:
-            raise unknown("the server does not count chunks in a way that tells")
+            raise unknown("the server's count does not follow the sent chunks")
         return self.base
 
     def agrees(self, task: UploadTask) -> bool:
@@ -92,5 +93,5 @@ def count_of(task: UploadTask) -> int | None:
 
 
 def unknown(why: str) -> UploadFailed:
-    """Make the error for an upload whose state on the server cannot be determined."""
-    return UploadFailed(f"what the server has is unknown: {why}")
+    """Return the error for an upload whose state on the server cannot be determined."""
+    return UploadFailed(f"it is unknown which chunks the server has: {why}")

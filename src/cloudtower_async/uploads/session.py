@@ -1,12 +1,14 @@
 """Deliver the chunks of an upload, each exactly once.
 
-The server cannot check where a chunk belongs: it appends what it gets. So there is never more than
-one chunk in flight, and a chunk whose outcome is unknown is resent only when it certainly did not
-arrive. The upload task counts the chunks that it has. If the count moves, the chunk was taken. If
-it stays for the whole settling time, which outlasts the time-out of any proxy, the chunk was lost
-and is resent; from then on every count has to agree, and the result is verified. While the lost
-chunk could still arrive, the count cannot settle another doubt. If the count proves nothing, the
-upload fails: nothing is guessed.
+The server cannot check where a chunk belongs: it appends each chunk that arrives. So at most one
+chunk is in flight, and a chunk whose outcome is unknown is only resent if it certainly did not
+arrive.
+
+The upload task counts the chunks that the server has. If the count increases, the server has the
+chunk. If the count stays the same for the whole settling time, which is longer than the time-out of
+any proxy, the chunk was lost and is resent. From then on, every count has to agree, and the result
+is verified. While the lost chunk could still arrive, the count cannot resolve another doubt. If the
+count proves nothing, the upload fails instead of guessing.
 """
 
 from __future__ import annotations
@@ -51,13 +53,13 @@ CHUNK_SIZE = 8 * 1024 * 1024
 """Default size of the first chunk, in bytes."""
 
 LARGEST_CHUNK = 64 * 1024 * 1024
-"""Maximum size of a chunk in bytes, whatever the server asks for."""
+"""Maximum size of a chunk in bytes, even if the server asks for more."""
 
 STRAY_SECONDS = 300.0
 """Seconds after which a lost chunk can no longer arrive; a shorter settling time proves nothing."""
 
 CLEAN_UP_SECONDS = 10.0
-"""Maximum number of seconds to cancel an upload task, and before that to find out its id."""
+"""Maximum number of seconds to cancel an upload task, and to find its id before that."""
 
 
 class UploadSession(Generic[R]):
@@ -70,7 +72,7 @@ class UploadSession(Generic[R]):
         name: Name of the result.
         chunk_size: Size of the first chunk and maximum size of later ones, in bytes; None: 8 MiB,
             then the size that the server asks for.
-        settling_time: Seconds that a chunk whose outcome is unknown has to show in the count.
+        settling_time: Seconds to wait until a chunk whose outcome is unknown appears in the count.
         interval: Maximum number of seconds between polls of the count.
 
     Attributes:
@@ -80,7 +82,7 @@ class UploadSession(Generic[R]):
         existing_ids: See `UploadTarget.existing_ids`.
         task: The upload task as last seen; None before the server has made one.
         sent: Bytes that the server certainly has.
-        count: The chunks that it certainly has, and its own count of them.
+        count: The number of chunks that the server certainly has, and its own count.
         in_doubt: Whether the server may have one more chunk.
         resent: Whether a chunk was resent after the settling time.
 
@@ -126,14 +128,14 @@ class UploadSession(Generic[R]):
         """Size of the next chunk, in bytes.
 
         Raises:
-            UploadFailed: The size that the server asks for is not valid.
+            UploadFailed: The server asks for an invalid size.
         """
         if self.task is None:
             return self._first_size
         wanted: object = self.task.chunk_size
         if type(wanted) is not int or wanted < 1:
             raise UploadFailed(
-                f"chunk_size: the server asks for chunks of {wanted!r} bytes, which is no size"
+                f"chunk_size: the server asks for chunks of {wanted!r} bytes, an invalid size"
             )
         return min(wanted, self.largest)
 
@@ -145,8 +147,8 @@ class UploadSession(Generic[R]):
 
         Raises:
             InvalidInput: The upload task belongs to another upload.
-            UploadFailed: The upload has failed, or it is unknown what the server has.
-            CallError: The server does not know the upload, or could not be reached.
+            UploadFailed: The upload has failed, or it is unknown which chunks the server has.
+            CallError: The server does not know the upload, or cannot be reached.
         """
         task = await self._read(state.upload_task_id)
         if task is None:
@@ -163,8 +165,8 @@ class UploadSession(Generic[R]):
             )
         if task.size != state.size:
             raise InvalidInput(
-                f"upload: resume: upload task {task.id} is of a file of {task.size} bytes, the "
-                f"state of one of {state.size:,}"
+                f"upload: resume: upload task {task.id} is for a file of {task.size} bytes, "
+                f"but the state is for {state.size:,} bytes"
             )
         self.sent = state.sent
         if state.resent:
@@ -180,7 +182,7 @@ class UploadSession(Generic[R]):
             taken = await self._settle(task.id) is not None
             self.in_doubt = False
         elif taken and not state.pending:
-            raise unknown("the server has a chunk that this state does not know")
+            raise unknown("the server has a chunk that is missing in this state")
         elif count_of(task) is None:
             raise unknown("the server does not tell how many chunks it has")
         # The process that stored the state may have sent the pending chunk more than once.
@@ -197,12 +199,12 @@ class UploadSession(Generic[R]):
         """Send the next chunk.
 
         Args:
-            chunk: Its content.
+            chunk: Content of the chunk.
             size: Size of the whole file, in bytes.
 
         Raises:
-            CallError: The server did not take it, or could not be asked whether it did.
-            UploadFailed: The upload has failed, or it is unknown what the server has.
+            CallError: The server did not accept the chunk, or its upload task cannot be read.
+            UploadFailed: The upload has failed, or it is unknown which chunks the server has.
         """
         if self.task is None:
             await self._begin(chunk, size)
@@ -219,7 +221,7 @@ class UploadSession(Generic[R]):
             CallError: The upload task could not be read.
         """
         known = cast("UploadTask", self.task)
-        # A listing may leave it out for a moment.
+        # A listing may leave the upload task out for a moment.
         task = await self._read(known.id) or known
         self._see(task)
         return task
@@ -247,7 +249,7 @@ class UploadSession(Generic[R]):
     async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
         """Cancel the upload task, if the server has made one. Safe to repeat.
 
-        This runs to its end even if the caller is cancelled. A failure is logged.
+        The cancellation is completed even if the caller is cancelled. A failure is logged.
 
         Args:
             seconds: Maximum number of seconds.
@@ -272,10 +274,11 @@ class UploadSession(Generic[R]):
         _log.warning("upload task %s could not be cancelled: %s", self.task.id, failure)
 
     async def _begin(self, chunk: bytes, size: int) -> None:
-        """Send the first chunk, which makes the upload task.
+        """Send the first chunk, which creates the upload task.
 
-        If its outcome is unknown, the new upload task with our name is ours. Uploads of files of
-        the same size start one after the other, so that it cannot belong to another one of them.
+        If its outcome is unknown, the upload task is found as the new one with the same name.
+        Uploads of files of the same size start one after the other, so that the new upload task
+        cannot belong to another of these uploads.
         """
         form = {
             **self.form,
@@ -294,7 +297,7 @@ class UploadSession(Generic[R]):
                 self._note(await self._deliver(form, partial(self._settle_first, new)), chunk)
 
             try:
-                # Cancelled halfway, it would leave an upload task behind whose id is unknown.
+                # A cancellation halfway would leave behind an upload task with an unknown id.
                 await let_end(send, CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:
@@ -302,22 +305,25 @@ class UploadSession(Generic[R]):
                 raise
 
     async def _find_out(self, new: Callable[[], Awaitable[list[UploadTask]]]) -> None:
-        """Find the upload task that a cancelled first chunk has made."""
+        """Find the upload task that a cancelled first chunk has created."""
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
                 ours = [task for task in await new() if _mentions(task.args, self._name)]
                 self.task = ours[0] if len(ours) == 1 else None
             except CloudtowerError as exc:
-                _log.warning("whether an upload has begun could not be found out: %s", exc)
+                _log.warning(
+                    "it could not be determined whether the cancelled upload has begun: %s", exc
+                )
 
     async def _deliver(
         self, form: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
-        """Send a chunk, as often as is safe and needed, until the server has it.
+        """Send a chunk until the server has it, resending it only if that is safe.
 
         Args:
             form: Form fields to send.
-            settle: Waits until the outcome is certain; returns the upload task if it has the chunk.
+            settle: Function that waits until the outcome is certain, and returns the upload task if
+                the server has the chunk.
         """
         attempt = 0
         resent = False
@@ -333,13 +339,15 @@ class UploadSession(Generic[R]):
                 task = await settle()
                 if task is None:
                     self.in_doubt = False
-                    resent = self.task is not None  # else another upload task is made
+                    resent = (
+                        self.task is not None
+                    )  # otherwise the server would create another upload task
                     if resent:
                         self._lose(sent_at)
                     if last:
                         raise
             except CallError as exc:
-                # A server that has all bytes refuses the chunk that it gets again.
+                # A server that has all bytes refuses a resent chunk.
                 task = await self._taken_late() if resent else None
                 if task is None:
                     self.in_doubt = resent
@@ -384,10 +392,10 @@ class UploadSession(Generic[R]):
         """Wait until it is certain whether the server has the chunk in doubt.
 
         Returns:
-            The upload task if it has the chunk; None if it does not.
+            The upload task if the server has the chunk; None if it does not.
 
         Raises:
-            UploadFailed: The count cannot tell.
+            UploadFailed: The count proves nothing.
             CallError: The upload task could not be read.
         """
         self.count.reliable_base()
@@ -407,32 +415,34 @@ class UploadSession(Generic[R]):
         """Return whether the server has the chunk in doubt.
 
         Raises:
-            UploadFailed: It has one more, which may also be the chunk that counts as lost; or its
-                count is impossible.
+            UploadFailed: The server has one more chunk, which may also be the chunk that counts as
+                lost; or its count is impossible.
         """
         self._see(task)
         if not self.count.has_one_more(task):
             return False
         if anyio.current_time() < self._stray_until:
-            raise unknown("a chunk was resent, and one has arrived late: it can be either")
+            raise unknown(
+                "a chunk was resent, and a late chunk has arrived, which can be either of the two"
+            )
         return True
 
     async def _settle_first(
         self, new: Callable[[], Awaitable[list[UploadTask]]]
     ) -> UploadTask | None:
-        """Wait until it is certain whether the first chunk has made an upload task.
+        """Wait until it is certain whether the first chunk has created an upload task.
 
         Args:
-            new: Reads the upload tasks that may be ours.
+            new: Function that reads the upload tasks that may belong to this upload.
 
         Raises:
-            UploadFailed: It remains uncertain.
+            UploadFailed: The outcome remains uncertain.
             CallError: The upload tasks could not be read.
         """
 
         async def look() -> UploadTask | None:
             ours = [task for task in await new() if _mentions(task.args, self._name)]
-            # A count of 0 may mean that the chunk itself is still on its way.
+            # A count of 0 may mean that the chunk is still in transit.
             return ours[0] if len(ours) == 1 and count_of(ours[0]) == 1 else None
 
         if task := await self._until_settled(look, f"the upload of {self._name!r}"):
@@ -440,12 +450,12 @@ class UploadSession(Generic[R]):
         if not (found := await new()):
             return None
         raise unknown(
-            "the outcome of the first chunk does not show; it may have made upload task "
+            "the outcome of the first chunk is unknown; it may have created upload task "
             + " or ".join(str(task.id) for task in found)
         )
 
     async def _taken_late(self) -> UploadTask | None:
-        """Return the upload task if it now has the chunk in doubt."""
+        """Return the upload task if the server now has the chunk in doubt."""
         task = await self.look_again()
         return task if self.count.has_one_more(task) else None
 
@@ -453,7 +463,7 @@ class UploadSession(Generic[R]):
         """Record that the server has a chunk.
 
         Raises:
-            UploadFailed: It has more chunks than were sent, or has given up the upload.
+            UploadFailed: The server has more chunks than were sent, or has given up the upload.
         """
         self.task = task
         self.sent += len(chunk)
@@ -463,7 +473,7 @@ class UploadSession(Generic[R]):
     def _see(self, task: UploadTask) -> None:
         self.task = task
         if task.status == "FAILED":
-            raise UploadFailed("the server has given the upload up", task.id)
+            raise UploadFailed("the server has given up the upload", task.id)
 
     async def _until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]], what: str
@@ -474,7 +484,8 @@ class UploadSession(Generic[R]):
             The upload task; None if the function returned None at the end of the settling time.
 
         Raises:
-            CallError: It failed, and not only for a moment, or at the end of the settling time.
+            CallError: A call failed with an error that is not transient, or at the end of the
+                settling time.
         """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "
@@ -504,7 +515,7 @@ class UploadSession(Generic[R]):
         return next((task for task in tasks if task.id == upload_task_id), None)
 
     async def _alike(self, size: int) -> list[UploadTask]:
-        """Return the upload tasks for files of this size and of our kind."""
+        """Return the upload tasks for files of this size and kind."""
         where = {"size": size, "resource_type_in": list(self._target.resource_types)}
         return await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
 

@@ -53,15 +53,15 @@ class _File:
         self.modified_ns: int | None = None
 
     async def open(self) -> int | None:
-        """Open the file and return the number of bytes to read; None if it cannot be told."""
+        """Open the file and return the number of bytes to read; None if the size is unknown."""
         return await anyio.to_thread.run_sync(self._open)
 
     async def read(self, number: int) -> bytes:
-        """Return the next bytes, as many as asked for except at the end."""
+        """Return the next `number` bytes, or fewer at the end."""
         return await anyio.to_thread.run_sync(self._read, number)
 
     async def close(self) -> None:
-        """Close the file if it was opened here, without a chance of being cancelled."""
+        """Close the file if it was opened here; cancellation does not prevent this."""
         self._closed = True
         if self._ours and self._file is not None:
             self._file.close()
@@ -124,7 +124,7 @@ class _Stream:
         """Return None: the size of a stream is unknown."""
 
     async def read(self, number: int) -> bytes:
-        """Return the next bytes, as many as asked for except at the end."""
+        """Return the next `number` bytes, or fewer at the end."""
         content = bytearray()
         while (left := number - len(content)) and await self._more():
             content += self._rest[:left]
@@ -153,12 +153,12 @@ class Source:
 
     Args:
         source: Source as passed by the caller.
-        size: Size in bytes as passed by the caller; None: find it out.
+        size: Size in bytes as passed by the caller; None: determine the size.
 
     Attributes:
-        size: Size in bytes; 0 until it is known.
+        size: Size in bytes; 0 until the size is known.
         position: Bytes read so far.
-        name: Name of the file; None if it has no name.
+        name: Name of the file; None if the file has no name.
 
     Raises:
         InvalidInput: The source or the size cannot be used.
@@ -182,13 +182,13 @@ class Source:
         """Open the source.
 
         Raises:
-            InvalidInput: The file does not exist, is empty, or its size is not known.
+            InvalidInput: The file does not exist or is empty, or the size is unknown.
         """
         found = await self._inner.open()
         if found is None:
             if not self.size:
                 raise InvalidInput(
-                    "upload: size: how long this is cannot be told from it; pass size=, in bytes"
+                    "upload: size: the size of the source is unknown; pass size=, in bytes"
                 )
             return
         if found == 0:
@@ -198,7 +198,7 @@ class Source:
         self.size = found
 
     async def chunk(self, number: int) -> Chunk:
-        """Return the next chunk: this many bytes, or what is left.
+        """Return the next chunk: `size` bytes, or the rest.
 
         Raises:
             SourceChanged: The source is shorter or longer than its size.
@@ -215,10 +215,10 @@ class Source:
         return Chunk(content, self._digest.hexdigest())
 
     async def skip(self, number: int) -> str:
-        """Read this many bytes and return the SHA-256 of what has been read so far.
+        """Read this many bytes and return the SHA-256 of all bytes read so far.
 
         Raises:
-            SourceChanged: The source is shorter than that, or longer than its size.
+            SourceChanged: The source ended early, or is longer than its size.
         """
         left = number
         while left:
@@ -248,6 +248,6 @@ def _inner(source: Uploadable) -> _File | _Stream:
 
 
 def _name(source: Uploadable) -> str | None:
-    """Return the name of a file; None if it has no name."""
+    """Return the name of a file; None if the file has no name."""
     path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     return Path(cast("str", path)).name if isinstance(path, str | os.PathLike) else None

@@ -1,4 +1,4 @@
-"""Upload targets: what an uploaded file becomes, one class per kind.
+"""Upload targets: one class for each kind of resource that a file can become.
 
 To add a kind, add a subclass of `UploadTarget` here and to the names that the package exports.
 """
@@ -19,7 +19,7 @@ from ..errors import InvalidInput
 R_co = TypeVar("R_co", covariant=True)
 
 Listing: TypeAlias = Callable[[Mapping[str, object]], Awaitable[list[Any]]]
-"""Lists the resources that match a filter, with the call `UploadTarget.query`."""
+"""Function that lists the resources that match a filter, with the call `UploadTarget.query`."""
 
 _VERSION_OFFSET = 32 * 1024 + 190
 _VERSION_LENGTH = 128
@@ -27,14 +27,14 @@ _VERSION_LENGTH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTarget(ABC, Generic[R_co]):
-    """Target of an upload. Awaiting the upload returns an `R_co`.
+    """Base of upload targets; awaiting the upload returns an `R_co`.
 
-    The fields of a subclass are form fields of the call that takes the chunks. Its class attributes
-    say how that kind is uploaded.
+    The fields of a subclass are form fields of the call that takes the chunks. The class attributes
+    describe how this kind is uploaded.
 
     Attributes:
         operation: Call that takes the chunks.
-        resource_types: Types that its upload tasks may have.
+        resource_types: Possible types of the upload tasks.
         query: Call that lists the results; empty if the upload task itself is the result.
         in_every_chunk: Fields sent with every chunk; the others go with the first one only.
     """
@@ -45,7 +45,7 @@ class UploadTarget(ABC, Generic[R_co]):
     in_every_chunk: ClassVar[tuple[str, ...]] = ()
 
     def form(self) -> dict[str, object]:
-        """Return the form fields that say what the file becomes, and where.
+        """Return the form fields that describe the result and its place.
 
         Raises:
             InvalidInput: A required field is None.
@@ -66,12 +66,12 @@ class UploadTarget(ABC, Generic[R_co]):
         """Return form fields that are read from the first chunk.
 
         Raises:
-            InvalidInput: The chunk cannot be the start of such a file.
+            InvalidInput: The chunk is not the start of a valid file.
         """
         return {}
 
     async def existing_ids(self, listing: Listing) -> frozenset[str]:
-        """Return the ids of existing resources, if only they tell which one is new."""
+        """Return the ids of existing resources, if the new one can only be found by comparison."""
         return frozenset()
 
     @abstractmethod
@@ -92,7 +92,7 @@ class UploadTarget(ABC, Generic[R_co]):
 
 
 class _NamedByTask(UploadTarget[R_co]):
-    """A kind whose result is named by the arguments of the upload task."""
+    """Target whose result is named in the arguments of the upload task."""
 
     __slots__ = ()
 
@@ -105,7 +105,7 @@ class _NamedByTask(UploadTarget[R_co]):
 
 
 class _FoundByComparison(UploadTarget[R_co]):
-    """A kind of which the server does not say which resource an upload becomes."""
+    """Target whose result the server does not name, so that it is found by comparison."""
 
     __slots__ = ()
 
@@ -127,10 +127,10 @@ class _FoundByComparison(UploadTarget[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
-    """An image of the content library. The result is a `models.ContentLibraryImage`.
+    """Target for an image of the content library; the result is a `models.ContentLibraryImage`.
 
     Args:
-        clusters: Filter for the clusters that get the image; EVERYTHING for all of them.
+        clusters: Filter for the clusters that get the image; EVERYTHING for all clusters.
         description: Description of the image; None: no description.
     """
 
@@ -145,7 +145,7 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfImage(_NamedByTask["models.ElfImage"]):
-    """An image of one cluster. The result is a `models.ElfImage`.
+    """Target for an image of one cluster; the result is a `models.ElfImage`.
 
     Args:
         cluster_id: Id of the cluster.
@@ -162,7 +162,7 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvtImage(_FoundByComparison["models.SvtImage"]):
-    """An image of the VM tools, whose version is read from the file.
+    """Target for an image of the VM tools, whose version is read from the file.
 
     The result is a `models.SvtImage`.
 
@@ -195,9 +195,9 @@ class SvtImage(_FoundByComparison["models.SvtImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfFile(UploadTarget["models.UploadTask"]):
-    """A file for an import: an OVF, or a disk image for a VM, a volume or a template.
+    """Target for a file to import: an OVF, or a disk image for a VM, a volume or a template.
 
-    The result is the `models.UploadTask`, whose id the import takes.
+    The result is the `models.UploadTask`; pass its id to the import.
 
     Args:
         cluster_id: Id of the cluster.
@@ -221,7 +221,7 @@ class ElfFile(UploadTarget["models.UploadTask"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicationPackage"]):
-    """A package of an application. The result is a `models.CloudTowerApplicationPackage`."""
+    """Target for an application package; the result is a `models.CloudTowerApplicationPackage`."""
 
     operation: ClassVar[str] = "cloud_tower_application.upload_cloud_tower_application_package"
     resource_types: ClassVar[tuple[str, ...]] = ("CLOUDTOWER_APPLICATION_PACKAGE",)

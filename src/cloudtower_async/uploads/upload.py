@@ -1,4 +1,4 @@
-"""Uploads: from a file to what the server makes of it.
+"""Uploads: from a file to the resource that the server makes of it.
 
 Nothing runs in the background: each step of the iteration sends one chunk and reads the next one.
 """
@@ -59,7 +59,7 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the rest takes at this rate."""
+        """Estimated seconds until the upload is complete, at this rate."""
         return (self.total - self.sent) / self.rate
 
 
@@ -97,10 +97,11 @@ class UploadOptions(TypedDict, total=False):
 
 
 class Upload(Generic[R_co]):
-    """An upload, made by `Cloudtower.upload`: await it, or enter it and iterate over its progress.
+    """Upload returned by `Cloudtower.upload`: await it, or enter it and iterate over its progress.
 
     The iteration ends when the result is available. Leaving the block before that cancels the
-    upload on the server. An upload runs once: to send the file again, make another one.
+    upload on the server. An upload runs only once: to send the file again, call `Cloudtower.upload`
+    again.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Upload(Generic[R_co]):
         check_names(options, UploadOptions, "upload")
         if not isinstance(cast("object", target), UploadTarget):
             raise InvalidInput(
-                "upload: target: expected what the file becomes, such as "
+                "upload: target: expected an upload target, such as "
                 f"ElfImage(cluster_id=…), got {target!r}"
             )
         chunk_size = options.get("chunk_size")
@@ -127,7 +128,7 @@ class Upload(Generic[R_co]):
         self._source = Source(source, options.get("size"))
         name = options.get("name") or self._source.name
         if not name:
-            raise InvalidInput("upload: name: it cannot be told from what is uploaded; pass name=")
+            raise InvalidInput("upload: name: the source has no name; pass name=")
         if self._resumed is not None:
             chunk_size = chunk_size or self._resumed.chunk_size
         self._session = UploadSession(
@@ -143,7 +144,7 @@ class Upload(Generic[R_co]):
             _check_place(self._resumed, executor, self._session)
         self._executor = executor
         self._interval = interval
-        self._chunk: Chunk | None = None  # read, but not known to be at the server
+        self._chunk: Chunk | None = None  # read, but perhaps not on the server yet
         self._sha256 = ""  # of what the server has
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
@@ -151,9 +152,10 @@ class Upload(Generic[R_co]):
         self._awaited = False
         self._entered = False
         self._results: list[R_co] = []
-        # Not the error itself: it and this would keep each other, and the chunks in its frames.
+        # Store no error here: the error and the upload would reference each other, and the chunks
+        # in its frames.
         self._failure: type[BaseException] | None = None
-        self._final_state: UploadState | None = None  # when the block was left
+        self._final_state: UploadState | None = None  # time at which the block was left
 
     def __del__(self) -> None:
         if vars(self).get("_awaited") is False:
@@ -176,14 +178,15 @@ class Upload(Generic[R_co]):
     def state(self) -> UploadState | None:
         """State for resuming this upload; None before the server has the first chunk.
 
-        Store it after each step, and an upload whose process was killed can be resumed.
+        Store the state after each step, so that the upload can be resumed even if the process is
+        killed.
         """
         if self._final_state is not None:
             return self._final_state
         session, chunk = self._session, self._chunk
         if session.task is None or not self._sha256:
             return self._resumed
-        # A stored state does not learn whether the next chunk was sent.
+        # A stored state cannot know whether the next chunk was sent later.
         certain = self._failure is not None and not session.in_doubt
         pending = None if certain else chunk
         return UploadState(
@@ -218,7 +221,7 @@ class Upload(Generic[R_co]):
         raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        """Send the file and return what it became. In an entered upload, send the rest."""
+        """Send the file and return the result. In an entered upload, send the rest."""
         return self._complete().__await__()
 
     async def _complete(self) -> R_co:
@@ -230,22 +233,22 @@ class Upload(Generic[R_co]):
         return self.result
 
     async def __aenter__(self) -> Self:
-        """Open the file; when resuming, check it and see what the server has.
+        """Open the file; when resuming, check the file and the state on the server.
 
         Raises:
-            InvalidInput: The file cannot be uploaded, or is not the one that the state is of.
-            UploadFailed: The upload has failed, or it is unknown what the server has.
+            InvalidInput: The file cannot be uploaded, or the state belongs to another file.
+            UploadFailed: The upload has failed, or it is unknown which chunks the server has.
             SourceChanged: The file has become shorter.
-            CallError: The server does not know the upload, or could not be asked.
+            CallError: The server does not know the upload, or a call failed.
             CloudtowerError: The upload was entered or awaited before.
         """
-        self._awaited = True  # even if it fails at once: the error says enough
+        self._awaited = True  # even if the upload fails at once: then its error is enough
         self._executor.transport.running_loop()
         if self._entered:
             raise CloudtowerError("an upload runs once: call tower.upload() again")
         self._entered = True
         try:
-            if (mode := self._executor.mode) is not None:  # raises, before anything is read
+            if (mode := self._executor.mode) is not None:  # raises before the file is read
                 await mode.answer(self._executor, self._session.operation, self._session.form, {})
             await self._source.open()
             if self._resumed is not None:
@@ -294,7 +297,7 @@ class Upload(Generic[R_co]):
         traceback: TracebackType | None,
     ) -> None:
         if not self._results:
-            self._failure = self._failure or exc_type or Exception  # nothing more is sent
+            self._failure = self._failure or exc_type or Exception  # no more chunks are sent
         # An upload that can be resumed is not cancelled.
         resumable = (UploadInterrupted, UploadTimeout, SessionClosed)
         can_go_on = self._failure is not None and issubclass(self._failure, resumable)
@@ -336,7 +339,7 @@ class Upload(Generic[R_co]):
         return progress
 
     async def _step(self) -> None:
-        """Send the next chunk, and read the one after it."""
+        """Send the next chunk, and read the chunk after it."""
         session, source = self._session, self._source
         chunk = self._chunk
         if chunk is None:
@@ -344,7 +347,7 @@ class Upload(Generic[R_co]):
         send = partial(session.send, chunk.content, source.size)
         is_last = source.position == source.size
         following: Chunk | None = None
-        if is_last or session.task is None:  # how large the second is to be is not known before
+        if is_last or session.task is None:  # the size of the second chunk is only known then
             await send()
         else:
             following = await side_by_side(send, partial(source.chunk, session.next_size))
@@ -424,7 +427,7 @@ def _check(
 
 
 def _check_place(state: UploadState, executor: Executor, session: UploadSession[Any]) -> None:
-    """Refuse to resume an upload to another place."""
+    """Refuse to resume an upload to another server or target."""
     if fault := state.fault():
         raise InvalidInput(f"upload: resume: {fault}")
     addresses = executor.transport.settings.endpoints

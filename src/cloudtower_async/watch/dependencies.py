@@ -1,10 +1,9 @@
 """Effects of a change of the feed on a view of resources.
 
-The feed tells of rows, while an answer of the API also shows something of what a resource is
-related to (the name of a VM's cluster), and a filter may look at anything (the VMs of a cluster
-with such a name). This is worked out from the models and from the filter. Where it cannot be told
-which resources of the view are touched, the answer is: all may be. That costs requests, never a
-change.
+The feed reports changed rows. But an answer of the API also shows fields of related resources (the
+name of a VM's cluster), and a filter may use any field (the VMs of a cluster with a certain name).
+The effects are derived from the models and from the filter. If it is unknown which resources of a
+view are affected, all of them count as affected: that costs requests, but misses no change.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Says which resources of a view a change may have touched.
+    """Dependencies of a view, which tell the resources that a change may affect.
 
     Args:
         operation: The query of the view.
@@ -46,11 +45,11 @@ class Dependencies:
         model: Model = get_args(operation.answer())[0]
         self.resource_type: str = model.__name__
         self._columns: dict[str, set[str]] = defaultdict(set)
-        """By type: the columns that matter to resources which the row does not name."""
+        """By type: the columns that affect resources that the row does not name."""
         self._filtered: set[str] = set()
-        """Types that the filter looks at."""
+        """Types that the filter refers to."""
         self._tables: dict[str, tuple[str, str]] = {}
-        """Tables of relations, and of which types their columns A and B hold ids."""
+        """Tables of relations, with the types whose ids their columns A and B hold."""
         self._show(model)
         shape = member(arguments_of(operation).record, "where")
         if where is not None and shape is not None:
@@ -58,11 +57,11 @@ class Dependencies:
 
     @property
     def types(self) -> list[str]:
-        """Which changes to ask the feed for."""
+        """Types of changes to request from the feed."""
         return sorted({self.resource_type, *self._columns, *self._tables})
 
     def touched_by(self, change: Change) -> set[str] | None:
-        """The ids of the resources that a change may have touched; None: of any."""
+        """Return the ids of resources that a change may affect; None: possibly all."""
         if change.resource_type.startswith("_"):
             return self._of_relation(change)
         touched: set[str] = set()
@@ -96,7 +95,7 @@ class Dependencies:
         if owners is None:
             return None
         if old is None or new is None:
-            # A resource that becomes related to a new one has a change of its row, too.
+            # If a resource becomes related to a new one, its own row changes, too.
             return None if kind in self._filtered or (new is None and not keys) else owners
         columns = self._columns[kind]
         if not columns <= new.keys():
@@ -106,7 +105,7 @@ class Dependencies:
         return owners if any(old[key] != new[key] for key in keys) else set()
 
     def _show(self, model: Model) -> None:
-        """Note what an answer shows of related resources."""
+        """Record the related resources that an answer shows."""
         for field in msgspec.structs.fields(model):
             for nested, many in _structs(field.type):
                 if (target := _target(nested)) is not None:
@@ -119,7 +118,7 @@ class Dependencies:
                     self._show(nested)
 
     def _filter(self, where: object, record: Any, kind: str) -> None:  # noqa: ANN401 - a TypedDict
-        """Note what a filter looks at."""
+        """Record the types and columns that a filter refers to."""
         if isinstance(where, Mapping):
             for key, value in cast("Mapping[str, object]", where).items():
                 shape = member(record, key)
@@ -137,22 +136,23 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Note the table of a relation, unless the row at the other end holds it."""
+        """Record the table of a relation, unless a row of the other type holds the relation."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second
 
 
 def _texts(values: Sequence[object]) -> set[str] | None:
-    """The values, if all are ids."""
+    """Return the values if all of them are ids."""
     texts = {value for value in values if isinstance(value, str)}
     return texts if all(isinstance(value, str) for value in values) else None
 
 
 def _columns_of(where: object, kind: str) -> set[str]:
-    """The columns that a filter may look at: those that its keys begin with.
+    """Return the columns that a filter may use: those that its keys begin with.
 
-    A key that begins with none stands for itself, which no row has: then nothing can be told.
+    A key without a known column is returned itself. No row has such a column, so its effect is
+    unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -170,7 +170,7 @@ def _columns_of(where: object, kind: str) -> set[str]:
 
 @cache
 def _plain_columns(kind: str) -> set[str]:
-    """The columns of a row: the fields that hold no list of other resources."""
+    """Return the columns of a row: the fields that are not lists of other resources."""
     model = _model(kind)
     fields = msgspec.structs.fields(model) if model else ()
     return {
@@ -182,7 +182,7 @@ def _plain_columns(kind: str) -> set[str]:
 
 @cache
 def _keys_to(kind: str, other: str) -> tuple[str, ...]:
-    """The columns of the other type that hold ids of this one."""
+    """Return the columns of the other type that hold ids of this type."""
     model = _model(other)
     fields = msgspec.structs.fields(model) if model else ()
     return tuple(
@@ -198,7 +198,7 @@ def _model(kind: str) -> Model | None:
 
 
 def _target(nested: Model) -> str | None:
-    """The type of the resource of which a nested struct shows something; None: it is a value."""
+    """Return the type of the resource that a nested struct shows; None: it is a plain value."""
     kind = nested.__name__.removeprefix(_NESTED)
     if kind == nested.__name__ or "id" not in nested.__struct_fields__:
         return None
@@ -206,7 +206,7 @@ def _target(nested: Model) -> str | None:
 
 
 def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
-    """The structs in an annotation, and whether these are in a list."""
+    """Return the structs in an annotation, and whether they are in a list."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [(annotation, many)]
     many = many or get_origin(annotation) is list

@@ -1,12 +1,13 @@
 """The change feed: iterate over the changes of a server, each once and in order.
 
 The reader keeps a revision as its cursor. A page moves it to the page's last change; an empty page
-moves it to the revision that was current one page earlier. Not to the one that is current now: the
-server may look for changes first, and another change may come before it reads the revision.
+moves it to the revision that was current one page earlier. The cursor does not move to the revision
+that is current now: the server may look for changes first, and another change may occur before the
+server reads the revision.
 
-Several changes can have the same revision, and a page can end between them. So the page after one
-with changes is requested from just before the last revision, and changes that were read already
-are skipped. Only if that page has nothing new, the revision counts as read.
+Several changes can have the same revision, and a page can end between them. So after a page with
+changes, the next page starts just before the last revision, and changes that were already read are
+skipped. The revision only counts as read if that page has nothing new.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from .outages import Outage
 _log = logging.getLogger("cloudtower_async")
 
 _MOST = 1000
-"""Changes in one page; the server allows no more."""
+"""Number of changes per page, the server's maximum."""
 
 _GONE_AFTER = 5
 """Number of consecutive 404 answers after which a feed that has answered before counts as gone."""
@@ -58,14 +59,14 @@ _DIGITS = 100
 """Maximum number of digits of a revision; int() refuses more than 4,300."""
 
 _NO_CREDENTIAL = (
-    "the change feed needs a separate credential: make the session with "
+    "the change feed needs a separate credential: create the session with "
     "change_feed=(username, password)"
 )
 _NO_FEED = "the server has no change feed; CloudTower 4.6 and later have one"
 _ABOUT_REVISION = ("compact", "revision")
 
-# The answer is decoded here: a change that breaks the schema must not be dropped without notice, as
-# it would be from any other list.
+# The answer is decoded here, because a change that breaks the schema must not be dropped silently,
+# as in other lists.
 _READ = GET_RESOURCE_CHANGES.answering(lambda: dict[str, Any])
 
 _Key: TypeAlias = "tuple[str | None, ...]"
@@ -75,9 +76,10 @@ class Change:
     """A change of one resource, or of one relation.
 
     Attributes:
-        revision: When in the order of all changes: a whole number, as text.
+        revision: Position in the order of all changes: a whole number as a string.
         action: ``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``.
-        resource_type: ``"Vm"``; for relations the name of their table: ``"_LabelToVm"``.
+        resource_type: Type, such as ``"Vm"``; for relations the name of their table, such as
+            ``"_LabelToVm"``.
         resource_id: None for relations.
         created_at: When it happened, as the server writes it.
     """
@@ -98,26 +100,26 @@ class Change:
 
     @cached_property
     def old_values(self) -> dict[str, object] | None:
-        """The row before the change, as the server keeps it; None before an insertion."""
+        """Row of the server's database before the change; None for an insertion."""
         return _row(self._old)
 
     @cached_property
     def new_values(self) -> dict[str, object] | None:
-        """The row after the change, as the server keeps it; None after a deletion."""
+        """Row of the server's database after the change; None for a deletion."""
         return _row(self._new)
 
     @property
     def old(self) -> msgspec.Struct | dict[str, object] | None:
-        """The resource before the change: `models.Vm` and so on; what is no resource as a dict.
+        """Resource before the change, such as a `models.Vm`; a dict if it is a relation.
 
-        A row holds only the resource's own fields. Relations are None: `old_values` has the ids of
-        some of them.
+        A row holds only the resource's own fields. Relations are None; `old_values` has the ids of
+        some relations.
         """
         return _resource(self.resource_type, self.old_values)
 
     @property
     def new(self) -> msgspec.Struct | dict[str, object] | None:
-        """The resource after the change; as `old`."""
+        """Resource after the change, in the same form as `old`."""
         return _resource(self.resource_type, self.new_values)
 
     def __repr__(self) -> str:
@@ -126,10 +128,10 @@ class Change:
 
 
 class Changes:
-    """The changes of a server, from a revision on, without end; made by `Cloudtower.changes`.
+    """Endless iterator over the changes of a server, returned by `Cloudtower.changes`.
 
-    Nothing runs in the background: a page of changes is asked for when the one before is used up,
-    so that a slow reader slows down the asking and nothing piles up.
+    Nothing runs in the background: a page of changes is requested after the previous page is used
+    up, so a slow reader does not build up a backlog.
     """
 
     def __init__(
@@ -138,13 +140,13 @@ class Changes:
         if isinstance(types, str) or (types is not None and not types):
             raise InvalidInput("changes: types: expected names of types, such as ['Vm']")
         for kind in types or ():
-            # Tables of relations are in no list, and a newer server may have other types.
+            # Tables of relations are not listed anywhere, and a newer server may have more types.
             if kind not in READERS and not kind.startswith("_"):
                 meant = did_you_mean(kind, READERS)
                 _log.warning("changes: this version knows no type %.80r%s", kind, meant)
         if since is not None and not is_revision(since):
             raise InvalidInput(
-                f"changes: since: expected a revision, a whole number as text; got {since!r}"
+                f"changes: since: expected a revision, a whole number as a string; got {since!r}"
             )
         check_seconds("changes", "interval", interval)
         self._executor = executor
@@ -155,21 +157,21 @@ class Changes:
 
     @property
     def revision(self) -> str | None:
-        """Revision of the last change that was handed out; store it to resume from there later.
+        """Revision of the last returned change; store it to resume from there later.
 
-        None as long as there is no answer.
+        None until the server has answered once.
         """
         return self._told if self._page else self._feed.revision
 
     async def anchor(self) -> str:
-        """Begin here: changes from now on are told. Without it they are from the first one read on.
+        """Begin now: return changes from this moment on, not only from the first step on.
 
         Returns:
             The revision.
 
         Raises:
             NoChangeFeed: The server has no change feed, or the session has no credential for it.
-            CallError: The server could not be asked.
+            CallError: The request failed.
         """
         self._executor.transport.running_loop()
         with self._guard:
@@ -215,14 +217,14 @@ class _Page(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """How far the feed has been read.
+    """Position in the feed.
 
     Args:
         revision: Revision of the last change.
         current: Latest revision of the server in the last answer.
         read: Changes of this revision that were read; None: all of them.
-        offset: Start of the next page, relative to the revision. -1: request the revision once
-            more; 1: leave it out.
+        offset: Start of the next page, relative to the revision. -1: request the revision again; 1:
+            skip the revision.
         more: The last page was full.
     """
 
@@ -248,7 +250,7 @@ class _Cursor(NamedTuple):
         return unread
 
     def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
-        """Return the cursor behind a page with these unread changes."""
+        """Return the cursor after a page with these unread changes."""
         revision, offset = self.revision, 0
         read: Counter[_Key] | None = self.read
         if unread:
@@ -265,7 +267,7 @@ class _Cursor(NamedTuple):
 
 
 class Feed:
-    """Reads pages of changes, and keeps the cursor.
+    """Reader of pages of changes, with the cursor.
 
     Args:
         executor: Sends the calls.
@@ -294,12 +296,12 @@ class Feed:
 
     @property
     def error(self) -> CloudtowerError | None:
-        """Why the last request failed; None: it succeeded."""
+        """Error of the last request; None if the request succeeded."""
         return self._outage.error
 
     @property
     def has_credential(self) -> bool:
-        """Whether the session has the credential that the feed needs."""
+        """Whether the session has the credential for the feed."""
         return self._executor.authenticator.basic is not None
 
     @property
@@ -347,15 +349,15 @@ class Feed:
         try:
             page = await self._ask(cursor.revision + cursor.offset, _MOST)
         except _LostError:
-            if cursor.offset < 0:  # perhaps only changes that were read already are lost
+            if cursor.offset < 0:  # perhaps only changes that were already read are lost
                 self._cursor = cursor._replace(offset=0)
                 return []
             raise self._resync(cursor, await self._ask(None, 1)) from None
         unread = cursor.unread(page)
         newest = max([page.current, *(revision for revision, _ in page.changes)])
         is_out_of_range = not page.compacted <= cursor.revision <= newest
-        # There is more that cannot be reached: a revision with more changes than fit on a page, a
-        # server that ignores where to start, or one that starts at the end.
+        # The rest cannot be reached: a revision has more changes than fit on a page, or the server
+        # ignores the start revision or starts at the end.
         is_stuck = page.is_full and (not unread or page.newest_first)
         if is_out_of_range or is_stuck:
             raise self._resync(cursor, page)
@@ -365,7 +367,7 @@ class Feed:
         return [change for _, change in unread]
 
     def _resync(self, cursor: _Cursor, page: _Page) -> Resync:
-        """Move the cursor to the current revision, and make the error."""
+        """Move the cursor to the current revision, and return the error."""
         self._cursor = _Cursor(page.current, page.current)
         self._due = anyio.current_time() + next(self._pauses)
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
@@ -396,7 +398,8 @@ class Feed:
             except BadRequest as exc:
                 if revision is None:
                     raise
-                raise _LostError from exc  # a request without it shows whether that is so
+                # The next request, without a start revision, shows whether the feed exists.
+                raise _LostError from exc
             self._answered = True
             self._missing = 0
             return page
@@ -404,7 +407,7 @@ class Feed:
         return await self._outage.outlast(ask, self._is_transient)
 
     def _is_transient(self, error: CloudtowerError) -> bool:
-        # Another login is no remedy for a 401: the credential is another one.
+        # A new login does not help after a 401, because the feed has a separate credential.
         if not self._answered or isinstance(error, Unauthorized):
             return False
         return isinstance(error, NotFound) or self._executor.is_transient(error)
@@ -450,7 +453,7 @@ def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
         raise _LostError
     data: object = answer.get("data")
     if not isinstance(data, list):
-        raise _broken("$.data", data, "no list of changes")
+        raise _broken("$.data", data, "not a list of changes")
     changes: list[tuple[int, Change]] = []
     for place, item in enumerate(cast("list[object]", data)):
         event = repair_at_once(item, ResourceChangeEvent)
@@ -474,7 +477,7 @@ def _is_about_revision(text: str) -> bool:
 
 
 def _number(revision: object, place: str) -> int:
-    """Return a revision as a number, because texts do not sort like numbers."""
+    """Return a revision as a number, because strings sort differently."""
     if is_revision(revision):
         return int(revision)
     raise _broken(place, revision, "no revision")
@@ -485,5 +488,5 @@ def _broken(place: str, value: object, what: str) -> ResponseDecodeError:
 
 
 def is_revision(value: object) -> TypeGuard[str]:
-    """Return whether a value is a revision: a whole number, as text."""
+    """Return whether a value is a revision: a whole number as a string."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS

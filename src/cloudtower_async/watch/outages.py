@@ -36,17 +36,17 @@ class Outage:
     Args:
         what: Name of the failing operation, for warnings.
         transport: Transport of the session; closing the session ends the pauses.
-        interval: Seconds between requests while all is well: the first pause is no longer.
+        interval: Seconds between requests in normal operation, and maximum of the first pause.
 
     Attributes:
-        error: Why the last read failed; None: it succeeded.
+        error: Error of the last read; None if the read succeeded.
     """
 
     def __init__(self, what: str, transport: Transport, interval: float) -> None:
         self._what = what
         self._transport = transport
         self._first = min(_FIRST_PAUSE, interval)
-        self._failures = 0  # since the last success, also if a pause is cancelled
+        self._failures = 0  # since the last success, even if a pause is cancelled
         self._warned = -math.inf
         self.error: CloudtowerError | None = None
 
@@ -57,7 +57,8 @@ class Outage:
 
         Args:
             read: The function.
-            is_transient: Whether it may succeed later after this error; else the error is raised.
+            is_transient: Function that returns whether the read may succeed later after an error;
+                other errors are raised.
 
         Raises:
             SessionClosed: The session was closed meanwhile.

@@ -1,8 +1,8 @@
 """Reads by id that several waits share.
 
-Each wait says when it wants its resources next. One of the waits leads: when the first is due, it
-reads the resources of all waits that have waited at least half of their delay. So waits that began
-at different times are soon read together, with one request per interval for each 500 ids.
+Each wait has a time for its next read. One wait leads: when the first read is due, the leader reads
+the resources of all waits for which at least half of their delay has passed. So waits that began at
+different times soon share their reads, with one request per interval for every 500 ids.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ R = TypeVar("R", bound=Resource)
 
 
 class _Request(Generic[R]):
-    """Read of one wait.
+    """Request of one wait.
 
     Attributes:
         ids: Ids of its resources.
         due: Latest time to read them.
-        early: Time from which they may be read together with others.
+        early: Earliest time to read them together with those of other waits.
         rows: The resources by id; None: not yet read.
-        error: Why they could not be read.
+        error: Error of the read.
     """
 
     def __init__(self, ids: Sequence[str], due: float, delay: float) -> None:
@@ -52,10 +52,10 @@ class _Request(Generic[R]):
 
 
 class SharedReads(Generic[R]):
-    """Reads resources of one query by id, for any number of waits.
+    """Shared reads by id of one query, for any number of waits.
 
     Args:
-        executor: Tells which errors are transient.
+        executor: Decides which errors are transient.
         name: Name of the query.
         page: Sends the query, with ``where`` and ``first``.
         interval: Seconds between reads of the first wait.
@@ -78,11 +78,11 @@ class SharedReads(Generic[R]):
 
     @property
     def error(self) -> CloudtowerError | None:
-        """Why the last read failed; None: it succeeded."""
+        """Error of the last read; None if the read succeeded."""
         return self._outage.error
 
     async def read(self, ids: Sequence[str], due: float, delay: float) -> dict[str, R]:
-        """Read resources, however long the server is unavailable.
+        """Read resources; keep retrying while the server is unavailable.
 
         Args:
             ids: Ids of the resources.
@@ -93,7 +93,7 @@ class SharedReads(Generic[R]):
             The resources that exist, by id.
 
         Raises:
-            CallError: They cannot be read, for a reason that is not transient.
+            CallError: The read failed with an error that is not transient.
         """
         request = _Request[R](ids, due, delay)
         self._requests[request] = None
@@ -109,8 +109,8 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until the first request is due, and serve all that may be read by then."""
-        await anyio.lowlevel.checkpoint()  # let those join who begin in the same moment
+        """Wait until the first request is due, and serve all requests that may be read by then."""
+        await anyio.lowlevel.checkpoint()  # let waits join that begin at the same moment
         while True:
             waiting = [one for one in self._requests if one.is_open]
             now = anyio.current_time()

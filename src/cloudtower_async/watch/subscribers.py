@@ -1,7 +1,7 @@
-"""Many subscribers of one view.
+"""Subscribers of a view, which share its polls.
 
-Nothing runs in the background. One of the subscribers that wait leads: it polls for all of them.
-When it is cancelled, another one takes over.
+Nothing runs in the background. One of the waiting subscribers leads: it polls for all of them. If
+the leader is cancelled, another subscriber takes over.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ S = TypeVar("S")
 
 
 class Subscribers(Generic[S]):
-    """Shares the states of any source with any number of subscribers.
+    """Distribution of the states of a source to any number of subscribers.
 
     Views have `Watch.subscribe`. Use this class for a source that is not a view, such as a
     report that is built from several queries.
 
     Args:
-        advance: Waits until the source has a new state, and calls `change`. One of the subscribers
-            that wait runs it for all; when that one is cancelled, another one runs it again.
-        state: Returns the state of the source.
+        advance: Async function that waits until the source has a new state, and then calls
+            `change`. One of the waiting subscribers runs it for all; if that subscriber is
+            cancelled, another one runs it again.
+        state: Function that returns the state of the source.
 
     Attributes:
         version: Number of states so far.
@@ -53,13 +54,13 @@ class Subscribers(Generic[S]):
         self._state: S | None = None
         self._leadership = Leadership()
         self._failures = 0
-        self._error: CloudtowerError | None = None  # of the last failure
+        self._error: CloudtowerError | None = None  # version at the last failure
         self._scope: anyio.CancelScope | None = None
         self._closed = False
         self.version: int = 0
 
     def subscribe(self) -> Subscription[S]:
-        """Follow the source; enter the subscription and iterate over it."""
+        """Return a subscription to the source: enter it and iterate over it."""
         return Subscription(self)
 
     def change(self) -> None:
@@ -68,7 +69,7 @@ class Subscribers(Generic[S]):
         self._state = None
 
     def state(self) -> S:
-        """Return the state, made once for all subscribers."""
+        """Return the state, which is computed once for all subscribers."""
         if self._state is None:
             self._state = self._read()
         return self._state
@@ -85,7 +86,7 @@ class Subscribers(Generic[S]):
             self._scope.cancel()
 
     async def newer(self, version: int) -> None:
-        """Lead, or wait for the leader, until there is a state after this version.
+        """Lead, or wait for the leader, until a state after this version exists.
 
         Raises:
             StopAsyncIteration: The source has ended.
@@ -113,12 +114,11 @@ class Subscribers(Generic[S]):
 
 
 class Subscription(Generic[S]):
-    """The states of a view as one subscriber sees them; made by `Watch.subscribe`.
+    """Iterator over the states of a view for one subscriber, returned by `Watch.subscribe`.
 
-    `Subscribers.subscribe` makes one for any other source.
-
-    Iterating yields the present state at once, then the latest one after each change. A subscriber
-    that is slow misses the states between: there is no backlog.
+    `Subscribers.subscribe` returns one for any other source. The iteration yields the current state
+    at once, then the latest state after each change. A slow subscriber skips states in between:
+    there is no backlog.
     """
 
     def __init__(self, subscribers: Subscribers[S]) -> None:
@@ -143,7 +143,7 @@ class Subscription(Generic[S]):
         return self
 
     async def __anext__(self) -> S:
-        """Wait for the next state. Cancellation loses none."""
+        """Wait for the next state. Cancellation loses no state."""
         if not self._open:
             raise CloudtowerError(
                 "the subscription is not entered: async with view.subscribe() as states"

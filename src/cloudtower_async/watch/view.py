@@ -38,7 +38,7 @@ _log = logging.getLogger("cloudtower_async")
 
 
 _POLLS_PER_LOOK = 10
-"""Number of polls after which a missing change feed is looked for again."""
+"""Number of polls after which a missing change feed is tried again."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
@@ -50,7 +50,7 @@ What: TypeAlias = Literal["added", "changed", "removed"]
 
 
 class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
-    """One change of a view: what happened to which resource, and its old and new state.
+    """Event of a view: what happened to which resource, and its old and new state.
 
     A resource is also added when it begins to match the filter, and removed when it no longer does.
     """
@@ -62,10 +62,11 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False
 
 
 class Watch(Generic[R]):
-    """The resources that match a query, and their changes; made by `Cloudtower.watch`.
+    """Live view of the resources that match a query, returned by `Cloudtower.watch`.
 
-    Entering it reads the resources. Iterating waits for the next event, and updates the view by it.
-    Nothing runs in the background. `subscribe` lets any number of tasks follow the same view.
+    Entering the view reads the resources. Iterating waits for the next event, and updates the view
+    with it. Nothing runs in the background. `subscribe` lets any number of tasks follow the same
+    view.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Watch(Generic[R]):
         for name in ("first", "order_by"):
             if query.get(name) is not None:
                 raise InvalidInput(
-                    f"{asker}: {name}: not supported: a view holds all that matches, in no order"
+                    f"{asker}: {name}: not supported: a view has all matching resources, unordered"
                 )
         check_seconds(asker, "interval", interval)
         check_seconds(asker, "grace", grace, zero_ok=True)
@@ -95,7 +96,7 @@ class Watch(Generic[R]):
         self.name: str = self._query.operation.name
         self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
-        self._polls_left = 0  # until the feed is looked for again
+        self._polls_left = 0  # polls until the feed is tried again
         self._outage = Outage(f"reading {self.name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
@@ -109,14 +110,14 @@ class Watch(Generic[R]):
         self._subscribers = Subscribers(self._advance, self._state)
         # Ids to read again, in the order of their changes, and whether each should be listed.
         self._touched: dict[str, bool] = {}
-        self._stale = False  # everything is to be read again
+        self._stale = False  # whether everything has to be read again
         self._late: dict[str, float] = {}  # ids that should be listed but are not; given up when
         self._look_at = math.inf  # when to look for these
         self._relist_at = math.inf  # when to read everything again, for what was late before
 
     @property
     def snapshot(self) -> dict[str, R]:
-        """The resources by id, as they are after the events handed out so far; a copy."""
+        """Copy of the resources by id, as they are after the events returned so far."""
         return dict(self._view)
 
     @property
@@ -128,14 +129,14 @@ class Watch(Generic[R]):
 
     @property
     def error(self) -> CloudtowerError | None:
-        """Why the last request failed; None: it succeeded."""
+        """Error of the last request; None if the request succeeded."""
         if self._reads is not None and self.polls:
             return self._reads.error
         return self._outage.error or (self._feed.error if self._feed is not None else None)
 
     @property
     def polls(self) -> bool:
-        """Whether everything is read at each poll, because there is no change feed."""
+        """Whether each poll reads everything, because the server has no change feed."""
         return self._feed is None
 
     async def __aenter__(self) -> Self:
@@ -149,7 +150,7 @@ class Watch(Generic[R]):
         with self._guard:
             if self._feed is not None:
                 try:
-                    # First, so that what changes while the list is read is told afterwards.
+                    # Start the feed first, so that changes during the read are reported afterwards.
                     await self._feed.anchor()
                 except NoChangeFeed as exc:
                     self._do_without(exc)
@@ -173,12 +174,12 @@ class Watch(Generic[R]):
         self._subscribers.close()
 
     def subscribe(self) -> Subscription[Mapping[str, R]]:
-        """Follow the view together with any number of other subscribers, who share its polls.
+        """Return a subscription to the view; all subscribers share its polls.
 
         Enter the subscription and iterate over it: it yields the resources by id, read-only, at
         once and after each change. A slow subscriber gets the latest state instead of a backlog.
-        One of the subscribers that wait polls for all; while none waits, nothing is sent. Leaving
-        the view ends every iteration. While others subscribe, do not iterate over the view itself.
+        One of the waiting subscribers polls for all; if none waits, no request is sent. Leaving the
+        view ends every iteration. While others subscribe, do not iterate over the view itself.
 
         Example:
             ::
@@ -200,7 +201,7 @@ class Watch(Generic[R]):
             return self._take()
 
     async def _advance(self) -> None:
-        """Wait for events, and update the view by all of them."""
+        """Wait for events, and update the view with all of them."""
         self._executor.transport.running_loop()
         with self._guard:
             await self._look_out()
@@ -208,7 +209,7 @@ class Watch(Generic[R]):
                 self._take()
 
     async def _look_out(self) -> None:
-        """Wait until there is an event.
+        """Wait until an event is available.
 
         Raises:
             StopAsyncIteration: The view was left.
@@ -223,7 +224,7 @@ class Watch(Generic[R]):
             await self._follow()
 
     def _take(self) -> WatchEvent[R]:
-        """Update the view by the next event, and return it."""
+        """Update the view with the next event, and return the event."""
         event = self._events.popleft()
         if event.new is None:
             del self._view[event.id]
@@ -236,7 +237,7 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Take one step; what it has found out is kept if the next one is cancelled."""
+        """Take one step; its results are kept if the next step is cancelled."""
         if self._stale:
             found = await self._relist()
             self._stale = False
@@ -258,7 +259,7 @@ class Watch(Generic[R]):
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
-            if self._reads is None:  # these wait by themselves
+            if self._reads is None:  # these calls pause by themselves
                 await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
             await self._look_for_feed()
             self._stale = True
@@ -267,7 +268,7 @@ class Watch(Generic[R]):
         try:
             changes = await feed.read(min(self._look_at, self._relist_at))
         except Resync as exc:
-            _log.info("all of %s is read again for a view: %s", self.name, exc)
+            _log.info("a view reads all of %s again: %s", self.name, exc)
             self._stale = True
             self._relist_later()
             return
@@ -300,9 +301,10 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Record the resources that a listing leaves out although they should be listed.
+        """Record resources that a listing leaves out although they should be listed.
 
-        Servers list new resources up to a minute late, and no further change tells when they do.
+        Servers list new resources up to a minute late, and no further change reports when they are
+        listed.
 
         Args:
             ids: Ids that were read, each with whether it should be listed.
@@ -321,11 +323,11 @@ class Watch(Generic[R]):
 
     @property
     def _look_interval(self) -> float:
-        """Seconds between two searches for late resources."""
+        """Seconds between searches for late resources."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Read late resources again; give up those that are late for longer than `grace`."""
+        """Read late resources again; give up resources that are late for longer than `grace`."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)
@@ -336,15 +338,16 @@ class Watch(Generic[R]):
         self._look_at = now + self._look_interval if self._late else math.inf
 
     def _relist_later(self) -> None:
-        """Read everything once more after the grace period.
+        """Schedule another read of everything after the grace period.
 
-        A resource that was changed shortly before may be late, and the feed tells no more of it.
+        A resource that changed shortly before may be listed late, and the feed does not report
+        that.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
 
     def _do_without(self, why: NoChangeFeed) -> None:
-        _log.info("%s is read again and again for a view: %s", self.name, why)
+        _log.info("a view falls back to polling %s: %s", self.name, why)
         self._feed = None
         self._late.clear()
         self._look_at = self._relist_at = math.inf
@@ -361,7 +364,7 @@ class Watch(Generic[R]):
             await feed.anchor()
         except (NoChangeFeed, CallError):
             return
-        _log.info("%s is followed by the change feed again", self.name)
+        _log.info("a view of %s uses the change feed again", self.name)
         self._feed = feed
         self._relist_later()
 
@@ -369,7 +372,7 @@ class Watch(Generic[R]):
         return Feed(self._executor, self._dependencies.types, None, self._interval, self._pauses)
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
-        """Queue an event for each of these resources that is not as in the view."""
+        """Queue an event for each of these resources that differs from the view."""
         for one in ids:
             old, new = self._view.get(one), found.get(one)
             if old != new:
@@ -386,7 +389,7 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
     ) -> SharedReads[R] | None:
-        """Return the reads to share with other views of this query; None: it is not by id only."""
+        """Return reads shared with other views; None: the filter is not only by id."""
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]
         if len(where) != 1 or not named or not all(isinstance(one, str) and one for one in named):
@@ -400,7 +403,7 @@ class Watch(Generic[R]):
         return reads
 
     async def _relist(self) -> dict[str, R]:
-        """Read everything, however long the server is unavailable."""
+        """Read everything; keep retrying while the server is unavailable."""
         if self._reads is not None and self.polls:
             return await self._reads.read(self.wanted_ids, self._due, self._delay)
         return await self._outage.outlast(self._list, self._executor.is_transient)
@@ -411,7 +414,7 @@ class Watch(Generic[R]):
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        """Read resources by their ids, however long the server is unavailable."""
+        """Read resources by id; keep retrying while the server is unavailable."""
         page = partial(self._query.page, order_by="id_ASC")
         self._executor.transport.counts.polls += 1
         return await self._outage.outlast(

@@ -79,7 +79,7 @@ async def wait_until(
 
 
 class _Judge(Generic[R]):
-    """Decides whether all resources meet a condition.
+    """Judge of whether all resources meet a condition.
 
     Attributes:
         missing: Ids of those that do not meet it yet.
@@ -99,7 +99,7 @@ class _Judge(Generic[R]):
         self._fail_if = fail_if
 
     def is_met(self, state: Mapping[str, R]) -> bool:
-        """Return whether there are resources, and all of them meet the condition.
+        """Return whether resources exist and all of them meet the condition.
 
         Raises:
             ConditionFailed: A resource is gone, or `fail_if` is true for it.
