@@ -105,7 +105,7 @@ async def test_where_the_server_is_new_enough_it_counts_who_says_no(
 
 async def test_a_mutation_that_matches_nothing_says_so() -> None:
     async with Simulator(clusters=1, vms=3, nothing_matches="404") as sim, session(sim) as tower:
-        with pytest.raises(NotFound, match="no VM matches the where") as info:
+        with pytest.raises(NotFound, match="no VM matches the filter") as info:
             await tower.vm.start_vm(where={"id": "gone"})
         assert info.value.hint == NOTHING_THERE
 

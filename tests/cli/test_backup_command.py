@@ -112,7 +112,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(
         (["nobody"], 2, "there is no VM 'nobody'"),
         (["twin"], 2, f"several VMs are called 'twin': pass an id, of {', '.join(twins)}"),
         (["--where", "{}"], 2, "--where: this may match every VM"),
-        (["--where", "name=nobody"], 1, "no VM matches the where"),
+        (["--where", "name=nobody"], 1, "no VM matches the filter"),
         (["nobody", "--missing-ok"], 2, "--missing-ok needs --where"),
         (["--where", "name=nobody"], 1, "pass --missing-ok if no match is acceptable"),
         (["a", "--keep", "0"], 2, "--keep"),

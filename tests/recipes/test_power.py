@@ -414,7 +414,7 @@ async def test_every_vm_is_switched_only_when_that_is_said(recipe: Recipe) -> No
         with pytest.raises(InvalidInput, match=f"{recipe.__name__}: limit: "):
             await recipe(tower, BLOGS, limit=0)
         assert len(sim.requests) == before
-        with pytest.raises(NotFound, match=r"_vms: no VM matches the where .*missing_ok=True"):
+        with pytest.raises(NotFound, match=r"_vms: no VM matches the filter .*missing_ok=True"):
             await recipe(tower, BLOGS)
         assert await recipe(tower, BLOGS, missing_ok=True) == []
         assert sim.mutations() == []

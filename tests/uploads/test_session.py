@@ -175,7 +175,7 @@ async def test_an_upload_task_is_not_ours_unless_it_has_exactly_the_first_chunk(
     server.count_from = count_from
     server.late = {1: 0}
     async with session(server) as tower:
-        with pytest.raises(UploadFailed, match=r"unknown: .* may have made upload task task-0"):
+        with pytest.raises(UploadFailed, match=r"unknown: .* may have created upload task task-0"):
             await upload(tower)
 
 
@@ -184,7 +184,7 @@ async def test_an_upload_task_with_another_name_is_not_ours() -> None:
     server.name = "another.iso"
     server.late = {1: 0}
     async with session(server) as tower:
-        with pytest.raises(UploadFailed, match=r"unknown: .* may have made upload task task-0"):
+        with pytest.raises(UploadFailed, match=r"unknown: .* may have created upload task task-0"):
             await upload(tower)
     assert server.requests.count(UPLOADED) == 1
 

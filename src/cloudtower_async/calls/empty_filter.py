@@ -30,12 +30,8 @@ COMBINATIONS = ("AND", "OR", "NOT")
 LISTS = (list, tuple, set, frozenset)
 """Types that are sent as lists."""
 
-_TEXT = (
-    "_contains",
-    "_starts_with",
-    "_ends_with",
-    "_gte",
-)  # met by every string if the value is empty
+# Met by every string if the value is empty.
+_TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 _SUFFIX = re.compile(
     r"(_not)?(_in|_contains|_starts_with|_ends_with)?(_lte?|_gte?|_every|_some|_none)?$"

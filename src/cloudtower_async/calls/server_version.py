@@ -72,9 +72,8 @@ async def explain(
         version = await ask_version()
     if version is None:
         if type(error) is NotFound:
-            error.hint = (
-                error.default_hint
-            )  # replace the server's message: the server may be too old
+            # Replace the server's message: the server may be too old.
+            error.hint = error.default_hint
         return
     missing = [
         f"{what} needs CloudTower {since}"

@@ -1,4 +1,4 @@
-"""Runs of a job on many Towers by way of workers; requires the extra ``fleet``."""
+"""Runs of a job on many Towers with workers; requires the extra ``fleet``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLL = 0.2
-"""Seconds between looks for results."""
+"""Seconds between polls for results."""
 
 _REQUEUE = 15.0
 """Seconds after which items without a result are queued again, if Redis has lost them."""
@@ -50,10 +50,10 @@ _PAUSE = 5.0
 """Maximum number of seconds between attempts to reach Redis."""
 
 _GIVE_UP = 5
-"""Items in a row that fail because the Tower does not answer, until it is given up."""
+"""Number of consecutive items without an answer of the Tower until the Tower is given up."""
 
 _REMEMBERED = 7 * 86400
-"""Seconds that the progress of a run is kept."""
+"""Seconds for which the progress of a run is stored."""
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
@@ -77,7 +77,7 @@ class TowerRun(msgspec.Struct, kw_only=True):
 
     Attributes:
         profile: Profile of the Tower.
-        listed: Whether its items are known.
+        listed: Whether the items of the Tower are known.
         items: Number of items.
         done: Number of items that succeeded, in this run or an earlier one of the same name.
         failed: Number of items that failed.
@@ -111,7 +111,7 @@ class FleetRun(msgspec.Struct, kw_only=True):
 
     @property
     def items(self) -> int:
-        """Number of items that are known."""
+        """Number of known items."""
         return sum(tower.items for tower in self.towers)
 
     @property
@@ -140,11 +140,11 @@ async def run_fleet(
     patience: float = 600.0,
     on_progress: Callable[[FleetRun], object] | None = None,
 ) -> FleetRun:
-    """Have workers do a job on many Towers, and wait until they have finished.
+    """Let workers run a job on many Towers, and wait until they have finished.
 
-    A call with the same job and run continues what an earlier one began, also while that one is
-    still running: what succeeded is not done again, what is under way is waited for, and what
-    failed is tried once more.
+    A call with the same job and run continues an earlier call, even if that call is still running:
+    items that succeeded are not repeated, items in progress are waited for, and failed items are
+    tried once more.
 
     Args:
         url: Address of Redis.
@@ -155,8 +155,8 @@ async def run_fleet(
         per_tower: Maximum number of items of a Tower at a time, over all workers and runs.
         per_cluster: Maximum number of items of a cluster at a time.
         patience: Seconds until an outage of Redis is an error.
-        on_progress: Called whenever something has changed, about once a second at most. It must
-            return at once.
+        on_progress: Function to call after changes, at most about once a second. It must return at
+            once.
 
     Returns:
         The report.
@@ -183,18 +183,18 @@ async def run_fleet(
 
 @dataclass
 class _Tower:
-    """A Tower during a run."""
+    """State of a Tower during a run."""
 
     state: TowerRun
     waiting: deque[FleetItem] = field(default_factory=deque["FleetItem"])
     under_way: dict[str, FleetItem] = field(default_factory=dict[str, "FleetItem"])
     by_cluster: Counter[str | None] = field(default_factory=Counter["str | None"])
     silent: int = 0
-    """Items in a row that failed because the Tower did not answer."""
+    """Number of consecutive items that failed because the Tower did not answer."""
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether no work is left."""
         listed = self.state.listed or self.state.error is not None
         return listed and not self.waiting and not self.under_way
 
@@ -229,7 +229,7 @@ class _Caller:
         await self._broker.shutdown()
 
     async def execute(self, on_progress: Callable[[FleetRun], object] | None) -> FleetRun:
-        """Do it all."""
+        """Run the job."""
         await self._broker.startup()
         await side_by_side(
             lambda: map_concurrently(self._list, self._towers),
@@ -238,12 +238,12 @@ class _Caller:
         return self._state
 
     async def _list(self, profile: str) -> None:
-        """List the items of a Tower. An error is one of this Tower; the others continue."""
+        """List the items of a Tower. An error only ends this Tower; the others continue."""
         tower = self._towers[profile]
         try:
             async with await open_profile(profile) as session:
                 unique = {item.key: item for item in await self._job.list_items(session)}
-            msgspec.json.encode(list(unique.values()))  # an error is this Tower's
+            msgspec.json.encode(list(unique.values()))  # the error only concerns this Tower
         except CloudtowerError as error:
             tower.state.error = str(error)
             return
@@ -333,7 +333,7 @@ class _Caller:
         self._state.failures.append(failure)
 
     async def _queue(self) -> None:
-        """Queue items up to the limits; a Tower that does not answer gets one at a time."""
+        """Queue items up to the limits; for a Tower that does not answer, one item at a time."""
         for tower in self._towers.values():
             limit = 1 if tower.silent else self._per_tower
             for _ in range(len(tower.waiting)):
@@ -351,7 +351,7 @@ class _Caller:
                 tower.by_cluster[item.cluster] += 1
 
     async def _requeue(self) -> None:
-        """Queue what is under way again: Redis ignores it, unless it has lost the message."""
+        """Queue items in progress again, in case Redis has lost their messages."""
         for tower in self._towers.values():
             for item in tower.under_way.values():
                 await self._send(tower, item)
@@ -369,7 +369,7 @@ class _Caller:
         )
 
     async def _results(self, task_ids: Sequence[str]) -> list[ItemResult | None]:
-        """Return results; what no worker has written is deleted."""
+        """Return results; results that no worker has written are deleted."""
         redis = self._broker.redis
         texts: list[Any] = await redis.mget([result_key(task_id) for task_id in task_ids])
         results: list[ItemResult | None] = []
@@ -395,7 +395,7 @@ class _Caller:
         return f"{self._state.job}/{self._state.run}/{profile}/{key}"
 
     async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Talk to Redis, and wait while it restarts."""
+        """Send commands to Redis, and wait while Redis restarts."""
         began = anyio.current_time()
         for delay in poll_delays(_PAUSE):
             try:
@@ -418,7 +418,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Stand for the task of the workers, which the caller only names."""
+    """Stand-in for the task of the workers, which the caller only refers to by name."""
     raise NotImplementedError
 
 
@@ -465,7 +465,7 @@ async def fleet_status(url: str) -> FleetStatus:
         for key in await _keys(redis, f"{PREFIX}:queue:*"):
             try:
                 workers: list[Any] = await redis.xinfo_consumers(key, GROUP)
-            except ResponseError:  # there is no group yet
+            except ResponseError:  # the consumer group does not exist yet
                 workers = []
             working = sum(worker["pending"] for worker in workers)
             queues.append(

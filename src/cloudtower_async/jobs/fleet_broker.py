@@ -31,7 +31,7 @@ GROUP = "workers"
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 
 OUTAGES = (RedisConnectionError, RedisTimeoutError)
-"""Errors that may pass by themselves: a Redis that restarts, a network that is down."""
+"""Transient errors: Redis restarts, or the network is down."""
 
 _BLOCK = 1.0
 """Seconds that a worker waits for a message in one request."""
@@ -43,8 +43,8 @@ _KEEP = round(KEEP * 1000)  # milliseconds
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
-# A message is queued unless it is in the queue already, or has a result: the mark holds its id in
-# the stream, so that marks whose message is gone do no harm.
+# Queue a message unless it is already queued or has a result. The mark holds the id in the stream,
+# so that a mark whose message is gone has no effect.
 _QUEUE = """
 if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 local id = redis.call('GET', KEYS[2])
@@ -55,7 +55,7 @@ redis.call('SET', KEYS[2], id, 'PX', ARGV[2])
 return 1
 """
 
-# Workers that have ended and hold no message.
+# Remove workers that have ended and hold no message.
 _TIDY = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -111,8 +111,8 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         value: Return value of the work, as JSON.
-        error: Why it failed; None: it succeeded.
-        unreachable: Whether it failed because the Tower did not answer.
+        error: Why the item failed; None: the item succeeded.
+        unreachable: Whether the item failed because the Tower did not answer.
     """
 
     value: object = None
@@ -121,7 +121,7 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StoredResult(msgspec.Struct):
-    """The fields of taskiq's result that count."""
+    """The fields of taskiq's result that are used."""
 
     is_err: bool
     return_value: ItemResult | None = None
@@ -150,15 +150,15 @@ def result_key(task_id: str) -> str:
 
 
 class FleetBroker(AsyncBroker):
-    """Broker with one stream for each job, consumer groups, and no message queued twice.
+    """Broker with one stream per job and consumer groups, which queues no message twice.
 
     Messages and results are JSON. Finished messages are deleted. A message of a worker that has
-    died goes to another one `lost` seconds after that worker was last heard of.
+    died goes to another worker `lost` seconds after the last sign of life.
 
     Args:
         url: Address of Redis.
         jobs: Names of the jobs whose messages are sent or received.
-        lost: Seconds.
+        lost: Seconds without a sign of life until a worker counts as dead.
     """
 
     def __init__(self, url: str, jobs: Sequence[str], *, lost: float = 60.0) -> None:
@@ -168,12 +168,13 @@ class FleetBroker(AsyncBroker):
             redis_url=url,
             prefix_str=f"{PREFIX}:result",
             result_px_time=_KEEP,
-            # The default unpickles results: whoever can write to Redis could run code here.
+            # The default serializer unpickles results, so anyone who can write to Redis could run
+            # code here.
             serializer=JSONSerializer(),
             driver_info=driver_info(),
         )
         self.stopped = False
-        """Set when what is under way is cancelled: it is no longer acknowledged."""
+        """Set when running items are cancelled, so that they are no longer acknowledged."""
         self.lost = lost
         self._streams = [stream_key(job) for job in jobs]
         self._consumer = uuid.uuid4().hex
@@ -188,7 +189,7 @@ class FleetBroker(AsyncBroker):
         await self.redis.aclose()
 
     async def kick(self, message: BrokerMessage) -> None:
-        """Queue a message, unless it is queued or under way, or has a result."""
+        """Queue a message, unless it is queued or in progress, or has a result."""
         mark = f"{PREFIX}:queued:{message.task_id}"
         keys = [self._streams[0], mark, result_key(message.task_id)]
         await self._queue(keys, [message.message, _KEEP])
@@ -225,7 +226,7 @@ class FleetBroker(AsyncBroker):
                 yield AckableMessage(data=data, ack=self._acknowledgement(stream, entry))
 
     async def keep_claims(self) -> None:
-        """Tell Redis again and again that this worker still works on its messages."""
+        """Tell Redis periodically that this worker still works on its messages."""
         while True:
             await anyio.sleep(self.lost / 4)
             by_stream: dict[str, list[Any]] = {}
@@ -235,7 +236,7 @@ class FleetBroker(AsyncBroker):
                 for stream, entries in by_stream.items():
                     await self.redis.xclaim(stream, GROUP, self._consumer, 0, entries, justid=True)
             except (RedisError, OSError) as error:
-                _log.warning("keeping the messages failed, retrying: %s", error)
+                _log.warning("renewing the claims of messages failed, retrying: %s", error)
 
     async def _receive(self) -> tuple[str, bytes, bytes] | None:
         fetched: Any = await self.redis.xreadgroup(
@@ -283,7 +284,7 @@ class FleetBroker(AsyncBroker):
 
     def _acknowledgement(self, stream: str, entry: bytes) -> Callable[[], Awaitable[None]]:
         async def acknowledge() -> None:
-            # Also when it fails: then the message is delivered once more.
+            # Even on a failure: the message is then delivered again.
             self._under_way.discard((stream, entry))
             if self.stopped:
                 return
@@ -293,21 +294,23 @@ class FleetBroker(AsyncBroker):
                 try:
                     await both.execute()
                 except OUTAGES as error:
-                    _log.warning("acknowledging a message failed, it comes again: %s", error)
+                    _log.warning(
+                        "acknowledging a message failed, so it will be delivered again: %s", error
+                    )
 
         return acknowledge
 
 
 class SlotLease:
-    """A place among those that may work on a Tower, and on a cluster, at the same time.
+    """Slot for work on a Tower and on a cluster, limited in number.
 
     Args:
         redis: Client of Redis.
         tower: Name of the Tower.
-        cluster: Id of the cluster; None: it does not count.
+        cluster: Id of the cluster; None: no limit per cluster.
         per_tower: Maximum number of items of the Tower.
         per_cluster: Maximum number of items of the cluster.
-        ttl: Seconds until the place is free unless it is renewed.
+        ttl: Seconds until the slot is free unless it is renewed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Jobs of a fleet: what to do on each Tower, as functions that workers import by name."""
+"""Jobs of a fleet: the work on each Tower, as functions that workers import by name."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class FleetItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One piece of work on a Tower.
 
     Attributes:
-        key: Names the item, the same each time that it is listed: the id of a VM, for example.
-        cluster: Id of the cluster that it burdens; None: the limit per cluster does not apply.
-        data: Anything else that the work needs, as JSON; it is stored in Redis, so it must
-            not be a secret.
+        key: Unique name of the item, the same in each listing, for example the id of a VM.
+        cluster: Id of the cluster that does the work; None: the limit per cluster does not apply.
+        data: Other data for the work, as JSON. The data is stored in Redis, so it must not contain
+            secrets.
         run: Name of the run; the fleet sets it.
     """
 
@@ -41,17 +41,17 @@ Work: TypeAlias = Callable[[Cloudtower, FleetItem, Journal], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class FleetJob:
-    """A job for many Towers: put one into a module, and workers find it as ``module:name``.
+    """Job for many Towers: define it in a module, and workers find it as ``module:name``.
 
     Args:
         list_items: Async function that lists the work on a Tower.
-        work: Async function that does one item. It can be called again for the same item, also by
-            two workers at once, so it changes the Tower through `once` with the journal that it
-            gets. The journal is of this job, run and Tower: the key of the item is enough there.
-            The return value is stored in Redis as JSON for a week.
+        work: Async function that works on one item. It can be called again for the same item, even
+            by two workers at once, so it should change the Tower through `once` with the journal
+            that it gets. The journal belongs to this job, run and Tower, so the key of the item is
+            a sufficient key. The return value is stored in Redis as JSON for a week.
 
     Raises:
-        InvalidInput: One of them is not an async function.
+        InvalidInput: An argument is not an async function.
 
     Example:
         ::
@@ -83,7 +83,7 @@ def load_job(name: str) -> FleetJob:
         name: ``module:name``.
 
     Raises:
-        InvalidInput: The name is malformed, or leads to no `FleetJob`.
+        InvalidInput: The name is malformed, or does not refer to a `FleetJob`.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} is not the name of a job: expected module:name")
@@ -92,7 +92,7 @@ def load_job(name: str) -> FleetJob:
         job: object = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module itself misses something
+            raise  # the module itself lacks a dependency
         raise InvalidInput(
             f"{name}: there is no module {error.name!r}: install it, or set PYTHONPATH"
         ) from error

@@ -1,4 +1,4 @@
-"""Worker of a fleet: takes items from the queue, and works on some at a time."""
+"""Worker of a fleet: takes items from the queue, and works on several at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _log = logging.getLogger("cloudtower_async.jobs")
 
 
 async def open_profile(name: str) -> Cloudtower:
-    """Return a session with everything from a profile; no variables of the environment.
+    """Return a session with all options from a profile, without environment variables.
 
     Raises:
         InvalidSettings: This machine has no such profile, or it cannot be used.
@@ -51,17 +51,17 @@ async def open_profile(name: str) -> Cloudtower:
 
 
 class FleetWorker:
-    """Works on the items of some jobs until cancelled.
+    """Worker for the items of some jobs, until cancelled.
 
     Args:
         url: Address of Redis.
         jobs: The jobs by name; items of other jobs are left to other workers.
         concurrency: Maximum number of items at a time.
         grace: See `Journal.grace`.
-        lost: Seconds after which the items of a worker that has died go to another one.
-        drain: Seconds to finish items after being cancelled; then they are cancelled, too, and go
-            to another worker.
-        item_timeout: Seconds that an item may take.
+        lost: Seconds after which the items of a worker that has died go to another worker.
+        drain: Seconds to finish running items after a cancellation; items that take longer are
+            cancelled, too, and go to another worker.
+        item_timeout: Time-out in seconds for an item.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FleetWorker:
         self._opening = anyio.Lock()
 
     async def run(self) -> None:
-        """Work until cancelled; then finish the items that are under way."""
+        """Work until cancelled; then finish the items in progress."""
         self._broker.is_worker_process = True
         receiver = Receiver(
             self._broker,
@@ -143,7 +143,7 @@ class FleetWorker:
         per_tower: int,
         per_cluster: int,
     ) -> dict[str, Any]:
-        """Work on an item. Errors are a part of the result, never raised."""
+        """Work on an item. Errors are part of the result, never raised."""
         if self._broker.stopped:
             raise NoResultError
         result: ItemResult | None = None
@@ -196,7 +196,7 @@ class FleetWorker:
             unreachable = isinstance(error, ConnectionFailed | CallTimeout)
             return ItemResult(error=str(error), unreachable=unreachable)
         except OUTAGES:
-            raise  # the journal was not reached: once more, when it is
+            raise  # the journal was unreachable: repeat the item later
         except Exception as error:
             _log.exception("%s: item %s failed", profile, item.key)
             return ItemResult(error=f"{type(error).__name__}: {error}")
@@ -209,7 +209,7 @@ class FleetWorker:
 
 
 def _function(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Return a function for a method: taskiq renames what it registers."""
+    """Return a function for a method, because taskiq renames registered functions."""
 
     async def item(*args: Any) -> Any:  # noqa: ANN401
         return await method(*args)

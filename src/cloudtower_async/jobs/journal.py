@@ -1,4 +1,4 @@
-"""Journal of mutations: what was begun, stored where it survives a crash of the process."""
+"""Journal of mutations, which survives a crash of the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 GRACE = 120.0
-"""Default of `Journal.grace` in seconds: longer than listings lag behind."""
+"""Default of `Journal.grace` in seconds, longer than the lag of listings."""
 
 KEEP = 7 * 86400.0
 """Default time to live of entries in seconds."""
@@ -35,7 +35,7 @@ class Lease(Protocol):
         ...
 
     async def release(self) -> None:
-        """Give the lease back; does nothing if it is no longer held."""
+        """Release the lease; do nothing if it is no longer held."""
         ...
 
 
@@ -46,8 +46,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         owner: Random id of the attempt that wrote it.
         state: ``"begun"``: a request may be under way; ``"answered"``: the server has accepted it;
             ``"done"``: the work is finished.
-        pending: What is left to wait for, as JSON of `Pending`: ids, no secrets; None unless the
-            state is ``"answered"``.
+        pending: Pending work as JSON of `Pending` (ids, no secrets); None unless the state is
+            ``"answered"``.
     """
 
     owner: str
@@ -63,22 +63,21 @@ class Journal(Protocol):
 
     @property
     def grace(self) -> float:
-        """Seconds after which a request that was sent has reached the server, or never will."""
+        """Seconds after which a sent request has either reached the server or never will."""
         ...
 
     async def begin(self, key: str, owner: str) -> JournalEntry | None:
-        """Write that a mutation is about to be sent, unless there is an entry already.
+        """Record that a mutation is about to be sent, unless an entry exists.
 
         An entry with the state ``"begun"`` that is older than `grace` is replaced.
 
         Returns:
-            None: the entry was written, and it will survive a crash; otherwise the entry that is
-            there, and nothing was written.
+            None if the entry was written and will survive a crash; otherwise the existing entry.
         """
         ...
 
     async def record(self, key: str, entry: JournalEntry) -> None:
-        """Replace an entry of the same owner; does nothing if another owner has replaced it."""
+        """Replace an entry of the same owner; do nothing if another owner has replaced it."""
         ...
 
     async def forget(self, key: str, owner: str | None = None) -> None:
@@ -86,12 +85,12 @@ class Journal(Protocol):
 
         Args:
             key: Key of the mutation.
-            owner: Delete it only if it is of this owner; None: in any case.
+            owner: Delete the entry only if it belongs to this owner; None: in any case.
         """
         ...
 
     def lease(self, name: str, ttl: float) -> Lease:
-        """Return a lock, not acquired yet.
+        """Return a lock that is not acquired yet.
 
         Args:
             name: Name of what is locked.

@@ -16,7 +16,7 @@ _RENEWALS = 3
 """Number of renewals within the time to live."""
 
 _RETRY = 0.25
-"""Seconds until another attempt to acquire a lease that is taken, or to renew one."""
+"""Seconds between attempts to acquire a lease that is taken, or to renew a lease."""
 
 _RELEASE = 5.0
 """Maximum number of seconds for releasing a lease; after that it expires."""
@@ -28,8 +28,8 @@ _log = logging.getLogger("cloudtower_async.jobs")
 async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None]:
     """Hold a lease while a block runs, and renew it meanwhile.
 
-    The block is cancelled when the lease is lost: when another owner has it, or when it could not
-    be renewed before it expired.
+    The block is cancelled if the lease is lost: if another owner holds it, or if it could not be
+    renewed before it expired.
 
     Args:
         lease: The lease.
@@ -80,10 +80,10 @@ async def _acquire(lease: Lease, wait: float | None) -> float:
 
 
 async def _keep(lease: Lease, expires: float) -> None:
-    """Renew a lease again and again.
+    """Renew a lease periodically.
 
     Raises:
-        LeaseLost: It is no longer held, or may have expired.
+        LeaseLost: The lease is no longer held, or may have expired.
     """
     pause = lease.ttl / _RENEWALS
     error: Exception | None = None
@@ -99,7 +99,7 @@ async def _keep(lease: Lease, expires: float) -> None:
                     raise LeaseLost(lease.name)
             except LeaseLost:
                 raise
-            except Exception as exc:  # what stores the lease may come back in time
+            except Exception as exc:  # the storage of the lease may be available again in time
                 _log.warning("renewing the lock %r failed, retrying: %s", lease.name, exc)
                 error = exc
             else:
@@ -124,12 +124,13 @@ async def job_lock(
     does not block the next one for longer. While the block runs, the lock is renewed. If it is
     lost, the block is cancelled.
 
-    It cannot stop a process that is frozen, such as a suspended virtual machine: when it wakes up,
-    it may work for a moment until it notices. It relies on the clock of the machine (SQLite) or of
-    Redis not to jump ahead by more than `ttl`. So a job under this lock should still use `once`.
+    The lock cannot stop a frozen process, for example on a suspended virtual machine: when the
+    process wakes up, it may work for a moment until it notices the loss. The lock also relies on a
+    clock that does not jump ahead by more than `ttl`: that of the machine (SQLite) or of Redis. So
+    a job under this lock should still use `once`.
 
     Args:
-        journal: Where the lock is stored.
+        journal: Journal that stores the lock.
         name: Name of the job.
         ttl: Time to live of the lock in seconds.
         wait: Seconds to wait for another run to end; a little more than `ttl` also takes over from

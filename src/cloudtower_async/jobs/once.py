@@ -1,4 +1,4 @@
-"""A mutation that is carried out once, also if the process crashes or the answer is lost."""
+"""Mutations that are carried out once, even if the process crashes or the answer is lost."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .journal import Journal, JournalEntry
 T = TypeVar("T")
 
 _MOST_SENT = 3
-"""Times that a run sends a mutation whose answers are lost."""
+"""Maximum number of times that a run sends a mutation whose answers are lost."""
 
 _TASK_GRACE = 30.0
-"""Maximum number of seconds until a task that the server does not show counts as not found."""
+"""Maximum number of seconds until a task that the server does not list counts as not found."""
 
 
 async def once(
@@ -46,45 +46,45 @@ async def once(
 ) -> T:
     """Carry out a mutation once, wait for its task, and return the resource.
 
-    Call it again with the same key after a crash, a lost answer or an error, also from another
-    process at the same time: it finds out what happened and never sends the mutation again unless
-    the earlier request certainly was not executed.
+    Call `once` again with the same key after a crash, a lost answer or an error, even from another
+    process at the same time. It finds out what happened, and resends the mutation only if the
+    earlier request certainly was not executed.
 
     1. The journal stores that the mutation begins, before anything is sent.
     2. `find` asks the server for the effect. If it is found, nothing is sent.
     3. The mutation is sent, with a time-out of a quarter of ``journal.grace``.
     4. The journal stores the task, then that the work is done.
 
-    A request that was begun and not answered may still arrive, so until ``journal.grace`` is over
-    the effect is only looked for. A task that failed is a final answer: the error is raised, and
-    the next call with this key sends the mutation again.
+    A request without an answer may still reach the server, so for ``journal.grace`` seconds `once`
+    only looks for the effect. A failed task is a final answer: its error is raised, and the next
+    call with this key sends the mutation again.
 
     In a session in plan mode the mutation is planned, and the journal is neither read nor written.
 
-    The promise has limits. A process that is frozen between the journal and its request for longer
-    than ``journal.grace`` can send too late. A journal that loses its entries is as good as
-    `find`.
+    The guarantee has limits. A process that is frozen for longer than ``journal.grace``, after it
+    has written the journal and before it sends the request, can send too late. If the journal loses
+    its entries, only `find` prevents duplicates.
 
     Args:
         tower: The session.
-        journal: Stores what was begun. Processes that may work on the same key share it.
-        key: Names the mutation, the same in each attempt and of no other: with the night of a
-            nightly job, and with the Tower if the journal serves several.
-        mutation: Sends the mutation with the session that it is given, and returns the answer. It
-            changes one resource.
-        find: Returns the resource if it shows the effect of the mutation; otherwise None. For a
-            resource that is being changed (``entity_async_status``), it is called again.
+        journal: Journal of mutations, shared by all processes that may use the same key.
+        key: Unique name of the mutation, the same in each attempt. Include the date for a nightly
+            job, and the Tower if the journal serves several.
+        mutation: Function that sends the mutation with the session passed to it, and returns the
+            answer. The mutation changes one resource.
+        find: Function that returns the resource if it shows the effect of the mutation, otherwise
+            None. It is called again while the resource is changing (``entity_async_status``).
         timeout: Seconds to wait for the task and the effect; None: no limit.
         interval: Maximum number of seconds between polls; the first ones come sooner.
 
     Returns:
-        The resource, as `find` returns it, once nothing changes it any more.
+        The settled resource, as `find` returns it.
 
     Raises:
         TaskError: The task failed, or did not end in time.
         OutcomeUnknown: The answers were lost several times. Call again to find out.
-        EffectMissing: The mutation was carried out, but its effect is not there.
-        CallError: A call failed. Nothing is in doubt if the call is the mutation.
+        EffectMissing: The mutation was carried out, but its effect is missing.
+        CallError: A call failed. If that was the mutation, it was certainly not executed.
         CloudtowerError: The mutation changed no resource, or several.
         InvalidInput: An argument cannot be used.
 
@@ -138,11 +138,11 @@ class _Attempt(Generic[T]):
         self._owner = uuid.uuid4().hex
 
     async def run(self) -> T:
-        """Find out what has to be done, and do it."""
+        """Find out what has to be done, and do this."""
         if self._tower.mutations != "allow":
             return await self._rehearse()
         quarter = self._journal.grace / 4
-        # The request leaves within half of the grace, waiting for locks included.
+        # The request is sent within half of the grace period, including waits for locks.
         quick = self._tower.with_options(timeout=quarter, lock_timeout=quarter)
         sent = 0
         in_doubt = False  # whether a request was sent since the journal stored that it begins
@@ -152,7 +152,7 @@ class _Attempt(Generic[T]):
             if entry is not None and entry.state != "begun":
                 return await self._follow(entry)
             if entry is not None and entry.owner == self._owner and not in_doubt:
-                entry = None  # the journal was asked twice, because its first answer was lost
+                entry = None  # the journal was called twice, because its first answer was lost
             found = await self._look(entry)
             if found is not None:
                 return await self._finish(entry or self._entry("begun"), found)
@@ -172,7 +172,7 @@ class _Attempt(Generic[T]):
                 sent += 1
                 if sent == _MOST_SENT:
                     raise
-                continue  # as after a crash: the server will show whether it was executed
+                continue  # as after a crash: the server will show whether the mutation was executed
             except CloudtowerError:  # the server has certainly done nothing
                 await self._journal.forget(self._key, self._owner)
                 raise
@@ -180,7 +180,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _rehearse(self) -> T:
-        """Plan the mutation, or have it refused: nothing is sent, so the journal stays as it is."""
+        """Plan the mutation, or let it be refused, without changing the journal."""
         found = await self._find(self._tower)
         if found is not None:
             return found
@@ -189,16 +189,16 @@ class _Attempt(Generic[T]):
         return cast("T", answers[0].data)
 
     async def _look(self, entry: JournalEntry | None) -> T | None:
-        """Look for the effect; without it, and with an error, nothing is in doubt."""
+        """Look for the effect; on an error, forget an entry that this attempt has just written."""
         try:
             return await self._find(self._tower)
         except Exception:
-            if entry is None:  # our own mark, and nothing was sent after it
+            if entry is None:  # this attempt wrote the entry and sent nothing after it
                 await self._journal.forget(self._key, self._owner)
             raise
 
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
-        """Store what is left to wait for."""
+        """Store the pending work of an answer."""
         answers = answers_in("once", answer)
         if not answers:  # the filter of the mutation matched nothing
             await self._journal.forget(self._key, self._owner)
@@ -214,7 +214,7 @@ class _Attempt(Generic[T]):
             )
 
     async def _follow(self, entry: JournalEntry) -> T:
-        """Wait for what the server has accepted, by this attempt or another one."""
+        """Wait for the accepted work of this attempt or another one."""
         deadline = self._deadline()
         patience = 0.0  # seconds that the effect may be missing
         unknown: TaskNotFound | None = None
@@ -249,7 +249,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _finish(self, entry: JournalEntry, found: T, deadline: float | None = None) -> T:
-        """Wait until nothing changes the resource any more, and store that the work is done."""
+        """Wait until the resource has settled, and store that the work is done."""
         if deadline is None:
             deadline = self._deadline()
         for delay in poll_delays(self._interval):

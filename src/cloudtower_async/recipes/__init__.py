@@ -1,4 +1,4 @@
-"""The vendor's documented scenarios, each as a function of a session."""
+"""Recipes: common scenarios from the vendor's documentation, each as a function of a session."""
 
 from __future__ import annotations
 

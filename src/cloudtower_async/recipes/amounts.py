@@ -1,4 +1,4 @@
-"""Figures that may be unknown, and how they are added up."""
+"""Figures that may be unknown, and their sums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text; ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`; None: unknown. With unknown parts it covers the known ones.
+        value: The figure in `unit`; None: unknown. If some parts are unknown, the sum of the
+            others.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size: ``1.50TiB``. ``≥ 1.50TiB`` when parts of
             the sum are unknown, ``≈ 43.21%`` when parts of a percentage are; else ``unknown``.
@@ -49,9 +50,9 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
 
 
 def total(parts: Iterable[float | None], unit: Unit) -> Amount:
-    """Add up the parts that are known and count those that are not.
+    """Add up the known parts and count the unknown ones.
 
-    A sum of nothing is 0. It is None only when there are parts and none of them is known.
+    The sum of no parts is 0. The sum is None only if there are parts, and all of them are unknown.
     """
     all_parts = list(parts)
     known = [part for part in all_parts if part is not None]
@@ -60,13 +61,13 @@ def total(parts: Iterable[float | None], unit: Unit) -> Amount:
 
 
 def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
-    """Say how many percent of what there is are used: 0 to 100.
+    """Return the usage in percent, 0 to 100.
 
-    Only parts count of which both figures are known, so that an unknown part neither adds to what
-    there is nor to what is used. Unknown when there is nothing that could be used.
+    Only parts with two known figures count, so an unknown part adds neither to the used amount nor
+    to the total. The usage is unknown if the total is 0.
 
     Args:
-        parts: What is used and what there is, of each part.
+        parts: Used amount and total of each part.
     """
     used_sum = total_sum = 0.0
     unknown = 0

@@ -34,10 +34,10 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
         removed: Older snapshots that were deleted.
         error: Why the backup failed; None: it succeeded. If there is a `snapshot`, the failure came
             after the snapshot was made.
-        snapshot_id: Id of the snapshot; with `snapshot` None the server may still be making it, or
-            has made it: `error` says which. None: the server named none.
-        disks_without_lun_snapshot: Disks in the snapshot of which no LUN snapshot was found: what
-            is on them cannot be read from LUN snapshots.
+        snapshot_id: Id of the snapshot; None: the server did not name it. If `snapshot` is None,
+            the snapshot may still be in progress or exist; `error` says which.
+        disks_without_lun_snapshot: Disks in the snapshot without a LUN snapshot, so that their data
+            cannot be read from LUN snapshots.
     """
 
     vm: models.Vm
@@ -84,11 +84,11 @@ async def backup_vm(
 
     Raises:
         NotFound: There is no such VM.
-        Ambiguous: Several have the name.
+        Ambiguous: Several VMs have the name.
         TaskError: The snapshot was not made, or not in time; `resource_ids` of the error has its
             id. A `ReadBackFailed` means that the snapshot was begun or made, but could not be read.
         OutcomeUnknown: It is unknown whether the snapshot is being made.
-        CallError: Another call for it failed.
+        CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
     Example:
@@ -127,14 +127,14 @@ async def backup_vms(
         tower: The session to work with.
         where: Filter of the VMs.
         prefix: Prefix of the names of these backups.
-        keep: How many of these backups each VM is to have afterwards; None: delete none.
+        keep: Number of these backups to keep per VM, the new one included; None: delete none.
         quiesce: See `backup_vm`.
         limit: Maximum number of VMs at a time.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task; None: no limit.
         on_progress: Function to call with the progress.
-        on_backup: Called with each backup as soon as it has ended, also one that failed, so that a
-            program that is interrupted knows what was done. It must return at once.
+        on_backup: Function to call with each finished backup, successful or failed, so that an
+            interrupted program knows what was done. The function must return at once.
 
     Returns:
         The backup of each VM, sorted by name; `error` is set where a backup failed.
@@ -175,7 +175,7 @@ async def start_snapshot(
         tower: The session.
         vm: The VM.
         name: Name of the snapshot.
-        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        quiesce: Make the guest's file systems consistent, if its VM tools are running.
     """
     quiesced = quiesce and vm.vm_tools_status == "RUNNING"
     answers = await tower.vm_snapshot.create_vm_snapshot(
@@ -318,7 +318,7 @@ class _Work:
         return older[: max(0, len(older) + 1 - int(keep))]
 
     async def _remove(self, old: models.VmSnapshot) -> bool:
-        """Delete an old backup; return False if something else has deleted it meanwhile."""
+        """Delete an old backup; return False if the backup was already deleted."""
         self._tell("remove")
         timeout = self._plan.timeout
         doubt: NotFound | OutcomeUnknown | None = None

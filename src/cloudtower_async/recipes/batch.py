@@ -1,4 +1,4 @@
-"""Select the resources that a recipe works on, and read the answers about them."""
+"""Select the resources of a recipe, and check answers about them."""
 
 from __future__ import annotations
 
@@ -36,30 +36,31 @@ async def chosen_vms(
         recipe: Name of the recipe, for errors.
         tower: The session.
         where: Filter of the VMs.
-        missing_ok: Return an empty list when nothing matches.
+        missing_ok: Return an empty list if no VM matches.
 
     Raises:
-        NotFound: Nothing matches, and `missing_ok` is False.
+        NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM, and is not `EVERYTHING`.
         InvalidInput: A field of `where` that is never null is None.
     """
-    from ..inputs import VmWhereInput  # only now, as importing recipes must load nothing generated
+    # Imported here, so that importing recipes loads no generated code.
+    from ..inputs import VmWhereInput
 
     if where is not EVERYTHING and matches_all(where):
         raise EmptyFilter(
-            f"{recipe}: where: this may match every VM: it is empty, or all in it is None or "
-            "empty; say which VMs are meant, or pass EVERYTHING"
+            f"{recipe}: where: this filter may match every VM: it is empty, or has only empty or "
+            "None values; say which VMs are meant, or pass EVERYTHING"
         )
     refuse_lost_values(recipe, VmWhereInput, where)
     vms = await tower.fetch_all(tower.vm.get_vms, where=where)
     if not vms and not missing_ok:
         raise NotFound(
-            "no VM matches the where",
+            "no VM matches the filter",
             operation=recipe,
             endpoint=tower.endpoint,
             hint="Check `where`; pass missing_ok=True if no match is acceptable.",
         )
-    # Each once, also where a server repeats rows; those without an id cannot be told apart.
+    # Remove duplicates that a server may send; resources without an id are all kept.
     distinct = {vm.id or place: vm for place, vm in enumerate(vms)}
     return sorted(distinct.values(), key=lambda vm: (vm.name or "", vm.id or ""))
 
@@ -82,10 +83,10 @@ def identified(resource: Named, query: str) -> Named:
 
 
 def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) -> WithTask[Named]:
-    """Return what a mutation that creates one resource answered with.
+    """Return the answer of a mutation that creates a single resource.
 
     Args:
-        answers: The answer: one for each resource.
+        answers: The answers of the mutation, one per resource.
         operation: Name of the method, for errors.
         tower: The session.
 
@@ -111,6 +112,6 @@ def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) 
 
 
 def has_id(answer: WithTask[Resource]) -> bool:
-    """Return whether an answer names the resource that it is about."""
+    """Return whether an answer has the id of its resource."""
     data: Resource | None = answer.data
     return bool(getattr(data, "id", None))

@@ -31,11 +31,11 @@ from .dashboard_models import (
 
 T = TypeVar("T")
 
-_UNTOLD = "UNKNOWN"  # a word that the server owes us
+_UNTOLD = "UNKNOWN"  # placeholder for a missing string of the server
 
 
 class Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A related resource, of which only the id matters here."""
+    """Related resource, of which only the id is read."""
 
     id: str
 
@@ -72,7 +72,7 @@ class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class DiskRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a disk by which the dashboard counts it; texts hash faster than enums."""
+    """The fields of a disk by which the dashboard counts it; strings hash faster than enums."""
 
     type: str
     health_status: str | None = None
@@ -86,21 +86,21 @@ async def build_dashboard(
     *,
     content_language: ContentLanguage | None = None,
 ) -> Dashboard:
-    """Ask for clusters, hosts, disks and alerts at once, and sum up the answers.
+    """Read clusters, hosts, disks and alerts concurrently, and return their sums.
 
-    CPU counts for SMTX OS clusters; memory for ELF clusters, from their hosts, and for SMTX OS
-    clusters on VMware, from the cluster. A sum with unknown parts is the sum of the known ones
-    and says how many are missing; see `Amount`.
+    CPU is the sum of SMTX OS clusters. Memory is the sum of ELF clusters (from their hosts) and of
+    SMTX OS clusters on VMware (from the clusters). A sum with unknown parts covers the known parts,
+    and has the number of unknown ones; see `Amount`.
 
     Args:
-        tower: The session to ask with.
+        tower: The session to read with.
         cluster_ids: The clusters to show; None: all. An id that the server does not know, or the
             user may not see, is not in the `clusters` of the dashboard.
         content_language: Language of the alerts' texts; None: the session's.
 
     Raises:
-        InvalidInput: `cluster_ids` is empty: to a where that would mean none, to some callers all.
-        CallError: One of the four calls failed; the others were given up.
+        InvalidInput: `cluster_ids` is empty, which could mean no clusters or all clusters.
+        CallError: A call failed; the other calls were cancelled.
 
     Example:
         ::
@@ -110,7 +110,7 @@ async def build_dashboard(
             print(board.alerts.counts.critical, board.disks["HDD"].error)
     """
     if isinstance(cluster_ids, str):
-        raise InvalidInput("cluster_ids: expected a list of ids, got a single text")
+        raise InvalidInput("cluster_ids: expected a list of ids, got a single string")
     ids = None if cluster_ids is None else list(cluster_ids)
     if ids is not None and not ids:
         raise InvalidInput("cluster_ids: expected at least one id; pass None for all clusters")
@@ -139,7 +139,7 @@ async def build_dashboard(
 
 
 class _Request(Generic[T]):
-    """One of several requests; has the answer when all of them have ended."""
+    """One of several concurrent requests, with its answer once all have ended."""
 
     answer: T
 
@@ -158,8 +158,8 @@ def summarise(
 ) -> Dashboard:
     """Sum up what the server answered. Hosts of other clusters are left out.
 
-    Any field may be None, also where its type says otherwise: a server that breaks its own schema
-    leaves us without that figure, not without the dashboard.
+    Any field may be None, even if its type says otherwise: a server that breaks its schema must
+    only cost one figure, not the dashboard.
     """
     hosts_of: dict[str, list[HostRow]] = defaultdict(list)
     for host in hosts:
@@ -286,7 +286,7 @@ def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
 def _memory_parts(
     cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
-    """What is used and what there is, of each part; None: the memory does not count."""
+    """Return used and total memory of each part; None: the memory does not count."""
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)
         return [*((host.used_memory_bytes, host.total_memory_bytes) for host in hosts), *missing]
@@ -294,12 +294,12 @@ def _memory_parts(
         return None
     if cluster.hypervisor == models.Hypervisor.VMWARE:
         return [(cluster.used_memory_bytes, cluster.total_memory_bytes)]
-    # On another hypervisor it does not count; on one that we are not told of it is unknown.
+    # Memory on other hypervisors does not count; if the hypervisor is missing, it is unknown.
     return [(None, None)] if cluster.hypervisor is None else None
 
 
 def _missing_hosts(cluster: ClusterRow, hosts: Sequence[HostRow]) -> int:
-    """Return how many hosts a cluster has that were not listed: nothing is known of them."""
+    """Return the number of a cluster's hosts that were not listed, whose figures are unknown."""
     there = max(cluster.host_num or 0, len(cluster.hosts or ()))
     return max(0, there - len(hosts))
 
@@ -314,7 +314,7 @@ def _memory(parts: Iterable[tuple[float | None, float | None]]) -> MemorySummary
 
 
 def _has_storage(cluster: ClusterRow) -> bool:
-    # SMTX ELF is compute only: without a figure there is no storage, rather than an unknown one.
+    # SMTX ELF clusters only compute: a missing figure means no storage, not unknown storage.
     return cluster.type != models.ClusterType.SMTX_ELF or cluster.total_data_capacity is not None
 
 
@@ -334,4 +334,5 @@ def _available(cluster: ClusterRow) -> int | None:
     failed = cluster.failure_data_space
     if capacity is None or used is None or failed is None:
         return None
-    return max(0, capacity - used - failed)  # an overfull one takes nothing from the others
+    # An overfull cluster must not reduce the sum of the others.
+    return max(0, capacity - used - failed)

@@ -71,7 +71,7 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Data space in bytes, and its usage in percent.
 
-    `failed` is space that is out of order for now. `available` is neither used nor failed. It is
+    `failed` is space that is currently unusable. `available` is neither used nor failed. It is
     never below 0 for any cluster, so an overfull cluster does not reduce the sum of the others.
     """
 

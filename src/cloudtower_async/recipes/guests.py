@@ -1,4 +1,4 @@
-"""Waiting for what the guest of a VM reports."""
+"""Waits for reports of the guest of a VM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ async def wait_for_addresses(
 ) -> Vm:
     """Wait until the guest of a VM reports an IP address.
 
-    A guest reports it through VM tools, 1 to 3 minutes after these; further NICs can lag behind.
+    A guest reports addresses through VM tools, 1 to 3 minutes after the tools have started.
+    Addresses of further NICs can appear later.
 
     Args:
         tower: The session to work with.

@@ -1,4 +1,4 @@
-"""Import of a template into the content library, from an OVF file and its disk images."""
+"""Import a template into the content library from an OVF file and its disk images."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ async def import_template(
         The template, settled.
 
     Raises:
-        InvalidInput: A file cannot be read, or there are not as many images as disks.
+        InvalidInput: A file cannot be read, or the number of images differs from the number of
+            disks.
         NotFound: There is no such cluster.
         UploadError: An image could not be uploaded.
         TaskError: The template was not created, or not in time; `resource_ids` of the error has its
@@ -128,7 +129,8 @@ def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
     Raises:
         ResponseDecodeError: The answer lacks a field that the argument requires.
     """
-    from ..models import ParsedOVF  # only now, as importing recipes must load nothing generated
+    # Imported here, so that importing recipes loads no generated code.
+    from ..models import ParsedOVF
 
     told = _without_nulls(msgspec.to_builtins(parsed))
     try:

@@ -32,7 +32,7 @@ async def check_maintenance(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceCheck:
-    """Ask the server which VMs keep a host from entering maintenance mode; nothing is changed.
+    """Find the VMs that keep a host from entering maintenance mode; nothing is changed.
 
     `on_progress` reports the step ``"check"``.
 
@@ -86,7 +86,8 @@ async def enter_maintenance(
             them. Nothing was changed.
         NotFound: There is no such host.
         TaskError: The check or the task that enters maintenance mode failed, or took too long.
-        CallError: One of the calls failed; `BadRequest` for a host that is on its way already.
+        CallError: One of the calls failed; `BadRequest` for a host that is already entering
+            maintenance mode.
 
     Example:
         ::
@@ -154,7 +155,7 @@ async def _again(tower: Cloudtower, host: models.Host) -> models.Host:
     found = await tower.get_one(tower.host.get_hosts, where={"id": host.id})
     if found.id != host.id:
         raise ResponseDecodeError(
-            f"the server was asked for host {host.id} and answered with {found.id}",
+            f"host {host.id} was requested, but the server answered with {found.id}",
             operation="host.get_hosts",
             endpoint=tower.endpoint,
         )
@@ -211,7 +212,7 @@ async def _done(
     told: Callable[[float], None],
     timeout: float | None,
 ) -> models.Host:
-    """Wait until a host has entered or left, whatever the answer says about it, and read it."""
+    """Wait until a host has entered or left maintenance mode, and read the host."""
     await follow(tower, started, told, timeout, [host.id])
     return await read_back(tower, host, timeout)
 
@@ -232,7 +233,7 @@ async def _enter(
         data={"shutdown_vms": [vm.local_id for vm in check.must_stop]},
     )
     entered = await _done(tower, host, entering, partial(tell.step, label(host), "enter"), timeout)
-    # Each once; those without an id cannot be told apart.
+    # Remove duplicates; resources without an id are all kept.
     before = {vm.id or place: vm for place, vm in enumerate((*on, *check.must_stop))}
     now = await _now(tower, host, [vm.id for vm in before.values() if vm.id])
     done = MaintenanceEntered(host=entered, moved=[], stopped=[], unclear=[])
@@ -250,7 +251,7 @@ async def _enter(
 
 
 async def _now(tower: Cloudtower, host: models.Host, ids: list[str]) -> dict[str, models.Vm]:
-    """Read the VMs of a host again after it has entered.
+    """Read the VMs of a host again after it has entered maintenance mode.
 
     Raises:
         ReadBackFailed: They cannot be read.

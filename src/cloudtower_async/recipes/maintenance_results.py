@@ -10,13 +10,12 @@ from .progress import label
 
 
 class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
-    """Requirements for a host to enter maintenance mode.
+    """Result of a check whether a host can enter maintenance mode.
 
     Attributes:
         host: The host.
         must_stop: VMs that cannot be moved to another host, and would have to be shut down.
-        unseen: Names of further such VMs that this user cannot see: their ``local_id``, or
-            ``"unnamed"``.
+        unseen: Further such VMs that this user cannot see: their ``local_id``, or ``"unnamed"``.
     """
 
     host: models.Host
@@ -25,17 +24,17 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
-    """A host is in maintenance mode.
+    """Result of entering maintenance mode.
 
-    Each VM that was on and on this host is in one of the lists.
+    Each VM that was running on the host is in one of the lists.
 
     Attributes:
         host: The host as it now is.
         moved: VMs that are on another host now.
         stopped: VMs that were shut down.
-        unclear: VMs that are neither known to be on another host nor shut down: those that the
-            server still shows on this host or on none, as it shows them, and those that it does not
-            show any more, as they were.
+        unclear: VMs that are not known to be on another host or shut down. These are VMs that the
+            server still lists on this host or on no host, and VMs that it no longer lists, as they
+            were before.
     """
 
     host: models.Host
@@ -45,15 +44,14 @@ class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
-    """A host is in use again.
+    """Result of leaving maintenance mode.
 
     Attributes:
         host: The host as it now is.
-        back: VMs that had been moved away and are on it again.
-        started: VMs that had been shut down and run again.
-        not_back: VMs that were to come back or to be started, and did not.
-        unseen: Further VMs that were to come back or to be started, which this user cannot see:
-            their names, or their ``local_id``.
+        back: VMs that had been moved away and are on the host again.
+        started: VMs that had been shut down and are running again.
+        not_back: VMs that should have been moved back or started, but were not.
+        unseen: Names or ``local_id`` of further such VMs that this user cannot see.
     """
 
     host: models.Host

@@ -312,7 +312,7 @@ def _may_be_on(came: Came) -> bool:
 def _off(came: Came) -> Came:
     """Return the VM if it is off, otherwise an error that says why it may not be off."""
     if isinstance(came, ReadBackFailed) and came.done:
-        # The guest was told to shut down, and may still be doing so.
+        # The guest was told to shut down, and may still be shutting down.
         return ReadBackFailed(came.resource_ids, came.reason, done=False)
     if isinstance(came, Exception) or came.status == "STOPPED":
         return came

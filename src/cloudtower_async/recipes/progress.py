@@ -46,12 +46,12 @@ ENDS = ("done", "failed")
 OnProgress: TypeAlias = Callable[[Progress], object]
 """Function that a recipe calls with each `Progress`, in the event loop: it must not block.
 
-An exception that the function raises stops the recipe as cancellation does, and propagates.
+An exception that the function raises stops the recipe like a cancellation, and propagates.
 """
 
 
 class Telling:
-    """Reports progress to the caller's function, if the caller passed one.
+    """Reporter of progress to the caller's function, if the caller passed one.
 
     Args:
         on_progress: Function to call; None: report nothing.
@@ -127,7 +127,8 @@ async def follow(
     try:
         async for task in tower.progress(started, timeout=timeout):
             tell(min(max(task.progress or 0.0, 0.0), 1.0))
-        await tower.wait(task)  # it has ended: this sends nothing, and raises its error
+        # The task has ended: this call sends no request, and raises the task's error.
+        await tower.wait(task)
     except TaskError as error:
         error.resource_ids = error.resource_ids or tuple(resource_ids)
         raise
@@ -161,7 +162,8 @@ async def carry_out(
     await follow(tower, started, tell, timeout, [identifier] if identifier else [])
     if not identifier:
         return await tower.settle(started, timeout=timeout)
-    if isinstance(started, PlannedAnswer):  # nothing changes it, and it may not exist
+    # The answer names no task, so the resource may not exist.
+    if isinstance(started, PlannedAnswer):
         data: T = started.data
         return data
     return await read_back(tower, started.data, timeout)
@@ -174,7 +176,7 @@ async def created_resource(
     timeout: float | None,
     tell: Callable[[float], None] | None = None,
 ) -> T:
-    """Return the one resource that a mutation creates, once it has settled.
+    """Return the single resource that a mutation creates, once it has settled.
 
     Args:
         tower: The session.
@@ -203,7 +205,7 @@ async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
     """Read a resource again once it has settled.
 
     Raises:
-        SettleTimeout: The resource was still being changed when the time was over.
+        SettleTimeout: The resource was still changing after `timeout` seconds.
         ReadBackFailed: The resource could not be read.
         NotFound: The resource no longer exists.
     """

@@ -1,4 +1,4 @@
-"""One power operation for several VMs: send it, watch its tasks, and read what they become."""
+"""One power operation for several VMs: send it, watch its tasks, and read the VMs."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ from .progress import Telling, follow, ignore_progress, label
 
 Call: TypeAlias = Callable[[Cloudtower, list[str]], Awaitable[list[WithTask[models.Vm]]]]
 Result: TypeAlias = "models.Vm | Exception"
-"""Outcome for a VM: the VM as it now is, or the error."""
+"""Outcome for a VM: the VM after the operation, or the error."""
 
 _INTERVAL = 2.0
 """Maximum number of seconds between readings of VMs that are still changing."""
 
 _LAST_LOOK = 5.0
-"""Maximum number of seconds for a reading that begins when the time is over."""
+"""Maximum number of seconds for a read that begins after the time-out."""
 
 
 class Switch:
-    """A power operation for several VMs, in one call if the server accepts that.
+    """Power operation for several VMs, in one call if the server accepts that.
 
-    VMs are read as soon as their tasks have ended, whatever the others do. A VM that the answer
-    does not name, or whose answer was lost, is read, too: it counts as switched if it is as it was
-    to become.
+    A VM is read as soon as its task has ended, without waiting for other VMs. A VM that the answer
+    does not name, or whose answer was lost, is read, too: it counts as switched if it has the
+    wanted status.
 
     Args:
         tower: The session.
-        tell: Reports the progress.
+        tell: Reporter of the progress.
         step: Step to report, such as ``"start"``.
-        call: The operation; called with the session and the ids.
+        call: Function that sends the operation; called with the session and the ids.
         vms: The VMs.
-        timeout: Seconds for everything after the answer of the server, or with `hurry` for all of
-            it; None: no limit.
-        ends: Status that the VMs will have; None: the status does not show the outcome.
+        timeout: Time-out in seconds, from the answer of the server on, or with `hurry` for the
+            whole operation; None: no limit.
+        ends: Status that the VMs will have; None: the status does not tell the outcome.
         wait_for_status: After the tasks have ended, wait for that status as well.
-        hurry: Stop when the time is over: read nothing more, and do not wait for locks any longer.
+        hurry: Stop at the time-out: read no VMs after it, and do not wait longer for locks.
     """
 
     def __init__(
@@ -86,15 +86,16 @@ class Switch:
         self._hurry = hurry
         self._deadline = math.inf if timeout is None else anyio.current_time() + timeout
         self._results: dict[str, Result] = {}
-        # To be read: None, as the task has ended, or what went wrong unless the VM is switched.
+        # VMs to read: None if the task has ended; otherwise the error to report unless the VM is
+        # switched.
         self._unread: dict[str, Exception | None] = {}
-        self._latest: dict[str, models.Vm] = {}  # those that still change, as last read
+        self._latest: dict[str, models.Vm] = {}  # VMs that are still changing, as last read
         self._read_error: CloudtowerError | None = None  # of the last reading
         self._answered = False
         self._news = anyio.Event()
 
     async def run(self) -> dict[str, Result]:
-        """Switch them and return the outcome for each VM, by id."""
+        """Carry out the operation and return the outcome for each VM, by id."""
         await side_by_side(self._read, self._send_and_follow)
         if self._unread and not self._hurry:
             with anyio.move_on_after(_LAST_LOOK):
@@ -105,7 +106,7 @@ class Switch:
 
     @property
     def _left(self) -> float:
-        """Seconds until the deadline; always above 0."""
+        """Return the seconds until the deadline; always above 0."""
         return max(self._deadline - anyio.current_time(), 0.001)
 
     async def _send_and_follow(self) -> None:
@@ -114,7 +115,7 @@ class Switch:
         self._news.set()
 
     async def _send_and_follow_all(self) -> None:
-        # Those that are locked must not keep the others waiting.
+        # Locked VMs must not delay the others.
         at_once = self._tower.with_options(lock_timeout=0)
         refused: dict[str, Exception] = {}
         answers = await self._send(at_once, list(self._vms.values()), refused)
@@ -146,14 +147,14 @@ class Switch:
             return []
         try:
             return await self._call(tower, ids)
-        except BadRequest as error:  # nothing was done
+        except BadRequest as error:  # nothing was changed
             locked = error.locked_resources if isinstance(error, ResourceLocked) else ()
             out = {one.id for one in locked} & {*ids}
             if len(ids) == 1:
                 out = {*ids}
             refused |= dict.fromkeys(out, error)
             rest = [vm for vm in vms if vm.id not in out]
-            # If the server does not say which of them is to blame, each half finds out for itself.
+            # If the server does not name the faulty VM, send each half separately.
             middle = len(rest) if out else len(rest) // 2
             return [
                 *await self._send(tower, rest[:middle], refused),
@@ -173,7 +174,7 @@ class Switch:
 
         Args:
             answers: The answer.
-            accepted: Ids of the VMs that it should be about.
+            accepted: Ids of the VMs that the answer should name.
             refused: VMs that the server did not accept, and why.
         """
         if self._timeout is not None and not self._hurry:
@@ -209,14 +210,14 @@ class Switch:
             if vm_id not in self._vms:
                 return
             if isinstance(error, TaskNotFound | UnknownTaskStatus | ReadBackFailed):
-                self._to_read(vm_id, error)  # the VM may tell what the task does not
+                self._to_read(vm_id, error)  # the state of the VM may show the outcome
             else:
                 self._unread.pop(vm_id, None)
                 self._results[vm_id] = error
         else:
             if vm_id is None or vm_id in self._results:
                 return
-            if isinstance(answer, PlannedAnswer):  # it stays as it is
+            if isinstance(answer, PlannedAnswer):  # the VM does not change any more
                 self._results[vm_id] = self._vms[vm_id]
             else:
                 self._to_read(vm_id, None)
@@ -226,8 +227,8 @@ class Switch:
         self._news.set()
 
     async def _read(self) -> None:
-        """Read the VMs until all have the wanted status, or the time is over."""
-        looks = 0  # since the last news
+        """Read the VMs until all have the wanted status, or until the time-out."""
+        looks = 0  # since the last change
         while True:
             looks += 1
             if self._unread:
@@ -287,7 +288,7 @@ class Switch:
         self._results[vm_id] = result
 
     def _unfinished(self, vm_id: str) -> Result:
-        """Return the outcome for a VM whose task has ended, but that is not ready in time."""
+        """Return the outcome for a VM whose task has ended, but which was not ready in time."""
         vm = self._latest.get(vm_id)
         if (
             vm is not None

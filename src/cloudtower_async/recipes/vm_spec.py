@@ -101,7 +101,7 @@ class Place:
                     "name": disk.name or f"{vm_name}-{boot}",
                     "size": disk.size,
                     "size_unit": "B",
-                    "elf_storage_policy": disk.policy,  # the name that servers of any age know
+                    "elf_storage_policy": disk.policy,  # the name on servers of every version
                 }
                 new.append({"boot": boot, "bus": disk.bus, "vm_volume": volume})
             else:
@@ -156,7 +156,7 @@ class Place:
 
 
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
-    """Return the result of a lookup; if it is not exactly one resource, name it in the error."""
+    """Return the single result of a lookup; otherwise raise an error that names the lookup."""
     try:
         return await asked
     except NotFound as error:
@@ -166,7 +166,7 @@ async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
             f"there is no {what} {name!r}{place}",
             operation=error.operation,
             endpoint=error.endpoint,
-            hint="Check the name or id, and what this user may see.",
+            hint="Check the name or id, and the permissions of this user.",
         ) from error
     except Ambiguous as error:
         raise Ambiguous(

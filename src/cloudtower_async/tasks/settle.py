@@ -112,9 +112,8 @@ class _Work(NamedTuple):
 
 
 def _work(answer: WithTask[object]) -> _Work:
-    if isinstance(
-        answer, PlannedAnswer
-    ):  # the server changes nothing more, so nothing has to be read
+    # The server changes nothing more, so nothing has to be read.
+    if isinstance(answer, PlannedAnswer):
         data = [] if answer.deletes else resources_in(answer)
         resources = [_Resource(PlannedAnswer, "", one) for one in data]
         return _Work(resources, isinstance(answer.data, list))

@@ -188,10 +188,8 @@ class TaskSubscription:
             return
         if self._missing:
             self._missing.pop(task.id, None)
-        state = (
-            task.status,
-            task.progress or 0.0,
-        )  # the schema does not allow None, but servers may send it
+        # The schema does not allow None, but servers may send it.
+        state = (task.status, task.progress or 0.0)
         if task.status in ENDED:
             del self.pending[task.id]
             self.failed |= task.status == "FAILED"

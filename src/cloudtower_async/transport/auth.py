@@ -275,9 +275,8 @@ class Authenticator:
 
 
 def _refused(exc: StatusError) -> LoginFailed:
-    page = exc.message.endswith(
-        WITH_HTML
-    )  # a server that checks credentials does not answer with this status
+    # A server that checks credentials does not answer with a web page.
+    page = exc.message.endswith(WITH_HTML)
     message = HTML_INSTEAD if page else "the credentials were refused"
     hint = OTHER_SERVICE if page else None
     if exc.code and _SECOND_FACTOR.search(exc.code):

@@ -78,7 +78,7 @@ class ChunkCount:
             UploadFailed: The count proves nothing.
         """
         if self.base is None:
-            raise unknown("the server's count does not follow the sent chunks")
+            raise unknown("the server does not count chunks reliably")
         return self.base
 
     def agrees(self, task: UploadTask) -> bool:
@@ -94,4 +94,4 @@ def count_of(task: UploadTask) -> int | None:
 
 def unknown(why: str) -> UploadFailed:
     """Return the error for an upload whose state on the server cannot be determined."""
-    return UploadFailed(f"it is unknown which chunks the server has: {why}")
+    return UploadFailed(f"the chunks on the server are unknown: {why}")

@@ -339,9 +339,8 @@ class UploadSession(Generic[R]):
                 task = await settle()
                 if task is None:
                     self.in_doubt = False
-                    resent = (
-                        self.task is not None
-                    )  # otherwise the server would create another upload task
+                    # Otherwise the server would create another upload task.
+                    resent = self.task is not None
                     if resent:
                         self._lose(sent_at)
                     if last:

@@ -1,1 +1,1 @@
-"""Idempotent recipes: each makes sure that something is so, and is safe to run again."""
+"""Idempotent recipes: each ensures a state, and is safe to run again."""

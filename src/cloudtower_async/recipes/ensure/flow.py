@@ -34,13 +34,13 @@ T = TypeVar("T", bound=Resource)
 Value = TypeVar("Value")
 
 EnsureResult: TypeAlias = Literal["created", "changed", "unchanged"]
-"""What a recipe did: it created the resource, it changed it, or there was nothing to do."""
+"""Action of a recipe: the resource was created, changed, or left unchanged."""
 
 RECONCILE_TIMEOUT = 120.0
 """Default of `reconcile_timeout` in seconds; a VM can be missing from listings for up to 60 s."""
 
 _INTERVAL = 5.0
-"""Maximum number of seconds between looks for a resource whose outcome is unknown."""
+"""Maximum number of seconds between reads of a resource whose outcome is unknown."""
 
 _MOST = 500
 """Maximum number of resources to read that match the filter of a lookup."""
@@ -49,7 +49,7 @@ _NAME_TAKEN = frozenset({"VM_DUPLICATE", "VM_DUPLICATED_NAME", "PLACEMENT_GROUP_
 """Error codes of the server for a name that another resource has."""
 
 _UNKNOWN = (OutcomeUnknown, TaskNotFound, UnknownTaskStatus, ReadBackFailed)
-"""Errors after which the work may be done or may still be under way."""
+"""Errors after which the work may be done or in progress."""
 
 
 class Ensured(msgspec.Struct, Generic[Value], kw_only=True, frozen=True):
@@ -77,14 +77,15 @@ def check_texts(recipe: str, **texts: object) -> None:
 
 
 class Lookup(Generic[T]):
-    """Finds the one resource that a recipe is about.
+    """Look-up of the single resource of a recipe.
 
     Args:
         tower: The session.
         query: Query that lists the resources: ``tower.vm.get_vms``.
         where: Filter of the query.
-        fits: Tells whether a listed resource is the right one: filters can be ignored or coarse.
-        what: What is looked for, for errors: ``"VM 'web-1'"``.
+        fits: Function that returns whether a listed resource is the right one, because servers may
+            ignore filters.
+        what: Description of the resource, for errors: ``"VM 'web-1'"``.
         timeout: Seconds to wait until the resource has settled; None: no limit.
 
     Attributes:
@@ -110,11 +111,11 @@ class Lookup(Generic[T]):
         self._timeout = timeout
 
     async def look(self) -> T | None:
-        """Return the resource once nothing changes it any more, or None if it is missing.
+        """Return the resource once it has settled, or None if it is missing.
 
         Raises:
-            Ambiguous: Several fit.
-            SettleTimeout: Something still changes it.
+            Ambiguous: Several resources fit.
+            SettleTimeout: The resource is still changing.
         """
         rows = await self._query(where=self._where, first=_MOST)
         found = self._only([row for row in rows if self._fits(row)])
@@ -146,20 +147,20 @@ class Lookup(Generic[T]):
 
 
 def in_cluster(row: Any, cluster_id: str) -> bool:  # noqa: ANN401 - any resource with a cluster
-    """Return whether a resource is in a cluster, or its server leaves out where it is."""
+    """Return whether a resource is in a cluster; True if the server leaves out the cluster."""
     cluster: models.NestedCluster | None = row.cluster
     return cluster is None or not cluster.id or cluster.id == cluster_id
 
 
 def is_name_taken(error: Exception | None) -> bool:
-    """Return whether the server refused to give a resource a name that another one has."""
+    """Return whether the server refused a name because another resource has it."""
     if isinstance(error, TaskFailed):
         return not _NAME_TAKEN.isdisjoint((error.code, error.ec))
     return isinstance(error, CallError) and error.code in _NAME_TAKEN
 
 
 def if_planned(tower: Cloudtower, resource: Value) -> Value | None:
-    """Return a resource as it is if the session plans: no look can show a planned change."""
+    """Return the resource unchanged in plan mode, because a read cannot show a planned change."""
     return resource if tower.mutations == "plan" else None
 
 
@@ -171,21 +172,22 @@ async def ensure(
     *,
     taken_elsewhere: Callable[[], bool] = lambda: False,
 ) -> Ensured[Value]:
-    """Return what `look` finds; if that is nothing, act first.
+    """Return what `look` finds; if `look` finds nothing, act first.
 
-    When the outcome of `act` is unknown, look again until `reconcile_timeout` is over, act once
+    If the outcome of `act` is unknown, look again for `reconcile_timeout` seconds, then act once
     more, and look again in the same way.
 
     Args:
-        look: Returns the resource if it is as it should be.
-        act: Creates or changes it, and returns it; None: `look` finds it.
-        does: The result if `act` did it.
+        look: Function that returns the resource if it is in the wanted state.
+        act: Function that creates or changes the resource, and returns it, or None if `look`
+            finds it.
+        does: The result if `act` was needed.
         reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
-        taken_elsewhere: Tells after a look whether something else has the name.
+        taken_elsewhere: Function that returns, after a look, whether another resource has the name.
 
     Raises:
-        CloudtowerError: What `look` and `act` raise; after an action whose outcome stays unknown,
-            the error of the action.
+        CloudtowerError: An error of `look` or `act`; if the outcome of `act` stays unknown, the
+            error of `act`.
     """
     found = await look()
     if found is not None:
@@ -204,8 +206,8 @@ async def ensure(
         if isinstance(doubt, _UNKNOWN):
             result = does
         elif isinstance(doubt, BadRequest | TaskFailed) or is_name_taken(doubt):
-            # Something else may have done it in the meantime, or an earlier run of this recipe,
-            # whose resource is not listed yet.
+            # Another program, or an earlier run of this recipe, may have done it, but the resource
+            # is not listed yet.
             wait = reconcile_timeout if is_name_taken(doubt) else 0.0
         elif doubt is not None:
             raise doubt
@@ -229,10 +231,11 @@ async def _look_until(
     doubt: Exception | None,
     taken_elsewhere: Callable[[], bool],
 ) -> Value | None:
-    """Look until something is found or the time is over, and once more at the end.
+    """Look until something is found or until the time-out, and once more at the end.
 
     Raises:
-        CloudtowerError: The last look failed, or one failed for good: `doubt`, caused by its error.
+        CloudtowerError: `doubt`, caused by the error of the last look, or of a look that failed
+            with an error that is not transient.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None
@@ -252,6 +255,6 @@ async def _look_until(
 
 
 def _passes(error: CloudtowerError) -> bool:
-    """Return whether a look that failed with this error may succeed later."""
+    """Return whether a look may succeed later after this error."""
     reason = error.reason if isinstance(error, ReadBackFailed) else error
     return isinstance(reason, CloudtowerError) and is_transient(reason, can_log_in=False)

@@ -19,10 +19,10 @@ async def ensure_folder(
 ) -> Ensured[models.VmFolder]:
     """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
 
-    Exactly one is not promised: it is not known that a server refuses a second folder with the same
-    name. Callers of one session take turns. Two programs at the same time, or a run that is killed
-    while its folder is not listed yet and the next one, can create two; after that this raises
-    `Ambiguous`.
+    Duplicates are possible, because servers are not known to refuse a second folder with the same
+    name. Callers of one session take turns. But two programs at the same time can create two
+    folders, and so can a run that follows a killed run whose folder is not listed yet. Later calls
+    then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
@@ -39,7 +39,7 @@ async def ensure_folder(
         Ambiguous: Several folders of the cluster have the name.
         NotFound: There is no such cluster.
         TaskError: The folder was not created, or not in time.
-        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        OutcomeUnknown: The folder did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

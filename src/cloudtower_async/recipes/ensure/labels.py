@@ -15,7 +15,7 @@ from ..progress import created_resource, read_back
 from .flow import RECONCILE_TIMEOUT, Ensured, Lookup, check_texts, check_times, ensure, if_planned
 
 UNCHECKED_KINDS = frozenset({"security_policies"})
-"""Kinds of resources whose filter cannot tell which of them have a label."""
+"""Kinds of resources that cannot be filtered by label."""
 
 
 async def ensure_label(
@@ -28,10 +28,10 @@ async def ensure_label(
 ) -> Ensured[models.Label]:
     """Make sure that a label exists; create it if it is missing.
 
-    Exactly one is not promised: it is not known that a server refuses a second label with the same
-    key and value. Callers of one session take turns. Two programs at the same time, or a run that
-    is killed while its label is not listed yet and the next one, can create two; after that this
-    raises `Ambiguous`.
+    Duplicates are possible, because servers are not known to refuse a second label with the same
+    key and value. Callers of one session take turns. But two programs at the same time can create
+    two labels, and so can a run that follows a killed run whose label is not listed yet. Later
+    calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
@@ -47,7 +47,7 @@ async def ensure_label(
     Raises:
         Ambiguous: Several labels have this key and value.
         TaskError: The label was not created, or not in time.
-        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        OutcomeUnknown: The label did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
@@ -69,7 +69,7 @@ async def _ensure_label(
     def fits(label: models.Label) -> bool:
         return label.key == key and (label.value or "") == value
 
-    # A label without a value has null or an empty text.
+    # The value of a label without a value is null or an empty string.
     values = [{"value": value}] if value else [{"value": ""}, {"value": None}]
     where = {"key": key, "OR": values}
     name = f"label {key}={value}" if value else f"label {key}"
@@ -96,8 +96,8 @@ async def ensure_labels(
 ) -> list[Ensured[models.Label]]:
     """Make sure that labels exist and that resources have them; other labels stay.
 
-    Attaching a label twice changes nothing, so resources have it once. What `ensure_label` says of
-    the labels themselves holds here, too.
+    Attaching a label twice changes nothing, so resources have each label once. For duplicate
+    labels, see `ensure_label`.
 
     Args:
         tower: The session to work with.
@@ -109,9 +109,9 @@ async def ensure_labels(
         timeout: Seconds to wait for each task; None: no limit.
 
     Returns:
-        The labels in the order given, as they are listed afterwards. ``"created"``: the label is
-        new, and attached to what matches; ``"changed"``: it was attached to some of the resources;
-        ``"unchanged"``: all of them had it.
+        The labels in the order given, as listed afterwards. ``"created"``: the label is new, and
+        attached to all matching resources; ``"changed"``: the label was attached to some of them;
+        ``"unchanged"``: all of them had the label.
 
     Raises:
         Ambiguous: Several labels have a key and value.
@@ -144,10 +144,9 @@ async def ensure_labels(
 
 
 def _filters(recipe: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the filters by kind, once they are checked."""
-    from ...inputs import (
-        AddLabelsToResourcesParamsData,
-    )  # importing recipes loads nothing generated
+    """Return the checked filters by kind."""
+    # Imported here, so that importing recipes loads no generated code.
+    from ...inputs import AddLabelsToResourcesParamsData
 
     kinds = AddLabelsToResourcesParamsData.__annotations__.keys() - UNCHECKED_KINDS
     if not resources:
@@ -159,8 +158,8 @@ def _filters(recipe: str, resources: Mapping[str, Any]) -> dict[str, Any]:
             )
         if matches_all(where):
             raise EmptyFilter(
-                f"{recipe}: resources[{kind!r}]: this may match every resource: it is empty, or "
-                "all in it is None or empty; say which ones are meant"
+                f"{recipe}: resources[{kind!r}]: this filter may match every resource: it is "
+                "empty, or has only empty or None values; say which resources are meant"
             )
     return dict(resources)
 

@@ -39,10 +39,10 @@ async def ensure_placement_group(
 ) -> Ensured[models.VmPlacementGroup]:
     """Make sure that a cluster has a placement group with this name and exactly these members.
 
-    It is created if it is missing. If members, policy or `enabled` differ, they are changed; rules
-    about hosts and the description stay.
+    A missing group is created. If members, policy or `enabled` differ, they are changed; host rules
+    and the description stay.
 
-    Exactly one: a server refuses to create a placement group whose name is taken.
+    Duplicates are impossible: a server refuses to create a placement group whose name is taken.
 
     Args:
         tower: The session to work with.
@@ -81,7 +81,7 @@ async def ensure_placement_group(
     recipe = "ensure_placement_group"
     check_texts(recipe, name=name, cluster=cluster)
     if isinstance(vms, str):
-        raise InvalidInput(f"{recipe}: vms: expected a list of names or ids, got one text")
+        raise InvalidInput(f"{recipe}: vms: expected a list of names or ids, got a single string")
     for vm in vms:
         check_texts(recipe, vms=vm)
     if policy is not None:
@@ -175,7 +175,7 @@ async def _members(tower: Cloudtower, cluster_id: str, vms: Sequence[str]) -> se
                 f"there is no VM {one!r} in the cluster",
                 operation="ensure_placement_group",
                 endpoint=tower.endpoint,
-                hint="Check the name or id, and what this user may see.",
+                hint="Check the name or id, and the permissions of this user.",
             )
         if len(ids) > 1:
             raise Ambiguous(

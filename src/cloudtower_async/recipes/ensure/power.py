@@ -16,7 +16,7 @@ from ..switching import Switch
 from .flow import RECONCILE_TIMEOUT, Ensured, check_texts, check_times, ensure
 
 PowerState: TypeAlias = Literal["RUNNING", "STOPPED"]
-"""Whether a VM is to run or to be off."""
+"""Wanted power state of a VM."""
 
 
 async def ensure_power(
@@ -28,10 +28,10 @@ async def ensure_power(
     reconcile_timeout: float = RECONCILE_TIMEOUT,
     timeout: float | None = 300.0,
 ) -> Ensured[models.Vm]:
-    """Make sure that a VM runs, or is off.
+    """Make sure that a VM is running or off.
 
-    It starts, resumes or shuts down the VM with `start_vms`, ``resume_vm`` or `shut_down_vms`. A
-    change that is under way is waited for first. `Cloudtower.lock` is held on the VM meanwhile.
+    The VM is started, resumed or shut down with `start_vms`, ``resume_vm`` or `shut_down_vms`. A
+    change in progress is waited for first. `Cloudtower.lock` is held on the VM meanwhile.
 
     Names of VMs are unique on a server; a name that several VMs have raises `Ambiguous`.
 

@@ -22,18 +22,19 @@ async def ensure_snapshot(
 ) -> Ensured[models.VmSnapshot]:
     """Make sure that a VM has a snapshot with this name; take it if it is missing.
 
-    Put the date, or whatever it is a snapshot of, in the name: ``"nightly-2026-01-31"``. A snapshot
-    that exists is returned as it is. `Cloudtower.lock` is held on the VM meanwhile.
+    Put the date or the purpose into the name: ``"nightly-2026-01-31"``. A snapshot that exists is
+    returned as it is. `Cloudtower.lock` is held on the VM meanwhile.
 
-    Exactly one is not promised: a VM can have several snapshots with the same name. Callers of one
-    session take turns. Two programs at the same time, or a run that is killed while its snapshot is
-    not listed yet and the next one, can take two; after that this raises `Ambiguous`.
+    Duplicates are possible, because a VM can have several snapshots with the same name. Callers of
+    one session take turns. But two programs at the same time can take two snapshots, and so can a
+    run that follows a killed run whose snapshot is not listed yet. Later calls then raise
+    `Ambiguous`.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
         name: Name of the snapshot.
-        quiesce: Have the file systems of the guest consistent, where its VM tools are running.
+        quiesce: Make the guest's file systems consistent, if its VM tools are running.
         reconcile_timeout: Seconds to look for the snapshot if the outcome of its creation is
             unknown; after that it is taken again, once.
         timeout: Seconds to wait for the task, and for the snapshot to settle; None: no limit.
@@ -45,7 +46,7 @@ async def ensure_snapshot(
         Ambiguous: Several VMs have the name, or several snapshots of the VM do.
         NotFound: There is no such VM.
         TaskError: The snapshot was not taken, or not in time. Run it again to find it.
-        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        OutcomeUnknown: The snapshot did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

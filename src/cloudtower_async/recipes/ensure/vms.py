@@ -22,21 +22,21 @@ async def ensure_vm(
 ) -> Ensured[models.Vm]:
     """Make sure that a cluster has a VM with this name; create it if it is missing.
 
-    A VM that exists is returned as it is: what it is made of is not compared. A VM that a run which
-    was interrupted has begun to create is waited for and adopted. VMs in the recycle bin do not
-    count.
+    An existing VM is returned as it is; its configuration is not compared. A VM that an interrupted
+    run has begun to create is waited for and adopted. VMs in the recycle bin do not count.
 
-    Exactly one: a server refuses to create a VM whose name is taken. There is one exception: when a
-    creation fails with a time-out towards the hypervisor, the VM may still appear later. This call
-    raises `TaskFailed` then; a run after that adopts the VM, but one before that creates a second.
+    Duplicates are impossible, with one exception, because a server refuses to create a VM whose
+    name is taken. The exception: if a creation fails with a time-out of the hypervisor, the VM may
+    still appear later. This call then raises `TaskFailed`. A run after the VM has appeared adopts
+    it, but a run before that creates a second VM.
 
     Args:
         tower: The session to work with.
         name: Name of the VM.
         cluster: Name or id of the cluster.
-        create: Creates the VM: `create_blank_vm` or `create_vm_from_template` with everything else
-            that they need, by `functools.partial`; or a function of your own. It is called with
-            the session and the name, and with ``cluster`` and ``timeout`` by keyword.
+        create: Function that creates the VM: `create_blank_vm` or `create_vm_from_template`, with
+            their other arguments set by `functools.partial`, or a custom function. It is called
+            with the session and the name, and with ``cluster`` and ``timeout`` by keyword.
         reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown;
             after that it is created again, once. Also the seconds to look for a VM that is not
             listed yet if its name turns out to be taken.
@@ -48,10 +48,10 @@ async def ensure_vm(
     Raises:
         Ambiguous: Several VMs of the cluster have the name.
         NotFound: There is no such cluster, or something else that `create` needs is missing.
-        BadRequest: The server refused to create it; code ``VM_DUPLICATE``: a VM of another cluster
-            has the name.
+        BadRequest: The server refused to create the VM; code ``VM_DUPLICATE``: a VM of another
+            cluster has the name.
         TaskError: The VM was not created or did not settle in time. Run it again to adopt the VM.
-        OutcomeUnknown: It did not appear within `reconcile_timeout`, twice.
+        OutcomeUnknown: The VM did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

@@ -27,8 +27,8 @@ async def ensure_volume_attached(
 ) -> Ensured[models.VmVolume]:
     """Make sure that a VM has a disk with this volume; add one if it is missing.
 
-    The VM boots from the disk after all others. A disk that exists stays as it is, also with
-    another bus. `Cloudtower.lock` is held on the VM and the volume meanwhile.
+    The VM boots from the disk after all others. An existing disk is left unchanged, even if its bus
+    differs. `Cloudtower.lock` is held on the VM and the volume meanwhile.
 
     The volume is attached once: a server refuses to attach a volume that is in use. A volume that
     can be shared could be attached twice by two programs at the same time. Names of volumes are
@@ -102,8 +102,8 @@ async def ensure_volume_detached(
 ) -> Ensured[models.VmVolume]:
     """Make sure that a VM has no disk with this volume; remove such a disk.
 
-    The volume should stay, though the API does not document that: try it on your server first. A
-    volume that is gone afterwards raises `NotFound`. `Cloudtower.lock` is held on the VM and the
+    The volume should remain, but the API does not document that: try it on your server first. If
+    the volume is gone afterwards, `NotFound` is raised. `Cloudtower.lock` is held on the VM and the
     volume meanwhile. Names of volumes are not unique: pass the id if several volumes of the cluster
     have the name.
 
@@ -122,7 +122,7 @@ async def ensure_volume_detached(
         Ambiguous: Several VMs or volumes have the name.
         NotFound: There is no such VM, or no such volume in its cluster.
         BadRequest: The server refused to remove the disk.
-        TaskError: It was not removed, or not in time.
+        TaskError: The disk was not removed, or not in time.
         OutcomeUnknown: The disk was still there after `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
@@ -150,7 +150,7 @@ async def ensure_volume_detached(
 
 
 class _Pair:
-    """A VM and a volume of its cluster."""
+    """VM and volume of a recipe, both in the same cluster."""
 
     def __init__(
         self, tower: Cloudtower, vm: models.Vm, volume: models.VmVolume, timeout: float | None
@@ -170,7 +170,7 @@ class _Pair:
         timeout: float | None,
         reconcile_timeout: float,
     ) -> _Pair:
-        """Check the arguments, and find both."""
+        """Check the arguments, and find the VM and the volume."""
         check_texts(recipe, vm=vm, volume=volume)
         check_times(recipe, timeout, reconcile_timeout)
         owner = identified(await tower.resolve(tower.vm.get_vms, vm), "vm.get_vms")
@@ -179,7 +179,7 @@ class _Pair:
         return cls(tower, owner, await Place(tower, owner.cluster).volume(volume), timeout)
 
     async def disks(self) -> list[str]:
-        """Return the ids of the disks with the volume, once nothing changes the VM any more."""
+        """Return the ids of the disks with the volume, once the VM has settled."""
         await read_back(self._tower, self.vm, self._timeout)
         found = await self._tower.vm_disk.get_vm_disks(
             where={"vm": {"id": self.vm.id}, "vm_volume": {"id": self.volume.id}}
@@ -191,5 +191,5 @@ class _Pair:
         ]
 
     async def settled_volume(self) -> models.VmVolume:
-        """Read the volume once nothing changes it any more."""
+        """Return the volume once it has settled."""
         return await read_back(self._tower, self.volume, self._timeout)

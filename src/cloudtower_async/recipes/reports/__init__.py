@@ -1,4 +1,4 @@
-"""Reports: what to clean up, what breaks, what fills up, and what expires."""
+"""Reports: orphans, NIC errors, storage forecasts and expirations."""
 
 from __future__ import annotations
 

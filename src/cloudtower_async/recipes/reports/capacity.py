@@ -23,7 +23,7 @@ _USED = "zbs_cluster_used_data_space_bytes"
 _DAY = 86_400_000  # milliseconds
 _MIN_POINTS = 12
 _MIN_SPAN = 20 / 24
-"""Days that the points must cover, so that the ups and downs of a day do not pass for a trend."""
+"""Days that the points must cover, so that daily variations do not count as a trend."""
 _MIN_R_SQUARED = 0.5
 
 
@@ -39,8 +39,7 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
             used space, so it hardly grows, or the range is too short to tell.
             ``too_few_points``: fewer than 12 values, or values from less than 20 hours.
             ``unknown_capacity``: the cluster reports no capacity, or no used space.
-        capacity: Space in bytes that data can use: the total without what has failed; None if
-            unknown.
+        capacity: Usable space in bytes: the total without failed space; None if unknown.
         used: Used space in bytes; None if unknown.
         free: Space in bytes that is left; None if unknown.
         growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
@@ -76,16 +75,17 @@ async def forecast_capacity(
 ) -> list[CapacityForecast]:
     """Forecast in how many days the storage of each cluster will be full.
 
-    A line is fitted to the used space over the range (least squares). The forecast says when it
-    cannot tell: see `CapacityForecast.outlook`. It knows nothing of what you plan to store.
+    A line is fitted to the used space over the range (least squares). If no forecast is possible,
+    `CapacityForecast.outlook` says why. The forecast does not know your plans.
 
     Args:
         tower: Session to read with.
         clusters: Filter for the clusters.
-        range: Time until now to learn from: a number and s, m, h, d or w. ``7d`` is known to work.
+        range: Time range until now: a number with the unit s, m, h, d or w. ``7d`` is known to
+            work.
 
     Returns:
-        A row for each cluster: the first to be full comes first, those without a number of days
+        A row for each cluster, sorted by the days until it is full; clusters without a forecast
         come last, by name.
 
     Raises:
@@ -123,11 +123,11 @@ async def forecast_capacity(
 def _forecast(
     cluster: _ClusterCapacity, times: Sequence[int], values: Sequence[float]
 ) -> CapacityForecast:
-    """Make the forecast of a cluster.
+    """Return the forecast of a cluster.
 
     Args:
-        cluster: The cluster, with its figures of now.
-        times: When its used space was measured, in milliseconds since 1970.
+        cluster: The cluster, with its current figures.
+        times: Times of the measurements, in milliseconds since 1970.
         values: Used space in bytes; NaN for a missing value.
     """
     pairs = [(at / _DAY, used) for at, used in zip(times, values, strict=True) if isfinite(used)]
@@ -138,7 +138,7 @@ def _forecast(
     free = None if capacity is None or used is None else max(capacity - used, 0)
     days: float | None = None
     outlook: CapacityOutlook = trend
-    # Without a capacity, or with none, as for a cluster that only computes, nothing fills up.
+    # A cluster without storage, which only computes, does not fill up.
     if free is None or not cluster.total_data_capacity:
         outlook = "unknown_capacity"
     elif not free:
@@ -159,7 +159,7 @@ def _forecast(
 
 
 def _trend(days: Sequence[float], used: Sequence[float]) -> tuple[CapacityOutlook, float | None]:
-    """Return what the values of the used space tell, and the growth per day if they tell one."""
+    """Return the outlook from the values of the used space, and the growth per day, if known."""
     if len(days) < _MIN_POINTS or max(days) - min(days) < _MIN_SPAN:
         return "too_few_points", None
     line = fit_line(days, used)

@@ -1,4 +1,4 @@
-"""Read when the TLS certificate of a server expires, whether it can be trusted or not."""
+"""Read when the TLS certificate of a server expires, even if it is not trusted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LONG_FORM = 0x80
 async def certificate_expiry(host: str, port: int, *, timeout: float) -> datetime:
     """Return the end of validity of the certificate that a server presents.
 
-    Only the TLS handshake is made, and the certificate is not verified, because an expired one
-    must be readable. No data is sent.
+    Only a TLS handshake is made; no data is sent. The certificate is not verified, because expired
+    certificates must be readable.
 
     Args:
         host: Host name or address.
@@ -24,7 +24,8 @@ async def certificate_expiry(host: str, port: int, *, timeout: float) -> datetim
         timeout: Time-out in seconds for the connection and the handshake.
 
     Raises:
-        OSError: No connection, or the handshake failed; `TimeoutError` and `ssl.SSLError` are such.
+        OSError: No connection, or the handshake failed. `TimeoutError` and `ssl.SSLError` are
+            subclasses.
         ValueError: The server presents something that is not a certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -56,7 +57,7 @@ def not_after(certificate: bytes) -> datetime:
         tag, _, end = _element(certificate, at)
         if tag == _VERSION:  # version, which old certificates leave out
             _, _, end = _element(certificate, end)
-        for _ in ("signature", "issuer"):  # the serial number is behind us
+        for _ in ("signature", "issuer"):  # after the serial number
             _, _, end = _element(certificate, end)
         _, at, _ = _element(certificate, end)  # validity
         _, _, at = _element(certificate, at)  # not before

@@ -26,18 +26,18 @@ ExpirationKind: TypeAlias = Literal["license", "subscription", "maintenance", "c
 
 
 class Expiration(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Something that expires.
+    """Expiry of a license or a certificate.
 
     Attributes:
         kind: ``license``, ``subscription``, ``maintenance`` (the support period), or
             ``certificate`` (of TLS).
-        resource: Type of what has it: ``License`` (of CloudTower), ``Cluster``, ``EcpLicense``,
-            ``EverouteLicense``, ``V2EverouteLicense`` or ``Endpoint``.
+        resource: Type of the resource that expires: ``License`` (of CloudTower), ``Cluster``,
+            ``EcpLicense``, ``EverouteLicense``, ``V2EverouteLicense`` or ``Endpoint``.
         id: Id of that resource; None for an endpoint.
         name: Name of the cluster, edition or product, or address of the endpoint.
-        expires_at: Moment of expiry, in UTC; None if it cannot be told: see `problem`.
-        days_left: Days until then; negative if it has expired. None if it cannot be told.
-        problem: Why it cannot be told; None if it can.
+        expires_at: Date of expiry, in UTC; None if unknown: see `problem`.
+        days_left: Days until the expiry; negative after the expiry, None if unknown.
+        problem: Why the date is unknown; None if the date is known.
     """
 
     kind: ExpirationKind
@@ -95,24 +95,23 @@ async def find_expirations(
 ) -> list[Expiration]:
     """Find the licenses, subscriptions, support periods and certificates that expire.
 
-    Licenses are those of CloudTower, of clusters, and of Everoute. The date of a license whose type
-    is ``PERPETUAL`` does not count, but the end of its support period does. The API shows no
-    certificates, so the one that the server in use presents is read from a separate TLS
-    handshake, without a proxy.
+    The licenses are those of CloudTower, of clusters and of Everoute. For a license of type
+    ``PERPETUAL``, only the end of the support period counts. The API shows no certificates, so the
+    certificate of the current server is read with a separate TLS handshake, without a proxy.
 
     Args:
         tower: Session to read with.
-        within: Days: return only what expires within them, has expired, or cannot be told. None:
-            return everything that has a date.
-        timeout: Time-out in seconds for the TLS handshake. Calls have that of the session.
+        within: Number of days: return only what expires within these days, has expired, or has an
+            unknown date. None: return everything that has a date.
+        timeout: Time-out in seconds for the TLS handshake. Calls have the time-out of the session.
 
     Returns:
-        First the dates that cannot be told, then the others in the order of time.
+        Entries with an unknown date first, then the others in the order of their dates.
 
     Raises:
         InvalidInput: An argument cannot be used.
-        CallError: Licenses or clusters cannot be read. A kind of license that the server
-            is too old for is left out.
+        CallError: Licenses or clusters cannot be read. Kinds of licenses that an older server does
+            not know are left out.
 
     Example:
         ::

@@ -31,9 +31,9 @@ def fit_line(xs: Sequence[float], ys: Sequence[float]) -> LinearFit | None:
     """
     if not xs or min(xs) == max(xs):
         return None
-    if min(ys) == max(ys):  # rounding must not make a trend of a constant
+    if min(ys) == max(ys):  # rounding errors must not turn a constant into a trend
         return LinearFit(0.0, 1.0)
-    # Differences from the means: sums of squares of the values would lose their digits.
+    # Use differences from the means, because sums of squares of the values would lose precision.
     mean_x, mean_y = fsum(xs) / len(xs), fsum(ys) / len(ys)
     from_x = [x - mean_x for x in xs]
     from_y = [y - mean_y for y in ys]

@@ -25,11 +25,11 @@ _COUNTERS = {
 
 
 class NicErrors(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Growth of the error counters of one NIC. None: fewer than two values were measured.
+    """Growth of the error counters of one NIC; None: fewer than two values were measured.
 
     Attributes:
         host_id: Id of the host; None if the metrics name no known host.
-        host_name: Name of the host; None likewise.
+        host_name: Name of the host; None in the same case.
         nic: Name of the NIC, such as ``ens1``; None for a host of which nothing was measured.
         total: Sum of the growth of all counters; None if no counter has two values.
         receive_errors: Packets received with errors.
@@ -64,13 +64,13 @@ async def measure_nic_errors(
     """Measure how much the error counters of the hosts' NICs have grown.
 
     Counters start at 0 again when a host restarts. The growth is the sum of all increases, so
-    errors before and after a restart both count; those between the last value before it and the
-    restart are lost.
+    errors before and after a restart count. Errors between the last value and the restart are lost.
 
     Args:
         tower: Session to read with.
-        clusters: Filter for the clusters whose hosts to look at.
-        range: Time until now: a number and s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+        clusters: Filter for the clusters of the hosts.
+        range: Time range until now: a number with the unit s, m, h, d or w. ``24h`` and ``7d`` are
+            known to work.
 
     Returns:
         One row for each NIC that the metrics name, the largest growth first. NICs and hosts of
@@ -122,10 +122,10 @@ def counter_growth(values: Sequence[float]) -> float | None:
     """Return the sum of all increases of a counter; None if it has fewer than two values.
 
     Args:
-        values: Its values in the order of time; NaN for a missing one. A lower value than the one
-            before it means that the counter started at 0 again.
+        values: Values of the counter in the order of time; NaN for a missing value. A value below
+            its predecessor means that the counter was reset to 0.
     """
-    known = [value for value in values if value == value]  # NaN is not itself
+    known = [value for value in values if value == value]  # NaN is not equal to itself
     if len(known) < 2:
         return None
     return sum(new - old if new >= old else new for old, new in pairwise(known))

@@ -1,4 +1,4 @@
-"""Find what nothing uses any more: snapshots, volumes and templates."""
+"""Find unused snapshots, volumes and templates."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Orphan(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     Attributes:
         kind: Kind of resource.
-        id: Its id.
-        name: Its name.
+        id: Id of the resource.
+        name: Name of the resource.
         reason: Why it counts as an orphan.
         cluster_id: Id of its cluster; None if unknown, or for the content library.
-        cluster_name: Name of that cluster; None likewise.
+        cluster_name: Name of the cluster; None in the same case.
         size: Provisioned size in bytes; None if unknown.
-        unique_size: Space in bytes that it uses alone, which deleting it frees; None if unknown,
-            as it always is for VM snapshots and templates.
+        unique_size: Space in bytes that only this resource uses and that its deletion frees; None
+            if unknown, as always for VM snapshots and templates.
         created_at: When it was created, in UTC; None if unknown.
         snapshot_group: Name of the snapshot group that a VM snapshot belongs to; its snapshot plan
             may still delete it. None without a group.
@@ -73,7 +73,7 @@ class _Row(
     gc=False,
     rename={"entity_async_status": "entityAsyncStatus"},
 ):
-    """Fields that all of them have, as the cluster stores them."""
+    """Fields that all these resources have."""
 
     id: str
     name: str
@@ -129,7 +129,7 @@ async def find_orphans(
 ) -> list[Orphan]:
     """Find snapshots, volumes and templates that nothing uses.
 
-    These count: VM snapshots whose VM was deleted; volume snapshots whose volume was deleted;
+    Orphans are: VM snapshots whose VM was deleted; volume snapshots whose volume was deleted;
     volumes that are not mounted and are no VM's disk; VM templates in a cluster that no template of
     the content library refers to; and templates of the content library without a copy in a cluster.
     A VM in the recycle bin still has its snapshots and volumes, so they do not count.

@@ -17,7 +17,7 @@ class NamedResource(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the moment of a date in an answer; None if it is missing or not a date."""
+    """Return a date in an answer as a datetime; None if the date is missing or invalid."""
     try:
         return parse_time(text)
     except ValueError:
