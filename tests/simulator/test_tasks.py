@@ -140,7 +140,7 @@ def test_a_mistake_fails_its_task_and_is_told_of(
     task = bench.start(raises=ZeroDivisionError("oh"))
     bench.after(10.0)
     assert task["status"] == "FAILED"
-    assert "a mistake of the simulator" in task["error_message"]
+    assert "a bug of the simulator" in task["error_message"]
     assert bench.log == ["done", "failed", "settled"]
     assert "ZeroDivisionError: oh" in caplog.text
     bench.after(10.0)

@@ -721,7 +721,7 @@ async def test_a_cancellation_is_one_also_when_the_server_cannot_be_asked_what_i
             group.start_soon(cancel)
             await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     assert scope.cancelled_caught
-    assert "could not be found out" in caplog.text
+    assert "could not be determined" in caplog.text
 
 
 async def test_cancelling_is_tried_again_and_its_failure_told(

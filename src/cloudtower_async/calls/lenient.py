@@ -85,7 +85,7 @@ class Slices:
         self._end = monotonic() + seconds
 
     def over(self) -> bool:
-        """Whether it is time to `rest`."""
+        """Return whether it is time to `rest`."""
         return monotonic() >= self._end
 
     async def rest(self) -> None:

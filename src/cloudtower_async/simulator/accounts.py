@@ -19,7 +19,7 @@ class Accounts:
 
     def __init__(self, store: Store, ids: Ids) -> None:
         self.strategies: list[dict[str, str]] = []
-        """What GraphQL's ``authnStrategies`` lists: ``{"id": …, "type": "LDAP"}``."""
+        """Strategies that GraphQL's ``authnStrategies`` lists: ``{"id": …, "type": "LDAP"}``."""
         self._store = store
         self._ids = ids
         self._passwords: dict[str, str] = {}
@@ -35,11 +35,11 @@ class Accounts:
         users = self._store.select("User", {"username": username})
         if not users:
             raise ValueError(f"there is no user {username}")
-        for user in users:  # one of each source
+        for user in users:  # one user per source
             self._passwords[user["id"]] = password
 
     def log_in(self, username: str, password: str, source: str) -> str | None:
-        """A new token; None when the credentials are wrong."""
+        """Return a new token; None if the credentials are wrong."""
         users = self._store.select("User", {"username": username, "source": source})
         if not users or self._passwords.get(users[0]["id"]) != password:
             return None
@@ -48,22 +48,22 @@ class Accounts:
         return token
 
     def add_key(self, key: str, user: str) -> None:
-        """Take an API key in place of a token."""
+        """Accept an API key in place of a token."""
         self._keys[key] = user
 
     def drop_key(self, key: str) -> None:
-        """Take an API key no longer."""
+        """No longer accept an API key."""
         self._keys.pop(key, None)
 
     def user_of(self, token: str) -> str | None:
-        """Return the id of the user of an Authorization header; None when it is not valid.
+        """Return the id of the user of an Authorization header; None if the header is invalid.
 
-        The header holds a token or an API key, as it is or after ``Bearer``.
+        The header holds a token or an API key, bare or after ``Bearer``.
         """
-        token = token.removeprefix("Bearer ")  # the Terraform provider sends it so
+        token = token.removeprefix("Bearer ")  # the Terraform provider sends this form
         user = self._tokens.get(token) or self._keys.get(token)
         return user if user in self._store.table("User") else None
 
     def revoke_tokens(self) -> None:
-        """Make every token invalid, as a server does that ends its sessions. API keys stay."""
+        """Invalidate every token, as if the server had ended its sessions. API keys stay valid."""
         self._tokens.clear()

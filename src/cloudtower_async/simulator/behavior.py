@@ -1,4 +1,4 @@
-"""Options for behavior in which real servers differ or that is not documented."""
+"""Options for behavior that is undocumented or differs between real servers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CHOICES = {
 
 _LOCKS_SINCE = "3.3.0"
 _EVERY_LANGUAGE_SINCE = "4.4.0"
-"""Versions that brought the error `ResourceLocked` and the content language ``*``."""
+"""First versions with the error `ResourceLocked` and with the content language ``*``."""
 
 _FRACTIONAL = ("unique_logical_size", "used_cpu_hz", "used_memory_bytes")
-"""Fields that the vendor's Go SDK had to turn from integers into floats."""
+"""Fields that the vendor's Go SDK had to change from integers to floats."""
 
 
 _DELAYS = ("guest_tools_delay", "guest_address_delay", "guest_shutdown_delay")
@@ -48,37 +48,37 @@ class BehaviorOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """Choices between possible behaviors of a server. The defaults are the likelier ones.
+    """Choices between possible behaviors of a server, with the likelier ones as defaults.
 
     Args:
         nothing_matches: Answer of a mutation whose filter matches nothing: ``"empty"`` is status
-            200 with an empty list, ``"404"`` is an error. Operations that the schema allows to
-            answer 304 answer 304 either way.
-        fractions: Send fractions in the sizes and frequencies in which real servers send some.
+            200 with an empty list, ``"404"`` is an error. Operations with a 304 in the schema
+            answer 304 in both cases.
+        fractions: Send fractions in sizes and frequencies, as real servers sometimes do.
         long_metrics: Metrics of 10 VMs or more over a day or more: ``"cut"`` leaves out the older
             half of the points and sets ``dropped``, ``"whole"`` sends them all.
-        guest_tools: Whether the guests of VMs that start have VM tools. Without these the server
-            learns no address.
+        guest_tools: Whether the guests of started VMs have VM tools. Without VM tools, the server
+            learns no addresses.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
-        guest_address_delay: Seconds from then until the address of the first NIC is known; each
-            further NIC takes half of that more.
-        guest_shutdown_delay: Seconds until a VM is shown as stopped whose guest has shut itself
-            down; see `Simulator.shut_down_guest`.
+        guest_address_delay: Seconds after that until the address of the first NIC is known; each
+            further NIC takes half of this time more.
+        guest_shutdown_delay: Seconds after a guest has shut itself down until its VM is shown as
+            stopped; see `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
             changes the VM, as a synchronization with its cluster can do.
-        running_vms: How deleting, recycling or rolling back a VM that is not stopped ends:
-            ``"accepted"`` does it in a task, ``"task_fails"`` fails that task, ``"refused"``
-            answers 400.
-        taken_names: How it fails to give a VM or a placement group a name that is taken:
-            ``"refused"`` answers 400, ``"task_fails"`` fails the task. The codes are the server's,
-            the status 400 is a guess.
-        late_creates: Seconds after which a VM appears under a new id although the task that was
-            to create it was made to fail: a time-out towards the hypervisor. None: it never does.
-        version: Version of the server. There are no locks before 3.3.0, and no content language
-            ``*`` before 4.4.0.
+        running_vms: Result of deleting, recycling or rolling back a VM that is not stopped:
+            ``"accepted"``: a task does it; ``"task_fails"``: the task fails; ``"refused"``: status
+            400.
+        taken_names: Failure for a name of a VM or a placement group that is taken: ``"refused"``:
+            status 400; ``"task_fails"``: the task fails. The codes are known from real servers, the
+            status 400 is a guess.
+        late_creates: Seconds after which a VM appears under a new id although its creation task was
+            made to fail, as after a time-out of the hypervisor. None: never.
+        version: Version of the server. Servers before 3.3.0 have no locks; servers before 4.4.0
+            lack the content language ``*``.
 
     Raises:
-        ValueError: A value is none of the choices.
+        ValueError: A value is not one of the choices.
     """
 
     nothing_matches: NothingMatches = "empty"
@@ -109,7 +109,7 @@ class Behavior:
 
     @property
     def locks(self) -> bool:
-        """Whether the server locks what a task works on."""
+        """Whether the server locks the resources of a task."""
         return not is_older(self.version, _LOCKS_SINCE)
 
     @property

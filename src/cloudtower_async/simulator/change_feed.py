@@ -1,4 +1,4 @@
-"""The change feed: the changes of the store by revision, as long as they are kept."""
+"""Change feed: the changes of the store by revision, until they are compacted."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from .store.change_tracker import RowChange
     from .store.store import Store
 
-_FIRST = 2**53 + 1  # no float holds it, so that a client notices when it makes one of a revision
+_FIRST = 2**53 + 1  # larger than any exact float, so that clients notice a lossy conversion
 
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One change, and when it happened."""
+    """One change, with its time."""
 
     revision: int
     previous: int
@@ -43,14 +43,14 @@ class ChangeFeed:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.username = "changes"
-        """The feed has a credential of its own, for HTTP Basic."""
+        """User name for HTTP Basic; the feed has separate credentials."""
         self.password = "simulated-changes"  # noqa: S105 - of no server but this one
         self.available = True
-        """Whether there is a feed; older servers have none and answer 404."""
+        """Whether the server has a change feed; older servers answer 404."""
         self.inclusive = False
-        """Whether an answer starts with the change that has the ``start_revision`` itself."""
+        """Whether an answer includes the change with the ``start_revision`` itself."""
         self.keep = 10_000
-        """How many changes are kept; older ones are compacted."""
+        """Number of changes to keep; older ones are compacted."""
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST
@@ -66,11 +66,11 @@ class ChangeFeed:
 
     @property
     def compact_revision(self) -> str:
-        """Changes up to this one are no longer kept."""
+        """Revision up to which changes are no longer kept."""
         return str(self._compacted)
 
     def events(self) -> list[FeedEvent]:
-        """The changes that are kept, the oldest first."""
+        """Return the kept changes, the oldest first."""
         with self._store.lock:
             self._store.report()
             return list(self._events)
@@ -83,19 +83,19 @@ class ChangeFeed:
                 self._compacted = self._events.popleft().revision
 
     def start_over(self) -> None:
-        """Forget everything and count from the beginning, as a newly installed server does."""
+        """Forget all changes and restart the revisions, like a newly installed server."""
         with self._store.lock:
             self._store.report()
             self._events.clear()
             self._current = self._compacted = _FIRST
 
     def after(self, revision: int) -> Iterable[FeedEvent]:
-        """The changes from a revision on."""
+        """Return the changes from a revision on."""
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)
 
     def _note(self, row: RowChange) -> None:
-        # As on a server that also counts what it does not show, revisions are not consecutive.
+        # Revisions are not consecutive, as on a server that also counts hidden changes.
         revision = self._current + 1 + len(self._events) % 3
         self._events.append(FeedEvent(revision, self._current, row, self._clock.timestamp()))
         self._current = revision

@@ -14,7 +14,7 @@ class Clock:
     Args:
         started_at: Date at the start of the clock; fixed by default.
         running: Whether time passes by itself; when not, only ``advance`` moves it.
-        per_request: Seconds that pass with every request, so that polling alone gets tasks done.
+        per_request: Seconds that pass with every request, so that polling alone completes tasks.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class Clock:
         self._since = time.monotonic() if running else None
 
     def now(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self._passed + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock by a number of seconds."""
         self._passed += seconds
 
     def timestamp(self, at: float | None = None) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """What is needed of a `Cloudtower`."""
+    """The part of a `Cloudtower` that is needed here."""
 
     async def fetch_all(self, method: Callable[..., Awaitable[list[Any]]], /) -> list[Any]:
         """Read all resources of a query."""
@@ -29,16 +29,16 @@ class Session(Protocol):
 
 
 async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
-    """Read everything that queries list, as `Simulator.load` takes it.
+    """Read all resources of a Tower, in the form that `Simulator.load` accepts.
 
-    Queries that the server does not have, or that the user may not make, are left out.
+    Queries that the server lacks or that the user is not allowed to make are left out.
 
     Args:
-        tower: Session with the Tower. It only reads.
+        tower: Session with the Tower, which is only read.
         redact: Replace names, addresses, secrets and free texts; see `Redactor`.
 
     Raises:
-        CallError: A query failed otherwise.
+        CallError: A query failed for another reason.
     """
     fleet: dict[str, list[Any]] = {}
     for path in queries().values():
@@ -57,12 +57,12 @@ def _plain(fleet: dict[str, list[Any]], redact: bool) -> dict[str, Any]:
 
 
 class Redactor:
-    """Replaces texts that may identify people, places and machines, and secrets.
+    """Replacement of secrets, and of texts that may identify people, places and machines.
 
-    Only texts that are known to be harmless are kept: values of enums, ids, dates, versions and
-    short numbers. IP and MAC addresses become others of their kind. Every other text becomes the
-    name of its field and a number: fields without a rule are replaced, too. The same text always
-    gets the same replacement, so that what belonged together still does.
+    Only harmless texts are kept: enum values, ids, dates, versions and short numbers. IP and MAC
+    addresses are replaced by other addresses. Every other text becomes the name of its field and a
+    number, even in fields without a rule. The same text always gets the same replacement, so that
+    relations stay intact.
     """
 
     def __init__(self) -> None:

@@ -38,6 +38,6 @@ class Factory:
     behavior: Behavior = field(default_factory=Behavior)
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """A date before the server started."""
+        """Return a date before the server started."""
         days = self.random.uniform(least_days, most_days)
         return self.clock.timestamp(-int(days * _DAY))

@@ -1,4 +1,4 @@
-"""Fault injection: errors, delays and broken connections that a test asks for."""
+"""Fault injection: errors, delays and broken connections for tests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Fault:
     """Fault of one request.
 
     Args:
-        kind: ``answer`` with this status and body; ``hang`` without an answer; ``reset`` the
-            connection; ``truncate`` the proper answer in the middle; ``slow`` for the proper
-            answer after some time.
-        executed: The request is executed before the fault; always so with a proper answer.
+        kind: ``answer``: send this status and body; ``hang``: never answer; ``reset``: reset the
+            connection; ``truncate``: send half of the regular answer; ``slow``: delay the regular
+            answer.
+        executed: Execute the request before the fault; always the case for a regular answer.
         status: Status of the answer.
-        body: Body of the answer; None for an ErrorBody that fits the status.
+        body: Body of the answer; None: an ErrorBody for the status.
         content_type: Content type of the body.
-        headers: More headers of the answer.
+        headers: Additional headers of the answer.
     """
 
     kind: Trouble
@@ -61,14 +61,14 @@ EVERY_FAULT: tuple[Fault, ...] = (
     Fault(kind="answer", status=200, body=b'[{"id":', executed=True),
     Fault(kind="answer", status=200, body=_HTML, content_type="text/html"),
 )
-"""One of each kind that `Faults` knows, for `Faults.at_random`."""
+"""One fault of each kind, for `Faults.at_random`."""
 
 
 class Faults:
-    """Scripts faults: each method makes the next requests of an operation go wrong.
+    """Scripted faults: each method makes the next requests of an operation fail.
 
     An operation is named by its path (``"get-vms"``); ``"*"``, the default, is any request. The
-    faults of an operation come one after the other, those of ``"*"`` after them.
+    faults of an operation are used one after the other, followed by those of ``"*"``.
     """
 
     def __init__(self) -> None:
@@ -82,12 +82,12 @@ class Faults:
     def at_random(
         self, share: float, faults: Sequence[Fault] = EVERY_FAULT, *, seed: int = 0
     ) -> None:
-        """Let a share of all requests go wrong from now on, where no other fault strikes.
+        """Let a random share of all requests fail, in addition to other faults.
 
         Args:
-            share: Share of requests, 0 to 1; 0 ends it.
+            share: Share of requests, 0 to 1; 0 turns random faults off.
             faults: Possible faults, all equally likely.
-            seed: The same seed chooses the same faults, one request after the other.
+            seed: Seed of the random choices; the same seed gives the same faults.
         """
         self._share = share
         self._choices = tuple(faults)
@@ -115,7 +115,7 @@ class Faults:
             operation: Path of the operation, or a whole path that begins with a slash.
             body: JSON.
             status: HTTP status of the answer.
-            times: Number of requests that are answered so; None: all, until `clear`.
+            times: Number of requests to answer this way; None: all, until `clear`.
         """
         fault = Fault(kind="answer", status=status, body=body)
         if times is None:
@@ -124,7 +124,7 @@ class Faults:
             self._add(operation, times, fault)
 
     def hang(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Take the request and never answer it."""
+        """Accept the request and never answer."""
         self._add(operation, times, Fault(kind="hang", executed=executed))
 
     def reset(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
@@ -152,16 +152,16 @@ class Faults:
         self._add(operation, times, fault)
 
     def html(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Answer 200 with a web page, as a proxy's log-in does."""
+        """Answer 200 with a web page, like the login page of a proxy."""
         fault = Fault(kind="answer", status=200, body=_HTML, content_type="text/html")
         self._add(operation, times, fault)
 
     def delay(self, seconds: float, operation: str = EVERY) -> None:
-        """Delay every request from now on; 0 ends it."""
+        """Delay every request from now on by a number of seconds; 0 turns the delay off."""
         self._delays[_known(operation)] = seconds
 
     def clear(self) -> None:
-        """Forget faults and delays."""
+        """Remove all faults and delays."""
         self._coming.clear()
         self._delays.clear()
         self._lasting.clear()
@@ -179,7 +179,7 @@ class Faults:
         return None
 
     def delay_of(self, operation: str) -> float:
-        """How long a request of this operation waits."""
+        """Return the delay of a request of this operation, in seconds."""
         return self._delays.get(operation, self._delays.get(EVERY, 0.0))
 
     def _add(self, operation: str, times: int, fault: Fault) -> None:
@@ -187,7 +187,7 @@ class Faults:
 
 
 def _known(operation: str) -> str:
-    """Return the name if a request can have it: a misspelt one would never strike."""
+    """Return the name of an operation, or raise if no request can have it."""
     if operation.startswith("/"):  # outside the API
         inside = operation.removeprefix(API_ROOT.rstrip("/"))
         if inside != operation or inside in OPERATIONS:

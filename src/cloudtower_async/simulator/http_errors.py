@@ -1,4 +1,4 @@
-"""Errors that become HTTP responses, and reading the required members of a body."""
+"""Errors that become HTTP responses, and checks for required members of a body."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BadRequestError(ValueError):
 
 
 class DocumentNotFoundError(KeyError):
-    """There is no such document; it may have been removed meanwhile."""
+    """The document does not exist; it may have been removed."""
 
     def __init__(self, resource: str, identifier: str) -> None:
         super().__init__(f"there is no {resource} {identifier}")

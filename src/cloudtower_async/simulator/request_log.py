@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 def append_bounded(kept: list[T], one: T, most: int | None) -> None:
-    """Append a value and drop the oldest ones beyond the limit; None for no limit."""
+    """Append a value, and drop the oldest values beyond the limit; None: no limit."""
     kept.append(one)
     if most is not None:
         del kept[: max(len(kept) - most, 0)]
 
 
 def sent(requests: Iterable[Request], path: str) -> list[Any]:
-    """The bodies of the requests of one operation, in the order in which they came.
+    """Return the bodies of the requests of one operation, in the order of arrival.
 
     Raises:
-        ValueError: No operation has this path: a misspelt one would never have been sent.
+        ValueError: No operation has this path; it may be misspelled.
     """
     if f"/{path}" not in OPERATIONS:
         raise ValueError(f"{path}: no operation has this path")
@@ -37,9 +37,9 @@ def sent(requests: Iterable[Request], path: str) -> list[Any]:
 
 
 def mutations(requests: Iterable[Request]) -> list[Request]:
-    """The requests that were to change something, in the order in which they came.
+    """Return the requests for mutations, in the order of arrival.
 
-    Logging in is none of them: it makes a token, and nothing that anyone sees.
+    Logins are not included, because they change no resource.
     """
     return [request for request in [*requests] if _changes(request)]
 

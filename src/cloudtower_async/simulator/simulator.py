@@ -1,4 +1,4 @@
-"""The simulator: an HTTP server on loopback with a generated fleet."""
+"""Simulator: an HTTP server on loopback with a generated fleet."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """Simulated CloudTower for tests: a real HTTP server on loopback with a made-up fleet.
+    """Simulated CloudTower for tests: a real HTTP server on loopback with a generated fleet.
 
-    Any number of clients may use it, also from other threads and processes. Operations that it does
-    not model are answered with status 501.
+    Any number of clients can use the server, also from other threads and processes. Operations that
+    the simulator does not model are answered with status 501.
 
     Args:
-        size: Size of the fleet, also as text: ``"3 clusters, 200 VMs"``.
-        clusters: Number of clusters; overrides that of ``size``.
-        hosts_per_cluster: Number of hosts per cluster; overrides that of ``size``.
-        vms: Number of VMs; overrides that of ``size``.
-        seed: Seed of the fleet; the same seed makes the same fleet.
-        username: The user that may log in.
+        size: Size of the fleet, as a `FleetSize` or a string such as ``"3 clusters, 200 VMs"``.
+        clusters: Number of clusters; overrides ``size``.
+        hosts_per_cluster: Number of hosts per cluster; overrides ``size``.
+        vms: Number of VMs; overrides ``size``.
+        seed: Seed of the fleet; the same seed generates the same fleet.
+        username: Name of the user who can log in.
         password: The password of that user.
         port: Port to listen on; 0 for any free port.
         tls: Serve HTTPS with this context.
-        fleet: Answers of queries by their paths, or a JSON file of these, to use instead of a
-            made-up fleet; see ``load``.
+        fleet: Fleet to use instead of a generated one: answers of queries by path, or a JSON file
+            with them; see ``load``.
         standby: Also listen on a second address, as the passive node of a pair.
-        clock: The server's time; by default it runs by itself.
-        version: Server version, 3.0.0 or later. Newer operations are unknown; answers have the
-            fields of the newest version. Before 3.3.0 nothing is locked; before 4.4.0 the content
-            language ``*`` is unknown.
+        clock: Clock of the server; by default it follows real time.
+        version: Server version, 3.0.0 or later. Operations of later versions are unknown, but
+            answers have the fields of the newest version. Servers before 3.3.0 have no locks;
+            servers before 4.4.0 lack the content language ``*``.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
-        keep_requests: Number of requests to record, the latest ones; None for all.
-        behavior: Choices where real servers differ, by keyword: ``nothing_matches="404"``,
-            ``fractions=True``. See `Behavior`.
+        keep_requests: Number of latest requests to record; None: all.
+        behavior: Choices of behavior in which real servers differ, by keyword:
+            ``nothing_matches="404"``, ``fractions=True``. See `Behavior`.
 
     Example:
         async with Simulator(vms=100, seed=7) as sim:
@@ -82,10 +82,10 @@ class Simulator:
     """
 
     store: Store
-    """State of the server. Change it to set up a test."""
+    """State of the server; change it to set up a test."""
 
     tasks: TaskEngine
-    """Runs the tasks: lets them fail, hide or pause."""
+    """Task engine: lets tasks fail, hide or pause."""
 
     accounts: Accounts
     """Passwords and tokens."""
@@ -94,25 +94,25 @@ class Simulator:
     """State of each upload; contents are not kept."""
 
     changes: ChangeFeed
-    """The change feed: its credential, its entries, and compaction."""
+    """Change feed: its credential, entries and compaction."""
 
     metrics: MetricLimits
-    """How much of the load curves is shown."""
+    """Limits of the metrics in answers."""
 
     requests: list[Request]
-    """The requests that came in, in order; without those that a passive node sent away.
+    """Received requests in order, without those that a passive node redirected.
 
-    The latest 10,000, unless ``keep_requests`` says otherwise.
+    Only the latest are kept: 10,000, or ``keep_requests``.
     """
 
     executed: list[Request]
-    """Those of them that were carried out, whatever became of their answers."""
+    """Requests that were executed, even if their answers were lost."""
 
     nodes: list[Node]
-    """The addresses: one, or the two of a pair. A test can set the ``state`` of each."""
+    """Nodes of the server: one, or two for a pair. A test can set the ``state`` of each node."""
 
     url: str
-    """Where the first of them is: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+    """Address of the first node: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
 
     def __init__(
         self,
@@ -144,9 +144,9 @@ class Simulator:
         self.username = username
         self.password = password
         self.clock: Clock = clock or Clock()
-        """The server's time; ``clock.advance(60)`` saves a minute of waiting."""
+        """Clock of the server; ``clock.advance(60)`` saves a minute of waiting."""
         self.faults: Faults = Faults()
-        """Scripts trouble: errors, hanging requests, resets, delays."""
+        """Fault injection: errors, hanging requests, connection resets, delays."""
         self._port = port
         self._tls = tls
         self._fleet = fleet
@@ -160,7 +160,7 @@ class Simulator:
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
-        # A large fleet takes seconds to make up: not on the event loop's time.
+        # Generating a large fleet takes seconds, so a thread does it.
         self._server = server = await anyio.to_thread.run_sync(self._build)
         self.requests = server.requests
         self.executed = server.executed
@@ -171,7 +171,7 @@ class Simulator:
         try:
             for node, port in zip(self.nodes, (self._port, 0), strict=False):
                 await node.start(port, self._tls)
-        except BaseException:  # the port is taken, or we are no longer wanted
+        except BaseException:  # the port is taken, or the start was cancelled
             await self.__aexit__(None, None, None)
             raise
         self.url = server.state.url = self.nodes[0].url
@@ -190,21 +190,21 @@ class Simulator:
             self._server = None
             gc.unfreeze()
 
-    if not TYPE_CHECKING:  # to a checker it would mean that any name is there
+    if not TYPE_CHECKING:  # with this method, a type checker would accept any name
 
         def __getattr__(self, name: str) -> object:
             text = f"{type(self).__name__!r} object has no attribute {name!r}"
             if name in Simulator.__annotations__:
-                text += " before it runs: use it within 'async with'"
+                text += " before it is started: use it within 'async with'"
             raise AttributeError(text)
 
     def switch(self) -> None:
-        """Let the nodes of a pair change their places."""
+        """Switch the roles of the nodes of a pair."""
         for node in self.nodes:
             node.state = "passive" if node.state == "active" else "active"
 
     def sent(self, path: str) -> list[Any]:
-        """The bodies of the requests of one operation, in the order in which they came.
+        """Return the bodies of the requests of one operation, in the order in which they came.
 
         Args:
             path: Path of the operation: ``"start-vm"``.
@@ -215,17 +215,17 @@ class Simulator:
         return request_log.sent(self.requests, path)
 
     def mutations(self) -> list[Request]:
-        """The requests that were to change something, logging in aside; a dry run sends none."""
+        """Return the requests for mutations, without logins; a dry run sends none."""
         return request_log.mutations(self.requests)
 
     @classmethod
     def load(cls, path: str | PathLike[str], **options: Any) -> Self:  # noqa: ANN401
         """Return a simulator with the fleet of a file.
 
-        The file was written by ``save``, or holds answers of a real server as JSON:
-        ``{"get-vms": [...], "get-clusters": [...], ...}``. The more answers, the better: resources
-        that they only mention are made up. Unfinished work is not continued: its tasks are shown as
-        failed, and ``entityAsyncStatus`` is null everywhere.
+        The file was written by ``save``, or contains answers of a real server as JSON:
+        ``{"get-vms": [...], "get-clusters": [...], ...}``. Include as many answers as possible:
+        resources that are only mentioned are generated. Unfinished work does not continue: its
+        tasks are shown as failed, and ``entityAsyncStatus`` is null everywhere.
 
         Args:
             path: Path of the file.
@@ -237,14 +237,14 @@ class Simulator:
     async def copy_of(cls, tower: Session, *, redact: bool = True, **options: Any) -> Self:  # noqa: ANN401
         """Return a simulator with a copy of the fleet of a Tower, which is only read.
 
-        Names, addresses, free texts and secrets are replaced by made-up ones, the same text always
-        by the same: whatever is not known to be harmless. Ids, enum values, dates, versions and
-        numbers stay. Look at the copy before you give it away: save it with ``save``.
+        Names, addresses, free texts and secrets are replaced, and so is any other text that is not
+        known to be harmless. The same text always gets the same replacement. Ids, enum values,
+        dates, versions and numbers stay. Save the copy with ``save``, and review it before you
+        share it.
 
         Args:
             tower: A `Cloudtower`.
-            redact: False keeps everything as it is, secrets included, as far as the server shows
-                them.
+            redact: False: keep all texts unchanged, including the secrets that the server shows.
             options: Options of the class.
 
         Raises:
@@ -268,9 +268,9 @@ class Simulator:
         Args:
             path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
                 ``"/observability/obs/api/v3/services"``.
-            value: Sent as JSON; structs of ``models`` can be used.
+            value: Answer, sent as JSON; may contain structs of ``models``.
             status: HTTP status of the answer.
-            times: How many requests to answer so; None: all, until ``faults.clear()``.
+            times: Number of requests to answer this way; None: all, until ``faults.clear()``.
 
         Raises:
             ValueError: No operation has this path.
@@ -284,7 +284,7 @@ class Simulator:
         self.faults.answer(path, javascript.encode(plain), status=status, times=times)
 
     async def save(self, path: str | PathLike[str]) -> None:
-        """Write the fleet as it is now to a file."""
+        """Write the current fleet to a file."""
         with self.store.lock:
             content = msgspec.json.encode(dump.save(self.store))
         await anyio.Path(path).write_bytes(content)
@@ -345,7 +345,8 @@ class Simulator:
                 raise ValueError(exc.message) from None
 
     def unmodelled(self) -> list[str]:
-        """The operations that are answered with status 501, as ``"vm.create_vm"``."""
+        """Return the names of the operations that are answered with status 501:
+        ``"vm.create_vm"``."""
         return sorted(name for path, name in OPERATIONS.items() if not find_handler(path[1:]))
 
     def _make_fleet(self, store: Store) -> Factory:
@@ -389,9 +390,9 @@ class Simulator:
 
 @contextmanager
 def _not_collected() -> Generator[None]:
-    """Keep what is made in the block from being searched for garbage, until ``gc.unfreeze``.
+    """Exclude objects that the block creates from garbage collection, until ``gc.unfreeze``.
 
-    There is none in a fleet, and looking for it among millions of values takes seconds.
+    A fleet contains no garbage, and a search among millions of objects takes seconds.
     """
     collecting = gc.isenabled()
     gc.disable()

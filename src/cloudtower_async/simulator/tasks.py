@@ -4,8 +4,8 @@ Nothing runs in the background. Every reader calls ``advance`` first, which runs
 due, in order. A task is PENDING for a tenth of its time, EXECUTING for the rest, then SUCCESSED or
 FAILED.
 
-Work that cannot be done fails its task. A failure that no server would have is a bug of the
-simulator, and is logged with its traceback.
+Work that is impossible fails its task. Any other exception is a bug of the simulator, and is logged
+with its traceback.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a task fails.
+    """Failure of a task.
 
     Args:
         message: Description of the failure.
         code: The server's code.
-        ec: The code of the component below.
+        ec: Error code of the underlying component.
     """
 
     message: str = "the host did not answer"
@@ -51,7 +51,7 @@ class Failure:
     ec: str = "JOB_FAILED"
 
     def show_in(self, task: Document) -> None:
-        """Let a task have failed so. The message is nested, as the server writes it."""
+        """Set the failure in a task, with a nested message as the server writes it."""
         inner = msgspec.json.encode({"ec": self.ec, "error": {"msg": self.message}}).decode()
         message = f"{task['description']} failed \r\ncode: {self.code}\r\nmessage: {inner}"
         task |= {"status": "FAILED", "error_code": self.code, "error_message": message}
@@ -113,7 +113,7 @@ class _Event:
 
 
 def _show(task: Document, **fields: object) -> None:
-    """Set what is not so yet: each change of a document has its cost, and there are many looks."""
+    """Set only fields that differ, because each change of a document costs time."""
     for name, value in fields.items():
         if task[name] != value:
             task[name] = value
@@ -158,20 +158,20 @@ class TaskEngine:
         heapq.heappush(self._events, _Event(now + seconds, number, about, happen))
 
     def forget(self, about: str) -> None:
-        """Drop what would still happen to a resource."""
+        """Drop the scheduled events of a resource."""
         self._events = [event for event in self._events if event.about != about]
         heapq.heapify(self._events)
 
     def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
-        """The next tasks that start will fail."""
+        """Let the next tasks that start fail."""
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """Leave the next tasks that start out of a number of answers of get-tasks."""
+        """Hide the next tasks that start from a number of answers of get-tasks."""
         self._hidden_polls.extend([polls] * times)
 
     def start(self, values: dict[str, Any], work: Work) -> str:
-        """Start a task with these fields; returns its id."""
+        """Start a task with these fields; return its id."""
         now = self._clock.now()
         identifier = self._ids.cuid()
         task = self._store.add(
@@ -227,7 +227,7 @@ class TaskEngine:
                 self.advance()
 
     def runs(self, identifier: str) -> bool:
-        """Whether a task has not ended yet."""
+        """Return whether a task has not ended yet."""
         running = self._running.get(identifier)
         return running is not None and not running.ended
 
@@ -244,7 +244,7 @@ class TaskEngine:
         self.advance()
 
     def hidden(self) -> set[str]:
-        """The tasks that this answer of get-tasks does not show yet."""
+        """Return the tasks that the current answer of get-tasks does not show yet."""
         hidden: set[str] = set()
         for identifier, running in self._running.items():
             if running.hidden_polls > 0:
@@ -253,7 +253,7 @@ class TaskEngine:
         return hidden
 
     def advance(self) -> None:
-        """Let everything happen that is due."""
+        """Run all events that are due."""
         now = self._clock.now()
         with self._store.together():
             for running in sorted(self._running.values(), key=lambda one: one.ends):
@@ -262,16 +262,16 @@ class TaskEngine:
             self._happen_until(now)
 
     def _happen_until(self, end: float) -> None:
-        """Let the events happen that are due, in their order; an event can add another one."""
+        """Run due events in order; an event can add another event."""
         while self._events and self._events[0].at <= end:
             event = heapq.heappop(self._events)
             self._moment = event.at
             try:
                 event.happen()
-            except DocumentNotFoundError:  # what it is about is gone
+            except DocumentNotFoundError:  # the resource of the event is gone
                 pass
             except Exception:
-                _log.exception("a mistake of the simulator: an event about %s", event.about)
+                _log.exception("bug of the simulator: an event about %s", event.about)
             finally:
                 self._moment = None
 
@@ -306,7 +306,7 @@ class TaskEngine:
             self._clean_up(running, running.work.fail)
 
     def _result(self, running: _Running) -> Failure | None:
-        """Do the work, however it ends."""
+        """Do the work, whether it succeeds or fails."""
         self._moment = running.ends
         try:
             return running.work.succeed()
@@ -317,22 +317,22 @@ class TaskEngine:
         except BadRequestError as exc:
             return Failure(str(exc))
         except Exception as exc:
-            _log.exception("a mistake of the simulator: %s", running.task["description"])
-            return Failure(f"a mistake of the simulator, which its log tells more of: {exc!r}")
+            _log.exception("bug of the simulator: %s", running.task["description"])
+            return Failure(f"a bug of the simulator; see its log: {exc!r}")
         finally:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """Run a step after the work; documents that are gone meanwhile need no undoing."""
+        """Run a step after the work; ignore documents that were removed meanwhile."""
         try:
             step()
         except DocumentNotFoundError:
             pass
         except Exception:
-            _log.exception("a mistake of the simulator: %s", running.task["description"])
+            _log.exception("bug of the simulator: %s", running.task["description"])
 
     def _open(self, identifier: str) -> _Running:
-        """A task that has not ended."""
+        """Return a task that has not ended."""
         running = self._running.get(identifier)
         if running is not None and not running.ended:
             return running

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UploadDestination:
-    """Where an upload leads.
+    """Destination of an upload.
 
     Args:
         resource_type: Resource type of the upload task.
@@ -46,7 +46,7 @@ class ReceivedUpload:
         target: Result of the upload.
         received: Number of bytes received.
         digest: SHA-256 of the received bytes.
-        error: Reason of a failure that no test asked for.
+        error: Reason of a failure that no test requested.
     """
 
     name: str
@@ -72,9 +72,10 @@ class Uploads:
 
     def __init__(self, factory: Factory, *, duration: float) -> None:
         self.chunk_size = MAX_CHUNK
-        """The largest chunk that is taken. The first may be larger: it is sent without asking."""
+        """Maximum size of a chunk. The first chunk may be larger, because its sender does not know
+        the limit."""
         self.as_volumes = False
-        """Whether clusters keep what the content library gets as volumes, and not as ELF images."""
+        """Whether clusters store images of the content library as volumes instead of ELF images."""
         self.duration = duration
         self._factory = factory
         self._uploads: dict[str, ReceivedUpload] = {}
@@ -85,7 +86,7 @@ class Uploads:
         """Return the state of the upload of an upload task.
 
         Raises:
-            KeyError: There is no such upload.
+            KeyError: The upload does not exist.
         """
         return self._uploads[identifier]
 
@@ -95,7 +96,7 @@ class Uploads:
             self._failures += times
 
     def begin(self, upload: ReceivedUpload) -> Document:
-        """Take in that a file comes. Nothing of it is there yet."""
+        """Begin an upload, without any data yet."""
         factory, now = self._factory, self._factory.clock.timestamp()
         task = factory.store.add(
             "UploadTask",
@@ -115,7 +116,7 @@ class Uploads:
         return task
 
     def receive(self, task: Document, part: FilePart, content: bytes) -> None:
-        """Take in the next chunk."""
+        """Receive the next chunk."""
         upload = self._uploads[task["id"]]
         first = not upload.received
         if part.size > self.chunk_size and not first:
@@ -133,14 +134,14 @@ class Uploads:
             self._ending.append((self._factory.clock.now() + self.duration, task, upload))
 
     def cancel(self, task: Document) -> None:
-        """Give up an upload."""
+        """Cancel an upload."""
         self._end(task, "FAILED")
 
     def advance(self) -> None:
-        """Let the uploads end that are due."""
+        """End the uploads that are due."""
         while self._ending and self._ending[0][0] <= self._factory.clock.now():
             _, task, upload = self._ending.popleft()
-            if not is_open(task):  # given up meanwhile
+            if not is_open(task):  # cancelled meanwhile
                 continue
             if self._failures:
                 self._failures -= 1
@@ -153,8 +154,8 @@ class Uploads:
         try:
             upload.destination.finish()
         except Exception as exc:
-            if not isinstance(exc, DocumentNotFoundError):  # that its cluster is gone is no mistake
-                _log.exception("a mistake of the simulator: the upload of %s", upload.name)
+            if not isinstance(exc, DocumentNotFoundError):  # not a bug: the cluster is gone
+                _log.exception("bug of the simulator: the upload of %s", upload.name)
             upload.error = exc
             self._end(task, "FAILED")
         else:
@@ -166,11 +167,11 @@ class Uploads:
 
 
 def is_open(task: Document) -> bool:
-    """Whether an upload can still be completed."""
+    """Return whether an upload can still be completed."""
     return task["status"] in {"INITIALIZING", "UPLOADING", "PAUSED"}
 
 
 def check_size(part: FilePart, left: int) -> None:
-    """Refuse a chunk that is empty, or larger than what is left to come."""
+    """Refuse a chunk that is empty or larger than the rest of the file."""
     if not 0 < part.size <= left:
         raise HttpError(400, f"a chunk of {part.size} bytes where {left} are left to come")

@@ -200,7 +200,7 @@ def _is_suspicious(name: str) -> bool:
 
 
 def _is_distinctive(password: str) -> bool:
-    """Whether no sentence, name, number or version contains the password by chance.
+    """Return whether no sentence, name, number or version contains the password by chance.
 
     The criterion is how often letters, digits and symbols alternate within its words.
     """

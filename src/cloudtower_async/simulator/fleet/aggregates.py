@@ -1,4 +1,4 @@
-"""Totals of hosts and clusters, added up from their VMs and disks."""
+"""Totals of hosts and clusters, summed over their VMs and disks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOST_IDLE = 0.03  # of its CPU, for the host's own services
 
 
 def refresh_host(store: Store, identifier: str) -> None:
-    """Add up the VMs and disks of a host."""
+    """Update the totals of a host from its VMs and disks."""
     host = store.get("Host", identifier)
     cluster = store.get("Cluster", host["cluster"])
     every_vm, every_disk = store.table("Vm"), store.table("Disk")
@@ -39,7 +39,7 @@ def refresh_host(store: Store, identifier: str) -> None:
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
-    """Add up the hosts of a cluster; once, when many of its VMs change together."""
+    """Update the totals of a cluster from its hosts; only once if many VMs change together."""
     store.follows(_add_up_cluster, identifier)
 
 
@@ -64,15 +64,15 @@ def _add_up_cluster(store: Store, identifier: str) -> None:
 
 
 def refresh_around(store: Store, vm: Document) -> None:
-    """Bring the figures of a VM's host and cluster up to date."""
+    """Update the totals of a VM's host and cluster."""
     refresh_host(store, vm["host"])
     refresh_cluster(store, vm["cluster"])
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Add `size` bytes of data to the hosts of a cluster, times the replicas that it keeps."""
+    """Add `size` bytes of data, times the number of replicas, to the hosts of a cluster."""
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
-    sign = 1 if size > 0 else -1  # so that what is taken back is what was put in
+    sign = 1 if size > 0 else -1  # so that exactly the added amount can be removed again
     share, rest = divmod(abs(size) * REPLICAS, len(hosts))
     for place, host in enumerate(hosts):
         host["used_data_space"] += sign * (share + (rest if place == 0 else 0))
@@ -117,6 +117,6 @@ def _disk_figures(disks: list[Document]) -> dict[str, Any]:
 
 
 def _sum(values: Any) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
-    """The sum; None when any is not known."""
+    """Return the sum; None if any value is unknown."""
     known = list(values)
     return None if None in known else sum(known)

@@ -14,7 +14,7 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Texts as (en-US, zh-CN); ``{name}`` is what the alert is about."""
+    """Texts as (en-US, zh-CN); ``{name}`` is the name of the alert's resource."""
 
     name: str
     severity: str
@@ -96,7 +96,7 @@ _EVERYDAY = (
 
 
 def add_alert_rules(factory: Factory) -> None:
-    """The rules that alerts follow."""
+    """Add the alert rules."""
     for rule in (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY):
         thresholds = [{"quantile": None, "severity": rule.severity, "value": rule.threshold}]
         factory.store.add(
@@ -120,7 +120,7 @@ def add_alert_rules(factory: Factory) -> None:
 
 
 def add_cluster_rules(factory: Factory, cluster: Document) -> None:
-    """Let the rules hold in a cluster."""
+    """Add the rules to a cluster."""
     for rule in factory.store.table("GlobalAlertRule").values():
         factory.store.add(
             "AlertRule",
@@ -153,7 +153,8 @@ def add_alerts(factory: Factory, everyday: int) -> None:
 
 
 def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -> Document:
-    """An alert about a document of a resource, by the first rule for such."""
+    """Add an alert about a document, by the first rule for its resource type, and return the
+    alert."""
     rules = (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY)
     rule = next(rule for rule in rules if rule.about == about)
     return _add_alert(factory, rule, subject, ended=ended)
@@ -164,7 +165,7 @@ def _add_alert(factory: Factory, rule: _Rule, subject: Document, *, ended: bool)
     host = subject.get("host") if rule.about in {"Disk", "Vm"} else None
     host = subject["id"] if rule.about == "Host" else host
     cluster = subject["id"] if rule.about == "Cluster" else subject.get("cluster")
-    if cluster is None:  # a disk knows its host only
+    if cluster is None:  # a disk only has its host
         cluster = store.get("Host", subject["host"])["cluster"]
     seconds = factory.random.uniform(-20 * _DAY, -_DAY)
     start = factory.clock.timestamp(seconds)

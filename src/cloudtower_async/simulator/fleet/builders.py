@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..factory import Factory
     from ..store.filters import Document
 
-_ADDED = 1_000_000  # the number of the first VM that is added: no made-up fleet has as many
+_ADDED = 1_000_000  # number of the first added VM, larger than in any generated fleet
 _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
 
 

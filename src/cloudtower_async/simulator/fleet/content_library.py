@@ -19,7 +19,7 @@ _POLICY = "REPLICA_2_THIN_PROVISION"
 
 
 def add_templates(factory: Factory) -> None:
-    """Make up the templates; there is a copy of each in every cluster that runs VMs."""
+    """Generate the templates, each with a copy in every cluster that runs VMs."""
     store = factory.store
     clusters = [one for one in store.table("Cluster").values() if one["hypervisor"] == "ELF"]
     for number, (name, system, vcpu, memory) in enumerate(_TEMPLATES):
@@ -68,7 +68,7 @@ def add_templates(factory: Factory) -> None:
 
 
 def fill_in_images(factory: Factory) -> None:
-    """Say of the images of the library where they are, as their copies do."""
+    """Set the clusters of the library's images from their copies."""
     for image in factory.store.table("ContentLibraryImage").values():
         copies = [factory.store.get("ElfImage", one) for one in image.get("elf_images") or ()]
         image["elf_image_uuids"] = [copy["local_id"] for copy in copies]
@@ -100,7 +100,7 @@ def _add_copy(
 
 
 def _nic(factory: Factory, cluster: Document) -> dict[str, Any]:
-    """A NIC in the first network of a cluster."""
+    """Return a NIC in the first network of a cluster."""
     store = factory.store
     vds = store.get("Vds", cluster["vdses"][0])
     vlan = store.get("Vlan", vds["vlans"][0])

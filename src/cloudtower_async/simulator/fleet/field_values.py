@@ -34,14 +34,14 @@ _BEST = (
     *("CRASH_CONSISTENT", "COUNT", "DAILY", "DAY", "AUTO", "FULL", "IN_USE", "ENABLE", "ISCSI"),
     *("ALLOW", "VM", "UTC", "BIOS", "MANAGEMENT", "PERCENT", "DEFAULT", "NFS3", "UPLOADING"),
 )
-"""What an enum is when all is well."""
+"""Enum values for a healthy state."""
 
 _TRUE = re.compile(
     r"enabled?|\w+_enabled|healthy|valid|is_valid|up|running|physical|thin_provision|\w*provision"
     r"|keep\w*|installed|ha|default_ha|compression|is_preferred|binded|file"
 )
 
-# The first that fits counts. Bytes come last, since much has a size.
+# The first match counts. Bytes come last, because many names contain "size".
 _NUMBERS: tuple[tuple[str, float], ...] = (
     (r"rd_iops_max|wr_iops_max|priority", 0),
     (r"\w*replica_num", 2),
@@ -116,7 +116,7 @@ class FieldValues:
     Args:
         factory: Makes ids and knows the time.
         name: Name of the document.
-        number: Number of the document among those of its kind.
+        number: Number of the document within its resource type.
     """
 
     def __init__(self, factory: Factory, name: str, number: int) -> None:
@@ -131,24 +131,24 @@ class FieldValues:
         return self.factory.clock.timestamp(days * _DAY)
 
     def born(self) -> str:
-        """When the document came to be."""
+        """Return the creation date of the document."""
         return self.factory.clock.timestamp(self._born)
 
     def later(self) -> str:
-        """A date between then and now."""
+        """Return a date between the creation of the document and now."""
         return self.factory.clock.timestamp(self._later)
 
     def address(self) -> str:
-        """Return an IP address, unique as far as addresses reach."""
+        """Return an IP address, which is unique unless the range is used up."""
         return f"10.201.{self.number // 250 % 250}.{self.number % 250 + 1}"
 
     def serial(self) -> str:
-        """The lower half of a MAC address."""
+        """Return the lower half of a MAC address."""
         digits = f"{self.factory.random.getrandbits(24):06x}"
         return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
     def of(self, field: str, annotation: Any, *, inside: bool = False) -> Any:  # noqa: ANN401
-        """The value of a field, by its name and its type.
+        """Return the value of a field, by its name and its type.
 
         Args:
             field: Its name on the wire.
@@ -187,7 +187,7 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """A list of one; of texts none: nothing says what they would be."""
+        """Return a list with one item, or an empty list for strings, whose content is unknown."""
         if item is str:
             return []
         return [self.of(field.removesuffix("s"), item)]
@@ -206,5 +206,5 @@ def _number(field: str, kind: type[int | float]) -> float:
 
 @functools.cache
 def fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    """Names and types of the fields of a model."""
+    """Return names and types of the fields of a model."""
     return tuple((field.encode_name, field.type) for field in msgspec.structs.fields(struct))

@@ -36,15 +36,15 @@ _MOST_SPARE_VOLUMES = 10  # of a cluster
 class FleetSize:
     """Size of a fleet.
 
-    With three or more clusters, one runs VMware; with four or more, one is disconnected and lacks
-    figures. Hosts are as large as their VMs need.
+    With three or more clusters, one cluster runs VMware; with four or more, one is disconnected and
+    lacks figures. Hosts are large enough for their VMs.
 
     Args:
         clusters: Number of clusters.
         hosts_per_cluster: Number of hosts per cluster.
         vms: Number of VMs in all clusters.
         snapshots: Number of VM snapshots.
-        alerts: Number of everyday alerts; each broken disk and lost cluster adds another.
+        alerts: Number of ordinary alerts; each broken disk and disconnected cluster adds another.
         tasks: Number of tasks that have ended in the past.
     """
 
@@ -64,7 +64,7 @@ class FleetSize:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The size that a text says: ``"3 clusters, 200 hosts, 20,000 VMs"``.
+        """Return the size that a text says: ``"3 clusters, 200 hosts, 20,000 VMs"``.
 
         Hosts are spread evenly over the clusters, so their number is rounded up. What is not said
         is as by default.
@@ -100,7 +100,7 @@ _UNITS = {
 def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
 ) -> Factory:
-    """Fill the store. Returns what made it, for whatever is added later."""
+    """Fill the store; return the factory, for later additions."""
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
     user = add_users(factory, root)
     add_alert_rules(factory)
@@ -126,7 +126,7 @@ def build_fleet(
 
 
 def _add_whole_cluster(factory: Factory, number: int, vms: list[VmPlan], hosts: int) -> None:
-    # The VMware cluster is the third, so that small fleets are plain ones.
+    # The third cluster runs VMware, so that small fleets have only ordinary clusters.
     cluster = add_cluster(factory, number, vmware=number == 2, connected=number != 3)
     add_cluster_rules(factory, cluster)
     fill_cluster(factory, cluster, number, vms, hosts)
@@ -135,7 +135,7 @@ def _add_whole_cluster(factory: Factory, number: int, vms: list[VmPlan], hosts: 
 def fill_cluster(
     factory: Factory, cluster: Document, number: int, vms: list[VmPlan], hosts: int
 ) -> None:
-    """Give a cluster hosts and VMs, and add them up."""
+    """Add hosts and VMs to a cluster, and update its totals."""
     if hosts:
         plan = plan_cluster(vms, hosts)
         added = add_hosts(factory, cluster, number, plan)

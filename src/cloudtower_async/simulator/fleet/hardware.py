@@ -21,7 +21,7 @@ _HZ = 2_400_000_000
 
 
 def add_cluster(factory: Factory, number: int, *, vmware: bool, connected: bool) -> Document:
-    """Make up a cluster without hosts, with its switch and its networks."""
+    """Generate a cluster without hosts, with its switch and networks."""
     name = f"{_NAMES[number % len(_NAMES)]}-{number // len(_NAMES) + 1:02}"
     address = f"10.{10 + number % 240}.0"
     store = factory.store
@@ -81,7 +81,7 @@ def add_cluster(factory: Factory, number: int, *, vmware: bool, connected: bool)
 def add_hosts(
     factory: Factory, cluster: Document, number: int, plan: ClusterPlan
 ) -> list[Document]:
-    """Make up the hosts of a cluster, with their disks."""
+    """Generate the hosts of a cluster, with their disks."""
     hosts: list[Document] = []
     vmware = cluster["hypervisor"] == "VMWARE"
     sockets = max(2, plan.host_cores // 64)
@@ -154,7 +154,8 @@ def _is_stretched(number: int) -> bool:
 
 
 def _last_disk(random: Random, number: int, place: int) -> tuple[str, bool]:
-    """Health of a host's last disk, and whether it is in use. The first hosts show what can be."""
+    """Return the health of a host's last disk, and whether the disk is in use; the first hosts show
+    each case."""
     known = {(0, 0): ("UNHEALTHY", False), (0, 1): ("HEALTHY", False), (0, 2): ("SUBHEALTHY", True)}
     if found := known.get((number, place)):
         return found
@@ -170,7 +171,7 @@ def _add_disks(
     cache = ("SATA_OR_SAS_SSD", "BOOT", 480 * TB // 1000) if all_flash else ("SSD", "CACHE", 2 * TB)
     data = ("NVMe_SSD" if all_flash else "HDD", "DATA", plan.data_disk_size)
     for place, (kind, function, size) in enumerate([cache] * 2 + [data] * plan.data_disks):
-        # At most the last disk of a host fails, so that the others still hold the data.
+        # Only the last disk of a host can fail, so that the others still hold the data.
         health, mounted = last if place == plan.data_disks + 1 else ("HEALTHY", True)
         device = f"sd{chr(ord('a') + place % 26)}{'' if place < 26 else place // 26}"
         factory.store.add(
@@ -247,7 +248,7 @@ def _add_networks(factory: Factory, cluster: Document) -> None:
 
 
 def _add_target(factory: Factory, cluster: Document) -> None:
-    """The iSCSI target that holds the disks of VMs, and with them their snapshots."""
+    """Add the iSCSI target that holds the disks of VMs and their snapshots."""
     name = factory.ids.uuid()
     target = factory.store.add(
         "IscsiTarget",

@@ -25,11 +25,10 @@ _STOPPED = Failure("the server was started anew")
 def load_fleet(
     store: Store, clock: Clock, dump: Mapping[str, Any], *, seed: int, root: str
 ) -> Factory:
-    """Fill the store; add the user who may log in unless the dump has a user of that name.
+    """Fill the store; add the login user unless the dump has a user with that name.
 
-    Nothing runs any more of what was under way when the dump was made: its open tasks are shown as
-    failed, ``entityAsyncStatus`` is cleared, and a host that was about to enter maintenance mode is
-    in use.
+    Work that was in progress in the dump does not continue: open tasks are shown as failed,
+    ``entityAsyncStatus`` is cleared, and a host that was entering maintenance mode is in use.
     """
     ids = Ids.behind(seed, dump.values())
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
@@ -48,7 +47,7 @@ def load_fleet(
 
 
 def _come_to_rest(store: Store, clock: Clock) -> None:
-    """End all unfinished work, which no server continues."""
+    """End all unfinished work, because no server continues it."""
     for task in store.table("Task").values():
         if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
             task["finished_at"] = clock.timestamp()

@@ -1,4 +1,4 @@
-"""Generate resources from specifications: how many, and what they belong to."""
+"""Generator of resources from specifications, with their number and relations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..store.schema import Relation
     from ..store.store import Store
 
-_LOOKED_AT = 64  # documents among which the other end of a relation is chosen
+_LOOKED_AT = 64  # number of documents among which the other end of a relation is chosen
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -65,7 +65,7 @@ class ResourceGenerator:
         self._store = factory.store
 
     def make(self, spec: Spec) -> None:
-        """Make up all documents of one spec."""
+        """Generate all documents of a specification."""
         made = 0
         for home in self._homes(spec):
             for place in range(spec.times):
@@ -133,7 +133,7 @@ class ResourceGenerator:
     def _one(
         self, relation: Relation, near: _Near, home: Document | None, per: str, place: int
     ) -> str | None:
-        """The other end of a relation to one: the home, or one nearby that is still free."""
+        """Return the other end of a to-one relation: the home, or a free document nearby."""
         if home is not None and relation.target == per:
             return str(home["id"])
         ends = near.of(relation.target)
@@ -142,13 +142,13 @@ class ResourceGenerator:
             ends = [end for end in ends if end.get(back.field) is None]
         if not ends:
             return None
-        # A document that represents another one has its name.
+        # A document that represents another document has the same name.
         same = (end for end in ends if home is not None and end.get("name") == home.get("name"))
         return str(next(same, ends[place % len(ends)])["id"])
 
 
 class _Near:
-    """Documents that a document depends on, directly or not; its other relations share them."""
+    """Direct and indirect dependencies of a document, which its other relations share."""
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:
         self._store = store
@@ -157,7 +157,7 @@ class _Near:
             self.add(resource, identifier)
 
     def add(self, resource: str, identifier: str) -> None:
-        """It hangs on this one, too, and so on what that hangs on."""
+        """Add a dependency, with its own dependencies."""
         if resource in self._above:
             return
         self._above[resource] = identifier
@@ -167,7 +167,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Some documents of a resource that hang on the same; of all where nothing says so."""
+        """Return some documents of a resource that share the dependencies, if there are any."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)
@@ -175,7 +175,7 @@ class _Near:
         return list(islice(every if anchored is None else anchored, _LOOKED_AT))
 
     def names(self) -> dict[str, Any]:
-        """Other fields that name what a document depends on: ``vm_name``, ``cluster_local_id``."""
+        """Return fields that name the dependencies: ``vm_name``, ``cluster_local_id``."""
         found: dict[str, Any] = {}
         for resource in ("Vm", "Cluster", "Host"):
             if identifier := self._above.get(resource):
@@ -201,7 +201,7 @@ class _Near:
             if relation.inverse and not relation.many:
                 parents = self._anchored(relation.target, deep=False)
                 if parents is not None:
-                    # The later ones first: those before are the server's own.
+                    # Later documents first, because the earlier ones belong to the server itself.
                     later = reversed(list(islice(parents, _LOOKED_AT)))
                     ids = [one for up in later for one in up.get(relation.inverse) or ()]
                     return [store.get(resource, one) for one in ids]
@@ -209,7 +209,7 @@ class _Near:
 
 
 def plain_fields(resource: str, values: FieldValues) -> dict[str, Any]:
-    """Every plain field of a resource, with plausible values; no relations."""
+    """Return every plain field of a resource with a plausible value, without relations."""
     struct = getattr(models, resource, None)
     if struct is None:
         return {"id": values.factory.ids.cuid()}

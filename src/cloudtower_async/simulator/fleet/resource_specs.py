@@ -218,7 +218,7 @@ _SECURITY = (
     Spec("VirtualPrivateCloud", "", 2, rows=({"name": "blue"}, {"name": "green"})),
     Spec("VirtualPrivateCloudRouteTable", "VirtualPrivateCloud", values={"default_for_vpc": True}),
     Spec("VirtualPrivateCloudSubnet", "VirtualPrivateCloud", 2),
-    # Clients that are older than groups of subnets want a subnet wherever there may be either.
+    # Older clients, which do not know groups of subnets, expect a subnet.
     Spec("VirtualPrivateCloudExternalSubnet", "VirtualPrivateCloud", values={"exclusive": True}),
     Spec("VirtualPrivateCloudExternalSubnetGroup", without=("vpc",)),
     *(

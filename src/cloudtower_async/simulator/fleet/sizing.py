@@ -12,7 +12,7 @@ GIB = 2**30
 TB = 10**12
 
 VCPUS_PER_CORE = 3
-"""How many virtual CPUs share a core at most."""
+"""Maximum number of virtual CPUs per core."""
 
 REPLICAS = 2
 _MEMORY_USE = 0.8  # of a host's memory, by the VMs that were placed on it
@@ -25,7 +25,7 @@ _DISK_GIB = (20, 40, 80, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class VmPlan:
-    """One VM to be: its size, and how much of its disks is written."""
+    """Plan of a VM: its size, and the written part of its disks."""
 
     number: int
     vcpu: int
@@ -36,7 +36,7 @@ class VmPlan:
 
 @dataclass(slots=True)
 class HostPlan:
-    """One host to be, and the VMs that it gets."""
+    """Plan of a host, with its VMs."""
 
     vms: list[VmPlan] = field(default_factory=lambda: list[VmPlan]())
     memory: int = 0
@@ -45,7 +45,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """One cluster to be. Its hosts are all alike, and large enough for the fullest of them."""
+    """Plan of a cluster, whose hosts all have the size that the fullest host needs."""
 
     hosts: list[HostPlan]
     host_memory: int
@@ -56,16 +56,16 @@ class ClusterPlan:
 
 
 def plan_vm(number: int, random: Random) -> VmPlan:
-    """Make up a VM."""
+    """Choose the size of a VM."""
     vcpu, gib = random.choices(_VM_SIZES, _VM_SIZE_WEIGHTS)[0]
     disks = [random.choice(_DISK_GIB) * GIB for _ in range(random.choice((1, 1, 1, 2, 3)))]
-    # Written in whole MiB, so that sums stay whole.
+    # Use whole MiB, so that sums are whole numbers.
     written = [int(size * random.uniform(0.1, 0.8)) >> 20 << 20 for size in disks]
     return VmPlan(number, vcpu, gib * GIB, tuple(disks), tuple(written))
 
 
 def plan_cluster(vms: list[VmPlan], hosts: int) -> ClusterPlan:
-    """Spread VMs over hosts, the largest first, each to the host with the most room."""
+    """Spread VMs over hosts, the largest VM first, each to the host with the most free space."""
     plans = [HostPlan() for _ in range(hosts)]
     for vm in sorted(vms, key=lambda vm: (-vm.memory, vm.number)):
         emptiest = min(plans, key=lambda plan: plan.memory)

@@ -15,7 +15,7 @@ _IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_pol
 
 
 def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, Any]:
-    """Return the fields that a snapshot copies from its VM at once."""
+    """Return the fields that a snapshot immediately copies from its VM."""
     same = ("clock_offset", "cluster", "cpu", "cpu_model", "firmware", "ha", "ha_priority")
     size = ("io_policy", "memory", "vcpu", "win_opt")
     return {
@@ -29,7 +29,7 @@ def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, 
 
 
 def freeze(factory: Factory, snapshot: Document, created_at: str) -> None:
-    """Fill in a snapshot: the disks and NICs as they are, and a LUN snapshot for each disk."""
+    """Fill in a snapshot: the current disks and NICs, and a LUN snapshot for each disk."""
     store = factory.store
     vm = store.get("Vm", snapshot["vm"])
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
@@ -44,7 +44,7 @@ def freeze(factory: Factory, snapshot: Document, created_at: str) -> None:
 
 
 def fill_in_volume_snapshots(factory: Factory) -> None:
-    """Give snapshots of volumes the sizes and policies of their volumes."""
+    """Set the sizes and policies of volume snapshots from their volumes."""
     store = factory.store
     for snapshot in store.table("VmVolumeSnapshot").values():
         if snapshot.get("vm_volume"):
@@ -56,7 +56,7 @@ def fill_in_volume_snapshots(factory: Factory) -> None:
 
 
 def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
-    """The LUN snapshots that a VM snapshot consists of."""
+    """Return the LUN snapshots that a VM snapshot consists of."""
     names = [disk["snapshot_local_id"] for disk in snapshot["vm_disks"] or ()]
     return store.select("IscsiLunSnapshot", {"name_in": [name for name in names if name]})
 
@@ -78,7 +78,7 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
             "name": local_id,
             "iscsi_target": store.select("IscsiTarget", where)[0]["id"],
             "resiliency_type": "REPLICA",
-            "unique_size": 0,  # until the disk is written to
+            "unique_size": 0,  # zero until the disk is written to
         },
     )
     return local_id
@@ -87,7 +87,7 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
 def frozen_disk(
     factory: Factory, disk: Document, place: int, local_id: str | None
 ) -> dict[str, Any]:
-    """A disk as snapshots and templates keep it; the id is that of the copy of its data."""
+    """Return a disk in the form of snapshots and templates, with the id of the copy of its data."""
     store = factory.store
     volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}
     image = store.get("ElfImage", disk["elf_image"]) if disk.get("elf_image") else {}
@@ -117,7 +117,7 @@ def frozen_disk(
 
 
 def frozen_nics(store: Store, vm: Document) -> list[dict[str, Any]]:
-    """The NICs of a VM as snapshots keep them."""
+    """Return the NICs of a VM in the form of snapshots."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return [_frozen_nic(store, nic) for nic in nics if nic.get("vlan")]
 

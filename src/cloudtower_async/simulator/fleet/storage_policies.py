@@ -15,13 +15,13 @@ _USUAL = tuple(
 
 
 def replicas_of(policy: str) -> int | None:
-    """Return how many replicas the name of a policy says; None for erasure coding."""
+    """Return the number of replicas in the name of a policy; None for erasure coding."""
     words = policy.removeprefix("ELF_CP_").split("_")
     return int(words[1]) if words[0] == "REPLICA" else None
 
 
 def is_thin(policy: str) -> bool:
-    """Whether a policy reserves no space."""
+    """Return whether a policy reserves no space."""
     return "_THICK_" not in policy
 
 
@@ -32,14 +32,14 @@ def add_storage_policies(factory: Factory, cluster: Document) -> None:
 
 
 def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
-    """Return the UUID of a policy of a cluster, given its name as volumes have it."""
+    """Return the UUID of a cluster's policy by the name that volumes use."""
     name = policy.removeprefix("ELF_CP_")
     found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
     return str((found[0] if found else _add(factory, cluster, name))["local_id"])
 
 
 def policy_name(store: Store, uuid: str) -> str | None:
-    """Return the name that volumes have of a policy, given its UUID; None if it is unknown."""
+    """Return the name that volumes use for a policy by its UUID; None if unknown."""
     found = store.select("ElfStoragePolicy", {"local_id": uuid})
     return str(found[0]["name"]) if found else None
 

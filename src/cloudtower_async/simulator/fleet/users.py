@@ -19,10 +19,10 @@ _ROLES = {
 
 
 def add_users(factory: Factory, root: str) -> Document:
-    """Make up the roles and two users: the one who may do everything, and one who may look.
+    """Add the roles and two users: an administrator and a user who can only read.
 
     Returns:
-        The former.
+        The administrator.
     """
     roles = {preset: _add_role(factory, preset, actions) for preset, actions in _ROLES.items()}
     user = _add_user(factory, root, roles["ROOT"])

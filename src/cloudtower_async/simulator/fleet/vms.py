@@ -42,7 +42,7 @@ _LUN: dict[str, Any] = {
 
 
 def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) -> Document:
-    """Make up a VM of the planned size."""
+    """Generate a VM of the planned size."""
     random, number = factory.random, plan.number
     connected = cluster["connect_state"] == "CONNECTED"
     status = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
@@ -104,20 +104,20 @@ def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) ->
 
 
 def _address(number: int) -> str:
-    """The address that DHCP leases: another one for each number below 2**24."""
+    """Return the address that DHCP leases, unique for each number below 2**24."""
     if number < 250 * 250:
         return f"192.168.{number // 250}.{1 + number % 250}"
     return f"100.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def lease(nic: Document) -> str:
-    """The address that DHCP leases to a NIC, by its MAC address."""
+    """Return the address that DHCP leases to a NIC, by its MAC address."""
     digits = re.sub(r"[^0-9a-f]", "", (nic["mac_address"] or "").lower())
     return _address(int(digits[-6:] or "0", 16))
 
 
 def activity(random: Random, status: str) -> dict[str, Any]:
-    """The fields that say what a VM does in a status: how busy it is."""
+    """Return the fields for the load of a VM with this status."""
     running = status == "RUNNING"
     return {
         "status": status,
@@ -128,7 +128,7 @@ def activity(random: Random, status: str) -> dict[str, Any]:
 
 def _add_nic(factory: Factory, vm: Document, number: int, address: str) -> None:
     cluster = factory.store.get("Cluster", vm["cluster"])
-    if not cluster.get("vdses"):  # a cluster of a dump
+    if not cluster.get("vdses"):  # a cluster from a dump
         return
     vds = factory.store.get("Vds", cluster["vdses"][0])
     mac = f"52:54:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
@@ -155,7 +155,7 @@ def _add_nic(factory: Factory, vm: Document, number: int, address: str) -> None:
 
 
 def add_spare_volumes(factory: Factory, cluster: Document, number: int) -> None:
-    """Add volumes that no VM mounts, such as deleted VMs leave behind."""
+    """Add volumes that no VM mounts, as deleted VMs leave them behind."""
     total = 0
     for place in range(number):
         size = factory.random.choice((20, 40, 80)) * GIB
@@ -170,7 +170,7 @@ def add_spare_volumes(factory: Factory, cluster: Document, number: int) -> None:
 def _add_volume(
     factory: Factory, home: Document, name: str, size: int, written: int, *, mounting: bool
 ) -> Document:
-    """Make a volume where a VM is, or whatever has a cluster and a date."""
+    """Add a volume in the cluster of a VM, or of any object with a cluster and a date."""
     return factory.store.add(
         "VmVolume",
         {

@@ -1,1 +1,1 @@
-"""Mutations: what each operation changes, and the tasks that it starts."""
+"""Mutations: the changes of each operation, and its tasks."""

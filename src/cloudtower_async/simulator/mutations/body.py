@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Body: TypeAlias = dict[str, Any]
-"""The body of a request, and any object inside it."""
+"""Body of a request, or any object inside it."""
 
 Fields: TypeAlias = "dict[str, Any]"
-"""Fields of a document, relations as ids: what ``Store.change`` takes."""
+"""Fields of a document, with relations as ids, for ``Store.change``."""
 
 _BYTES = {unit: 1024**power for power, unit in enumerate(("B", "KB", "MB", "GB", "TB", "PB"))}
 _BYTES_PER_SECOND = {f"{unit}ps": factor for unit, factor in _BYTES.items()}
@@ -28,13 +28,13 @@ def amount(body: Body, name: str) -> int | None:
 
 
 def part(body: Body, name: str) -> Body:
-    """Return an object inside a body; an empty one if it is left out."""
+    """Return an object inside a body; an empty dict if it is left out."""
     given: Body | None = body.get(name)
     return given or {}
 
 
 def io_limits(body: Body) -> Fields:
-    """Return the limits of bandwidth and IOPS that a body sets."""
+    """Return the bandwidth and IOPS limits that a body sets."""
     same = ("max_bandwidth_policy", "max_iops", "max_iops_policy")
     given = {name: body[name] for name in same if name in body}
     bandwidth = amount(body, "max_bandwidth")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def check_body(path: str, body: object) -> None:
-    """Reject what the schema does not allow in the body of an operation (``"create-label"``).
+    """Reject a body that breaks the schema of an operation (``"create-label"``).
 
-    Filters are checked when they are used.
+    Filters are only checked when they are used.
 
     Raises:
         BadRequestError: A value does not fit the schema; the text names the place.
@@ -55,7 +55,7 @@ def _check_members(record: Any, value: dict[str, object], path: str) -> None:  #
 
 
 def _check_limits(values: Mapping[str, Any], path: str) -> None:
-    """Reject values beyond the documented limits, wherever a body has such a key."""
+    """Reject values beyond the documented limits, at any place of a body."""
     for name in _LIMITS.keys() & values.keys():
         value = values[name]
         if value is None:

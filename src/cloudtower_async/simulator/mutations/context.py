@@ -1,4 +1,4 @@
-"""Context and results of a mutation, selecting VMs, and resource locks."""
+"""Context and results of mutations, selection of VMs, and resource locks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Context:
             },
             replace(work, settle=settle),
         )
-        # Not before: nothing can fail from here on, so every lock is released.
+        # Lock only now: nothing can fail from here on, so every lock will be released.
         for document in locks:
             document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
         return task
@@ -99,7 +99,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PlainResult:
-    """One item of an answer that is a document itself, without a task."""
+    """Item of an answer that is a document without a task."""
 
     resource: str | None
     id: str
@@ -108,14 +108,14 @@ class PlainResult:
 Item: TypeAlias = "Result | PlainResult | dict[str, Any]"
 
 Results: TypeAlias = "Item | list[Result] | list[PlainResult] | list[dict[str, Any]]"
-"""What a mutation answers with; a dict is (an item of) the answer as it is."""
+"""Answer of a mutation; a dict is used unchanged as the answer or as an item."""
 
 Handler: TypeAlias = "Callable[[Context, Any], Results]"
-"""Takes the body: an object, or a list where the operation wants one."""
+"""Handler of a mutation; takes the body, an object or a list."""
 
 
 def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
-    """The VMs that a mutation is about. Nothing is done when one of them is busy.
+    """Return the VMs that a mutation is about. Nothing is done when one of them is busy.
 
     Args:
         context: Has the VMs.
@@ -150,7 +150,8 @@ def reject_locked(
         resource: Their resource type.
         owner: Field with the id of the resource that the error names as locked.
     """
-    kind = "VM_VOLUME" if resource == "VmVolume" else "VM"  # a server knows no others
+    # The only types in the errors of real servers.
+    kind = "VM_VOLUME" if resource == "VmVolume" else "VM"
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
     if busy and context.factory.behavior.locks:
         locked = [{"id": document[owner], "type": kind} for document in busy]

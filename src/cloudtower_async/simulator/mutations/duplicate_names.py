@@ -16,7 +16,7 @@ _CODES = {
     "Vm": ("VM_DUPLICATE", "VM_DUPLICATED_NAME"),
     "VmPlacementGroup": ("PLACEMENT_GROUP_DUPLICATE_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"),
 }
-"""The code of a refused call, and that of a failed task."""
+"""Error codes of a refused call and of a failed task."""
 
 
 def check_name(
@@ -53,7 +53,7 @@ def taken_name(
     own: str | None = None,
     others: Collection[str] = (),
 ) -> Failure | None:
-    """Return how a task fails that uses a name which is taken, or None; never refuse."""
+    """Return the failure of a task that uses a taken name, or None; never refuse the call."""
     if resource not in _CODES:
         return None
     found = context.store.select(resource, {"name": name})

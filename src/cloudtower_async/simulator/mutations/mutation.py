@@ -1,4 +1,4 @@
-"""Read from the schema what a mutation changes, and start its tasks."""
+"""Effects of mutations, read from the schema, and their tasks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .body import Body, Fields
     from .context import Context, Results
 
-GONE = Failure("it does not exist any more", "RESOURCE_NOT_FOUND", "NOT_FOUND")
+GONE = Failure("it no longer exists", "RESOURCE_NOT_FOUND", "NOT_FOUND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Mutation:
 
     @property
     def at_once(self) -> bool:
-        """Whether it is done when it is answered."""
+        """Whether the mutation is done when it is answered."""
         return not self.tasks or self.resource in schema_overrides.AT_ONCE
 
     def has_key(self, key: str) -> bool:
@@ -62,17 +62,18 @@ class Mutation:
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
-        """The same about another resource: where answer and filter are about different ones."""
+        """Return the same mutation for another resource, if answer and filter have different
+        types."""
         return replace(self, resource=resource)
 
     def reply(self, found: Sequence[Result | PlainResult]) -> Results:
-        """The answer in the form that the schema gives it."""
+        """Return the answer in the form of the schema."""
         return cast("Results", list(found) if self.many else found[0])
 
 
 @functools.cache
 def mutation_at(path: str) -> Mutation:
-    """Read an operation."""
+    """Return the mutation at a path."""
     asked = operation_at(f"/{path}")
     answer: Any = asked.answer()
     many = get_origin(answer) is list
@@ -98,7 +99,7 @@ def _filtered_resource(body: ArgType) -> str | None:
 def select_documents(
     context: Context, mutation: Mutation, body: Body, data: Body
 ) -> list[Document]:
-    """The documents that an operation is about.
+    """Return the documents that an operation is about.
 
     Raises:
         HttpError: There are none.
@@ -193,7 +194,7 @@ def start_task(
     *,
     locks: Sequence[Document] = (),
 ) -> str:
-    """Start the task of an operation, described by what it does to what kind of thing."""
+    """Start the task of an operation, with a description by verb and resource type."""
     first, *rest = path.split("-")
     mutation = first + "".join(word.capitalize() for word in rest)
     cluster = document.get("cluster")
@@ -214,7 +215,7 @@ def start_task(
 
 
 def merged(document: Document, values: Fields) -> Fields:
-    """Objects within a document are changed by their members."""
+    """Return values merged into a document's objects member by member."""
     merged = dict(values)
     for name, value in values.items():
         before = document.get(name)

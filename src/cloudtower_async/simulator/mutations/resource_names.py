@@ -113,20 +113,21 @@ _ACRONYMS = {"vm": "VM", "nfs": "NFS", "nvmf": "NVMe", "gpu": "GPU", "usb": "USB
 
 
 def texts(verb: str, resource: str) -> tuple[str, str]:
-    """How a task is described that does this to a resource; ``{name}`` is still to be filled in."""
+    """Return the description of a task by verb and resource type, with the placeholder
+    ``{name}``."""
     english, chinese = _VERBS[verb]
     return f"{english} {noun(resource)} {{name}}", f"{chinese}{_CHINESE[resource]} {{name}}"
 
 
 def noun(resource: str) -> str:
-    """A resource in words."""
+    """Return the name of a resource type in words."""
     words = [found[0].lower() for found in _WORD.finditer(resource)]
     return _ENGLISH.get(resource) or " ".join(_ACRONYMS.get(word, word) for word in words)
 
 
 def title(document: dict[str, object]) -> str:
-    """Return the title of a document; not every resource has a name."""
-    if "key" in document:  # a label
+    """Return the title of a document, also for resources without names."""
+    if "key" in document:  # labels have keys and values instead
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):
         if isinstance(found := document.get(field), str) and found:

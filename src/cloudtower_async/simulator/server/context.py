@@ -1,4 +1,4 @@
-"""Arguments and results of handlers: the context of a request, and responses."""
+"""Arguments and results of handlers: request contexts and responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response other than JSON with status 200."""
+    """Response other than JSON with status 200."""
 
     body: bytes
     status: int = 200
@@ -33,10 +33,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """A request, with what a handler needs to answer it.
+    """Context of a request, with everything that a handler needs.
 
     Args:
-        request: The request as it was received.
+        request: The received request.
         content: File of a form; empty if it is larger than a chunk may be.
         query: Parameters of the query string.
         language: Language of texts in the response.
@@ -78,7 +78,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class DocumentList:
-    """Documents to render in parts, since there may be many.
+    """Documents to render in parts, because there may be many.
 
     Args:
         resource: Type of the documents.
@@ -90,4 +90,4 @@ class DocumentList:
 
 
 Handler: TypeAlias = "Callable[[RequestContext], object]"
-"""Answers a request with a value to send as JSON, a `Response` or a `DocumentList`."""
+"""Handler of a request; returns a value to send as JSON, a `Response` or a `DocumentList`."""

@@ -1,4 +1,4 @@
-"""Answer GraphQL: API keys, VNC tickets, logins, clusters and VMs."""
+"""Answers to GraphQL requests: API keys, VNC tickets, logins, clusters and VMs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def answer(context: RequestContext) -> object:
     """Answer a GraphQL request. Failures are in ``errors``, with status 200.
 
     Raises:
-        HttpError: It is no GraphQL, or it asks for what the simulator does not model.
+        HttpError: The request is not GraphQL, or the simulator does not model it.
     """
     body: Any = context.request.body
     text = require_member(body, "query", str)

@@ -21,18 +21,18 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 class GraphQLSyntaxError(Exception):
-    """The text is not what this reads."""
+    """The document is invalid, or uses unsupported syntax."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLField:
-    """A field that is asked for.
+    """A requested field.
 
     Args:
         name: Name of the field.
         alias: Name of the field in the answer.
         arguments: Arguments, with the values of variables.
-        fields: What is asked of it; empty for a plain value.
+        fields: Requested subfields; empty for a plain value.
     """
 
     name: str
@@ -43,7 +43,7 @@ class GraphQLField:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLOperation:
-    """What is asked for: a query, or a mutation."""
+    """A query or a mutation."""
 
     mutation: bool
     fields: tuple[GraphQLField, ...]

@@ -24,13 +24,13 @@ _EDITABLE = ("name", "description", "vcpu", "memory", "cpu_cores", "cpu_sockets"
 
 @dataclass(frozen=True, slots=True)
 class GraphQLNode:
-    """A document of which a query picks fields, and what it leads to.
+    """Document from which a query selects fields and related documents.
 
     Args:
         store: Holds the documents.
         resource: Kind of the document.
         document: The document.
-        language: Language of its texts.
+        language: Language of the document's texts.
     """
 
     store: Store
@@ -66,7 +66,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Answer a query for the resources that match, one page of them."""
+    """Answer a query for one page of the matching resources."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store
@@ -78,7 +78,7 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Answer a query for one resource by a unique filter, with None if nothing matches."""
+    """Answer a query for a single resource by a unique filter; None if nothing matches."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         where = require_member(arguments, "where", dict[str, Any])
@@ -89,10 +89,10 @@ def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
 
 
 def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
-    """Edit a VM, as the Terraform provider does; the task is found by ``resource_mutation``.
+    """Edit a VM, as the Terraform provider does, which finds the task by ``resource_mutation``.
 
     Raises:
-        HttpError: The VM is not there, or the change is none that the simulator models.
+        HttpError: The VM does not exist, or the simulator does not model the change.
     """
     where = require_member(arguments, "where", dict[str, Any])
     data = dict(require_member(arguments, "data", dict[str, Any]))

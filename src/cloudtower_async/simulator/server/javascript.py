@@ -1,4 +1,4 @@
-"""JSON as a JavaScript server reads and writes it: `JSON.parse` and `JSON.stringify`."""
+"""JSON in the manner of a JavaScript server: `JSON.parse` and `JSON.stringify`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _number(value: float) -> object:
         whole, _, fraction = digits.partition(".")
         return msgspec.Raw(f"{whole}{fraction}{'0' * (int(exponent) - len(fraction))}".encode())
     if not math.isfinite(value):
-        return None  # JavaScript has no other way to write it
+        return None  # JavaScript writes it as null
     if _EXPONENT_BELOW <= size < _EXPONENT_FROM:
         return msgspec.Raw(_plain(repr(value)).encode())
     digits, _, exponent = repr(value).partition("e")
@@ -86,7 +86,7 @@ def _number(value: float) -> object:
 
 
 def _plain(text: str) -> str:
-    """Write out what Python writes with an exponent and JavaScript does not: ``1.5e-05``."""
+    """Write a number without the exponent that Python uses and JavaScript does not: ``1.5e-05``."""
     digits, _, exponent = text.partition("e-")
     if not exponent:
         return text

@@ -1,4 +1,4 @@
-"""Answer logins, and the query of the version."""
+"""Answers to logins and to the query for the version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def log_in(context: RequestContext, given: object) -> str:
-    """Return a new token for credentials as a request has them.
+    """Return a new token for the credentials in a request.
 
     Raises:
         HttpError: The credentials are incomplete, or wrong.

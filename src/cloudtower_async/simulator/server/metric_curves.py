@@ -1,7 +1,7 @@
-"""Load curves: the value of a metric at a time, the same however often it is queried.
+"""Load curves: values of metrics over time, the same for every query.
 
-A curve oscillates around the figure in the fleet, by day and week as people work, with some noise.
-Related metrics agree: reads and writes add up, a percentage follows its amount.
+A curve oscillates around the figure in the fleet with the rhythm of days and weeks, with some
+noise. Related metrics agree: reads and writes add up, and a percentage follows its amount.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _BUSIEST = 14 * 3_600  # of the day, UTC
 _KB, _MB, _GB = 1024, 1024**2, 1024**3
 _SWAP = 8 * _GB
 _TOTAL = re.compile(r"_uptime_seconds$|_network_(receive|transmit)_(bytes|packets)$")
-"""Metrics that only grow: what has come together since the host was started."""
+"""Metrics that only grow: totals since the start of the host."""
 _DAYS_UP = 400  # the most, before the year 2025
 _YEAR_2025 = 1_735_689_600
 
 
 @dataclass(frozen=True, slots=True)
 class CurveSpec:
-    """Curve of the metrics whose names have a certain ending.
+    """Curve of the metrics with a certain ending of the name.
 
     Args:
         unit: Unit in the schema.
-        low: Lowest level of a resource about which the fleet says nothing.
-        high: Highest level of such a resource.
-        swing: How far the curve goes from its level, as a part of it.
+        low: Lowest level for a resource whose level is unknown.
+        high: Highest level for such a resource.
+        swing: Maximum deviation from the level, as a share of the level.
     """
 
     unit: str
@@ -92,7 +92,7 @@ _LEVELS: dict[str, Callable[[Document], float | None]] = {
     "cluster_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
     "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
 }
-"""What the fleet says; None where it does not know."""
+"""Levels in the fleet; None if unknown."""
 
 _CONSTANTS: dict[str, str] = {
     "cluster_cpu_total_hz": "total_cpu_hz",
@@ -100,7 +100,7 @@ _CONSTANTS: dict[str, str] = {
     "zbs_cluster_data_capacity_bytes": "total_data_capacity",
     "elf_host_vcpus_provisioned": "provisioned_cpu_cores",
 }
-"""Fields of the fleet that are the same at each time."""
+"""Fields of the fleet that are constant over time."""
 
 _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
     "elf_vm_cpu_overall_used_hz": (
@@ -126,16 +126,16 @@ _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
         lambda cluster: cluster["total_memory_bytes"] / 100,
     ),
 }
-"""Amounts that move as a percentage does."""
+"""Amounts that follow a percentage."""
 
 
 def unit_of(metric: str) -> str:
-    """The unit of a metric."""
+    """Return the unit of a metric."""
     return _kind(metric).unit
 
 
 def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
-    """The value by the time, in seconds since 1970; None where there is nothing to measure.
+    """Return the value by the time, in seconds since 1970; None where there is nothing to measure.
 
     Args:
         metric: Its name.

@@ -1,4 +1,4 @@
-"""Series of metrics: names of metrics, the resources that have them, and labels."""
+"""Series of metrics: names, measured resources and labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabeledSeries:
 
     @property
     def key(self) -> str:
-        """Tells it apart from others."""
+        """Unique key of the series."""
         return " ".join(self.labels.values())
 
 
@@ -54,7 +54,7 @@ class MetricGroup:
         resource: Resource type of that filter.
         names: Names of the metrics.
         expand: Returns the series of a subject.
-        echoes: Whether any name has a series of each, although without points.
+        echoes: Whether unknown names yield series without points.
     """
 
     subject: str
@@ -64,11 +64,11 @@ class MetricGroup:
     echoes: bool = False
 
     def has_empty_series(self, name: str) -> bool:
-        """Whether a name that is not a metric still gets series without points."""
+        """Return whether a name that is not a metric still gets series without points."""
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:
-        """The series that a body asks for."""
+        """Return the requested series."""
         for document in store.select(
             self.resource, require_member(body, self.subject, dict[str, Any])
         ):
@@ -77,12 +77,12 @@ class MetricGroup:
 
 
 def group_of(name: str) -> MetricGroup | None:
-    """The metrics that one belongs to; None when there is no such metric."""
+    """Return the group of a metric; None if the metric does not exist."""
     return next((group for group in METRIC_GROUPS.values() if name in group.names), None)
 
 
 def within(store: Store, group: MetricGroup, clusters: set[str]) -> Iterator[LabeledSeries]:
-    """The series of all that is in some clusters."""
+    """Return all series of some clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
     for document in store.select(group.resource):
         if _cluster_of(store, group.resource, document) in clusters and _measured(
@@ -109,7 +109,7 @@ def _cluster_of(store: Store, resource: str, document: Document) -> str | None:
 
 
 def _measured(store: Store, resource: str, document: Document) -> bool:
-    """Whether there are measurements: not of what is off, or out of reach."""
+    """Return whether a resource is measured: it is on and connected."""
     if resource == "Vm" and document["status"] != "RUNNING":
         return False
     cluster = _cluster_of(store, resource, document)
@@ -135,7 +135,7 @@ def _itself(label: str, field: str = "local_id") -> _Expand:
 
 
 def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]) -> _Expand:
-    """Series of the network interfaces of a thing: all of them, or those that the body names."""
+    """Return series of network interfaces: all of them, or those that the body names."""
     device, field = named
 
     def expand(store: Store, document: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
@@ -159,7 +159,7 @@ def _services(label: str) -> _Expand:
 
 
 def _scvm(expand: _Expand) -> _Expand:
-    """Series of the storage VM of a host: only those under VMware have one."""
+    """Return series of the storage VM of a host, which only hosts under VMware have."""
 
     def only(store: Store, document: Document, body: object) -> Iterable[LabeledSeries]:
         host = store.get("Host", document["host"]) if "host" in document else document
@@ -179,7 +179,7 @@ def _disk(label: str) -> _Expand:
 
 
 def _volume(store: Store, volume: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
-    """Series of a LUN or a namespace: one, or one for each host that the body names."""
+    """Yield the series of a LUN or a namespace, or one series per host that the body names."""
     where = body.get("hosts")
     if where is None:
         yield LabeledSeries({"_volume": volume["zbs_volume_id"]}, volume)
@@ -195,7 +195,7 @@ def _witness(store: Store, cluster: Document, _: object) -> Iterator[LabeledSeri
 
 
 def _zones(store: Store, cluster: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
-    """Series of what goes from one zone of a stretched cluster to the other."""
+    """Yield series of the traffic between the zones of a stretched cluster."""
     zones = store.select("Zone", {"cluster": {"id": cluster["id"]}})
     zones.sort(key=lambda zone: not zone["is_preferred"])
     if body.get("type") == "secondary-to-primary":
@@ -296,4 +296,4 @@ METRIC_GROUPS: dict[str, MetricGroup] = {
         "clusters", "Cluster", (f"zbs_zone_cross_zone_{name}_speed_bps" for name in _ZONE), _zones
     ),
 }
-"""By the path of the operation that asks for them."""
+"""Metric groups by the path of their operation."""

@@ -1,4 +1,4 @@
-"""Answer the operations of metrics with series in the range of a request."""
+"""Answers to metrics operations: series in the range of a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"([1-9]\d{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_MOST_HOURS = 24  # a server answers 72h and 168h with nothing, and 7d properly
+_MOST_HOURS = 24  # real servers answer 72h and 168h with empty results, but 7d correctly
 _POINTS = 240
 _FINEST = 30  # seconds
 _AVERAGED = 12  # points that an average is taken of, at least
@@ -30,7 +30,7 @@ _LONG = 86_400  # seconds
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """The time that is asked about, in seconds since 1970. Empty where servers have nothing."""
+    """Requested time range in seconds since 1970; empty if servers answer without values."""
 
     times: range
 
@@ -55,7 +55,8 @@ _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
 def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
-    """The answer of an operation. Where it ``cuts``, long curves of many things are cut short."""
+    """Return the answer of an operation; if it ``cuts``, long curves of many resources are
+    truncated."""
 
     def answer(context: RequestContext) -> object:
         span = _span(context)
@@ -77,7 +78,8 @@ def _of_metric(
     cuts_long: bool,
 ) -> dict[str, Any]:
     if name in group.names:
-        enough = context.state.metrics.most_streams + 1  # to see that some are left out
+        # One more, to notice that some are left out.
+        enough = context.state.metrics.most_streams + 1
         curves = [*islice(_curves(name, found), enough)]
         if cuts_long and span.is_long and len(curves) >= _MANY:
             return _streams(context, name, curves, span.latest_half(), cut=True)
@@ -89,7 +91,7 @@ def _of_metric(
 
 
 def _top(context: RequestContext) -> object:
-    """What is highest, or lowest, on average: of one kind of thing in some clusters."""
+    """Return the resources of some clusters with the highest or lowest average."""
     body, store = context.request.body, context.store
     count = require_member(body, "n", int)
     where = require_member(body, "clusters", dict[str, Any])
@@ -131,7 +133,7 @@ def _span(context: RequestContext) -> _Span:
     clock = context.factory.clock
     now = int((clock.started_at + timedelta(seconds=clock.now())).timestamp())
     last = now // step * step
-    # The steps lie at the same times whenever a client asks, as in Prometheus.
+    # The steps have the same times for every request, as in Prometheus.
     first = last if known[2] == "h" and number > _MOST_HOURS else last - seconds
     return _Span(range(first + step, last + 1, step))
 
@@ -166,7 +168,7 @@ def _metric(
     samples: list[dict[str, Any]] | None = None,
     dropped: bool = False,
 ) -> dict[str, Any]:
-    """One item of an answer; a name that is not known has no ``sample_streams`` at all."""
+    """Return one item of an answer; an unknown name has no ``sample_streams`` at all."""
     data = {
         "unit": unit_of(name),
         "step": span.step,

@@ -1,4 +1,4 @@
-"""Answer mutations: start what they do, and render the documents that they are about."""
+"""Answers to mutations: start the work, and render the documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mutation_context(context: RequestContext) -> Context:
-    """Return the context in which the mutation of a request runs."""
+    """Return the context for the mutation of a request."""
     return Context(context.factory, context.tasks, context.user, context.accounts)
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["active", "passive", "failing"]
 
-_STOPPING = 5.0  # seconds for what is under way to end
+_STOPPING = 5.0  # seconds for requests in progress to end
 
 
 class Node:
-    """One address, and what it is to those who ask there.
+    """One address of the server, with the state of its node.
 
     Args:
         handler: Answers while the node is active.
@@ -33,15 +33,16 @@ class Node:
     """
 
     url: str
-    """Where it listens: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+    """Address of the node: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
 
     def __init__(
         self, handler: Handler, nodes: Sequence[Node], state: State, *, keep_requests: int | None
     ) -> None:
         self.state: State = state
-        """``active`` answers; ``passive`` sends everyone away with 307; ``failing`` with 503."""
+        """State of the node: ``active`` answers; ``passive`` redirects with 307; ``failing``
+        answers 503."""
         self.turned_away: list[str] = []
-        """The paths of the requests that it did not answer as it was not active."""
+        """Paths of the requests that the node refused because it was not active."""
         self._handler = handler
         self._nodes = nodes
         self._keep_requests = keep_requests
@@ -49,10 +50,10 @@ class Node:
         self._site: web.TCPSite | None = None
 
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
-        """Listen, at any port that is free when it is 0."""
+        """Listen on the port; 0: any free port."""
         self._port, self._tls = port, tls
         self._loop = asyncio.get_running_loop()
-        # A log of access would be of no use beside the requests that the server keeps.
+        # No access log is needed, because the server records the requests.
         self._server = web.Server(self._handle, access_log=None)
         self._runner = runner = web.ServerRunner(self._server, shutdown_timeout=_STOPPING)
         await runner.setup()
@@ -60,20 +61,20 @@ class Node:
         self.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{self._port}"
 
     async def accept(self) -> None:
-        """Take connections again after `refuse`."""
+        """Accept connections again after `refuse`."""
         await self._in_its_loop(self._accept)
 
     async def refuse(self) -> None:
-        """Close the connections and refuse new ones, as a server that is being restarted."""
+        """Close all connections and refuse new ones, like a server that is being restarted."""
         await self._in_its_loop(self._refuse)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._in_its_loop(self._stop)
 
     async def _in_its_loop(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do it in the event loop that the connections belong to: a test may run in another one."""
-        if self._runner is None:  # it has stopped, and maybe its loop with it
+        """Run a coroutine in the event loop of the connections; a test may use another loop."""
+        if self._runner is None:  # the node has stopped, and its loop may be closed
             return
         if asyncio.get_running_loop() is self._loop:
             await do()

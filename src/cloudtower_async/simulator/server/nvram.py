@@ -1,4 +1,4 @@
-"""Answer uploads and downloads of the NVRAM of VMs."""
+"""Uploads and downloads of the NVRAM of VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer ordinary queries: the resources that match a filter, or their number."""
+"""Answers to ordinary queries: the matching resources, or their number."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def answer_query(query: ResourceQuery, context: RequestContext) -> object:
 
 
 def parse_page(resource: str, arguments: Mapping[str, Any]) -> Page:
-    """Return the page that the arguments of a query ask for.
+    """Return the page that the arguments of a query describe.
 
     Raises:
         BadRequestError: An argument is unknown, or of the wrong type.

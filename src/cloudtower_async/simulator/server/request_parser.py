@@ -54,14 +54,14 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it was received, for tests to look at.
+    """Received request, for inspection by tests.
 
     Args:
         method: HTTP method, such as ``"POST"``.
         path: Path of the operation (``"get-vms"``), or the whole path outside the API.
         headers: Headers that the API uses, in lower case.
-        body: Decoded JSON; the fields of a form, with a `FilePart` for the file; bytes if it is
-            neither; None if there is no body.
+        body: Decoded JSON; the fields of a form, with a `FilePart` for the file; bytes for any
+            other body; None without a body.
     """
 
     method: str
@@ -71,11 +71,11 @@ class Request:
 
 
 async def parse_request(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
-    """Read a request to its end.
+    """Read a whole request.
 
     Args:
         request: The request of aiohttp.
-        most: Largest file to keep, in bytes.
+        most: Maximum size of a file to keep, in bytes.
 
     Returns:
         The parsed request, and the content of the file of a form.
@@ -101,7 +101,7 @@ async def _form(request: web.BaseRequest, most: int) -> tuple[object, bytes]:
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader) or part.name is None:
-                return b"", b""  # neither a field nor a file: no form of this API
+                return b"", b""  # neither a field nor a file, so not a form of this API
             if part.filename is None and part.name != "file":
                 fields[part.name] = (await part.read(decode=True)).decode()
             else:

@@ -39,7 +39,7 @@ HANDLERS: dict[str, Handler] = {
 
 
 def find_handler(operation: str) -> Handler | None:
-    """Return what answers an operation (``"get-vms"``); None if the simulator does not model it."""
+    """Return the handler of an operation (``"get-vms"``); None if the operation is not modelled."""
     if handler := HANDLERS.get(operation):
         return handler
     if mutation := MUTATIONS.get(operation):

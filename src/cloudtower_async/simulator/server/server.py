@@ -1,4 +1,4 @@
-"""The request handler of the HTTP server: answer a request, or inject a fault."""
+"""Request handler of the HTTP server: answers requests, or injects faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..tasks import TaskEngine
     from .state import ServerState
 
-_AT_ONCE = 250  # documents that are rendered before others get their turn
+_AT_ONCE = 250  # documents to render before other requests get a turn
 
 
 class Server:
@@ -66,19 +66,20 @@ class Server:
         self._clock = factory.clock
         self._keep_requests = keep_requests
         self.state = state
-        self._ids = Ids(0)  # of the requests, so that these do not change those of resources
+        # Separate ids for requests, so that the ids of resources do not depend on them.
+        self._ids = Ids(0)
         self._closing = anyio.Event()
 
     def close(self) -> None:
-        """Let go of the requests that are held up."""
+        """Release the hanging requests."""
         self._closing.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, properly or as the faults want it."""
+        """Answer one request, regularly or with a fault."""
         most = max(self.state.uploads.chunk_size, MAX_CHUNK)
         try:
             recorded, content = await parse_request(request, most)
-        except ConnectionError:  # whoever sent it has hung up meanwhile
+        except ConnectionError:  # the client has closed the connection meanwhile
             return web.Response(status=400)
         request_log.append_bounded(self.requests, recorded, self._keep_requests)
         operation = recorded.path
@@ -94,7 +95,7 @@ class Server:
             answer = await self._answer(request, recorded, content)
             if answer.status < 400:
                 request_log.append_bounded(self.executed, recorded, self._keep_requests)
-        content = b""  # a request that hangs must not keep it
+        content = b""  # a hanging request must not hold the lock
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)
         headers = {"x-tower-request-id": self._ids.uuid(), **dict(answer.headers)}
@@ -116,7 +117,7 @@ class Server:
                 await self._closing.wait()
 
     async def _break(self, request: web.BaseRequest, fault: Fault, response: web.Response) -> None:
-        """Do not let the request come to a proper end."""
+        """Inject a fault that breaks the request."""
         transport = request.transport
         if fault.kind == "hang":
             await self._closing.wait()
@@ -149,7 +150,7 @@ class Server:
             self.state,
         )
         try:
-            with self._store.lock:  # what a request does is one step
+            with self._store.lock:  # a request is one atomic step
                 answer = self._dispatch(request.path, context)
                 self._store.report()
         except BadRequestError as exc:

@@ -1,4 +1,4 @@
-"""Answer queries that return something other than the resources of a filter."""
+"""Answers to queries that return something other than the resources of a filter."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LOG_SERVICES = {
 
 
 def _selected(context: RequestContext, resource: str) -> list[Document]:
-    """Documents that the required where of a call asks for."""
+    """Return the documents that the required filter of a call matches."""
     where = require_member(context.request.body, "where", dict[str, Any])
     return context.store.select(resource, where)
 
 
 def _one(context: RequestContext, resource: str, name: str) -> Document:
-    """The one document that a call is about."""
+    """Return the single document that a call refers to."""
     where = require_member(context.request.body, name, dict[str, Any])
     found = context.store.select(resource, where)
     if len(found) != 1 or not where:
@@ -108,7 +108,7 @@ def _only(struct: type[msgspec.Struct], document: Document) -> dict[str, Any]:
 
 
 def _vm_gpus(context: RequestContext) -> object:
-    """VMs with their GPUs in full."""
+    """Return VMs with their GPUs in full."""
     return [
         _only(models.VmGpuInfo, vm)
         | {"gpu_devices": [_only(models.VmGpuDetail, gpu) for gpu in vm["gpu_devices"]]}
@@ -127,7 +127,7 @@ def _gpu_vms(context: RequestContext) -> object:
 def _in_full(
     context: RequestContext, resource: str, field: str, other: str
 ) -> list[dict[str, Any]]:
-    """Documents of a resource with all that there is to know of those that they are tied to."""
+    """Return documents of a resource with all fields of their related documents."""
     store = context.store
     body: dict[str, Any] = context.request.body or {}
     shown: list[dict[str, Any]] = []
@@ -163,7 +163,7 @@ def _witness_services(context: RequestContext) -> object:
 
 
 def _discovered_hosts(context: RequestContext) -> object:
-    """None: whatever there is belongs to a cluster already."""
+    """Return an empty list, because all hosts already belong to clusters."""
     _one(context, "Cluster", "cluster")
     return []
 

@@ -1,4 +1,4 @@
-"""Results of complete uploads, by the operation that receives them."""
+"""Results of complete uploads, by operation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UploadRequest:
         factory: Factory with the store.
         fields: Fields of the form.
         size: Size of the whole file, in bytes.
-        as_volumes: Whether clusters keep it as a volume, and not as an ELF image.
+        as_volumes: Whether clusters store the image as a volume instead of an ELF image.
     """
 
     factory: Factory
@@ -43,11 +43,11 @@ class UploadRequest:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Plain fields that images have in common."""
+        """Common plain fields of images."""
         return {"name": self.name, "size": self.size, "path": f"images/{self.name}"}
 
     def cluster(self) -> Document:
-        """The cluster that the form names."""
+        """Return the cluster that the form names."""
         identifier = self.fields.get("cluster_id")
         if not identifier:
             raise BadRequestError("cluster_id: required with the first chunk")
@@ -57,13 +57,13 @@ class UploadRequest:
         return cluster
 
     def add(self, resource: str, **values: object) -> Document:
-        """Put something there."""
+        """Add a document in the cluster."""
         blank = new_document(self.factory, resource)
         return self.factory.store.add(resource, {**blank, **values})
 
 
 def library_image(request: UploadRequest) -> UploadDestination | None:
-    """An image of the content library, in every cluster that the form's filter matches."""
+    """Return the destination for an image of the content library, in every matching cluster."""
     ids = request.factory.ids
     try:
         where = msgspec.json.decode(request.fields["clusters"])
@@ -97,7 +97,7 @@ def library_image(request: UploadRequest) -> UploadDestination | None:
 
 
 def elf_image(request: UploadRequest) -> UploadDestination:
-    """An image of one cluster."""
+    """Return the destination for an image of one cluster."""
     cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
     return UploadDestination(
         "ELF_IMAGE",
@@ -107,7 +107,7 @@ def elf_image(request: UploadRequest) -> UploadDestination:
 
 
 def svt_image(request: UploadRequest) -> UploadDestination:
-    """An image with the VM tools."""
+    """Return the destination for an image of the VM tools."""
     cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
     version = request.fields.get("version", "")
     if not (version.isascii() and version.isdigit()):
@@ -131,7 +131,7 @@ def package(request: UploadRequest) -> UploadDestination:
 
 
 def elf_file(request: UploadRequest) -> UploadDestination:
-    """File that an import uses later, by the id of the upload task; it becomes no resource."""
+    """Return the destination for a file to import, which is found by the id of the upload task."""
     kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
     kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")
     args = {"name": request.name, "cluster_id": request.cluster()["id"]}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find_vm(context: RequestContext, where: dict[str, Any]) -> Document:
-    """The VM that a unique where names."""
+    """Return the VM that a unique filter matches."""
     found = context.store.select("Vm", where) if where else []
     if len(found) != 1:
         raise HttpError(404, "there is no such VM")
@@ -22,13 +22,13 @@ def find_vm(context: RequestContext, where: dict[str, Any]) -> Document:
 
 
 def vnc_ticket(context: RequestContext, where: dict[str, Any]) -> dict[str, str]:
-    """Return the ticket that opens the screen of a VM once."""
+    """Return a one-time ticket for the console of a VM."""
     vm = find_vm(context, where)
     store = context.store
     if vm["status"] != "RUNNING" or vm["host"] is None:
         raise HttpError(400, f"VM {vm['name']} is not running")
     raw = context.factory.ids.uuid()
-    # With the characters that have to be percent-encoded in an address.
+    # Include characters that have to be percent-encoded in an address.
     token = base64.b64encode(b"\xfb\xff" + raw.encode()).decode()
     return {
         "vm_uuid": vm["local_id"],

@@ -1,10 +1,11 @@
-"""Changes in the store, for the change feed: rows before and after, as a database has them.
+"""Change tracking of the store, for the change feed: database rows before and after.
 
 A row holds plain fields, and the ids of to-one relations. A many-to-many relation is a separate
 table (``_LabelToVm``) with rows of two ids.
 
-Documents are changed in place by any code. Each reports when it is about to be changed, and the
-tracker keeps its earlier state; ``take`` compares. A change that is undone leaves no trace.
+Any code can change documents in place. A document reports that it is about to change, and the
+tracker keeps its earlier state; ``take`` compares the states. A change that is undone is not
+reported.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class RowChange:
     Args:
         table: The resource, or the name of a table of relations.
         id: Id of the resource; None for a row of relations.
-        before: The row as JSON; None when it is new.
-        after: The row as JSON; None when it is gone.
+        before: The row as JSON; None for an insertion.
+        after: The row as JSON; None for a deletion.
     """
 
     table: str
@@ -41,9 +42,10 @@ class RowChange:
 
 
 class TrackedDocument(dict[str, Any]):
-    """A document that tells the tracker before it is changed.
+    """Document that notifies the tracker before it changes.
 
-    A list or an object in it does not: replace it instead of changing it.
+    Lists and objects inside the document do not notify the tracker: replace them instead of
+    changing them.
     """
 
     __slots__ = ("_resource", "_tracker")
@@ -58,7 +60,7 @@ class TrackedDocument(dict[str, Any]):
         super().update(values)
 
     def touch(self) -> None:
-        """Note how the document is now."""
+        """Record the current state of the document."""
         if self._tracker.listening:
             self._tracker.touch(self._resource, self)
 
@@ -92,7 +94,7 @@ class _Link:
 
     field: str
     table: str
-    turned: bool  # its first column is the other end
+    turned: bool  # the first column of the table is the other end
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +120,27 @@ class ChangeTracker:
         tables: Mapping[str, Mapping[str, TrackedDocument]],
     ) -> None:
         self.lock: RLock = RLock()
-        """Held while documents change, so that no change falls between two reports."""
+        """Lock that is held while documents change, so that no change falls between two reports."""
         self.active: bool = False
-        """Whether anybody takes the changes. Nothing is kept before."""
+        """Whether changes are recorded; False until a reader needs them."""
         self.listening: bool = False
-        """Whether anybody wants to know what is touched."""
+        """Whether touched documents are reported."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
         self._before: dict[tuple[str, str], _Row | None] = {}
         self._followed: dict[str, set[str]] = {}
 
     def start(self) -> None:
-        """Keep how documents were, from now on."""
+        """Start recording the states of documents."""
         self.active = self.listening = True
 
     def follow(self, resource: str) -> set[str]:
-        """Ids of the documents of a resource that are touched, from the first time on."""
+        """Return the set of ids of touched documents of a resource, which grows from now on."""
         self.listening = True
         return self._followed.setdefault(resource, set())
 
     def touch(self, resource: str, document: TrackedDocument) -> None:
-        """A document is about to change. Those that are no longer in the store do not count."""
+        """Record that a document is about to change; ignore documents outside of the store."""
         identifier = document["id"]
         if (followed := self._followed.get(resource)) is not None:
             followed.add(identifier)
@@ -149,7 +151,7 @@ class ChangeTracker:
             self._before[key] = _row(self._shapes[resource], document)
 
     def add(self, resource: str, identifier: str) -> None:
-        """A document is about to be put in."""
+        """Record that a document is about to be added."""
         if (followed := self._followed.get(resource)) is not None:
             followed.add(identifier)
         if self.active:
@@ -190,7 +192,7 @@ def _shape(resource: ResourceSchema, resources: Mapping[str, ResourceSchema]) ->
             ),
             None,
         )
-        # One end is enough to tell of what both ends hold.
+        # One end is enough, because both ends hold the relation.
         if back is None or (
             back.many and (relation.owner, relation.field) < (back.owner, back.field)
         ):

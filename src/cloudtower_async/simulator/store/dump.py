@@ -1,4 +1,4 @@
-"""Dumps: a store as plain data, to keep a fleet in a file or to copy the fleet of a server.
+"""Dumps: a store as plain data, to save a fleet in a file or to copy the fleet of a server.
 
 A dump maps the path of a query to its answer: ``{"get-vms": [...], "get-clusters": [...]}``. A
 store is saved in this form, and the answers of a real server have it, too. Texts in other languages
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .store import Store
 
 TRANSLATIONS = "zh-CN"
-"""In a dump of ours: texts in Chinese by the same text in English."""
+"""Key in dumps of the simulator: Chinese texts by their English equivalents."""
 
 
 def save(store: Store) -> dict[str, Any]:
-    """The store as the queries would answer it."""
+    """Return the store as answers of queries."""
     dump: dict[str, Any] = {
         path: [store.render(resource, document, "en-US") for document in store.select(resource)]
         for resource, path in queries().items()
@@ -37,13 +37,14 @@ def load(
 ) -> None:
     """Fill an empty store.
 
-    Fields that the schema does not know are passed over.
+    Fields that are not in the schema are ignored.
 
     Args:
         store: Store to fill.
         dump: Answers by the path of the query.
-        make_up: Returns plain fields of a resource, for documents that the dump mentions without
-            having any of their resource type. A missing document of a type that it has is gone.
+        make_up: Function that returns plain fields of a resource, for documents that the dump only
+            mentions. It is used for resource types that are missing in the dump; other missing
+            documents count as deleted.
 
     Raises:
         ValueError: The dump has a path that is not the query of a resource, a document without an
@@ -104,14 +105,14 @@ def _mentioned(
 
 
 def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
-    """Set the relations of a document. Either end may tell of them, or both."""
+    """Set the relations of a document, which one or both ends may contain."""
     identifier = document["id"]
     for relation in store.resources[resource].relations:
         table = store.table(relation.target)
         ids = [one["id"] for one in _list(document.get(relation.field)) if one["id"] in table]
         kept: Any = store.get(resource, identifier).get(relation.field)
         if relation.many:
-            # In the order of the answer, then what only the other end has told of.
+            # In the order of the answer, followed by relations that only the other end contains.
             ids = list(dict.fromkeys([*ids, *(kept or ())]))
             if ids != (kept or []):
                 store.change(resource, identifier, **{relation.field: ids})
@@ -122,7 +123,8 @@ def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
 def _complete(
     store: Store, resource: str, identifier: str, mentioned_by: Mapping[str, Any]
 ) -> None:
-    """Tie what is made up to what it needs: to the same as what mentions it, or to any."""
+    """Relate generated documents to required ones: to those of the mentioning document, or to
+    any."""
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:
         if not relation.needed or made_up.get(relation.field):

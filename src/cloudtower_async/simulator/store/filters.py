@@ -1,9 +1,9 @@
-"""`where` → predicate. Pure: what fields there are and where related documents lie is handed in.
+"""Compile `where` filters to predicates. Pure: fields and related documents are passed in.
 
 The rules are Prisma 1's on PostgreSQL, so SQL's three-valued logic holds: a comparison with a field
-that is null is neither true nor false, and stays so under NOT. Each condition is therefore compiled
-for the answer that is wanted: `want=True` gives a predicate that says "certainly true",
-`want=False` one that says "certainly false". A null satisfies neither.
+that is null is neither true nor false, and stays so under NOT. So each condition is compiled for
+one of two answers: with `want=True`, the predicate means "certainly true", with `want=False`,
+"certainly false". A null satisfies neither.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Document: TypeAlias = dict[str, Any]
-"""A resource as the store keeps it: every field by its wire name, relations as ids."""
+"""Resource in the store: every field by its API name, with relations as ids."""
 
 Predicate: TypeAlias = "Callable[[Document], bool]"
 
@@ -29,11 +29,12 @@ class Condition:
     """Condition of one key of a filter.
 
     Args:
-        field: The field it looks at.
+        field: Field that the condition checks.
         operator: ``""`` is equality; ``not_in``, ``lt``, …; for relations ``one``, ``every``,
             ``some``, ``none``.
-        check: Returns the value as it is compared, or raises ValueError with what it should be.
-        target: The resource that a relation leads to; None for plain fields.
+        check: Function that returns the value to compare, or raises ValueError with the expected
+            type.
+        target: Target resource of a relation; None for plain fields.
     """
 
     field: str
@@ -58,7 +59,7 @@ class Sources:
 def compile_where(where: object, resource: str, sources: Sources, path: str = "where") -> Predicate:
     """Return the predicate of a filter.
 
-    The predicate caches what it reads of related documents: compile again when any has changed.
+    The predicate caches related documents, so compile the filter again after a change.
 
     Raises:
         BadRequestError: An unknown key or a value of the wrong type.
@@ -108,12 +109,12 @@ def _combination(
     key: str, value: object, resource: str, sources: Sources, path: str, *, want: bool
 ) -> Predicate:
     if isinstance(value, dict):
-        value = [cast("object", value)]  # GraphQL servers take one item where a list belongs
+        value = [cast("object", value)]  # GraphQL servers accept a single item instead of a list
     if not isinstance(value, list):
         raise BadRequestError(f"{path}: expected a list, got {_name(value)}")
-    if not value:  # of nothing everything holds; Prisma 1 says so of an empty OR, too
+    if not value:  # an empty list is always true, in Prisma 1 even for OR
         return _always if want else _never
-    # NOT holds when every one of its wheres is false.
+    # NOT holds if all of its filters are false.
     inner = want if key != "NOT" else not want
     tests = [
         _compile(part, resource, sources, f"{path}[{place}]", want=inner)
@@ -124,7 +125,8 @@ def _combination(
 
 def _comparison(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
     field, how = condition.field, condition.operator
-    if how.startswith("not"):  # not, not_in, not_contains: the same without it, turned round
+    # Not, not_in, not_contains: the negation of the operator without "not".
+    if how.startswith("not"):
         how, want = how[4:], not want
     if value is None:
         # Equality finds nulls; any other comparison with null is neither true nor false.
@@ -148,7 +150,7 @@ def _membership(condition: Condition, value: object, path: str, *, want: bool) -
         _checked(condition, one, f"{path}[{place}]") for place, one in enumerate(several)
     )
     field = condition.field
-    if not chosen:  # even a null is not among none
+    if not chosen:  # even a null is not in an empty list
         return _never if want else _always
     if want:
         return lambda doc: doc[field] in chosen
@@ -163,7 +165,7 @@ def _relation(
         if how != "one":
             raise BadRequestError(f"{path}: a relation to many cannot be compared with null")
         return lambda doc: (doc.get(field) is None) is want
-    # `every` is "none that certainly does not match": what is unknown does not speak against it.
+    # `every` means that no document certainly fails to match; unknown results do not count.
     inner = _compile(value, target, sources, path, want=how != "every")
     test = _remembering(inner, sources.table(target))
     if how == "one":
@@ -174,7 +176,7 @@ def _relation(
 
 
 def _remembering(test: Predicate, table: Mapping[str, Document]) -> Callable[[str], bool]:
-    """Test documents by id, each once: thousands of VMs share a host."""
+    """Cache the result by id, because thousands of VMs share a host."""
     known: dict[str, bool] = {}
 
     def ask(identifier: str) -> bool:

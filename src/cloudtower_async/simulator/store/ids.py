@@ -1,4 +1,4 @@
-"""Reproducible ids in the format of the server's."""
+"""Reproducible ids in the server's format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ids:
 
     Args:
         seed: The same one makes the same ids.
-        epoch_ms: The millisecond since 1970 that the first id tells.
+        epoch_ms: Time in the first id, in milliseconds since 1970.
     """
 
     def __init__(self, seed: int, *, epoch_ms: int = 1_700_000_000_000) -> None:
@@ -37,14 +37,14 @@ class Ids:
 
     @classmethod
     def behind(cls, seed: int, documents: Iterable[object]) -> Ids:
-        """Ids of which none is in these documents, however deep inside."""
+        """Return a generator whose ids do not occur anywhere in these documents."""
         found = (time for one in documents for time in _CUID.findall(msgspec.json.encode(one)))
         if latest := max(found, default=b""):
             return cls(seed, epoch_ms=int(latest, 36) + 1)
         return cls(seed)
 
     def cuid(self) -> str:
-        """The next id of a resource: 25 letters and digits."""
+        """Return the next id of a resource: 25 letters and digits."""
         milliseconds, counter = divmod(self._made, _COUNTER)
         self._made += 1
         if counter == 0:
@@ -54,7 +54,7 @@ class Ids:
         return f"c{self._time}{_PAIRS[high]}{_PAIRS[low]}{self._fingerprint}{tail:08x}"
 
     def uuid(self) -> str:
-        """A random UUID, version 4."""
+        """Return a random UUID, version 4."""
         digits = f"{self._random.getrandbits(128):032x}"
         variant = "89ab"[int(digits[16], 16) & 3]
         return (

@@ -1,8 +1,8 @@
 """Indexes: candidates for a filter, without scanning all documents.
 
 An index may return too many documents, never too few: the predicate is still applied. So an index
-need not be exact. It is built at first use; documents that were changed since are candidates each
-time, and when there are many of them the index is built again.
+need not be exact. It is built at first use; documents that changed since then are always
+candidates, and if there are many of them, the index is rebuilt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .filters import Condition, Document
     from .schema import ResourceSchema
 
-_FEW = 256  # documents that are looked at faster than an index is asked
+_FEW = 256  # up to this number of documents, a scan is faster than an index
 
 
 class Indexes:
@@ -48,7 +48,7 @@ class Indexes:
     def narrow(
         self, resource: str, where: object, shape: Mapping[str, Condition]
     ) -> list[str] | None:
-        """Ids among which those that match must be; None when it may be any."""
+        """Return ids that include all matching documents; None: any document may match."""
         if (ids := pinned_ids(where)) is not None:
             return ids
         if not isinstance(where, dict) or len(self._tables[resource]) < _FEW:
@@ -68,7 +68,7 @@ class Indexes:
         return None
 
     def _tied(self, resource: str, condition: Condition, where: object) -> list[str] | None:
-        """Those that are tied to documents that are named by their ids."""
+        """Return ids of documents that are related to the documents with the given ids."""
         relation = self._relations[resource][condition.field]
         ends = pinned_ids(where)
         if ends is None or relation.inverse is None or condition.operator not in {"one", "some"}:
@@ -82,7 +82,7 @@ class Indexes:
         return list(found)
 
     def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
-        """Those whose field has one of the values. Only texts tell documents apart well enough."""
+        """Return ids of documents whose field has one of the values, which have to be strings."""
         wanted = list(values)
         if not all(isinstance(value, str) for value in wanted):
             return None

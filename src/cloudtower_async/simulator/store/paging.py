@@ -1,8 +1,9 @@
 """`orderBy`, `first`, `last`, `skip`, `after`, `before`. Pure.
 
-As Prisma 1 defines them: documents are sorted by the field and then by id (ascending, whichever way
-the field goes); nulls come last going up and first going down; `after` and `before` name a document
-by its id, whether it matches the where or not; `last` and its `skip` count from the end.
+As in Prisma 1, documents are sorted by the field and then by id. The order of ids is always
+ascending. Nulls come last in ascending order and first in descending order. `after` and `before`
+name a document by id, even if it does not match the filter. `last` and its `skip` count from the
+end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort by this field; ``descending`` from the greatest."""
+    """Order by a field, ascending or ``descending``."""
 
     field: str = "id"
     descending: bool = False
@@ -30,7 +31,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of the sorted documents is asked for. None: not limited by this."""
+    """Requested part of the sorted documents; None: no limit."""
 
     order: Order = Order()
     first: int | None = None
@@ -50,12 +51,12 @@ class Page:
 def take_page(
     documents: Iterable[Document], page: Page, table: Mapping[str, Document]
 ) -> list[Document]:
-    """Sort the documents and return the page of them.
+    """Sort the documents and return the requested page.
 
     Args:
-        documents: Documents that matched.
+        documents: Matching documents.
         page: Page to return.
-        table: Every document of the resource by id: the cursors are looked up there.
+        table: All documents of the resource by id, to look up cursors.
     """
     ordered = in_order(documents, page.order)
     for identifier, later in ((page.after, True), (page.before, False)):
@@ -92,7 +93,7 @@ def _by_field(field: str) -> Callable[[Document], tuple[bool, Any]]:
 
 
 def comparable(value: object) -> Any:  # noqa: ANN401 - of one type in each field
-    """The value itself when it has an order, else its JSON."""
+    """Return the value if it can be ordered, otherwise its JSON."""
     if isinstance(value, dict | list):
         return msgspec.json.encode(value, order="sorted")
     return value
@@ -101,9 +102,9 @@ def comparable(value: object) -> Any:  # noqa: ANN401 - of one type in each fiel
 def _beyond(
     identifier: str, order: Order, table: Mapping[str, Document], *, later: bool
 ) -> Predicate:
-    """The test whether a document lies strictly after, or before, the one with this id.
+    """Return a predicate for documents strictly after, or before, the document with this id.
 
-    It compares in SQL's way: with a document that does not exist, or with a null, nothing compares.
+    As in SQL, no comparison with a missing document or a null is true.
     """
     cursor = table.get(identifier)
     field = order.field

@@ -35,7 +35,7 @@ JSON_TYPES: Mapping[type, tuple[str, tuple[type, ...]]] = {
     list: ("a list", (list,)),
     str: ("a string", (str,)),
 }
-"""What errors call each type of an argument, and the types of decoded JSON that fit it."""
+"""Name of each argument type in errors, and the matching types of decoded JSON."""
 
 _COUNTS = {
     ("IscsiTarget", "luns"): "iscsi_luns_num",
@@ -49,7 +49,7 @@ _COUNTS = {
     ("SnapshotGroup", "vm_snapshots"): "object_num",
     ("SnapshotPlan", "vms"): "object_num",
 }
-"""Fields that count a relation and are not named after it."""
+"""Fields with the count of a relation, if they are not named after the relation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ResourceSchema:
 
 @functools.cache
 def where_conditions(resource: str) -> Mapping[str, Condition]:
-    """Every key that a where of the resource may have."""
+    """Return every key of a filter for the resource."""
     record = getattr(inputs, f"{resource}WhereInput")
     types = {key: _type(record, key) for key in record.__annotations__}
     shape: dict[str, Condition] = {}
@@ -118,7 +118,7 @@ def where_conditions(resource: str) -> Mapping[str, Condition]:
 
 @functools.cache
 def orders(resource: str) -> Mapping[str, Order]:
-    """The values that orderBy may have."""
+    """Return the possible values of orderBy."""
     values = arg_type(getattr(inputs, f"{resource}OrderByInput")).choices
     split = {value: value.rpartition("_") for value in values}
     return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}
@@ -126,10 +126,10 @@ def orders(resource: str) -> Mapping[str, Order]:
 
 @functools.cache
 def describe(resource: str) -> ResourceSchema:
-    """The fields and relations of a resource."""
+    """Return the fields and relations of a resource."""
     targets = _relations(resource)
     shown = _shown(resource)
-    # A few resources are only ever seen inside of others: what can be asked about them is known.
+    # A few resources only appear inside of others, but their filters are known.
     plain = [condition.field for condition in where_conditions(resource).values()]
     fields = [name for name in dict.fromkeys([*shown, *plain]) if name not in targets]
     relations: list[Relation] = []
@@ -147,13 +147,13 @@ def describe(resource: str) -> ResourceSchema:
 
 @functools.cache
 def queried_resources() -> tuple[str, ...]:
-    """All resources that queries ask for."""
+    """Return all resources that queries return."""
     return tuple(sorted({asked.resource for path in OPERATIONS if (asked := resource_query(path))}))
 
 
 @functools.cache
 def all_resources() -> tuple[str, ...]:
-    """All resources that queries ask for, and those that these lead to."""
+    """Return all resources that queries return, and their related resources."""
     known = dict.fromkeys(queried_resources())
     coming = list(known)
     while coming:
@@ -166,13 +166,13 @@ def all_resources() -> tuple[str, ...]:
 
 @functools.cache
 def answers_list(path: str) -> bool:
-    """Whether the operation at a path (``"start-vm"``) answers with a list."""
+    """Return whether the operation at a path (``"start-vm"``) answers with a list."""
     return get_origin(operation_at(f"/{path}").answer()) is list
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuery:
-    """A query that answers with the resources that match, or with how many they are."""
+    """Query that returns the matching resources or their number."""
 
     resource: str
     counts: bool
@@ -191,7 +191,7 @@ def resource_query(path: str) -> ResourceQuery | None:
         return None
     answer = asked.answer()
     counts = answer is Connection
-    # A query may look for one thing and answer with another: the VMs of a GPU.
+    # A query may filter one resource type and return another, such as the VMs of a GPU.
     if not counts and get_args(answer) != (getattr(models, resource),):
         return None
     return ResourceQuery(resource, counts)
@@ -225,14 +225,14 @@ def _count(relation: str, fields: list[str]) -> str | None:
 
 
 def _inverse(resource: str, target: str) -> str | None:
-    """The field that leads back. Where the schema leaves a choice none is taken."""
+    """Return the inverse field; None if the schema is ambiguous."""
     there = [field for field, (end, _) in _relations(resource).items() if end == target]
     back = [field for field, (end, _) in _relations(target).items() if end == resource]
     return back[0] if len(there) == len(back) == 1 else None
 
 
 def _struct(annotation: object) -> type[msgspec.Struct]:
-    """The struct in ``NestedX``, ``NestedX | None`` or ``list[NestedX] | None``."""
+    """Return the struct in ``NestedX``, ``NestedX | None`` or ``list[NestedX] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation
     return next(_struct(part) for part in get_args(annotation) if part is not type(None))
@@ -266,7 +266,7 @@ def _of_type(kind: type, value: object) -> object:
 
 
 def _date(value: object) -> object:
-    """Dates are compared as the texts that the store keeps, so they are brought into that form."""
+    """Convert a date to the string format of the store, in which dates are compared."""
     if isinstance(value, str):
         try:
             return timestamp(datetime.fromisoformat(value))
@@ -276,7 +276,7 @@ def _date(value: object) -> object:
 
 
 def timestamp(moment: datetime) -> str:
-    """A date as the server writes it: UTC, milliseconds, Z."""
+    """Return a date as the server writes it: UTC, milliseconds, Z."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[: -len('+00:00')]}Z"

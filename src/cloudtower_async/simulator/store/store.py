@@ -1,8 +1,8 @@
 """State of the simulated server: documents by resource type and id.
 
-A document is a dict with the wire's field names. Plain fields hold their values, all of them, null
-where nothing is known. Relations hold the id of the other document, or a list of ids; the store
-keeps both ends in step, and turns the ids into the nested objects of the API when it answers.
+A document is a dict with the API's field names. It has all plain fields; unknown values are null.
+Relations hold the id of the other document, or a list of ids. The store keeps both ends consistent,
+and replaces the ids by nested objects in answers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TRANSLATED = {
 
 
 _OWNED = {"VmVolume": ("lun",)}
-"""What goes with a document: to what these relations lead."""
+"""Relations to documents that are removed together with a document."""
 
 
 def _alone(method: F) -> F:
@@ -56,23 +56,23 @@ def _alone(method: F) -> F:
 
 
 class Store:
-    """Documents of the resources that the server models.
+    """Store of the documents of all resources.
 
-    The server may run in another thread than the test: each call is one step that no other thread
-    comes into. Several steps are one under ``lock``.
+    The server may run in another thread than the test, so each call is atomic. Hold ``lock`` to
+    make several calls atomic.
 
     Args:
-        resources: Names of the resources, as the schema has them.
+        resources: Names of the resources in the schema.
     """
 
     def __init__(self, resources: Iterable[str]) -> None:
         self.resources: dict[str, ResourceSchema] = {name: describe(name) for name in resources}
         self.translations: dict[str, str] = {}
-        """Texts in zh-CN by the same text in en-US, which documents hold and filters look at."""
+        """Texts in zh-CN by their en-US equivalents, which documents contain and filters use."""
         self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
         self._tracker = ChangeTracker(self.resources, self._tables)
         self.lock: RLock = self._tracker.lock
-        """Whoever holds it is alone with the store. Send no request meanwhile: it would wait."""
+        """Exclusive lock of the store. Do not send requests while holding it: they would wait."""
         self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
@@ -87,7 +87,7 @@ class Store:
 
     @contextmanager
     def together(self) -> Generator[None]:
-        """Let what follows from many changes be worked out once, at the end of the block."""
+        """Defer derived fields to the end of the block, so that they are computed only once."""
         with self.lock:
             if self._due is not None:  # at the end of the outer block
                 yield
@@ -101,7 +101,7 @@ class Store:
                     work_out(self, identifier)
 
     def follows(self, work_out: Callable[[Store, str], None], identifier: str) -> None:
-        """Work out what follows from a change: now, or at the end of the ``together`` block.
+        """Compute derived fields after a change: now, or at the end of a ``together`` block.
 
         Args:
             work_out: Computes the fields, given the id. The document may be gone by then.
@@ -113,28 +113,28 @@ class Store:
             self._due[work_out, identifier] = None
 
     def table(self, resource: str) -> Mapping[str, Document]:
-        """The documents of a resource by id; empty for resources that are not modelled."""
+        """Return the documents of a resource by id; empty for resources that are not modelled."""
         return self._tables.get(resource, {})
 
     def relation(self, resource: str, field: str) -> Relation:
-        """A relation of a resource."""
+        """Return a relation of a resource."""
         return self._relations[resource][field]
 
     @_alone
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
-        """Tell of every change from now on. Documents that are changed in place are seen, too."""
+        """Report every change from now on, including changes in place."""
         self._watcher = watcher
         self._tracker.start()
 
     @_alone
     def report(self) -> None:
-        """Tell whoever watches what has changed since the last report, each document once."""
+        """Report the documents that changed since the last report, each once, to the watchers."""
         if self._watcher is not None:
             for change in self._tracker.take():
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """One document. Change it with ``change``, unless only plain fields are touched.
+        """Return one document. Change it with ``change``, unless only plain fields are touched.
 
         Raises:
             DocumentNotFoundError: There is none; it is a KeyError.
@@ -211,7 +211,7 @@ class Store:
         *,
         without: Collection[str] = (),
     ) -> list[Document]:
-        """The documents that match, sorted, and of these the page that is asked for.
+        """Return the requested page of the sorted matching documents.
 
         Args:
             resource: Resource type.
@@ -237,7 +237,7 @@ class Store:
 
     @_alone
     def render(self, resource: str, document: Document, language: str) -> dict[str, Any]:
-        """A document as the API shows it."""
+        """Return a document in the form of the API's answers."""
         shown = document.copy()
         for relation in self.resources[resource].relations:
             if document.get(relation.field):
@@ -262,7 +262,7 @@ class Store:
         return english
 
     def translate(self, text: str, language: str) -> str:
-        """A text of a document in the language that an answer is asked for."""
+        """Return a text of a document in the language of the answer."""
         if language == "en-US":
             return text
         chinese = self.translations.get(text, text)
@@ -271,7 +271,7 @@ class Store:
         return msgspec.json.encode({"en-US": text, "zh-CN": chinese}).decode()
 
     def _nested(self, relation: Relation, document: Document) -> object:
-        # What was deleted is no longer shown where it was mentioned: an alert outlives its VM.
+        # Do not show deleted documents that are still mentioned: an alert outlives its VM.
         table = self._tables.get(relation.target, {})
         deeper = self._relations[relation.target]
         shown = [
@@ -295,7 +295,7 @@ class Store:
             raise DocumentNotFoundError(resource, identifier) from None
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
-        """Change nothing when a relation would lead nowhere: that is a mistake."""
+        """Raise before any change if a related document does not exist."""
         relations = self._relations[resource]
         for field in tied:
             relation = relations[field]
@@ -305,10 +305,10 @@ class Store:
                     raise DocumentNotFoundError(relation.target, end)
 
     def _bind(self, relation: Relation, document: Document, ends: object) -> None:
-        """Set a relation, and the other ends of it."""
+        """Set a relation, and its inverse."""
         document[relation.field] = ends
         if relation.many:
-            document[relation.field] = _ends(relation, document)  # our own list
+            document[relation.field] = _ends(relation, document)  # a separate list
             _count(relation, document)
         targets = self._tables[relation.target]
         back = self._back(relation)
@@ -320,18 +320,18 @@ class Store:
                 other.setdefault(back.field, []).append(document["id"])
                 _count(back, other)
                 continue
-            if before := other.get(back.field):  # it belonged to another one
+            if before := other.get(back.field):  # it belonged to another document
                 self._forget(relation, before, end)
             other[back.field] = document["id"]
 
     def _release(self, relation: Relation, document: Document) -> None:
-        """Let go of the other ends of a relation."""
+        """Remove the document from the other ends of a relation."""
         if back := self._back(relation):
             for end in _ends(relation, document):
                 self._forget(back, end, document["id"])
 
     def _forget(self, relation: Relation, identifier: str, end: str) -> None:
-        """Take one end out of the relation of a document."""
+        """Remove one end from the relation of a document."""
         document = self._tables[relation.owner][identifier]
         if relation.many:
             document.touch()
@@ -341,7 +341,7 @@ class Store:
             document[relation.field] = None
 
     def _back(self, relation: Relation) -> Relation | None:
-        """The relation that leads back, where the other end is modelled and has one."""
+        """Return the inverse relation, if the other resource is modelled and has one."""
         if relation.inverse is None or relation.target not in self._relations:
             return None
         return self._relations[relation.target][relation.inverse]
@@ -355,7 +355,7 @@ def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
 
 
 def _count(relation: Relation, document: Document) -> None:
-    """Keep the figure that says how many there are, and the sum of such figures."""
+    """Update the count of a relation, and the sum of such counts."""
     if relation.count is None:
         return
     before = document[relation.count] or 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..context import Context, Handler
 
 _HOSTS = 3
-"""Hosts of a cluster that is connected: what is at its address is made up."""
+"""Number of generated hosts of a newly connected cluster."""
 
 
 def _connect(context: Context, body: list[Body]) -> list[Result]:

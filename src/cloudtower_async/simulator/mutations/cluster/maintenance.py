@@ -46,9 +46,9 @@ class _Evacuation:
 
 
 def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
-    """Where the VMs go, the largest first; those to be shut down are left out.
+    """Return the target hosts of the VMs, the largest first, without VMs to shut down.
 
-    Stopped VMs go as well. They take no memory, and where they cannot move they stay.
+    Stopped VMs are moved as well. They take no memory, and stay if they cannot move.
     """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {
@@ -76,7 +76,7 @@ def _vms_on(store: Store, host: Document) -> list[Document]:
 
 
 def _named(store: Store, names: Iterable[str]) -> set[str]:
-    """The ids of VMs that are given by their id, or as the precheck names them."""
+    """Return the ids of VMs that are given by id, or by the name in the precheck."""
     return {
         vm["id"]
         for name in ("id_in", "local_id_in")
@@ -232,7 +232,7 @@ def _exit(context: Context, body: Body) -> Result:
 
 
 def _power(context: Context, body: Body) -> Result:
-    """Power a host off, or off and on again. Unless forced, it has to be under maintenance."""
+    """Power off or restart a host, which has to be in maintenance mode unless forced."""
     store = context.store
     host = get_document(context, "Host", body["where"]["host_id"])
     data = body["data"]
@@ -259,7 +259,7 @@ def _power(context: Context, body: Body) -> Result:
 
 
 def _lose(context: Context, vm: Document) -> None:
-    """The host is gone under a VM: high availability starts it elsewhere, where there is room."""
+    """Stop a VM whose host is gone; HA starts it on another host with enough memory."""
     was_running = vm["status"] == "RUNNING"
     switch(context, vm, "STOPPED")
     if vm["ha"] and was_running and place(context.store, vm) is None:

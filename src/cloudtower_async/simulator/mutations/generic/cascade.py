@@ -1,4 +1,4 @@
-"""Cascading deletes: what is deleted with a document, or prevents its deletion."""
+"""Cascading deletes: documents that are deleted with a document, or prevent its deletion."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _GO_ALONG = frozenset(
         ("View", "Graph"),
     }
 )
-"""Pairs of which the second is nothing without the first. Everything else is refused: in use."""
+"""Pairs of resources; the second is deleted with the first. Other dependants prevent the
+deletion."""
 
 _STAY = frozenset({"Task", "UserAuditLog", "SystemAuditLog", "AlertNotifier", "Label"})
-"""What tells of a cluster without being part of it."""
+"""Records about a cluster that are not part of it."""
 
 
 def cascade_targets(
     store: Store, resource: str, identifier: str, asked: Collection[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """What is deleted together with a document, the outermost first.
+    """Return what is deleted together with a document, the outermost first.
 
     Args:
         store: Where to look.
@@ -64,7 +65,7 @@ def cascade_targets(
 def _dependants(
     store: Store, needed: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str, Document]]:
-    """The documents that cannot be without one of these, each with the kind that it needs."""
+    """Yield the documents that require one of these, each with the required resource type."""
     for kind, described in store.resources.items():
         for relation in described.relations:
             ids = needed.get(relation.target)
@@ -76,7 +77,7 @@ def _dependants(
 
 
 def _needs(resource: str, relation: Relation) -> bool:
-    """Whether a relation is required, or to a cluster, with which its resources leave the Tower."""
+    """Return whether a relation is required, or leads to the cluster of the resource."""
     if relation.target == "Cluster":
         return resource not in _STAY
     return relation in required_relations(resource)

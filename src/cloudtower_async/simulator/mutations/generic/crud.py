@@ -1,4 +1,4 @@
-"""Create, update and delete resources as the schema describes it.
+"""Create, update and delete resources as described by the schema.
 
 The answer of an operation names the resource; the keys of its body are fields, relations, or ids of
 relations. `schema_overrides` lists the exceptions.
@@ -66,7 +66,7 @@ def _create(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 def _name_failures(
     context: Context, resource: str, documents: Sequence[Document]
 ) -> list[Failure | None]:
-    """Return for each new document how its task fails because of its name, or None."""
+    """Return, for each new document, the failure of its task because of its name, or None."""
     failures: list[Failure | None] = []
     names: set[str] = set()
     for document in documents:
@@ -77,12 +77,12 @@ def _name_failures(
 
 
 def _document(context: Context, resource: str, data: Body) -> Document:
-    """A new document, from what the body says and what follows from that."""
+    """Return a new document from the fields in the body and derived fields."""
     return complete(context, resource, to_fields(context, resource, data, schema_overrides.RULES))
 
 
 def complete(context: Context, resource: str, values: Fields) -> Document:
-    """A new document with these fields, and all others that it has to have."""
+    """Return a new document with these fields and all other required fields."""
     store = context.store
     document = new_document(context.factory, resource) | values
     document |= schema_overrides.defaults(store, resource, document, values)
@@ -112,7 +112,7 @@ def add(
     data: Body,
     failure: Failure | None = None,
 ) -> Result | PlainResult:
-    """Put in a new document; a task lets it come into being, unless it is known to fail."""
+    """Add a new document, which a task completes unless the task is known to fail."""
     store, resource = context.store, mutation.resource
     asynchronous = has_status(resource) and not mutation.at_once
     status = {"entityAsyncStatus": "CREATING"} if asynchronous else {}
@@ -137,7 +137,7 @@ def _update(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
     store, resource = context.store, mutation.resource
     said: Body = body.get("data") or {} if mutation.has_key("data") else body
     documents = select_documents(context, mutation, body, said)
-    # A few have no data apart from these.
+    # A few operations have no separate data.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}
     values = to_fields(context, resource, data, schema_overrides.RULES)
     if mutation.not_modified:

@@ -34,7 +34,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     ),
     "SecurityPolicy": {"is_blocklist": False},
 }
-"""Fields that servers require since some version: the models, which serve all, leave them open."""
+"""Fields that only newer servers require, and that are therefore optional in the models."""
 
 _LATER_RELATIONS = frozenset(
     {
@@ -47,7 +47,7 @@ _LATER_RELATIONS = frozenset(
 
 
 def new_document(factory: Factory, resource: str) -> Document:
-    """The plain fields of a new document, named and dated, and else as empty as may be."""
+    """Return the plain fields of a new document: name, dates, and empty values."""
     document: Document = dict(LATER.get(resource, {}))
     for name, annotation in _fields(resource).items():
         required = type(None) not in get_args(annotation)
@@ -63,13 +63,13 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """A value from a body as the document keeps it: nested objects with all that they have."""
+    """Return a value from a body in the form of documents: nested objects with all fields."""
     return _conform(factory, _fields(resource)[field], value)
 
 
 @functools.cache
 def required_relations(resource: str) -> tuple[Relation, ...]:
-    """The relations to one that no document of a resource can do without."""
+    """Return the required to-one relations of a resource."""
     fields = {part.encode_name: part for part in _struct_fields(resource)}
     return tuple(
         relation
@@ -91,7 +91,7 @@ def _fields(resource: str) -> Mapping[str, Any]:
 
 
 def _struct_fields(resource: str) -> tuple[msgspec.structs.FieldInfo, ...]:
-    # A few are only ever seen inside of others.
+    # A few resources only appear inside of others.
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     return () if struct is None else msgspec.structs.fields(struct)
 
@@ -135,7 +135,7 @@ def _filled(factory: Factory, struct: type[msgspec.Struct], value: object) -> ob
 
 
 def _struct_in(annotation: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401
-    """The struct in ``X``, ``X | None`` or ``list[X] | None``, and whether it is in a list."""
+    """Return the struct in ``X``, ``X | None`` or ``list[X] | None``, and whether it is a list."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation, False
     for part in get_args(annotation):

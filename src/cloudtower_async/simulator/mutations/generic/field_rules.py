@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 FieldRule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
-"""Takes the context, the resource, what the body says of one document, and the value of a key."""
+"""Rule of a key; takes the context, the resource type, the data of a document, and the value."""
 
 
 def to_fields(
@@ -27,16 +27,16 @@ def to_fields(
     data: Mapping[str, Any],
     exceptions: Mapping[tuple[str, str], FieldRule | None],
 ) -> Fields:
-    """The fields that a body sets.
+    """Return the fields that a body sets.
 
     Args:
         context: Context that finds related documents.
         resource: Resource type.
         data: Data of one document in the body.
-        exceptions: Rules by resource and key, where a key is no field; None: not modelled.
+        exceptions: Rules by resource and key, for keys that are not fields; None: not modelled.
 
     Raises:
-        HttpError: A relation leads nowhere (404), or a key is not modelled (501).
+        HttpError: A related document does not exist (404), or a key is not modelled (501).
     """
     values: Fields = {}
     for key, value in data.items():
@@ -61,18 +61,18 @@ def rule_by_name(resource: str, key: str) -> FieldRule | None:
         if relation := relations.get(name):
             return functools.partial(_set_relation, relation)
     if key.endswith("_unit") and key.removesuffix("_unit") in known.fields:
-        return ignored  # goes with its amount
+        return ignored  # read together with its amount
     return None
 
 
 def ignored(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
-    """A key that changes nothing that can be seen."""
+    """Return the rule for a key without visible effect."""
     del context, resource, data, value
     return {}
 
 
 def renamed(field: str) -> FieldRule:
-    """A key that sets a field of another name."""
+    """Return the rule for a key that sets a field with another name."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         found = cast("FieldRule", rule_by_name(resource, field))
@@ -82,7 +82,7 @@ def renamed(field: str) -> FieldRule:
 
 
 def listed(field: str) -> FieldRule:
-    """A key for one, where the document has a list."""
+    """Return the rule for a key with a single value for a field that is a list."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(context, resource, data, [value])
@@ -91,7 +91,7 @@ def listed(field: str) -> FieldRule:
 
 
 def member_of(field: str, name: str) -> FieldRule:
-    """A key that sets one member of a field that is an object."""
+    """Return the rule for a key that sets one member of an object field."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         del context, resource, data
@@ -101,7 +101,7 @@ def member_of(field: str, name: str) -> FieldRule:
 
 
 def resolve_ids(context: Context, target: str, value: object) -> list[str]:
-    """The ids that a filter, an id, or a list of ids stands for.
+    """Return the ids that a filter, an id, or a list of ids stands for.
 
     Raises:
         HttpError: There is no such document.
@@ -143,6 +143,7 @@ def _set_relation(
 
 
 def _without_ids(key: str) -> tuple[str, ...]:
-    """``vm_ids`` and ``iscsi_luns_ids`` are of ``vms`` and ``iscsi_luns``."""
+    """Return the relation of a key: ``vms`` for ``vm_ids``, ``iscsi_luns`` for
+    ``iscsi_luns_ids``."""
     name = key.removesuffix("_ids").removesuffix("Ids")
     return (name, f"{name}s") if name != key else ()

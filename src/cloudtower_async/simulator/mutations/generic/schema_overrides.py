@@ -1,4 +1,4 @@
-"""Corrections of what the schema's names say about mutations: tables, with reasons."""
+"""Corrections of the generic rules for mutations: tables, with reasons."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ NOT_GENERIC: Mapping[str, str] = {
     "update-cluster-license": "what a licence grants is sealed in its text",
     "update-license": "what a licence grants is sealed in its text",
 }
-"""Operations that stay unmodelled, and why."""
+"""Operations that are not modelled, with the reason."""
 
 VERBS: Mapping[str, str] = {"create-cluster-recycle-bin-setting": "update"}
-"""Operations that are called otherwise than what they do: each cluster has its settings already."""
+"""Operations whose name differs from their effect, because each cluster already has its
+settings."""
 
 REFUSED_BY_TASK = frozenset({"IscsiTarget"})
-"""Resources whose deletion is accepted although something needs them: the task fails."""
+"""Resources whose deletion is accepted although other resources need them; the task then fails."""
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Records that others keep here: no task is needed to note that."""
+"""Records of external programs, which need no task."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -44,13 +45,14 @@ def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: o
 
 
 def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """``REPLICA_2_THIN_PROVISION`` says how many replicas, and whether space is reserved."""
+    """Return the number of replicas and the provisioning in a name such as
+    ``REPLICA_2_THIN_PROVISION``."""
     del context, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
 
 def storage_policy(policy: str) -> Fields:
-    """The figures that the name of a storage policy holds."""
+    """Return the fields that the name of a storage policy implies."""
     replicas = replicas_of(policy)
     if replicas is None:
         return {}
@@ -80,7 +82,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """Steps as answers show them: the schema accepts more keys than it shows."""
+    """Return steps in the form of answers, which have fewer keys than bodies."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -88,7 +90,7 @@ def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list
 
 
 def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Sent as ``10:30``, shown as an object."""
+    """Convert a time of day from ``10:30`` to the object in answers."""
     del context, resource, data
     hour, _, minute = value.partition(":")
     if not (hour.isdecimal() and minute.isdecimal()):
@@ -99,7 +101,8 @@ def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value
 def _services(
     context: Context, resource: str, data: Mapping[str, Any], value: list[Body]
 ) -> Fields:
-    """Sent as a list, shown as an object; the names also by themselves."""
+    """Convert services from a list to the object in answers, with their names as a separate
+    field."""
     del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
     services = [service for group in groups.values() for service in group]
@@ -164,7 +167,8 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("VmVolume", "elf_storage_policy"): _policy,
     ("VmVolumeSnapshot", "volume_id"): renamed("vm_volume"),
 }
-"""Keys that are no field, no relation and no unit of the resource; None where one is refused."""
+"""Rules for keys that are not fields, relations or units of the resource; None: the key is
+refused."""
 
 _DEFAULTS: Mapping[str, Fields] = {
     "BackupPlan": {
@@ -240,7 +244,7 @@ _NETWORKS: Mapping[str, str] = {
     "create-vds-with-access-vlan": "ACCESS",
     "create-vds-with-migrate-vlan": "MIGRATION",
 }
-"""Operations that make a switch together with a network on it."""
+"""Operations that create a switch together with a network."""
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:

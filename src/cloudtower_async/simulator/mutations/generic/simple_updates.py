@@ -58,7 +58,7 @@ class Action:
         def act(document: Document) -> None:
             if self.follow is not None:
                 self.follow(context, document, data)
-            # Computed again: other tasks may have changed the document meanwhile.
+            # Compute the fields again, because other tasks may have changed the document meanwhile.
             store.change(resource, document["id"], **self.values(context, document, data))
 
         return cast("list[Result]", start_for_each(context, mutation, documents, act))
@@ -69,14 +69,14 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """The data is that of an update."""
+    """Return the fields of an update from the data of the body."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """For every relation that the data names, add the documents that it matches."""
+    """Add the matching documents to every relation in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -89,7 +89,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """For every relation that the data names, remove the documents that it matches."""
+    """Remove the matching documents from every relation in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -113,7 +113,7 @@ def _mount(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _attach(context: Context, document: Document, data: Body) -> Fields:
-    """To the VMs that are named, one way or the other."""
+    """Attach to the named VMs."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = resolve_ids(context, "Vm", asked)
     if not ids:
@@ -124,7 +124,7 @@ def _attach(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _detach(context: Context, document: Document, data: Body) -> Fields:
-    """From the VMs that are named, or from all."""
+    """Detach from the named VMs, or from all VMs."""
     attached: list[str] = document.get("vms") or []
     gone = resolve_ids(context, "Vm", data["vms"]) if "vms" in data else attached
     left = [one for one in attached if one not in gone]
@@ -140,7 +140,7 @@ def _sriov(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _copy_images(context: Context, document: Document, data: Body) -> None:
-    """An image of the library is an ELF image in each cluster that has it."""
+    """Add an ELF image for a library image in each of its clusters."""
     store = context.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
     there = {image["cluster"] for image in images}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _floating_ips(context: Context, body: Body) -> Results:
-    """So many of them, or these."""
+    """Create a number of floating IPs, or those with the given addresses."""
     mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
     check_body(mutation.path, body)
     resource = "VirtualPrivateCloudFloatingIp"

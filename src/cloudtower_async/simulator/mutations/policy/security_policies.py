@@ -1,4 +1,4 @@
-"""Targets of security policies: filters in a body become lists of what they match."""
+"""Targets of security policies: filters in a body become lists of the matching resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
-    """One entry for each address, group of labels, or security group."""
+    """Return one entry for each address, group of labels, or security group."""
     store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):
@@ -58,7 +58,7 @@ def _flows(field: str) -> FieldRule:
 
 
 def _label_groups(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
-    """Either filters, or objects with ids."""
+    """Return groups of labels, from filters or objects with ids."""
     del data
     store = context.store
     wheres = [part.get("label_ids", part) for part in value]

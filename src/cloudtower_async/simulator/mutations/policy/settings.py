@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _create_root_user(context: Context, body: Body) -> Results:
-    """Possible as long as there is no user at all, which a simulated Tower does not know."""
+    """Refuse to create the root user, because a simulated Tower always has users."""
     del context
     check_body("create-root-user", body)
     raise HttpError(400, "there is a root user already")
@@ -77,7 +77,7 @@ def _customize_alert_rule(context: Context, body: Body) -> Results:
 
 
 def _update_esxi_accounts(context: Context, body: Body) -> Results:
-    """One task for all of them."""
+    """Update ESXi accounts in a single task."""
     path = "update-vsphere-esxi-account"
     check_body(path, body)
     store = context.store

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _roll_back_group(context: Context, body: Body) -> Results:
-    """Everything in the group becomes what it was."""
+    """Restore all members of the group from the snapshot."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
     check_body(mutation.path, body)
     documents = select_documents(context, mutation, body, {})

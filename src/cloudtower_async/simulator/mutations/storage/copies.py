@@ -65,7 +65,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """An operation that makes things what they were when a snapshot was taken.
+    """Operation that restores the state of a snapshot.
 
     Args:
         path: Path of the operation.

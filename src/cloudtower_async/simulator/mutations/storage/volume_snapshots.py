@@ -83,7 +83,7 @@ OWN = frozenset(
         *("lun_id", "namespace_id", "path", "mounting", "snapshot_num"),
     }
 )
-"""What a snapshot or a copy has of its own."""
+"""Fields that a snapshot or a copy does not share with its source."""
 
 
 def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
@@ -96,21 +96,21 @@ def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
 
 
 def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """The fields of what a snapshot was taken of, as they were."""
+    """Return the fields of the source at the time of the snapshot."""
     names = _shared(store, KINDS[resource])
     found = {theirs: snapshot[ours] for ours, theirs in names.items()}
     return {name: _whole(name, value) for name, value in found.items() if value is not None}
 
 
 def _whole(name: str, value: object) -> object:
-    """Return a size as a whole number of bytes: snapshots may have fractions of one."""
+    """Return a size as a whole number of bytes, because snapshots may have fractions."""
     return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
 
 
 def removed_with(
     store: Store, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """The snapshots that the body asks to delete together with a document."""
+    """Return the snapshots that the body asks to delete together with a document."""
     found: list[tuple[str, str]] = []
     for kind in KINDS.values():
         part, key = kind.asked
@@ -124,7 +124,7 @@ def removed_with(
 
 
 def snapshot_members(context: Context, group_snapshot: Document) -> None:
-    """A snapshot of a group is one of each of its members."""
+    """Take a snapshot of each member of a group."""
     store = context.store
     group = store.get("ConsistencyGroup", group_snapshot["consistency_group"])
     for part in _GROUPED:
@@ -142,7 +142,7 @@ def snapshot_members(context: Context, group_snapshot: Document) -> None:
 
 
 def roll_back_members(store: Store, group_snapshot: Document) -> None:
-    """What was in the group becomes what it was, as far as it is still there."""
+    """Restore the members of the group that still exist."""
     for part in _GROUPED:
         kind = KINDS[part.resource]
         for one in group_snapshot.get(part.taken) or ():
@@ -155,6 +155,6 @@ def roll_back_members(store: Store, group_snapshot: Document) -> None:
 
 
 def _shared(store: Store, kind: SnapshotKind) -> dict[str, str]:
-    """The fields that a snapshot has of its source: its name of each, and that of the source."""
+    """Return pairs of field names in the snapshot and in the source."""
     both = {*store.resources[kind.resource].fields} & {*store.resources[kind.source].fields}
     return {name: name for name in both - OWN - {"description", "type"}} | dict(kind.others)

@@ -27,7 +27,7 @@ def settings_of(source: Document) -> Fields:
 
 
 def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
-    """Copies of a VM's disks; their data is written again unless it is shared."""
+    """Return drafts of copies of a VM's disks; their data counts as written unless it is shared."""
     drafts: list[DiskDraft] = []
     for disk in disks_of(store, vm):
         if disk["type"] == "DISK":
@@ -48,7 +48,7 @@ def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
 
 
 def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
-    """CD-ROMs like those of a VM."""
+    """Return CD-ROMs like those of a VM."""
     return [
         CdRomDraft(
             boot=disk["boot"],
@@ -62,7 +62,7 @@ def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
 
 
 def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
-    """NICs like those of a VM, with addresses of their own."""
+    """Return NICs like those of a VM, with new addresses."""
     return [
         NicDraft(vlan=nic["vlan"], more={name: nic[name] for name in _NIC_FIELDS})
         for nic in nics_of(store, vm)
@@ -71,7 +71,7 @@ def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
 
 
 def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
-    """The disks of a snapshot or a template. What is written on them is shared with it."""
+    """Return the disks of a snapshot or a template, which share its data."""
     return [
         DiskDraft(
             bus=disk["bus"],
@@ -94,7 +94,7 @@ def _policy_of(store: Store, disk: Fields) -> str:
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
-    """The CD-ROMs of a snapshot or a template, empty."""
+    """Return the CD-ROMs of a snapshot or a template, empty."""
     return [
         CdRomDraft(boot=disk["boot"], key=disk.get("key"), disabled=bool(disk["disabled"]))
         for disk in source["vm_disks"] or ()
@@ -105,7 +105,7 @@ def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
 def frozen_nics(
     store: Store, source: Document, cluster: str, *, same: bool = False
 ) -> list[NicDraft]:
-    """The NICs of a snapshot or a template, as far as their VLANs are in the cluster.
+    """Return the NICs of a snapshot or a template, as far as their VLANs are in the cluster.
 
     Args:
         store: Has the VLANs.
@@ -115,7 +115,7 @@ def frozen_nics(
     """
     fields = (*_NIC_FIELDS, "mac_address", "ip_address") if same else _NIC_FIELDS
     vlans = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})
-    # A template of the content library knows the VLANs of the cluster that it came from only.
+    # A template of the content library only has the VLANs of its original cluster.
     known = {vlan["name"]: vlan["id"] for vlan in vlans}
     known |= {vlan["local_id"]: vlan["id"] for vlan in vlans}
     drafts: list[NicDraft] = []

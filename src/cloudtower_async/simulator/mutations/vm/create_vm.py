@@ -39,7 +39,7 @@ _NO_CLOUD_INIT = Failure(
 
 
 def _each(draft: Callable[[Context, Body], VmDraft]) -> Handler:
-    """The effect that makes a VM of each item of a body, once none of them is refused."""
+    """Return a handler that creates a VM for each item of a body, if no item is refused."""
 
     def create(context: Context, body: list[Body]) -> list[Result]:
         drafts = [draft(context, values) for values in body]
@@ -137,7 +137,7 @@ def _same_cluster(source: Document, values: Body) -> str:
 
 
 def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """The draft with the disks and NICs that were asked for instead of those of the source."""
+    """Return the draft with the requested disks and NICs instead of those of the source."""
     if "vm_disks" in values:
         disks = values["vm_disks"]
         draft.disks = disk_drafts(context, disks, draft.cluster)
@@ -150,7 +150,7 @@ def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 def _operated(
     context: Context, draft: VmDraft, operate: Body
 ) -> tuple[list[DiskDraft], list[CdRomDraft]]:
-    """Disks and CD-ROMs of a template with some changed, some left out and some put in."""
+    """Return a template's disks and CD-ROMs with the requested changes, removals and additions."""
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
         disk = _at(disks, change["disk_index"])
@@ -178,7 +178,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
 def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
     """Apply the effects of cloud-init that are visible outside the guest."""
     if not template["cloud_init_supported"]:
-        draft.failure = _NO_CLOUD_INIT  # the server takes the call, and the task fails
+        draft.failure = _NO_CLOUD_INIT  # the server accepts the call, but the task fails
     if "hostname" in cloud_init:
         draft.fields["hostname"] = cloud_init["hostname"]
     if "nameservers" in cloud_init:
@@ -197,7 +197,7 @@ def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
 
 
 def _convert(context: Context, body: list[Body]) -> list[Result]:
-    """Make VMs of templates, which are gone then."""
+    """Convert templates to VMs, which removes the templates."""
     wanted: list[tuple[Document, VmDraft]] = []
     for values in body:
         template = get_document(context, "VmTemplate", values["converted_from_template_id"])
@@ -233,7 +233,7 @@ def _and_drop(context: Context, template: Document, work: Work) -> Work:
 
 
 def _batch(context: Context, body: Body) -> Result:
-    """Many VMs from one template, in one task: all of them or none."""
+    """Create many VMs from one template in a single task, which creates all of them or none."""
     drafts = [
         _from_library(context, {**values, "template_id": body["template_id"]})
         for values in body["vms"]

@@ -47,7 +47,7 @@ class DiskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdRomDraft:
-    """A CD-ROM to be, with the image that is in it."""
+    """Draft of a CD-ROM, with its image."""
 
     boot: int
     key: int | None = None
@@ -57,7 +57,7 @@ class CdRomDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicDraft:
-    """A NIC to be."""
+    """Draft of a NIC."""
 
     vlan: str
     more: Fields = field(default_factory=lambda: dict[str, Any]())
@@ -76,7 +76,7 @@ def policy_fields(policy: str) -> Fields:
 def add_volume(
     factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
 ) -> Document:
-    """Make a volume, and let the cluster hold what is written on it."""
+    """Add a volume, and add its data to the cluster."""
     local_id = factory.ids.uuid()
     add_written(factory.store, cluster, draft.written)
     return factory.store.add(
@@ -102,7 +102,7 @@ def add_volume(
 
 
 def add_disk(factory: Factory, vm: Document, draft: DiskDraft) -> Document:
-    """Give a VM a disk."""
+    """Add a disk to a VM."""
     store = factory.store
     if draft.volume is None:
         volume = add_volume(factory, vm["cluster"], draft)
@@ -124,7 +124,7 @@ def add_disk(factory: Factory, vm: Document, draft: DiskDraft) -> Document:
 
 
 def add_cd_rom(factory: Factory, vm: Document, draft: CdRomDraft) -> None:
-    """Give a VM a CD-ROM."""
+    """Add a CD-ROM to a VM."""
     fields = {"boot": draft.boot, "bus": "IDE", "type": "CD_ROM", "key": draft.key}
     if draft.image is not None:
         fields["elf_image"] = draft.image
@@ -152,7 +152,7 @@ def add_device(factory: Factory, vm: Document, fields: Fields) -> Document:
 
 
 def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> None:
-    """Take a disk from its VM; the volume stays, unless it is to go as well."""
+    """Remove a disk from its VM; the volume stays, unless it is to be deleted as well."""
     identifier = disk.get("vm_volume")
     store.remove("VmDisk", disk["id"])
     if identifier is None:
@@ -167,7 +167,7 @@ def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> N
 
 
 def add_nic(factory: Factory, vm: Document, draft: NicDraft) -> None:
-    """Give a VM a NIC."""
+    """Add a NIC to a VM."""
     orders = [nic["order"] or 0 for nic in nics_of(factory.store, vm)]
     digits = factory.ids.uuid()
     factory.store.add(
@@ -194,24 +194,24 @@ def add_nic(factory: Factory, vm: Document, draft: NicDraft) -> None:
 
 
 def disks_of(store: Store, vm: Document) -> list[Document]:
-    """Disks and CD-ROMs of a VM."""
+    """Return disks and CD-ROMs of a VM."""
     return [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
 
 
 def volumes_of(store: Store, vm: Document) -> list[Document]:
-    """The volumes that a VM mounts."""
+    """Return the volumes that a VM mounts."""
     mounted = [disk.get("vm_volume") for disk in disks_of(store, vm)]
     return [store.get("VmVolume", one) for one in mounted if one]
 
 
 def nics_of(store: Store, vm: Document) -> list[Document]:
-    """NICs of a VM in their order."""
+    """Return NICs of a VM in their order."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return sorted(nics, key=lambda nic: nic["order"] or 0)
 
 
 def refresh_vm(store: Store, vm: Document) -> None:
-    """Bring the figures of a VM up to date that follow from its disks and NICs."""
+    """Update the fields of a VM that follow from its disks and NICs."""
     volumes = volumes_of(store, vm)
     provisioned = sum(volume["size"] for volume in volumes)
     used = sum(volume["used_size"] or 0 for volume in volumes)
@@ -223,7 +223,7 @@ def refresh_vm(store: Store, vm: Document) -> None:
 
 
 def refresh_addresses(store: Store, vm: Document) -> None:
-    """Bring the addresses of a VM up to date: those that its guest has reported."""
+    """Update the addresses of a VM from the reports of its guest."""
     if vm["status"] == "RUNNING":
         reported = [
             one for nic in nics_of(store, vm) for one in nic["guest_info_ip_addresses"] or ()

@@ -60,7 +60,7 @@ def _advanced(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _in_guest(context: Context, vm: Document, data: Body) -> None:
-    """Change settings through the VM tools, which have to run."""
+    """Change settings through the VM tools, which have to be running."""
     if vm["vm_tools_status"] != "RUNNING":
         raise HttpError(400, f"the VM tools of {vm['name']} are {vm['vm_tools_status']}")
 
@@ -77,12 +77,12 @@ def _reset_password(context: Context, vm: Document, data: Body) -> Apply:
     _in_guest(context, vm, data)
     if not data["password"]:
         raise HttpError(400, "password: must not be empty")
-    return do_nothing  # to be seen: passwords can be set, never read
+    return do_nothing  # stored for tests only: the API never shows passwords
 
 
 def _owner(context: Context, vm: Document, data: Body) -> Apply:
     find_owner(context, data)
-    return do_nothing  # to be seen: the API does not tell whose a VM is
+    return do_nothing  # stored for tests only: the API does not show the owner of a VM
 
 
 def _add_to_folder(context: Context, vm: Document, data: Body) -> Apply:
@@ -102,7 +102,7 @@ def _belong(context: Context, vm: Document, folder: str | None) -> Apply:
 
 
 def _install_tools(context: Context, vm: Document, data: Body | None) -> Apply:
-    """Put the ISO of the VM tools into a CD-ROM; running what is on it is up to the guest."""
+    """Insert the ISO of the VM tools into a CD-ROM; the guest has to run the installer."""
     store = context.store
     cd_roms = [disk for disk in disks_of(store, vm) if disk["type"] == "CD_ROM"]
     if data is not None:

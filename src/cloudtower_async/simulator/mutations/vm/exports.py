@@ -21,12 +21,12 @@ _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """An export: the files appear at the end of the task.
+    """Export whose files appear at the end of the task.
 
     Args:
         mutation: Name of the mutation on the server.
         resource: Resource type that is exported.
-        field: Where the export file names it.
+        field: Field of the export file with the id of the exported resource.
     """
 
     mutation: str
@@ -73,7 +73,7 @@ class _Export:
 
 
 def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
-    """One file for each disk, and one that describes them all where the format has such."""
+    """Return one file per disk, and a descriptor if the format has one."""
     if resource == "Vm":
         disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":

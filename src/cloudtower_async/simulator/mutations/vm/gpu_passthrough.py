@@ -19,7 +19,7 @@ _STOPPED = frozenset({"STOPPED"})
 
 
 def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
-    """The GPU that a VM of the cluster is to get, unless it is taken."""
+    """Return the GPU for a VM of the cluster; refuse a GPU that is taken."""
     store = context.store
     gpu = get_document(context, "GpuDevice", wanted["gpu_id"])
     check_cluster(store.get("Host", gpu["host"]), cluster)
@@ -32,7 +32,7 @@ def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
 
 
 def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
-    """Give a VM a GPU, or a number of its slices."""
+    """Attach a GPU, or a number of its vGPUs, to a VM."""
     store = context.store
     gpu = store.get("GpuDevice", wanted["gpu_id"])
     release_gpu(gpu, -wanted.get("amount", 1))
@@ -41,7 +41,7 @@ def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
 
 
 def check_pci_nic(context: Context, nic: Document, cluster: str) -> Document:
-    """The NIC that a VM of the cluster is to get, unless it is taken."""
+    """Return the NIC for a VM of the cluster; refuse a NIC that is taken."""
     check_cluster(context.store.get("Host", nic["host"]), cluster)
     if nic.get("vms"):
         raise HttpError(400, f"NIC {nic['name']} belongs to another VM")

@@ -1,4 +1,4 @@
-"""Guests of VMs: what they do when their VM is powered on or off, and when the server learns of it.
+"""Guests of VMs: their reaction to power operations, and the delays until the server notices.
 
 A guest that starts runs its VM tools first and has addresses later, the first NIC before the next.
 A NIC has a static address where it was given one; otherwise DHCP leases it one, always the same.
@@ -22,7 +22,7 @@ _TOOLS_VERSION = "4.1.0"
 
 
 def switch(context: Context, vm: Document, status: str) -> None:
-    """Let a VM have a status, and its guest follow."""
+    """Set the status of a VM, and let its guest follow."""
     vm.update(activity(context.factory.random, status))
     if status == "STOPPED":
         vm["last_shutdown_time"] = context.factory.clock.timestamp()
@@ -39,7 +39,7 @@ def stop(context: Context, vm: Document) -> None:
 
 
 def plug_in(context: Context, vm: Document) -> None:
-    """Let the guest of a VM find the NICs that it was given while it runs."""
+    """Let the running guest of a VM detect new NICs."""
     if vm["status"] == "RUNNING" and vm["vm_tools_status"] == "RUNNING":
         _look_for_addresses(context, vm)
 
@@ -59,7 +59,7 @@ def shut_down(context: Context, identifier: str) -> None:
 
 
 def _halt(context: Context, vm: Document) -> None:
-    """The guest is gone, and what it has reported with it."""
+    """Remove the reports of a guest that has stopped."""
     context.tasks.forget(vm["id"])
     if vm["vm_tools_status"] == "RUNNING":
         vm["vm_tools_status"] = "NOT_RUNNING"
@@ -95,7 +95,7 @@ def _look_for_addresses(context: Context, vm: Document) -> None:
 
 
 def _report(context: Context, vm: Document, mac_address: str) -> None:
-    """Tell the address of a NIC. Its id may have changed since, or it was unplugged."""
+    """Report the address of a NIC, whose id may have changed, or which may be gone."""
     for nic in nics_of(context.store, vm):
         if nic["mac_address"] == mac_address:
             nic["ip_address"] = nic["ip_address"] or lease(nic)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _uploaded(context: Context, identifiers: list[str]) -> list[Document]:
-    """The uploads that are imported: they have to be complete."""
+    """Return the uploads to import, which have to be complete."""
     uploads = [get_document(context, "UploadTask", one) for one in identifiers]
     for upload in uploads:
         if upload["status"] != "SUCCESSED":
@@ -36,7 +36,7 @@ def _base(ovf: Body) -> Fields:
 
 
 def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
-    """The disks that an OVF describes; each was uploaded as a file, in the same order."""
+    """Return the disks that an OVF describes; each was uploaded as a file, in the same order."""
     changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
     disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
     if len(uploads) != len(disks):
@@ -160,7 +160,8 @@ def _library_disk(place: int, disk: DiskDraft) -> Fields:
 
 
 def _nic(place: int, nic: Body) -> Fields:
-    """A NIC of an imported template: which VLAN it is in is said when a VM is made of it."""
+    """Return a NIC of an imported template; its VLAN is chosen when a VM is created from the
+    template."""
     given = {name: nic.get(name) for name in ("enabled", "mirror", "model")}
     return {"index": place, "type": "VLAN", "vlan": None, "vpc_nic": None, **given}
 

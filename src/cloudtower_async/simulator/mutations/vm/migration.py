@@ -32,7 +32,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def _migrate(context: Context, body: Body) -> list[Result]:
-    """Move VMs to a host of their cluster: the one that is named, or the roomiest."""
+    """Move VMs to a host of their cluster: the named host, or the one with the most free memory."""
     vms = select_vms(context, body)
     wanted = wanted_host(part(body, "data"))
     for vm in vms:
@@ -51,7 +51,7 @@ def _migrate(context: Context, body: Body) -> list[Result]:
 
 
 def reject_bound(vm: Document) -> None:
-    """Refuse to migrate a VM with devices that its host passes through."""
+    """Refuse to migrate a VM with passthrough devices of its host."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
         raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
@@ -147,7 +147,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
         return None
 
     def ready() -> bool:
-        """A cut-over waits until the VM is stopped: then it copies what has changed last."""
+        """Return whether the task can end: a cut-over waits until the VM is stopped."""
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
     work = Work(succeed, ready=ready)
@@ -155,7 +155,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
 
 
 def _migrations(context: Context, body: Body) -> list[Document]:
-    """The migrations across clusters, still under way, among the tasks of a body."""
+    """Return the running migrations across clusters among the tasks of a body."""
     tasks = [
         task
         for task in find(context, "Task", body["tasks"], "tasks")
@@ -184,7 +184,7 @@ def _cut_over(context: Context, body: Body) -> list[Result]:
     def stopping(vm: Document) -> Work:
         return Work(lambda: stop(context, vm))
 
-    # The VM is locked, by the very migration: that it is stopped is what it waits for.
+    # Ignore the lock of the VM: the migration itself holds it, and waits for the VM to stop.
     return [
         Result("Vm", vm["id"], context.start("stopVmInCutoverMigration", "Vm", vm, stopping(vm)))
         for vm in vms

@@ -57,7 +57,7 @@ def _removal(context: Context, vm: Document, nics: list[Document]) -> Apply:
 
 
 def _remove_by_where(context: Context, body: Body) -> list[Result]:
-    """Remove the NICs that match, of these VMs only where any are named."""
+    """Remove the matching NICs, only of the named VMs if any are named."""
     only = body["effect"].get("vm_ids")
     by_vm: dict[str, list[Document]] = {}
     for nic in find(context, "VmNic", body["where"]):
@@ -73,7 +73,7 @@ def _remove_by_where(context: Context, body: Body) -> list[Result]:
 
 
 def _changes(context: Context, nic: Document, data: Body) -> Fields:
-    """The fields of a NIC that are to change."""
+    """Return the fields of a NIC to change."""
     vm = context.store.get("Vm", nic["vm"])
     _refuse_without_tools(vm, data)
     changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
@@ -84,11 +84,11 @@ def _changes(context: Context, nic: Document, data: Body) -> Fields:
 
 _ADDRESS = {"ip_address", "gateway", "subnet_mask"}
 _OUTSIDE = {"nic_index", "qos"}
-"""What says which NIC is meant, and what the host does without the guest."""
+"""Keys that select the NIC, and settings that the host applies without the guest."""
 
 
 def _refuse_without_tools(vm: Document, data: Body) -> None:
-    """Refuse what the guest has to do itself: IP settings, and any change while it runs."""
+    """Refuse changes that need VM tools: IP settings, and any change of a running VM."""
     concerned = data.keys() - _OUTSIDE if vm["status"] == "RUNNING" else data.keys() & _ADDRESS
     if concerned and vm["vm_tools_status"] != "RUNNING":
         raise HttpError(

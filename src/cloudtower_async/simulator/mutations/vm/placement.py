@@ -15,43 +15,44 @@ if TYPE_CHECKING:
 
 
 AUTO_SCHEDULE = "AUTO_SCHEDULE"
-"""What stands for a host id where the server is to choose the host."""
+"""Host id that lets the server choose the host."""
 
 
 def wanted_host(values: Mapping[str, Any]) -> str | None:
-    """Return the id of the host that a body asks for; None where the server chooses it."""
+    """Return the id of the requested host; None if the server chooses the host."""
     wanted: str | None = values.get("host_id")
     return None if wanted == AUTO_SCHEDULE else wanted
 
 
 def is_usable(host: Document) -> bool:
-    """Whether VMs can run there: it is connected and not under maintenance."""
+    """Return whether VMs can run on a host: it is connected and not in maintenance mode."""
     state = host.get("host_state")
     in_use: bool = state is None or state["state"] == "IN_USE"
     return in_use and bool(host["connect_status"] == "CONNECTED")
 
 
 def has_room(host: Document, memory: int) -> bool:
-    """Whether a VM of this size could be started there."""
+    """Return whether a host has enough memory to start a VM of this size."""
     return is_usable(host) and (not memory or bool(host["allocatable_memory_bytes"] >= memory))
 
 
 def memory_needed(vm: Document) -> int:
-    """Return the bytes of memory that a VM takes on its host: none while it is stopped."""
+    """Return the memory in bytes that a VM uses on its host; 0 while the VM is stopped."""
     return 0 if vm["status"] == "STOPPED" else int(vm["memory"])
 
 
 def roomiest(
     store: Store, cluster: str, memory: int, *, without: Collection[str] = ()
 ) -> Document | None:
-    """The host of a cluster with the most room; None when none has enough."""
+    """Return the host of a cluster with the most free memory; None if no host has enough."""
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     fitting = [host for host in hosts if host["id"] not in without and has_room(host, memory)]
     return max(fitting, key=lambda host: host["allocatable_memory_bytes"], default=None)
 
 
 def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | None:
-    """Bring a VM that is about to run to a host: the wanted one, its own, or the roomiest."""
+    """Place a starting VM on the requested host, its current host, or the one with the most
+    memory."""
     host = store.get("Host", wanted or vm["host"])
     if not has_room(host, vm["memory"]) and wanted is None:
         host = roomiest(store, vm["cluster"], vm["memory"]) or host
@@ -62,7 +63,7 @@ def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | No
 
 
 def move(store: Store, vm: Document, host: Document) -> None:
-    """Put a VM on another host of its cluster, and bring the figures of both up to date."""
+    """Move a VM to another host of its cluster, and update the totals of both hosts."""
     before = vm["host"]
     if before == host["id"]:
         return

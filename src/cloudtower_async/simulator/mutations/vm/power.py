@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Power:
-    """A power operation: the statuses that it starts from, and the one that it leads to."""
+    """Power operation with its allowed statuses and its resulting status."""
 
     mutation: str
     starts_from: frozenset[str]
@@ -38,7 +38,7 @@ class _Power:
         return [self._switch(context, vm, host) for vm in vms]
 
     def _switch(self, context: Context, vm: Document, host: Document | None) -> Result:
-        if vm["status"] not in self.starts_from:  # it is there already
+        if vm["status"] not in self.starts_from:  # the VM is on this host already
             return Result("Vm", vm["id"], None)
 
         def succeed() -> Failure | None:

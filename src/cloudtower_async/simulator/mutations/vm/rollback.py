@@ -48,7 +48,7 @@ def _rollback(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
-    """The disks of the snapshot, on the volumes that they were on where these still are."""
+    """Return the disks of the snapshot, on their original volumes if these still exist."""
     frozen = [disk for disk in snapshot["vm_disks"] or () if disk["type"] == "DISK"]
     drafts: list[DiskDraft] = []
     for disk, draft in zip(frozen, frozen_disks(store, snapshot), strict=True):

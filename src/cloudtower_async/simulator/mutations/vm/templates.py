@@ -36,12 +36,12 @@ _NIC = ("enabled", "index", "mirror", "model", "vlan")
 
 @dataclass(frozen=True, slots=True)
 class _FromVm:
-    """Making templates of VMs.
+    """Handler that creates templates from VMs.
 
     Args:
         mutation: Name of the mutation on the server.
         resource: The kind of template.
-        convert: Whether the VM becomes the template, and is gone.
+        convert: Whether the VM is removed, because it becomes the template.
     """
 
     mutation: str
@@ -141,7 +141,7 @@ def _size(context: Context, vm: Document) -> int:
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
-    """Disks and NICs as the template of a cluster keeps them."""
+    """Return disks and NICs in the form of a template in a cluster."""
     store = context.store
     disks = _disks(context, vm)
     for disk in disks:
@@ -161,7 +161,7 @@ def _disks(context: Context, vm: Document) -> list[Fields]:
 
 
 def _library_parts(context: Context, vm: Document) -> Fields:
-    """Disks and NICs as the template of the content library keeps them."""
+    """Return disks and NICs in the form of a template in the content library."""
     store = context.store
     disks = [
         library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
@@ -175,7 +175,7 @@ def _library_parts(context: Context, vm: Document) -> Fields:
 
 
 def library_disk(disk: Fields, policy: str | None) -> Fields:
-    """Return a disk with this storage policy as the template of the content library keeps it."""
+    """Return a disk with this storage policy in the form of a content library template."""
     fields = policy_fields(policy) if policy else {}
     replicas, thin = "elf_storage_policy_replica_num", "elf_storage_policy_thin_provision"
     return {
@@ -191,7 +191,7 @@ def library_disk(disk: Fields, policy: str | None) -> Fields:
 
 
 def _local_disk(context: Context, cluster: str, disk: Fields) -> Fields:
-    """Return a disk of a template of the content library as its copy in a cluster keeps it."""
+    """Return a disk of a content library template in the form of its copy in a cluster."""
     ids, policy = context.factory.ids, disk["storage_policy"]
     volume = ids.uuid() if disk["type"] == "DISK" else ""
     return {
@@ -237,7 +237,7 @@ def spread(context: Context, template: Document, cluster: str) -> None:
 
 
 def _withdraw(context: Context, template: Document, cluster: str) -> None:
-    """Take a template of the content library from a cluster."""
+    """Remove a content library template from a cluster."""
     store = context.store
     left = [one for one in template.get("clusters") or () if one != cluster]
     store.change(LIBRARY, template["id"], clusters=left)
@@ -262,7 +262,7 @@ def _change_clusters(context: Context, body: Body, *, add: bool) -> list[Result]
 def _change_one(context: Context, template: Document, wanted: list[str], *, add: bool) -> Result:
     there: set[str] = set(template.get("clusters") or ())
     concerned = [one for one in wanted if (one in there) is not add]
-    if not concerned:  # it is so already
+    if not concerned:  # the template is already in this state
         return Result(LIBRARY, template["id"], None)
 
     def succeed() -> None:

@@ -26,7 +26,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def settings(values: Body, base: Fields) -> Fields:
-    """The fields of a VM: what is asked for, and the rest from what it is made of."""
+    """Return the fields of a VM: the requested ones, and the others from its source."""
     fields = {
         **base,
         **{name: values[name] for name in _SAME if name in values},
@@ -40,7 +40,7 @@ def settings(values: Body, base: Fields) -> Fields:
 
 
 def cpu(values: Body, base: Fields) -> Fields:
-    """CPUs as they are asked for: of cores, sockets and their product any may be left out."""
+    """Return the requested CPUs; cores, sockets or their product may be left out."""
     before = base.get("cpu") or {"cores": 1, "sockets": 1}
     sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")
     vcpu = values.get("vcpu")
@@ -55,7 +55,7 @@ def cpu(values: Body, base: Fields) -> Fields:
 
 
 def disk_drafts(context: Context, values: Body, cluster: str) -> list[DiskDraft]:
-    """The disks in ``mount_disks`` and ``mount_new_create_disks``."""
+    """Return the disks in ``mount_disks`` and ``mount_new_create_disks``."""
     mounted = [_mounted(context, one, cluster) for one in values.get("mount_disks") or ()]
     return mounted + [_new_disk(one) for one in values.get("mount_new_create_disks") or ()]
 
@@ -72,7 +72,7 @@ def _mounted(context: Context, values: Body, cluster: str) -> DiskDraft:
 
 
 def mountable(context: Context, identifier: str, cluster: str) -> Document:
-    """A volume that a VM of the cluster may mount."""
+    """Return a volume that a VM of the cluster may mount."""
     volume = check_cluster(get_document(context, "VmVolume", identifier), cluster)
     if volume["mounting"] and not volume["sharing"]:
         raise HttpError(400, f"volume {volume['name']} is mounted and cannot be shared")
@@ -96,7 +96,7 @@ def _new_disk(values: Body) -> DiskDraft:
 
 
 def policy(values: Body) -> str:
-    """The storage policy, under the name that it has in old and in new servers."""
+    """Return the storage policy, from the key of old or new servers."""
     chosen: str = (
         values.get("elf_replica_storage_policy")
         or values.get("elf_storage_policy")
@@ -106,7 +106,7 @@ def policy(values: Body) -> str:
 
 
 def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
-    """CD-ROMs, each with its image or empty."""
+    """Return drafts of CD-ROMs, each with an image or empty."""
     return [
         CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(context, one, cluster))
         for one in values
@@ -114,7 +114,7 @@ def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> lis
 
 
 def image_of(context: Context, values: Body, cluster: str) -> str | None:
-    """The ELF image that is asked for, by its own id or by that of the content library's."""
+    """Return the requested ELF image, by its id or by the id of the content library image."""
     if identifier := values.get("elf_image_id"):
         return str(check_cluster(get_document(context, "ElfImage", identifier), cluster)["id"])
     identifier = values.get("content_library_image_id")
@@ -128,7 +128,7 @@ def image_of(context: Context, values: Body, cluster: str) -> str | None:
 
 
 def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[NicDraft]:
-    """NICs, each in a VLAN of the cluster."""
+    """Return drafts of NICs, each in a VLAN of the cluster."""
     return [
         NicDraft(
             vlan=vlan_of(context, one, cluster)["id"],
@@ -139,7 +139,7 @@ def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[N
 
 
 def vlan_of(context: Context, values: Body, cluster: str) -> Document:
-    """The VLAN that a NIC is to be in."""
+    """Return the VLAN of a NIC."""
     if values.get("type") == "VPC" or values.get("vpc_nic") or values.get("nic_id"):
         raise HttpError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
     if "connect_vlan_id" not in values:
@@ -150,12 +150,12 @@ def vlan_of(context: Context, values: Body, cluster: str) -> Document:
 
 
 def nic_fields(values: Body) -> Fields:
-    """Fields of a NIC, of what was given."""
+    """Return the given fields of a NIC."""
     return {name: values[name] for name in _NIC_FIELDS if name in values}
 
 
 def qos_fields(values: Body) -> Fields:
-    """Limits of a NIC in both directions, of what was given."""
+    """Return the given limits of a NIC in both directions."""
     fields: Fields = {}
     for way in ("egress", "ingress"):
         if traffic := values.get(way):
@@ -166,7 +166,8 @@ def qos_fields(values: Body) -> Fields:
 
 
 def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Add what every way of creating a VM takes: host, status, folder, owner, devices."""
+    """Add the parameters that all ways of creating a VM share: host, status, folder, owner,
+    devices."""
     draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
     if values.get("status") not in {None, "RUNNING", "STOPPED"}:
@@ -197,7 +198,7 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Refuse a VM with GPUs that the server may start on any host: now, or by HA."""
+    """Refuse a VM with GPUs that the server could start on any host, now or by HA."""
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
@@ -214,6 +215,6 @@ def _tied(context: Context, field: str, ends: object, vm: Document) -> None:
 
 
 def find_owner(context: Context, values: Body) -> Document:
-    """The user who is to own a VM."""
+    """Return the new owner of a VM."""
     field = "id" if values["search_for"] == "id" else "username"
     return find(context, "User", {field: values["value"]}, "owner")[0]

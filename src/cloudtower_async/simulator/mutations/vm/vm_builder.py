@@ -1,4 +1,4 @@
-"""Build VMs from drafts, whichever way they are created."""
+"""Builder of VMs from drafts, for all ways of creating VMs."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ _SETTINGS: Fields = {
 
 @dataclass(slots=True, kw_only=True)
 class VmDraft:
-    """A VM to be.
+    """Draft of a VM.
 
     Args:
         mutation: Name of the mutation on the server.
         fields: Fields that differ from the defaults; at least name, memory, cpu and vcpu.
         cluster: Id of the cluster.
-        host: On which host; None for any.
+        host: Id of the host; None: any host.
         running: Whether it is powered on at once.
         disks: Its disks, in their order.
         cd_roms: Its CD-ROMs.
         nics: Its NICs.
         failure: Failure of the task, if known in advance.
-        finish: Called with the VM at the end.
+        finish: Function to call with the VM at the end.
     """
 
     mutation: str
@@ -88,7 +88,7 @@ class VmDraft:
 
 
 def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
-    """Refuse what the server sees at once, taken names included."""
+    """Refuse faults that the server detects at once, including taken names."""
     names: set[str] = set()
     for draft in drafts:
         check_draft(context, draft)
@@ -99,7 +99,7 @@ def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
 
 
 def check_draft(context: Context, draft: VmDraft) -> None:
-    """Refuse what the server detects at once; the task fails for all other faults."""
+    """Refuse faults that the server detects at once; for other faults, the task fails."""
     fields = draft.fields
     cluster = get_document(context, "Cluster", draft.cluster)
     if cluster["connect_state"] != "CONNECTED":
@@ -112,7 +112,7 @@ def check_draft(context: Context, draft: VmDraft) -> None:
 
 
 def check_hardware(fields: Fields) -> None:
-    """Refuse a name, CPUs or memory that cannot be."""
+    """Refuse an invalid name, invalid CPUs or invalid memory."""
     if not 0 < len(fields["name"].strip()) <= 255:
         raise HttpError(400, "name: from 1 to 255 characters")
     cpu = fields["cpu"]
@@ -123,14 +123,14 @@ def check_hardware(fields: Fields) -> None:
 
 
 def create_vm(context: Context, draft: VmDraft) -> Result:
-    """Put a placeholder in and start the task that makes a VM of it."""
+    """Add a placeholder, and start the task that turns it into a VM."""
     vm, work = plan_creation(context, draft)
     task_id = context.start(draft.mutation, "Vm", vm, work, locks=[vm])
     return Result("Vm", vm["id"], task_id)
 
 
 def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
-    """The placeholder of a VM, and the work that makes a VM of it."""
+    """Return the placeholder of a VM, and the work that turns it into a VM."""
     vm = _placeholder(context, draft)
     store, delay = context.store, context.factory.behavior.late_creates
     attempted = False
@@ -154,7 +154,7 @@ def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
 
 
 def _appear(context: Context, draft: VmDraft) -> None:
-    """Let a VM appear that the hypervisor has created although the server gave up waiting."""
+    """Add a VM that the hypervisor has created after the server's time-out."""
     vm, work = plan_creation(context, draft)
     if work.succeed() is None:
         vm["entityAsyncStatus"] = None
@@ -177,7 +177,7 @@ def discard_vm(context: Context, vm: Document) -> None:
 
 
 def release_gpu(gpu: Document, number: int = 1) -> None:
-    """Give back parts of a GPU that is shared."""
+    """Release vGPUs of a shared GPU."""
     if gpu["user_usage"] == "VGPU":
         gpu["assigned_vgpus_num"] = max(0, (gpu["assigned_vgpus_num"] or 0) - number)
         gpu["available_vgpus_num"] = (gpu["available_vgpus_num"] or 0) + number

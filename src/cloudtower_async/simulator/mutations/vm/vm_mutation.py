@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def checked(effects: Mapping[str, Handler]) -> dict[str, Handler]:
-    """The effects, each behind a check of its body against the schema."""
+    """Return the handlers, each preceded by a check of the body against the schema."""
     return {path: _checked(path, effect) for path, effect in effects.items()}
 
 
@@ -37,7 +37,7 @@ def _checked(path: str, effect: Handler) -> Handler:
 
 
 def find(context: Context, resource: str, where: object, path: str = "where") -> list[Document]:
-    """Return what a filter inside a body matches: at least one.
+    """Return the documents that a filter in a body matches, at least one.
 
     Raises:
         NoMatchError: Nothing matches, and it is the filter of the mutation itself.
@@ -60,14 +60,14 @@ def get_document(context: Context, resource: str, identifier: str) -> Document:
 
 
 def check_cluster(document: Document, cluster: str) -> Document:
-    """The document, unless it is of another cluster than what it is meant for."""
+    """Return the document; refuse a document of another cluster."""
     if document["cluster"] != cluster:
         raise HttpError(400, f"{document['name']} is of another cluster")
     return document
 
 
 def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
-    """Statuses allow or refuse."""
+    """Refuse a VM without one of the allowed statuses."""
     if vm["status"] not in allowed:
         wanted = " or ".join(sorted(allowed))
         raise HttpError(
@@ -76,7 +76,7 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Return how a task that wants its VM stopped fails, as far as the server minds at all.
+    """Return the failure of a task that needs a stopped VM; None: the server does not require that.
 
     Raises:
         HttpError: The server refuses the call.
@@ -91,13 +91,13 @@ def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
 
 @dataclass(frozen=True, slots=True)
 class VmMutation:
-    """A mutation that does the same to every VM of a where.
+    """Mutation that makes the same change to every matching VM.
 
     Args:
         mutation: Name of the mutation on the server.
-        prepare: Checks what is asked of one VM, given the ``data`` of the body, and returns what
-            is done when the task's time has come. Nothing starts when one VM is refused.
-        allowed: The statuses that a VM may have; None for any.
+        prepare: Function that checks the request for one VM, given the ``data`` of the body, and
+            returns the work to do at the end of the task. If one VM is refused, no task starts.
+        allowed: Allowed statuses of the VM; None: any.
     """
 
     mutation: str
@@ -115,12 +115,12 @@ class VmMutation:
 
 @dataclass(frozen=True, slots=True)
 class DeviceMutation:
-    """A mutation of disks or NICs, found by a where of their own; each VM's in one task.
+    """Mutation of disks or NICs that a filter selects, with one task per VM.
 
     Args:
         resource: ``VmDisk`` or ``VmNic``.
         mutation: Name of the mutation on the server.
-        prepare: Like that of ``VmMutation``, for one of the parts, given the whole body.
+        prepare: As for ``VmMutation``, for one disk or NIC, given the whole body.
     """
 
     resource: str
@@ -143,7 +143,7 @@ class DeviceMutation:
 
 
 def run_in_turn(applies: list[Apply]) -> Apply:
-    """One after the other, until one fails."""
+    """Return work that runs the given work in turn, until one fails."""
 
     def apply() -> Failure | None:
         for one in applies:
@@ -161,7 +161,7 @@ def change_vm(
     apply: Apply,
     fail: Callable[[], None] = do_nothing,
 ) -> Result:
-    """Start a task that changes a VM; what adds up is added up again afterwards.
+    """Start a task that changes a VM; totals are updated afterwards.
 
     Args:
         context: Has the VM.
