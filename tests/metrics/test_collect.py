@@ -416,7 +416,7 @@ async def test_odd_answers_are_no_end() -> None:
 
     async with serve(answer) as url, Cloudtower(url, token="t0ken") as tower:
         with (
-            pytest.warns(MetricsWarning, match="nothing of c, d"),
+            pytest.warns(MetricsWarning, match="no values of c, d"),
             pytest.warns(MetricsWarning, match="values of a were left out"),
         ):
             measured = await tower.measure(

@@ -110,6 +110,6 @@ async def test_what_needs_no_task_undoes_itself_when_it_fails(client: Client) ->
     context = Context(factory_of(client), client.sim.tasks, "", client.sim.accounts)
     done: list[str] = []
     work = Work(lambda: GONE, lambda: done.append("failed"))
-    with pytest.raises(HttpError, match="does not exist any more"):
+    with pytest.raises(HttpError, match="no longer exists"):
         start(context, mutation_at("create-isolation-policy"), [{"id": "it"}], work)
     assert done == ["failed"]
