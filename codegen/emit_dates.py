@@ -14,7 +14,7 @@ _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 def module(api: Api) -> str:
     """Return the text of the module."""
     rows = "\n".join(f"    {name!r}: {keys!r}," for name, keys in sorted(date_fields(api).items()))
-    return f'''"""Which arguments and which fields of filters are dates."""
+    return f'''"""Arguments and fields of filters that are dates."""
 
 from __future__ import annotations
 

@@ -25,18 +25,18 @@ def module(api: Api) -> str:
                 continue
             holds = prop.wire not in corrections.NO_SECRETS and _can_hold(api, prop.node)
             (secret if holds else plain).add(prop.wire)
-    return f'''"""Which fields of arguments and answers hold secrets."""
+    return f'''"""Fields of arguments and answers that hold secrets."""
 
 from __future__ import annotations
 
 SUSPICIOUS = r"{SUSPICIOUS}"
-"""Found in the names of secrets, those that the schema does not know too."""
+"""Words in the names of secrets, including secrets that are not in the schema."""
 
 SECRET_FIELDS = frozenset({{{_texts(secret)}}})
 """Fields whose values are secrets."""
 
 PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
-"""Fields whose values are none, although their names look like it."""
+"""Fields whose values are not secrets, although their names contain such words."""
 '''
 
 

@@ -45,7 +45,7 @@ def normalise_endpoint(text: object) -> str:
     a reverse proxy stays.
 
     Raises:
-        InvalidSettings: It is not a valid address.
+        InvalidSettings: The address is invalid.
     """
     if not isinstance(text, str):
         # Name the type only: an address object may hold a password.
@@ -83,7 +83,7 @@ class Proxy(NamedTuple):
     Attributes:
         address: ``scheme://host:port``, without credentials.
         username: User name for the proxy; None if it needs none.
-        password: Its password, a secret.
+        password: Password for the proxy, a secret.
     """
 
     address: str
@@ -104,7 +104,7 @@ def parse_proxy(given: object, option: str) -> Proxy | None:
         option: Name of the option, for the error.
 
     Raises:
-        InvalidSettings: It is not a valid address. The error does not quote it, because it may hold
+        InvalidSettings: The address is invalid. The error does not quote it, because it may hold
             a password.
     """
     if given is None or given == "":

@@ -57,8 +57,8 @@ async def side_by_side(
     """Run two functions concurrently; the first error cancels the other one and is raised.
 
     Args:
-        other: Runs in a new task.
-        own: Runs in the task of the caller.
+        other: Function to run in a new task.
+        own: Function to run in the task of the caller.
 
     Returns:
         The result of `own`.

@@ -147,7 +147,7 @@ def use_profile(name: str) -> None:
     """Make a stored profile the current one.
 
     Raises:
-        InvalidSettings: There is no such profile, or the choice cannot be stored.
+        InvalidSettings: The profile does not exist, or the choice cannot be stored.
     """
     with _locked():
         named_profile(name)
@@ -192,7 +192,7 @@ def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
         over: Options that take precedence over the profile.
 
     Raises:
-        InvalidSettings: There is no such profile, or it is for another server.
+        InvalidSettings: The profile does not exist, or it is for another server.
     """
     profile = named_profile(name)
     endpoint = over.get("endpoint", profile.endpoint.split(","))
@@ -247,7 +247,7 @@ def remove_profile(name: str) -> None:
     """Remove a profile and its token.
 
     Raises:
-        InvalidSettings: There is no such profile.
+        InvalidSettings: The profile does not exist.
     """
     with _locked() as path:
         profile = named_profile(name)

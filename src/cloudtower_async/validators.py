@@ -213,7 +213,7 @@ def check_seconds(
     Args:
         asker: Method that has the argument: ``"wait"``.
         name: Name of the argument.
-        given: Its value.
+        given: Value of the argument.
         none_ok: Accept None, which means no limit.
         zero_ok: Accept 0.
 
@@ -260,7 +260,7 @@ def positive_number(asker: str, name: str, given: object) -> int:
     Args:
         asker: Method that it is an argument of: ``"iterate"``.
         name: Name of the argument.
-        given: Its value.
+        given: Value of the argument.
 
     Raises:
         InvalidInput: The value is not a whole number above 0.

@@ -58,7 +58,7 @@ def decode(
 
     Args:
         operation: Operation that was called.
-        answer: Its answer.
+        answer: Answer of the server.
         endpoint: Root address of the server, for errors.
         strict: Refuse an answer that breaks the API schema anywhere.
         mask: Redacts what errors quote.
@@ -96,7 +96,7 @@ class SlicedAnswer(Generic[R]):
 
     Args:
         operation: Operation that was called.
-        answer: Its answer.
+        answer: Answer of the server.
         endpoint: Root address of the server, for errors.
         strict: Refuse an answer that breaks the API schema anywhere.
         mask: Redacts what errors quote.

@@ -146,7 +146,7 @@ class Mode(Protocol):
 
         Args:
             operation: Query that is repeated.
-            where: Its filter.
+            where: Filter of the query.
             seen: Ids of the resources that it found.
         """
         ...
@@ -173,8 +173,8 @@ class Executor:
     """Carries out the calls of one session: validates, sends and retries them.
 
     Args:
-        transport: Sends requests, with the settings of the session.
-        authenticator: Holds the token, or logs in.
+        transport: Transport of requests, with the settings of the session.
+        authenticator: Source of the token, by login if needed.
 
     Attributes:
         endpoints: Finds the server to send requests to.
@@ -187,7 +187,7 @@ class Executor:
         priority: Priority of all calls; None: by the kind of call.
         retry: Retry policy.
         budget: Retry budget of the session.
-        mode: Decides on calls that are not sent; None sends all.
+        mode: Mode in which some calls are not sent; None: all calls are sent.
         middleware: Middleware around each call, the outermost first.
     """
 
@@ -317,7 +317,7 @@ class Executor:
 
         Args:
             operation: Operation to call.
-            arguments: Its arguments; None: no arguments.
+            arguments: Arguments of the operation; None: no arguments.
             content_language: Language of texts; None: the session's.
             external_cloudtower_id: Sent as the header of that name.
             timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
@@ -328,8 +328,8 @@ class Executor:
         Raises:
             CallError: See its subclasses.
             InvalidInput: The arguments cannot be sent.
-            EmptyFilter: A filter in them may match everything.
-            MutationRefused: It is a mutation, and the session is read-only.
+            EmptyFilter: A filter in the arguments may match everything.
+            MutationRefused: The operation is a mutation, and the session is read-only.
             PlanEnded: The session is in plan mode, and the answer cannot be known.
             SessionClosed: Before or meanwhile.
 
@@ -591,7 +591,7 @@ class Executor:
         Args:
             call: The call.
             failure: Failure of the first attempt.
-            attempt: Sends the call once.
+            attempt: Function that sends the call once.
 
         Raises:
             CallError: The last attempt failed, or the outcome is unknown.

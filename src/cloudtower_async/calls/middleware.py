@@ -35,7 +35,7 @@ class MiddlewareChain:
     Args:
         middleware: Middleware, the outermost first.
         call: The call.
-        send: Checks a call, sends it, and retries it.
+        send: Function that checks, sends and retries a call.
     """
 
     def __init__(

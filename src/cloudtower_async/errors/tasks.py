@@ -244,7 +244,7 @@ class SettleTimeout(TaskError, TimeoutError):
     Attributes:
         unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``;
             None if unknown.
-        timeout: How long they were waited for, in seconds.
+        timeout: Time-out in seconds.
         poll_error: Error of the last poll, if it failed.
     """
 

@@ -47,7 +47,7 @@ async def ask(
     """Send a document and return the data of the answer; log in again when the token has expired.
 
     Args:
-        executor: Sends the document.
+        executor: Executor of the call.
         query: The document.
         variables: Variables of the document.
         timeout: Time-out in seconds for the whole call; None: the session's.

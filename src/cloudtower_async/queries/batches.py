@@ -48,7 +48,7 @@ async def read_by_ids(
 
     Args:
         operation: Name of the query, for errors.
-        method: Sends the query, with ``where`` and ``first``.
+        method: Method that sends the query, with ``where`` and ``first``.
         ids: At most `IDS_AT_ONCE`.
         where: Filter that the resources must match as well.
 

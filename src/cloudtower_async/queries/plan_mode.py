@@ -49,7 +49,7 @@ class _Placeholder(msgspec.Struct, frozen=True):
 
     Args:
         resource: The resource in the answer.
-        fields: Its known fields by their names in the API, to match filters.
+        fields: Known fields of the resource by API name, to match filters.
     """
 
     resource: Any
@@ -84,7 +84,7 @@ class PlanMode:
 
         Args:
             operation: Query that is repeated.
-            where: Its filter.
+            where: Filter of the query.
             seen: Ids of the resources that it found.
 
         Raises:

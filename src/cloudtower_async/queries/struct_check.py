@@ -90,7 +90,7 @@ class _Comparison:
         Args:
             api: Struct of the API.
             mine: Struct of the caller.
-            path: Where the struct is.
+            path: Path of the struct.
         """
         if mine.cls is api or (api, mine.cls) in self._seen:
             return

@@ -83,11 +83,11 @@ async def backup_vm(
         The backup. A failure after the snapshot exists is in `error`, and is not raised.
 
     Raises:
-        NotFound: There is no such VM.
+        NotFound: The VM does not exist.
         Ambiguous: Several VMs have the name.
         TaskError: The snapshot was not made, or not in time; `resource_ids` of the error has its
             id. A `ReadBackFailed` means that the snapshot was begun or made, but could not be read.
-        OutcomeUnknown: It is unknown whether the snapshot is being made.
+        OutcomeUnknown: It is unknown whether the snapshot is being created.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
@@ -238,7 +238,7 @@ class _Work:
     """State of the backup of one VM.
 
     Args:
-        plan: How to back up VMs.
+        plan: Arguments of the recipe.
         tell: Reports the progress.
         vm: The VM.
     """

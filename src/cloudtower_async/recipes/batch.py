@@ -69,7 +69,7 @@ def identified(resource: Named, query: str) -> Named:
     """Return a resource that the server listed, if it has an id.
 
     Args:
-        resource: What was listed.
+        resource: The listed resource.
         query: Name of the method, for errors.
 
     Raises:

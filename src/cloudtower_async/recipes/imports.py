@@ -55,11 +55,11 @@ async def import_template(
     Raises:
         InvalidInput: A file cannot be read, or the number of images differs from the number of
             disks.
-        NotFound: There is no such cluster.
+        NotFound: The cluster does not exist.
         UploadError: An image could not be uploaded.
         TaskError: The template was not created, or not in time; `resource_ids` of the error has its
             id. A `ReadBackFailed` means that the template was created, but could not be read.
-        CallError: One of the calls failed; `BadRequest` for a file that is not an OVF.
+        CallError: A call failed; `BadRequest` for a file that is not an OVF.
 
     Example:
         ::

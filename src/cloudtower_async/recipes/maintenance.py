@@ -43,9 +43,9 @@ async def check_maintenance(
         on_progress: Function to call with the progress.
 
     Raises:
-        NotFound: There is no such host.
+        NotFound: The host does not exist.
         TaskError: The check failed, or took too long.
-        CallError: One of the calls failed; `BadRequest` for a host that is not in service.
+        CallError: A call failed; `BadRequest` for a host that is not in service.
 
     Example:
         ::
@@ -84,9 +84,9 @@ async def enter_maintenance(
     Raises:
         VmsInTheWay: VMs cannot be moved, and `stop_vms` is False or this user cannot see all of
             them. Nothing was changed.
-        NotFound: There is no such host.
+        NotFound: The host does not exist.
         TaskError: The check or the task that enters maintenance mode failed, or took too long.
-        CallError: One of the calls failed; `BadRequest` for a host that is already entering
+        CallError: A call failed; `BadRequest` for a host that is already entering
             maintenance mode.
 
     Example:
@@ -129,9 +129,9 @@ async def leave_maintenance(
         on_progress: Function to call with the progress.
 
     Raises:
-        NotFound: There is no such host.
+        NotFound: The host does not exist.
         TaskError: The task failed, or took too long.
-        CallError: One of the calls failed.
+        CallError: A call failed.
 
     Example:
         ::

@@ -13,8 +13,8 @@ class Accounts:
     """Passwords and tokens of the simulated server.
 
     Args:
-        store: Has the users.
-        ids: Makes the tokens.
+        store: Store with the users.
+        ids: Generator of the tokens.
     """
 
     def __init__(self, store: Store, ids: Ids) -> None:
@@ -27,10 +27,10 @@ class Accounts:
         self._keys: dict[str, str] = {}
 
     def set_password(self, username: str, password: str) -> None:
-        """Let a user log in with this password, from now on and under any later name.
+        """Set the password of a user, which stays valid if the user is renamed.
 
         Raises:
-            ValueError: There is no such user.
+            ValueError: The user does not exist.
         """
         users = self._store.select("User", {"username": username})
         if not users:

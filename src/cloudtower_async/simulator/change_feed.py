@@ -34,11 +34,11 @@ class FeedEvent:
 
 
 class ChangeFeed:
-    """Keeps the changes of a store.
+    """Change feed of a store.
 
     Args:
-        store: Is followed from now on.
-        clock: Dates the changes.
+        store: Store to follow from now on.
+        clock: Clock for the dates of changes.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:

@@ -9,11 +9,11 @@ from .store.schema import timestamp
 
 
 class Clock:
-    """Seconds since the server started. Tests drive it instead of waiting.
+    """Clock of the server in seconds since its start, which tests can advance.
 
     Args:
         started_at: Date at the start of the clock; fixed by default.
-        running: Whether time passes by itself; when not, only ``advance`` moves it.
+        running: Whether the clock follows real time; otherwise only ``advance`` moves it.
         per_request: Seconds that pass with every request, so that polling alone completes tasks.
     """
 

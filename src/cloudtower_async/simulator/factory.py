@@ -19,13 +19,13 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """Tools for making up resources.
+    """Tools for creating resources.
 
     Args:
-        store: Keeps them.
-        ids: Names them.
-        random: Chooses.
-        clock: Knows when the server started.
+        store: Store of the resources.
+        ids: Generator of ids.
+        random: Random number generator.
+        clock: Clock of the server.
         targets: iSCSI target with the disks of the VMs, by cluster.
         behavior: Choices where real servers differ.
     """

@@ -293,8 +293,8 @@ class Simulator:
         """Add a cluster with hosts and networks.
 
         Args:
-            hosts: How many.
-            fields: Fields of the cluster that are to be as said, by their wire names.
+            hosts: Number of hosts.
+            fields: Values of fields of the cluster, by their API names.
         """
         with self.store.lock:
             return builders.build_cluster(self._factory, hosts, fields)
@@ -310,8 +310,8 @@ class Simulator:
 
         Args:
             status: Status of the VM.
-            host: Id of its host; the emptiest by default.
-            fields: Fields of the VM that are to be as said: ``name="web-1", cluster=an_id``.
+            host: Id of its host; by default the host with the most free memory.
+            fields: Values of fields of the VM: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
@@ -320,23 +320,23 @@ class Simulator:
         """Add an alert.
 
         Args:
-            about: The id of a VM, a host, a disk or a cluster; the first cluster by default.
-            fields: Fields of the alert that are to be as said: ``severity="INFO"``.
+            about: Id of a VM, a host, a disk or a cluster; by default the first cluster.
+            fields: Values of fields of the alert: ``severity="INFO"``.
         """
         with self.store.lock:
             return builders.build_alert(self._factory, about, fields)
 
     def shut_down_guest(self, vm: str) -> None:
-        """Let the guest of a VM shut itself down, as by a command in it.
+        """Let the guest of a VM shut itself down, as by a command inside the guest.
 
-        The VM is shown as running until ``guest_shutdown_delay`` seconds later.
+        The VM is shown as running for another ``guest_shutdown_delay`` seconds.
 
         Args:
             vm: The id of the VM.
 
         Raises:
-            KeyError: There is no such VM.
-            ValueError: It is not running.
+            KeyError: The VM does not exist.
+            ValueError: The VM is not running.
         """
         with self.store.lock:
             try:

@@ -74,9 +74,9 @@ class Work:
     """Effects of a task when it ends.
 
     Args:
-        succeed: Called at the end; a Failure that it returns fails the task after all.
-        fail: Called when the task has failed.
-        settle: Called after either, later where the server is told to lag behind.
+        succeed: Function to call at the end; if it returns a Failure, the task fails.
+        fail: Function to call if the task has failed.
+        settle: Function to call after either, delayed by the settle delay.
         ready: RequestContext when the time is over: the task continues while it returns false.
     """
 
@@ -123,9 +123,9 @@ class TaskEngine:
     """Runs tasks in the store.
 
     Args:
-        store: Where the tasks are, and what they change.
-        clock: Says how far they are.
-        ids: Names them.
+        store: Store of the tasks and the resources.
+        clock: Clock of the server.
+        ids: Generator of ids.
         duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
     """
@@ -146,12 +146,12 @@ class TaskEngine:
         self._moment: float | None = None
 
     def later(self, seconds: float, about: str, happen: Callable[[], None]) -> None:
-        """Let something happen after some time, unless `forget` comes first.
+        """Schedule an event, unless `forget` drops it before.
 
         Args:
-            seconds: From now; within the work of a task, from its end.
-            about: Id of the resource that it is about.
-            happen: Called when the time has come. The resource may be gone by then.
+            seconds: Delay from now, or from the end of a task within its work.
+            about: Id of the resource of the event.
+            happen: Function to call for the event. The resource may be gone then.
         """
         now = self._clock.now() if self._moment is None else self._moment
         number = next(self._event_numbers)
@@ -200,10 +200,10 @@ class TaskEngine:
         return identifier
 
     def pause(self, identifier: str) -> None:
-        """Hold a task that has not ended; its status is PAUSED until ``resume``.
+        """Pause a task that has not ended; its status is PAUSED until ``resume``.
 
         Raises:
-            ValueError: There is no such task, or it has ended.
+            ValueError: The task does not exist, or has ended.
         """
         with self._store.lock:
             running = self._open(identifier)
@@ -215,7 +215,7 @@ class TaskEngine:
         """Resume a paused task where it stopped.
 
         Raises:
-            ValueError: There is no such task, or it has ended.
+            ValueError: The task does not exist, or has ended.
         """
         with self._store.lock:
             running = self._open(identifier)
@@ -232,10 +232,10 @@ class TaskEngine:
         return running is not None and not running.ended
 
     def abort(self, identifier: str, failure: Failure) -> None:
-        """Let a task that has not ended fail now.
+        """Fail a task that has not ended.
 
         Raises:
-            ValueError: There is no such task, or it has ended.
+            ValueError: The task does not exist, or has ended.
         """
         running = self._open(identifier)
         now = self._clock.now()

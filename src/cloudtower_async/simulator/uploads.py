@@ -63,10 +63,10 @@ class ReceivedUpload:
 
 
 class Uploads:
-    """The uploads of a server, those that have ended included.
+    """Uploads of a server, including ended ones.
 
     Args:
-        factory: Has the store, where the upload tasks are.
+        factory: Factory with the store of the upload tasks.
         duration: Seconds from the last chunk to the end of the task.
     """
 

@@ -48,7 +48,7 @@ class TaskPoller:
     """Poller of the tasks of all waiters.
 
     Args:
-        executor: Sends the calls.
+        executor: Executor of the calls.
     """
 
     def __init__(self, executor: Executor) -> None:

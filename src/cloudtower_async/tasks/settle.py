@@ -213,7 +213,7 @@ class _Reading:
 
     Args:
         kind: Type in the answer of the mutation.
-        executor: Sends the calls.
+        executor: Executor of the calls.
         grace: Seconds until a resource that was never listed counts as gone.
 
     Attributes:

@@ -44,7 +44,7 @@ class TaskWaiter:
     """Waiter for the tasks of a session.
 
     Args:
-        executor: Sends the calls.
+        executor: Executor of the calls.
     """
 
     def __init__(self, executor: Executor) -> None:

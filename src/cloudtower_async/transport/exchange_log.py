@@ -135,7 +135,7 @@ async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
 
     Args:
         sending: The exchange.
-        sent: Its request.
+        sent: Request of the exchange.
     """
     started = perf_counter()
     try:

@@ -168,7 +168,7 @@ class Transport(SessionScope):
             token: Token to send as the credential.
             not_modified: Accept status 304 as an answer.
             attempt: Number of the attempt within the call.
-            state: Where to record that the server may have received the request.
+            state: Object to record in that the server may have received the request.
 
         Raises:
             CallError: No answer came, or an answer with an error status.

@@ -69,7 +69,7 @@ class BytesBody(aiohttp.Payload):
     Args:
         content: The bytes.
         headers: Headers that describe them; shared by all bodies of a kind.
-        state: Where to record that it is being written.
+        state: Object to record in that the body is being written.
     """
 
     # Plain attributes are faster than the properties of the base class.
@@ -128,7 +128,7 @@ class TrackedBody(aiohttp.Payload):
 
     Args:
         body: The body.
-        state: Where to record that it is being written.
+        state: Object to record in that the body is being written.
         headers: Headers that describe it; None: those of the body.
     """
 

@@ -97,7 +97,7 @@ def status_error(
         mask: Redacts the session's secrets.
         pair: The session has several addresses.
         retry_after: Seconds that the server asks to wait.
-        location: Where a redirect points.
+        location: Target of a redirect.
     """
     said = _read(body, mask)
     code = said.get("code")

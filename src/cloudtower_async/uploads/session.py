@@ -66,7 +66,7 @@ class UploadSession(Generic[R]):
     """Sends the chunks of one file, one after the other.
 
     Args:
-        executor: Sends the calls.
+        executor: Executor of the calls.
         locks: Locks of the session.
         target: Target of the upload.
         name: Name of the result.
@@ -77,8 +77,8 @@ class UploadSession(Generic[R]):
 
     Attributes:
         operation: Call that takes the chunks.
-        form: Form fields that say what the file becomes, where, and under which name.
-        state_form: The same as texts, for `UploadState`.
+        form: Form fields that describe the result, its place and its name.
+        state_form: The same form fields as strings, for `UploadState`.
         existing_ids: See `UploadTarget.existing_ids`.
         task: The upload task as last seen; None before the server has made one.
         sent: Bytes that the server certainly has.

@@ -42,7 +42,7 @@ class _File:
     """File to upload, read from its current position.
 
     Args:
-        source: Its path, or the file as the caller opened it.
+        source: Path, or a file that the caller opened.
     """
 
     def __init__(self, source: StrPath | BinaryIO) -> None:

@@ -84,7 +84,7 @@ class UploadTarget(ABC, Generic[R_co]):
             listing: Lists resources.
             task: The upload task, which has succeeded.
             name: Name of the result.
-            existing_ids: What `existing_ids` returned before the upload.
+            existing_ids: Result of `existing_ids` before the upload.
 
         Returns:
             The result; None if it is not listed yet.

@@ -35,7 +35,7 @@ class Dependencies:
 
     Args:
         operation: The query of the view.
-        where: Its filter, or None.
+        where: Filter of the view, or None.
 
     Attributes:
         resource_type: Type of the resources of the view.

@@ -270,7 +270,7 @@ class Feed:
     """Reader of pages of changes, with the cursor.
 
     Args:
-        executor: Sends the calls.
+        executor: Executor of the calls.
         types: Resource types of the changes; None: all.
         since: Revision to start after; None: the one that is current when `anchor` is called.
         interval: Seconds between polls, unless a page is full.

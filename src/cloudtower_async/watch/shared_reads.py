@@ -57,7 +57,7 @@ class SharedReads(Generic[R]):
     Args:
         executor: Decides which errors are transient.
         name: Name of the query.
-        page: Sends the query, with ``where`` and ``first``.
+        page: Function that sends the query, with ``where`` and ``first``.
         interval: Seconds between reads of the first wait.
     """
 

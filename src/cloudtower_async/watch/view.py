@@ -143,7 +143,7 @@ class Watch(Generic[R]):
         """Read what there is.
 
         Raises:
-            CallError: It cannot be read.
+            CallError: The resources cannot be read.
             SessionClosed: Before or meanwhile.
         """
         self._executor.transport.running_loop()

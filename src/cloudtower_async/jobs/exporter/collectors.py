@@ -255,7 +255,7 @@ async def collect_single_vms(
         where: Filter of the VMs; None: all.
         limit: Maximum number of VMs: the first ones in the order of their ids.
         tower: Session to read from.
-        samples: Where to add the samples.
+        samples: Destination of the samples.
     """
     get_vms = select_fields(tower.vm.get_vms, VmFigures)
     for vm in await _read(tower, samples, "vms", get_vms, limit=limit, where=where):

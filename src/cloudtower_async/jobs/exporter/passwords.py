@@ -44,7 +44,7 @@ def hash_password(username: str, password: str) -> str:
     """Return the line of the password file for a user.
 
     Raises:
-        InvalidSettings: One of them is empty, or the user name holds a colon.
+        InvalidSettings: The user name or the password is empty, or the user name holds a colon.
     """
     if (fault := pair_fault((username, password))) is not None:
         raise InvalidSettings(f"basic_auth: {fault}", option="basic_auth")
@@ -93,7 +93,7 @@ class Passwords:
         users: Password hashes by user name.
 
     Raises:
-        InvalidSettings: There is no user, or a hash is not as `hash_password` returns it.
+        InvalidSettings: No user is given, or a hash was not returned by `hash_password`.
     """
 
     def __init__(self, users: Mapping[str, str]) -> None:

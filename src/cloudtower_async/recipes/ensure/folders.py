@@ -37,7 +37,7 @@ async def ensure_folder(
 
     Raises:
         Ambiguous: Several folders of the cluster have the name.
-        NotFound: There is no such cluster.
+        NotFound: The cluster does not exist.
         TaskError: The folder was not created, or not in time.
         OutcomeUnknown: The folder did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.

@@ -62,8 +62,8 @@ async def ensure_placement_group(
         The group, settled. The result is ``"created"``, ``"changed"`` or ``"unchanged"``.
 
     Raises:
-        Ambiguous: Several groups of the cluster have the name, or several VMs have one.
-        NotFound: There is no such cluster or VM.
+        Ambiguous: Several groups of the cluster have the name, or several VMs have the same name.
+        NotFound: The cluster or a VM does not exist.
         BadRequest: The server refused the group; code ``PLACEMENT_GROUP_DUPLICATE_NAME``: a group
             of another cluster has the name.
         TaskError: The group was not created or changed, or not in time.
@@ -153,8 +153,8 @@ async def _members(tower: Cloudtower, cluster_id: str, vms: Sequence[str]) -> se
     """Return the ids of the VMs with these names or ids.
 
     Raises:
-        NotFound: One is not there.
-        Ambiguous: Several have a name.
+        NotFound: A VM does not exist.
+        Ambiguous: Several VMs have the same name.
     """
     if not vms:
         return set()

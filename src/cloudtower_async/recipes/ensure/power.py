@@ -50,7 +50,7 @@ async def ensure_power(
 
     Raises:
         Ambiguous: Several VMs have the name.
-        NotFound: There is no such VM.
+        NotFound: The VM does not exist.
         TaskError: The VM did not get the state, or not in time.
         OutcomeUnknown: The VM did not get the state within `reconcile_timeout`.
         CloudtowerError: The guest has not shut down, or the VM is in another state.

@@ -44,7 +44,7 @@ async def ensure_snapshot(
 
     Raises:
         Ambiguous: Several VMs have the name, or several snapshots of the VM do.
-        NotFound: There is no such VM.
+        NotFound: The VM does not exist.
         TaskError: The snapshot was not taken, or not in time. Run it again to find it.
         OutcomeUnknown: The snapshot did not appear within `reconcile_timeout`, twice.
         CallError: Another call failed.

@@ -47,7 +47,7 @@ async def ensure_vm(
 
     Raises:
         Ambiguous: Several VMs of the cluster have the name.
-        NotFound: There is no such cluster, or something else that `create` needs is missing.
+        NotFound: The cluster, or another resource that `create` needs, does not exist.
         BadRequest: The server refused to create the VM; code ``VM_DUPLICATE``: a VM of another
             cluster has the name.
         TaskError: The VM was not created or did not settle in time. Run it again to adopt the VM.

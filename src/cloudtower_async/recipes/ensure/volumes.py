@@ -48,9 +48,9 @@ async def ensure_volume_attached(
 
     Raises:
         Ambiguous: Several VMs or volumes have the name.
-        NotFound: There is no such VM, or no such volume in its cluster.
+        NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to attach it.
-        TaskError: It was not attached, or not in time.
+        TaskError: The volume was not attached, or not in time.
         OutcomeUnknown: The disk did not show within `reconcile_timeout`.
         CloudtowerError: Another VM has the volume, and it cannot be shared.
         CallError: Another call failed.
@@ -120,7 +120,7 @@ async def ensure_volume_detached(
 
     Raises:
         Ambiguous: Several VMs or volumes have the name.
-        NotFound: There is no such VM, or no such volume in its cluster.
+        NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to remove the disk.
         TaskError: The disk was not removed, or not in time.
         OutcomeUnknown: The disk was still there after `reconcile_timeout`.

@@ -111,10 +111,10 @@ _TEXTS: tuple[tuple[str, Callable[[FieldValues], object]], ...] = (
 
 
 class FieldValues:
-    """The values of one document: its dates follow one another, its name is its own.
+    """Values of the fields of one document, which are consistent with each other.
 
     Args:
-        factory: Makes ids and knows the time.
+        factory: Factory with ids and the clock.
         name: Name of the document.
         number: Number of the document within its resource type.
     """
@@ -148,12 +148,12 @@ class FieldValues:
         return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
     def of(self, field: str, annotation: Any, *, inside: bool = False) -> Any:  # noqa: ANN401
-        """Return the value of a field, by its name and its type.
+        """Return a value for a field by its name and type.
 
         Args:
-            field: Its name on the wire.
-            annotation: Its type in the model.
-            inside: It belongs to an object inside of the document.
+            field: Name of the field in the API.
+            annotation: Type of the field in the model.
+            inside: Whether the field belongs to an object inside of the document.
         """
         kind = annotation
         parts = [part for part in get_args(annotation) if part is not types.NoneType]

@@ -64,13 +64,13 @@ class FleetSize:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the size that a text says: ``"3 clusters, 200 hosts, 20,000 VMs"``.
+        """Parse a size such as ``"3 clusters, 200 hosts, 20,000 VMs"``.
 
         Hosts are spread evenly over the clusters, so their number is rounded up. What is not said
         is as by default.
 
         Raises:
-            ValueError: It is not understood.
+            ValueError: The text is not a valid size.
         """
         given: dict[str, int] = {}
         for part in filter(None, map(str.strip, re.split(r",(?!\d{3}\b)|;|\band\b", text))):

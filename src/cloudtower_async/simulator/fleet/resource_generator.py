@@ -24,22 +24,22 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How a resource is made up.
+    """Specification of generated resources.
 
     Args:
-        resource: Which one.
+        resource: Resource type.
         per: So many for each document of this resource, which they are tied to; empty for the
             whole fleet.
-        times: How many.
-        most: How many there are at most in the whole fleet.
+        times: Number of documents.
+        most: Maximum number in the whole fleet.
         only: Made only where a field of the document that they are made for, or of its cluster,
             has this value.
         values: What is not to be guessed. In texts ``{n}`` is a number, ``{home}`` the name of
             the document that it is made for.
-        rows: Values of the first, the second, …
+        rows: Values of the first document, the second document, …
         many: For relations to many: how many of those nearby; 0 is all of them, -1 all dealt
             out among the documents of one home.
-        without: Relations to one that stay null.
+        without: To-one relations that stay null.
     """
 
     resource: str
@@ -54,10 +54,10 @@ class Spec:
 
 
 class ResourceGenerator:
-    """Makes up resources by their hints.
+    """Generator of resources from their specifications.
 
     Args:
-        factory: Has the store, with what is not generic in it.
+        factory: Factory with the store, which already has the other resources.
     """
 
     def __init__(self, factory: Factory) -> None:
@@ -73,13 +73,13 @@ class ResourceGenerator:
                     made += 1
 
     def add(self, spec: Spec, number: int, place: int, home: Document | None) -> Document | None:
-        """Make up one document, unless there is nothing that it has to hang on.
+        """Generate one document, unless a required related document is missing.
 
         Args:
-            spec: How.
-            number: Which one of the fleet it is.
+            spec: Specification.
+            number: Number of the document in the fleet.
             place: Number of the document within its home.
-            home: Document that this one is made for.
+            home: Document that the new one belongs to.
         """
         store, resource = self._store, spec.resource
         default = f"{_WORD.sub('-', resource).lower()}-{number + 1}"

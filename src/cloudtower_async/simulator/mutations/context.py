@@ -49,14 +49,14 @@ class Context:
         """Start a task about a resource.
 
         Args:
-            mutation: What is done, as the server calls it.
-            resource: To what kind of thing.
+            mutation: Name of the mutation on the server.
+            resource: Resource type.
             subject: Resource of the task.
-            work: Effect of the task when its time has come.
+            work: Effects at the end of the task.
             locks: Documents that are locked until the task has ended.
-            status: What is done to it meanwhile; what is being created says so already.
-            texts: How the task is described, in both languages; by the mutation by default.
-            args: More of what the task shows in its ``args``.
+            status: ``entityAsyncStatus`` meanwhile; new resources already have it.
+            texts: Description of the task in both languages; by default that of the mutation.
+            args: Additional ``args`` of the task.
         """
         described = texts or TEXTS[mutation]
 
@@ -84,12 +84,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One item of a mutation's answer.
+    """Item in the answer of a mutation.
 
     Args:
         resource: Resource type; None if the answer holds only the id.
-        id: Id of the resource; several if one task is about all of them.
-        task_id: The task that does it; None when nothing is left to do.
+        id: Id of the resource; several ids if one task changes all of them.
+        task_id: Id of the task; None if the work is already done.
     """
 
     resource: str | None
@@ -115,12 +115,12 @@ Handler: TypeAlias = "Callable[[Context, Any], Results]"
 
 
 def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
-    """Return the VMs that a mutation is about. Nothing is done when one of them is busy.
+    """Return the VMs that a mutation changes; refuse if one of them is busy.
 
     Args:
-        context: Has the VMs.
-        body: Has the where.
-        recycled: Whether they may be in the recycle bin.
+        context: Context with the VMs.
+        body: Body with the filter.
+        recycled: Whether the VMs may be in the recycle bin.
     """
     vms = context.store.select("Vm", require_member(body, "where", dict[str, Any]))
     if not vms:
@@ -142,12 +142,12 @@ def start_vm_task(
 def reject_locked(
     context: Context, documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
 ) -> None:
-    """Refuse what another task works on, unless the server is too old for locks.
+    """Refuse documents that another task has locked, unless the server is too old for locks.
 
     Args:
-        context: Says how old the server is.
+        context: Context with the server version.
         documents: Documents that must not be locked.
-        resource: Their resource type.
+        resource: Resource type of the documents.
         owner: Field with the id of the resource that the error names as locked.
     """
     # The only types in the errors of real servers.

@@ -27,14 +27,14 @@ def check_name(
     own: str | None = None,
     others: Collection[str] = (),
 ) -> Failure | None:
-    """Return how a task fails that uses a name which is taken, or None.
+    """Return the failure of a task that uses a taken name, or None.
 
     Args:
-        context: Has what bears the names, and says whether call or task fails.
-        resource: What is to bear the name; only VMs and placement groups are checked.
+        context: Context with the store, and with the choice whether the call or the task fails.
+        resource: Resource type with the name; only VMs and placement groups are checked.
         name: The name.
-        own: Id of what is renamed: it may keep its name.
-        others: More names that are taken: those of the same call.
+        own: Id of a renamed resource, which may keep its name.
+        others: Other taken names, from the same call.
 
     Raises:
         HttpError: The name is taken, and the server refuses the call.

@@ -37,10 +37,10 @@ class Mutation:
         verb: ``create``, ``update`` or ``delete``.
         resource: Resource type.
         body: Type of the body.
-        many: Whether it answers with a list.
-        together: Whether one task is about all of them.
-        tasks: Whether it answers with tasks; without these it is done at once.
-        not_modified: Whether it says when there is nothing to do.
+        many: Whether the answer is a list.
+        together: Whether one task changes all documents.
+        tasks: Whether the answer has tasks; otherwise the mutation is done at once.
+        not_modified: Whether it answers 304 if there is nothing to change.
     """
 
     path: str
@@ -99,10 +99,10 @@ def _filtered_resource(body: ArgType) -> str | None:
 def select_documents(
     context: Context, mutation: Mutation, body: Body, data: Body
 ) -> list[Document]:
-    """Return the documents that an operation is about.
+    """Return the documents that an operation changes.
 
     Raises:
-        HttpError: There are none.
+        HttpError: No document matches.
     """
     store, resource = context.store, mutation.resource
     where = body.get("where")
@@ -127,10 +127,10 @@ def start_for_each(
     documents: list[Document],
     do: Callable[[Document], Failure | None],
 ) -> Results:
-    """Do something to documents, in a task each or in one; it fails when one of them is gone.
+    """Change documents in one task each or in one task, which fails if a document is gone.
 
     Raises:
-        HttpError: One of them is a volume that is locked, as VMs are locked.
+        HttpError: A volume among the documents is locked.
     """
     if mutation.resource == "VmVolume":
         reject_locked(context, documents, mutation.resource)

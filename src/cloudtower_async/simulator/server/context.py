@@ -42,7 +42,7 @@ class RequestContext:
         language: Language of texts in the response.
         user: Id of the user; empty if the request has no valid token.
         factory: The store, the ids and the clock.
-        tasks: Runs the tasks that mutations start.
+        tasks: Engine of the tasks that mutations start.
         accounts: Passwords and tokens.
         state: State of the server outside the store.
     """

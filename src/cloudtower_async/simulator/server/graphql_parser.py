@@ -53,7 +53,7 @@ def parse(text: str, variables: Mapping[str, Any]) -> GraphQLOperation:
     """Read an operation.
 
     Raises:
-        GraphQLSyntaxError: It is not what this reads, or uses a variable that is not given.
+        GraphQLSyntaxError: The document is invalid, unsupported, or lacks a variable.
     """
     return _Parser(text, variables).operation()
 

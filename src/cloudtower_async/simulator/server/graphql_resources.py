@@ -27,7 +27,7 @@ class GraphQLNode:
     """Document from which a query selects fields and related documents.
 
     Args:
-        store: Holds the documents.
+        store: Store with the documents.
         resource: Kind of the document.
         document: The document.
         language: Language of the document's texts.

@@ -24,7 +24,7 @@ _SPECIAL = re.compile(rb"[0-9](?:\.|[eE])[0-9+-]|[0-9]{16,}")
 
 
 def decode(content: bytes) -> object:
-    """Read JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
+    """Decode JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
 
     Raises:
         ValueError: The content is no JSON. `RecursionError` when it is nested too deeply.

@@ -135,10 +135,10 @@ def unit_of(metric: str) -> str:
 
 
 def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
-    """Return the value by the time, in seconds since 1970; None where there is nothing to measure.
+    """Return the values by time, in seconds since 1970; None if the metric has no values.
 
     Args:
-        metric: Its name.
+        metric: Name of the metric.
         key: Key that is unique for the resource.
         document: Document of the resource.
     """

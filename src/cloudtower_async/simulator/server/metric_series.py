@@ -26,10 +26,10 @@ _SERVICES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LabeledSeries:
-    """One thing that is measured.
+    """Measured resource with its labels.
 
     Args:
-        labels: Labels that identify it, by the ids that clusters use, such as ``local_id``.
+        labels: Labels that identify the resource by ids of clusters, such as ``local_id``.
         document: Document of the resource.
     """
 
@@ -53,7 +53,7 @@ class MetricGroup:
         subject: Key of the body with the filter of the subjects.
         resource: Resource type of that filter.
         names: Names of the metrics.
-        expand: Returns the series of a subject.
+        expand: Function that returns the series of a subject.
         echoes: Whether unknown names yield series without points.
     """
 

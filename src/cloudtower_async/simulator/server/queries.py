@@ -22,10 +22,10 @@ _TYPES: dict[str, type] = {
 
 
 def answer_query(query: ResourceQuery, context: RequestContext) -> object:
-    """Return the resources that match, one page of them, or how many match.
+    """Return one page of the matching resources, or their number.
 
     Raises:
-        BadRequestError: The filter, the order or the page is not understood.
+        BadRequestError: The filter, the order or the page is invalid.
     """
     arguments = context.arguments()
     if not isinstance(arguments, dict):

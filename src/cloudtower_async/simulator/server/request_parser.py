@@ -34,12 +34,12 @@ class Digest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The file of a form, without what is in it.
+    """File of a form, without its content.
 
     Args:
-        name: As the client calls it.
-        size: In bytes.
-        digest: SHA-256 of these bytes.
+        name: File name from the client.
+        size: Size in bytes.
+        digest: SHA-256 of the content.
     """
 
     name: str

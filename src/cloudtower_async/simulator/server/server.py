@@ -38,9 +38,9 @@ class Server:
     """Answers requests.
 
     Args:
-        factory: Has the store.
-        tasks: Runs what mutations start.
-        accounts: Knows the tokens.
+        factory: Factory with the store.
+        tasks: Engine of the tasks that mutations start.
+        accounts: Passwords and tokens.
         faults: Faults to inject.
         state: State besides the store.
         keep_requests: Number of requests to record; None for all.

@@ -26,10 +26,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """One row that was put in, changed or taken out.
+    """Row that was inserted, updated or deleted.
 
     Args:
-        table: The resource, or the name of a table of relations.
+        table: Resource type, or name of a table of relations.
         id: Id of the resource; None for a row of relations.
         before: The row as JSON; None for an insertion.
         after: The row as JSON; None for a deletion.
@@ -107,11 +107,11 @@ _Row = tuple[bytes, tuple[tuple[str, ...], ...]]
 
 
 class ChangeTracker:
-    """Keeps how documents were before they were touched.
+    """Tracker of the states of documents before they were touched.
 
     Args:
-        resources: All there are.
-        tables: Their documents by id.
+        resources: All resources.
+        tables: Documents of the resources by id.
     """
 
     def __init__(

@@ -45,11 +45,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a filter looks things up.
+    """Sources for the look-ups of a filter.
 
     Args:
-        shape: Gives the keys of a resource's where.
-        table: Gives the documents of a resource by id.
+        shape: Function that returns the filter keys of a resource.
+        table: Function that returns the documents of a resource by id.
     """
 
     shape: Callable[[str], Mapping[str, Condition]]

@@ -19,12 +19,12 @@ _CUID = re.compile(rb'"c([0-9a-z]{8})[0-9a-z]{16}"')
 
 
 class Ids:
-    """Makes ids: cuids for resources, UUIDs for what a cluster numbers itself.
+    """Generator of ids: cuids for resources, UUIDs for ids of clusters.
 
-    Ids made later sort behind those made before, as the server's do.
+    Later ids sort after earlier ones, as on the server.
 
     Args:
-        seed: The same one makes the same ids.
+        seed: Seed; the same seed generates the same ids.
         epoch_ms: Time in the first id, in milliseconds since 1970.
     """
 

@@ -23,11 +23,11 @@ _FEW = 256  # up to this number of documents, a scan is faster than an index
 
 
 class Indexes:
-    """Finds documents by the value of a field, or by what they are tied to.
+    """Indexes of documents by the value of a field or by related documents.
 
     Args:
-        resources: All there are.
-        tables: Their documents by id.
+        resources: All resources.
+        tables: Documents of the resources by id.
         tracker: Reports which documents are changed.
     """
 

@@ -54,17 +54,17 @@ _COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A field that leads to other resources.
+    """Field that refers to other resources.
 
     Args:
-        owner: The resource that has it.
-        field: Its name.
+        owner: Resource with the field.
+        field: Name of the field.
         target: The resource at the other end.
-        many: Whether it holds a list.
-        nested: Fields of each that answers show.
-        inverse: Field of the target that leads back, or None.
+        many: Whether the field holds a list.
+        nested: Fields of the related documents in answers.
+        inverse: Field of the target that refers back, or None.
         count: Field with the number of related documents, or None.
-        needed: Every document has it.
+        needed: Whether every document has the relation.
     """
 
     owner: str
@@ -79,13 +79,13 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSchema:
-    """A kind of thing that a server keeps.
+    """Schema of a resource type.
 
     Args:
-        name: The schema's.
-        fields: Its plain fields.
-        relations: Those that lead to other things.
-        hidden: Fields that filters know and answers never show.
+        name: Name in the schema.
+        fields: Plain fields.
+        relations: Fields that refer to other resources.
+        hidden: Fields that filters accept, but answers never show.
     """
 
     name: str

@@ -104,8 +104,8 @@ class Store:
         """Compute derived fields after a change: now, or at the end of a ``together`` block.
 
         Args:
-            work_out: Computes the fields, given the id. The document may be gone by then.
-            identifier: Id of the document whose fields follow.
+            work_out: Function that computes the fields, given the id. The document may be gone.
+            identifier: Id of the document with the derived fields.
         """
         if self._due is None:
             work_out(self, identifier)
@@ -134,21 +134,21 @@ class Store:
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """Return one document. Change it with ``change``, unless only plain fields are touched.
+        """Return one document; set relations with ``change`` only, never in place.
 
         Raises:
-            DocumentNotFoundError: There is none; it is a KeyError.
+            DocumentNotFoundError: The document does not exist. This error is a KeyError.
         """
         return self._one(resource, identifier)
 
     @_alone
     def add(self, resource: str, values: Mapping[str, Any]) -> Document:
-        """Put in a document and tie it to those it names. Fields left out become null.
+        """Add a document with its relations. Fields that are left out become null.
 
         Raises:
-            KeyError: A field that the resource does not have.
-            DocumentNotFoundError: A relation leads to a document that is not there.
-            ValueError: There is a document with this id already.
+            KeyError: The resource lacks a field.
+            DocumentNotFoundError: A related document does not exist.
+            ValueError: A document with this id exists already.
         """
         if values["id"] in self._tables[resource]:
             raise ValueError(f"there is a {resource} {values['id']} already")
@@ -169,10 +169,10 @@ class Store:
 
     @_alone
     def change(self, resource: str, identifier: str, **values: object) -> Document:
-        """Set fields of a document; relations are followed to the other end.
+        """Set fields of a document; relations are also set at the other end.
 
         Raises:
-            DocumentNotFoundError: There is no such document, or a relation leads to none.
+            DocumentNotFoundError: The document, or a related document, does not exist.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]
@@ -187,10 +187,10 @@ class Store:
 
     @_alone
     def remove(self, resource: str, identifier: str) -> None:
-        """Take out a document, and take it from those that are tied to it.
+        """Remove a document, also from its related documents.
 
         Raises:
-            DocumentNotFoundError: There is no such document.
+            DocumentNotFoundError: The document does not exist.
         """
         document = self._one(resource, identifier)
         document.touch()
@@ -215,9 +215,9 @@ class Store:
 
         Args:
             resource: Resource type.
-            where: Filter; None for all.
-            page: Which part of them; None for all.
-            without: Ids of documents to pass over.
+            where: Filter; None: all documents.
+            page: Requested page; None: all documents.
+            without: Ids of documents to leave out.
 
         Raises:
             BadRequestError: The where has an unknown key, or a value of the wrong type.

@@ -34,16 +34,16 @@ _STAY = frozenset({"Task", "UserAuditLog", "SystemAuditLog", "AlertNotifier", "L
 def cascade_targets(
     store: Store, resource: str, identifier: str, asked: Collection[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """Return what is deleted together with a document, the outermost first.
+    """Return the documents that are deleted together with a document, the outermost first.
 
     Args:
-        store: Where to look.
-        resource: What is deleted.
-        identifier: Which one.
-        asked: What is deleted anyway.
+        store: Store with the documents.
+        resource: Resource type of the document.
+        identifier: Id of the document.
+        asked: Documents that are deleted in any case.
 
     Raises:
-        LookupError: Something that would stay needs it; the text says what.
+        LookupError: A remaining document needs it; the text names that document.
     """
     found = dict.fromkeys(asked)
     inner: dict[str, set[str]] = {resource: {identifier}}

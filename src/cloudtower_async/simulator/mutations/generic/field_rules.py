@@ -101,10 +101,10 @@ def member_of(field: str, name: str) -> FieldRule:
 
 
 def resolve_ids(context: Context, target: str, value: object) -> list[str]:
-    """Return the ids that a filter, an id, or a list of ids stands for.
+    """Return the ids of documents given by a filter, an id, or a list of ids.
 
     Raises:
-        HttpError: There is no such document.
+        HttpError: The document does not exist.
     """
     store = context.store
     if value is None:

@@ -248,10 +248,10 @@ _NETWORKS: Mapping[str, str] = {
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:
-    """Refuse to delete a document in its present state.
+    """Refuse to delete a document in its current state.
 
     Raises:
-        HttpError: It cannot; the text says why.
+        HttpError: The document cannot be deleted; the text says why.
     """
     reason = _REFUSALS[resource](context, document) if resource in _REFUSALS else None
     if reason is not None:

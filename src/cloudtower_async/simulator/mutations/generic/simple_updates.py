@@ -27,8 +27,8 @@ class Action:
 
     Args:
         path: Path of the operation.
-        values: Returns the fields to set, given the body.
-        follow: Applies further effects.
+        values: Function that returns the fields to set, given the body.
+        follow: Function that applies further effects.
     """
 
     path: str

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An operation that makes a new thing like another, or like what a snapshot was taken of.
+    """Operation that copies a resource, or the source of a snapshot.
 
     Args:
         path: Path of the operation.
-        source: The resource that is copied.
-        key: The key of the body with its id; ``where`` where it is found by a filter.
-        to: Where the copy goes: keys of the body and what relation they set.
+        source: Resource type of the original.
+        key: Key of the body with the id of the original; ``where`` for a filter.
+        to: Target of the copy: keys of the body, with the relations that they set.
     """
 
     path: str
@@ -70,8 +70,8 @@ class Rollback:
     Args:
         path: Path of the operation.
         snapshot: Resource type of the snapshot.
-        key: The key of the body with its id.
-        subject: The key with the id of what is rolled back; None where the snapshot says it.
+        key: Key of the body with the id of the snapshot.
+        subject: Key with the id of the resource to roll back; None: the snapshot's source.
     """
 
     path: str

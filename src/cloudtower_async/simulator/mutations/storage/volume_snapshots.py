@@ -25,7 +25,7 @@ class SnapshotKind:
         resource: Resource type of the snapshots.
         source: Resource type of their sources.
         field: Relation of a snapshot to its source.
-        asked: Where the body that deletes a source asks for its snapshots to go, too.
+        asked: Key of the body with which deleting a source also deletes its snapshots.
         others: Fields of the source under the names that they have in a snapshot.
     """
 

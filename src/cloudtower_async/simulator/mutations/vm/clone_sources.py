@@ -105,13 +105,13 @@ def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
 def frozen_nics(
     store: Store, source: Document, cluster: str, *, same: bool = False
 ) -> list[NicDraft]:
-    """Return the NICs of a snapshot or a template, as far as their VLANs are in the cluster.
+    """Return the NICs of a snapshot or a template whose VLANs are in the cluster.
 
     Args:
-        store: Has the VLANs.
+        store: Store with the VLANs.
         source: The snapshot or the template.
-        cluster: Where the NICs are to be.
-        same: Whether they keep their addresses.
+        cluster: Id of the target cluster.
+        same: Whether the NICs keep their addresses.
     """
     fields = (*_NIC_FIELDS, "mac_address", "ip_address") if same else _NIC_FIELDS
     vlans = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})

@@ -20,18 +20,18 @@ _DEVICES = {"IDE": "hd", "SCSI": "sd", "USB": "sd", "VIRTIO": "vd"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskDraft:
-    """A disk to be.
+    """Draft of a disk.
 
     Args:
         bus: Bus of the disk.
-        boot: Place in the boot order.
+        boot: Position in the boot order.
         name: Name of the volume.
         size: Size of the volume in bytes.
-        policy: How the volume is stored.
-        written: How much of it is written, when it is a copy.
-        volume: The volume that it mounts, instead of a new one.
-        key: Its key; the next free one by default.
-        more: More fields of the disk.
+        policy: Storage policy of the volume.
+        written: Written bytes of a copy.
+        volume: Id of an existing volume to mount, instead of a new one.
+        key: Key of the disk; by default the next free key.
+        more: Other fields of the disk.
     """
 
     bus: str

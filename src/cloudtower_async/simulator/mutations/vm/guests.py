@@ -45,10 +45,10 @@ def plug_in(context: Context, vm: Document) -> None:
 
 
 def shut_down(context: Context, identifier: str) -> None:
-    """Let a guest shut itself down: its VM is shown as stopped some time later.
+    """Let a guest shut itself down; its VM is shown as stopped some time later.
 
     Raises:
-        HttpError: The VM does not run.
+        HttpError: The VM is not running.
     """
     vm = context.store.get("Vm", identifier)
     if vm["status"] != "RUNNING":

@@ -65,10 +65,10 @@ class VmDraft:
         fields: Fields that differ from the defaults; at least name, memory, cpu and vcpu.
         cluster: Id of the cluster.
         host: Id of the host; None: any host.
-        running: Whether it is powered on at once.
-        disks: Its disks, in their order.
-        cd_roms: Its CD-ROMs.
-        nics: Its NICs.
+        running: Whether the VM is powered on at once.
+        disks: Disks in their order.
+        cd_roms: CD-ROMs of the VM.
+        nics: NICs of the VM.
         failure: Failure of the task, if known in advance.
         finish: Function to call with the VM at the end.
     """

@@ -40,8 +40,8 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
     """Return the documents that a filter in a body matches, at least one.
 
     Raises:
-        NoMatchError: Nothing matches, and it is the filter of the mutation itself.
-        HttpError: Nothing matches a filter at another place.
+        NoMatchError: The filter of the mutation itself matches nothing.
+        HttpError: Another filter matches nothing.
     """
     found = context.store.select(resource, where)
     if not found:
@@ -164,11 +164,11 @@ def change_vm(
     """Start a task that changes a VM; totals are updated afterwards.
 
     Args:
-        context: Has the VM.
+        context: Context of the mutation.
         mutation: Name of the mutation on the server.
         vm: The VM.
-        apply: Called when the time of the task has come.
-        fail: Called when the task has failed.
+        apply: Function to call at the end of the task.
+        fail: Function to call if the task has failed.
     """
     store = context.store
 
