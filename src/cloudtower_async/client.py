@@ -145,9 +145,8 @@ class Cloudtower(Namespaces):
 
         Args:
             profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
-                options that neither arguments nor variables set. Its files are read, and the
-                keyring if the token is there. None: the profile named by CLOUDTOWER_PROFILE, if
-                set; "": no profile.
+                options that neither arguments nor variables set. This reads files, and possibly the
+                keyring. None: the profile named by CLOUDTOWER_PROFILE, if set; "": no profile.
             options: Options of `Cloudtower`, and ``endpoint``. An option that is None counts as not
                 given.
 

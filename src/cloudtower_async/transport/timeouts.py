@@ -194,7 +194,7 @@ class TimeLimit:
     ) -> None:
         # Keep the timer, so that the next block need not set a new one.
         self._scope.limits.discard(self)
-        # Only this block cancelled the task, nobody else.
+        # Only this block cancelled the task.
         alone = self._ended and self._task.uncancel() <= self._cancelling
         if alone and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc

@@ -96,7 +96,7 @@ class Watch(Generic[R]):
         self.name: str = self._query.operation.name
         self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
-        self._polls_left = 0  # polls until the feed is tried again
+        self._polls_left = 0  # polls until the next attempt to use the feed
         self._outage = Outage(f"reading {self.name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
         self._open: bool | None = None  # None: not yet
