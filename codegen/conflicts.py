@@ -22,7 +22,9 @@ _GENERATED = ("api", "models", "inputs")
 _SESSION = "Cloudtower"
 
 # Modules generated in addition to those of the namespaces.
-_MODULES = frozenset({"catalogue", "common", "enums", "nested", "newer", "older", "shared"})
+_MODULES = frozenset(
+    {"catalogue", "common", "enums", "nested", "newer", "older", "references", "shared"}
+)
 # Parameters of every method.
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
 # Names of this form are imported or defined by generated modules.

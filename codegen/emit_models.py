@@ -14,6 +14,13 @@ from .history import FIRST, History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
 from .texts import Texts
 
+_SHARED = {
+    "enums": "Enums",
+    "references": "Structs without structs and enums in them",
+    "shared": "Structs with others or enums in them",
+}
+"""Packages of the types that several namespaces share."""
+
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     """Return the files of the package by path below it."""
@@ -25,8 +32,8 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         f"{module.replace('.', '/')}.py": _module(api, history, texts, modules, module, wanted)
         for module, wanted in members.items()
     }
-    made["shared/__init__.py"] = '"""Answers that several namespaces share, one to a module."""\n'
-    made["enums/__init__.py"] = '"""Enums that several namespaces share, by their first word."""\n'
+    for package, kind in _SHARED.items():
+        made[f"{package}/__init__.py"] = f'"""{kind} that answers of several namespaces share."""\n'
     made |= writing.lazy_package(
         "Every struct and enum that an answer holds, by its name in the API; loaded at first use.",
         modules,

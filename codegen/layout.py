@@ -2,9 +2,10 @@
 
 A type used by only one namespace is in the module of that namespace. Shared types:
 
-- of answers: each struct has a separate small module, so that the first use of a namespace loads
-  only what it needs. Enums are grouped by the first word of their names, because they are usually
-  needed together, and loading a module takes longer than creating an enum.
+- of answers: enums, and structs that hold other types, are grouped by the first word of their
+  names. Structs that hold none are mostly references, with the id and name of a resource. Loading a
+  module takes as long as creating six of these, so they are grouped by subject, except for those
+  that many namespaces need.
 - of inputs: with the namespace whose operation takes the type, or that the type is named after,
   else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
   one never loads another.
@@ -14,12 +15,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from . import names
+from .refusals import SchemaError
 from .schema import Api, Enum, Node, Operation, Record, Ref, closure, refs
 
 WITH_TASK = "WithTask_"
 COMMON = "common"
+# A struct that so many namespaces need, and that holds no other type, is in `references.common`.
+_MANY = 6
+# Subject -> the first words of the structs that it groups. Any other first word is its own subject.
+_SUBJECTS = {
+    "compute": "alert cloud content elf frozen label nic report template user vds vlan vm",
+    "devices": "cpu gpu pmem usb vgpu",
+    "network": "everoute isolation security virtual vpc",
+    "protection": "backup external replica replication sync",
+    "storage": "business consistency disk iscsi namespace nfs nvmf snapshot",
+    "topology": "brick cluster datacenter node rack witness zone",
+}
+_SUBJECT_OF = {word: subject for subject, words in _SUBJECTS.items() for word in words.split()}
 
 
 def is_connection(api: Api, name: str) -> bool:
@@ -55,17 +70,47 @@ def models(api: Api) -> dict[str, str]:
     for operation in api.operations:
         for name in closure(api, own_types(api, operation.answer)):
             users[name].add(namespace(operation))
-    return {
-        name: next(iter(used_by)) if len(used_by) == 1 else _shared(api, name)
+    modules = {
+        name: next(iter(used_by)) if len(used_by) == 1 else _shared(api, name, len(used_by))
         for name, used_by in sorted(users.items())
     }
+    _check_order(api, modules)
+    return modules
 
 
-def _shared(api: Api, name: str) -> str:
+def _shared(api: Api, name: str, used_by: int) -> str:
     """Return the module of an answer type that several namespaces share."""
+    word = names.snake(name.removeprefix("Nested")).partition("_")[0]
     if isinstance(api.types[name], Enum):
-        return f"enums.{names.snake(name).partition('_')[0]}"
-    return f"shared.{names.snake(name)}"
+        return f"enums.{word}"
+    if _held(api, name):
+        return f"shared.{word}"
+    return f"references.{COMMON if used_by >= _MANY else _SUBJECT_OF.get(word, word)}"
+
+
+def _held(api: Api, name: str) -> set[str]:
+    """Return the types that an answer type refers to, without itself."""
+    kind = api.types[name]
+    held = {r for p in kind.properties for r in refs(p.node)} if isinstance(kind, Record) else set()
+    return held - {name}
+
+
+def _check_order(api: Api, modules: dict[str, str]) -> None:
+    """Check that no modules import each other, although no types hold each other.
+
+    :raises SchemaError: if some do.
+    """
+    imports: defaultdict[str, set[str]] = defaultdict(set)
+    for name, module in modules.items():
+        imports[module] |= {modules[ref] for ref in _held(api, name)} - {module}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        circle = " -> ".join(f"models.{module}" for module in error.args[1])
+        raise SchemaError(
+            f"{circle}: these modules would import each other; group their types otherwise in"
+            " codegen/layout.py"
+        ) from error
 
 
 def inputs(api: Api) -> dict[str, str]:

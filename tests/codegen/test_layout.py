@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from codegen import layout
+from codegen.refusals import SchemaError
 from codegen.schema import Api, ListOf, Ref, Scalar
 
 from .made_up import TEXT, Raw, listed, operation, record, ref, small
@@ -20,10 +23,46 @@ def test_an_answer_that_one_namespace_needs_stands_in_its_module(api: Api) -> No
     assert modules["Tree"] == modules["TreeTrunk"] == modules["TreeGrade"] == "tree"
 
 
-def test_an_answer_that_several_need_has_a_module_of_its_own(api: Api) -> None:
+def test_an_answer_that_several_need_is_grouped_by_what_it_holds(api: Api) -> None:
     modules = layout.models(api)
-    assert modules["NestedOrchard"] == "shared.nested_orchard"
     assert modules["TreeStatus"] == "enums.tree"
+    assert modules["NestedOrchard"] == "references.orchard"  # it holds no other type
+    assert modules["Stand"] == "shared.stand"
+
+
+def _shared(answers: dict[str, Raw], namespaces: int) -> Raw:
+    """A document in which so many namespaces answer with each of the types."""
+    paths = {
+        f"/get-{number}-{name}": {
+            "post": operation(f"Get{number}{name}", f"Box{number}", listed(ref(name)))
+        }
+        for name in answers
+        for number in range(namespaces)
+    }
+    return small(answers, paths)
+
+
+def test_references_are_grouped_by_subject_unless_many_need_them(
+    read: Callable[[Raw], Api],
+) -> None:
+    thing = record({"id": TEXT})
+    few = layout.models(read(_shared({"NestedDisk": thing, "IscsiLun": thing}, 5)))
+    assert few == {"NestedDisk": "references.storage", "IscsiLun": "references.storage"}
+    many = layout.models(read(_shared({"NestedDisk": thing}, 6)))
+    assert many == {"NestedDisk": "references.common"}
+
+
+def test_modules_that_would_import_each_other_are_refused(read: Callable[[Raw], Api]) -> None:
+    end, inner = record({"id": TEXT}), record({"end": ref("End")})
+    answers = {
+        "End": end,
+        "BarkOne": record({"inner": ref("LeafTwo")}),
+        "LeafTwo": inner,
+        "LeafOne": record({"inner": ref("BarkTwo")}),
+        "BarkTwo": inner,
+    }
+    with pytest.raises(SchemaError, match=r"models\.shared\.bark.*would import each other"):
+        layout.models(read(_shared(answers, 2)))
 
 
 def test_collapsed_answers_and_arguments_are_no_models(api: Api) -> None:

@@ -326,6 +326,115 @@ from .pci_device import PciDeviceUsage as PciDeviceUsage
 from .pmem_dimm import PmemDimm as PmemDimm
 from .rack_topo import DeleteRackTopo as DeleteRackTopo
 from .rack_topo import RackTopo as RackTopo
+from .references.common import NestedBackupPlan as NestedBackupPlan
+from .references.common import NestedCluster as NestedCluster
+from .references.common import NestedContentLibraryVmTemplate as NestedContentLibraryVmTemplate
+from .references.common import NestedDisk as NestedDisk
+from .references.common import NestedEverouteCluster as NestedEverouteCluster
+from .references.common import NestedHost as NestedHost
+from .references.common import NestedIscsiLun as NestedIscsiLun
+from .references.common import NestedIscsiTarget as NestedIscsiTarget
+from .references.common import NestedLabel as NestedLabel
+from .references.common import NestedNic as NestedNic
+from .references.common import NestedNvmfNamespace as NestedNvmfNamespace
+from .references.common import NestedNvmfSubsystem as NestedNvmfSubsystem
+from .references.common import NestedVds as NestedVds
+from .references.common import NestedVirtualPrivateCloud as NestedVirtualPrivateCloud
+from .references.common import NestedVm as NestedVm
+from .references.common import NestedVmDisk as NestedVmDisk
+from .references.common import NestedVmSnapshot as NestedVmSnapshot
+from .references.common import NestedVmVolume as NestedVmVolume
+from .references.common import (
+    NestedVpcGatewaysCommonExternalIpsType as NestedVpcGatewaysCommonExternalIpsType,
+)
+from .references.compute import NestedAlertRule as NestedAlertRule
+from .references.compute import NestedCloudTowerApplication as NestedCloudTowerApplication
+from .references.compute import NestedContentLibraryImage as NestedContentLibraryImage
+from .references.compute import NestedElfImage as NestedElfImage
+from .references.compute import NestedFrozenVlan as NestedFrozenVlan
+from .references.compute import NestedReportTemplate as NestedReportTemplate
+from .references.compute import NestedTemplateVpcNic as NestedTemplateVpcNic
+from .references.compute import NestedUser as NestedUser
+from .references.compute import NestedVlan as NestedVlan
+from .references.compute import NestedVmEntityFilterResult as NestedVmEntityFilterResult
+from .references.compute import NestedVmFolder as NestedVmFolder
+from .references.compute import NestedVmNic as NestedVmNic
+from .references.compute import NestedVmPlacementGroup as NestedVmPlacementGroup
+from .references.compute import NestedVmRecycleBin as NestedVmRecycleBin
+from .references.compute import NestedVmTemplate as NestedVmTemplate
+from .references.devices import NestedCpu as NestedCpu
+from .references.devices import NestedGpuDevice as NestedGpuDevice
+from .references.devices import NestedGpuDriverInfo as NestedGpuDriverInfo
+from .references.devices import NestedPmemDimm as NestedPmemDimm
+from .references.devices import NestedUsbDevice as NestedUsbDevice
+from .references.devices import NestedVgpuType as NestedVgpuType
+from .references.network import NestedIsolationPolicy as NestedIsolationPolicy
+from .references.network import NestedNetworkPolicyRuleService as NestedNetworkPolicyRuleService
+from .references.network import NestedSecurityGroup as NestedSecurityGroup
+from .references.network import NestedSecurityPolicy as NestedSecurityPolicy
+from .references.network import NestedSecurityPolicyStatistics as NestedSecurityPolicyStatistics
+from .references.network import (
+    NestedVirtualPrivateCloudEdgeGateway as NestedVirtualPrivateCloudEdgeGateway,
+)
+from .references.network import (
+    NestedVirtualPrivateCloudEdgeGatewayGroup as NestedVirtualPrivateCloudEdgeGatewayGroup,
+)
+from .references.network import (
+    NestedVirtualPrivateCloudRouteTable as NestedVirtualPrivateCloudRouteTable,
+)
+from .references.network import (
+    NestedVirtualPrivateCloudSecurityGroup as NestedVirtualPrivateCloudSecurityGroup,
+)
+from .references.network import (
+    NestedVirtualPrivateCloudServiceTepIpPool as NestedVirtualPrivateCloudServiceTepIpPool,
+)
+from .references.network import NestedVirtualPrivateCloudSubnet as NestedVirtualPrivateCloudSubnet
+from .references.protection import NestedBackupPlanExecution as NestedBackupPlanExecution
+from .references.protection import (
+    NestedBackupRestoreExecutionNetworkMapping as NestedBackupRestoreExecutionNetworkMapping,
+)
+from .references.protection import NestedBackupRestorePoint as NestedBackupRestorePoint
+from .references.protection import NestedBackupService as NestedBackupService
+from .references.protection import NestedBackupStoreRepository as NestedBackupStoreRepository
+from .references.protection import NestedExternalCloudTower as NestedExternalCloudTower
+from .references.protection import (
+    NestedReplicationClusterDescriptor as NestedReplicationClusterDescriptor,
+)
+from .references.protection import (
+    NestedReplicationNetworkConfigure as NestedReplicationNetworkConfigure,
+)
+from .references.protection import (
+    NestedReplicationObjectDescriptor as NestedReplicationObjectDescriptor,
+)
+from .references.protection import NestedReplicationPlan as NestedReplicationPlan
+from .references.protection import NestedReplicationRestorePoint as NestedReplicationRestorePoint
+from .references.protection import NestedReplicationService as NestedReplicationService
+from .references.protection import (
+    NestedReplicationTargetExecution as NestedReplicationTargetExecution,
+)
+from .references.protection import NestedReplicaVm as NestedReplicaVm
+from .references.protection import NestedSyncReplicationPlan as NestedSyncReplicationPlan
+from .references.storage import NestedBusinessHost as NestedBusinessHost
+from .references.storage import NestedBusinessHostGroup as NestedBusinessHostGroup
+from .references.storage import NestedConsistencyGroup as NestedConsistencyGroup
+from .references.storage import NestedConsistencyGroupSnapshot as NestedConsistencyGroupSnapshot
+from .references.storage import NestedIscsiConnection as NestedIscsiConnection
+from .references.storage import NestedIscsiLunSnapshot as NestedIscsiLunSnapshot
+from .references.storage import NestedNamespaceGroup as NestedNamespaceGroup
+from .references.storage import NestedNfsExport as NestedNfsExport
+from .references.storage import NestedNfsInode as NestedNfsInode
+from .references.storage import NestedNvmfNamespaceSnapshot as NestedNvmfNamespaceSnapshot
+from .references.storage import NestedSnapshotGroup as NestedSnapshotGroup
+from .references.storage import NestedSnapshotPlan as NestedSnapshotPlan
+from .references.storage import NestedSnapshotPlanTask as NestedSnapshotPlanTask
+from .references.topology import NestedBrickTopo as NestedBrickTopo
+from .references.topology import NestedClusterTopo as NestedClusterTopo
+from .references.topology import NestedDatacenter as NestedDatacenter
+from .references.topology import NestedNodeTopo as NestedNodeTopo
+from .references.topology import NestedRackTopo as NestedRackTopo
+from .references.topology import NestedWitness as NestedWitness
+from .references.topology import NestedZone as NestedZone
+from .references.topology import NestedZoneTopo as NestedZoneTopo
 from .registry_service import RegistryService as RegistryService
 from .registry_service import RegistryServiceUsage as RegistryServiceUsage
 from .replica_vm import ReplicationMethod as ReplicationMethod
@@ -357,188 +466,45 @@ from .security_policy import DeleteSecurityPolicy as DeleteSecurityPolicy
 from .security_policy import NestedSecurityPolicyApply as NestedSecurityPolicyApply
 from .security_policy import PolicyMode as PolicyMode
 from .security_policy import SecurityPolicy as SecurityPolicy
-from .shared.backup_plan_execution import BackupPlanExecution as BackupPlanExecution
-from .shared.backup_restore_execution import BackupRestoreExecution as BackupRestoreExecution
-from .shared.cluster_settings import ClusterSettings as ClusterSettings
-from .shared.nested_alert_rule import NestedAlertRule as NestedAlertRule
-from .shared.nested_backup_plan import NestedBackupPlan as NestedBackupPlan
-from .shared.nested_backup_plan_execution import (
-    NestedBackupPlanExecution as NestedBackupPlanExecution,
-)
-from .shared.nested_backup_plan_time_point import (
-    NestedBackupPlanTimePoint as NestedBackupPlanTimePoint,
-)
-from .shared.nested_backup_restore_execution_network_mapping import (
-    NestedBackupRestoreExecutionNetworkMapping as NestedBackupRestoreExecutionNetworkMapping,
-)
-from .shared.nested_backup_restore_point import NestedBackupRestorePoint as NestedBackupRestorePoint
-from .shared.nested_backup_service import NestedBackupService as NestedBackupService
-from .shared.nested_backup_store_repository import (
-    NestedBackupStoreRepository as NestedBackupStoreRepository,
-)
-from .shared.nested_brick_topo import NestedBrickTopo as NestedBrickTopo
-from .shared.nested_business_host import NestedBusinessHost as NestedBusinessHost
-from .shared.nested_business_host_group import NestedBusinessHostGroup as NestedBusinessHostGroup
-from .shared.nested_cloud_tower_application import (
-    NestedCloudTowerApplication as NestedCloudTowerApplication,
-)
-from .shared.nested_cluster import NestedCluster as NestedCluster
-from .shared.nested_cluster_topo import NestedClusterTopo as NestedClusterTopo
-from .shared.nested_consistency_group import NestedConsistencyGroup as NestedConsistencyGroup
-from .shared.nested_consistency_group_snapshot import (
-    NestedConsistencyGroupSnapshot as NestedConsistencyGroupSnapshot,
-)
-from .shared.nested_content_library_image import (
-    NestedContentLibraryImage as NestedContentLibraryImage,
-)
-from .shared.nested_content_library_vm_template import (
-    NestedContentLibraryVmTemplate as NestedContentLibraryVmTemplate,
-)
-from .shared.nested_cpu import NestedCpu as NestedCpu
-from .shared.nested_datacenter import NestedDatacenter as NestedDatacenter
-from .shared.nested_disk import NestedDisk as NestedDisk
-from .shared.nested_elf_image import NestedElfImage as NestedElfImage
-from .shared.nested_everoute_cluster import NestedEverouteCluster as NestedEverouteCluster
-from .shared.nested_external_cloud_tower import NestedExternalCloudTower as NestedExternalCloudTower
-from .shared.nested_frozen_disks import NestedFrozenDisks as NestedFrozenDisks
-from .shared.nested_frozen_vlan import NestedFrozenVlan as NestedFrozenVlan
-from .shared.nested_gpu_device import NestedGpuDevice as NestedGpuDevice
-from .shared.nested_gpu_driver_info import NestedGpuDriverInfo as NestedGpuDriverInfo
-from .shared.nested_host import NestedHost as NestedHost
-from .shared.nested_iscsi_connection import NestedIscsiConnection as NestedIscsiConnection
-from .shared.nested_iscsi_lun import NestedIscsiLun as NestedIscsiLun
-from .shared.nested_iscsi_lun_snapshot import NestedIscsiLunSnapshot as NestedIscsiLunSnapshot
-from .shared.nested_iscsi_target import NestedIscsiTarget as NestedIscsiTarget
-from .shared.nested_isolation_policy import NestedIsolationPolicy as NestedIsolationPolicy
-from .shared.nested_label import NestedLabel as NestedLabel
-from .shared.nested_namespace_group import NestedNamespaceGroup as NestedNamespaceGroup
-from .shared.nested_network_policy_rule import NestedNetworkPolicyRule as NestedNetworkPolicyRule
-from .shared.nested_network_policy_rule_port import (
-    NestedNetworkPolicyRulePort as NestedNetworkPolicyRulePort,
-)
-from .shared.nested_network_policy_rule_service import (
-    NestedNetworkPolicyRuleService as NestedNetworkPolicyRuleService,
-)
-from .shared.nested_nfs_export import NestedNfsExport as NestedNfsExport
-from .shared.nested_nfs_inode import NestedNfsInode as NestedNfsInode
-from .shared.nested_nic import NestedNic as NestedNic
-from .shared.nested_node_topo import NestedNodeTopo as NestedNodeTopo
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace as NestedNvmfNamespace
-from .shared.nested_nvmf_namespace_snapshot import (
-    NestedNvmfNamespaceSnapshot as NestedNvmfNamespaceSnapshot,
-)
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem as NestedNvmfSubsystem
-from .shared.nested_pmem_dimm import NestedPmemDimm as NestedPmemDimm
-from .shared.nested_rack_topo import NestedRackTopo as NestedRackTopo
-from .shared.nested_replica_vm import NestedReplicaVm as NestedReplicaVm
-from .shared.nested_replication_cluster_descriptor import (
-    NestedReplicationClusterDescriptor as NestedReplicationClusterDescriptor,
-)
-from .shared.nested_replication_ip_address_mapping import (
+from .shared.backup import BackupPlanExecution as BackupPlanExecution
+from .shared.backup import BackupRestoreExecution as BackupRestoreExecution
+from .shared.backup import NestedBackupPlanTimePoint as NestedBackupPlanTimePoint
+from .shared.cluster import ClusterSettings as ClusterSettings
+from .shared.frozen import NestedFrozenDisks as NestedFrozenDisks
+from .shared.network import NestedNetworkPolicyRule as NestedNetworkPolicyRule
+from .shared.network import NestedNetworkPolicyRulePort as NestedNetworkPolicyRulePort
+from .shared.replication import (
     NestedReplicationIPAddressMapping as NestedReplicationIPAddressMapping,
 )
-from .shared.nested_replication_network_configure import (
-    NestedReplicationNetworkConfigure as NestedReplicationNetworkConfigure,
-)
-from .shared.nested_replication_network_information import (
+from .shared.replication import (
     NestedReplicationNetworkInformation as NestedReplicationNetworkInformation,
 )
-from .shared.nested_replication_object_descriptor import (
-    NestedReplicationObjectDescriptor as NestedReplicationObjectDescriptor,
-)
-from .shared.nested_replication_plan import NestedReplicationPlan as NestedReplicationPlan
-from .shared.nested_replication_plan_network_mapping import (
+from .shared.replication import (
     NestedReplicationPlanNetworkMapping as NestedReplicationPlanNetworkMapping,
 )
-from .shared.nested_replication_restore_point import (
-    NestedReplicationRestorePoint as NestedReplicationRestorePoint,
-)
-from .shared.nested_replication_service import NestedReplicationService as NestedReplicationService
-from .shared.nested_replication_target_execution import (
-    NestedReplicationTargetExecution as NestedReplicationTargetExecution,
-)
-from .shared.nested_report_template import NestedReportTemplate as NestedReportTemplate
-from .shared.nested_security_group import NestedSecurityGroup as NestedSecurityGroup
-from .shared.nested_security_policy import NestedSecurityPolicy as NestedSecurityPolicy
-from .shared.nested_security_policy_statistics import (
-    NestedSecurityPolicyStatistics as NestedSecurityPolicyStatistics,
-)
-from .shared.nested_snapshot_group import NestedSnapshotGroup as NestedSnapshotGroup
-from .shared.nested_snapshot_plan import NestedSnapshotPlan as NestedSnapshotPlan
-from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask as NestedSnapshotPlanTask
-from .shared.nested_step import NestedStep as NestedStep
-from .shared.nested_sync_replication_plan import (
-    NestedSyncReplicationPlan as NestedSyncReplicationPlan,
-)
-from .shared.nested_template_vpc_nic import NestedTemplateVpcNic as NestedTemplateVpcNic
-from .shared.nested_thresholds import NestedThresholds as NestedThresholds
-from .shared.nested_usb_device import NestedUsbDevice as NestedUsbDevice
-from .shared.nested_user import NestedUser as NestedUser
-from .shared.nested_vds import NestedVds as NestedVds
-from .shared.nested_vgpu_type import NestedVgpuType as NestedVgpuType
-from .shared.nested_virtual_private_cloud import (
-    NestedVirtualPrivateCloud as NestedVirtualPrivateCloud,
-)
-from .shared.nested_virtual_private_cloud_edge_gateway import (
-    NestedVirtualPrivateCloudEdgeGateway as NestedVirtualPrivateCloudEdgeGateway,
-)
-from .shared.nested_virtual_private_cloud_edge_gateway_group import (
-    NestedVirtualPrivateCloudEdgeGatewayGroup as NestedVirtualPrivateCloudEdgeGatewayGroup,
-)
-from .shared.nested_virtual_private_cloud_external_subnet import (
+from .shared.report import ReportTask as ReportTask
+from .shared.step import NestedStep as NestedStep
+from .shared.task import Task as Task
+from .shared.thresholds import NestedThresholds as NestedThresholds
+from .shared.upload import UploadTask as UploadTask
+from .shared.virtual import (
     NestedVirtualPrivateCloudExternalSubnet as NestedVirtualPrivateCloudExternalSubnet,
 )
-from .shared.nested_virtual_private_cloud_external_subnet_group import (
+from .shared.virtual import (
     NestedVirtualPrivateCloudExternalSubnetGroup as NestedVirtualPrivateCloudExternalSubnetGroup,
 )
-from .shared.nested_virtual_private_cloud_floating_ip import (
+from .shared.virtual import (
     NestedVirtualPrivateCloudFloatingIp as NestedVirtualPrivateCloudFloatingIp,
 )
-from .shared.nested_virtual_private_cloud_nat_gateway import (
+from .shared.virtual import (
     NestedVirtualPrivateCloudNatGateway as NestedVirtualPrivateCloudNatGateway,
 )
-from .shared.nested_virtual_private_cloud_route_table import (
-    NestedVirtualPrivateCloudRouteTable as NestedVirtualPrivateCloudRouteTable,
-)
-from .shared.nested_virtual_private_cloud_router_gateway import (
+from .shared.virtual import (
     NestedVirtualPrivateCloudRouterGateway as NestedVirtualPrivateCloudRouterGateway,
 )
-from .shared.nested_virtual_private_cloud_security_group import (
-    NestedVirtualPrivateCloudSecurityGroup as NestedVirtualPrivateCloudSecurityGroup,
-)
-from .shared.nested_virtual_private_cloud_service import (
-    NestedVirtualPrivateCloudService as NestedVirtualPrivateCloudService,
-)
-from .shared.nested_virtual_private_cloud_service_tep_ip_pool import (
-    NestedVirtualPrivateCloudServiceTepIpPool as NestedVirtualPrivateCloudServiceTepIpPool,
-)
-from .shared.nested_virtual_private_cloud_subnet import (
-    NestedVirtualPrivateCloudSubnet as NestedVirtualPrivateCloudSubnet,
-)
-from .shared.nested_vlan import NestedVlan as NestedVlan
-from .shared.nested_vm import NestedVm as NestedVm
-from .shared.nested_vm_disk import NestedVmDisk as NestedVmDisk
-from .shared.nested_vm_entity_filter_result import (
-    NestedVmEntityFilterResult as NestedVmEntityFilterResult,
-)
-from .shared.nested_vm_folder import NestedVmFolder as NestedVmFolder
-from .shared.nested_vm_nic import NestedVmNic as NestedVmNic
-from .shared.nested_vm_placement_group import NestedVmPlacementGroup as NestedVmPlacementGroup
-from .shared.nested_vm_recycle_bin import NestedVmRecycleBin as NestedVmRecycleBin
-from .shared.nested_vm_snapshot import NestedVmSnapshot as NestedVmSnapshot
-from .shared.nested_vm_template import NestedVmTemplate as NestedVmTemplate
-from .shared.nested_vm_volume import NestedVmVolume as NestedVmVolume
-from .shared.nested_vpc_gateways_common_external_ips_type import (
-    NestedVpcGatewaysCommonExternalIpsType as NestedVpcGatewaysCommonExternalIpsType,
-)
-from .shared.nested_witness import NestedWitness as NestedWitness
-from .shared.nested_zone import NestedZone as NestedZone
-from .shared.nested_zone_topo import NestedZoneTopo as NestedZoneTopo
-from .shared.report_task import ReportTask as ReportTask
-from .shared.task import Task as Task
-from .shared.upload_task import UploadTask as UploadTask
-from .shared.vm_export_file import VmExportFile as VmExportFile
-from .shared.vm_export_file_file import VmExportFileFile as VmExportFileFile
+from .shared.virtual import NestedVirtualPrivateCloudService as NestedVirtualPrivateCloudService
+from .shared.vm import VmExportFile as VmExportFile
+from .shared.vm import VmExportFileFile as VmExportFileFile
 from .smtp_server import SmtpSecureMode as SmtpSecureMode
 from .smtp_server import SmtpServer as SmtpServer
 from .snapshot_group import DeleteSnapshotGroup as DeleteSnapshotGroup

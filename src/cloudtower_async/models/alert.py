@@ -4,11 +4,8 @@
 from typing import Any
 
 from ..types import EntityWithSecrets
-from .shared.nested_alert_rule import NestedAlertRule
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_disk import NestedDisk
-from .shared.nested_host import NestedHost
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedDisk, NestedHost, NestedVm
+from .references.compute import NestedAlertRule
 
 
 class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):

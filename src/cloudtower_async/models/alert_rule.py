@@ -2,8 +2,8 @@
 """Answers of `tower.alert_rule`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_thresholds import NestedThresholds
+from .references.common import NestedCluster
+from .shared.thresholds import NestedThresholds
 
 
 class NestedGlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,8 +2,7 @@
 """Answers of `tower.application`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedVm
 
 
 class ApplicationState(OpenEnum):

@@ -30,12 +30,14 @@ from .enums.vm import (
     VmVolumeElfStoragePolicyType,
 )
 from .enums.weekday import WeekdayTypeEnum
-from .shared.nested_backup_plan_execution import NestedBackupPlanExecution
-from .shared.nested_backup_plan_time_point import NestedBackupPlanTimePoint
-from .shared.nested_backup_restore_point import NestedBackupRestorePoint
-from .shared.nested_backup_service import NestedBackupService
-from .shared.nested_backup_store_repository import NestedBackupStoreRepository
-from .shared.nested_vm import NestedVm
+from .references.common import NestedVm
+from .references.protection import (
+    NestedBackupPlanExecution,
+    NestedBackupRestorePoint,
+    NestedBackupService,
+    NestedBackupStoreRepository,
+)
+from .shared.backup import NestedBackupPlanTimePoint
 
 
 class BackupPlanDelayOption(OpenEnum):

@@ -4,8 +4,7 @@
 from ..types import Entity, OpenEnum
 from .enums.consistent import ConsistentType
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_backup_plan import NestedBackupPlan
-from .shared.nested_vm import NestedVm
+from .references.common import NestedBackupPlan, NestedVm
 
 
 class NestedBackupRestoreExecution(Entity, kw_only=True, frozen=True, gc=False):

@@ -6,11 +6,9 @@ from msgspec import Struct
 from ..types import Entity, OpenEnum
 from .enums.backup import BackupServiceNetworkType
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_backup_plan import NestedBackupPlan
-from .shared.nested_backup_store_repository import NestedBackupStoreRepository
-from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_vm import NestedVm
+from .references.common import NestedBackupPlan, NestedCluster, NestedVm
+from .references.compute import NestedCloudTowerApplication
+from .references.protection import NestedBackupStoreRepository
 
 
 class BackupServiceNetworkStatusEnum(OpenEnum):

@@ -3,9 +3,8 @@
 
 from ..types import EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_backup_plan import NestedBackupPlan
-from .shared.nested_backup_restore_point import NestedBackupRestorePoint
-from .shared.nested_backup_service import NestedBackupService
+from .references.common import NestedBackupPlan
+from .references.protection import NestedBackupRestorePoint, NestedBackupService
 
 
 class BackupStoreStatus(OpenEnum):

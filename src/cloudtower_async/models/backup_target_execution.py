@@ -4,9 +4,8 @@
 from ..types import Entity
 from .enums.backup import BackupExecutionStatus, BackupExecutionType
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_backup_plan_execution import NestedBackupPlanExecution
-from .shared.nested_backup_restore_point import NestedBackupRestorePoint
-from .shared.nested_vm import NestedVm
+from .references.common import NestedVm
+from .references.protection import NestedBackupPlanExecution, NestedBackupRestorePoint
 
 
 class BackupTargetExecution(

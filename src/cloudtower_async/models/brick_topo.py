@@ -4,10 +4,8 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cluster_topo import NestedClusterTopo
-from .shared.nested_node_topo import NestedNodeTopo
-from .shared.nested_rack_topo import NestedRackTopo
+from .references.common import NestedCluster
+from .references.topology import NestedClusterTopo, NestedNodeTopo, NestedRackTopo
 
 
 class BrickPhaseEnum(OpenEnum):

@@ -3,13 +3,15 @@
 
 from ..types import Entity, HoldsSecrets
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_business_host_group import NestedBusinessHostGroup
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_label import NestedLabel
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
+from .references.common import (
+    NestedCluster,
+    NestedIscsiLun,
+    NestedIscsiTarget,
+    NestedLabel,
+    NestedNvmfNamespace,
+    NestedNvmfSubsystem,
+)
+from .references.storage import NestedBusinessHostGroup
 
 
 class NestedInitiator(HoldsSecrets, kw_only=True, frozen=True, gc=False):

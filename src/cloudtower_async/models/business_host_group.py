@@ -3,12 +3,14 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_business_host import NestedBusinessHost
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
+from .references.common import (
+    NestedCluster,
+    NestedIscsiLun,
+    NestedIscsiTarget,
+    NestedNvmfNamespace,
+    NestedNvmfSubsystem,
+)
+from .references.storage import NestedBusinessHost
 
 
 class BusinessHostGroup(

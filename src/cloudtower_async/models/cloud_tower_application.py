@@ -5,7 +5,7 @@ from typing import Any
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_user import NestedUser
+from .references.compute import NestedUser
 
 
 class NestedCloudTowerApplicationPackage(Entity, kw_only=True, frozen=True, gc=False):

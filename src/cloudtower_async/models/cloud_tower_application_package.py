@@ -5,7 +5,7 @@ from typing import Any
 
 from ..types import EntityWithSecrets
 from .enums.architecture import Architecture
-from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
+from .references.compute import NestedCloudTowerApplication
 
 
 class CloudTowerApplicationPackage(

@@ -11,17 +11,10 @@ from .enums.cluster import ClusterType
 from .enums.entity import EntityAsyncStatus
 from .enums.license import LicenseType
 from .enums.software import SoftwareEdition
-from .shared.nested_consistency_group import NestedConsistencyGroup
-from .shared.nested_datacenter import NestedDatacenter
-from .shared.nested_everoute_cluster import NestedEverouteCluster
-from .shared.nested_host import NestedHost
-from .shared.nested_label import NestedLabel
-from .shared.nested_vds import NestedVds
-from .shared.nested_vm import NestedVm
-from .shared.nested_vm_folder import NestedVmFolder
-from .shared.nested_vm_template import NestedVmTemplate
-from .shared.nested_witness import NestedWitness
-from .shared.nested_zone import NestedZone
+from .references.common import NestedEverouteCluster, NestedHost, NestedLabel, NestedVds, NestedVm
+from .references.compute import NestedVmFolder, NestedVmTemplate
+from .references.storage import NestedConsistencyGroup
+from .references.topology import NestedDatacenter, NestedWitness, NestedZone
 
 
 class AllocatableEcStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):

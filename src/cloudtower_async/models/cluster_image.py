@@ -3,7 +3,7 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class ClusterImage(

@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..types import EntityWithSecrets
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=False):

@@ -3,11 +3,8 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_label import NestedLabel
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
+from .references.common import NestedCluster, NestedIscsiLun, NestedLabel, NestedNvmfNamespace
+from .references.storage import NestedConsistencyGroupSnapshot
 
 
 class ConsistencyGroup(

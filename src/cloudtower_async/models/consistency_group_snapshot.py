@@ -3,10 +3,12 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_consistency_group import NestedConsistencyGroup
-from .shared.nested_iscsi_lun_snapshot import NestedIscsiLunSnapshot
-from .shared.nested_label import NestedLabel
-from .shared.nested_nvmf_namespace_snapshot import NestedNvmfNamespaceSnapshot
+from .references.common import NestedLabel
+from .references.storage import (
+    NestedConsistencyGroup,
+    NestedIscsiLunSnapshot,
+    NestedNvmfNamespaceSnapshot,
+)
 
 
 class ConsistencyGroupSnapshot(

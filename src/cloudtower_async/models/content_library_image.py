@@ -3,13 +3,14 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_elf_image import NestedElfImage
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_label import NestedLabel
-from .shared.nested_vm_disk import NestedVmDisk
-from .shared.nested_vm_snapshot import NestedVmSnapshot
-from .shared.nested_vm_template import NestedVmTemplate
+from .references.common import (
+    NestedCluster,
+    NestedIscsiLun,
+    NestedLabel,
+    NestedVmDisk,
+    NestedVmSnapshot,
+)
+from .references.compute import NestedElfImage, NestedVmTemplate
 
 
 class ContentLibraryImage(

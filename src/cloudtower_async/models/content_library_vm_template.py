@@ -18,12 +18,9 @@ from .enums.vm import (
     VmNicType,
     VmVolumeElfStoragePolicyType,
 )
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cpu import NestedCpu
-from .shared.nested_frozen_vlan import NestedFrozenVlan
-from .shared.nested_label import NestedLabel
-from .shared.nested_template_vpc_nic import NestedTemplateVpcNic
-from .shared.nested_vm_template import NestedVmTemplate
+from .references.common import NestedCluster, NestedLabel
+from .references.compute import NestedFrozenVlan, NestedTemplateVpcNic, NestedVmTemplate
+from .references.devices import NestedCpu
 
 
 class NestedTemplateConfig(Struct, kw_only=True, frozen=True, gc=False):

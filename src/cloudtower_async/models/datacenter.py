@@ -2,8 +2,7 @@
 """Answers of `tower.datacenter`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_label import NestedLabel
+from .references.common import NestedCluster, NestedLabel
 
 
 class NestedOrganization(Entity, kw_only=True, frozen=True, gc=False):

@@ -6,9 +6,8 @@ from msgspec import Struct
 from ..types import Entity, OpenEnum
 from .enums.disk import DiskFunction, DiskHealthStatus, DiskType
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_host import NestedHost
-from .shared.nested_label import NestedLabel
-from .shared.nested_pmem_dimm import NestedPmemDimm
+from .references.common import NestedHost, NestedLabel
+from .references.devices import NestedPmemDimm
 
 
 class NestedDiskFailureInformation(Struct, kw_only=True, frozen=True, gc=False):

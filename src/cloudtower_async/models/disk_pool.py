@@ -2,9 +2,7 @@
 """Answers of `tower.disk_pool`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_disk import NestedDisk
-from .shared.nested_host import NestedHost
-from .shared.nested_label import NestedLabel
+from .references.common import NestedDisk, NestedHost, NestedLabel
 
 
 class DiskPoolStatus(OpenEnum):

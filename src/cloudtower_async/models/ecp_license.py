@@ -3,7 +3,7 @@
 
 from ..types import Entity, OpenEnum
 from .enums.license import LicenseType
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class EcpEdition(OpenEnum):

@@ -2,10 +2,8 @@
 """Answers of `tower.elf_data_store`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_nfs_export import NestedNfsExport
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
+from .references.common import NestedCluster, NestedIscsiTarget, NestedNvmfSubsystem
+from .references.storage import NestedNfsExport
 
 
 class ElfDataStoreType(OpenEnum):

@@ -3,12 +3,8 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_content_library_image import NestedContentLibraryImage
-from .shared.nested_label import NestedLabel
-from .shared.nested_vm_disk import NestedVmDisk
-from .shared.nested_vm_snapshot import NestedVmSnapshot
-from .shared.nested_vm_template import NestedVmTemplate
+from .references.common import NestedCluster, NestedLabel, NestedVmDisk, NestedVmSnapshot
+from .references.compute import NestedContentLibraryImage, NestedVmTemplate
 
 
 class DeleteElfImage(Entity, kw_only=True, frozen=True, gc=False):

@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class DeleteEntityFilter(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,12 +5,9 @@ from msgspec import Struct
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_host import NestedHost
-from .shared.nested_network_policy_rule import NestedNetworkPolicyRule
-from .shared.nested_vds import NestedVds
-from .shared.nested_virtual_private_cloud_service import NestedVirtualPrivateCloudService
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedHost, NestedVds, NestedVm
+from .shared.network import NestedNetworkPolicyRule
+from .shared.virtual import NestedVirtualPrivateCloudService
 
 
 class NestedEverouteControllerInstance(

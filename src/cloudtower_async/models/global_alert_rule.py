@@ -2,8 +2,8 @@
 """Answers of `tower.global_alert_rule`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_alert_rule import NestedAlertRule
-from .shared.nested_thresholds import NestedThresholds
+from .references.compute import NestedAlertRule
+from .shared.thresholds import NestedThresholds
 
 
 class AlertRuleObject(OpenEnum):

@@ -3,7 +3,7 @@
 
 from ..types import Entity, HoldsSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_vm_recycle_bin import NestedVmRecycleBin
+from .references.compute import NestedVmRecycleBin
 
 
 class AccessMode(OpenEnum):

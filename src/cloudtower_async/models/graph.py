@@ -6,17 +6,18 @@ from typing import Any
 from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.network import NetworkType
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_disk import NestedDisk
-from .shared.nested_host import NestedHost
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_nic import NestedNic
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_vm import NestedVm
-from .shared.nested_vm_nic import NestedVmNic
-from .shared.nested_vm_volume import NestedVmVolume
-from .shared.nested_witness import NestedWitness
-from .shared.nested_zone import NestedZone
+from .references.common import (
+    NestedCluster,
+    NestedDisk,
+    NestedHost,
+    NestedIscsiLun,
+    NestedNic,
+    NestedNvmfNamespace,
+    NestedVm,
+    NestedVmVolume,
+)
+from .references.compute import NestedVmNic
+from .references.topology import NestedWitness, NestedZone
 
 
 class DeleteGraph(Entity, kw_only=True, frozen=True, gc=False):

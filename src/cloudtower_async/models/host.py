@@ -9,16 +9,10 @@ from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.iommu import IommuStatus
 from .enums.task import TaskStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_disk import NestedDisk
-from .shared.nested_gpu_device import NestedGpuDevice
-from .shared.nested_label import NestedLabel
-from .shared.nested_nic import NestedNic
-from .shared.nested_pmem_dimm import NestedPmemDimm
-from .shared.nested_step import NestedStep
-from .shared.nested_usb_device import NestedUsbDevice
-from .shared.nested_vm import NestedVm
-from .shared.nested_zone import NestedZone
+from .references.common import NestedCluster, NestedDisk, NestedLabel, NestedNic, NestedVm
+from .references.devices import NestedGpuDevice, NestedPmemDimm, NestedUsbDevice
+from .references.topology import NestedZone
+from .shared.step import NestedStep
 
 
 class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):

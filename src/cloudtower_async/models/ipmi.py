@@ -2,7 +2,7 @@
 """Answers of `tower.ipmi`."""
 
 from ..types import Entity
-from .shared.nested_host import NestedHost
+from .references.common import NestedHost
 
 
 class Ipmi(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,10 +2,7 @@
 """Answers of `tower.iscsi_connection`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_host import NestedHost
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
+from .references.common import NestedCluster, NestedHost, NestedIscsiTarget, NestedNvmfSubsystem
 
 
 class StoreTransportType(OpenEnum):

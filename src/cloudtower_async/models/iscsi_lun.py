@@ -6,13 +6,14 @@ from .enums.configuration import ConfigurationMethod
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_business_host import NestedBusinessHost
-from .shared.nested_business_host_group import NestedBusinessHostGroup
-from .shared.nested_consistency_group import NestedConsistencyGroup
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_label import NestedLabel
-from .shared.nested_replication_plan import NestedReplicationPlan
-from .shared.nested_snapshot_plan import NestedSnapshotPlan
+from .references.common import NestedIscsiTarget, NestedLabel
+from .references.protection import NestedReplicationPlan
+from .references.storage import (
+    NestedBusinessHost,
+    NestedBusinessHostGroup,
+    NestedConsistencyGroup,
+    NestedSnapshotPlan,
+)
 
 
 class DeleteIscsiLun(Entity, kw_only=True, frozen=True, gc=False):

@@ -4,11 +4,8 @@
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_label import NestedLabel
-from .shared.nested_snapshot_group import NestedSnapshotGroup
+from .references.common import NestedIscsiLun, NestedIscsiTarget, NestedLabel
+from .references.storage import NestedConsistencyGroupSnapshot, NestedSnapshotGroup
 
 
 class DeleteIscsiLunSnapshot(Entity, kw_only=True, frozen=True, gc=False):

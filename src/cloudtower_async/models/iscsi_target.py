@@ -6,12 +6,8 @@ from .enums.configuration import ConfigurationMethod
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_business_host import NestedBusinessHost
-from .shared.nested_business_host_group import NestedBusinessHostGroup
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_connection import NestedIscsiConnection
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_label import NestedLabel
+from .references.common import NestedCluster, NestedIscsiLun, NestedLabel
+from .references.storage import NestedBusinessHost, NestedBusinessHostGroup, NestedIscsiConnection
 
 
 class DeleteIscsiTarget(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,11 +2,9 @@
 """Answers of `tower.isolation_policy`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_everoute_cluster import NestedEverouteCluster
-from .shared.nested_label import NestedLabel
-from .shared.nested_network_policy_rule import NestedNetworkPolicyRule
-from .shared.nested_security_policy_statistics import NestedSecurityPolicyStatistics
-from .shared.nested_vm import NestedVm
+from .references.common import NestedEverouteCluster, NestedLabel, NestedVm
+from .references.network import NestedSecurityPolicyStatistics
+from .shared.network import NestedNetworkPolicyRule
 
 
 class DeleteIsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):

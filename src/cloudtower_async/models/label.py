@@ -2,34 +2,39 @@
 """Answers of `tower.label`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_consistency_group import NestedConsistencyGroup
-from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
-from .shared.nested_content_library_image import NestedContentLibraryImage
-from .shared.nested_content_library_vm_template import NestedContentLibraryVmTemplate
-from .shared.nested_datacenter import NestedDatacenter
-from .shared.nested_disk import NestedDisk
-from .shared.nested_elf_image import NestedElfImage
-from .shared.nested_gpu_device import NestedGpuDevice
-from .shared.nested_host import NestedHost
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_iscsi_lun_snapshot import NestedIscsiLunSnapshot
-from .shared.nested_iscsi_target import NestedIscsiTarget
-from .shared.nested_isolation_policy import NestedIsolationPolicy
-from .shared.nested_namespace_group import NestedNamespaceGroup
-from .shared.nested_nfs_export import NestedNfsExport
-from .shared.nested_nfs_inode import NestedNfsInode
-from .shared.nested_nic import NestedNic
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_nvmf_namespace_snapshot import NestedNvmfNamespaceSnapshot
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
-from .shared.nested_security_policy import NestedSecurityPolicy
-from .shared.nested_vds import NestedVds
-from .shared.nested_vlan import NestedVlan
-from .shared.nested_vm import NestedVm
-from .shared.nested_vm_snapshot import NestedVmSnapshot
-from .shared.nested_vm_template import NestedVmTemplate
-from .shared.nested_vm_volume import NestedVmVolume
+from .references.common import (
+    NestedCluster,
+    NestedContentLibraryVmTemplate,
+    NestedDisk,
+    NestedHost,
+    NestedIscsiLun,
+    NestedIscsiTarget,
+    NestedNic,
+    NestedNvmfNamespace,
+    NestedNvmfSubsystem,
+    NestedVds,
+    NestedVm,
+    NestedVmSnapshot,
+    NestedVmVolume,
+)
+from .references.compute import (
+    NestedContentLibraryImage,
+    NestedElfImage,
+    NestedVlan,
+    NestedVmTemplate,
+)
+from .references.devices import NestedGpuDevice
+from .references.network import NestedIsolationPolicy, NestedSecurityPolicy
+from .references.storage import (
+    NestedConsistencyGroup,
+    NestedConsistencyGroupSnapshot,
+    NestedIscsiLunSnapshot,
+    NestedNamespaceGroup,
+    NestedNfsExport,
+    NestedNfsInode,
+    NestedNvmfNamespaceSnapshot,
+)
+from .references.topology import NestedDatacenter
 
 
 class DeleteLabel(Entity, kw_only=True, frozen=True, gc=False):

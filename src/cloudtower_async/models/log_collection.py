@@ -4,9 +4,8 @@
 from typing import Any
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_host import NestedHost
-from .shared.nested_witness import NestedWitness
+from .references.common import NestedCluster, NestedHost
+from .references.topology import NestedWitness
 
 
 class DeleteLogCollection(Entity, kw_only=True, frozen=True, gc=False):

@@ -3,9 +3,7 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_label import NestedLabel
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
+from .references.common import NestedLabel, NestedNvmfNamespace, NestedNvmfSubsystem
 
 
 class DeleteNamespaceGroup(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 """Answers of `tower.network_policy_rule_service`."""
 
 from ..types import Entity
-from .shared.nested_network_policy_rule_port import NestedNetworkPolicyRulePort
+from .shared.network import NestedNetworkPolicyRulePort
 
 
 class DeleteNetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,9 +5,8 @@ from ..types import Entity
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_label import NestedLabel
-from .shared.nested_nfs_inode import NestedNfsInode
+from .references.common import NestedCluster, NestedLabel
+from .references.storage import NestedNfsInode
 
 
 class DeleteNfsExport(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,8 +5,8 @@ from ..types import Entity
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_label import NestedLabel
-from .shared.nested_nfs_export import NestedNfsExport
+from .references.common import NestedLabel
+from .references.storage import NestedNfsExport
 
 
 class NfsInode(

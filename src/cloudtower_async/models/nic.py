@@ -5,10 +5,7 @@ from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.iommu import IommuStatus
 from .enums.network import NetworkType
-from .shared.nested_host import NestedHost
-from .shared.nested_label import NestedLabel
-from .shared.nested_vds import NestedVds
-from .shared.nested_vm import NestedVm
+from .references.common import NestedHost, NestedLabel, NestedVds, NestedVm
 
 
 class NicDriverState(OpenEnum):

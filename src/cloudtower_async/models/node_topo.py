@@ -4,10 +4,8 @@
 from msgspec import Struct
 
 from ..types import Entity
-from .shared.nested_brick_topo import NestedBrickTopo
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cluster_topo import NestedClusterTopo
-from .shared.nested_host import NestedHost
+from .references.common import NestedCluster, NestedHost
+from .references.topology import NestedBrickTopo, NestedClusterTopo
 
 
 class NestedPosition(Struct, kw_only=True, frozen=True, gc=False):

@@ -6,13 +6,14 @@ from .enums.configuration import ConfigurationMethod
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_business_host import NestedBusinessHost
-from .shared.nested_business_host_group import NestedBusinessHostGroup
-from .shared.nested_consistency_group import NestedConsistencyGroup
-from .shared.nested_label import NestedLabel
-from .shared.nested_namespace_group import NestedNamespaceGroup
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
-from .shared.nested_snapshot_plan import NestedSnapshotPlan
+from .references.common import NestedLabel, NestedNvmfSubsystem
+from .references.storage import (
+    NestedBusinessHost,
+    NestedBusinessHostGroup,
+    NestedConsistencyGroup,
+    NestedNamespaceGroup,
+    NestedSnapshotPlan,
+)
 
 
 class DeleteNvmfNamespace(Entity, kw_only=True, frozen=True, gc=False):

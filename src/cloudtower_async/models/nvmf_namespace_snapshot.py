@@ -4,11 +4,8 @@
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_consistency_group_snapshot import NestedConsistencyGroupSnapshot
-from .shared.nested_label import NestedLabel
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
-from .shared.nested_nvmf_subsystem import NestedNvmfSubsystem
-from .shared.nested_snapshot_group import NestedSnapshotGroup
+from .references.common import NestedLabel, NestedNvmfNamespace, NestedNvmfSubsystem
+from .references.storage import NestedConsistencyGroupSnapshot, NestedSnapshotGroup
 
 
 class DeleteNvmfNamespaceSnapshot(Entity, kw_only=True, frozen=True, gc=False):

@@ -6,13 +6,13 @@ from .enums.configuration import ConfigurationMethod
 from .enums.encrypt import EncryptMethod
 from .enums.entity import EntityAsyncStatus
 from .enums.resiliency import ResiliencyType
-from .shared.nested_business_host import NestedBusinessHost
-from .shared.nested_business_host_group import NestedBusinessHostGroup
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_connection import NestedIscsiConnection
-from .shared.nested_label import NestedLabel
-from .shared.nested_namespace_group import NestedNamespaceGroup
-from .shared.nested_nvmf_namespace import NestedNvmfNamespace
+from .references.common import NestedCluster, NestedLabel, NestedNvmfNamespace
+from .references.storage import (
+    NestedBusinessHost,
+    NestedBusinessHostGroup,
+    NestedIscsiConnection,
+    NestedNamespaceGroup,
+)
 
 
 class DeleteNvmfSubsystem(Entity, kw_only=True, frozen=True, gc=False):

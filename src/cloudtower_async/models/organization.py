@@ -2,7 +2,7 @@
 """Answers of `tower.organization`."""
 
 from ..types import Entity
-from .shared.nested_datacenter import NestedDatacenter
+from .references.topology import NestedDatacenter
 
 
 class DeleteOrganization(Entity, kw_only=True, frozen=True, gc=False):

@@ -4,7 +4,7 @@
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.iommu import IommuStatus
-from .shared.nested_host import NestedHost
+from .references.common import NestedHost
 
 
 class PciDeviceMdevState(OpenEnum):

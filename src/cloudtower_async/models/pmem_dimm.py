@@ -3,8 +3,7 @@
 
 from ..types import Entity
 from .enums.disk import DiskHealthStatus
-from .shared.nested_disk import NestedDisk
-from .shared.nested_host import NestedHost
+from .references.common import NestedDisk, NestedHost
 
 
 class PmemDimm(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,9 +2,8 @@
 """Answers of `tower.rack_topo`."""
 
 from ..types import Entity
-from .shared.nested_brick_topo import NestedBrickTopo
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_zone_topo import NestedZoneTopo
+from .references.common import NestedCluster
+from .references.topology import NestedBrickTopo, NestedZoneTopo
 
 
 class DeleteRackTopo(Entity, kw_only=True, frozen=True, gc=False):

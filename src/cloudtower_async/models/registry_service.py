@@ -3,7 +3,7 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
+from .references.compute import NestedCloudTowerApplication
 
 
 class RegistryServiceUsage(OpenEnum):

@@ -3,15 +3,16 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_external_cloud_tower import NestedExternalCloudTower
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_replication_object_descriptor import NestedReplicationObjectDescriptor
-from .shared.nested_replication_plan import NestedReplicationPlan
-from .shared.nested_replication_restore_point import NestedReplicationRestorePoint
-from .shared.nested_replication_service import NestedReplicationService
-from .shared.nested_replication_target_execution import NestedReplicationTargetExecution
-from .shared.nested_sync_replication_plan import NestedSyncReplicationPlan
-from .shared.nested_vm import NestedVm
+from .references.common import NestedIscsiLun, NestedVm
+from .references.protection import (
+    NestedExternalCloudTower,
+    NestedReplicationObjectDescriptor,
+    NestedReplicationPlan,
+    NestedReplicationRestorePoint,
+    NestedReplicationService,
+    NestedReplicationTargetExecution,
+    NestedSyncReplicationPlan,
+)
 
 
 class ReplicationMethod(OpenEnum):

@@ -6,11 +6,13 @@ from msgspec import Struct
 from ..types import Entity
 from .enums.backup import BackupServiceNetworkType
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cloud_tower_application import NestedCloudTowerApplication
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_replication_cluster_descriptor import NestedReplicationClusterDescriptor
-from .shared.nested_replication_plan import NestedReplicationPlan
-from .shared.nested_sync_replication_plan import NestedSyncReplicationPlan
+from .references.common import NestedCluster
+from .references.compute import NestedCloudTowerApplication
+from .references.protection import (
+    NestedReplicationClusterDescriptor,
+    NestedReplicationPlan,
+    NestedSyncReplicationPlan,
+)
 
 
 class NestedFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):

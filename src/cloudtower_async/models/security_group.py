@@ -4,11 +4,8 @@
 from msgspec import Struct
 
 from ..types import Entity
-from .shared.nested_everoute_cluster import NestedEverouteCluster
-from .shared.nested_isolation_policy import NestedIsolationPolicy
-from .shared.nested_label import NestedLabel
-from .shared.nested_security_policy import NestedSecurityPolicy
-from .shared.nested_vm import NestedVm
+from .references.common import NestedEverouteCluster, NestedLabel, NestedVm
+from .references.network import NestedIsolationPolicy, NestedSecurityPolicy
 
 
 class DeleteSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):

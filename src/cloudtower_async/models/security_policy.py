@@ -4,11 +4,9 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .shared.nested_everoute_cluster import NestedEverouteCluster
-from .shared.nested_label import NestedLabel
-from .shared.nested_network_policy_rule import NestedNetworkPolicyRule
-from .shared.nested_security_group import NestedSecurityGroup
-from .shared.nested_security_policy_statistics import NestedSecurityPolicyStatistics
+from .references.common import NestedEverouteCluster, NestedLabel
+from .references.network import NestedSecurityGroup, NestedSecurityPolicyStatistics
+from .shared.network import NestedNetworkPolicyRule
 
 
 class DeleteSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):

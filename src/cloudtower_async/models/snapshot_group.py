@@ -5,9 +5,8 @@ from msgspec import Struct
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
-from .shared.nested_vm_snapshot import NestedVmSnapshot
+from .references.common import NestedCluster, NestedVmSnapshot
+from .references.storage import NestedSnapshotPlanTask
 
 
 class DeleteSnapshotGroup(Entity, kw_only=True, frozen=True, gc=False):

@@ -6,9 +6,8 @@ from typing import Any
 from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.snapshot import SnapshotPlanExecuteStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_snapshot_plan_task import NestedSnapshotPlanTask
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedVm
+from .references.storage import NestedSnapshotPlanTask
 
 
 class DeleteSnapshotPlan(Entity, kw_only=True, frozen=True, gc=False):

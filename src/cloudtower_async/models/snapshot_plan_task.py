@@ -4,9 +4,8 @@
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.snapshot import SnapshotPlanExecuteStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_snapshot_group import NestedSnapshotGroup
-from .shared.nested_snapshot_plan import NestedSnapshotPlan
+from .references.common import NestedCluster
+from .references.storage import NestedSnapshotGroup, NestedSnapshotPlan
 
 
 class SnapshotPlanTaskType(OpenEnum):

@@ -4,7 +4,7 @@
 from ..types import Entity, EntityWithSecrets, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.snmp import SnmpAuthProtocol, SnmpPrivacyProtocol, SnmpProtocol, SnmpVersion
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class DeleteSnmpTrapReceiver(Entity, kw_only=True, frozen=True, gc=False):

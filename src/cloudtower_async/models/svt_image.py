@@ -3,8 +3,7 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_vm_disk import NestedVmDisk
+from .references.common import NestedCluster, NestedVmDisk
 
 
 class SvtImage(

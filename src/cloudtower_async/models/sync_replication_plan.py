@@ -15,17 +15,20 @@ from .enums.replication import ReplicationPlanPeriod, ReplicationPlanType
 from .enums.resiliency import ResiliencyType
 from .enums.vm import VmVolumeElfStoragePolicyType
 from .enums.weekday import WeekdayTypeEnum
-from .shared.nested_backup_plan_time_point import NestedBackupPlanTimePoint
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_external_cloud_tower import NestedExternalCloudTower
-from .shared.nested_replica_vm import NestedReplicaVm
-from .shared.nested_replication_cluster_descriptor import NestedReplicationClusterDescriptor
-from .shared.nested_replication_ip_address_mapping import NestedReplicationIPAddressMapping
-from .shared.nested_replication_object_descriptor import NestedReplicationObjectDescriptor
-from .shared.nested_replication_plan_network_mapping import NestedReplicationPlanNetworkMapping
-from .shared.nested_replication_restore_point import NestedReplicationRestorePoint
-from .shared.nested_replication_service import NestedReplicationService
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedVm
+from .references.protection import (
+    NestedExternalCloudTower,
+    NestedReplicationClusterDescriptor,
+    NestedReplicationObjectDescriptor,
+    NestedReplicationRestorePoint,
+    NestedReplicationService,
+    NestedReplicaVm,
+)
+from .shared.backup import NestedBackupPlanTimePoint
+from .shared.replication import (
+    NestedReplicationIPAddressMapping,
+    NestedReplicationPlanNetworkMapping,
+)
 
 
 class SyncReplicationPlan(

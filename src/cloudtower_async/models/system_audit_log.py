@@ -3,7 +3,7 @@
 
 from ..types import Entity
 from .enums.user import UserAuditLogStatus
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class SystemAuditLog(Entity, kw_only=True, frozen=True, gc=False):

@@ -3,8 +3,7 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_host import NestedHost
-from .shared.nested_vm import NestedVm
+from .references.common import NestedHost, NestedVm
 
 
 class UsbDeviceStatus(OpenEnum):

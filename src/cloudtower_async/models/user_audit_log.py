@@ -3,8 +3,8 @@
 
 from ..types import Entity
 from .enums.user import UserAuditLogStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_user import NestedUser
+from .references.common import NestedCluster
+from .references.compute import NestedUser
 
 
 class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):

@@ -2,7 +2,7 @@
 """Answers of `tower.user_role_next`."""
 
 from ..types import Entity, OpenEnum
-from .shared.nested_user import NestedUser
+from .references.compute import NestedUser
 
 
 class DeleteRole(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 """Answers of `tower.vcenter_account`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class VcenterAccount(Entity, kw_only=True, frozen=True, gc=False):

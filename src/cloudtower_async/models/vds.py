@@ -4,11 +4,8 @@
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .enums.network import NetworkType
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_everoute_cluster import NestedEverouteCluster
-from .shared.nested_label import NestedLabel
-from .shared.nested_nic import NestedNic
-from .shared.nested_vlan import NestedVlan
+from .references.common import NestedCluster, NestedEverouteCluster, NestedLabel, NestedNic
+from .references.compute import NestedVlan
 
 
 class DeleteVds(Entity, kw_only=True, frozen=True, gc=False):

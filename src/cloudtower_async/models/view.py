@@ -3,7 +3,7 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class DeleteView(Entity, kw_only=True, frozen=True, gc=False):

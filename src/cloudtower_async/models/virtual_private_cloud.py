@@ -3,13 +3,13 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud_route_table import NestedVirtualPrivateCloudRouteTable
-from .shared.nested_virtual_private_cloud_security_group import (
+from .references.common import NestedVm
+from .references.network import (
+    NestedVirtualPrivateCloudRouteTable,
     NestedVirtualPrivateCloudSecurityGroup,
+    NestedVirtualPrivateCloudSubnet,
 )
-from .shared.nested_virtual_private_cloud_service import NestedVirtualPrivateCloudService
-from .shared.nested_virtual_private_cloud_subnet import NestedVirtualPrivateCloudSubnet
-from .shared.nested_vm import NestedVm
+from .shared.virtual import NestedVirtualPrivateCloudService
 
 
 class DeleteVirtualPrivateCloud(Entity, kw_only=True, frozen=True, gc=False):

@@ -3,9 +3,8 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_vds import NestedVds
-from .shared.nested_virtual_private_cloud_service import NestedVirtualPrivateCloudService
+from .references.common import NestedCluster, NestedVds
+from .shared.virtual import NestedVirtualPrivateCloudService
 
 
 class VirtualPrivateCloudClusterBinding(

@@ -5,11 +5,9 @@ from msgspec import Struct
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_vds import NestedVds
-from .shared.nested_virtual_private_cloud_edge_gateway_group import (
-    NestedVirtualPrivateCloudEdgeGatewayGroup,
-)
-from .shared.nested_virtual_private_cloud_service import NestedVirtualPrivateCloudService
+from .references.common import NestedVds
+from .references.network import NestedVirtualPrivateCloudEdgeGatewayGroup
+from .shared.virtual import NestedVirtualPrivateCloudService
 
 
 class NestedVirtualPrivateCloudEdgeGatewayInstanceStatus(

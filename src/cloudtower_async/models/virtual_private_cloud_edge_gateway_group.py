@@ -3,8 +3,8 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud_edge_gateway import NestedVirtualPrivateCloudEdgeGateway
-from .shared.nested_virtual_private_cloud_service import NestedVirtualPrivateCloudService
+from .references.network import NestedVirtualPrivateCloudEdgeGateway
+from .shared.virtual import NestedVirtualPrivateCloudService
 
 
 class VirtualPrivateCloudEdgeGatewayGroup(

@@ -3,14 +3,14 @@
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_edge_gateway import NestedVirtualPrivateCloudEdgeGateway
-from .shared.nested_virtual_private_cloud_floating_ip import NestedVirtualPrivateCloudFloatingIp
-from .shared.nested_virtual_private_cloud_nat_gateway import NestedVirtualPrivateCloudNatGateway
-from .shared.nested_virtual_private_cloud_router_gateway import (
+from .references.common import NestedVirtualPrivateCloud
+from .references.compute import NestedVlan
+from .references.network import NestedVirtualPrivateCloudEdgeGateway
+from .shared.virtual import (
+    NestedVirtualPrivateCloudFloatingIp,
+    NestedVirtualPrivateCloudNatGateway,
     NestedVirtualPrivateCloudRouterGateway,
 )
-from .shared.nested_vlan import NestedVlan
 
 
 class VirtualPrivateCloudExternalSubnet(

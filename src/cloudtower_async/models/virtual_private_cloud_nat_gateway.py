@@ -5,15 +5,10 @@ from msgspec import Struct
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_external_subnet import (
+from .references.common import NestedVirtualPrivateCloud, NestedVpcGatewaysCommonExternalIpsType
+from .shared.virtual import (
     NestedVirtualPrivateCloudExternalSubnet,
-)
-from .shared.nested_virtual_private_cloud_external_subnet_group import (
     NestedVirtualPrivateCloudExternalSubnetGroup,
-)
-from .shared.nested_vpc_gateways_common_external_ips_type import (
-    NestedVpcGatewaysCommonExternalIpsType,
 )
 
 

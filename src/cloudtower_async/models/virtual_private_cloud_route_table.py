@@ -3,8 +3,8 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_subnet import NestedVirtualPrivateCloudSubnet
+from .references.common import NestedVirtualPrivateCloud
+from .references.network import NestedVirtualPrivateCloudSubnet
 
 
 class DeleteVirtualPrivateCloudRouteTable(Entity, kw_only=True, frozen=True, gc=False):

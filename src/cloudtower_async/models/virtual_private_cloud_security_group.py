@@ -5,9 +5,7 @@ from msgspec import Struct
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_label import NestedLabel
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_vm import NestedVm
+from .references.common import NestedLabel, NestedVirtualPrivateCloud, NestedVm
 
 
 class DeleteVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):

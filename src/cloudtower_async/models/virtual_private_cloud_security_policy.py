@@ -5,11 +5,8 @@ from msgspec import Struct
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_label import NestedLabel
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_security_group import (
-    NestedVirtualPrivateCloudSecurityGroup,
-)
+from .references.common import NestedLabel, NestedVirtualPrivateCloud
+from .references.network import NestedVirtualPrivateCloudSecurityGroup
 
 
 class DeleteVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,8 +5,8 @@ from msgspec import Struct
 
 from ..types import Entity
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_route_table import NestedVirtualPrivateCloudRouteTable
+from .references.common import NestedVirtualPrivateCloud
+from .references.network import NestedVirtualPrivateCloudRouteTable
 
 
 class DeleteVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,9 +5,8 @@ from ..types import Entity
 from .enums.entity import EntityAsyncStatus
 from .enums.network import NetworkType
 from .enums.vlan import VlanModeType
-from .shared.nested_label import NestedLabel
-from .shared.nested_vds import NestedVds
-from .shared.nested_vm_nic import NestedVmNic
+from .references.common import NestedLabel, NestedVds
+from .references.compute import NestedVmNic
 
 
 class DeleteVlan(Entity, kw_only=True, frozen=True, gc=False):

@@ -20,24 +20,30 @@ from .enums.vm import (
     VmUsage,
     VmVideoType,
 )
-from .shared.nested_backup_plan import NestedBackupPlan
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cpu import NestedCpu
-from .shared.nested_gpu_device import NestedGpuDevice
-from .shared.nested_gpu_driver_info import NestedGpuDriverInfo
-from .shared.nested_host import NestedHost
-from .shared.nested_isolation_policy import NestedIsolationPolicy
-from .shared.nested_label import NestedLabel
-from .shared.nested_nic import NestedNic
-from .shared.nested_snapshot_plan import NestedSnapshotPlan
-from .shared.nested_usb_device import NestedUsbDevice
-from .shared.nested_vgpu_type import NestedVgpuType
-from .shared.nested_vm_disk import NestedVmDisk
-from .shared.nested_vm_entity_filter_result import NestedVmEntityFilterResult
-from .shared.nested_vm_folder import NestedVmFolder
-from .shared.nested_vm_nic import NestedVmNic
-from .shared.nested_vm_placement_group import NestedVmPlacementGroup
-from .shared.nested_vm_snapshot import NestedVmSnapshot
+from .references.common import (
+    NestedBackupPlan,
+    NestedCluster,
+    NestedHost,
+    NestedLabel,
+    NestedNic,
+    NestedVmDisk,
+    NestedVmSnapshot,
+)
+from .references.compute import (
+    NestedVmEntityFilterResult,
+    NestedVmFolder,
+    NestedVmNic,
+    NestedVmPlacementGroup,
+)
+from .references.devices import (
+    NestedCpu,
+    NestedGpuDevice,
+    NestedGpuDriverInfo,
+    NestedUsbDevice,
+    NestedVgpuType,
+)
+from .references.network import NestedIsolationPolicy
+from .references.storage import NestedSnapshotPlan
 
 
 class DeleteVm(Entity, kw_only=True, frozen=True, gc=False):

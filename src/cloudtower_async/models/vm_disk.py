@@ -4,9 +4,8 @@
 from ..types import Entity
 from .enums.bus import Bus
 from .enums.vm import VmDiskIoRestrictType, VmDiskType
-from .shared.nested_elf_image import NestedElfImage
-from .shared.nested_vm import NestedVm
-from .shared.nested_vm_volume import NestedVmVolume
+from .references.common import NestedVm, NestedVmVolume
+from .references.compute import NestedElfImage
 
 
 class NestedSvtImage(Entity, kw_only=True, frozen=True, gc=False):

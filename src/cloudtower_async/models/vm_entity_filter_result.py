@@ -2,7 +2,7 @@
 """Answers of `tower.vm_entity_filter_result`."""
 
 from ..types import Entity
-from .shared.nested_vm import NestedVm
+from .references.common import NestedVm
 
 
 class NestedEntityFilter(Entity, kw_only=True, frozen=True, gc=False):

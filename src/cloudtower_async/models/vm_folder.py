@@ -2,8 +2,7 @@
 """Answers of `tower.vm_folder`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedVm
 
 
 class DeleteVmFolder(Entity, kw_only=True, frozen=True, gc=False):

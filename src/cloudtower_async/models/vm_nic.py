@@ -3,12 +3,10 @@
 
 from ..types import Entity
 from .enums.vm import VmNicModel, VmNicType
-from .shared.nested_nic import NestedNic
-from .shared.nested_virtual_private_cloud import NestedVirtualPrivateCloud
-from .shared.nested_virtual_private_cloud_floating_ip import NestedVirtualPrivateCloudFloatingIp
-from .shared.nested_virtual_private_cloud_subnet import NestedVirtualPrivateCloudSubnet
-from .shared.nested_vlan import NestedVlan
-from .shared.nested_vm import NestedVm
+from .references.common import NestedNic, NestedVirtualPrivateCloud, NestedVm
+from .references.compute import NestedVlan
+from .references.network import NestedVirtualPrivateCloudSubnet
+from .shared.virtual import NestedVirtualPrivateCloudFloatingIp
 
 
 class NestedVirtualPrivateCloudNic(Entity, kw_only=True, frozen=True, gc=False):

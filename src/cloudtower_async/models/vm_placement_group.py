@@ -3,9 +3,7 @@
 
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_host import NestedHost
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedHost, NestedVm
 
 
 class DeleteVmPlacementGroup(Entity, kw_only=True, frozen=True, gc=False):

@@ -14,13 +14,11 @@ from .enums.vm import (
     VmHaPriority,
     VmNicModel,
 )
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cpu import NestedCpu
-from .shared.nested_frozen_disks import NestedFrozenDisks
-from .shared.nested_frozen_vlan import NestedFrozenVlan
-from .shared.nested_label import NestedLabel
-from .shared.nested_snapshot_group import NestedSnapshotGroup
-from .shared.nested_vm import NestedVm
+from .references.common import NestedCluster, NestedLabel, NestedVm
+from .references.compute import NestedFrozenVlan
+from .references.devices import NestedCpu
+from .references.storage import NestedSnapshotGroup
+from .shared.frozen import NestedFrozenDisks
 
 
 class DeleteVmSnapshot(Entity, kw_only=True, frozen=True, gc=False):

@@ -13,13 +13,10 @@ from .enums.vm import (
     VmNicModel,
     VmNicType,
 )
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_content_library_vm_template import NestedContentLibraryVmTemplate
-from .shared.nested_cpu import NestedCpu
-from .shared.nested_frozen_disks import NestedFrozenDisks
-from .shared.nested_frozen_vlan import NestedFrozenVlan
-from .shared.nested_label import NestedLabel
-from .shared.nested_template_vpc_nic import NestedTemplateVpcNic
+from .references.common import NestedCluster, NestedContentLibraryVmTemplate, NestedLabel
+from .references.compute import NestedFrozenVlan, NestedTemplateVpcNic
+from .references.devices import NestedCpu
+from .shared.frozen import NestedFrozenDisks
 
 
 class DeleteVmTemplate(Entity, kw_only=True, frozen=True, gc=False):

@@ -4,10 +4,7 @@
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.vm import VmVolumeElfStoragePolicyType
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_iscsi_lun import NestedIscsiLun
-from .shared.nested_label import NestedLabel
-from .shared.nested_vm_disk import NestedVmDisk
+from .references.common import NestedCluster, NestedIscsiLun, NestedLabel, NestedVmDisk
 
 
 class DeleteVmVolume(Entity, kw_only=True, frozen=True, gc=False):

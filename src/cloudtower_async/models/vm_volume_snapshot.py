@@ -4,9 +4,7 @@
 from ..types import Entity, OpenEnum
 from .enums.entity import EntityAsyncStatus
 from .enums.vm import VmVolumeElfStoragePolicyType
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_label import NestedLabel
-from .shared.nested_vm_volume import NestedVmVolume
+from .references.common import NestedCluster, NestedLabel, NestedVmVolume
 
 
 class DeleteVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 """Answers of `tower.witness`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
+from .references.common import NestedCluster
 
 
 class Witness(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,9 +2,8 @@
 """Answers of `tower.zone`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_datacenter import NestedDatacenter
-from .shared.nested_host import NestedHost
+from .references.common import NestedCluster, NestedHost
+from .references.topology import NestedDatacenter
 
 
 class Zone(Entity, kw_only=True, frozen=True, gc=False):

@@ -2,9 +2,8 @@
 """Answers of `tower.zone_topo`."""
 
 from ..types import Entity
-from .shared.nested_cluster import NestedCluster
-from .shared.nested_cluster_topo import NestedClusterTopo
-from .shared.nested_rack_topo import NestedRackTopo
+from .references.common import NestedCluster
+from .references.topology import NestedClusterTopo, NestedRackTopo
 
 
 class ZoneTopo(Entity, kw_only=True, frozen=True, gc=False):

@@ -5,9 +5,9 @@ from typing import Any
 
 from ...types import EntityWithSecrets
 from ..enums.task import TaskStatus, TaskType
-from ..shared.nested_cluster import NestedCluster
-from ..shared.nested_step import NestedStep
-from ..shared.nested_user import NestedUser
+from ..references.common import NestedCluster
+from ..references.compute import NestedUser
+from ..shared.step import NestedStep
 
 
 class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
