@@ -94,7 +94,7 @@ class _Lost(tzinfo):
         (timedelta(hours=1), "got timedelta; the server wants"),
     ],
 )
-def test_what_is_no_moment_has_a_fault_with_a_remedy(
+def test_an_invalid_time_raises_an_error_with_a_remedy(
     value: date | time | timedelta, why: str
 ) -> None:
     assert why in (date_fault(value) or "")

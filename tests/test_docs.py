@@ -286,7 +286,7 @@ def test_the_number_of_operations_is_right(page: Path) -> None:
     assert told == [str(len(OPERATIONS))]
 
 
-def test_the_errors_page_speaks_of_every_task_error() -> None:
+def test_the_errors_page_lists_every_task_error() -> None:
     text = (DOCS / "errors.md").read_text(encoding="utf-8")
     wanted: list[type] = [errors.TasksFailed, *errors.TaskError.__subclasses__()]
     assert all(f"`{error.__name__}`\n:" in text for error in wanted)
@@ -298,7 +298,7 @@ def test_the_errors_page_draws_the_tree() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_what_only_the_built_site_has_is_said_on_the_page(page: Path) -> None:
+def test_pages_mention_what_only_the_built_site_contains(page: Path) -> None:
     written = re.findall(
         r"^```\{(?:error-hints|namespaces|decisions)\}\n(.*?)^```$",
         page.read_text(encoding="utf-8"),

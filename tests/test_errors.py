@@ -111,7 +111,7 @@ def test_errors_survive_copying_and_pickling(error: errors.CloudtowerError) -> N
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_what_was_done_but_not_read_is_told_also_by_a_copy(done: bool) -> None:
+def test_a_copied_error_reports_changes_that_were_not_read(done: bool) -> None:
     error = errors.ReadBackFailed(["v", "w"], errors.Forbidden("refused"), done=done)
     for one in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
         assert (one.done, one.resource_ids, type(one.reason)) == (
@@ -188,7 +188,7 @@ def test_parts_of_a_group_keep_the_tasks_that_succeeded() -> None:
     assert _ids(everything) == ["a", "b"]
 
 
-def test_what_except_star_takes_and_leaves_keeps_the_tasks_that_succeeded() -> None:
+def test_parts_of_except_star_keep_the_tasks_that_succeeded() -> None:
     taken: list[BaseException] = []
 
     def take() -> None:
@@ -226,7 +226,7 @@ def test_the_repr_of_an_error_carries_its_message() -> None:
     assert repr(errors.CallError("no", operation="vm.get_vms")) == "CallError('vm.get_vms: no')"
 
 
-def test_what_did_not_settle_is_told_with_what_is_being_done_to_it() -> None:
+def test_resources_that_did_not_settle_are_reported_with_their_status() -> None:
     late = errors.SettleTimeout({"a": "DELETING", "b": None}, 300.0)
     assert str(late) == (
         "2 resources not known to be ready after 300 s: a (DELETING), b. "

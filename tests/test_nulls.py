@@ -224,7 +224,7 @@ async def test_each_field_that_breaks_a_flow_is_named(
     assert together == 1 or walked.runs < len(walked.fields)
 
 
-def test_what_code_reads_is_found() -> None:
+def test_fields_that_code_reads_are_found() -> None:
     assert {"id", "name", "status", "progress", "task_id", "count", "entityAsyncStatus"} <= (
         consumed()
     )

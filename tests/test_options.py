@@ -78,7 +78,7 @@ def test_an_endpoint_is_brought_into_one_form(given_: str, expected: str) -> Non
         "tower.example//x",
     ],
 )
-def test_what_is_no_endpoint_is_refused_and_the_message_says_what_is(wrong: str) -> None:
+def test_an_invalid_endpoint_is_rejected_with_an_example(wrong: str) -> None:
     with pytest.raises(InvalidSettings, match=r"endpoint: .*expected an address such as") as info:
         normalise_endpoint(wrong)
     assert info.value.option == "endpoint"
@@ -225,7 +225,7 @@ def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], option:
         ({"proxy": 5}, "proxy: expected the address of an HTTP proxy, such as .*, got int"),
     ],
 )
-def test_a_session_says_what_is_wrong_with_an_option(options: dict[str, Any], told: str) -> None:
+def test_a_session_explains_an_invalid_option(options: dict[str, Any], told: str) -> None:
     options.setdefault("token", "t")
     with pytest.raises(InvalidSettings, match=f"^{told}"):
         Cloudtower("tower.example", **options)
@@ -283,7 +283,7 @@ def refusal(options: dict[str, Any]) -> InvalidSettings | None:
 
 @pytest.mark.parametrize("credentials", [{"token": "t0ken"}, {"username": "u", "password": "p"}])
 @pytest.mark.parametrize("option", ["endpoint", *SessionOptions.__annotations__])
-def test_whatever_is_wrong_with_an_option_is_invalid_settings(
+def test_every_invalid_option_raises_invalid_settings(
     option: str, credentials: dict[str, Any]
 ) -> None:
     given = {"endpoint": "tower.example", **credentials}

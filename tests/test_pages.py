@@ -26,7 +26,7 @@ def test_each_line_of_code_on_a_page_is_in_a_module_under_its_number(page: Path)
             assert line.strip() in found, f"{page}:{number + 1}"
 
 
-def test_programs_and_tests_are_modules_of_their_own(tmp_path: Path) -> None:
+def test_programs_and_tests_are_separate_modules(tmp_path: Path) -> None:
     page = ROOT / "docs" / "fastapi.md"
     named = [NAMED.match(block.text) for block in blocks(page, "python")]
     modules = {"app.py", "server_shutdown.py", "streams.py", "test_app.py", "test_app_async.py"}

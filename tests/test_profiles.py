@@ -150,7 +150,7 @@ def test_a_profile_gives_nothing_away_to_another_server(
     assert "profile-token" not in str(info.value)
 
 
-def test_what_is_saved_is_read_again_by_its_owner_only() -> None:
+def test_a_saved_profile_is_readable_by_its_owner_only() -> None:
     tricky = Profile(endpoint="tower.example", username='a"b\\c\x7f中', verify_tls=True)
     assert save_profile("a-1", tricky, "token-1") == "file"
     assert save_profile("b_2", STORED, "token-2") == "file"
@@ -240,7 +240,7 @@ def test_profiles_of_one_user_share_a_token_until_the_last_is_forgotten(home: Pa
     assert (home / "keyring.json").read_text() == "{}"
 
 
-def test_a_keyring_that_fails_is_told(home: Path) -> None:
+def test_a_keyring_that_fails_is_reported(home: Path) -> None:
     use(FileKeyring)
     save_profile("prod", STORED, "profile-token")
     use(keyring.backends.fail.Keyring)
@@ -276,7 +276,7 @@ class Forgetful(FileKeyring):
     ("kind", "told"),
     [(Broken, "RuntimeError: cannot store ***"), (Forgetful, "does not return the stored token")],
 )
-def test_a_keyring_that_does_not_work_is_told_and_the_file_has_the_token(
+def test_a_broken_keyring_is_reported_and_the_token_is_in_the_file(
     kind: Any,  # noqa: ANN401
     told: str,
     caplog: pytest.LogCaptureFixture,
@@ -293,7 +293,7 @@ def test_a_keyring_that_does_not_work_is_told_and_the_file_has_the_token(
     remove_profile("prod")
 
 
-def test_what_a_keyring_raises_is_told_in_one_line_without_control_characters() -> None:
+def test_errors_of_a_keyring_are_one_line_without_control_characters() -> None:
     use(FileKeyring)
     save_profile("prod", STORED, "profile-token")
     use(Broken)

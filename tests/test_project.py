@@ -67,7 +67,7 @@ def tracked() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("pattern", [PLACES, REGISTRIES], ids=["places", "registries"])
-def test_no_file_speaks_of_one_machine(pattern: re.Pattern[str]) -> None:
+def test_no_file_mentions_a_machine(pattern: re.Pattern[str]) -> None:
     found = {path: match[0] for path, text in tracked().items() if (match := pattern.search(text))}
     assert not found
 

@@ -74,7 +74,7 @@ def records(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
 
 
 @pytest.mark.parametrize("handler", [echoing, leaking, broken_login, no_list])
-async def test_not_by_what_a_server_says_back(
+async def test_not_by_an_echo_of_the_server(
     handler: Callable[[web.Request], object], records: Callable[[], str]
 ) -> None:
     async with serve(handler) as url:  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ async def test_not_by_what_a_server_says_back(
     assert MARK not in records()
 
 
-async def test_not_by_a_change_feed_that_says_its_credential_back(
+async def test_not_by_a_change_feed_that_echoes_its_credential(
     records: Callable[[], str],
 ) -> None:
     password = f"{MARK}-pässword"
@@ -249,7 +249,7 @@ async def with_variables(call: Callable[[], Awaitable[object]]) -> str:
     return text
 
 
-async def test_what_the_caller_was_handling_keeps_its_traceback() -> None:
+async def test_the_exception_of_the_caller_keeps_its_traceback() -> None:
     tower = Cloudtower(f"http://127.0.0.1:{unused_port()}", token=TOKENS)
     try:
         raise LookupError

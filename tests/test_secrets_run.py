@@ -205,7 +205,7 @@ async def test_logins(sim: Simulator, emitted: Emitted) -> None:
     await tower.close()
 
 
-async def test_a_server_that_says_everything_back(emitted: Emitted) -> None:
+async def test_a_server_that_echoes_everything(emitted: Emitted) -> None:
     async def echo(request: web.Request) -> web.Response:
         if is_login(request):
             return login_answer(TOKEN)
@@ -280,7 +280,7 @@ async def test_uploads_time_outs_and_cancellation(sim: Simulator, emitted: Emitt
     await attempt(emitted, tower.vm.get_vms, frames=True)
 
 
-async def test_what_holds_secrets_is_not_pickled(sim: Simulator) -> None:
+async def test_objects_with_secrets_are_not_pickled(sim: Simulator) -> None:
     tower = session(sim.url)
     for holder in (tower, settings()):
         with pytest.raises(TypeError, match="cannot be pickled"):

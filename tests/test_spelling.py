@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudtower_async.spelling import did_you_mean
 
 
-def test_the_nearest_names_are_told() -> None:
+def test_the_nearest_names_are_suggested() -> None:
     assert did_you_mean("nmae", ["name", "size"]) == "; did you mean name?"
     assert did_you_mean("vms", ["vm", "vmd"]) == "; did you mean vm or vmd?"
 
@@ -16,5 +16,5 @@ def test_case_does_not_count() -> None:
     assert did_you_mean("VMDISKS", ["Vm", "VmDisk"]) == "; did you mean VmDisk?"
 
 
-def test_without_near_names_nothing_is_said() -> None:
+def test_without_near_names_nothing_is_suggested() -> None:
     assert did_you_mean("x", ["name"]) == ""

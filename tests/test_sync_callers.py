@@ -83,7 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.subprocess
-async def test_each_forked_process_opens_a_session_of_its_own(folder: Path) -> None:
+async def test_each_forked_process_opens_a_separate_session(folder: Path) -> None:
     async with Simulator(vms=3) as sim:
         await run(FORKS, folder, sim)
         assert len(sim.sent("login")) == 4

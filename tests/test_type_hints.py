@@ -79,7 +79,7 @@ def test_types_that_are_loaded_later_are_the_public_ones() -> None:
     assert get_type_hints(vars(Cloudtower)["api_keys"].fget)["return"] is cloudtower_async.ApiKeys
 
 
-def test_what_can_be_waited_for_is_evaluated_outside_its_module() -> None:
+def test_waitable_types_are_evaluated_outside_their_module() -> None:
     for method in (Cloudtower.wait, waiter.TaskWaiter.wait):
         waitable = next(iter(get_type_hints(method).values()))
         assert {str, cloudtower_async.HasTaskId} < {*get_args(waitable)}

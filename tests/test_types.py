@@ -45,7 +45,7 @@ def test_unknown_values_do_not_pile_up() -> None:
 
 
 @pytest.mark.parametrize("body", [b"5", b"null", b"[]"])
-def test_what_is_no_text_is_refused(body: bytes) -> None:
+def test_values_that_are_not_strings_are_rejected(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=Status)
     with pytest.raises(ValueError, match="5"):

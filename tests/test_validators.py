@@ -16,7 +16,7 @@ def test_numbers_of_seconds_are_accepted(given: float) -> None:
 
 
 @pytest.mark.parametrize("given", [0, -0.0, -1, math.inf, math.nan, True, "5", None])
-def test_what_is_no_number_of_seconds_is_refused(given: object) -> None:
+def test_invalid_seconds_are_rejected(given: object) -> None:
     with pytest.raises(InvalidInput, match="wait: interval: expected a number of seconds above 0"):
         check_seconds("wait", "interval", given)
 

@@ -88,7 +88,7 @@ async def test_a_snapshot_whose_name_several_have_needs_its_vm(sim: Simulator) -
     assert len(sim.sent("rollback-vm")) == 1
 
 
-async def test_snapshots_of_several_vms_have_names_of_their_own(sim: Simulator) -> None:
+async def test_snapshots_of_several_vms_have_different_names(sim: Simulator) -> None:
     for name in ("web-1", "web-2"):
         sim.add_vm(name=name)
     arguments = ["snapshot", "create", "--where", "name_starts_with=web-", "--name", "x", "--yes"]

@@ -76,7 +76,7 @@ def test_a_word_is_completed_by_its_place(words: tuple[str, ...], expected: list
     assert offered(*words) == expected
 
 
-def test_what_is_completed_has_a_description() -> None:
+def test_candidates_have_descriptions() -> None:
     found = candidates(["cloudtower-async", "get", "vms", "--lim"])
     assert found == {"--limit": "Maximum number of resources to show"}
     assert (candidates(["cloudtower-async", "res"]) or {})["resources"].startswith("List the ")

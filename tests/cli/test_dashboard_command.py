@@ -291,7 +291,7 @@ async def test_where_the_user_is_kept_is_an_option(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.anyio
-async def test_what_a_server_sends_cannot_steer_the_terminal(
+async def test_texts_of_a_server_cannot_control_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -315,7 +315,7 @@ async def test_what_a_server_sends_cannot_steer_the_terminal(
 
 @pytest.mark.subprocess
 @pytest.mark.anyio
-async def test_watching_goes_on_when_a_call_fails() -> None:
+async def test_watching_continues_when_a_call_fails() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
         options = ("--endpoint", sim.url, "--username", sim.username)
         variables = {"CLOUDTOWER_PASSWORD": sim.password}

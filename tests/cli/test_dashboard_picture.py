@@ -64,7 +64,7 @@ async def test_it_fits_any_width(width: int) -> None:
         assert part in text
 
 
-async def test_what_there_is_room_for_is_shown() -> None:
+async def test_everything_that_fits_is_shown() -> None:
     board = await fleet()
     assert "SMTX OS" not in drawn(board, 80)
     assert "SMTX OS · VMWARE" in drawn(board, 100)
@@ -116,7 +116,7 @@ async def test_the_frame_has_the_colour_of_the_whole(
     assert ("unknown" in text) == (health == "NEW")
 
 
-async def test_what_does_not_count_for_a_cluster_is_a_dash() -> None:
+async def test_values_that_do_not_apply_to_a_cluster_are_a_dash() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
         (cluster,) = sim.store.table("Cluster").values()
         cluster |= {"type": "SMTX_ZBS", "hypervisor": None, "vm_num": None}
@@ -156,7 +156,7 @@ async def test_on_a_terminal_of_ascii_it_is_ascii() -> None:
     assert "?" not in text.partition("Clusters")[0]
 
 
-def test_of_many_alerts_some_are_shown() -> None:
+def test_some_of_many_alerts_are_shown() -> None:
     board = summarise([], [], [], [alert(severity="INFO", message=f"m{n}") for n in range(30)])
     text = drawn(board)
     assert "Alerts: 30 info" in text
@@ -179,7 +179,7 @@ def test_an_alert_of_another_severity_names_it() -> None:
     assert "unknown" in text  # since when
 
 
-async def test_why_there_is_nothing_newer_is_said() -> None:
+async def test_the_reason_for_old_values_is_shown() -> None:
     error = ServerError("the server failed", operation="host.get_hosts", status=500)
     text = drawn(await fleet(), error=error)
     assert "No newer figures: host.get_hosts: the server failed" in text

@@ -156,7 +156,7 @@ def joined(ended: Ended) -> str:
 
 
 @pytest.mark.parametrize("run", [in_terminal, in_pipe])
-async def test_what_is_asked_every_day_is_one_command(run: Any, fleet: Fleet) -> None:  # noqa: ANN401
+async def test_everyday_tasks_are_one_command(run: Any, fleet: Fleet) -> None:  # noqa: ANN401
     for task in READ:
         ended = await run(filled(fleet, task.line).split())
         assert ended.code == 0, (task.line, ended)

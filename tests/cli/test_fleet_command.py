@@ -39,7 +39,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(
 
 
 @pytest.mark.parametrize("package", ["redis", "taskiq", "taskiq_redis"])
-def test_without_the_extra_the_remedy_is_told(
+def test_without_the_extra_the_error_names_the_remedy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("cloudtower_async.jobs.")]:

@@ -110,7 +110,7 @@ async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> 
 
 
 @pytest.mark.subprocess
-async def test_who_reads_slowly_holds_up_the_reading() -> None:
+async def test_a_slow_reader_delays_the_requests() -> None:
     async with Simulator(clusters=1, vms=2500) as sim:
 
         def look() -> tuple[bytes, int, bytes]:

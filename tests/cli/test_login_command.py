@@ -54,9 +54,7 @@ async def ended(*arguments: str, **variables: str) -> CompletedProcess[str]:
     return await anyio.to_thread.run_sync(partial(run, *arguments, **variables))
 
 
-async def test_who_logs_in_on_a_terminal_is_known_from_then_on(
-    sim: Simulator, tmp_path: Path
-) -> None:
+async def test_a_login_on_a_terminal_is_stored(sim: Simulator, tmp_path: Path) -> None:
     variables = kept(tmp_path)
 
     def log_in() -> tuple[int, str]:
@@ -168,9 +166,7 @@ async def test_a_token_is_read_from_the_standard_input(sim: Simulator, tmp_path:
     assert b"the standard input is the body already" in body.stderr
 
 
-async def test_who_has_a_token_that_is_no_longer_good_is_told_to_log_in_again(
-    sim: Simulator, tmp_path: Path
-) -> None:
+async def test_an_expired_token_asks_for_a_new_login(sim: Simulator, tmp_path: Path) -> None:
     variables = kept(tmp_path)
     options = ("--endpoint", sim.url, "--username", sim.username)
     await ended("login", *options, CLOUDTOWER_PASSWORD=sim.password, **variables)

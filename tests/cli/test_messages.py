@@ -50,7 +50,7 @@ def texts(*apart: str) -> Iterator[str]:
                 yield text
 
 
-def test_no_argument_of_python_is_left_in_what_is_said() -> None:
+def test_no_python_argument_is_left_in_messages() -> None:
     root = Path(cloudtower_async.__file__).parent
     apart = ("recipes", "simulator", "testing", *(file.name for file in root.glob("*.py")))
     found = [
@@ -95,11 +95,11 @@ def test_every_phrase_is_one_of_the_package() -> None:
         ("a text with token=abc of somebody", "a text with token=abc of somebody"),
     ],
 )
-def test_what_is_said_to_programs_is_said_in_options(text: str, said: str) -> None:
+def test_messages_for_programs_are_reworded_with_options(text: str, said: str) -> None:
     assert for_the_command(text) == said
 
 
-def test_an_error_is_said_in_options_and_what_the_command_says_stays() -> None:
+def test_errors_are_reworded_with_options_and_own_messages_stay() -> None:
     assert error_line(TaskTimeout(["t"], 5.0)).endswith(
         "The tasks continue: wait again with `task wait`, and a longer --timeout if needed."
     )

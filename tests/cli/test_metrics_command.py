@@ -131,7 +131,7 @@ async def test_other_kinds(sim: Simulator, capsys: pytest.CaptureFixture[str], n
 
 
 @pytest.mark.usefixtures("sim")
-async def test_what_is_missing_is_told_beside_what_there_is(
+async def test_missing_metrics_are_reported_next_to_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ended = await show(capsys, "vm", "web", "--metric", CPU, "--metric", "cpu", "--range", "30s")

@@ -56,7 +56,7 @@ async def test_orphans_are_listed_of_all_clusters_or_of_one(
     assert orphan.cluster_name == cluster_names(sim)[1]
 
 
-async def test_orphans_are_at_least_as_old_as_is_said(
+async def test_orphans_have_the_given_minimum_age(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     volumes = sim.store.select("VmVolume", {"mounting": False})
@@ -96,7 +96,7 @@ async def test_capacity_has_a_row_for_each_cluster(
     assert {row.outlook for row in rows} == {"noise"}  # a daily cycle without growth
 
 
-async def test_what_expires_soon_is_listed(
+async def test_upcoming_expirations_are_listed(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for days, cluster in zip((5, 50), sim.store.table("Cluster"), strict=True):
@@ -134,7 +134,7 @@ async def test_each_report_has_each_format_or_says_why_not(
     assert used == sorted(used, reverse=True)
 
 
-async def test_what_was_not_measured_is_a_warning_and_wrong_arguments_are_status_2(
+async def test_missing_measurements_are_a_warning_and_wrong_arguments_are_status_2(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster = cluster_names(sim)[0]

@@ -37,7 +37,7 @@ def test_the_columns_of_one_are_listed_with_what_they_hold(
     assert "RUNNING, STOPPED" in held["status"]
 
 
-def test_what_is_listed_can_be_a_column() -> None:
+def test_listed_fields_can_be_columns() -> None:
     for name in resource_names():
         [kind] = get_args(registry.operation(query_for(name)).answer())
         columns = list(every_column(kind))
@@ -60,7 +60,7 @@ def test_the_end_of_a_name_or_one_that_is_like_it_gets_suggestions(typed: str, m
     assert str(refused.value) == f"there is no resource {typed!r}; did you mean {meant}"
 
 
-def test_who_is_near_nothing_is_told_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_without_a_near_match_points_to_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("get", "resources"):
         assert main([command, "qqq"]) == 2
         assert capsys.readouterr().err == (

@@ -65,7 +65,7 @@ async def test_it_serves_until_ctrl_c() -> None:
 
 
 @pytest.mark.anyio
-async def test_tasks_take_as_long_and_hold_their_vm_as_long_as_is_said() -> None:
+async def test_options_set_the_duration_of_tasks_and_of_locks() -> None:
     for options, ends in (
         (("--task-duration", "1000"), False),
         (("--task-duration", "0.05", "--settle-delay", "1000"), True),
@@ -129,7 +129,7 @@ async def test_its_date_is_now_or_what_is_asked_for() -> None:
 
 
 @pytest.mark.anyio
-async def test_with_tls_it_has_an_authority_of_its_own(tmp_path: Path) -> None:
+async def test_with_tls_it_has_a_separate_authority(tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     with simulating("--size", "1 cluster, 2 VMs", "--tls") as (process, variables):

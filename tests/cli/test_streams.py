@@ -234,7 +234,7 @@ async def test_a_token_that_is_not_ascii_is_refused(sim: Simulator) -> None:
     assert ended.stderr.count(b"\n") == 1
 
 
-def test_what_is_typed_and_is_not_utf8_is_refused() -> None:
+def test_typed_text_that_is_not_utf8_is_rejected() -> None:
     given = {"CLOUDTOWER_ENDPOINT": "http://127.0.0.1:9"}
     for typed in (NOT_UTF8 + b"\n", b"\x04"):  # the latter ends the input
         with Terminal("get", "vms", "--username", "root", variables=given) as terminal:

@@ -98,7 +98,7 @@ async def test_each_kind_goes_its_way(sim: Simulator, file: Path) -> None:
         assert ended.stdout.splitlines()[-1] == f"{what} {new}"
 
 
-async def test_what_goes_wrong_is_one_line_and_it_can_be_resumed(
+async def test_an_error_is_one_line_and_the_upload_can_be_resumed(
     sim: Simulator, file: Path, tmp_path: Path
 ) -> None:
     where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
@@ -135,7 +135,7 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def test_a_state_that_cannot_be_stored_is_told(
+async def test_a_state_that_cannot_be_stored_is_reported(
     sim: Simulator, file: Path, tmp_path: Path
 ) -> None:
     sim.faults.slow(0.0, "upload-elf-image")
@@ -199,7 +199,7 @@ async def test_a_signal_cancels_it_and_gives_the_terminal_back(
     assert "Traceback" not in shown
 
 
-async def test_what_cannot_be_done_is_told_before_anything_is_sent(
+async def test_invalid_arguments_are_reported_before_any_request(
     sim: Simulator, file: Path
 ) -> None:
     first, second = (cluster["name"] for cluster in clusters(sim))

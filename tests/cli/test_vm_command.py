@@ -210,7 +210,7 @@ async def test_no_wait_prints_the_ids_of_the_tasks(sim: Simulator) -> None:
         assert set(tasks) <= set(sim.store.table("Task"))
 
 
-async def test_what_is_so_already_is_told_and_left_alone(sim: Simulator) -> None:
+async def test_vms_in_the_target_state_are_reported_and_left_alone(sim: Simulator) -> None:
     sim.add_vm(name="mail-1", status="RUNNING")
     ended = await in_pipe(["vm", "start", "mail-1", "--yes", "-o", "json", "--columns", "name"])
     assert ended.code == 0

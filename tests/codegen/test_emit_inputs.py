@@ -161,7 +161,7 @@ def test_variants_are_for_checkers_only(load: Load) -> None:
     assert not hasattr(module, "TreeWhereInput2")
 
 
-def test_what_a_method_takes_apart_is_for_run_time_only(package: Path, load: Load) -> None:
+def test_records_that_become_arguments_exist_at_run_time_only(package: Path, load: Load) -> None:
     assert "where" in load("inputs").GetTreesRequestBody.__annotations__
     text = (package / "inputs" / "tree.py").read_text()
     assert '    GetTreesRequestBody: TypeAlias = "Mapping[str, Any]"\n' in text
@@ -181,7 +181,7 @@ def test_annotations_evaluate_to_types_of_other_modules(load: Load) -> None:
         _ = load("inputs.nested").TreeWhereInput4
 
 
-def test_what_came_later_than_the_object_it_is_in_is_listed(load: Load) -> None:
+def test_keys_newer_than_their_object_are_listed(load: Load) -> None:
     newer = load("inputs.newer").NEWER
     assert newer["GetTreesRequestBody"] == {"3.1.0": "first"}
     assert newer["TreeWhereInput"] == {"3.1.0": "name_in"}

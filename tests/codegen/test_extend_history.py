@@ -72,7 +72,7 @@ def _entries(file: Path) -> Any:  # noqa: ANN401 - JSON
     return json.loads(file.read_bytes())
 
 
-def test_what_is_new_is_since_the_version_that_has_it(files: tuple[Path, Path, Path]) -> None:
+def test_new_parts_have_the_version_that_introduced_them(files: tuple[Path, Path, Path]) -> None:
     known, _, new = files
     said = extend_history.extend(new, known)
     assert said == "CloudTower 4.10.0: 1 new operation ['Seal']"
@@ -88,7 +88,7 @@ def test_what_is_new_is_since_the_version_that_has_it(files: tuple[Path, Path, P
     assert found["schemas"]["Color"]["values"]["BLUE"] == {"since": "4.10.0"}
 
 
-def test_what_is_no_longer_there_is_removed_in_that_version(
+def test_missing_parts_are_removed_in_that_version(
     files: tuple[Path, Path, Path],
 ) -> None:
     known, _, new = files
@@ -101,7 +101,7 @@ def test_what_is_no_longer_there_is_removed_in_that_version(
     assert found["schemas"]["Color"]["values"]["PINK"]["removed"] == "4.10.0"
 
 
-def test_what_is_no_longer_required_is_no_longer_always_sent(
+def test_properties_that_are_no_longer_required_are_not_always_sent(
     files: tuple[Path, Path, Path],
 ) -> None:
     known, _, new = files
@@ -112,7 +112,7 @@ def test_what_is_no_longer_required_is_no_longer_always_sent(
     assert box["id"]["required_since"] == "4.9.0"
 
 
-def test_what_comes_back_was_not_always_sent(files: tuple[Path, Path, Path]) -> None:
+def test_properties_that_return_were_not_always_sent(files: tuple[Path, Path, Path]) -> None:
     known, old, new = files
     extend_history.extend(new, known)
     back = _entries(old)

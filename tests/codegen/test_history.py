@@ -47,7 +47,7 @@ def test_the_newest_version_is_found_by_its_numbers(boxes: History) -> None:
     assert boxes.newest == "4.10.0"
 
 
-def test_what_only_older_servers_have_is_known(boxes: History) -> None:
+def test_properties_of_older_servers_only_are_known(boxes: History) -> None:
     assert boxes.removed("Box") == {"name"}
     assert boxes.removed("Form") == set()
 
@@ -57,7 +57,7 @@ def test_a_property_of_a_record_in_place_is_looked_up_by_its_way(boxes: History)
     assert boxes.property_since(side, _property("width")) == "3.4.0"
 
 
-def test_what_history_does_not_know_was_always_there(boxes: History) -> None:
+def test_parts_without_history_always_existed(boxes: History) -> None:
     form = Record("UploadForm", "Upload", ())
     assert boxes.schema_since("Upload") == "3.0.0"
     assert boxes.schema_since("Upload.part") == "3.0.0"

@@ -66,7 +66,7 @@ def test_every_file_says_that_it_is_generated(package: Path) -> None:
         assert "CloudTower 3.1.0 (1.2.3)" in first, name
 
 
-def test_what_it_writes_is_formatted_and_in_order(package: Path) -> None:
+def test_its_output_is_formatted_and_sorted(package: Path) -> None:
     folders = [str(package / name) for name in ("api", "inputs", "models")]
     pyproject = str(Path(command.__file__).parent.parent / "pyproject.toml")
     for check in (["check", "--select=I,F"], ["format", "--check"]):

@@ -610,7 +610,7 @@ def test_the_authentication_of_the_document_is_that_of_operations_without_one(
 
 
 @pytest.mark.subprocess
-def test_what_the_history_lacks_is_new_in_the_version_of_the_schema(
+def test_parts_that_the_history_lacks_are_new_in_the_version_of_the_schema(
     changed: Callable[[Change], tuple[Path, Path, Path]],
 ) -> None:
     def change(document: Raw) -> None:

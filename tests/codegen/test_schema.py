@@ -125,7 +125,7 @@ def test_a_later_part_of_an_all_of_wins(read: Read) -> None:
     }
 
 
-def test_several_parts_in_place_become_a_record_of_their_own(read: Read) -> None:
+def test_several_inline_parts_become_a_separate_record(read: Read) -> None:
     both = {"allOf": [ref("Lid"), record({"colour": TEXT})]}
     api = read(small({"Lid": record({"size": TEXT}), "Box": record({"lid": both})}))
     assert _record(api, "Box")["lid"].node == Ref("BoxLid")
@@ -147,7 +147,7 @@ def test_an_alias_of_an_enum_has_its_values(read: Read) -> None:
     assert api.types["Paint"] == Enum("Paint", ("RED",))
 
 
-def test_aliases_of_arrays_and_scalars_are_no_types_of_their_own(api: Api) -> None:
+def test_aliases_of_arrays_and_scalars_are_no_separate_types(api: Api) -> None:
     assert not {"PruneTreesParams", "RingCount", "Nicknames"} & set(api.types)
 
 

@@ -78,9 +78,7 @@ def test_files_may_share_a_table(tmp_path: Path, api: Api) -> None:
         ("[Tree", "it cannot be read as TOML"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_file(
-    tmp_path: Path, api: Api, text: str, fault: str
-) -> None:
+def test_faults_are_named_with_their_file(tmp_path: Path, api: Api, text: str, fault: str) -> None:
     with pytest.raises(SchemaError, match=re.escape(f"{tmp_path.name}/bad.toml: {fault}")):
         _load(tmp_path, api, bad=text)
 

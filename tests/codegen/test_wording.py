@@ -35,7 +35,7 @@ def test_a_number_takes_the_plural(number: int, said: str) -> None:
         ("colour", "QUERY", ""),
     ],
 )
-def test_what_a_filter_does_depends_on_the_kind_of_the_method(
+def test_the_text_of_a_filter_depends_on_the_kind_of_the_method(
     wire: str, kind: str, said: str
 ) -> None:
     assert wording.argument(wire, kind) == said
@@ -51,7 +51,7 @@ def test_the_text_comes_first_or_else_the_name() -> None:
     assert max(map(len, lines)) <= 92
 
 
-def test_side_effects_304_and_deprecation_are_told() -> None:
+def test_side_effects_304_and_deprecation_are_documented() -> None:
     operation = dataclasses.replace(_CUT, not_modified=True, deprecated=True)
     lines = wording.docstring(operation, "", "MUTATION", "4.0.0", {})
     assert lines[2:5] == [
@@ -85,7 +85,7 @@ def test_data_is_what_to_set_only_of_updates(method: str, said: str) -> None:
     assert wording.argument("data", "MUTATION", method) == said
 
 
-def test_a_credential_of_its_own_is_told() -> None:
+def test_a_separate_credential_is_documented() -> None:
     operation = dataclasses.replace(_GET, auth="BASIC")
     lines = wording.docstring(operation, "", "QUERY", "3", {})
     assert any("HTTP Basic" in line for line in lines)

@@ -38,7 +38,7 @@ def test_lines_are_as_long_as_the_project_allows_wherever_they_are_written(tmp_p
 
 
 @pytest.mark.subprocess
-def test_what_is_no_longer_generated_goes_away_and_other_files_stay(tmp_path: Path) -> None:
+def test_stale_generated_files_are_deleted_and_other_files_stay(tmp_path: Path) -> None:
     old = {"old.py": "", "sub/old.py": "", "sub/old.pyi": ""}
     writing.write(tmp_path, {**old, "kept.py": "A = 1\n"}, "")
     (tmp_path / "notes.txt").write_text("mine")

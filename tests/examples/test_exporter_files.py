@@ -56,7 +56,7 @@ def test_the_dashboard_shows_every_group_of_metrics() -> None:
     assert {"up", "cluster", "host", "disks", "vms", "vm", "alerts", "tasks", "license"} <= groups
 
 
-def test_panels_have_places_and_ids_of_their_own() -> None:
+def test_panels_have_unique_places_and_ids() -> None:
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]

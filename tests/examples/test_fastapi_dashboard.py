@@ -174,7 +174,7 @@ async def test_a_language_that_nobody_speaks_is_refused() -> None:
         assert not sim.requests
 
 
-async def test_a_tower_that_is_down_is_told_and_comes_back() -> None:
+async def test_an_outage_of_the_tower_is_reported_and_ends() -> None:
     async with Simulator(vms=4) as sim:
         await sim.nodes[0].refuse()
         async with (

@@ -176,7 +176,7 @@ async def test_the_figures_are_those_of_the_tower(browser: Browser) -> None:
         assert figures[0] in (healthy, healthy - figures[1])
 
 
-async def test_what_happens_shows_without_loading_again(browser: Browser) -> None:
+async def test_changes_appear_without_a_reload(browser: Browser) -> None:
     async with dashboard(OFTEN) as (sim, address), opened(browser, address) as page:
         total = len(rows(sim, "Alert", ended=False))
         await expect_tile(page, "alerts", total)
@@ -311,7 +311,7 @@ async def test_two_browsers_share_one_poll(browser: Browser) -> None:
         assert sorted(asked) == ["get-alerts", "get-clusters", "get-disks", "get-hosts", "login"]
 
 
-async def test_what_the_tower_says_never_becomes_markup(browser: Browser) -> None:
+async def test_texts_of_the_tower_never_become_markup(browser: Browser) -> None:
     hostile = '<img src=x onerror="document.title=1"><b>bold</b>'
     async with Simulator(clusters=1, vms=2) as sim:
         sim.add_alert(severity="CRITICAL", message=hostile, cause=hostile)
@@ -334,7 +334,7 @@ async def test_an_empty_tower_has_a_page(browser: Browser) -> None:
         await expect(page.locator("[data-use=cpu] strong")).to_have_text("Unknown")
 
 
-async def test_what_is_unknown_is_said(browser: Browser) -> None:
+async def test_unknown_values_are_shown_as_unknown(browser: Browser) -> None:
     async with dashboard(NEVER, clusters=4) as (_, address), opened(browser, address) as page:
         await expect_tile(page, "clusters", 4, "1 disconnected")
         await expect(page.locator("[data-use=cpu] strong")).to_have_text(re.compile("^≈ "))

@@ -100,7 +100,7 @@ async def test_a_tenant_sees_and_deletes_only_its_own(sim: Simulator) -> None:
     assert await names(sim) == {"red-0", "red-1"}
 
 
-async def test_a_tenant_can_call_nothing_that_has_no_filter_of_its_own(sim: Simulator) -> None:
+async def test_a_tenant_cannot_make_calls_without_a_filter(sim: Simulator) -> None:
     async with session(sim, restrict_to_tenant("blue")) as tower:
         calls = [
             tower.cluster.get_clusters(),
@@ -115,7 +115,7 @@ async def test_a_tenant_can_call_nothing_that_has_no_filter_of_its_own(sim: Simu
     assert sim.sent("get-clusters") == []
 
 
-async def test_an_operation_has_a_time_out_of_its_own(sim: Simulator) -> None:
+async def test_an_operation_has_a_separate_time_out(sim: Simulator) -> None:
     async with session(sim, limit_time({"vm.get_vms": 0.05})) as tower:
         sim.faults.hang("get-vms")
         with pytest.raises(CallTimeout, match=r"no answer within 0\.05 s"):

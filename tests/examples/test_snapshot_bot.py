@@ -175,7 +175,7 @@ async def test_a_request_that_never_arrives_is_sent_again(tmp_path: Path) -> Non
         assert taken(sim) == {vm_id: 1}
 
 
-async def test_what_was_refused_is_not_in_doubt(tmp_path: Path) -> None:
+async def test_a_rejected_snapshot_is_not_in_doubt(tmp_path: Path) -> None:
     async with Simulator(vms=1, task_duration=0.01) as sim:
         sim.faults.fail("create-vm-snapshot", status=403)
         # The second round would wait for an hour.
@@ -266,14 +266,14 @@ async def test_a_report_comes_also_when_the_old_ones_cannot_be_read(tmp_path: Pa
         assert "\nthe old snapshots: vm_snapshot.get_vm_snapshots: " in report.text()
 
 
-async def test_what_failed_is_tried_once_more(tmp_path: Path) -> None:
+async def test_failed_snapshots_are_retried_once(tmp_path: Path) -> None:
     async with Simulator(vms=3, task_duration=0.01) as sim:
         sim.tasks.fail_next()
         assert (await one_night(sim, tmp_path)).complete
         assert each_once(sim)
 
 
-async def test_a_vm_that_has_gone_since_is_told(tmp_path: Path) -> None:
+async def test_a_vm_deleted_since_is_reported(tmp_path: Path) -> None:
     async with Simulator(vms=2, task_duration=0.01) as sim:
         vm_id, _ = sim.store.table("Vm")
         async with night_of(sim, tmp_path) as (tower, journal, state):

@@ -85,7 +85,7 @@ async def test_a_key_is_not_shown(
     assert key.key not in caplog.text
 
 
-async def test_what_the_server_refuses_is_an_error(tower: Cloudtower) -> None:
+async def test_rejections_of_the_server_are_errors(tower: Cloudtower) -> None:
     await tower.api_keys.create("bot")
     with pytest.raises(GraphQLError, match="bot already") as info:
         await tower.api_keys.create("bot")
@@ -229,7 +229,7 @@ async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], 
 
 
 @pytest.mark.parametrize("errors", [None, [{"message": "half of it"}]])
-async def test_what_an_odd_answer_holds_is_in_no_frame(errors: object) -> None:
+async def test_contents_of_an_odd_answer_are_in_no_frame(errors: object) -> None:
     answer = {"data": {"vnc": {"token": SECRET}, "createApiKey": SECRET, "apiKeys": 5}}
 
     async def say(_: web.Request) -> web.StreamResponse:
@@ -269,7 +269,7 @@ async def test_a_refused_document_says_what_the_server_said() -> None:
     assert SECRET not in shown(info.value)
 
 
-async def test_what_cannot_be_right_is_not_sent(sim: Simulator, tower: Cloudtower) -> None:
+async def test_invalid_arguments_are_not_sent(sim: Simulator, tower: Cloudtower) -> None:
     wrong: list[Any] = ["", None, 5]
     for value in wrong:
         for call in (tower.vnc, tower.api_keys.create, tower.api_keys.delete, tower.graphql):

@@ -87,7 +87,7 @@ async def test_a_worker_redis_and_the_caller_die_and_nothing_is_lost_or_doubled(
     assert all(each_once(sim, RUN) for sim in towers.sims.values())
 
 
-async def test_what_failed_is_done_by_the_next_call_and_all_keys_expire(tmp_path: Path) -> None:
+async def test_failed_items_are_done_by_the_next_call_and_all_keys_expire(tmp_path: Path) -> None:
     async with (
         fleet(tmp_path, "north", "south", vms=VMS) as towers,
         towers.worker(),

@@ -153,7 +153,7 @@ anyio.run(main)
 
 
 @pytest.mark.subprocess
-async def test_of_several_processes_one_begins(tmp_path: Path) -> None:
+async def test_only_one_of_several_processes_begins(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         command = [sys.executable, "-c", RACE, str(tmp_path / "journal")]
         processes = [

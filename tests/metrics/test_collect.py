@@ -158,7 +158,7 @@ async def test_the_highest_are_joined_by_their_labels(sim: Simulator, tower: Clo
     assert (measured.warnings, measured.missing) == ((), ())
 
 
-async def test_what_is_off_is_missing(sim: Simulator, tower: Cloudtower) -> None:
+async def test_stopped_vms_are_missing(sim: Simulator, tower: Cloudtower) -> None:
     off = add_vm(sim, "off", "STOPPED")
     ids = [off, add_vm(sim)]
     measured = await tower.measure(
@@ -191,7 +191,7 @@ async def test_streams_without_points_are_missing(tower: Cloudtower) -> None:
         ([CPU], "24h", {}),
     ],
 )
-async def test_what_comes_back_empty_is_warned_of(
+async def test_empty_results_cause_a_warning(
     sim: Simulator, tower: Cloudtower, metrics: list[str], span: str, told: dict[str, object]
 ) -> None:
     vm = add_vm(sim)
@@ -205,7 +205,7 @@ async def test_what_comes_back_empty_is_warned_of(
     assert all(one.filename == __file__ for one in caught)  # the line of the caller
 
 
-async def test_what_is_cut_short_is_warned_of(sim: Simulator, tower: Cloudtower) -> None:
+async def test_truncated_results_cause_a_warning(sim: Simulator, tower: Cloudtower) -> None:
     sim.metrics.most_streams = 3
     with pytest.warns(MetricsWarning, match="chunk_size=") as caught:
         measured = await tower.measure(

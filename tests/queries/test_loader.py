@@ -64,7 +64,7 @@ async def test_a_thousand_readers_share_two_requests(sim: Simulator, tower: Clou
     assert [len(one) for one in asked(sim)] == [500, 500]
 
 
-async def test_later_turns_have_requests_of_their_own(sim: Simulator, tower: Cloudtower) -> None:
+async def test_later_reads_have_separate_requests(sim: Simulator, tower: Cloudtower) -> None:
     [one, *_] = ids_of(sim)
     loader = tower.loader(tower.vm.get_vms)
     first = asyncio.create_task(loader.get(one))
@@ -82,7 +82,7 @@ async def test_readers_of_the_same_id_share_it(sim: Simulator, tower: Cloudtower
     assert asked(sim) == [[one]]
 
 
-async def test_only_the_reader_of_a_missing_id_is_told(sim: Simulator, tower: Cloudtower) -> None:
+async def test_only_readers_of_a_missing_id_get_an_error(sim: Simulator, tower: Cloudtower) -> None:
     [one, *_] = ids_of(sim)
     loader = tower.loader(tower.vm.get_vms)
     vm, missing = await asyncio.gather(loader.get(one), loader.get("none"), return_exceptions=True)
@@ -92,7 +92,7 @@ async def test_only_the_reader_of_a_missing_id_is_told(sim: Simulator, tower: Cl
     assert "'none'" in str(missing)
 
 
-async def test_each_reader_gets_an_error_of_its_own(sim: Simulator, tower: Cloudtower) -> None:
+async def test_each_reader_gets_a_separate_error(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-vms", status=503)
     loader = tower.loader(tower.vm.get_vms)
     one, other = await asyncio.gather(
@@ -207,7 +207,7 @@ async def test_servers_that_return_fewer_rows_are_asked_again(sim: Simulator) ->
 
 
 @pytest.mark.parametrize("wrong", ["", cast("str", None), cast("str", 5), cast("str", b"x")])
-async def test_what_is_no_id_is_refused_before_anything_is_sent(
+async def test_invalid_ids_are_rejected_before_any_request(
     sim: Simulator, tower: Cloudtower, wrong: str
 ) -> None:
     loader = tower.loader(tower.vm.get_vms)

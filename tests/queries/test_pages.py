@@ -231,7 +231,7 @@ async def test_repeated_pages_end_in_an_error(
     ids=",".join,
 )
 @pytest.mark.parametrize("order", [None, "name_ASC"])
-async def test_what_a_server_ignores_ends_in_an_error_or_in_all(
+async def test_ignored_arguments_cause_an_error_or_a_complete_result(
     sim: Simulator, names: tuple[str, ...], order: VmOrderByInput | None
 ) -> None:
     async with odd(sim, deaf_to(*names)) as tower:

@@ -129,7 +129,7 @@ async def test_a_filter_that_matches_nothing_is_answered_with_nothing(tower: Clo
     assert str(tower.plan) == "vm.start_vm: no resource known"
 
 
-async def test_a_creation_answers_with_placeholders_made_of_its_arguments(
+async def test_a_creation_returns_placeholders_with_its_arguments(
     tower: Cloudtower,
 ) -> None:
     params = await new_vm(tower)
@@ -199,7 +199,7 @@ async def test_every_filter_in_the_arguments_is_resolved(tower: Cloudtower) -> N
     assert told == {("Label", label.id), *(("Vm", vm.id) for vm in vms)}
 
 
-async def test_what_only_the_server_knows_ends_the_plan(tower: Cloudtower) -> None:
+async def test_values_that_only_the_server_knows_end_the_plan(tower: Cloudtower) -> None:
     [vm] = await some(tower, 1)
     with pytest.raises(PlanEnded, match=r"^vm\.export_vm: the plan ends here: ") as ended:
         await tower.vm.export_vm(where={"id": vm.id}, data={"type": "OVF", "keep_mac": True})

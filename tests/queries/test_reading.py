@@ -228,7 +228,7 @@ async def test_the_place_is_found_also_when_it_moves_once_more(sim: Simulator) -
         assert [vm.id async for vm in found] == order
 
 
-async def test_what_is_there_all_the_time_comes_exactly_once() -> None:
+async def test_resources_that_always_exist_are_read_exactly_once() -> None:
     chance = random.Random(5)  # noqa: S311
     size = FleetSize(clusters=1, hosts_per_cluster=3, vms=3000)
     async with Simulator(size, clock=Clock(running=False)) as sim, session(sim) as tower:
@@ -435,7 +435,7 @@ async def test_fetch_all_has_once_what_is_there_all_the_time(
 @pytest.mark.parametrize(
     "order", ["id_ASC", "name_ASC", "vm_tools_version_ASC", "vm_tools_version_DESC"]
 )
-async def test_what_moves_forward_between_two_pages_is_read_too(
+async def test_resources_that_move_forward_between_two_pages_are_read_too(
     sim: Simulator, order: VmOrderByInput, page: int
 ) -> None:
     before = ids(sim, order)
@@ -559,7 +559,7 @@ def refused(tower: Cloudtower) -> dict[str, Callable[[], AsyncGenerator[Any]]]:
     }
 
 
-async def test_what_cannot_be_read_page_by_page_is_refused_at_once(
+async def test_queries_without_pagination_are_rejected_at_once(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     for text, call in refused(tower).items():
@@ -658,7 +658,7 @@ async def test_get_one_of_several_says_how_many_and_which(
     assert isinstance(info.value, LookupError)
 
 
-async def test_where_nothing_counts_the_number_is_at_least_so_many(tower: Cloudtower) -> None:
+async def test_without_a_counting_query_the_number_is_a_minimum(tower: Cloudtower) -> None:
     with pytest.raises(Ambiguous) as info:
         await tower.get_one(tower.pci_device.get_pci_devices, where={})
     assert info.value.count >= 2

@@ -248,13 +248,13 @@ def test_a_struct_may_contain_itself(tower: Cloudtower) -> None:
 
 
 @pytest.mark.parametrize("given", [dict, NamedCluster(id="c", name="n"), [NamedCluster], None])
-def test_what_is_no_struct_is_refused(tower: Cloudtower, given: Any) -> None:  # noqa: ANN401
+def test_other_types_than_structs_are_rejected(tower: Cloudtower, given: Any) -> None:  # noqa: ANN401
     with pytest.raises(InvalidInput, match=r"expected a subclass of msgspec\.Struct, got"):
         select_fields(tower.vm.get_vms, given)
 
 
 @pytest.mark.anyio
-async def test_what_is_no_query_of_resources_is_refused(tower: Cloudtower) -> None:
+async def test_other_methods_than_queries_of_resources_are_rejected(tower: Cloudtower) -> None:
     mutation: Any = tower.vm.start_vm
     count: Any = tower.vm.get_vms_connection
     text: Any = tower.api_info.get_api_version

@@ -132,7 +132,7 @@ async def test_a_backup_is_kept_also_where_the_clock_has_been_set_back() -> None
         assert await snapshots(tower, vm["id"]) == [backup.snapshot.name]
 
 
-async def test_what_is_just_being_made_is_not_deleted() -> None:
+async def test_a_snapshot_in_progress_is_not_deleted() -> None:
     async with simulated() as (sim, tower):
         vm = new_vm(sim)
         await make(tower, vm["id"], "backup-20250101T000000Z")
@@ -152,7 +152,7 @@ async def test_without_a_new_snapshot_the_old_ones_stay() -> None:
         assert await snapshots(tower, vm["id"]) == ["backup-20250101T000000Z"]
 
 
-async def test_what_fails_after_the_snapshot_is_told_with_it() -> None:
+async def test_failures_after_the_snapshot_are_reported_with_it() -> None:
     ours = ["backup-20250101T000000Z", "backup-20250102T000000Z"]
     async with simulated() as (sim, tower):
         vm = new_vm(sim)
@@ -240,7 +240,7 @@ async def test_a_snapshot_that_takes_too_long_is_a_time_out() -> None:
         assert caught.value.pending
 
 
-async def test_a_vm_that_is_not_there_or_not_the_only_one_is_said() -> None:
+async def test_a_missing_or_ambiguous_vm_is_reported() -> None:
     async with simulated() as (sim, tower):
         with pytest.raises(NotFound):
             await backup_vm(tower, "web-1")
@@ -270,7 +270,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
         assert len(sim.requests) == before
 
 
-async def test_its_progress_is_told() -> None:
+async def test_its_progress_is_reported() -> None:
     async with simulated() as (sim, tower):
         vm = new_vm(sim)
         await make(tower, vm["id"], "backup-20250101T000000Z")
@@ -319,7 +319,7 @@ async def test_one_that_fails_does_not_end_the_others() -> None:
     assert ends == [("failed", 1), ("done", 2), ("done", 3)]
 
 
-async def test_each_backup_is_told_as_it_ends_also_when_the_rest_is_cancelled() -> None:
+async def test_each_backup_is_reported_as_it_ends_even_if_the_rest_is_cancelled() -> None:
     async with simulated() as (sim, tower):
         for number in (1, 2, 3):
             new_vm(sim, name=f"till-{number}")
@@ -340,7 +340,7 @@ async def test_each_backup_is_told_as_it_ends_also_when_the_rest_is_cancelled() 
         ]
 
 
-async def test_all_vms_are_backed_up_only_when_that_is_said() -> None:
+async def test_all_vms_are_backed_up_only_on_request() -> None:
     async with simulated() as (sim, tower):
         before = len(sim.requests)
         wide: list[VmWhereInput] = [{}, {"name": None}, {"id_not_in": []}]
@@ -392,7 +392,7 @@ async def test_a_cancelled_backup_leaves_what_was_begun_and_the_old_ones() -> No
         assert sim.sent("delete-vm-snapshot") == []
 
 
-async def test_what_the_listener_raises_comes_out_as_it_is() -> None:
+async def test_exceptions_of_the_listener_are_raised_unchanged() -> None:
     def stop(_: Progress) -> None:
         raise KeyError("mine")
 

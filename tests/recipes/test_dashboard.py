@@ -341,7 +341,7 @@ def cluster(number: int, **values: object) -> ClusterRow:
 
 
 @given(st.lists(cluster_figures, max_size=6))
-def test_whatever_the_figures_are_the_sums_make_sense(given_figures: list[dict[str, Any]]) -> None:
+def test_sums_are_plausible_for_all_figures(given_figures: list[dict[str, Any]]) -> None:
     board = summarise([cluster(n, **each) for n, each in enumerate(given_figures)], [], [], [])
     for share in (board.cpu.usage, board.memory.usage, board.storage.usage):
         assert share.value is None or 0 <= share.value <= 100
@@ -352,7 +352,7 @@ def test_whatever_the_figures_are_the_sums_make_sense(given_figures: list[dict[s
         assert (shown.cpu is None) == (each["type"] != "SMTX_OS")
 
 
-def test_a_cluster_without_storage_of_its_own_is_no_gap() -> None:
+def test_a_cluster_without_separate_storage_is_no_gap() -> None:
     board = summarise(
         [cluster(1, type="SMTX_ELF", hypervisor="ELF"), cluster(2, type="SMTX_OS")], [], [], []
     )

@@ -61,7 +61,7 @@ def a_cluster(sim: Simulator) -> dict[str, Any]:
     return sim.store.select("Cluster", {"hypervisor": "ELF"})[0]
 
 
-async def test_a_template_is_made_of_files_and_a_vm_of_the_template(tmp_path: Path) -> None:
+async def test_a_template_is_created_from_files_and_a_vm_from_the_template(tmp_path: Path) -> None:
     heard: list[Progress] = []
     async with simulated() as (sim, tower):
         cluster = a_cluster(sim)
@@ -90,7 +90,7 @@ async def test_a_template_is_made_of_files_and_a_vm_of_the_template(tmp_path: Pa
     assert [one.fraction for one in heard if one.step == "upload"] == [0.75, 1]
 
 
-async def test_what_cannot_be_imported_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+async def test_invalid_imports_are_rejected_before_any_request(tmp_path: Path) -> None:
     given = files(tmp_path)
     async with simulated() as (sim, tower):
         before = len(sim.requests)
@@ -115,7 +115,7 @@ async def test_what_cannot_be_imported_is_said_before_anything_is_sent(tmp_path:
         assert sim.sent("upload-elf-file") == []
 
 
-async def test_what_fails_is_raised(tmp_path: Path) -> None:
+async def test_failures_are_raised(tmp_path: Path) -> None:
     given = files(tmp_path)
     async with simulated() as (sim, tower):
         cluster = a_cluster(sim)["id"]

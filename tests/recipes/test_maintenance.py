@@ -95,7 +95,7 @@ async def test_vms_that_cannot_be_moved_are_in_the_way_unless_they_may_be_stoppe
         assert left.not_back == []
 
 
-async def test_what_does_not_come_back_is_said() -> None:
+async def test_vms_that_do_not_return_are_reported() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
         entered = await enter_maintenance(tower, host["id"])
@@ -148,7 +148,7 @@ async def test_the_result_of_a_check_may_need_a_moment() -> None:
             await check_maintenance(tower, host["id"], on_progress=not_yet, timeout=0.3)
 
 
-async def test_its_progress_is_told() -> None:
+async def test_its_progress_is_reported() -> None:
     heard: list[Progress] = []
     async with simulated() as (sim, tower):
         host = a_host(sim)
@@ -165,7 +165,7 @@ async def test_its_progress_is_told() -> None:
         assert {one.subject for one in heard} == {host["name"]}
 
 
-async def test_what_fails_is_raised_and_another_try_is_as_good() -> None:
+async def test_failures_are_raised_and_can_be_retried() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
         with pytest.raises(NotFound):
@@ -196,7 +196,7 @@ async def test_two_callers_of_a_session_do_not_meet() -> None:
         assert len(sim.sent("enter-maintance-mode")) == 1
 
 
-async def test_cancelled_the_server_goes_on() -> None:
+async def test_after_a_cancellation_the_server_continues() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
         before = tasks_of_clients()

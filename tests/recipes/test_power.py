@@ -127,9 +127,7 @@ async def test_one_that_is_refused_is_found_and_the_others_are_switched() -> Non
         assert len(sim.sent("start-vm")) == 7  # 8, 4, 4, 2, 1, 1, 2
 
 
-async def test_when_nobody_knows_what_was_done_that_is_said_of_all_and_nothing_is_sent_again() -> (
-    None
-):
+async def test_an_unknown_outcome_is_reported_for_all_and_nothing_is_retried() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, *["STOPPED"] * 3)
         sim.faults.reset("start-vm")
@@ -177,9 +175,7 @@ async def test_when_the_answer_to_a_power_off_is_lost_the_vms_tell() -> None:
         assert came(await shut_down_vms(tower, BLOGS, force_after=60)) == [("forced", "STOPPED")]
 
 
-async def test_when_an_answer_is_lost_of_vms_that_stay_busy_or_cannot_be_read_that_is_said() -> (
-    None
-):
+async def test_a_lost_answer_is_reported_for_vms_that_stay_busy_or_unreadable() -> None:
     def forbid(times: int) -> None:
         if times == 2:
             sim.faults.fail("get-vms", status=403)
@@ -193,7 +189,7 @@ async def test_when_an_answer_is_lost_of_vms_that_stay_busy_or_cannot_be_read_th
         assert len(sim.sent("start-vm")) == 2
 
 
-async def test_one_that_is_deleted_meanwhile_is_said() -> None:
+async def test_a_vm_deleted_in_the_meantime_is_reported() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 2)
 
@@ -221,9 +217,7 @@ async def test_a_call_that_switches_nothing_is_no_success(
 
 
 @pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
-async def test_what_something_else_has_switched_meanwhile_is_done(
-    status: int, body: bytes | None
-) -> None:
+async def test_vms_switched_by_someone_else_count_as_done(status: int, body: bytes | None) -> None:
     def start(_: int) -> None:
         for vm in sim.store.select("Vm", {**BLOGS}):
             sim.store.change("Vm", vm["id"], status="RUNNING")
@@ -274,7 +268,7 @@ async def test_one_that_does_not_settle_does_not_hide_the_others() -> None:
         assert errors(outcomes) == [SettleTimeout, None]
 
 
-async def test_what_cannot_be_read_afterwards_is_said() -> None:
+async def test_vms_that_cannot_be_read_afterwards_are_reported() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, "STOPPED")
 
@@ -373,7 +367,7 @@ async def test_guests_that_cannot_be_looked_at_any_more_are_said() -> None:
         assert sim.sent("poweroff-vm") == []
 
 
-async def test_a_guest_that_never_goes_off_is_said_or_powered_off() -> None:
+async def test_a_guest_that_never_shuts_down_is_reported_or_powered_off() -> None:
     async with simulated() as (sim, tower):
         [vm] = add_vms(sim, "RUNNING")
 
@@ -388,7 +382,7 @@ async def test_a_guest_that_never_goes_off_is_said_or_powered_off() -> None:
         assert (outcome.result, outcome.vm.status) == ("forced", "STOPPED")
 
 
-async def test_a_shut_down_that_hangs_keeps_the_vm_locked_and_that_is_said() -> None:
+async def test_a_hanging_shutdown_that_locks_the_vm_is_reported() -> None:
     async with simulated(task_duration=3600, lock_timeout=0) as (sim, tower):
         add_vms(sim, "RUNNING")
         outcomes = await shut_down_vms(tower, BLOGS, force_after=0.05)
@@ -406,7 +400,7 @@ async def test_nothing_is_powered_off_when_nobody_knows_what_was_done() -> None:
 
 
 @pytest.mark.parametrize("recipe", [start_vms, restart_vms, shut_down_vms])
-async def test_every_vm_is_switched_only_when_that_is_said(recipe: Recipe) -> None:
+async def test_every_vm_is_switched_only_on_request(recipe: Recipe) -> None:
     async with simulated() as (sim, tower):
         before = len(sim.requests)
         with pytest.raises(EmptyFilter, match=f"{recipe.__name__}: where: "):
@@ -433,7 +427,7 @@ async def test_cancelled_it_begins_nothing_more() -> None:
         assert [vm["name"] for vm in busy] == ["blog-0", "blog-1"]
 
 
-async def test_what_the_listener_raises_comes_out_as_it_is() -> None:
+async def test_exceptions_of_the_listener_are_raised_unchanged() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, "STOPPED")
 

@@ -228,7 +228,7 @@ async def test_a_template_without_cloud_init_fails_the_task() -> None:
         ({"nics": [Nic(vlan="x")]}, "there is no VM network 'x' in cluster "),
     ],
 )
-async def test_what_is_not_there_is_named(options: dict[str, Any], said: str) -> None:
+async def test_missing_resources_are_named(options: dict[str, Any], said: str) -> None:
     async with simulated() as (sim, tower):
         options = {"cluster": a_cluster(sim)["id"], **options}
         with pytest.raises(NotFound, match=said):
@@ -296,7 +296,7 @@ async def test_nothing_is_made_twice_when_nobody_knows_whether_it_was() -> None:
         assert len(sim.sent("create-vm")) == 1
 
 
-async def test_cancelled_the_server_goes_on() -> None:
+async def test_after_a_cancellation_the_server_continues() -> None:
     async with simulated(task_duration=3600) as (sim, tower):
         before = tasks_of_clients()
         with anyio.CancelScope() as scope:
@@ -319,7 +319,7 @@ async def test_cancelled_the_server_goes_on() -> None:
         assert vm["entityAsyncStatus"] == "CREATING"
 
 
-async def test_what_the_listener_raises_comes_out_before_anything_is_made() -> None:
+async def test_exceptions_of_the_listener_are_raised_before_any_creation() -> None:
     def stop(_: Progress) -> None:
         raise KeyError("mine")
 

@@ -121,14 +121,14 @@ def test_tls_that_fails_in_the_middle_is_a_cut() -> None:
     assert not is_transient(refused, can_log_in=True)
 
 
-def test_what_fails_before_the_call_is_sent_is_no_danger() -> None:
+def test_failures_before_the_call_is_sent_are_harmless() -> None:
     login = of_status(503)
     assert decide(login, mutation=True) is RetryAction.UNKNOWN
     login.sent = False
     assert decide(login, mutation=True) is RetryAction.RETRY
 
 
-def test_a_poll_goes_on_after_401_only_where_the_session_can_log_in() -> None:
+def test_a_poll_continues_after_401_only_if_the_session_can_log_in() -> None:
     error = errors.Unauthorized("x", status=401)
     assert is_transient(error, can_log_in=True)
     assert not is_transient(error, can_log_in=False)

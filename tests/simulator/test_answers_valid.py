@@ -49,7 +49,7 @@ async def test_every_resource(client: Client, tell: Callable[[str], None]) -> No
     tell(f"{len(queries)} queries: {documents} documents fit the API schema")
 
 
-async def test_what_does_not_fit_is_seen(client: Client) -> None:
+async def test_invalid_answers_are_detected(client: Client) -> None:
     answer = await client.ask("get-vms", {"first": 1})
     assert openapi.complaints("get-vms", answer) == []
     wrong = [{**answer[0], "vcpu": "2", "nmae": "x", "status": "ASLEEP", "ha": None}]

@@ -96,7 +96,7 @@ async def test_sizes_and_frequencies_have_fractions_only_where_that_is_asked_for
         {"first": 2.5},
     ],
 )
-async def test_what_graphql_refuses_is_an_error_body_with_400(body: object) -> None:
+async def test_rejections_of_graphql_are_error_bodies_with_400(body: object) -> None:
     async with connected(Simulator(clusters=1, vms=3)) as client:
         answer = await client.send("get-vms", body)
         assert (answer.status, answer.json["status"]) == (400, 400), answer.content

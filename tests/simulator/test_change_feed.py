@@ -82,7 +82,7 @@ async def data(client: Client, start: str, **query: object) -> list[Any]:
     return events
 
 
-async def test_what_a_mutation_does_is_seen_step_by_step(client: Client) -> None:
+async def test_effects_of_a_mutation_appear_step_by_step(client: Client) -> None:
     sim = client.sim
     start = sim.changes.current_revision
     vm = sim.store.select("Vm", {"status": "STOPPED"})[0]["id"]
@@ -177,7 +177,7 @@ async def test_it_has_its_own_credential(client: Client) -> None:
     "query",
     ["limit=0", "limit=1001", "limit=x", "start_revision=-1", "start_revision=1e3", "since=1"],
 )
-async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> None:
+async def test_invalid_requests_are_rejected(client: Client, query: str) -> None:
     assert (await client.send(f"resource-changes?{query}", method="GET")).status == 400
 
 

@@ -45,14 +45,14 @@ def store() -> Store:
     return store
 
 
-def test_nothing_is_told_to_nobody(store: Store) -> None:
+def test_without_listeners_nothing_is_reported(store: Store) -> None:
     store.get("Vm", "v1")["name"] = "db"
     store.report()
     told = follow(store)
     assert told() == []
 
 
-def test_what_is_put_in_and_taken_out_is_told(store: Store) -> None:
+def test_insertions_and_deletions_are_reported(store: Store) -> None:
     told = follow(store)
     store.add("Vm", {"id": "v2", "name": "db", "cluster": "c1"})
     (table, identifier, before, after), cluster = told()
@@ -66,7 +66,7 @@ def test_what_is_put_in_and_taken_out_is_told(store: Store) -> None:
 
 
 @pytest.mark.parametrize("how", ["set", "update", "merge", "change", "default"])
-def test_changes_in_place_are_told(store: Store, how: str) -> None:
+def test_changes_in_place_are_reported(store: Store, how: str) -> None:
     told = follow(store)
     vm = store.get("Vm", "v1")
     match how:
@@ -84,7 +84,7 @@ def test_changes_in_place_are_told(store: Store, how: str) -> None:
     assert names == ([] if how == "default" else [("web", "db")])
 
 
-def test_what_comes_to_nothing_is_not_told(store: Store) -> None:
+def test_changes_that_cancel_out_are_not_reported(store: Store) -> None:
     told = follow(store)
     vm = store.get("Vm", "v1")
     vm["name"] = "db"
@@ -94,7 +94,7 @@ def test_what_comes_to_nothing_is_not_told(store: Store) -> None:
     assert told() == []
 
 
-def test_what_is_done_to_something_that_is_gone_is_not_told(store: Store) -> None:
+def test_changes_of_deleted_documents_are_not_reported(store: Store) -> None:
     told = follow(store)
     vm = store.get("Vm", "v1")
     store.remove("Vm", "v1")
@@ -117,7 +117,7 @@ def test_relations_of_many_to_many_have_a_table(store: Store) -> None:
     assert link == ("_LabelToVm", None, {"A": "l1", "B": "v1"}, None)
 
 
-def test_relations_that_lead_one_way_are_told_from_their_end(store: Store) -> None:
+def test_one_way_relations_are_reported_from_their_end(store: Store) -> None:
     told = follow(store)
     store.add("ContentLibraryImage", {"id": "i1", "clusters": ["c1"]})
     assert told()[-1] == (

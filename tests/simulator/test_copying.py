@@ -68,7 +68,7 @@ async def test_a_copy_that_is_not_redacted_keeps_the_names(original: Simulator) 
         assert names == {vm["name"] for vm in original.store.table("Vm").values()}
 
 
-async def test_what_a_server_does_not_have_is_left_out() -> None:
+async def test_resources_that_a_server_lacks_are_left_out() -> None:
     async with Simulator(vms=2, version="3.0.0") as old, await copied(old, redact=True) as copy:
         assert len(copy.store.table("Vm")) == 2
 

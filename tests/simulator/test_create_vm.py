@@ -167,7 +167,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("values", "status", "message"), REFUSED)
-async def test_what_cannot_be_created_is_refused(
+async def test_invalid_creations_are_rejected(
     client: Client, values: dict[str, Any], status: int, message: str
 ) -> None:
     number = len(client.sim.store.table("Vm"))

@@ -146,7 +146,7 @@ async def test_a_bare_descriptor_is_read(sim: Simulator, tower: Cloudtower) -> N
         b"<a>" + b"x" * 2**21 + b"</a>",
     ],
 )
-async def test_what_is_no_descriptor_is_refused(
+async def test_invalid_descriptors_are_rejected(
     sim: Simulator, tower: Cloudtower, content: bytes
 ) -> None:
     cluster = next(iter(sim.store.table("Cluster")))

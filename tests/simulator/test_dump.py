@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 SIZE = FleetSize(clusters=3, vms=30, snapshots=3)
 
 
-async def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+async def test_a_saved_fleet_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "fleet.json"
     async with connected(Simulator(SIZE)) as client:
         client.sim.add_vm(name="mine", status="STOPPED")
@@ -109,7 +109,7 @@ async def test_nothing_of_a_dump_is_under_way(tmp_path: Path) -> None:
         await send(client, "start-vm", where)
 
 
-async def test_what_is_gone_stays_gone() -> None:
+async def test_deleted_documents_stay_deleted() -> None:
     async with connected(Simulator(SIZE)) as client:
         dump = save(client.sim.store)
     gone = dump["get-vms"].pop()
@@ -129,7 +129,7 @@ async def test_what_is_gone_stays_gone() -> None:
         ({"get-vms": [{"id": "x"}, {"id": "x"}]}, "there is a Vm x already"),
     ],
 )
-async def test_what_is_no_dump_is_refused(dump: dict[str, Any], message: str) -> None:
+async def test_other_files_than_dumps_are_rejected(dump: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         async with Simulator(fleet=dump):
             pass

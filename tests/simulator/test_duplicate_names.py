@@ -101,7 +101,7 @@ async def test_a_name_stays_with_its_vm_and_is_free_when_the_vm_is_gone(client: 
     assert (await create(client, name="mine"))["id"] != vm["id"]
 
 
-async def test_of_two_renames_at_once_the_later_task_fails(client: Client) -> None:
+async def test_the_later_of_two_concurrent_renames_fails(client: Client) -> None:
     vms = [await create(client), await create(client)]
     body = {"where": {"id_in": [vm["id"] for vm in vms]}, "data": {"name": "both"}}
     found = await ended(client, await send(client, "update-vm-basic-info", body))

@@ -140,7 +140,7 @@ async def test_a_vm_is_imported(client: Client) -> None:
     assert_in_step(client)
 
 
-async def test_a_template_is_imported_and_a_vm_made_of_it(client: Client) -> None:
+async def test_a_template_is_imported_and_a_vm_created_from_it(client: Client) -> None:
     store = client.sim.store
     values = wanted(client, vm_nics=[{"model": "VIRTIO", "enabled": True}])
     [answer] = await send(client, "import-content-library-vm-template", [values])
@@ -182,9 +182,7 @@ async def test_a_volume_is_imported(client: Client) -> None:
         ("import-content-library-vm-template", "ContentLibraryVmTemplate"),
     ],
 )
-async def test_what_fails_to_be_imported_leaves_nothing(
-    client: Client, path: str, table: str
-) -> None:
+async def test_a_failed_import_leaves_nothing(client: Client, path: str, table: str) -> None:
     before = figures(client), len(client.sim.store.table(table))
     client.sim.tasks.fail_next()
     await ended(client, await send(client, path, [wanted(client)]))
@@ -202,7 +200,7 @@ async def test_a_volume_that_fails_to_be_imported_leaves_nothing(client: Client)
     assert figures(client) == before
 
 
-async def test_what_is_imported_was_uploaded_before(client: Client) -> None:
+async def test_imports_require_an_upload(client: Client) -> None:
     values = wanted(client)
     path = "import-vm"
     await refused(client, path, [{**values, "upload_tasks": ["none"]}], 404)

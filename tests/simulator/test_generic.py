@@ -106,7 +106,7 @@ async def shown(client: Client, resource: str, identifier: str) -> None:
     assert found.id == identifier
 
 
-async def test_what_needs_no_task_undoes_itself_when_it_fails(client: Client) -> None:
+async def test_a_failed_mutation_without_a_task_is_undone(client: Client) -> None:
     context = Context(factory_of(client), client.sim.tasks, "", client.sim.accounts)
     done: list[str] = []
     work = Work(lambda: GONE, lambda: done.append("failed"))

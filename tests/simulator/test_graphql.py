@@ -56,7 +56,7 @@ async def test_an_api_key_is_as_good_as_a_token(client: Client) -> None:
     assert sim.store.table("ApiKey") == {}
 
 
-async def test_keys_have_names_of_their_own(client: Client) -> None:
+async def test_keys_have_unique_names(client: Client) -> None:
     await ask(client, CREATE, name="bot")
     answer = await ask(client, CREATE, name="bot")
     assert answer["data"] == {"createApiKey": None}
@@ -68,7 +68,7 @@ async def test_keys_have_names_of_their_own(client: Client) -> None:
     assert answer["errors"]
 
 
-async def test_what_goes_wrong_is_in_errors(client: Client) -> None:
+async def test_failures_are_in_errors(client: Client) -> None:
     for query, message in (
         ("{ apiKeys { id secret } }", "secret"),
         ("{ apiKeys }", "subfields"),
@@ -79,7 +79,7 @@ async def test_what_goes_wrong_is_in_errors(client: Client) -> None:
         assert message in (await ask(client, query))["errors"][0]["message"]
 
 
-async def test_only_ways_to_log_in_are_told_to_everyone(client: Client) -> None:
+async def test_only_authentication_strategies_are_public(client: Client) -> None:
     client.sim.accounts.strategies.append({"id": "s1", "type": "LDAP"})
     del client.headers["authorization"]
     query = "{ways: authnStrategies{id type} apiKeys{id}}"
@@ -117,7 +117,7 @@ async def test_the_operation_for_screens(client: Client) -> None:
     assert "+" not in info.redirect
 
 
-async def test_what_is_no_graphql_is_refused(client: Client) -> None:
+async def test_invalid_graphql_is_rejected(client: Client) -> None:
     for body, status in (
         ({"query": "{"}, 400),
         ({"query": 1}, 400),

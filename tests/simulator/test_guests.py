@@ -72,7 +72,7 @@ async def test_each_nic_reports_later_than_the_one_before(client: Client) -> Non
     assert len(set(ips.split(","))) == 3
 
 
-async def test_all_that_a_long_time_brings_shows_at_once(client: Client) -> None:
+async def test_all_effects_of_a_long_time_show_at_once(client: Client) -> None:
     vm = a_vm(client, "STOPPED")
     await send(client, "start-vm", {"where": {"id": vm["id"]}})
     now = await shown(client, vm, DURATION + TOOLS + ADDRESS)

@@ -67,7 +67,7 @@ def test_it_finds_what_looking_at_all_finds(store: Store) -> None:
         assert found(store, resource, where) == everything(store, resource, where), where
 
 
-def test_what_is_changed_is_found(store: Store) -> None:
+def test_changed_documents_are_found(store: Store) -> None:
     vm, other = store.select("Vm")[:2]
     assert found(store, "Vm", {"name": vm["name"]}) == [vm["id"]]
     before, vm["name"] = vm["name"], "renamed"

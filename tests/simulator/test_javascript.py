@@ -46,7 +46,7 @@ def test_a_written_float_reads_back_as_the_same_float(value: float) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists))
-def test_what_needs_no_javascript_is_left_alone(value: object) -> None:
+def test_values_that_need_no_conversion_stay_unchanged(value: object) -> None:
     assert encode(value) == msgspec.json.encode(value)
 
 

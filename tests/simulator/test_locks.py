@@ -83,7 +83,7 @@ LOCKING = [
 
 
 @pytest.mark.parametrize(("path", "statuses"), LOCKING)
-async def test_what_is_worked_on_is_locked_until_the_task_has_ended(
+async def test_resources_are_locked_until_the_task_has_ended(
     client: Client, path: str, statuses: set[str]
 ) -> None:
     vm = await create(client, vm_nics=[])
@@ -95,7 +95,7 @@ async def test_what_is_worked_on_is_locked_until_the_task_has_ended(
 
 
 @pytest.mark.parametrize("path", [path for path, _ in LOCKING])
-async def test_what_cannot_start_locks_nothing(client: Client, path: str) -> None:
+async def test_rejected_mutations_lock_nothing(client: Client, path: str) -> None:
     vm = await create(client, vm_nics=[])
     sim, body = client.sim, body_of(client, path, vm)
     context = Context(factory_of(client), sim.tasks, "nobody", sim.accounts)
@@ -104,7 +104,7 @@ async def test_what_cannot_start_locks_nothing(client: Client, path: str) -> Non
     assert set(locked(client).values()) <= {"CREATING"}  # existing resources are not locked
 
 
-async def test_a_locked_volume_is_told_as_such(client: Client) -> None:
+async def test_a_locked_volume_is_reported_as_such(client: Client) -> None:
     vm = await create(client, vm_nics=[])
     volume = parts(client, vm)[0]["vm_volume"]
     update = {"where": {"id": volume}, "data": {"name": "d"}}

@@ -242,7 +242,7 @@ async def test_iostat_has_streams_without_points(client: Client, path: str, subj
     assert not any(stream["points"] for stream in data["sample_streams"])
 
 
-async def test_what_adds_up_only_grows_and_what_is_fixed_stays(client: Client) -> None:
+async def test_counters_only_grow_and_constants_stay(client: Client) -> None:
     async def points(path: str, name: str) -> list[float]:
         (data,) = await metric(client, path, [name], "6h", hosts={})
         return [point["v"] for point in data["sample_streams"][0]["points"]]
@@ -268,7 +268,7 @@ async def test_storage_volumes_are_labelled_by_ids_that_vm_volumes_do_not_have(
     assert labelled & ids(client, "VmVolume") == set()
 
 
-async def test_what_is_off_or_out_of_reach_has_no_data(client: Client) -> None:
+async def test_stopped_or_unreachable_resources_have_no_data(client: Client) -> None:
     for where in ({"status_not": "RUNNING"}, {"cluster": {"connect_state": "DISCONNECTED"}}):
         (data,) = await metric(client, "get-vm-metrics", [CPU], vms=where)
         assert data["sample_streams"] == []

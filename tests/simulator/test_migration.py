@@ -96,7 +96,7 @@ async def test_a_vm_needs_room_where_it_goes(client: Client) -> None:
     assert (vm["host"], vm["entityAsyncStatus"]) == (before, None)
 
 
-async def test_what_cannot_move_is_refused(client: Client) -> None:
+async def test_impossible_migrations_are_rejected(client: Client) -> None:
     store = client.sim.store
     suspended, vm = a_vm(client, "STOPPED"), a_vm(client, "RUNNING")
     suspended["status"] = "SUSPENDED"
@@ -135,7 +135,7 @@ ACROSS = "migrate-vm-across-cluster"
 @pytest.mark.parametrize(
     ("kind", "status"), [("LIVE_MIGRATE", "RUNNING"), ("COLD_MIGRATE", "STOPPED")]
 )
-async def test_a_vm_is_made_anew_in_the_other_cluster(
+async def test_a_vm_is_recreated_in_the_other_cluster(
     client: Client, kind: str, status: str
 ) -> None:
     store = client.sim.store
@@ -173,7 +173,7 @@ async def test_without_room_there_the_vm_stays_here(client: Client) -> None:
     assert len(client.sim.store.table("Vm")) == number
 
 
-async def test_what_cannot_move_across_is_refused(client: Client) -> None:
+async def test_impossible_migrations_across_clusters_are_rejected(client: Client) -> None:
     vm = a_vm(client, "RUNNING")
     body = across(client, vm, "LIVE_MIGRATE")
     cold = across(client, vm, "COLD_MIGRATE")

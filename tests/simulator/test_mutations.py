@@ -78,14 +78,14 @@ async def test_figures_of_host_and_cluster_follow(client: Client) -> None:
     assert vm["last_shutdown_time"] == client.sim.clock.timestamp()
 
 
-async def test_what_is_already_so_needs_no_task(client: Client) -> None:
+async def test_a_state_that_already_holds_needs_no_task(client: Client) -> None:
     vm = a_vm(client, "RUNNING")
     [answer] = await client.ask("start-vm", {"where": {"id": vm["id"]}})
     assert answer["task_id"] is None
     assert vm["entityAsyncStatus"] is None
 
 
-async def test_what_cannot_be_is_refused(client: Client) -> None:
+async def test_impossible_changes_are_rejected(client: Client) -> None:
     vm = a_vm(client, "STOPPED")
     answer = await client.send("suspend-vm", {"where": {"id": vm["id"]}})
     assert answer.status == 400

@@ -77,7 +77,7 @@ async def test_a_passive_one_does_nothing(sim: Simulator) -> None:
     assert sim.store.get("Vm", vm.id)["status"] == "STOPPED"
 
 
-async def test_of_what_was_turned_away_the_latest_is_kept() -> None:
+async def test_the_latest_rejected_requests_are_kept() -> None:
     async with Simulator(vms=1, standby=True, keep_requests=2) as sim:
         passive = sim.nodes[1]
         for path in ("a", "b", "c"):

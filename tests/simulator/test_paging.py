@@ -97,7 +97,7 @@ def test_a_cursor_may_be_a_document_that_does_not_match() -> None:
         ({"first": 1, "last": 1}, "first, last: only one"),
     ],
 )
-def test_what_prisma_refuses_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_arguments_invalid_in_prisma_are_rejected(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRequestError, match=message):
         Page(**arguments)
 

@@ -89,7 +89,7 @@ def test_the_fields_of_a_resource_are_those_of_its_model() -> None:
     assert host.nested == ("id", "management_ip", "name")
 
 
-def test_queries_are_told_from_other_operations() -> None:
+def test_queries_are_distinguished_from_other_operations() -> None:
     assert resource_query("/get-vms") == ResourceQuery("Vm", counts=False)
     assert resource_query("/get-vms-connection") == ResourceQuery("Vm", counts=True)
     for path in ("/start-vm", "/get-version", "/get-vm-metrics", "/get-meta-leader"):

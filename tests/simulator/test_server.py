@@ -87,7 +87,7 @@ async def test_a_long_answer_comes_in_pieces_and_is_whole() -> None:
         ([], "the body is not a JSON object"),
     ],
 )
-async def test_what_is_wrong_is_refused_and_named(
+async def test_invalid_values_are_rejected_and_named(
     client: Client, body: object, message: str
 ) -> None:
     answer = await client.send("get-vms", body)
@@ -181,13 +181,13 @@ async def test_version_and_health(client: Client) -> None:
     assert (health.status, health.content) == (200, b"ok")
 
 
-async def test_what_is_not_there_is_404(client: Client) -> None:
+async def test_unknown_paths_are_404(client: Client) -> None:
     assert (await client.send("get-nothing")).status == 404
     assert (await client.send("get-vms", root="/v3/api/")).status == 404
     assert (await client.send("", root="/get-vms")).status == 404
 
 
-async def test_what_is_not_modelled_is_501(client: Client) -> None:
+async def test_operations_that_are_not_simulated_are_501(client: Client) -> None:
     for path in ("execute-backup-plan", "create-host"):
         answer = await client.send(path, {})
         assert answer.status == 501
@@ -197,14 +197,14 @@ async def test_what_is_not_modelled_is_501(client: Client) -> None:
     ).status == 501
 
 
-async def test_what_is_not_modelled_is_listed(client: Client) -> None:
+async def test_operations_that_are_not_simulated_are_listed(client: Client) -> None:
     unmodelled = client.sim.unmodelled()
     assert "host.create_host" in unmodelled
     for modelled in ("vm.get_vms", "vm.get_vms_connection", "vm.start_vm", "user.login"):
         assert modelled not in unmodelled
 
 
-async def test_what_is_listed_is_what_is_501(client: Client) -> None:
+async def test_the_listed_operations_are_501(client: Client) -> None:
     unmodelled = client.sim.unmodelled()
     assert 0 < len(unmodelled) < 60
     listed = {path.removeprefix("/") for path, name in OPERATIONS.items() if name in unmodelled}
@@ -355,7 +355,7 @@ async def test_answers_can_be_delayed(client: Client) -> None:
     assert scope.cancelled_caught
 
 
-async def test_who_hangs_up_in_the_middle_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_disconnects_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     async with connected(Simulator()) as client:
         host, _, port = client.sim.url.removeprefix("http://").partition(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
@@ -378,7 +378,7 @@ async def test_a_simulator_can_be_left_without_having_been_entered() -> None:
     await Simulator().__aexit__(None, None, None)
 
 
-def test_what_there_is_only_while_it_runs_says_so() -> None:
+def test_attributes_of_a_running_simulator_explain_their_absence() -> None:
     sim = Simulator()
     for use in (lambda: sim.url, lambda: sim.add_vm(name="early")):
         with pytest.raises(AttributeError, match="before it runs: use it within 'async with'"):

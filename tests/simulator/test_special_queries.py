@@ -92,7 +92,7 @@ async def test_gpus_and_their_vms(client: Client) -> None:
     assert len(gpus) == len(client.sim.store.table("GpuDevice"))
 
 
-async def test_a_restore_point_tells_of_its_vm(client: Client) -> None:
+async def test_a_restore_point_describes_its_vm(client: Client) -> None:
     [point] = client.sim.store.select("BackupRestorePoint")[:1]
     vm = client.sim.store.get("Vm", point["vm"])
     told = await client.ask("get-backup-restore-point-metadata", {"where": {"id": point["id"]}})
@@ -118,7 +118,7 @@ async def test_a_restore_point_tells_of_its_vm(client: Client) -> None:
         ("get-detail-vm-info-by-gpu-devices", {"first": "1"}, 400),
     ],
 )
-async def test_what_makes_no_sense_is_refused(
+async def test_invalid_requests_are_rejected(
     client: Client, path: str, body: object, status: int
 ) -> None:
     assert (await client.send(path, body)).status == status

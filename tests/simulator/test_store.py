@@ -68,7 +68,7 @@ def test_a_relation_that_leads_nowhere_is_refused(store: Store) -> None:
     assert (store.get("Vm", "v1")["cluster"], store.get("Vm", "v1")["host"]) == ("c1", "h1")
 
 
-def test_what_is_removed_is_no_longer_shown(store: Store) -> None:
+def test_removed_documents_are_no_longer_shown(store: Store) -> None:
     texts = dict.fromkeys(("message", "cause", "impact", "solution"), "")
     store.add("Alert", {"id": "a1", "vms": ["v1"], "host": "h3", **texts})
     store.remove("Vm", "v1")
@@ -97,7 +97,7 @@ def add_after(store: Store, work_out: Callable[[Store, str], None]) -> None:
     store.add("Vm", {"id": "v2", "host": "h9"})
 
 
-def test_what_follows_from_many_changes_is_worked_out_once(store: Store) -> None:
+def test_consequences_of_many_changes_are_computed_once(store: Store) -> None:
     done: list[str] = []
 
     def work_out(where: Store, identifier: str) -> None:

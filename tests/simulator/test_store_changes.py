@@ -133,7 +133,7 @@ async def test_what_the_schema_does_not_allow_is_400(
     assert message in await refusal(client, path, body, 400)
 
 
-async def test_what_is_not_there_is_404(client: Client) -> None:
+async def test_unknown_paths_are_404(client: Client) -> None:
     body = [{"cluster_id": "nobody", "name": "x"}]
     assert "there is no Cluster nobody" in await refusal(client, "create-vm-folder", body, 404)
     target = {"data": {"cluster": {"id": "nobody"}}, "where": {"id": a(client, "Graph")}}
@@ -144,7 +144,7 @@ async def test_what_is_not_there_is_404(client: Client) -> None:
     await refusal(client, "clone-vm-volume", clone, 404)
 
 
-async def test_what_is_not_modelled_is_501(client: Client) -> None:
+async def test_operations_that_are_not_simulated_are_501(client: Client) -> None:
     nothing: list[object] = []
     body = {"where": {"id": a(client, "Vlan")}, "data": {"extra_ip": nothing}}
     message = await refusal(client, "update-management-vlan", body, 501)

@@ -80,7 +80,7 @@ def test_tasks_end_in_their_order_however_late_one_looks(bench: Bench) -> None:
     assert bench.log == ["b done", "b settled", "a done", "a settled"]
 
 
-def test_what_follows_from_tasks_that_end_together_is_worked_out_once(bench: Bench) -> None:
+def test_consequences_of_tasks_that_end_together_are_computed_once(bench: Bench) -> None:
     def succeed() -> None:
         bench.store.follows(add_up, "c1")
 
@@ -106,7 +106,7 @@ def test_a_task_can_be_told_to_fail(bench: Bench) -> None:
     assert bench.log == ["a failed", "a settled", "b done", "b settled"]
 
 
-def test_what_a_task_does_may_fail_it(bench: Bench) -> None:
+def test_the_effect_of_a_task_may_fail_it(bench: Bench) -> None:
     task = bench.start(failure=Failure())
     bench.after(10.0)
     assert task["error_code"] == "INTERNAL_ERROR"
@@ -122,7 +122,7 @@ def test_what_a_task_does_may_fail_it(bench: Bench) -> None:
         (BadRequestError("name: required"), "INTERNAL_ERROR", "name: required"),
     ],
 )
-def test_what_cannot_be_done_fails_its_task(
+def test_an_impossible_effect_fails_its_task(
     bench: Bench, error: Exception, code: str, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     task, after = bench.start("a ", raises=error), bench.start("b ")
@@ -134,7 +134,7 @@ def test_what_cannot_be_done_fails_its_task(
     assert caplog.records == []
 
 
-def test_a_mistake_fails_its_task_and_is_told_of(
+def test_an_exception_fails_its_task_and_is_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = bench.start(raises=ZeroDivisionError("oh"))
@@ -200,7 +200,7 @@ def test_a_paused_task_stands_still(bench: Bench) -> None:
     assert task["status"] == "SUCCESSED"
 
 
-def test_a_hidden_task_is_missing_from_so_many_answers(bench: Bench) -> None:
+def test_a_hidden_task_is_missing_from_this_number_of_answers(bench: Bench) -> None:
     bench.engine.hide_next(polls=2)
     task, other = bench.start(), bench.start()
     bench.after(10.0)
@@ -212,7 +212,7 @@ def test_a_hidden_task_is_missing_from_so_many_answers(bench: Bench) -> None:
     assert bench.log.count("settled") == 2
 
 
-def test_what_settles_may_lag_behind() -> None:
+def test_settling_may_lag_behind() -> None:
     bench = Bench(settle_delay=3.0)
     bench.start()
     bench.after(12.0)
@@ -229,7 +229,7 @@ def test_work_need_not_do_anything(bench: Bench) -> None:
     assert (good["status"], bad["status"]) == ("SUCCESSED", "FAILED")
 
 
-def test_a_clock_that_runs_goes_on_by_itself() -> None:
+def test_a_running_clock_advances_by_itself() -> None:
     clock = Clock()
     before = clock.now()
     clock.advance(60.0)

@@ -114,7 +114,7 @@ async def test_a_template_that_fails_is_gone(client: Client) -> None:
     assert vm["entityAsyncStatus"] is None
 
 
-async def test_what_cannot_become_a_template_is_refused(client: Client) -> None:
+async def test_invalid_templates_are_rejected(client: Client) -> None:
     running = a_vm(client, "RUNNING")
     common = {"name": "golden", "cloud_init_supported": False}
     body = [{"vm_id": running["id"], **common}]
@@ -126,7 +126,7 @@ async def test_what_cannot_become_a_template_is_refused(client: Client) -> None:
     assert "another cluster" in await refused(client, path, [{**body[0], "cluster_id": other}])
 
 
-async def test_a_vm_is_made_of_a_template(client: Client) -> None:
+async def test_a_vm_is_created_from_a_template(client: Client) -> None:
     template = await a_template(client, await create(client))
     body = {"template_id": template["id"], "name": "one", "is_full_copy": False}
     more = {"status": "RUNNING", "cpu_cores": 1, "cpu_sockets": 1, "memory": 1, "memory_unit": "GB"}
@@ -194,7 +194,7 @@ async def test_without_cloud_init_in_the_template_the_task_fails(client: Client)
     assert "VM_CLOUD_INIT_CONFIG_ERROR" in task["error_message"]
 
 
-async def test_a_vm_is_made_of_a_template_of_the_content_library(client: Client) -> None:
+async def test_a_vm_is_created_from_a_content_library_template(client: Client) -> None:
     store = client.sim.store
     source = await create(client)
     template = await a_library_template(client, source)

@@ -179,7 +179,7 @@ async def test_an_upload_fails_on_demand(sim: Simulator, tower: Cloudtower) -> N
         assert (await tower.upload_task.get_upload_tasks(where=where))[0].status == status
 
 
-async def test_what_does_not_fit_is_refused(sim: Simulator, tower: Cloudtower) -> None:
+async def test_invalid_chunks_are_rejected(sim: Simulator, tower: Cloudtower) -> None:
     upload = tower.elf_image.create_elf_image
     forms: list[dict[str, Any]] = [
         {"file": b"abc"},
@@ -262,7 +262,7 @@ async def test_the_first_chunk_may_be_larger_than_any_other(
 
 
 @pytest.mark.parametrize(("gone", "mistake"), [("Cluster", False), ("IscsiTarget", True)])
-async def test_what_goes_wrong_at_the_end_is_the_failure_of_the_upload(
+async def test_an_error_at_the_end_fails_the_upload(
     sim: Simulator,
     tower: Cloudtower,
     caplog: pytest.LogCaptureFixture,

@@ -191,7 +191,7 @@ async def test_a_snapshot_is_taken_rebuilt_rolled_back_and_deleted(sim: Simulato
     assert (rolled_back.vcpu, left) == (1, [])
 
 
-async def test_vms_are_made_of_a_template_and_its_disks_name_their_policy(
+async def test_vms_are_created_from_a_template_and_their_disks_name_their_policy(
     sim: Simulator,
 ) -> None:
     def scenario() -> tuple[Any, Any, Any]:

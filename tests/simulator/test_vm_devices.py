@@ -483,7 +483,7 @@ async def test_advanced_options_are_for_vms_that_are_off(client: Client) -> None
     assert "RUNNING" in await refused(client, "update-vm-advanced-options", of(running, **data))
 
 
-async def test_what_goes_through_vm_tools_needs_them(client: Client) -> None:
+async def test_changes_through_vm_tools_require_vm_tools(client: Client) -> None:
     vm = a_vm(client, "RUNNING", vm_tools_status="RUNNING")
     data = {"hostname": "h", "dns_servers": ["1.1.1.1", "8.8.8.8"], "ntp_servers": ["n"]}
     await do(client, "update-vm-host-options", of(vm, **data))
@@ -563,7 +563,7 @@ async def test_a_deleted_vm_takes_its_parts_with_it(client: Client) -> None:
     assert (figures(client), [len(store.table(name)) for name in tables]) == before
 
 
-async def test_what_a_deleted_vm_had_written_is_free_again(client: Client) -> None:
+async def test_space_of_a_deleted_vm_is_free_again(client: Client) -> None:
     vm = a_vm(client, "STOPPED")
     cluster = client.sim.store.get("Cluster", vm["cluster"])
     before = cluster["used_data_space"]

@@ -115,7 +115,7 @@ async def test_a_resource_that_is_hidden_for_a_moment_comes_back(sim: Simulator)
         assert back.new.name == "renamed"
 
 
-async def test_what_was_late_when_the_view_began_is_added_without_a_change(sim: Simulator) -> None:
+async def test_rows_late_at_the_start_of_a_view_are_added_without_a_change(sim: Simulator) -> None:
     late = Late()
     vm_id = add(sim, late, 2)  # a listing ends with a second, empty page
     async with view_of(sim, late, grace=0.05) as view:
@@ -123,7 +123,7 @@ async def test_what_was_late_when_the_view_began_is_added_without_a_change(sim: 
         assert (await event_of(view, vm_id)).what == "added"
 
 
-async def test_what_is_late_while_all_is_read_again_is_added(sim: Simulator) -> None:
+async def test_rows_late_during_a_resync_are_added(sim: Simulator) -> None:
     late = Late()
     async with view_of(sim, late) as view:
         await event_of(view, add(sim, late, 0))
@@ -133,7 +133,7 @@ async def test_what_is_late_while_all_is_read_again_is_added(sim: Simulator) -> 
         assert (await event_of(view, vm_id)).what == "added"
 
 
-async def test_what_never_appears_is_given_up(sim: Simulator) -> None:
+async def test_rows_that_never_appear_are_given_up(sim: Simulator) -> None:
     late = Late()
     async with view_of(sim, late, grace=0.05) as view:
         never = add(sim, late, 10_000)
@@ -148,7 +148,7 @@ async def test_what_never_appears_is_given_up(sim: Simulator) -> None:
         assert 1 < len(asked_for) <= 15
 
 
-async def test_what_was_deleted_is_not_looked_for(sim: Simulator) -> None:
+async def test_deleted_rows_are_not_looked_for(sim: Simulator) -> None:
     late = Late()
     async with view_of(sim, late, grace=0.05) as view:
         [gone, vm, *_] = sim.store.table("Vm").values()

@@ -194,7 +194,7 @@ async def test_resources_that_cannot_be_read_again_can_be_waited_for(
 
 
 @pytest.mark.parametrize("data", [None, models.DeleteVm(id="")], ids=["no resource", "no id"])
-async def test_a_resource_that_the_server_left_out_is_told_after_the_task(
+async def test_a_missing_resource_is_reported_after_the_task(
     sim: Simulator, tower: Cloudtower, data: models.DeleteVm | None
 ) -> None:
     [started] = await tower.vm.start_vm(where={"id": stopped(sim, 1)[0]})

@@ -126,7 +126,7 @@ async def test_an_id_that_many_wait_for_is_asked_for_once(
 
 
 @pytest.mark.anyio
-async def test_who_joins_late_is_served_at_once_and_hurries_nobody(
+async def test_a_late_waiter_is_served_at_once_without_more_polls_for_others(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     [patient], late = begin(sim, 1), begin(sim, 5, durations=[2])

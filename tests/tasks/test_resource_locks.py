@@ -151,7 +151,7 @@ async def test_locking_again_what_the_same_task_holds_is_refused(locks: Resource
 
 
 @pytest.mark.parametrize("wrong", [["a"], 5, None])
-async def test_what_is_no_id_is_refused(
+async def test_invalid_ids_are_rejected(
     locks: ResourceLocks,
     wrong: Any,  # noqa: ANN401
 ) -> None:
@@ -243,7 +243,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-async def test_any_sequence_of_callers_is_as_the_model_says(
+async def test_any_sequence_of_callers_matches_the_model(
     steps: list[set[str] | tuple[bool, int]],
 ) -> None:
     locks = ResourceLocks(Transport(settings()))

@@ -131,13 +131,13 @@ async def test_many_are_read_in_batches(tower: Cloudtower, sim: Simulator) -> No
     assert all(body["first"] == len(body["where"]["id_in"]) for body in asked)
 
 
-async def test_what_was_deleted_is_left_out(sim: Simulator, tower: Cloudtower) -> None:
+async def test_deleted_resources_are_left_out(sim: Simulator, tower: Cloudtower) -> None:
     ids = stopped(sim, 2)
     assert await tower.settle(tower.vm.delete_vm(where={"id_in": ids}), interval=QUICK) == []
     assert sim.store.select("Vm", {"id_in": ids}) == []
 
 
-async def test_what_another_one_deleted_meanwhile_is_left_out(
+async def test_resources_deleted_by_someone_else_are_left_out(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     kept, deleted = await tower.vm.start_vm(where={"id_in": stopped(sim, 2)})
@@ -154,7 +154,7 @@ async def test_a_single_one_that_is_gone_is_an_error(sim: Simulator, tower: Clou
     assert e.value.endpoint == sim.url
 
 
-async def test_of_ids_to_delete_those_come_back_that_are_still_there(
+async def test_a_deletion_returns_the_ids_that_still_exist(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     ids = stopped(sim, 2)
@@ -166,9 +166,7 @@ async def test_of_ids_to_delete_those_come_back_that_are_still_there(
     await tower.settle(tower.vm.delete_vm(where={"id_in": ids}), interval=QUICK)
 
 
-async def test_what_says_nothing_of_its_work_is_read_once(
-    sim: Simulator, tower: Cloudtower
-) -> None:
+async def test_resources_without_a_status_are_read_once(sim: Simulator, tower: Cloudtower) -> None:
     assert "entity_async_status" not in models.Label.__struct_fields__
     [label] = await tower.settle(
         tower.label.create_label([{"key": "tier", "value": "web"}]), interval=QUICK
@@ -177,7 +175,7 @@ async def test_what_says_nothing_of_its_work_is_read_once(
     assert reads(sim, "get-labels") == [[label.id]]
 
 
-async def test_what_no_query_lists_is_returned_as_it_came(
+async def test_answers_that_no_query_lists_are_returned_unchanged(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     setting = models.DeleteClusterRecycleBin(id="cl01")
@@ -240,7 +238,7 @@ async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cl
     assert caught.value.__cause__ is caught.value.poll_error is not None
 
 
-async def test_what_a_later_look_would_meet_too_ends_it(sim: Simulator, tower: Cloudtower) -> None:
+async def test_permanent_errors_end_settle(sim: Simulator, tower: Cloudtower) -> None:
     [vm] = await tower.vm.get_vms(first=1)
     sim.faults.fail("get-vms", status=403)
     with pytest.raises(Forbidden):
@@ -272,7 +270,7 @@ async def test_a_time_that_is_none_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("wrong", "kind"), [("cl01", "str"), ({"task_id": "cl01"}, "dict"), (["cl01"], "str in a list")]
 )
-async def test_what_is_no_answer_of_a_mutation_is_refused(
+async def test_other_arguments_than_answers_of_mutations_are_rejected(
     tower: Cloudtower,
     wrong: Any,  # noqa: ANN401
     kind: str,
@@ -336,7 +334,7 @@ async def test_cancelling_it_anywhere_leaves_the_session_as_it_was(
     assert points > 10
 
 
-def test_every_resource_that_a_mutation_answers_with_can_be_read_anew() -> None:
+def test_every_resource_in_an_answer_of_a_mutation_can_be_read_again() -> None:
     assert len(READERS) > 120
     for name, reader in READERS.items():
         namespace, _, method = reader.partition(".")

@@ -117,7 +117,7 @@ async def test_tasks_are_taken_as_some_operations_answer_with_them(
 
 
 @pytest.mark.parametrize("wrong", [5, b"cl01", [{"id": "cl01"}], [["cl01", 1.5]], {"task_id": 5}])
-async def test_what_names_no_task_is_refused(
+async def test_answers_without_a_task_are_rejected(
     sim: Simulator,
     tower: Cloudtower,
     wrong: Any,  # noqa: ANN401
@@ -227,7 +227,7 @@ async def test_a_task_that_never_shows_up_is_not_found(sim: Simulator, tower: Cl
     assert caught.value.task_id == "cl0000000000000000000000"
 
 
-async def test_a_task_that_goes_on_times_out_and_is_named(
+async def test_a_task_that_continues_times_out_and_is_named(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await start(tower, 2)
@@ -239,7 +239,7 @@ async def test_a_task_that_goes_on_times_out_and_is_named(
     assert caught.value.pending == (paused,)
 
 
-async def test_of_a_task_that_the_server_never_showed_that_is_said(
+async def test_a_task_that_the_server_never_listed_is_reported(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     with pytest.raises(TaskTimeout) as caught:
@@ -366,7 +366,7 @@ async def test_a_time_out_tells_what_the_last_poll_met(
 
 
 @pytest.mark.parametrize("status", [403, 404, 501, 505])
-async def test_what_a_later_poll_would_meet_too_ends_every_wait(
+async def test_permanent_errors_end_every_wait(
     sim: Simulator, tower: Cloudtower, status: int
 ) -> None:
     started = await start(tower, 3)
@@ -458,7 +458,7 @@ async def test_any_answer_with_a_task_id_is_waited_for(sim: Simulator, tower: Cl
     assert await tower.wait(nothing) == []
 
 
-async def test_what_goes_wrong_with_that_call_is_raised(sim: Simulator, tower: Cloudtower) -> None:
+async def test_errors_of_that_call_are_raised(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("start-vm", status=403)
     with pytest.raises(Forbidden):
         await tower.wait(tower.vm.start_vm(where={"id": "cl01"}))
@@ -547,7 +547,7 @@ async def test_only_who_waits_for_the_next_one_asks(sim: Simulator, tower: Cloud
     assert polls(sim)[-1] == [first]
 
 
-async def test_unknown_tasks_are_told_of_when_the_others_have_come(
+async def test_unknown_tasks_are_reported_after_the_others(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await start(tower, 2)
@@ -565,7 +565,7 @@ async def test_unknown_tasks_are_told_of_when_the_others_have_come(
         _ = [task async for task in tower.as_completed("cl01", interval=QUICK, grace=0)]
 
 
-async def test_what_the_body_of_the_loop_takes_is_no_waiting(
+async def test_time_in_the_body_of_the_loop_is_not_waiting(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await start(tower, 2)
@@ -583,7 +583,7 @@ async def test_what_the_body_of_the_loop_takes_is_no_waiting(
     assert caught.value.pending == (ids_of(started)[1],)
 
 
-async def test_progress_tells_of_each_change_once(sim: Simulator, tower: Cloudtower) -> None:
+async def test_progress_reports_each_change_once(sim: Simulator, tower: Cloudtower) -> None:
     sim.tasks.fail_next(times=1)
     started = await start(tower, 2)
     seen: dict[str | None, list[tuple[str, float]]] = {task_id: [] for task_id in ids_of(started)}
@@ -600,7 +600,7 @@ async def test_progress_tells_of_each_change_once(sim: Simulator, tower: Cloudto
     assert sorted(states[-1][0] for states in seen.values()) == ["FAILED", "SUCCESSED"]
 
 
-async def test_a_task_that_stands_still_is_told_of_once(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_unchanged_task_is_reported_once(sim: Simulator, tower: Cloudtower) -> None:
     [started] = await start(tower, 1)
     assert started.task_id is not None
     sim.tasks.pause(started.task_id)

@@ -337,7 +337,7 @@ async def test_a_failed_lookup_of_the_strategy_sends_no_login(
     assert (info.value.operation, info.value.endpoint) == ("user.login", url)
 
 
-async def test_of_several_ldap_strategies_one_has_to_be_chosen() -> None:
+async def test_with_several_ldap_strategies_one_has_to_be_chosen() -> None:
     asked: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -388,7 +388,7 @@ async def test_a_function_may_give_the_token_itself() -> None:
         assert await auth.log_in(NOWHERE) == "of-the-vault"
 
 
-async def test_what_the_function_meets_is_the_cause_for_all_who_waited() -> None:
+async def test_an_error_of_the_function_is_the_cause_for_all_waiters() -> None:
     asked: list[int] = []
     failures: list[errors.CredentialsUnavailable] = []
 
@@ -555,7 +555,7 @@ async def test_an_attempt_that_only_waited_for_its_turn_is_not_counted() -> None
 @pytest.mark.parametrize(
     "given", [None, "", "a b", ("root",), ("root", 5), ("root", "\udc80"), ("root", ""), 7]
 )
-async def test_what_cannot_be_credentials_is_refused(given: Any) -> None:  # noqa: ANN401
+async def test_invalid_credentials_are_rejected(given: Any) -> None:  # noqa: ANN401
     async def ask() -> Any:  # noqa: ANN401
         return given
 

@@ -105,7 +105,7 @@ async def test_at_debug_every_exchange_has_one_record(
     ]
 
 
-async def test_failures_and_what_is_sent_again_are_told_at_info(
+async def test_failures_and_retries_are_logged_at_info(
     sim: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with session(sim) as tower:
@@ -149,7 +149,9 @@ async def test_an_exception_of_a_hook_is_named(sim: Simulator) -> None:
     assert [exchange.error for exchange in exchanges] == ["LookupError"]
 
 
-async def test_above_info_nothing_is_told(sim: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_is_logged_above_info(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING, LOGGER)
     async with session(sim) as tower:
         sim.faults.reset("get-vms")
@@ -225,7 +227,7 @@ async def test_blocks_nest_and_see_the_tasks_that_they_start(sim: Simulator) -> 
     assert outer[:2] == inner
 
 
-async def test_what_failed_without_an_answer_is_collected_too(sim: Simulator) -> None:
+async def test_failures_without_an_answer_are_collected_too(sim: Simulator) -> None:
     with record_exchanges() as log:
         nowhere = Cloudtower(
             f"http://127.0.0.1:{unused_port()}", token="t", retry=RetryPolicy(attempts=1)
@@ -242,7 +244,7 @@ async def test_what_failed_without_an_answer_is_collected_too(sim: Simulator) ->
     assert (hung.status, hung.error) == (None, "CancelledError")
 
 
-async def test_what_was_not_sent_is_no_exchange(sim: Simulator) -> None:
+async def test_requests_that_were_not_sent_are_no_exchanges(sim: Simulator) -> None:
     async with session(sim) as tower:
         with record_exchanges() as log, pytest.raises(InvalidInput):
             await tower.request("/x", method="GET", query={"a": object()})

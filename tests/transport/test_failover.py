@@ -282,7 +282,7 @@ async def test_one_dead(sim: Simulator) -> None:
     await sim.nodes[1].accept()
 
 
-async def test_what_each_answered_is_told() -> None:
+async def test_the_answer_of_each_node_is_reported() -> None:
     dead = f"http://127.0.0.1:{unused_port()}"
     async with (
         serve(Server(503)) as failing,
@@ -539,7 +539,7 @@ async def test_one_whose_certificate_has_gone_bad_is_left(tmp_path: Path) -> Non
         assert sim.nodes[0].turned_away == [HEALTH]
 
 
-async def test_waiting_for_a_task_goes_on_at_the_other(sim: Simulator, tower: Cloudtower) -> None:
+async def test_waiting_for_a_task_continues_at_the_other(sim: Simulator, tower: Cloudtower) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
     started = await tower.vm.poweroff_vm(where={"id": vm})
     sim.switch()
@@ -548,7 +548,7 @@ async def test_waiting_for_a_task_goes_on_at_the_other(sim: Simulator, tower: Cl
     assert sim.nodes[0].turned_away[0] == "/v2/api/get-tasks"
 
 
-async def test_the_change_feed_goes_on_at_the_other(sim: Simulator) -> None:
+async def test_the_change_feed_continues_at_the_other(sim: Simulator) -> None:
     feed = (sim.changes.username, sim.changes.password)
     async with session(sim, change_feed=feed) as tower:
         changes = tower.changes(["Vm"], interval=0.01)

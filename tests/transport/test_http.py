@@ -374,7 +374,7 @@ async def test_closing_ends_calls_under_way() -> None:
             group.start_soon(transport.close)
 
 
-async def test_what_is_handed_in_is_used_and_left_open() -> None:
+async def test_a_passed_session_is_used_and_left_open() -> None:
     async with serve(empty_list) as url, aiohttp.ClientSession() as session:
         transport = Transport(settings(url), session=session)
         await transport.exchange("x", "GET", url, {})
@@ -426,7 +426,7 @@ async def test_an_address_that_cannot_be_asked() -> None:
     await transport.close()
 
 
-async def test_what_a_trace_hook_raises_comes_out_as_it_is() -> None:
+async def test_exceptions_of_a_trace_hook_are_raised_unchanged() -> None:
     async def on_end(*_: object) -> None:
         raise ValueError("the hook broke")
 
@@ -468,7 +468,7 @@ async def test_arguments_that_cannot_be_sent() -> None:
     await transport.close()
 
 
-async def test_who_gives_up_while_a_body_is_still_being_sent_leaves_no_connection() -> None:
+async def test_a_call_cancelled_during_its_body_leaves_no_connection() -> None:
     # The answer is complete, but the server reads no more of the body: aiohttp's `read` waits.
     answered, given_up, gone = anyio.Event(), anyio.Event(), anyio.Event()
 

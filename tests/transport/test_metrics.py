@@ -167,7 +167,7 @@ async def test_no_id_becomes_an_attribute(
     assert operations == {OTHER}
 
 
-async def test_errors_of_the_program_have_no_name_of_their_own() -> None:
+async def test_errors_of_the_program_have_no_separate_name() -> None:
     class OwnError(Exception):
         pass
 
@@ -272,7 +272,7 @@ async def test_a_session_that_is_not_closed_is_forgotten_with_it(
     assert value(metric_reader, "logins") is None
 
 
-async def test_options_over_the_same_connections_are_no_session_of_their_own(
+async def test_options_over_the_same_connections_are_no_separate_session(
     sim: Simulator, metric_reader: InMemoryMetricReader
 ) -> None:
     async with session(sim) as tower:

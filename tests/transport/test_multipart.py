@@ -119,7 +119,7 @@ async def test_a_temporary_file_and_an_unbuffered_one_are_files(tmp_path: Path) 
 
 
 @unsized
-async def test_what_can_only_be_read_is_sent_without_its_size() -> None:
+async def test_unseekable_files_are_sent_without_their_size() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as source:
         with os.fdopen(writer, "wb") as sink:

@@ -125,7 +125,7 @@ async def test_calls_that_use_every_connection_do_not_hold_it_up() -> None:
         leave.set()
 
 
-async def test_of_a_pair_the_active_node_is_returned_and_calls_stay_where_they_are() -> None:
+async def test_ping_of_a_pair_returns_the_active_node_and_moves_no_calls() -> None:
     async with Simulator(standby=True) as simulator:
         first, second = (node.url for node in simulator.nodes)
         async with Cloudtower(

@@ -213,7 +213,7 @@ async def test_an_error_status_without_tls_may_be_the_forwarding_proxys_own() ->
     assert "The proxy may have answered in place of CloudTower" in error.hint
 
 
-async def test_what_the_server_says_through_a_tunnel_is_the_servers(ca_file: Path) -> None:
+async def test_errors_through_a_tunnel_are_the_servers(ca_file: Path) -> None:
     async def forbid(_: web.Request) -> web.Response:
         return web.Response(status=407)
 
@@ -340,7 +340,7 @@ async def test_a_variable_that_holds_no_proxy_is_named(environment: pytest.Monke
         ({}, False),
     ],
 )
-async def test_a_failed_connection_tells_of_a_proxy_that_is_set_but_not_used(
+async def test_a_failed_connection_mentions_a_proxy_that_is_set_but_not_used(
     environment: pytest.MonkeyPatch, variables: dict[str, str], hint: bool
 ) -> None:
     for name, value in variables.items():

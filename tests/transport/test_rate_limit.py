@@ -159,7 +159,7 @@ async def test_calls_that_are_always_overtaken_get_reserved_slots_in_the_end() -
     assert limits.free == 1
 
 
-async def test_who_is_cancelled_while_it_waits_has_taken_nothing() -> None:
+async def test_a_cancelled_waiter_has_taken_nothing() -> None:
     limits = RateLimiter(1, 0.001)
     await limits.enter()  # takes the initial token of the bucket
     limits.leave()
@@ -408,7 +408,7 @@ class Model:
     reserved=st.integers(0, 2),
     of_part=st.integers(1, 4),
 )
-def test_whatever_comes_limits_turns_and_reserved_slots_are_kept(
+def test_limits_order_and_reserved_slots_always_hold(
     actions: list[tuple[Any, ...]], in_flight: int, reserved: int, of_part: int
 ) -> None:
     model = Model(in_flight, min(reserved, in_flight - 1), of_part)

@@ -160,7 +160,7 @@ async def test_an_answer_without_end_is_cut_off() -> None:
         await hung_up.wait()
 
 
-async def test_of_a_mutation_the_outcome_is_unknown() -> None:
+async def test_the_outcome_of_a_mutation_is_unknown() -> None:
     handler = answering(gzip.compress(list_of(LIMIT + 1)), encoding="gzip")
     async with serve(handler) as url, session(url) as tower:
         with pytest.raises(OutcomeUnknown, match="larger than") as info:

@@ -56,7 +56,7 @@ def test_an_error_carries_all_that_the_server_said() -> None:
     assert error.server_message == "no such vm"
 
 
-def test_a_lock_has_a_class_of_its_own() -> None:
+def test_a_lock_has_a_separate_class() -> None:
     body = (
         b'{"message": "locked", "code": "ResourceLocked",'
         b' "props": {"locked_resources": [{"id": "v", "type": "VM"}]}}'
@@ -80,7 +80,7 @@ def test_a_redirect_of_a_pair_does_not_ask_for_the_pair() -> None:
     assert "both addresses" not in str(error)
 
 
-def test_what_is_not_implemented_is_not_for_later() -> None:
+def test_not_implemented_is_not_retried() -> None:
     text = str(made(501))
     assert "the server does not implement the operation: no such vm" in text
     assert "simulator" in text
@@ -112,7 +112,7 @@ def test_a_message_cut_within_an_emoji_keeps_its_code() -> None:
     assert error.server_message == "cut \N{REPLACEMENT CHARACTER}"
 
 
-def test_a_web_page_is_told_and_not_quoted() -> None:
+def test_a_web_page_is_reported_and_not_quoted() -> None:
     error = made(502, b"<html><h1>Bad Gateway</h1></html>")
     assert error.server_message is None
     assert str(error).startswith(
@@ -132,7 +132,7 @@ def test_a_secret_that_is_a_word_of_the_json_leaves_it_readable() -> None:
     assert error.locked_resources == [errors.LockedResource("***", "VM")]
 
 
-def test_what_is_no_json_is_masked_as_it_is() -> None:
+def test_bodies_that_are_not_json_are_redacted_as_text() -> None:
     assert (
         made(500, b'{"message": "secret-token', "secret-token").server_message == '{"message": "***'
     )
@@ -150,7 +150,7 @@ def test_any_answer_becomes_an_error_of_one_line(status: int, body: bytes) -> No
 
 
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html>", b"\n <HTML>", b"<?xml version='1.0'?>"])
-def test_pages_are_told_from_answers(page: bytes) -> None:
+def test_pages_are_distinguished_from_answers(page: bytes) -> None:
     assert looks_like_html(page)
     assert not looks_like_html(b'{"a": "<html>"}')
 

@@ -97,7 +97,7 @@ def test_a_time_that_is_over_already_ends_it() -> None:
     run(test)
 
 
-def test_what_is_done_in_time_is_left_alone() -> None:
+def test_calls_that_end_in_time_are_not_cancelled() -> None:
     async def test(loop: Loop) -> None:
         scope = SessionScope()
         with TimeLimit(scope, loop.now + 1):
@@ -109,7 +109,7 @@ def test_what_is_done_in_time_is_left_alone() -> None:
     run(test)
 
 
-def test_who_is_cancelled_besides_stays_cancelled() -> None:
+def test_an_additional_cancellation_stays_in_effect() -> None:
     async def test(loop: Loop) -> None:
         scope = SessionScope()
         task = asyncio.create_task(wait(scope, loop.now + 1))
@@ -122,7 +122,7 @@ def test_who_is_cancelled_besides_stays_cancelled() -> None:
     run(test)
 
 
-def test_an_error_of_its_own_comes_out_though_it_was_ended() -> None:
+def test_an_error_of_the_call_is_raised_although_its_time_is_over() -> None:
     async def fail(scope: SessionScope, deadline: float) -> None:
         with TimeLimit(scope, deadline):
             try:
@@ -174,7 +174,7 @@ def test_ending_all_leaves_nothing_behind() -> None:
     run(test)
 
 
-def test_who_ends_all_from_inside_of_a_limit_is_not_cancelled_later() -> None:
+def test_a_task_that_ends_all_limits_is_not_cancelled_later() -> None:
     async def test(loop: Loop) -> None:
         scope = SessionScope()
         with TimeLimit(scope, loop.now + 1):

@@ -73,7 +73,7 @@ def test_a_given_context_is_taken_as_it_is() -> None:
     assert tls_context(settings(ssl_context=context)) is context
 
 
-def test_that_nothing_is_checked_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_verification_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     tls_context(settings(["a.example", "http://b.example", "c.example"], verify_tls=False))
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("cloudtower_async", "WARNING")
@@ -82,7 +82,7 @@ def test_that_nothing_is_checked_is_told_in_the_log(caplog: pytest.LogCaptureFix
     )
 
 
-async def test_it_is_told_once_in_a_session(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_logged_once_per_session(caplog: pytest.LogCaptureFixture) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     CA.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     async with (
@@ -96,7 +96,7 @@ async def test_it_is_told_once_in_a_session(caplog: pytest.LogCaptureFixture) ->
     assert [record.getMessage()[:16] for record in caplog.records] == ["verify_tls=False"]
 
 
-def test_where_there_is_nothing_to_check_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_tls_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     tls_context(settings("http://tower.example", verify_tls=False))
     tls_context(settings("https://tower.example"))
     assert caplog.records == []
@@ -172,9 +172,7 @@ def pem_files(folder: Path) -> tuple[Path, Path]:
         ("another key", "the private key does not belong to the certificate"),
     ],
 )
-def test_what_is_wrong_with_a_client_certificate_is_named(
-    case: str, told: str, tmp_path: Path
-) -> None:
+def test_the_fault_of_a_client_certificate_is_named(case: str, told: str, tmp_path: Path) -> None:
     cert, key = pem_files(tmp_path)
     other = tmp_path / "other.pem"
     CA.issue_cert("other@tower.example").private_key_pem.write_to_path(str(other))

@@ -211,7 +211,7 @@ async def test_the_vm_tools_bring_their_version(sim: Simulator, tower: Cloudtowe
     assert len(sim.sent("upload-svt-image")) == 2
 
 
-async def test_packages_are_told_from_those_that_were_there(
+async def test_new_packages_are_distinguished_from_existing_ones(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     seen: dict[str, str] = {}
@@ -226,7 +226,7 @@ async def test_packages_are_told_from_those_that_were_there(
     assert seen == {"one": "one", "two": "two"}
 
 
-async def test_the_first_chunk_is_of_a_size_of_its_own(sim: Simulator, tower: Cloudtower) -> None:
+async def test_the_first_chunk_has_a_different_size(sim: Simulator, tower: Cloudtower) -> None:
     await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim), chunk_size=10_000)
     assert [form["file"].size for form in taken(sim)] == [10_000, CHUNK, CHUNK, 2388]
 
@@ -286,7 +286,7 @@ async def test_a_stream_is_read_in_one_task_no_more_than_a_chunk_ahead_and_close
     assert ended[2:] == ["closed"]
 
 
-async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
+async def test_invalid_sources_are_rejected_before_any_request(
     sim: Simulator, tower: Cloudtower, path: Path, tmp_path: Path
 ) -> None:
     where: Any = {"cluster_id": cluster(sim)}
@@ -340,7 +340,7 @@ async def test_what_cannot_be_uploaded_is_refused_before_anything_is_sent(
     assert [request.path for request in sim.requests] == ["login"]
 
 
-async def test_what_the_server_refuses_is_its_error(sim: Simulator, tower: Cloudtower) -> None:
+async def test_rejections_of_the_server_are_its_errors(sim: Simulator, tower: Cloudtower) -> None:
     with pytest.raises(NotFound, match="there is no cluster none"):
         await upload(tower, io.BytesIO(CONTENT), cluster_id="none")
     target = ContentLibraryImage(clusters={"name": "none"})
@@ -441,7 +441,7 @@ async def test_uploads_of_as_large_files_at_the_same_time_are_not_mixed_up(sim: 
 
 @pytest.mark.parametrize("number", range(CHUNKS))
 @pytest.mark.parametrize("executed", [False, True])
-async def test_of_an_unknown_fate_the_server_is_asked(
+async def test_after_an_unknown_outcome_the_server_is_asked(
     sim: Simulator, tower: Cloudtower, number: int, executed: bool
 ) -> None:
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
@@ -507,7 +507,7 @@ async def test_a_chunk_that_came_twice_all_the_same_ends_the_upload(
 
 @pytest.mark.parametrize("as_stream", [False, True])
 @pytest.mark.parametrize("number", [1, 3, 5])
-async def test_an_interrupted_upload_goes_on_where_it_was(
+async def test_an_interrupted_upload_resumes(
     sim: Simulator, tower: Cloudtower, path: Path, number: int, as_stream: bool
 ) -> None:
     steps = upload(tower, path, cluster_id=cluster(sim))
@@ -537,7 +537,7 @@ async def test_an_interrupted_upload_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize("number", [1, CHUNKS - 1])
-async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
+async def test_an_error_and_its_chunks_are_released_without_garbage_collection(
     sim: Simulator, tower: Cloudtower, number: int
 ) -> None:
     async def interrupted() -> weakref.ref[BaseException]:
@@ -559,7 +559,7 @@ async def test_an_error_and_its_chunks_are_let_go_without_a_collection(
         gc.enable()
 
 
-async def test_what_was_cancelled_by_somebody_else_fails(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_upload_cancelled_by_someone_else_fails(sim: Simulator, tower: Cloudtower) -> None:
     async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
         await anext(steps)
         await tower.upload_task.cancel_upload_task(where={"id": steps.upload_task_id})
@@ -569,7 +569,7 @@ async def test_what_was_cancelled_by_somebody_else_fails(sim: Simulator, tower: 
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim), resume=info.value.state)
 
 
-async def test_a_failure_at_the_end_is_told(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_failure_at_the_end_is_reported(sim: Simulator, tower: Cloudtower) -> None:
     sim.uploads.fail_next()
     with pytest.raises(UploadFailed, match="the server has given up the upload") as info:
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
@@ -619,7 +619,7 @@ async def test_reads_of_an_upload_are_retried_after_every_transient_failure(
     arrived_once(sim)
 
 
-async def test_what_will_not_pass_ends_the_waiting(sim: Simulator, tower: Cloudtower) -> None:
+async def test_permanent_errors_end_the_wait(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-elf-images", status=403)
     with pytest.raises(UploadInterrupted, match="403") as info:
         await upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))

@@ -301,13 +301,13 @@ STATE = UploadState(
         "[" * 100_000,
     ],
 )
-def test_what_is_no_state_is_refused(text: str) -> None:
+def test_an_invalid_state_is_rejected(text: str) -> None:
     with pytest.raises(InvalidInput, match="upload: resume: "):
         UploadState.from_json(text)
 
 
 @given(st.binary(max_size=50) | st.text(max_size=50))
-def test_nothing_but_our_error_comes_of_other_text(text: str | bytes) -> None:
+def test_other_text_raises_only_our_error(text: str | bytes) -> None:
     with pytest.raises(InvalidInput):
         UploadState.from_json(text)
 

@@ -113,7 +113,7 @@ async def test_without_an_anchor_it_begins_with_the_first_step(
     assert changes.revision == sim.changes.current_revision
 
 
-async def test_it_goes_on_from_a_revision_that_was_kept(sim: Simulator, tower: Cloudtower) -> None:
+async def test_it_continues_from_a_stored_revision(sim: Simulator, tower: Cloudtower) -> None:
     changes = tower.changes(["Vm"])
     await changes.anchor()
     rename(sim, "one", "two", "three")
@@ -193,7 +193,7 @@ async def test_values_are_models_or_dicts(sim: Simulator, tower: Cloudtower) -> 
         (None, '{"a": 1}', {"a": 1}),
     ],
 )
-def test_what_is_no_resource_that_is_known_stays_as_it_is(
+def test_rows_of_unknown_types_stay_unchanged(
     resource_type: str | None, value: str, expected: object
 ) -> None:
     event = models.ResourceChangeEvent(
@@ -277,7 +277,7 @@ def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
     }
 
 
-async def test_what_came_between_looking_for_changes_and_at_the_revision_is_not_missed() -> None:
+async def test_changes_between_two_requests_are_not_missed() -> None:
     """The server read the changes after 9, then 12 arrived, then it read the revision."""
     async with feed(said(current=12), said(12, current=12)) as changes:
         assert [change.revision for change in await take(changes, 1)] == ["12"]
@@ -293,13 +293,13 @@ async def test_an_error_in_a_good_answer_is_one(caplog: pytest.LogCaptureFixture
     assert "no etcd" in caplog.text
 
 
-async def test_what_is_no_revision_is_refused() -> None:
+async def test_an_invalid_revision_is_rejected() -> None:
     async with feed({**said(current=9), "compactRevision": "x"}) as changes:
         with pytest.raises(ResponseDecodeError, match="'x' is no revision"):
             await anext(changes)
 
 
-async def test_an_outage_ends_nothing_and_is_told_in_the_log(
+async def test_an_outage_ends_nothing_and_is_logged(
     sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes = tower.changes(["Vm"], interval=QUICK)
@@ -375,7 +375,7 @@ async def test_wrong_arguments_are_refused(
         ("Vm", ""),
     ],
 )
-async def test_a_type_that_is_not_known_is_told(
+async def test_an_unknown_type_is_reported(
     tower: Cloudtower, name: str, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     tower.changes([name])

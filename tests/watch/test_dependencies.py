@@ -68,7 +68,7 @@ NOTHING: set[str] = set()
         (change("User", None, {"id": "u1"}), NOTHING),
     ],
 )
-def test_of_a_view_without_a_filter(told: Change, touched: set[str] | None) -> None:
+def test_a_view_without_a_filter(told: Change, touched: set[str] | None) -> None:
     assert Dependencies(GET_VMS, None).touched_by(told) == touched
 
 
@@ -95,7 +95,7 @@ FILTER = {
         (change("VmDisk", None, DISK), None),
     ],
 )
-def test_of_a_view_with_a_filter(told: Change, touched: set[str] | None) -> None:
+def test_a_view_with_a_filter(told: Change, touched: set[str] | None) -> None:
     assert Dependencies(GET_VMS, FILTER).touched_by(told) == touched
 
 

@@ -183,7 +183,7 @@ COMPACTED: dict[str, Callable[[dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("told", COMPACTED.values(), ids=COMPACTED.keys())
 @pytest.mark.parametrize("first", [False, True])
-async def test_compaction_is_a_resync_however_it_is_told(
+async def test_compaction_is_a_resync_however_it_is_reported(
     told: Callable[[dict[str, Any]], object], first: bool
 ) -> None:
     server = OddFeed([FIRST + 1])
@@ -262,7 +262,7 @@ async def test_a_page_that_is_not_sorted_is_handed_out_in_order(inclusive: bool)
     ],
     ids=["more of one revision than a page holds", "the newest first"],
 )
-async def test_changes_that_cannot_be_reached_are_told_to_be_lost(revisions: list[int]) -> None:
+async def test_unreachable_changes_are_reported_as_lost(revisions: list[int]) -> None:
     server = OddFeed(revisions)
     async with session(server) as tower:
         changes = tower.changes(since=str(FIRST), interval=QUICK)

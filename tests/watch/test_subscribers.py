@@ -174,7 +174,7 @@ async def test_leaving_the_view_ends_every_iteration(sim: Simulator, tower: Clou
     assert sorted(ended) == [0, 1, 2]
 
 
-async def test_each_subscriber_gets_an_error_of_its_own_from_one_request(
+async def test_each_subscriber_gets_a_separate_error_from_one_request(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     errors: list[CloudtowerError] = []
@@ -224,7 +224,7 @@ async def test_the_state_is_read_only(sim: Simulator, tower: Cloudtower) -> None
             del state[first(sim)]
 
 
-async def test_what_is_not_entered_says_so(tower: Cloudtower) -> None:
+async def test_a_subscription_that_was_not_entered_raises_an_error(tower: Cloudtower) -> None:
     view = tower.watch(tower.vm.get_vms, QUICK)
     async with view.subscribe() as states:
         with pytest.raises(CloudtowerError, match="nothing has been read"):

@@ -123,7 +123,7 @@ async def test_a_set_of_many_pages_is_read_to_its_end(tower: Cloudtower, sim: Si
         assert len(view.snapshot) == 500
 
 
-async def test_what_changes_while_it_is_read_first_is_told(sim: Simulator) -> None:
+async def test_changes_during_the_first_read_are_reported(sim: Simulator) -> None:
     async with session(sim) as tower:
         sim.faults.delay(0.05, "get-vms")
         vm = vm_of(sim)
@@ -150,7 +150,7 @@ async def test_only_what_was_touched_is_read_again(sim: Simulator) -> None:
         ]
 
 
-async def test_what_others_show_of_a_resource_is_followed_too(sim: Simulator) -> None:
+async def test_nested_resources_are_followed_too(sim: Simulator) -> None:
     async with session(sim) as tower, tower.watch(tower.vm.get_vms, QUICK) as view:
         vm = vm_of(sim)
         sim.store.add("Label", {"id": "l1", "key": "k", "vms": [vm["id"]]})
@@ -171,7 +171,7 @@ async def test_what_others_show_of_a_resource_is_followed_too(sim: Simulator) ->
         assert event.new.cluster.name == "other name"
 
 
-async def test_what_a_filter_looks_at_is_followed_too(sim: Simulator) -> None:
+async def test_resources_in_a_filter_are_followed_too(sim: Simulator) -> None:
     where: Any = {"cluster": {"name_contains": "wanted"}}
     async with session(sim) as tower, tower.watch(tower.vm.get_vms, QUICK, where=where) as view:
         assert view.snapshot == {}
@@ -182,7 +182,7 @@ async def test_what_a_filter_looks_at_is_followed_too(sim: Simulator) -> None:
             await anext(view)
 
 
-async def test_when_the_feed_forgets_the_difference_is_told(sim: Simulator) -> None:
+async def test_after_compaction_the_difference_is_reported(sim: Simulator) -> None:
     async with session(sim) as tower, tower.watch(tower.vm.get_vms, QUICK) as view:
         vm = vm_of(sim)
         vm["name"] = "renamed"
@@ -230,9 +230,7 @@ async def test_entering_fails_at_once(sim: Simulator, tower: Cloudtower) -> None
             await other.watch(other.vm.get_vms).__aenter__()
 
 
-async def test_what_no_later_request_will_change_is_raised(
-    sim: Simulator, tower: Cloudtower
-) -> None:
+async def test_permanent_errors_of_a_view_are_raised(sim: Simulator, tower: Cloudtower) -> None:
     async with tower.watch(tower.vm.get_vms, QUICK) as view:
         vm = vm_of(sim)
         vm["name"] = "renamed"

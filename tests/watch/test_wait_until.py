@@ -63,7 +63,7 @@ def described(vm: Vm) -> bool:
     return vm.description == "ready"
 
 
-async def test_what_is_true_already_returns_at_once(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_true_condition_returns_at_once(sim: Simulator, tower: Cloudtower) -> None:
     vms = await tower.wait_until(tower.vm.get_vms, lambda vm: vm.name, interval=3600.0)
     assert {vm.id for vm in vms} == set(sim.store.table("Vm"))
 
@@ -189,7 +189,7 @@ async def test_a_time_out_tells_why_nothing_could_be_read(
         await tower.wait_until(tower.vm.get_vms, described, timeout=0.2, interval=QUICK)
 
 
-async def test_what_time_does_not_heal_is_raised(sim: Simulator, tower: Cloudtower) -> None:
+async def test_permanent_errors_are_raised(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-vms", status=403)
     with pytest.raises(Forbidden):
         await tower.wait_until(tower.vm.get_vms, described, interval=QUICK)

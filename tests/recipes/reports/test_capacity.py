@@ -70,7 +70,7 @@ async def test_days_until_full_follow_from_the_growth() -> None:
     assert row.points == len(points)
 
 
-async def test_a_forecast_says_when_it_cannot_tell() -> None:
+async def test_a_forecast_can_be_unknown() -> None:
     growing = [(day, TIB * (5 + day)) for day in WEEK]
     shrinking = [(day, TIB * (5 - day / 7)) for day in WEEK]
     constant = [(day, TIB) for day in WEEK]
@@ -124,13 +124,13 @@ async def test_the_first_to_be_full_comes_first() -> None:
     assert [row.cluster_id for row in only] == [slow]
 
 
-async def test_what_the_simulator_measures_is_read() -> None:
+async def test_metrics_of_the_simulator_are_read() -> None:
     async with simulated() as (_, tower):
         rows = await forecast_capacity(tower)
     assert all(row.points > 200 for row in rows)
 
 
-async def test_an_empty_filter_is_an_error_and_an_empty_range_is_told() -> None:
+async def test_an_empty_filter_is_an_error_and_an_empty_range_is_reported() -> None:
     async with simulated() as (_, tower):
         with pytest.raises(EmptyFilter):
             await forecast_capacity(tower, {})

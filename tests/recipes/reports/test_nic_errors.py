@@ -73,7 +73,7 @@ async def test_the_largest_growth_comes_first_and_the_unknown_last() -> None:
     assert found[0].host_name == second["name"]
 
 
-async def test_curves_that_name_no_host_and_truncated_ones_are_told() -> None:
+async def test_curves_without_a_host_and_truncated_ones_are_reported() -> None:
     async with simulated(clusters=1, hosts_per_cluster=1) as (sim, tower):
         unknown = {"local_id": "unknown"}
         answer(sim, stream(unknown, "ens1", "host_network_receive_errors", [1, 2]), dropped=True)

@@ -93,7 +93,7 @@ async def test_only_the_chosen_clusters_are_searched() -> None:
     assert {one.cluster_id for one in found} == {cluster["id"]}
 
 
-async def test_what_is_in_use_or_changing_is_no_orphan_whatever_the_server_filters() -> None:
+async def test_resources_in_use_or_changing_are_no_orphans() -> None:
     async with simulated() as (sim, direct):
         loose, changing = sim.store.select("VmVolume", {"mounting": False})
         sim.store.change("VmVolume", changing["id"], entityAsyncStatus="CREATING")
@@ -107,7 +107,7 @@ async def test_what_is_in_use_or_changing_is_no_orphan_whatever_the_server_filte
             assert [one.id for one in await find_orphans(tower)] == [loose["id"]]
 
 
-async def test_what_was_just_created_is_left_out() -> None:
+async def test_new_resources_are_left_out() -> None:
     async with simulated() as (sim, tower):
         young, undated = sim.store.select("VmVolume", {"mounting": False})
         recent = datetime.now(UTC) - timedelta(minutes=30)
