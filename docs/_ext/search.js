@@ -13,6 +13,9 @@ const EXPECTED = {
   "filter by label": "filters",
   jupyter: "sync",
   proxy: "settings",
+  分页: "zh/queries",
+  按标签筛选: "zh/filters",
+  等待任务: "zh/tasks",
 };
 
 const [folder] = process.argv.slice(2);
