@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloudtower_async.simulator.fleet.aggregates import add_written, refresh_around
 from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.client import Client, connected
 
@@ -33,6 +34,31 @@ async def test_a_vm_in_some_state(client: Client) -> None:
     assert before["stopped_vm_num"] == stopped + 1
     [nic] = await client.ask("get-vm-nics", {"where": {"vm": {"id": vm["id"]}}})
     assert len(await client.ask("get-vm-nics", {"where": {"mac_address": nic["mac_address"]}})) == 1
+
+
+async def test_a_vm_without_figures_counts_as_0_in_totals(client: Client) -> None:
+    sim = client.sim
+    for vm in sim.store.select("Vm", {"status": "STOPPED"}):
+        sim.store.change("Vm", vm["id"], status="RUNNING")
+    added = sim.add_vm()
+    await client.send("poweroff-vm", {"where": {"id": added["id"]}})
+    host = sim.store.get("Host", added["host"])
+    assert 0 < host["used_cpu_hz"] <= host["total_cpu_hz"]
+
+
+@pytest.mark.parametrize("resource", ["Vm", "Host", "Disk", "Cluster"])
+async def test_totals_without_any_figures(client: Client, resource: str) -> None:
+    store = client.sim.store
+    vm = client.sim.add_vm()
+    for document in [*store.table(resource).values()]:
+        for name, value in document.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                store.change(resource, document["id"], **{name: None})
+    refresh_around(store, vm)
+    add_written(store, vm["cluster"], 10)
+    host, cluster = store.get("Host", vm["host"]), store.get("Cluster", vm["cluster"])
+    assert host["used_data_space"] >= 0
+    assert cluster["provisioned_ratio"] >= 0
 
 
 async def test_a_vm_on_a_host(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -381,7 +382,9 @@ async def test_a_simulator_can_be_left_without_having_been_entered() -> None:
 def test_attributes_of_a_running_simulator_explain_their_absence() -> None:
     sim = Simulator()
     for use in (lambda: sim.url, lambda: sim.add_vm(name="early")):
-        with pytest.raises(AttributeError, match="before it runs: use it within 'async with'"):
+        with pytest.raises(
+            AttributeError, match="before it is started: use it within 'async with'"
+        ):
             use()
     with pytest.raises(AttributeError, match=r"'Simulator' object has no attribute 'urll'$"):
         getattr(sim, "urll")  # noqa: B009 - a slip that a type checker would see
@@ -398,3 +401,7 @@ async def test_sizes_can_be_given_in_short() -> None:
     async with Simulator(FleetSize(alerts=0, vms=5), clusters=1, hosts_per_cluster=2) as sim:
         assert sim.size == FleetSize(alerts=0, vms=5, clusters=1, hosts_per_cluster=2)
         assert len(sim.store.table("Host")) == 2
+
+
+def test_attributes_of_a_running_simulator_have_help() -> None:
+    assert "`Store` of a running simulator" in str(inspect.getdoc(Simulator.store))

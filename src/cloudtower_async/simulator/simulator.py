@@ -190,14 +190,6 @@ class Simulator:
             self._server = None
             gc.unfreeze()
 
-    if not TYPE_CHECKING:  # with this method, a type checker would accept any name
-
-        def __getattr__(self, name: str) -> object:
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name in Simulator.__annotations__:
-                text += " before it is started: use it within 'async with'"
-            raise AttributeError(text)
-
     def switch(self) -> None:
         """Switch the roles of the nodes of a pair."""
         for node in self.nodes:
@@ -386,6 +378,29 @@ class Simulator:
             state,
             keep_requests=self._keep_requests,
         )
+
+
+def _while_running(name: str, kind: str) -> property:
+    """Return an attribute that exists while the simulator runs."""
+
+    def get(simulator: Simulator) -> object:
+        try:
+            return vars(simulator)[name]
+        except KeyError:
+            text = f"{type(simulator).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(
+                f"{text} before it is started: use it within 'async with'"
+            ) from None
+
+    def put(simulator: Simulator, value: object) -> None:
+        vars(simulator)[name] = value
+
+    doc = f"`{kind}` of a running simulator. It exists within ``async with``."
+    return property(get, put, doc=doc)
+
+
+for _name, _kind in Simulator.__annotations__.items():
+    setattr(Simulator, _name, _while_running(_name, _kind))
 
 
 @contextmanager

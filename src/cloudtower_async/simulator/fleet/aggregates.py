@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from .sizing import REPLICAS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..store.filters import Document
     from ..store.store import Store
 
@@ -21,21 +23,23 @@ def refresh_host(store: Store, identifier: str) -> None:
     vms = [every_vm[one] for one in host.get("vms") or ()]
     disks = [every_disk[one] for one in host.get("disks") or ()]
     host.update(_vm_figures(vms))
-    active = sum(vm["memory"] for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"})
+    active = _sum(vm["memory"] for vm in vms if vm["status"] in {"RUNNING", "SUSPENDED"})
     host["running_pause_vm_memory_bytes"] = active
     host["commited_memory_bytes"] = active
-    room = host["total_memory_bytes"] - host["os_memory_bytes"] - active
+    own = host["os_memory_bytes"] or 0
+    room = (host["total_memory_bytes"] or 0) - own - active
     host["allocatable_memory_bytes"] = max(0, room)
     host.update(_disk_figures(disks))
     if cluster["connect_state"] != "CONNECTED":
         host["used_cpu_hz"] = host["used_memory_bytes"] = None
         return
     running = [vm for vm in vms if vm["status"] == "RUNNING"]
-    cpu = sum(vm["vcpu"] * vm["cpu_usage"] / 100 for vm in running) * host["cpu_hz_per_core"]
-    idle = host["total_cpu_hz"] * _HOST_IDLE
-    host["used_cpu_hz"] = float(int(min(cpu + idle, host["total_cpu_hz"])))
-    memory = sum(vm["memory"] * vm["memory_usage"] / 100 for vm in running)
-    host["used_memory_bytes"] = float(int(host["os_memory_bytes"] + memory))
+    cores = sum(_share(vm, "vcpu", "cpu_usage") for vm in running)
+    total = host["total_cpu_hz"] or 0
+    used = cores * (host["cpu_hz_per_core"] or 0) + total * _HOST_IDLE
+    host["used_cpu_hz"] = float(int(min(used, total)))
+    memory = sum(_share(vm, "memory", "memory_usage") for vm in running)
+    host["used_memory_bytes"] = float(int(own + memory))
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
@@ -50,17 +54,17 @@ def _add_up_cluster(store: Store, identifier: str) -> None:
     hosts = [store.get("Host", one) for one in cluster.get("hosts") or ()]
     cluster["host_num"] = len(hosts)
     for name in _ADDED_UP:
-        cluster[name] = _sum(host[name] for host in hosts)
-    cluster["valid_data_space"] = cluster["total_data_capacity"] - cluster["failure_data_space"]
-    active = [
-        vm["vcpu"]
-        for vm in (store.get("Vm", one) for one in cluster.get("vms") or ())
-        if vm["status"] == "RUNNING"
-    ]
+        figures = [host[name] for host in hosts]
+        known = not figures or any(figure is not None for figure in figures)
+        cluster[name] = _sum(figures) if known else None
+    capacity, failed = cluster["total_data_capacity"] or 0, cluster["failure_data_space"] or 0
+    cluster["valid_data_space"] = capacity - failed
+    vms = [store.get("Vm", one) for one in cluster.get("vms") or ()]
+    active = _sum(vm["vcpu"] for vm in vms if vm["status"] == "RUNNING")
     cores = cluster["total_cpu_cores"] or 1
-    cluster["provisioned_cpu_cores_for_active_vm"] = sum(active)
-    cluster["provisioned_for_active_vm_ratio"] = round(sum(active) / cores, 4)
-    cluster["provisioned_ratio"] = round(cluster["provisioned_cpu_cores"] / cores, 4)
+    cluster["provisioned_cpu_cores_for_active_vm"] = active
+    cluster["provisioned_for_active_vm_ratio"] = round(active / cores, 4)
+    cluster["provisioned_ratio"] = round((cluster["provisioned_cpu_cores"] or 0) / cores, 4)
 
 
 def refresh_around(store: Store, vm: Document) -> None:
@@ -75,7 +79,8 @@ def add_written(store: Store, cluster: str, size: int) -> None:
     sign = 1 if size > 0 else -1  # so that exactly the added amount can be removed again
     share, rest = divmod(abs(size) * REPLICAS, len(hosts))
     for place, host in enumerate(hosts):
-        host["used_data_space"] += sign * (share + (rest if place == 0 else 0))
+        written = share + (rest if place == 0 else 0)
+        host["used_data_space"] = (host["used_data_space"] or 0) + sign * written
     refresh_cluster(store, cluster)
 
 
@@ -95,15 +100,15 @@ def _vm_figures(vms: list[Document]) -> dict[str, Any]:
         "running_vm_num": statuses.count("RUNNING"),
         "stopped_vm_num": statuses.count("STOPPED"),
         "suspended_vm_num": statuses.count("SUSPENDED"),
-        "provisioned_cpu_cores": sum(vm["vcpu"] for vm in vms),
-        "provisioned_memory_bytes": sum(vm["memory"] for vm in vms),
+        "provisioned_cpu_cores": _sum(vm["vcpu"] for vm in vms),
+        "provisioned_memory_bytes": _sum(vm["memory"] for vm in vms),
     }
 
 
 def _disk_figures(disks: list[Document]) -> dict[str, Any]:
     data = [disk for disk in disks if disk["function"] == "DATA"]
-    hard = sum(disk["size"] for disk in data if disk["type"] == "HDD")
-    flash = sum(disk["size"] for disk in data if disk["type"] != "HDD")
+    hard = _sum(disk["size"] for disk in data if disk["type"] == "HDD")
+    flash = _sum(disk["size"] for disk in data if disk["type"] != "HDD")
     types = [disk["type"] for disk in disks]
     return {
         "hdd_disk_count": types.count("HDD"),
@@ -111,12 +116,16 @@ def _disk_figures(disks: list[Document]) -> dict[str, Any]:
         "hdd_data_capacity": hard,
         "ssd_data_capacity": flash,
         "total_data_capacity": hard + flash,
-        "total_cache_capacity": sum(d["size"] for d in disks if d["function"] == "CACHE"),
-        "failure_data_space": sum(d["size"] for d in data if d["health_status"] == "UNHEALTHY"),
+        "total_cache_capacity": _sum(d["size"] for d in disks if d["function"] == "CACHE"),
+        "failure_data_space": _sum(d["size"] for d in data if d["health_status"] == "UNHEALTHY"),
     }
 
 
-def _sum(values: Any) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
-    """Return the sum; None if any value is unknown."""
-    known = list(values)
-    return None if None in known else sum(known)
+def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
+    """Return the sum; a figure that is missing counts as 0."""
+    return sum(value or 0 for value in values)
+
+
+def _share(vm: Document, amount: str, percentage: str) -> float:
+    """Return the used part of an amount of a VM; 0 if the amount or the percentage is missing."""
+    return (vm[amount] or 0) * (vm[percentage] or 0) / 100

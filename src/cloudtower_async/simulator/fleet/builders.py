@@ -36,7 +36,7 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
         hosts = [one for one in hosts if one["cluster"] == cluster]
     if not hosts:
         raise KeyError("there is no such host to put a VM on")
-    chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"])
+    chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"] or 0)
     memory, vcpu = fields.get("memory", 4 * GIB), fields.get("vcpu", 2)
     plan = VmPlan(_ADDED + len(store.table("Vm")), vcpu, memory, (40 * GIB,), (4 * GIB,))
     vm = add_vm(factory, plan, chosen, store.get("Cluster", chosen["cluster"]))

@@ -213,7 +213,7 @@ def nics_of(store: Store, vm: Document) -> list[Document]:
 def refresh_vm(store: Store, vm: Document) -> None:
     """Update the fields of a VM that follow from its disks and NICs."""
     volumes = volumes_of(store, vm)
-    provisioned = sum(volume["size"] for volume in volumes)
+    provisioned = sum(volume["size"] or 0 for volume in volumes)
     used = sum(volume["used_size"] or 0 for volume in volumes)
     vm["provisioned_size"] = provisioned
     vm["size"] = vm["used_size"] = vm["logical_size_bytes"] = used

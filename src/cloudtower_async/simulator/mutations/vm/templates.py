@@ -137,7 +137,7 @@ def _placeholder(context: Context, resource: str, values: Body, vm: Document) ->
 
 
 def _size(context: Context, vm: Document) -> int:
-    return sum(volume["size"] for volume in volumes_of(context.store, vm))
+    return sum(volume["size"] or 0 for volume in volumes_of(context.store, vm))
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
