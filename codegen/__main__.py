@@ -30,7 +30,6 @@ PACKAGE = conflicts.PACKAGE
 class Generated(NamedTuple):
     """Generated text, before it is written."""
 
-    header: str
     packages: dict[str, dict[str, str]]
     """The files of each package, by path below it."""
     modules: dict[str, str]
@@ -66,7 +65,7 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
     for folder, files in (*packages.items(), (".", modules)):
         for path, text in files.items():
             _check_syntax(f"{folder}/{path}", text)
-    return Generated(writing.header(api), packages, modules, extended)
+    return Generated(packages, modules, extended)
 
 
 def generate(
@@ -80,9 +79,9 @@ def generate(
     """
     made = make(schema_file, history_file, allow_removals=allow_removals)
     for name, files in made.packages.items():
-        writing.write(package / name, files, made.header)
+        writing.write(package / name, files)
     for name, text in made.modules.items():
-        writing.write_module(package / name, text, made.header)
+        writing.write_module(package / name, text)
     return made.history
 
 

@@ -28,7 +28,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         for namespace, operations in namespaces.items()
     }
     tags = [(name, ops[0].tag) for name, ops in sorted(namespaces.items())]
-    made["__init__.py"] = _package(tags)
+    made["__init__.py"] = _package(api, tags)
     made["namespaces.py"] = _classes(tags)
     made["catalogue.py"] = _catalogue(api)
     return made
@@ -45,7 +45,7 @@ def _class(tag: str) -> str:
     return f"{tag}Namespace"
 
 
-def _package(tags: list[tuple[str, str]]) -> str:
+def _package(api: Api, tags: list[tuple[str, str]]) -> str:
     properties = "\n".join(
         f"""    @namespace_property
     def {name}(self) -> namespaces.{_class(tag)}:
@@ -55,7 +55,10 @@ def _package(tags: list[tuple[str, str]]) -> str:
 """
         for name, tag in tags
     )
-    return f'''"""The namespaces of the API as attributes of the session, loaded at first use."""
+    return f'''"""The namespaces of the API as attributes of the session, loaded at first use.
+
+API of CloudTower {api.server} (schema version {api.version}).
+"""
 
 from __future__ import annotations
 
