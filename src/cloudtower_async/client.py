@@ -350,7 +350,7 @@ class Cloudtower(Namespaces):
         """Iterate over all matching resources page by page, and read the next page ahead.
 
         Each resource that matches during the whole iteration is yielded exactly once, even if
-        others are created or deleted meanwhile. At most three pages are in memory. A server may
+        others are created or deleted during it. At most three pages are in memory. A server may
         return fewer resources than requested, so the iteration ends at an empty page.
 
         Args:
@@ -387,7 +387,7 @@ class Cloudtower(Namespaces):
         """Read all matching resources with concurrent requests, after counting them.
 
         The result is the same as that of one large query. Each resource that matches during the
-        whole read is in the list once. If others were created or deleted meanwhile, ``changed`` of
+        whole read is in the list once. If others were created or deleted during it, ``changed`` of
         the list is True, and a warning is logged. If the server returns fewer resources than
         requested, smaller pages are requested.
 
@@ -550,7 +550,7 @@ class Cloudtower(Namespaces):
                 also for ``except*``, with the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument cannot be used.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::
@@ -594,7 +594,7 @@ class Cloudtower(Namespaces):
             TasksFailed: One or more of several tasks were not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument cannot be used.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::
@@ -633,7 +633,7 @@ class Cloudtower(Namespaces):
             TaskError: See `as_completed`.
             TasksFailed: See `as_completed`.
             InvalidInput: An argument cannot be used.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::
@@ -713,7 +713,7 @@ class Cloudtower(Namespaces):
             CallError: The mutation failed, or the resources cannot be read.
             InvalidInput: An argument cannot be used, or a `Pending` belongs to another server or to
                 resources that cannot be read again.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::
@@ -816,7 +816,7 @@ class Cloudtower(Namespaces):
             NoChangeFeed: The server has no change feed, or the session has no credential for it.
             InvalidInput: An argument cannot be used.
             CallError: See its subclasses.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the iteration.
 
         Example:
             ::
@@ -858,7 +858,7 @@ class Cloudtower(Namespaces):
             InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: See its subclasses.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the watch.
 
         Example:
             ::
@@ -911,7 +911,7 @@ class Cloudtower(Namespaces):
             InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: The resources cannot be read, for a reason that is not transient.
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::

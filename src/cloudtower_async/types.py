@@ -209,12 +209,13 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         request_id: ``x-tower-request-id`` of the answer.
         error: Name of the error's class; None for a success.
         headers: Headers of the answer, with names in lower case; the values of credentials and
-            cookies are ``***``. Empty if no answer came, headers were not requested, or it is a
-            login.
+            cookies are ``***``. Empty if no answer came, headers were not requested, or the request
+            is a login.
         body: Body of the answer as received, perhaps with secrets, up to the number of bytes that
-            was requested. None if no answer came, bodies were not requested, or it is a login.
+            was requested. None if no answer came, bodies were not requested, or the request is a
+            login.
         body_size: Size of the whole body in bytes, after decompression; None if ``body`` is None.
-            A body of an error is read up to 1 MiB.
+            At most 1 MiB for an error, because no more than that is read.
     """
 
     operation: str

@@ -89,7 +89,8 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 def member(record: Record, key: str) -> ArgType | None:
     """Return the type of the value of a key; None if the key does not exist.
 
-    Keys that only older servers accept, or accept in another form, may hold anything.
+    Any value is accepted for a key that only older servers have, or whose type differs on older
+    servers.
     """
     from ..inputs.older import OLDER  # nothing generated is loaded before it is needed
 

@@ -331,7 +331,7 @@ class Executor:
             EmptyFilter: A filter in the arguments may match everything.
             MutationRefused: The operation is a mutation, and the session is read-only.
             PlanEnded: The session is in plan mode, and the answer cannot be known.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
 
         Middleware may raise anything else.
         """
@@ -489,7 +489,7 @@ class Executor:
         Raises:
             CallError: See its subclasses. Raise it `without_frames`.
             InvalidInput: The arguments cannot be sent.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         operation = call.operation
         transport, authenticator, limits = self.transport, self.authenticator, self._limits
@@ -595,7 +595,7 @@ class Executor:
 
         Raises:
             CallError: The last attempt failed, or the outcome is unknown.
-            SessionClosed: Meanwhile.
+            SessionClosed: The session was closed during the retries.
         """
         name, mutation = call.operation.name, call.operation.kind is not Kind.QUERY
         while True:

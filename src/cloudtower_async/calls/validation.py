@@ -286,7 +286,7 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 
 @functools.cache
 def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
-    """Compile the check of an operation's arguments; None if it has no arguments."""
+    """Compile the check of an operation's arguments; None if nothing has to be checked."""
     guard = _Guard.NONE
     if is_guarded(operation):
         guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL

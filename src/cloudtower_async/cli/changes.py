@@ -132,7 +132,7 @@ class CommandChange:
     read: Callable[[ChangeTarget], Awaitable[Sequence[object]]] | None = None
 
     def question(self, place: str) -> str:
-        """Return what would be changed, as one line."""
+        """Return the question whether to make the change, as one line."""
         number = len(self.targets)
         what = " ".join(filter(None, (self.verb, counted(number, self.noun), self.detail)))
         return one_line(f"{what} on {place}?") + f" {listed([str(one) for one in self.targets])}"

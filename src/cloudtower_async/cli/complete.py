@@ -220,7 +220,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return where bash begins the part of a word that it replaces."""
+    """Return the index from which bash replaces a word."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 

@@ -125,7 +125,7 @@ def connect(
 
 
 def place_of(tower: Cloudtower, options: ConnectOptions) -> str:
-    """Return what people call the server that a session works with: its profile, or its host."""
+    """Return the display name of the session's server: its profile, or its host."""
     named = options.profile or os.environ.get("CLOUDTOWER_PROFILE")
     return named or tower.endpoint.partition("://")[2]
 

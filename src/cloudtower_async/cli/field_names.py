@@ -27,7 +27,7 @@ def column_names(resource: str) -> list[str]:
 
 
 def order_names(resource: str) -> list[str]:
-    """Return what the option ``--order-by`` takes for a resource."""
+    """Return the values that the option ``--order-by`` accepts for a resource."""
     found = _argument(resource, "orderBy")
     names = sorted(found.choices) if found is not None else []
     return [name.removesuffix("_ASC") for name in names]
@@ -86,7 +86,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return where a key may have a comparison: at each underscore."""
+    """Return the indexes at which a comparison may begin in a key: each underscore."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

@@ -74,10 +74,10 @@ class Printer:
         self.order: SortOrder | None = order_view.order(options.sort) if options.sort else None
 
     def struct(self, order_by: str | None) -> type[msgspec.Struct] | None:
-        """Return a struct of the fields that are read; None: all.
+        """Return a struct of the fields to read, or None to read all fields.
 
         Args:
-            order_by: Order by which the server sorts, as it is sent; None: by id.
+            order_by: Value of ``orderBy`` in the request; None: the server sorts by id.
         """
         if self._paths is None:
             return None

@@ -46,7 +46,7 @@ def list_on_towers(
     Args:
         read: Reads the resources of a session, only the fields of a struct if one is given.
         printer: How to print, for a struct with the column `TOWER`.
-        order_by: Order by which the servers sort, as it is sent; None: by id.
+        order_by: Value of ``orderBy`` in the requests; None: the servers sort by id.
         listing: Which profiles and resources to list.
         connection: Options of the command line, none of which may say how to reach a server.
 

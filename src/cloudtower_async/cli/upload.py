@@ -122,7 +122,7 @@ async def _upload(
 
 
 async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarget[Any]:
-    """Return what the file becomes, in the clusters with these names or ids."""
+    """Return the target of the upload, in the clusters with these names or ids."""
     if kind == "application-package":
         return CloudTowerApplicationPackage()
     ids = await cluster_ids(tower, names)

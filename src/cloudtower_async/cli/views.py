@@ -234,7 +234,7 @@ def query_struct(
     Args:
         kind: Struct of the resources.
         paths: Paths of the fields that are shown or sorted by.
-        order_by: SortOrder by which the server sorts, as it is sent; None: by id.
+        order_by: Value of ``orderBy`` in the request; None: the server sorts by id.
     """
     sorted_by = (order_by or "id_ASC").rpartition("_")[0]
     needed = [field_path(kind, name) for name in ("id", sorted_by) if has_column(kind, name)]

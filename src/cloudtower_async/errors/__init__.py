@@ -38,9 +38,9 @@
     │   ├── TaskFailed             the task ended as FAILED
     │   ├── TaskTimeout            tasks still ran after the time-out                (TimeoutError)
     │   ├── TaskNotFound           the server does not know the task
-    │   ├── UnknownTaskStatus      a status that this version does not know, unchanged
+    │   ├── UnknownTaskStatus      the task stays in a status that this version does not know
     │   ├── SettleTimeout          the tasks ended, but the resources still change   (TimeoutError)
-    │   └── ReadBackFailed         the work was done or started, but could not be read
+    │   └── ReadBackFailed         the mutation was accepted, but its result could not be read
     ├── UploadError                about an upload
     │   ├── UploadInterrupted      a chunk could not be delivered; the upload can be resumed
     │   ├── UploadFailed           ended by the server, cancelled, or its state is unknown

@@ -113,7 +113,7 @@ class TaskTimeout(TaskError, TimeoutError):
         unknown: Ids of tasks that the server did not list: just started, or not tasks of this
             server.
         answered: Whether the server answered any poll. If not, the state of the tasks is unknown.
-        failures: Errors of other tasks, which failed meanwhile.
+        failures: Errors of other tasks, which failed during the wait.
         succeeded: Other tasks, which succeeded.
     """
 

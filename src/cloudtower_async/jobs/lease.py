@@ -26,7 +26,7 @@ _log = logging.getLogger("cloudtower_async.jobs")
 
 @asynccontextmanager
 async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None]:
-    """Hold a lease while a block runs, and renew it meanwhile.
+    """Hold a lease while a block runs, and renew the lease periodically.
 
     The block is cancelled if the lease is lost: if another owner holds it, or if it could not be
     renewed before it expired.
@@ -66,7 +66,7 @@ async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None
 
 
 async def _acquire(lease: Lease, wait: float | None) -> float:
-    """Take a lease and return when it expires, by the clock of the event loop."""
+    """Take a lease; return its expiration time, by the clock of the event loop."""
     began = anyio.current_time()
     if await lease.acquire():
         return began + lease.ttl
@@ -121,20 +121,20 @@ async def job_lock(
     """Let one process at a time run a job.
 
     The lock has an owner and expires `ttl` seconds after its last renewal, so a run that crashed
-    does not block the next one for longer. While the block runs, the lock is renewed. If it is
-    lost, the block is cancelled.
+    blocks the next run for at most `ttl` seconds. While the block runs, the lock is renewed. If the
+    lock is lost, the block is cancelled.
 
     The lock cannot stop a frozen process, for example on a suspended virtual machine: when the
-    process wakes up, it may work for a moment until it notices the loss. The lock also relies on a
-    clock that does not jump ahead by more than `ttl`: that of the machine (SQLite) or of Redis. So
-    a job under this lock should still use `once`.
+    process wakes up, it may work for a moment before it notices that the lock is lost. The lock
+    also relies on the clock of the machine (SQLite) or of Redis: this clock must not jump ahead by
+    more than `ttl`. So a job under this lock should still use `once`.
 
     Args:
         journal: Journal that stores the lock.
         name: Name of the job.
         ttl: Time to live of the lock in seconds.
-        wait: Seconds to wait for another run to end; a little more than `ttl` also takes over from
-            a run that has just crashed.
+        wait: Seconds to wait for another run to end. To take over from a run that has just crashed,
+            wait a little longer than `ttl`.
 
     Raises:
         JobLocked: Another run still held the lock after `wait` seconds. Nothing was done.

@@ -221,7 +221,7 @@ class PagedQuery(Generic[T]):
 
         Args:
             where: Condition to add to the filter.
-            order_by: Order, as it is sent.
+            order_by: Value of ``orderBy`` in the request.
             part: ``first``, ``skip``, ``after``.
         """
         return await self._fetch(where=_both(self.where, where), order_by=order_by, **part)

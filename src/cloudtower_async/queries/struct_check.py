@@ -65,7 +65,7 @@ def check_struct(asker: str, api: type[msgspec.Struct], struct: type[msgspec.Str
 
 
 def declaration(field: msgspec.structs.FieldInfo) -> str:
-    """Return how to declare a field of the API: ``"cpu_usage: float | None = None"``."""
+    """Return the declaration of a field of the API: ``"cpu_usage: float | None = None"``."""
     spelled = f"{field.name}: {_spelled(inspect.type_info(field.type))}"
     if field.encode_name != field.name:
         default = "" if field.required else "default=None, "

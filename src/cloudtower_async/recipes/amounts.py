@@ -18,11 +18,12 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text; ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`; None: unknown. If some parts are unknown, the sum of the
-            others.
+        value: The figure in `unit`; None: unknown. If some parts are unknown, it covers only the
+            known parts.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
-        text: The figure with a unit that suits its size: ``1.50TiB``. ``≥ 1.50TiB`` when parts of
-            the sum are unknown, ``≈ 43.21%`` when parts of a percentage are; else ``unknown``.
+        text: The figure with a unit that suits its size, such as ``1.50TiB``. If some parts are
+            unknown, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the
+            text is ``unknown``.
         unknown: Number of parts (clusters, or hosts) whose figure is unknown.
     """
 

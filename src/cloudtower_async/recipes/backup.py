@@ -63,8 +63,8 @@ async def backup_vm(
     """Take a snapshot of a VM, wait for it, and find the LUN snapshots of its disks.
 
     `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
-    locked with `Cloudtower.lock` meanwhile. If the call is cancelled, the snapshot may still be
-    created. Older snapshots are deleted only after the new one exists.
+    locked with `Cloudtower.lock` during the call. If the call is cancelled, the snapshot may still
+    be created. Older snapshots are deleted only after the new one exists.
 
     Args:
         tower: The session to work with.

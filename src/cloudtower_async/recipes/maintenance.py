@@ -71,8 +71,8 @@ async def enter_maintenance(
     """Check a host and put it into maintenance mode; its VMs move to other hosts.
 
     A host that is already in maintenance mode is left as it is. `on_progress` reports the steps
-    ``"check"`` and ``"enter"``. The host is locked with `Cloudtower.lock` meanwhile. If the call is
-    cancelled during ``"enter"``, the server continues.
+    ``"check"`` and ``"enter"``. The host is locked with `Cloudtower.lock` during the call. If the
+    call is cancelled during ``"enter"``, the server continues.
 
     Args:
         tower: The session to work with.
@@ -118,7 +118,7 @@ async def leave_maintenance(
     """Take a host out of maintenance mode, and bring back the VMs that were moved or shut down.
 
     A host that is already in service is left as it is. `on_progress` reports the step ``"leave"``.
-    The host is locked with `Cloudtower.lock` meanwhile. If the call is cancelled, the server
+    The host is locked with `Cloudtower.lock` during the call. If the call is cancelled, the server
     continues.
 
     Args:

@@ -306,7 +306,7 @@ class TaskEngine:
             self._clean_up(running, running.work.fail)
 
     def _result(self, running: _Running) -> Failure | None:
-        """Do the work, whether it succeeds or fails."""
+        """Run the work; return its failure, or None if it succeeded."""
         self._moment = running.ends
         try:
             return running.work.succeed()
@@ -323,7 +323,7 @@ class TaskEngine:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """Run a step after the work; ignore documents that were removed meanwhile."""
+        """Run a step after the work; ignore documents that no longer exist."""
         try:
             step()
         except DocumentNotFoundError:

@@ -141,7 +141,7 @@ class Uploads:
         """End the uploads that are due."""
         while self._ending and self._ending[0][0] <= self._factory.clock.now():
             _, task, upload = self._ending.popleft()
-            if not is_open(task):  # cancelled meanwhile
+            if not is_open(task):  # cancelled since then
                 continue
             if self._failures:
                 self._failures -= 1

@@ -74,7 +74,8 @@ class TaskPoller:
         """Poll as the leader, or wait for the current leader, until the subscription is over.
 
         Raises:
-            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
+            SessionClosed: The session was closed before or during the wait, or belongs to another
+                event loop.
             CloudtowerError: A poll failed with an error that is not transient.
         """
         self._executor.transport.running_loop()

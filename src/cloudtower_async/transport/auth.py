@@ -97,7 +97,7 @@ class Authenticator:
         Raises:
             LoginFailed: The server refused the credentials.
             CallError: The login request failed.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         self._transport.running_loop()
         failures = self._failures

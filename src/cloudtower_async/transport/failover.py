@@ -86,7 +86,7 @@ class Endpoints:
             NoActive: No node is active.
             MultipleActive: More than one node is active.
             InvalidSettings: A file for TLS cannot be used.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         if not self.several:
             return self.latest
@@ -95,7 +95,7 @@ class Endpoints:
         async with self._lock:
             if self.active is not None and not ask:
                 return self.active
-            if self._rounds == rounds:  # no other caller has probed meanwhile
+            if self._rounds == rounds:  # no other caller has probed since
                 self._outcome = self._adopt(_choose(await self._ask_all()))
                 self._rounds += 1
             outcome = self._outcome
@@ -117,7 +117,7 @@ class Endpoints:
         Raises:
             CallError: The server is not ready.
             InvalidSettings: A file for TLS cannot be used.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         self._transport.running_loop()
         if self.several:

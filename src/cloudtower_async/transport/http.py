@@ -175,7 +175,7 @@ class Transport(SessionScope):
             HookError: Code of the user's aiohttp session raised an exception. Without `state`, that
                 exception is raised unchanged, except for logins.
             InvalidInput: The arguments cannot be sent.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         sent = None
         if recordings.get() or _log.isEnabledFor(logging.INFO):

@@ -116,7 +116,7 @@ class BytesBody(aiohttp.Payload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write the body, whose length is always `content_length`."""
+        """Write the whole body; it is never longer than `content_length`."""
         _record(self._state, writer)
         await writer.write(self._content)
 

@@ -40,9 +40,10 @@ class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
 
 
 class _BoundedStream:
-    """The part of a stream that `aiohttp.ClientResponse.read` uses.
+    """Wrapper of a response's stream that limits the size of the body.
 
-    aiohttp's own `read` decompresses everything without a limit.
+    `aiohttp.ClientResponse.read` reads through it. aiohttp itself decompresses a body without a
+    limit.
     """
 
     def __init__(self, stream: aiohttp.StreamReader, limit: int) -> None:

@@ -44,7 +44,7 @@ def closed_during(operation: str) -> SessionClosed:
 
 
 class SessionScope:
-    """Scope of a session: the event loop that it belongs to, and the blocks that end with it.
+    """Event loop of a session, and the blocks to cancel when the session is closed.
 
     Attributes:
         closed: The session has been closed.
@@ -107,7 +107,8 @@ class SessionScope:
             operation: Operation that the block is part of, for the error.
 
         Raises:
-            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
+            SessionClosed: The session was closed before or during the block, or belongs to another
+                event loop.
         """
         self.running_loop()
         if self.closed:
@@ -130,7 +131,8 @@ class SessionScope:
             operation: Operation that is delayed, for the error.
 
         Raises:
-            SessionClosed: Before or meanwhile, or the session belongs to another event loop.
+            SessionClosed: The session was closed before or during the sleep, or belongs to another
+                event loop.
         """
         with self.until_closed(None, operation):
             await anyio.sleep(seconds)

@@ -61,7 +61,7 @@ class Outage:
                 other errors are raised.
 
         Raises:
-            SessionClosed: The session was closed meanwhile.
+            SessionClosed: The session was closed in the meantime.
         """
         while True:
             try:

@@ -140,11 +140,11 @@ class Watch(Generic[R]):
         return self._feed is None
 
     async def __aenter__(self) -> Self:
-        """Read what there is.
+        """Read the matching resources.
 
         Raises:
             CallError: The resources cannot be read.
-            SessionClosed: Before or meanwhile.
+            SessionClosed: The session was closed before or during the call.
         """
         self._executor.transport.running_loop()
         with self._guard:
@@ -327,7 +327,7 @@ class Watch(Generic[R]):
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Read late resources again; give up resources that are late for longer than `grace`."""
+        """Look for resources that the server lists late; give up after the grace period."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)

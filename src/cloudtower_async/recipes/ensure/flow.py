@@ -172,7 +172,7 @@ async def ensure(
     *,
     taken_elsewhere: Callable[[], bool] = lambda: False,
 ) -> Ensured[Value]:
-    """Return what `look` finds; if `look` finds nothing, act first.
+    """Return the resource that `look` finds; if `look` finds none, call `act` first.
 
     If the outcome of `act` is unknown, look again for `reconcile_timeout` seconds, then act once
     more, and look again in the same way.

@@ -20,9 +20,9 @@ async def ensure_folder(
     """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
 
     Duplicates are possible, because servers are not known to refuse a second folder with the same
-    name. Callers of one session take turns. But two programs at the same time can create two
-    folders, and so can a run that follows a killed run whose folder is not listed yet. Later calls
-    then raise `Ambiguous`.
+    name. Callers of one session take turns. But two programs that run at the same time can create
+    two folders. A program that is restarted can also create a second folder, if the first is not
+    listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.

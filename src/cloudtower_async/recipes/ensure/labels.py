@@ -29,9 +29,9 @@ async def ensure_label(
     """Make sure that a label exists; create it if it is missing.
 
     Duplicates are possible, because servers are not known to refuse a second label with the same
-    key and value. Callers of one session take turns. But two programs at the same time can create
-    two labels, and so can a run that follows a killed run whose label is not listed yet. Later
-    calls then raise `Ambiguous`.
+    key and value. Callers of one session take turns. But two programs that run at the same
+    time can create two labels. A program that is restarted can also create a second label, if the
+    first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.

@@ -30,8 +30,9 @@ async def ensure_power(
 ) -> Ensured[models.Vm]:
     """Make sure that a VM is running or off.
 
-    The VM is started, resumed or shut down with `start_vms`, ``resume_vm`` or `shut_down_vms`. A
-    change in progress is waited for first. `Cloudtower.lock` is held on the VM meanwhile.
+    The VM is started, resumed or shut down with `start_vms`, ``resume_vm`` or `shut_down_vms`. If
+    another change is in progress, the call waits for it first. The VM is locked with
+    `Cloudtower.lock` during the call.
 
     Names of VMs are unique on a server; a name that several VMs have raises `Ambiguous`.
 

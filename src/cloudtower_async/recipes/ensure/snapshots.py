@@ -22,13 +22,13 @@ async def ensure_snapshot(
 ) -> Ensured[models.VmSnapshot]:
     """Make sure that a VM has a snapshot with this name; take it if it is missing.
 
-    Put the date or the purpose into the name: ``"nightly-2026-01-31"``. A snapshot that exists is
-    returned as it is. `Cloudtower.lock` is held on the VM meanwhile.
+    Put the date or the purpose into the name: ``"nightly-2026-01-31"``. An existing
+    snapshot is returned unchanged. The VM is locked with `Cloudtower.lock` during the call.
 
     Duplicates are possible, because a VM can have several snapshots with the same name. Callers of
-    one session take turns. But two programs at the same time can take two snapshots, and so can a
-    run that follows a killed run whose snapshot is not listed yet. Later calls then raise
-    `Ambiguous`.
+    one session take turns. But two programs that run at the same time can take two snapshots. A
+    program that is restarted can also take a second snapshot, if the first is not listed yet. Later
+    calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.

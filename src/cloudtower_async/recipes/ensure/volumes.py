@@ -28,7 +28,7 @@ async def ensure_volume_attached(
     """Make sure that a VM has a disk with this volume; add one if it is missing.
 
     The VM boots from the disk after all others. An existing disk is left unchanged, even if its bus
-    differs. `Cloudtower.lock` is held on the VM and the volume meanwhile.
+    differs. The VM and the volume are locked with `Cloudtower.lock` during the call.
 
     The volume is attached once: a server refuses to attach a volume that is in use. A volume that
     can be shared could be attached twice by two programs at the same time. Names of volumes are
@@ -103,9 +103,9 @@ async def ensure_volume_detached(
     """Make sure that a VM has no disk with this volume; remove such a disk.
 
     The volume should remain, but the API does not document that: try it on your server first. If
-    the volume is gone afterwards, `NotFound` is raised. `Cloudtower.lock` is held on the VM and the
-    volume meanwhile. Names of volumes are not unique: pass the id if several volumes of the cluster
-    have the name.
+    the volume is gone afterwards, `NotFound` is raised. The VM and the volume are locked with
+    `Cloudtower.lock` during the call. Names of volumes are not unique: pass the id if several
+    volumes of the cluster have the name.
 
     Args:
         tower: The session to work with.

@@ -241,7 +241,7 @@ def _expiration(row: _Dates, kind: ExpirationKind, text: str, now: datetime) -> 
 
 
 async def _certificate(endpoint: str, timeout: float, now: datetime) -> list[Expiration]:
-    """Return when the certificate of the endpoint expires; nothing for plain HTTP."""
+    """Return the expiration of the endpoint's certificate; an empty list for plain HTTP."""
     address = urlsplit(endpoint)
     if address.scheme != "https" or address.hostname is None:
         return []

@@ -54,7 +54,8 @@ class Context:
             subject: Resource of the task.
             work: Effects at the end of the task.
             locks: Documents that are locked until the task has ended.
-            status: ``entityAsyncStatus`` meanwhile; new resources already have it.
+            status: ``entityAsyncStatus`` of the resource while the task runs; new resources already
+                have it.
             texts: Description of the task in both languages; by default that of the mutation.
             args: Additional ``args`` of the task.
         """

@@ -79,7 +79,7 @@ class Server:
         most = max(self.state.uploads.chunk_size, MAX_CHUNK)
         try:
             recorded, content = await parse_request(request, most)
-        except ConnectionError:  # the client has closed the connection meanwhile
+        except ConnectionError:  # the client has already closed the connection
             return web.Response(status=400)
         request_log.append_bounded(self.requests, recorded, self._keep_requests)
         operation = recorded.path

@@ -58,7 +58,7 @@ class Action:
         def act(document: Document) -> None:
             if self.follow is not None:
                 self.follow(context, document, data)
-            # Compute the fields again, because other tasks may have changed the document meanwhile.
+            # Compute the fields again, because other tasks may have changed the document since.
             store.change(resource, document["id"], **self.values(context, document, data))
 
         return cast("list[Result]", start_for_each(context, mutation, documents, act))
