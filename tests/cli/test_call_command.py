@@ -67,7 +67,7 @@ async def test_in_a_terminal_it_asks_before_it_changes_something(
 
     def ask() -> tuple[int, str]:
         with Terminal("call", "start-vm", body, variables=login_variables(sim)) as terminal:
-            terminal.read_until(f"Call on {host}? vm.start_vm: Vm web-1 (")
+            terminal.read_until(f"Send this call to {host}? vm.start_vm: Vm web-1 (")
             assert started(sim) == []
             terminal.enter(f"{answer}\n")
             return terminal.wait(), terminal.shown
@@ -143,16 +143,16 @@ async def test_wrong_arguments_are_one_line_and_nothing_is_sent(
     for arguments, told in (
         (["get-vmz"], "there is no operation 'get-vmz'; did you mean get-vms"),
         (["start-vm", where], "vm.start_vm changes something: pass --yes"),
-        (["start-vm", "-"], "this is no JSON"),
-        (["start-vm", "--yess"], "this is no JSON"),
-        (["start-vm", "{", "--yes"], "the body: this is no JSON"),
+        (["start-vm", "-"], "not valid JSON"),
+        (["start-vm", "--yess"], "not valid JSON"),
+        (["start-vm", "{", "--yes"], "the body: not valid JSON"),
         (["start-vm", '{"where": {"idd": "x"}}', "--yes"], "where.idd: no such field"),
         (["start-vm", "[]", "--yes"], "expected an object, got a list"),
         (["start-vm", "5", "--yes"], "expected an object"),
         (["create-label", "[5]", "--yes", "--everything"], "items[0]: expected an object"),
         (["create-label", '[{"key": "a", "values": 1}]', "--yes"], "items[0].values"),
         (["get-version", "{}"], "api_info.get_api_version takes no body"),
-        (["upload-svt-image", "{}", "--yes"], "takes a file, which cannot be given here"),
+        (["upload-svt-image", "{}", "--yes"], "takes a file; `call` cannot send files"),
         (["get-vms", f"@{tmp_path}/none"], f"{tmp_path}/none: No such file or directory"),
     ):
         assert await call(*arguments) == 2, arguments

@@ -65,7 +65,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(sim: Simulator) -
         (["host", "maintenance", "enter", f"{host}x"], f"did you mean {host}"),
         (["alert", "resolve", "none"], "there is no alert 'none'"),
         (["alert", "resolve"], "pass the alerts by id, or with --where"),
-        (["label", "add", "=x", "web-1"], "is no label: write key=value"),
+        (["label", "add", "=x", "web-1"], "is not a label: write key=value"),
         (["label", "remove", "none=x", "web-1"], "there is no label 'none=x'"),
         (["template", "deploy", "none", "a", "--cluster", cluster], "there is no template 'none'"),
         (["template", "deploy", "rocky-9", "--cluster", cluster], "pass the name of each VM"),
@@ -229,7 +229,7 @@ def test_durations_are_seconds_or_have_units() -> None:
     for text, seconds in (("90", 90), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("0.5s", 0.5)):
         assert parse_duration("--timeout", text) == seconds
     for text in ("", "soon", "-1", "2 m", "m", "1e9", "nan", "9" * 10):
-        with pytest.raises(UsageError, match=r"^--timeout: .* is no duration"):
+        with pytest.raises(UsageError, match=r"^--timeout: .* is not a duration"):
             parse_duration("--timeout", text)
 
 

@@ -227,12 +227,12 @@ def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str
         (["--endpoint", "x y", "--token-stdin"], "endpoint: it holds a space"),
         (["--endpoint", "x", "--username", "me"], "CLOUDTOWER_PASSWORD"),
         (["--demo", "--token-stdin"], "--demo"),
-        (["--token-stdin", "--size", "3"], "--size is about the simulated fleet"),
-        (["--token-stdin", "--seed", "1"], "--seed is about the simulated fleet"),
-        (["atlas-01"], "unexpected argument 'atlas-01'; a cluster is given with --cluster"),
+        (["--token-stdin", "--size", "3"], "--size is for the simulated fleet"),
+        (["--token-stdin", "--seed", "1"], "--seed is for the simulated fleet"),
+        (["atlas-01"], "unexpected argument 'atlas-01'; to choose a cluster, pass --cluster"),
         (["--endpoint", "x", "--source", "AD"], "--source"),
         (["--demo", "--interval", "0"], "--interval"),
-        (["--demo", "--interval", "2"], "--interval goes with --watch"),
+        (["--demo", "--interval", "2"], "--interval needs --watch"),
         (["--demo", "--size", "0"], "--size"),
         (["--demo", "--format", "yaml"], "--format"),
         (["--demo", "--language", "fr-FR"], "--language"),
@@ -325,7 +325,7 @@ async def test_watching_continues_when_a_call_fails() -> None:
             with Terminal(*arguments, variables=variables) as terminal:
                 terminal.read_until("Alerts")
                 sim.faults.fail("get-hosts", status=500, times=1000)
-                terminal.read_until("No newer figures: host.get_hosts")
+                terminal.read_until("Refresh failed: host.get_hosts")
                 sim.faults.clear()
                 terminal.read_until("Alerts")
                 terminal.process.send_signal(signal.SIGINT)

@@ -182,7 +182,7 @@ def test_an_alert_of_another_severity_names_it() -> None:
 async def test_the_reason_for_old_values_is_shown() -> None:
     error = ServerError("the server failed", operation="host.get_hosts", status=500)
     text = drawn(await fleet(), error=error)
-    assert "No newer figures: host.get_hosts: the server failed" in text
+    assert "Refresh failed: host.get_hosts: the server failed" in text
 
 
 @pytest.mark.parametrize(

@@ -267,12 +267,12 @@ async def test_wrong_arguments_are_one_line(
     for arguments, told in (
         (["vm", "--where", "nmae=a"], "--where: nmae: no such field; did you mean name?"),
         (["vm", "--where", "name"], "--where: 'name' is neither JSON nor key=value"),
-        (["vm", "--where", '{"name"'], "--where: this is no JSON"),
+        (["vm", "--where", '{"name"'], "--where: not valid JSON"),
         (
             ["vm", "--where", "cluster=prod"],
             "cluster is a resource: pass a field, as in cluster.name=",
         ),
-        (["vm", "web-1"], "unexpected argument 'web-1'; which ones to show is said with --where"),
+        (["vm", "web-1"], "unexpected argument 'web-1'; to choose resources, pass --where"),
         (["vm", "--where", "vcpu=many"], "--where: vcpu: expected a whole number, got a string"),
         (
             ["vm", *("--where", "name_not=a") * 3, "--where", "cluster.ip=x", "--where", "vcpu=x"],
@@ -284,7 +284,7 @@ async def test_wrong_arguments_are_one_line(
         ),
         (["vm", "--columns", "id,nmae"], "--columns: Vm has no 'nmae'; did you mean name"),
         (["vm", "--columns", "cluster.nmae"], "'nmae'; did you mean name?"),
-        (["vm", "--columns", "name.x"], "nothing lies within name"),
+        (["vm", "--columns", "name.x"], "'name.x': name has no fields"),
         (["vm", "--order-by", "nmae"], "--order-by: there is no 'nmae'; did you mean name"),
         (["vm", "--order-by", "name_UP"], "--order-by: there is no 'name_UP'"),
         (["vm", "--limit", "0"], "--limit"),
@@ -300,7 +300,7 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "-o", "csv", "--no-pager"], "--output csv uses no pager"),
         (["vm", "-q", "--no-pager"], "--quiet uses no pager"),
         (["vm", "--watch", "--no-pager"], "--watch uses no pager"),
-        (["vm", "--interval", "2"], "--interval goes with --watch"),
+        (["vm", "--interval", "2"], "--interval needs --watch"),
         (["vm", "-o", "json", "--watch"], "--watch goes with --output table and wide only"),
         (["vm", "host"], "unexpected argument 'host'"),
         (["vm", "--columns", "foo"], "Vm has no 'foo'; `cloudtower-async resources vm` lists them"),

@@ -61,7 +61,7 @@ async def test_a_login_on_a_terminal_is_stored(sim: Simulator, tmp_path: Path) -
         with Terminal("login", variables=variables) as terminal:
             terminal.read_until("Address of CloudTower: ")
             terminal.enter(f"{sim.url}\n")
-            terminal.read_until("User name: ")
+            terminal.read_until("Username: ")
             terminal.enter(f"{sim.username}\n")
             terminal.read_until(f"Password of {sim.username} on {sim.url}: ")
             terminal.enter(f"{sim.password}\n")
@@ -76,7 +76,7 @@ async def test_a_login_on_a_terminal_is_stored(sim: Simulator, tmp_path: Path) -
     file = tmp_path / "cloudtower-async" / "profiles.toml"
     assert status == 0
     server = f"{sim.url} as {sim.username}"
-    assert f"Logged in to {server}: the profile 'default' has the token in" in shown
+    assert f"Logged in to {server}. The token of profile 'default' is stored in" in shown
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sim.password not in shown + file.read_text()
     logins = len(sim.sent("login"))
@@ -91,7 +91,7 @@ async def test_a_login_on_a_terminal_is_stored(sim: Simulator, tmp_path: Path) -
     head, line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", listed_there).splitlines()
     assert head.split() == ["NAME", "ENDPOINT", "USERNAME", "TOKEN"]
     assert line.split() == ["default", sim.url, sim.username, "file"]
-    assert await anyio.to_thread.run_sync(shown_by, "logout") == "Forgot the profile 'default'\r\n"
+    assert await anyio.to_thread.run_sync(shown_by, "logout") == "Deleted profile 'default'.\r\n"
 
 
 async def test_a_profile_is_listed_used_renewed_and_forgotten(
@@ -104,7 +104,7 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
     assert (first.returncode, first.stderr) == (0, "")
     server = f"{sim.url} as {sim.username}"
     assert first.stdout == (
-        f"Logged in to {server}: the profile 'lab' has the token in the keyring\n"
+        f"Logged in to {server}. The token of profile 'lab' is stored in the keyring.\n"
     )
     listed = await ended("profiles", **variables)
     head, line = listed.stdout.splitlines()
@@ -117,7 +117,7 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
     assert again.stdout == first.stdout
     assert [body["username"] for body in sim.sent("login")] == [sim.username] * 2
     gone = await ended("logout", "--profile", "lab", **variables)
-    assert gone.stdout == "Forgot the profile 'lab'\n"
+    assert gone.stdout == "Deleted profile 'lab'.\n"
     assert (tmp_path / "keyring.json").read_text() == "{}"
     missing = await ended("logout", **variables)
     assert missing.returncode == 2
@@ -134,7 +134,7 @@ async def test_a_token_that_is_given_is_tried_before_it_is_kept(
     assert "n0ne" not in refused.stderr
     listed = await ended("profiles", **kept(tmp_path))
     assert (listed.returncode, listed.stdout) == (0, "")
-    assert listed.stderr == "There are no profiles: `cloudtower-async login` makes one\n"
+    assert listed.stderr == "There are no profiles: create one with `cloudtower-async login`\n"
 
 
 async def test_a_token_is_read_from_the_standard_input(sim: Simulator, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_a_token_is_read_from_the_standard_input(sim: Simulator, tmp_path:
         assert fault in refused.stderr
     body = await anyio.to_thread.run_sync(typed, token.encode(), "call", "get-vms", "-")
     assert (body.returncode, body.stdout) == (2, b"")
-    assert b"the standard input is the body already" in body.stderr
+    assert b"standard input is already the body" in body.stderr
 
 
 async def test_an_expired_token_asks_for_a_new_login(sim: Simulator, tmp_path: Path) -> None:

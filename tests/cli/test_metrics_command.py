@@ -162,7 +162,7 @@ async def test_wrong_arguments_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for arguments, told in (
-        (("vm", "--metric", CPU), "pass the name of what to measure"),
+        (("vm", "--metric", CPU), "pass the names or ids of the resources"),
         (("vm", "web"), "--metric elf_vm_cpu_overall_usage_percent"),
         (("vm", "web", "--metric", CPU, "--range", "soon"), "range"),
         (("vms", "web", "--metric", CPU), "vm-volume"),

@@ -148,20 +148,20 @@ async def test_login_renews_the_current_profile_and_names_the_server(
 
         def check() -> None:
             lab = ("--endpoint", sim.url, "--username", sim.username)
-            server = f"Logged in to {sim.url} as {sim.username}: the profile"
+            server = f"Logged in to {sim.url} as {sim.username}. The token of profile"
             [told] = shown(capsys, "login", *lab, "--profile", "lab")
-            assert told.startswith(f"{server} 'lab' has the token in ")
+            assert told.startswith(f"{server} 'lab' is stored in ")
             use_profile("lab")
             old = read_profiles()["lab"].token
             [told] = shown(capsys, "login")
-            assert told.startswith(f"{server} 'lab' has the token in ")
+            assert told.startswith(f"{server} 'lab' is stored in ")
             assert read_profiles()["lab"].token != old
             # A login to another server does not change the current profile.
             use_profile("west")
             [told] = shown(capsys, "login", *lab)
-            assert told.startswith(f"{server} 'default' has the token in ")
+            assert told.startswith(f"{server} 'default' is stored in ")
             assert read_profiles()["west"].endpoint == "https://west.example"
-            assert shown(capsys, "logout") == ["Forgot the profile 'west'"]
+            assert shown(capsys, "logout") == ["Deleted profile 'west'."]
             assert list(read_profiles()) == ["east", "lab", "default"]
 
         await anyio.to_thread.run_sync(check)

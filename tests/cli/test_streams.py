@@ -209,7 +209,7 @@ async def test_bytes_that_are_not_utf8_are_refused_by_name(sim: Simulator, tmp_p
         assert ended.stderr.count(b"\n") == 1
     ended = await shell(sim, '"$@"', "call", "get-vms", "-", stdin=body.read_bytes())
     assert (ended.returncode, ended.stdout) == (2, b"")
-    assert b"the body: it is not UTF-8" in ended.stderr
+    assert b"the body: not valid UTF-8 at byte" in ended.stderr
     assert not sim.requests
 
 

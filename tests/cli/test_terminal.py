@@ -94,7 +94,7 @@ async def test_no_command_asks_before_a_change_without_a_terminal(sim: Simulator
     for line in CHANGES:
         ended = await in_pipe(line.split(), "y\n" * 9)
         assert (line, ended.code, ended.out) == (line, 2, "")
-        assert "pass --yes, as there is no terminal to confirm it on\n" in ended.err
+        assert "pass --yes, because there is no terminal to ask on\n" in ended.err
         assert ended.err.count("\n") == 1
     assert sim.mutations() == []
 

@@ -110,7 +110,7 @@ async def test_an_error_is_one_line_and_the_upload_can_be_resumed(
     assert ended.stderr.count("\n") == 1
     assert "the upload was interrupted" in ended.stderr
     assert f"upload task {task['id']}, 8,388,608 of" in ended.stderr
-    assert ended.stderr.endswith(f" bytes sent]. Go on with --resume {task['id']}\n")
+    assert ended.stderr.endswith(f" bytes sent]. Continue with --resume {task['id']}\n")
     [stored] = await anyio.to_thread.run_sync(files_below, tmp_path / "cloudtower-async")
     assert stored.stat().st_mode & 0o077 == 0
 
@@ -122,7 +122,7 @@ async def test_an_error_is_one_line_and_the_upload_can_be_resumed(
     assert "the upload is of another file: its modification time in ns was" in ended.stderr
     ended = await upload(sim, str(file), "--resume", "none", *where, state=tmp_path)
     assert ended.returncode == 2
-    assert "--resume none: this machine does not know what was sent" in ended.stderr
+    assert "--resume none: the state of this upload is not stored on this machine" in ended.stderr
     assert len(sim.sent("upload-elf-image")) == 2
 
     ended = await upload(sim, str(file), "--resume", task["id"], *where, state=tmp_path)
@@ -145,7 +145,7 @@ async def test_a_state_that_cannot_be_stored_is_reported(
     where = ["--cluster", clusters(sim)[0]["name"], "--kind", "elf-image"]
     ended = await upload(sim, str(file), *where, state=in_the_way)
     assert ended.returncode == 1
-    assert "Start again: its state could not be stored: " in ended.stderr
+    assert "Start again: the state of the upload could not be stored: " in ended.stderr
 
 
 async def test_a_killed_upload_is_resumed(sim: Simulator, file: Path, tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ async def test_invalid_arguments_are_reported_before_any_request(
         ([str(file), "--cluster", first, "--kind", "iso"], "--kind"),
         (
             [str(file), "--cluster", first, "--cluster", second, "--kind", "elf-image"],
-            "elf-image goes to one cluster",
+            "elf-image takes one cluster only",
         ),
         (
             [str(file), "--cluster", first, "--kind", "application-package"],
-            "an application package goes to none",
+            "an application package belongs to no cluster",
         ),
     ):
         ended = await upload(sim, *arguments)

@@ -142,7 +142,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(sim: Simulator) -
         (["stop", "--where", '{"id_not": ""}'], "this may match every VM"),
         (["stop", "--where", "name=none"], "no VM matches --where"),
         (["stop", "mail-1", "--force", "--force-after", "2m"], "not both"),
-        (["stop", "mail-1", "--force-after", "soon"], "--force-after: 'soon' is no duration"),
+        (["stop", "mail-1", "--force-after", "soon"], "--force-after: 'soon' is not a duration"),
         (["stop", "mail-1", "--timeout", "-1"], "--timeout"),
         (["stop", "mail-1", "--force-after", "2m", "--no-wait"], "takes several steps"),
         (["resize", "mail-1"], "pass --vcpu or --memory"),

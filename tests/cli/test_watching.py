@@ -72,7 +72,7 @@ async def test_a_call_that_fails_does_not_end_it(sim: Simulator) -> None:
         with Terminal(*WATCH, variables=login_variables(sim)) as terminal:
             terminal.read_until("q: quit")
             anyio.from_thread.run_sync(partial(sim.answer, "get-vms", {"message": "x"}, status=400))
-            terminal.read_until("No newer figures")
+            terminal.read_until("Refresh failed")
             terminal.enter("q")
             assert terminal.wait() == 0
 

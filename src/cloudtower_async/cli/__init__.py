@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     typed = sys.argv[1:] if arguments is None else arguments
     if typed[:1] == ["__complete"]:
-        from . import complete  # which imports no more than a key press needs
+        from . import complete  # imports only what completion needs
 
         return complete.main(typed[1:])
     try:

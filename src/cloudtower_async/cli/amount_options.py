@@ -16,10 +16,10 @@ def parse_duration(option: str, text: str) -> float:
     """Return the seconds that a text stands for: ``90``, ``90s``, ``2m``, ``1h30m``.
 
     Raises:
-        UsageError: The text is no duration; the error names the option.
+        UsageError: The text is not a duration; the error names the option.
     """
     if not _DURATION.fullmatch(text):
-        raise UsageError(f"{option}: {text!r} is no duration; write 90s, 2m or 1h30m")
+        raise UsageError(f"{option}: {text!r} is not a duration; write 90s, 2m or 1h30m")
     return sum(float(number) * _SECONDS[unit or "s"] for number, unit in _PART.findall(text))
 
 
@@ -27,7 +27,7 @@ def parse_size(option: str, text: str) -> int:
     """Return the bytes that a text stands for: ``40GiB``, ``1.5 TiB``.
 
     Raises:
-        UsageError: The text is no size above 0; the error names the option.
+        UsageError: The text is not a size above 0; the error names the option.
     """
     try:
         size = parse_bytes(text)

@@ -1,4 +1,4 @@
-"""The commands, and how errors end them."""
+"""Entry point of the command line: run a command, and report its error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .signals import sigterm_as_interrupt
 from .streams import checked_streams, drop_output, print_error
 from .terminal import make_console
 
-# What only some commands need is imported where it is used: --help has to be fast.
+# Imports that only some commands need are inside functions, to keep --help fast.
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +26,11 @@ _EXIT_CODES = "Exit status:\n\n" + "\n".join(
 
 
 def _make_app(*, summaries: bool) -> App:
-    """Return the commands; each module is imported when its command runs.
+    """Return the app with all commands; the module of a command is imported when it runs.
 
     Args:
-        summaries: For an overview of the commands, without importing them. They would take the
-            place of the whole help of a command.
+        summaries: Give each command its one-line summary, so that the list of commands needs no
+            imports. A summary would replace the full help of a command.
     """
     made = App(
         name="cloudtower-async",
@@ -80,7 +80,7 @@ def _run(arguments: Sequence[str]) -> ExitCode:
             return _report(exc)
         if not isinstance(exc, OSError):
             raise
-        drop_output()  # nobody reads it, or its disk is full
+        drop_output()  # the reader is gone, or the disk is full
         return exit_code(exc) if isinstance(exc, BrokenPipeError) else _report(exc)
     return ExitCode.OK if arguments else ExitCode.USAGE
 
@@ -116,15 +116,15 @@ def _check_encoding(arguments: Sequence[str]) -> None:
             option = bool(equals) and name.startswith("--") and encoding_fault(name) is None
             # The value is shown with an escape for each byte.
             shown = f"{name}: {value!a}" if option else f"{argument!a}"
-            raise UsageError(f"{shown}: {fault}; a file with such a name must be renamed")
+            raise UsageError(f"{shown}: {fault}; if this is a file name, rename the file")
 
 
 def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
-    """Add advice to what the parser reports."""
+    """Turn an error of the parser into a usage error with advice."""
     if any(argument.partition("=")[0] == "--token" for argument in arguments):
         return UsageError(
-            "--token is no option, as others can see what a process was started with: set "
-            "CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
+            "there is no option --token, because other users can see the arguments of a process: "
+            "set CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
         )
     if isinstance(exc, UnknownCommandError) and exc.unused_tokens:
         from .suggestions import unknown_command
@@ -134,8 +134,8 @@ def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
         return UsageError(str(exc))
     hint = ""
     if exc.command_chain == ("dashboard",):
-        hint = "; a cluster is given with --cluster"
+        hint = "; to choose a cluster, pass --cluster NAME"
     elif exc.command_chain == ("get",):
-        hint = "; which ones to show is said with --where, as in --where name=web-1"
+        hint = "; to choose resources, pass --where, as in --where name=web-1"
     unexpected = " ".join(exc.unused_tokens or ())
     return UsageError(f"unexpected argument {unexpected!r}{hint}")

@@ -69,7 +69,7 @@ def backup(
         raise UsageError("backup: --missing-ok needs --where: VMs given by name or id must exist")
     wanted: Any = parse_where(where or (), registry.operation("vm.get_vms"))
     if where and matches_all(wanted):
-        raise UsageError("backup: --where: this may match every VM; say which ones are meant")
+        raise UsageError("backup: --where: this may match every VM; pass a narrower filter")
     how = {
         "keep": keep,
         "prefix": prefix,

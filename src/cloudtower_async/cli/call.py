@@ -58,12 +58,12 @@ def call(
         body: Body of the request as JSON; @FILE: read it from a file; -: from standard input.
         yes: Do not ask for confirmation. Needed where there is no terminal.
         dry_run: Change nothing; print what would be changed and sent.
-        wait: Wait for the tasks that the call started; the exit status is 1 if one failed.
+        wait: Wait for the tasks that the call started; the exit status is 1 if a task failed.
         everything: Allow a filter that matches everything: "where" may be empty or missing.
         connection: How to reach the server.
     """
     if body == "-" and connection is not None and connection.token_stdin:
-        raise UsageError("--token-stdin: the standard input is the body already")
+        raise UsageError("--token-stdin: standard input is already the body")
     method = find_method(operation)
     if method is None:
         raise UsageError(suggest_for_operation(operation))
@@ -77,7 +77,9 @@ def call(
     place = None
     if called.kind is not Kind.QUERY and not yes and tower.mutations == "allow":
         if body == "-":
-            raise UsageError(f"{method} changes something: pass --yes, as the body is on the input")
+            raise UsageError(
+                f"{method} changes something: pass --yes, because standard input is the body"
+            )
         check_can_ask(method)
         place = place_of(tower, connection)
     anyio.run(_call, tower, sent, method, arguments, wait, place)
@@ -118,12 +120,12 @@ async def _send(tower: Cloudtower, method: str, arguments: Json) -> Any:  # noqa
 async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) -> None:
     """Show what the call would change, and ask for confirmation."""
     rehearsal = tower.with_options(mutations="plan")
-    with suppress(PlanEnded):  # the plan has the call all the same
+    with suppress(PlanEnded):  # the plan contains the call even then
         await _send(rehearsal, method, arguments)
     planned = rehearsal.plan[-1]
     count = len(planned.resources) + len(planned.creates)
     # Any operation may destroy something.
-    await confirm(f"Call on {place}? {planned}", count, destructive=True)
+    await confirm(f"Send this call to {place}? {planned}", count, destructive=True)
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
@@ -134,7 +136,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
         InvalidInput: The body does not fit the API schema.
     """
     if called.carries is Carries.FORM:
-        raise UsageError(f"{called.name} takes a file, which cannot be given here")
+        raise UsageError(f"{called.name} takes a file; `call` cannot send files")
     if called.body is None:
         if body is not None:
             raise UsageError(f"{called.name} takes no body")

@@ -1,4 +1,4 @@
-"""The frame that all commands share which change something.
+"""Shared frame of all commands that change something.
 
 Find the resources, show what and how many, confirm, run with progress, show the settled resources.
 """
@@ -63,7 +63,7 @@ class ChangeTarget:
 
     Attributes:
         name: Its name, for people.
-        state: State to show beside the name; empty: none.
+        state: State to show beside the name; empty: show no state.
         resource: The resource as it was found; None: it does not exist yet.
     """
 
@@ -82,8 +82,8 @@ class ChangeOutcome:
     Attributes:
         target: The target.
         settled: The resources as they are afterwards.
-        error: Why it failed.
-        note: Something to tell the user about it.
+        error: Error, if the change failed.
+        note: Note for the user.
     """
 
     target: ChangeTarget
@@ -110,7 +110,7 @@ class CommandChange:
         step: Name of the step, for progress: ``"delete"``.
         detail: The rest of the question: ``"to host node-2"``.
         destructive: Ask for the number of resources if there are many.
-        deletes: The resources are gone at the end.
+        deletes: Whether the change deletes the resources.
         send: Sends the mutation for one target and returns its answer. None: use `run`.
         run: Carries out the change with a recipe, instead of `send`.
         sends: Mutation after which a recipe only waits, for --no-wait; empty: --no-wait uses
@@ -172,7 +172,9 @@ def run_change(
     sent = SentTasks()
     tower = connect(connection, all_languages=False, middleware=[sent])
     if tower.mutations == "refuse":
-        raise UsageError(f"{command}: the session is read-only: --mutations allow lets it change")
+        raise UsageError(
+            f"{command}: the session is read-only: pass --mutations allow to change the server"
+        )
     if tower.mutations == "allow" and not options.yes:
         check_can_ask(command)
     work = _Work(tower, sent, options, timeout, place_of(tower, connection))
@@ -199,7 +201,7 @@ class _Work:
                 await self._rehearse(change, question)
                 return
             if self.options.no_wait and change.send is None and not change.sends:
-                raise UsageError(f"--no-wait: to {change.step} takes several steps; leave it out")
+                raise UsageError(f"{change.step} takes several steps: leave out --no-wait")
             if not self.options.yes:
                 count = len(change.targets)
                 await confirm(question, count, destructive=change.destructive)
@@ -215,7 +217,7 @@ class _Work:
         try:
             outcomes = await self._outcomes(change, lambda _: None)
         finally:
-            print_error(f"Plan, of which nothing was carried out:\n{self.tower.plan}")
+            print_error(f"Plan (nothing was sent):\n{self.tower.plan}")
         raise_failures(change, outcomes)
 
     async def _send_only(self, change: CommandChange) -> None:
@@ -230,7 +232,7 @@ class _Work:
         ids = "".join(f"{printable(task)}\n" for task in ids_of_running)
         await anyio.to_thread.run_sync(write_output, ids.encode())
         if not ids and not any(one.error for one in outcomes):
-            print_error("no task was started: the change is done already")
+            print_error("no task was started: there is nothing to wait for")
         raise_failures(change, outcomes)
 
     async def _sent_outcomes(self, change: CommandChange) -> list[ChangeOutcome]:
@@ -259,9 +261,9 @@ class _Work:
         return outcomes
 
     async def _carry_out(self, change: CommandChange) -> list[ChangeOutcome]:
-        """Run the change with progress; on Ctrl-C, tell how far it is."""
+        """Run the change with progress; on Ctrl-C, report what is done and what still runs."""
         from .change_display import (
-            progress_display,  # only here, as commands that list do not need it
+            progress_display,  # imported here, because commands that list do not need it
         )
 
         progress = ChangeProgress(change.noun, [one.name for one in change.targets], self.sent)
@@ -312,7 +314,7 @@ class _Work:
                     raise
         if change.deletes and self.tower.mutations != "plan":
             if settled:
-                raise CloudtowerError(f"{change.noun} {target.name} is still there")
+                raise CloudtowerError(f"{change.noun} {target.name} still exists")
             settled = [target.resource]
         elif change.read is not None:
             settled = list(await change.read(target))
@@ -350,7 +352,7 @@ async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTas
     answers = await change.send(target)
     if not answers:
         raise CloudtowerError(
-            f"the server changed nothing: {change.noun} {target.name} may not be there any more"
+            f"the server changed nothing: {change.noun} {target.name} may no longer exist"
         )
     return answers
 
@@ -392,7 +394,7 @@ def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> 
 
 
 class ChangeProgress:
-    """How far a change is, to be told when it is interrupted.
+    """Progress of a change, reported when the change is interrupted.
 
     Args:
         noun: Noun for a target.
@@ -411,7 +413,7 @@ class ChangeProgress:
         self._steps[news.subject] = news.step
 
     def interrupted(self, names: dict[str, str]) -> list[str]:
-        """Return lines that tell what is done, what still runs and how to follow it.
+        """Return lines about what is done, what still runs and how to follow the tasks.
 
         Args:
             names: Names of the resources by id.
@@ -435,7 +437,7 @@ class ChangeProgress:
 
 
 def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
-    """Return lines about what still runs at the server, and how to follow it.
+    """Return lines about tasks that still run on the server, and how to follow them.
 
     Args:
         sent: Tasks that were started.
@@ -447,7 +449,7 @@ def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
         about = ", ".join(names[one] for one in task.resource_ids if one in names)
         lines.append(f"still running: {about or task.operation}: task {task.id}")
     lines += [
-        f"{operation} was sent, but not answered; check whether it was carried out"
+        f"{operation} was sent, but the server did not answer; check whether it was executed"
         for operation in dict.fromkeys(sent.unanswered)
     ]
     if running:

@@ -149,7 +149,7 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
     for part in name.split("."):
         if inner is None:
             where = ".".join(path)
-            raise UsageError(f"--columns: {name!r}: nothing lies within {where}")
+            raise UsageError(f"--columns: {name!r}: {where} has no fields")
         found = find_field(inner, part)
         if found is None:
             known = [one.name for one in msgspec.structs.fields(inner)]

@@ -1,7 +1,7 @@
-"""Commands and their options as a table, which completion reads instead of importing them.
+"""Table of commands and options, so that completion does not import the commands.
 
-Making the table imports all commands, which takes a second or more, so it is kept in a file until
-the package changes.
+Building the table imports every command, which takes a second or more. The table is stored in a
+file until the package changes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Value(TypedDict):
     """A positional argument, or the value of an option.
 
     Attributes:
-        name: Its name: ``"resource"``, ``"--output"``.
-        help: What it means.
-        choices: Values that it can have; empty if there are others.
-        many: It may be given several times.
+        name: Name: ``"resource"``, ``"--output"``.
+        help: One-line description.
+        choices: Allowed values; empty if any value is allowed.
+        many: Whether it can be repeated.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Command(TypedDict):
     """A command.
 
     Attributes:
-        help: What it does.
-        commands: Names of the commands within it.
-        positionals: Its positional arguments.
-        flags: Options without a value, and what they mean.
+        help: One-line description.
+        commands: Names of its subcommands.
+        positionals: Positional arguments.
+        flags: Options without a value, with their descriptions.
         options: Options with a value, by each of their names.
     """
 
@@ -57,7 +57,7 @@ class Command(TypedDict):
 
 
 def command_table() -> dict[str, Command]:
-    """Return all commands by what is typed after the name of the program: ``"vm start"``."""
+    """Return all commands by the words after the name of the program: ``"vm start"``."""
     key = _key()
     stored = read_private(cache_folder() / _FILE)
     if stored is not None:
@@ -66,15 +66,15 @@ def command_table() -> dict[str, Command]:
             if known["key"] == key:
                 return cast("dict[str, Command]", known["commands"])
         except (ValueError, KeyError, TypeError):
-            pass  # it is written again
+            pass  # the file is broken: replace it
     table = make_table()
     write_private(cache_folder() / _FILE, json.dumps({"key": key, "commands": table}))
     return table
 
 
 def make_table() -> dict[str, Command]:
-    """Return the table, made from the commands themselves."""
-    # By its name, because it suggests commands from this table.
+    """Build the table from the commands."""
+    # Imported by name, because `app` uses this table to suggest commands.
     app: App = importlib.import_module(f"{__package__}.app").app
     table: dict[str, Command] = {}
     _add(table, app, "")
@@ -83,7 +83,7 @@ def make_table() -> dict[str, Command]:
 
 def _key() -> list[object]:
     """Return a key that changes with the commands: the interpreter and the newest file here."""
-    with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib takes its time
+    with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib is slower
         newest = max(file.stat().st_mtime_ns for file in files)
     return [sys.executable, __file__, newest]
 
@@ -113,7 +113,7 @@ def _add(table: dict[str, Command], command: App, path: str) -> None:
 def _add_argument(entry: Command, argument: Argument) -> None:
     names = [name for name in argument.names if name != "*"]
     if not names:
-        return  # a group of options, which are arguments of their own
+        return  # a group of options: each option is an argument
     about = _first_sentence(argument.parameter.help)
     choices = argument.get_choices()
     tokens, many = argument.token_count()

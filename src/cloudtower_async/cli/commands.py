@@ -1,4 +1,4 @@
-"""The commands, with the summaries that ``--help`` shows without importing them."""
+"""Table of the commands, with summaries that ``--help`` shows without importing them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ COMMANDS = {
     "dashboard:dashboard": "Show alerts, disks, CPU, memory and storage of the clusters.",
     "disk:disk": "List, add, grow and detach the disks of VMs.",
     "explain:explain": (
-        "Explain a resource, a field, an operation or an argument. No server is asked."
+        "Explain a resource, a field, an operation or an argument. Needs no server."
     ),
     "exporter:exporter": "Serve metrics of CloudTowers for Prometheus, until SIGTERM or Ctrl-C.",
-    "fleet:fleet": "Do a job on many Towers: workers take the work from a queue in Redis.",
+    "fleet:fleet": "Run a job on many Towers: workers take items from a queue in Redis.",
     "get:get": "Show resources: vms, hosts, vm-snapshots, content-library-images, …",
     "host:host": "List hosts, and put them into maintenance mode.",
     "image:image": "List images of the content library, and upload them.",
@@ -26,9 +26,9 @@ COMMANDS = {
     ),
     "profile:profile": "List profiles, and choose the current one.",
     "profile:profiles": "List the profiles: name, endpoint, user, and where the token is stored.",
-    "report:report": "Reports: what to clean up, what breaks, what fills up, what expires.",
+    "report:report": "Report unused resources, NIC errors, storage forecasts and expiration dates.",
     "resources_command:resources": (
-        "List the resources that get can show, or the columns of one. No server is asked."
+        "List the resources that get can show, or the columns of one. Needs no server."
     ),
     "simulate:simulate": "Serve a simulated CloudTower on this machine, until Ctrl-C.",
     "snapshot:snapshot": "Take, list, revert to and delete snapshots of VMs.",
@@ -36,7 +36,7 @@ COMMANDS = {
     "tasks:tasks": "Wait for the tasks that mutations start.",
     "template:template": "List templates, and deploy VMs from them.",
     "top:top": "Rank VMs or hosts by CPU, memory or disk operations.",
-    "upload:upload": "Upload a file, and show how far it is.",
+    "upload:upload": "Upload a file and show the progress.",
     "vm:vm": "List, start, stop, move, create and delete VMs.",
 }
-"""Where each command is, and the first line of its help."""
+"""Module and function of each command, and the first line of its help."""

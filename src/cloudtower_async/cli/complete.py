@@ -1,7 +1,7 @@
-"""Candidates for the word that is typed; the scripts of the command ``completion`` ask for them.
+"""Completion: print candidates for the word that is being typed.
 
-It is a process for each key press, so it imports only what the word needs, and never asks for
-anything.
+The scripts of the command ``completion`` start a process for each key press, so this module imports
+as little as possible. It never prompts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .command_table import Command, Value
 
 FILES = ":files"
-"""First line of the output if the shell is to complete file names."""
+"""First line of the output if the shell should complete file names."""
 
 WORDS = ":words"
-"""First line of the output if candidates follow, one per line, with a tab before what they mean."""
+"""First line of the output if candidates follow: one per line, with a tab and a description."""
 
 _MAX_CANDIDATES = 2000
 
@@ -37,7 +37,7 @@ _GROUPS = {
     "image": "content-library-images",
     "backup": "vms",
 }
-"""Resources that the commands of a group list, by the first word of the command."""
+"""Resource of each group of commands, by the first word of the command."""
 
 _NAMED = {
     "clusters": "clusters",
@@ -60,10 +60,10 @@ _NAMED = {
     "to": "hosts",
     "volume": "vm-volumes",
 }
-"""Resources whose names an argument or an option takes, by its name."""
+"""Resource whose names an argument or option takes, by the name of the argument or option."""
 
 _NEW = {("vm create", "names"), ("vm clone", "names"), ("template deploy", "vms")}
-"""Arguments that name what does not exist yet, by command."""
+"""Arguments that name resources to create, by command."""
 
 _METRIC_SUBJECTS = {
     "vm": "vms",
@@ -87,8 +87,9 @@ class Typed(NamedTuple):
         positionals: Its positional arguments.
         options: Values of its options, by the first name of each.
         word: The word to complete.
-        value: What the word is the value of; None: a command or an option.
-        only_values: No option can follow, after ``--``.
+        value: Argument or option that the word is a value of; None: the word is a command or an
+            option.
+        only_values: Whether ``--`` was typed, so that no option can follow.
     """
 
     path: str
@@ -127,10 +128,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def candidates(words: Sequence[str]) -> dict[str, str] | None:
-    """Return the candidates for the last word, with what they mean; None: file names.
+    """Return the candidates for the last word, with descriptions; None: complete file names.
 
     Args:
-        words: The words up to the cursor, the program's name included.
+        words: The words up to the cursor, including the name of the program.
     """
     typed = parse_words(words[1:], command_table())
     word = typed.word
@@ -153,7 +154,7 @@ def candidates(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
-    """Find out which command the words name, and what the last of them is."""
+    """Find the command that the words name, and the role of the last word."""
     path, command = "", table[""]
     positionals: list[str] = []
     options: dict[str, list[str]] = {}
@@ -229,7 +230,7 @@ def _starting(word: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] | None:
-    """Return the candidates for a value, of which a part is typed; None: file names."""
+    """Return the candidates for a value that begins with `part`; None: complete file names."""
     name = value["name"]
     if value["choices"]:
         return _plain(value["choices"])
@@ -255,9 +256,9 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the resource whose names a value takes; None: it is no name of one."""
+    """Return the resource whose names the value can be; None: the value is not a name."""
     group = typed.path.partition(" ")[0]
-    # ``--source`` is the kind of a user, ``source`` a VM.
+    # ``--source`` is an authentication source, ``source`` a VM.
     if (typed.path, name) in _NEW or name == "--source":
         return None
     if typed.path == "metrics" and typed.positionals:

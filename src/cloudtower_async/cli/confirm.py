@@ -27,11 +27,11 @@ def check_can_ask(command: str) -> None:
     """Reject a command that has to ask where there is no terminal.
 
     Raises:
-        UsageError: The standard input is no terminal.
+        UsageError: Standard input is not a terminal.
     """
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{command} changes something: pass --yes, as there is no terminal to confirm it on"
+            f"{command} changes something: pass --yes, because there is no terminal to ask on"
         )
 
 
@@ -46,12 +46,12 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
     """Ask on the terminal whether to go ahead.
 
     Args:
-        question: Text that says what would be changed.
+        question: The question, which names what would be changed.
         count: Number of resources.
         destructive: Ask for this number instead of a yes if there are many.
 
     Raises:
-        UsageError: The answer is no, or something else than the number.
+        UsageError: The answer is not yes, or not the number.
     """
     many = destructive and count > _MOST_WITH_YES
     asked = f"Type the number of resources, {count}, to confirm: " if many else "[y/N] "

@@ -1,4 +1,4 @@
-"""Connection options, and the session that they, the environment and the profile define."""
+"""Connection options, and the session made from options, environment and profile."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _GROUP = Group(
     "CLOUDTOWER_VERIFY_TLS, CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY, then from the profile. "
     "CLOUDTOWER_TOKEN takes precedence over CLOUDTOWER_USERNAME, but not over --username. The "
     "password comes from CLOUDTOWER_PASSWORD, or is asked for on a terminal. Neither the password "
-    "nor the token is an option, because others can see the arguments of a process: see "
-    "--token-stdin.",
+    "nor the token is an option, because other users can see the arguments of a process; "
+    "use --token-stdin.",
     sort_key=2,
 )
 
@@ -53,14 +53,15 @@ class ConnectOptions:
     """Options for the address of a CloudTower and the credentials."""
 
     profile: str | None = None
-    """Profile that login stored. [default: CLOUDTOWER_PROFILE, else that of `profile use`, else
+    """Stored profile to use. [default: CLOUDTOWER_PROFILE, else the choice of `profile use`, else
     default]"""
 
     endpoint: str | None = None
-    "Address of the server: https://tower.example; for a pair, both with a comma between them."
+    """Address of the server: https://tower.example; for an active/passive pair, both addresses with
+    a comma between them."""
 
     username: str | None = None
-    "User name to log in with."
+    "Username to log in with."
 
     source: Source | None = None
     "Authentication source of the user: LOCAL or LDAP. [default: LOCAL]"
@@ -72,8 +73,8 @@ class ConnectOptions:
     "Read a token or an API key from standard input, instead of logging in."
 
     mutations: Mutations | None = None
-    """What to do with calls that change the server: send them, only show what they would change
-    (plan, a dry run), or refuse them. [default: allow]"""
+    """Calls that change the server: allow sends them, plan only shows what they would change (a dry
+    run), refuse fails. [default: allow]"""
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Verify the server's certificate."
@@ -91,7 +92,7 @@ class ConnectOptions:
         int, Parameter(name=("--verbose", "-v"), count=True, negative="", show_default=False)
     ] = 0
     """Show each exchange with the server on standard error, with its request id; -vv also shows
-    what is sent and answered, without secrets."""
+    requests and answers, without secrets."""
 
 
 def connect(
@@ -108,9 +109,9 @@ def connect(
 
     Args:
         options: Options from the command line.
-        language: Language of texts; None: that of the environment.
-        all_languages: Whether texts may be JSON with every language. If not, ``*`` in the
-            environment counts as not set.
+        language: Content language of the session; None: the one in the environment.
+        all_languages: Whether texts in every language (``*``) are accepted. If not, ``*`` in the
+            environment is ignored.
         or_else: Advice for a missing endpoint.
         middleware: Middleware of the session.
 
@@ -132,13 +133,13 @@ def place_of(tower: Cloudtower, options: ConnectOptions) -> str:
 
 @asynccontextmanager
 async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
-    """Enter a session, and at its end print to standard error what it has planned, if it plans."""
+    """Open a session; in plan mode, print the plan to standard error at the end."""
     try:
         async with tower:
             yield
     finally:
         if tower.mutations == "plan":
-            print_error(f"Plan, of which nothing was carried out:\n{tower.plan}")
+            print_error(f"Plan (nothing was sent):\n{tower.plan}")
 
 
 def gather_options(
@@ -157,8 +158,8 @@ def gather_options(
     proxy = parse_proxy(options.proxy, "--proxy")
     if proxy is not None and proxy.username is not None:
         raise UsageError(
-            "--proxy: others can see the options of a process; pass an address with user and "
-            "password as CLOUDTOWER_PROXY"
+            "--proxy: other users can see the arguments of a process: set CLOUDTOWER_PROXY to an "
+            "address with user and password"
         )
     profile = given.pop("profile")
     if given.pop("token_stdin"):
@@ -205,7 +206,7 @@ def ask(question: str, *, hidden: bool = False) -> str:
         answer = getpass.getpass(question) if hidden else input(question)
         fault = encoding_fault(answer)
     except UnicodeDecodeError:
-        fault, answer = "it holds a byte that is not UTF-8", ""
+        fault, answer = "it contains a byte that is not UTF-8", ""
     except EOFError:
         fault, answer = "nothing was typed", ""
     if fault is not None:
@@ -219,7 +220,7 @@ def _read_token() -> str:
     token = sys.stdin.buffer.read(_MAX_TOKEN + 1)
     text = token.decode("ascii", "replace").rstrip("\r\n")
     if not text or len(token) > _MAX_TOKEN:
-        raise UsageError("--token-stdin: expected one token on the standard input")
+        raise UsageError("--token-stdin: expected one token on standard input")
     return text
 
 

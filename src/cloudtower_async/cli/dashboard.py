@@ -101,10 +101,10 @@ def dashboard(
 def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
     """Create the session; None: the demo creates its own."""
     if wanted.demo and connection != ConnectOptions():
-        raise UsageError("--demo shows a simulated fleet: leave out the options of the connection")
+        raise UsageError("--demo shows a simulated fleet: leave out the connection options")
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
         option = "--seed" if wanted.size is None else "--size"
-        raise UsageError(f"{option} is about the simulated fleet: it goes with --demo only")
+        raise UsageError(f"{option} is for the simulated fleet: pass --demo as well")
     if wanted.demo:
         return None
     return connect(
@@ -145,7 +145,7 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
                     await change()
                     board = await build_dashboard(tower, ids)
                 except CallError as exc:
-                    # A restart of the server must not end a dashboard that hangs on a wall.
+                    # A restart of the server must not end a dashboard on a wall screen.
                     error = exc
                 await _show_in_thread(show, board, error)
 
@@ -174,7 +174,7 @@ Show: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
 
 
 async def _show_in_thread(show: Show, board: Dashboard, error: CallError | None) -> None:
-    """Show a dashboard in a thread, because whoever reads the output may be slow."""
+    """Show a dashboard in a thread, because the reader of the output may be slow."""
     await anyio.to_thread.run_sync(show, board, error, abandon_on_cancel=True)
 
 

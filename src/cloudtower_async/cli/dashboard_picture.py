@@ -58,7 +58,7 @@ def picture(
     Args:
         board: The dashboard.
         title: Name of the server.
-        error: Why there is no newer dashboard.
+        error: Error of the last refresh.
         room: Size of the screen. If the picture is higher, alerts come first. None: any height.
     """
     return _Picture(board, title, error, room)
@@ -90,7 +90,7 @@ class _Picture:
         board, width = self._board, options.max_width
         head: list[RenderableType] = [_head(board, self._title)]
         if self._error is not None:
-            head.append(Text(f"No newer figures: {error_line(self._error)}", style=f"bold {_BAD}"))
+            head.append(Text(f"Refresh failed: {error_line(self._error)}", style=f"bold {_BAD}"))
         middle = [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
         if self._room is None:
             alerts = _alerts(board, _MAX_PRINTED, wrap=True)

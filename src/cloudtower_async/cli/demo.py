@@ -26,7 +26,7 @@ class Demo:
 
     Args:
         tower: The session.
-        seed: The same seed results in the same changes.
+        seed: Seed of the changes; the same seed results in the same changes.
     """
 
     def __init__(self, tower: Cloudtower, seed: int) -> None:

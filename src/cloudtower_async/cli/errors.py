@@ -8,4 +8,4 @@ class UsageError(Exception):
 
 
 class OutputError(Exception):
-    """The standard output cannot be used. Nothing was done."""
+    """Standard output cannot be used. Nothing was done."""

@@ -1,4 +1,4 @@
-"""Exit codes of the command: what each means, and which error leads to which."""
+"""Exit codes of the command: their meanings, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MEANINGS = {
         "SIGTERM."
     ),
     ExitCode.FAILED: (
-        "A call or a task failed, a task still ran when the time was over, or the output could not "
-        "be written."
+        "A call or a task failed, a task was still running after the time-out, or the output could "
+        "not be written."
     ),
     ExitCode.USAGE: (
         "Wrong arguments or settings; nothing was changed. Also: a change was not confirmed, or "
         "the session is read-only."
     ),
     ExitCode.INTERRUPTED: "Ended by Ctrl-C.",
-    ExitCode.TERMINATED: "Ended by SIGTERM, which leaves the terminal as it was.",
+    ExitCode.TERMINATED: "Ended by SIGTERM; the terminal is restored.",
 }
 """Shown by ``--help`` and in docs/command-line.md."""
 
@@ -41,7 +41,7 @@ def exit_code(error: BaseException) -> ExitCode:
     """Return the exit code of a command that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    from ..errors import InvalidInput, InvalidSettings, MutationRefused  # --help needs none
+    from ..errors import InvalidInput, InvalidSettings, MutationRefused  # not needed by --help
 
     if isinstance(error, UsageError | InvalidInput | InvalidSettings | MutationRefused):
         return ExitCode.USAGE

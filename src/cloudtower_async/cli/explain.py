@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
     from .field_docs import FieldDoc
 
-NO_SOURCES = "The sources of the package are not installed, so the texts about fields are missing."
+NO_SOURCES = (
+    "The sources of the package are not installed, so the descriptions of fields are missing."
+)
 """Shown in place of documentation in an application that was frozen without sources."""
 
 _MAX_WIDTH = 100  # columns
@@ -61,7 +63,7 @@ _EFFECTS = {
 
 
 def explain(*topic: str) -> None:
-    """Explain a resource, a field, an operation or an argument. No server is asked.
+    """Explain a resource, a field, an operation or an argument. Needs no server.
 
     Args:
         topic: vm (a resource and its fields), vm.memory (a field, with its filters), create-vm or
@@ -138,7 +140,7 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
                 yield "Fields:"
                 yield from _struct_fields(deeper)
         elif deeper is None:
-            raise UsageError(f"explain: {'.'.join(known)} has no fields of its own")
+            raise UsageError(f"explain: {'.'.join(known)} has no fields")
         else:
             inner = deeper
 
@@ -176,7 +178,7 @@ def _argument(name: str, found: ArgType, path: Sequence[str]) -> Iterator[str]:
         inner = found.item if found.item is not None else found
         record = inner.record
         if record is None:
-            raise UsageError(f"explain: {'.'.join(known)} has no keys of its own")
+            raise UsageError(f"explain: {'.'.join(known)} has no keys")
         argument = member(record, part)
         if argument is None:
             meant = did_you_mean(part, record.__annotations__)

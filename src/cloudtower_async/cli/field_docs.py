@@ -1,7 +1,7 @@
 """Documentation of fields, read from the sources of the installed package.
 
-Texts below fields are not kept at run time, so they are read with `ast`. An application that was
-frozen may have no sources.
+Python drops the strings below fields, so they are read from the sources with `ast`. A frozen
+application may have no sources.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SINCE = re.compile(r"# since ([\d.]+)")
 
 
 class FieldDoc(NamedTuple):
-    """What the sources say of a field, a key or a member of an enumeration.
+    """Documentation of a field, a key or a member of an enumeration.
 
     Attributes:
-        text: Its documentation; empty if it has none.
-        since: First server version that has it; None: it is as old as its class.
+        text: The documentation; empty if it is missing.
+        since: First server version with the field; None: the same as its class.
     """
 
     text: str
@@ -61,7 +61,7 @@ def _source(name: str) -> str | None:
     if spec is None:
         return None
     try:
-        if isinstance(spec.loader, InspectLoader):  # also that of a zip file
+        if isinstance(spec.loader, InspectLoader):  # includes the loader of zip files
             return spec.loader.get_source(name)
         if spec.origin is not None and spec.origin.endswith(".py"):
             return Path(spec.origin).read_text(encoding="utf-8")

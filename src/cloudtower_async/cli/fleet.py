@@ -1,4 +1,4 @@
-"""The command ``fleet``: jobs on many Towers, by way of workers and Redis."""
+"""The command ``fleet``: run jobs on many Towers with workers and Redis."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Output = Literal["table", "json"]
 
 fleet: App = App(
     name="fleet",
-    help="Do a job on many Towers: workers take the work from a queue in Redis.\n\n"
+    help="Run a job on many Towers: workers take items from a queue in Redis.\n\n"
     f"{REDIS} has the address of Redis (default: redis://127.0.0.1:6379/0). Jobs are given as "
     "module:name, which is a FleetJob in a module; the current directory is searched, too.",
 )
@@ -100,9 +100,9 @@ def run(
     patience: Annotated[float, Parameter(validator=Seconds)] = 600.0,
     output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table",
 ) -> None:
-    """Have workers do a job on Towers, and wait until they have finished.
+    """Let workers run a job on Towers, and wait until they have finished.
 
-    Called again with the same --run, it continues: what succeeded is not done again. Progress is
+    With the same --run, it continues: items that succeeded are not repeated. Progress is
     printed to standard error, the report to standard output. The exit status is 1 if anything
     failed.
 

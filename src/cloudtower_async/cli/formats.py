@@ -1,4 +1,4 @@
-"""Output formats of resources. All are streamed but the table, which needs all widths."""
+"""Output formats of resources. All but the table are streamed; a table needs all widths."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _KEYS: dict[bytes, Key] = {
     b"q": "quit",
     b"Q": "quit",
 }
-"""As in less; a terminal sends several bytes for some."""
+"""Same keys as in less; a terminal sends several bytes for some keys."""
 
 _LONGEST = max(map(len, _KEYS))
 

@@ -136,7 +136,7 @@ def remove(
 def _parse(text: str) -> tuple[str, str]:
     key, _, value = text.partition("=")
     if not key:
-        raise UsageError(f"{text!r} is no label: write key=value, or a key")
+        raise UsageError(f"{text!r} is not a label: write key=value, or a key")
     return key, value
 
 

@@ -1,4 +1,4 @@
-"""A screen that is refreshed until it is quit, and scrolled with keys."""
+"""Full-screen view that is refreshed until the user quits, and scrolls with keys."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LiveScreen:
     async def show(self, draw: Draw, refresh: Callable[[], Awaitable[Draw]]) -> None:
         """Show pages until the user quits; then leave the last page on the terminal.
 
-        A call that fails is shown, and tried again after the interval.
+        If a refresh fails, the error is shown, and the next refresh follows after the interval.
 
         Args:
             draw: The first page.
@@ -81,7 +81,7 @@ class LiveScreen:
                             try:
                                 last, error = await refresh(), None
                             except CallError as exc:
-                                # A restart of the server must not end what hangs on a wall.
+                                # A restart of the server must not end a dashboard on a wall screen.
                                 error = exc
                 finally:
                     live.stop()
@@ -90,7 +90,7 @@ class LiveScreen:
                     self._console.print(*page.head, page.body)
 
     async def _update(self, live: Live, draw: Draw, error: CallError | None, *, keys: bool) -> None:
-        notes = [Text(f"No newer figures: {error_line(error)}", style="bold red")] if error else []
+        notes = [Text(f"Refresh failed: {error_line(error)}", style="bold red")] if error else []
         page = draw(self._console.height - len(notes) - 1)
         self._viewport.page = ScreenPage(page.body, [*notes, *page.head])
         self._viewport.keys = keys
@@ -122,7 +122,7 @@ class _Viewport:
         self._height = 0  # lines of the body
 
     def scroll(self, key: Key) -> None:
-        """Move to where a key leads."""
+        """Scroll by a key."""
         self._top = {
             "up": self._top - 1,
             "down": self._top + 1,

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 def login(*, connection: ConnectOptions | None = None) -> None:
     """Log in, and store the token in a profile for later commands.
 
-    The password is not stored. The token is stored in the system's keyring if there is one (it
-    needs the extra "keyring"), else in the file of the profiles, which only you can read. Options
-    you omit keep the value stored in the profile; what is missing is asked for on a terminal.
+    The password is not stored. The token is stored in the system's keyring if the extra "keyring"
+    is installed and a keyring is available, otherwise in the profiles file, which only you can
+    read. Options you omit keep the value stored in the profile. Missing values are asked for on a
+    terminal.
 
     Args:
         connection: How to reach the server.
@@ -52,19 +53,19 @@ def login(*, connection: ConnectOptions | None = None) -> None:
     where = "the keyring" if place == "keyring" else str(profiles_file())
     user = f" as {profile.username}" if profile.username else ""
     server = printable(f"{profile.endpoint}{user}")
-    print(f"Logged in to {server}: the profile {name!r} has the token in {where}")
+    print(f"Logged in to {server}. The token of profile {name!r} is stored in {where}.")
 
 
 def logout(*, profile: str | None = None) -> None:
     """Delete a profile and its token. The token stays valid on the server.
 
     Args:
-        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else that of `profile use`,
-            else default]
+        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else the choice of
+            `profile use`, else default]
     """
     name = profile or os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
     remove_profile(name)
-    print(f"Forgot the profile {name!r}")
+    print(f"Deleted profile {name!r}.")
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
@@ -108,12 +109,12 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
         if "endpoint" not in given:
             filled["endpoint"] = ask("Address of CloudTower: ").strip() or None
         if anonymous:
-            filled["username"] = ask("User name: ").strip() or None
+            filled["username"] = ask("Username: ").strip() or None
     return dataclasses.replace(options, **filled)
 
 
 def _renewed(options: ConnectOptions, stored: Mapping[str, Profile]) -> str:
-    """Return the profile to store if none is named: the current one, unless for another server."""
+    """Return the default for the profile to store: the current one, unless for another server."""
     current = current_profile()
     endpoint = options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT")
     if current is not None and current in stored and _same_server(endpoint, stored[current]):

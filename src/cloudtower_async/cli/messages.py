@@ -1,7 +1,7 @@
 """Errors and warnings of the package, with command-line options in place of Python arguments.
 
-The package names an argument as ``timeout=`` in its messages. A program passes it; whoever types a
-command has an option, an environment variable, or nothing in its place.
+Messages of the package name Python arguments, such as ``timeout=``. On the command line, an option
+or an environment variable takes their place, or nothing does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OPTIONS = {
     "token": "CLOUDTOWER_TOKEN",
     "username": "--username",
 }
-"""Option or variable for an argument that a message names without a value."""
+"""Option or variable that replaces an argument without a value."""
 
 PHRASES = {
     # Arguments with a value.
@@ -40,7 +40,7 @@ PHRASES = {
     "stop_vms=True": "--stop-vms",
     "pass EVERYTHING": "pass --everything",
     "proxy='http://user:password@host:port'": ("CLOUDTOWER_PROXY=http://user:password@host:port"),
-    # A verb that does not fit a variable, or an option of some commands only.
+    # The verb changes as well, or only some commands have the option.
     "pass token=": "set CLOUDTOWER_TOKEN",
     "pass a new token=": "set a new CLOUDTOWER_TOKEN",
     "pass the same target": "pass the same --kind",
@@ -73,9 +73,9 @@ PHRASES = {
     "with chunk_size=": "",
     "; for an upload, pass a smaller chunk_size=": "",
 }
-"""Phrases that read differently on the command line; an empty one is left out there."""
+"""Replacements of phrases; an empty replacement removes the phrase."""
 
-# An argument that a value follows is part of somebody's own text.
+# An argument followed by a value belongs to a text of the user or the server.
 _NO_VALUE = r"(?![\w'\"])"
 _LONGEST_FIRST = sorted(PHRASES, key=len, reverse=True)
 _PHRASE = re.compile(rf"( ?)(?:\b|(?=\W))({'|'.join(map(re.escape, _LONGEST_FIRST))}){_NO_VALUE}")
@@ -98,7 +98,7 @@ def _rephrased(found: re.Match[str]) -> str:
 def error_line(error: Exception) -> str:
     """Return the text of an error as one line without control characters."""
     text = str(error)
-    # The command's own errors name options already.
+    # Errors of the command line already name options.
     return _on_one_line(for_the_command(text) if isinstance(error, CloudtowerError) else text)
 
 
@@ -112,7 +112,7 @@ def warn(text: str) -> None:
 
 
 class _LogHandler(logging.Handler):
-    """Prints the warnings that the package logs, and what `show_exchanges` asks for."""
+    """Handler that prints logged warnings, and the exchanges that `show_exchanges` turns on."""
 
     verbosity = 0
 
@@ -134,7 +134,7 @@ def _print_log(text: str) -> None:
 
 
 def _exchange(record: Any) -> str:  # noqa: ANN401 - its attributes are those of an exchange
-    """Describe an exchange without what was sent and answered."""
+    """Describe an exchange without its request and its answer."""
     outcome = f"HTTP {record.status}" if record.error is None else record.error
     parts = [f"{record.operation}: {outcome} in {record.duration:.3f} s from {record.endpoint}"]
     if record.attempt > 1:
@@ -163,8 +163,8 @@ def show_exchanges(verbosity: int) -> None:
     """Print exchanges with the server to standard error until `log_warnings_shown` ends.
 
     Args:
-        verbosity: 0: none; 1: a line for each, with its request id; 2: also what is sent and
-            answered, without secrets.
+        verbosity: 0: none; 1: a line for each, with its request id; 2: also requests and answers,
+            without secrets.
     """
     if verbosity:
         for handler in _log.handlers:

@@ -70,7 +70,7 @@ def metrics(
         kind: Kind of the resources: vm, vm-network, vm-volume, host, host-network, disk, cluster.
         names: Names or ids of one or more of them; with --list, parts of names of metrics.
         list_: List names of metrics, those that contain a text: metrics --list cpu, or metrics vm
-            --list cpu. No server is asked.
+            --list cpu. Needs no server.
         metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent; repeat it for more.
         range_: Time range until now: a number and s, m, h, d or w.
         raw_csv: Do not change texts that a spreadsheet would run as formulas, as for get.
@@ -84,11 +84,11 @@ def metrics(
     if kind not in get_args(Kind):
         kinds = ", ".join(get_args(Kind))
         if kind is None:
-            raise UsageError(f"metrics: pass the kind of what to measure: {kinds}")
+            raise UsageError(f"metrics: pass the kind of the resources: {kinds}")
         meant = did_you_mean(kind, get_args(Kind))
         raise UsageError(f"metrics: there is no kind {kind!r}; expected one of {kinds}{meant}")
     if not names:
-        raise UsageError(f"metrics {kind}: pass the name of what to measure, or its id")
+        raise UsageError(f"metrics {kind}: pass the names or ids of the resources")
     if not metric:
         raise UsageError(
             "metrics: pass the name of a metric, such as --metric "

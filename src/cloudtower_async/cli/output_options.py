@@ -25,16 +25,16 @@ class OutputOptions:
     """Options for how resources are shown."""
 
     output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table"
-    """table fits the terminal; wide also has the id and is never cut; name: one name per line.
-    The others are for programs: values are raw, and all but table and wide are streamed."""
+    """table fits the terminal; wide also has the id and is never cut; name prints one name per
+    line. The other formats are for programs: their values are raw, and they are streamed."""
 
     columns: str | None = None
-    """Comma-separated fields, also those of related resources: name,memory,cluster.name. The
-    command resources lists them. Default: a selection for table, wide and csv, all for
-    others."""
+    """Comma-separated fields, including those of related resources: name,memory,cluster.name. The
+    command resources lists them. [default: a selection for table, wide and csv; all for other
+    formats]"""
 
     sort: str | None = None
-    "Column or field to sort by; age:desc for descending order. Reads everything first."
+    "Column or field to sort by; age:desc for descending order. Everything is read first."
 
     no_headers: Flag = False
     "Leave out the headings of a table or of CSV."
@@ -59,18 +59,17 @@ class ListOptions:
 
     where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None
     """Filter, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the API's
-    JSON; repeat it for more, all of which must match."""
+    JSON. Repeat the option for more filters, all of which must match."""
 
     order_by: str | None = None
-    "Field by which the server sorts: name, name_DESC. Default: id."
+    "Field by which the server sorts: name, name_DESC. [default: id]"
 
     limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None
     "Maximum number of resources to show."
 
     profiles: str | None = None
-    """List the resources of several servers: names of profiles with commas between them, or all.
-    A column tells the profile. If a server fails, the others are listed, and the exit status is
-    1."""
+    """List the resources of several servers: comma-separated names of profiles, or all. A column
+    shows the profile. If a server fails, the others are listed, and the exit status is 1."""
 
     language: Literal["en-US", "zh-CN"] | None = None
     "Language of texts. [default: en-US]"
@@ -92,8 +91,8 @@ def seconds_between(interval: float | None, *, watch: bool) -> float:
         watch: Whether ``--watch`` was given.
 
     Raises:
-        UsageError: There is an interval, but nothing is refreshed.
+        UsageError: An interval was given without --watch.
     """
     if interval is not None and not watch:
-        raise UsageError("--interval goes with --watch: add --watch, or leave out --interval")
+        raise UsageError("--interval needs --watch: add --watch, or leave out --interval")
     return _INTERVAL if interval is None else interval

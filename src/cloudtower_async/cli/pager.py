@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
-"""As git sets them: quit if it fits one screen, show colors, leave the text on the screen."""
+"""Same as in git: quit if the text fits one screen, show colors, keep the text on the screen."""
 
 
 async def write_paged(data: bytes, *, pager: bool = True) -> None:
-    """Write to standard output; on a terminal, what is higher than it is shown in a pager.
+    """Write to standard output; on a terminal, show text longer than the screen in a pager.
 
-    The pager is what ``PAGER`` names, by default ``less``. If there is none, or ``PAGER`` is empty
-    or ``cat``, the text is written as it is.
+    ``PAGER`` names the pager; the default is ``less``. If the pager is not installed, or ``PAGER``
+    is empty or ``cat``, the text is written directly.
     """
     command = _pager() if pager and _is_long(data) else None
     if command is None:
@@ -42,14 +42,14 @@ async def write_paged(data: bytes, *, pager: bool = True) -> None:
         await write_chunks(_once(data))
         return
     async with process:
-        # Ctrl-C is for the pager, and may not leave the terminal in the pager's mode.
+        # Ctrl-C is for the pager. Ending here would leave the terminal in the pager's mode.
         with _interrupts_ignored():
             try:
                 if process.stdin is not None:
                     await process.stdin.send(data)
                     await process.stdin.aclose()
             except (anyio.BrokenResourceError, ConnectionError):
-                pass  # it was quit before it had read everything
+                pass  # the user quit the pager before it had read everything
             await process.wait()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """How resources are printed. Making one checks the options, before the server is asked.
+    """How resources are printed. The constructor checks the options, before anything is read.
 
     Args:
         kind: Struct of the resources.

@@ -1,4 +1,4 @@
-"""Small files that only their user may read: written at once, and read with distrust."""
+"""Small private files: written atomically, and checked before they are read."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def show(name: str | None = None, /) -> None:
 def current() -> None:
     """Print the name of the profile that commands use now.
 
-    It is that of CLOUDTOWER_PROFILE, else that of `profile use`, else default if it is stored.
+    CLOUDTOWER_PROFILE comes first, then the choice of `profile use`, then the profile `default`.
     """
     name = _required()
     print(name)
@@ -96,7 +96,7 @@ def _print_profiles(headings: list[str], lines: dict[str, list[str]]) -> None:
     if lines:
         write_output(format_table(headings, list(lines.values())))
     else:
-        print_error("There are no profiles: `cloudtower-async login` makes one")
+        print_error("There are no profiles: create one with `cloudtower-async login`")
 
 
 def _cells(name: str, stored: Profile) -> list[str]:

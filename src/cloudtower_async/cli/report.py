@@ -1,4 +1,4 @@
-"""The command ``report``: what to clean up, what breaks, what fills up, and what expires."""
+"""The command ``report``: unused resources, NIC errors, storage forecasts, expiration dates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ ClusterNames = Annotated[
 Range = Annotated[str, Parameter(name="--range")]
 
 report: App = App(
-    name="report", help="Reports: what to clean up, what breaks, what fills up, what expires."
+    name="report",
+    help="Report unused resources, NIC errors, storage forecasts and expiration dates.",
 )
 
 

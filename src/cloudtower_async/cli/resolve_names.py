@@ -64,7 +64,7 @@ async def select(
         return await find(tower, query, names, noun=noun, within=within, by_name=by_name)
     wanted = parse_where(where, registry.operation(query))
     if matches_all(wanted):
-        raise UsageError(f"--where: this may match every {noun}; say which ones are meant")
+        raise UsageError(f"--where: this may match every {noun}; pass a narrower filter")
     found = await tower.fetch_all(_method(tower, query), where=_both(wanted or {}, within))
     if not found:
         raise NotFound(

@@ -20,7 +20,7 @@ _UNCOUNTED = (
     "replication_plan.get_replication_plan_without_executions",
     "vm.get_vm_gpu_device_info",
 )
-"""Queries of many resources that have no sister which counts them."""
+"""Queries of many resources without a matching query that counts them."""
 
 _MOST_ENDS = 5  # in a message
 _MOST_ELSEWHERE = 10  # operations of other resources
@@ -52,21 +52,21 @@ _VERBS = {
     "unpause": ("resume",),
     "wait": ("get",),
 }
-"""Words that users and commands have for actions, and those of the API."""
+"""Words of users and commands for actions, and the matching words of the API."""
 
 _COMMANDS = {
     "image": "content_library_image",
     "snapshot": "vm_snapshot",
     "template": "content_library_vm_template",
 }
-"""Resources of commands that have a shorter name than in the API."""
+"""Resources that have a shorter name in commands than in the API."""
 
 
 def queries() -> dict[str, str]:
-    """The query of each kind of resource, by its names: ``vms`` and ``vm`` for vm.get_vms."""
+    """Return the query of each kind of resource by name: ``vms`` and ``vm`` for vm.get_vms."""
     methods = set(OPERATIONS.values())
     found: dict[str, str] = {}
-    # The shortest first: a namespace gives its name to the query of what it is about.
+    # The shortest first, so that the name of a namespace means its main resource.
     for method in sorted(methods, key=lambda name: (len(name), name)):
         if f"{method}_connection" in methods or method in _UNCOUNTED:
             namespace, _, name = method.partition(".")
@@ -78,7 +78,7 @@ def queries() -> dict[str, str]:
 
 
 def resource_names() -> list[str]:
-    """One name of each kind of resource, as it is typed."""
+    """Return one name of each kind of resource, as users type it."""
     names: dict[str, str] = {}
     for name, method in queries().items():
         names.setdefault(method, name.replace("_", "-"))
@@ -86,7 +86,7 @@ def resource_names() -> list[str]:
 
 
 def operation_names() -> list[str]:
-    """Return the name of each operation, as it is typed."""
+    """Return the name of each operation, as users type it."""
     return sorted(path.lstrip("/") for path in OPERATIONS)
 
 
@@ -134,11 +134,11 @@ def verb_methods(resource: str, words: Sequence[str]) -> list[str]:
 
     Args:
         resource: Name of a resource or a namespace.
-        words: What to do, in words of the command line or the API.
+        words: The action, in words of the command line or the API.
 
     Returns:
-        The one whose name is just that, else all of the resource that contain the words, else
-        those elsewhere: ``snapshot revert`` is an operation of VMs.
+        The operation with exactly this name; otherwise all operations of the resource that contain
+        the words; otherwise operations of other resources: ``snapshot revert`` belongs to VMs.
     """
     query = find_topic(resource)
     namespace = query.partition(".")[0] if query else resource.lower().replace("-", "_")
@@ -160,7 +160,7 @@ def _does(method: str, words: Sequence[str]) -> bool:
 
 
 def unknown_operation(name: str) -> str:
-    """Return the message about a name that is no operation."""
+    """Return the message about an unknown operation."""
     return f"there is no operation {name!r}{_meant(_without_root(name), _shown(_methods()))}"
 
 
@@ -180,7 +180,7 @@ def _meant(name: str, known: Collection[str]) -> str:
     """Return the end of a message that suggests names; empty if no name is similar."""
     typed = name.lower().replace("_", "-").replace(" ", "-")
     verb, _, rest = typed.partition("-")
-    # Somebody who knows another word for an action, or the last word of a name, has not misspelled.
+    # Another word for an action, or the last word of a name, is not a misspelling.
     others = [f"{other}-{rest}".replace("_", "-") for other in _VERBS.get(verb, ())]
     same = [one for one in (*others, *(f"{other}s" for other in others)) if one in known]
     ends = sorted(

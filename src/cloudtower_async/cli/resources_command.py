@@ -13,7 +13,7 @@ from .type_names import struct_type_name
 
 
 def resources(resource: str | None = None, /) -> None:
-    """List the resources that get can show, or the columns of one. No server is asked.
+    """List the resources that get can show, or the columns of one. Needs no server.
 
     Args:
         resource: Show the columns of this resource: vm, content-library-images. Without it: list

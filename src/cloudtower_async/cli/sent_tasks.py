@@ -1,4 +1,4 @@
-"""Middleware that remembers the tasks which a command has started, and how they are."""
+"""Middleware that records the tasks started by a command, and whether they have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SentTask(NamedTuple):
     Attributes:
         id: Its id.
         operation: Name of the mutation: ``"vm.delete_vm"``.
-        resource_ids: Ids of the resources that it is about.
+        resource_ids: Ids of the resources that the task changes.
     """
 
     id: str
@@ -35,7 +35,7 @@ class SentTasks:
 
     Attributes:
         tasks: Tasks by id, in the order in which they were started.
-        unanswered: Names of mutations that were sent, and whose answer never came.
+        unanswered: Names of mutations that were sent, but got no answer.
         on_sent: Called when a mutation was answered, with its name.
     """
 

@@ -1,7 +1,7 @@
-"""Names of resources for completion: asked of the server in a short time, and kept for a while.
+"""Names of resources for completion: read from the server with a short time-out, and cached.
 
-The files hold names and times only. Nothing is asked of a user: without a token or a password at
-hand there are no names.
+The cache files contain names and times only. Completion never prompts: without a stored token or
+password, no names are completed.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _FLAGS: dict[str, tuple[str, bool]] = {
 
 
 class Known(TypedDict):
-    """Names of one kind of resource, as they are kept.
+    """Cached names of one kind of resource.
 
     Attributes:
         at: When they were read, in seconds since 1970.
-        failed_at: When reading them failed last; 0.0: not since they were read.
+        failed_at: When reading them last failed, in seconds since 1970; 0.0: not since `at`.
         names: The names.
-        all: The server had no more.
+        all: Whether these are all names on the server.
     """
 
     at: float
@@ -64,7 +64,7 @@ class Known(TypedDict):
 
 
 def server_names(resource: str, part: str, options: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names of resources on the server, or those that it had a while ago.
+    """Return the names of resources on the server, or those in the cache.
 
     Args:
         resource: Name of the resource: ``"vms"``.
@@ -102,7 +102,7 @@ def _switched_off() -> bool:
 
 
 def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """Return the options of a session as the command would make it; None: it would ask."""
+    """Return the options of the session of the command; None: the command would prompt."""
     from ..errors import InvalidSettings
     from ..options import from_environment
     from ..profiles import default_profile
@@ -132,7 +132,7 @@ def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[st
     """Read names from the server.
 
     Returns:
-        The names, and whether these are all; None: it did not answer in time, or not with names.
+        The names, and whether these are all; None: the server did not answer in time, or failed.
     """
     import anyio
     import msgspec
@@ -183,7 +183,7 @@ def _file(settings: Mapping[str, Any]) -> Path:
 
 
 def _read(file: Path) -> dict[str, Known]:
-    """Read what is kept; nothing if it is broken."""
+    """Read the cache file; return nothing if it is broken."""
     import msgspec
 
     try:
@@ -193,7 +193,7 @@ def _read(file: Path) -> dict[str, Known]:
 
 
 def _write(file: Path, kinds: Mapping[str, Known]) -> None:
-    """Write names, without those that are too old; delete files that were not written lately."""
+    """Write names that are not too old; delete old cache files."""
     now = time.time()
     fresh = {
         name: known

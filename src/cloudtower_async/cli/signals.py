@@ -26,7 +26,7 @@ def sigterm_as_interrupt() -> Generator[list[int]]:
         signal.raise_signal(signal.SIGINT)
 
     # Only the main thread can set a handler. If SIGINT is ignored, as for a script's background
-    # process, it would end nothing: then SIGTERM keeps its default action.
+    # process, it would not end the process, so SIGTERM keeps its default action.
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield received

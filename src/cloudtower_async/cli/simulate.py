@@ -67,8 +67,8 @@ def simulate(
         settle_delay: Seconds that resources stay locked after their task has ended.
         clock: Date and time at the start, such as 2026-01-31T08:00:00Z, or now.
         tls: Serve HTTPS with a certificate of a new authority, whose file is printed.
-        faults: Share of all requests that fail, from 0 to 1: an error, no answer, a reset
-            connection, half an answer, a late one, …; some after they were executed.
+        faults: Share of all requests that fail, from 0 to 1: with an error, no answer, a reset
+            connection, half an answer, a late answer, …; some after they were executed.
         behavior: Choice between behaviors of real servers.
     """
     try:

@@ -103,7 +103,7 @@ def revert(
             within=await _of_vm(tower, vm),
         )
         if found.vm is None:
-            raise UsageError(f"the VM of snapshot {name!r} does not exist any more")
+            raise UsageError(f"the VM of snapshot {name!r} no longer exists")
         owner = await find_one(tower, "vm.get_vms", found.vm.id, noun="VM")
         return CommandChange(
             verb="Revert",
@@ -134,7 +134,7 @@ def delete(
 
     Args:
         names: Names or ids of the snapshots.
-        vm: Name or id of the VM that they are of.
+        vm: Name or id of the VM of the snapshots.
         where: Filter that selects the snapshots instead, as for list.
         change: How to delete them.
         output: How to print those that were deleted.

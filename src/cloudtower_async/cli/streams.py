@@ -1,4 +1,4 @@
-"""Standard streams: checked before anything is changed, written so that failures show at once."""
+"""Standard streams: checked before a command runs, written so that failures show at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def checked_streams() -> Generator[None]:
 
 
 async def write_chunks(chunks: AsyncIterable[bytes]) -> None:
-    """Write to standard output in a thread, because whoever reads it may be slow."""
+    """Write to standard output in a thread, because its reader may be slow."""
     import anyio.to_thread
 
     buffer = bytearray()
@@ -82,21 +82,21 @@ def drop_output() -> None:
 
 def _check_output() -> None:
     if cast("Any", sys.stdout) is None:
-        raise OutputError("nothing was done: the standard output is closed")
+        raise OutputError("nothing was done: standard output is closed")
     try:
         number = sys.stdout.fileno()
-    except (OSError, ValueError):  # a program's own stream
+    except (OSError, ValueError):  # a stream of the calling program
         return
     if sys.platform == "win32":
         return
     import fcntl
 
     if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-        raise OutputError("nothing was done: the standard output is open for reading only")
+        raise OutputError("nothing was done: standard output is open for reading only")
     poll = select.poll()
     poll.register(number, 0)
     if any(event & select.POLLERR for _, event in poll.poll(0)):
-        raise OutputError("nothing was done: nobody reads the standard output")
+        raise OutputError("nothing was done: standard output has no reader")
 
 
 def _buffered(output: TextIO) -> TextIO:

@@ -1,4 +1,4 @@
-"""Suggestions of commands for what a user typed instead."""
+"""Suggestions for unknown commands and operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def unknown_command(typed: str, chain: Sequence[str]) -> str:
     """Return the message about a command that does not exist.
 
     Args:
-        typed: The word that is no command.
+        typed: The unknown word.
         chain: The commands before it: ``("vm",)``.
     """
     group = " ".join(chain)

@@ -31,12 +31,12 @@ _STYLE_OF = {word: style for style, words in _STYLES.items() for word in words.s
 
 
 class Fit(NamedTuple):
-    """How a column gets along with little room.
+    """How a column behaves when space is short.
 
     Attributes:
-        kept: It stays when other columns are dropped.
-        flexible: Its texts may be cut.
-        right: Its texts are aligned to the right.
+        kept: Whether the column stays when others are dropped.
+        flexible: Whether its texts may be cut.
+        right: Whether its texts are aligned to the right.
     """
 
     kept: bool = False
@@ -63,11 +63,11 @@ def format_table(
 
     Args:
         names: Names of the columns.
-        rows: Their texts.
+        rows: Texts of the cells.
         fits: How the columns fit a terminal.
-        headings: Whether there is a line with the names of the columns.
-        room: What a terminal does about long lines. fit: columns are dropped, then cut. fold: all
-            is shown, on several lines. whole: nothing; the terminal wraps them.
+        headings: Whether to print a line with the names of the columns.
+        room: How to handle long lines on a terminal. fit: drop columns, then cut texts. fold: show
+            everything, on several lines. whole: let the terminal wrap them.
     """
     heads, lines = table_texts(names if headings else [""] * len(names), rows)
     fits = fits or [Fit()] * len(heads)

@@ -1,4 +1,4 @@
-"""The terminal that standard output may be."""
+"""Properties of standard output: whether it is a terminal, and whether it has colors."""
 
 from __future__ import annotations
 

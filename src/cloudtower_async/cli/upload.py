@@ -1,4 +1,4 @@
-"""The command ``upload``: a bar on a terminal, lines elsewhere."""
+"""The command ``upload``: upload a file and show the progress."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _ONE_CLUSTER: dict[str, type[ElfImage | SvtImage | ElfFile]] = {
     "svt-image": SvtImage,
     "elf-file": ElfFile,
 }
-_LINES = 10  # for a whole file, where each is a line
+_LINES = 10  # lines of progress for a whole file
 
 
 def upload(
@@ -61,31 +61,31 @@ def upload(
     settling_time: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 300.0,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Upload a file, and show how far it is.
+    """Upload a file and show the progress.
 
-    On a terminal there is a bar; elsewhere each tenth of the file is a line. The last line says
-    what has come of it. Ctrl-C cancels the upload on the server, too.
+    On a terminal the progress is a bar; elsewhere a line is printed for each tenth of the file. The
+    last line is the kind and the id of the result. Ctrl-C also cancels the upload on the server.
 
     Args:
-        file: What to upload.
-        cluster: Name or id of the cluster that it goes to; an image of the content library can go
-            to several: repeat it.
-        kind: What it becomes.
-        name: What it will be called. [default: as the file]
-        resume: Upload task of an upload of this file that was interrupted, to send the rest. What
-            was sent is remembered on this machine, and checked first.
-        timeout: Seconds that the server may take after the last byte; 0: without limit.
-        settling_time: Seconds that a chunk whose outcome is unknown, as after a 504, has to show at
-            the server before it is sent again; longer than the time-out of any proxy.
+        file: File to upload.
+        cluster: Name or id of the cluster to upload to. An image of the content library can go to
+            several clusters: repeat the option.
+        kind: Kind of the result.
+        name: Name of the result. [default: name of the file]
+        resume: Upload task of an interrupted upload of this file; only the rest is sent. The state
+            of the upload was stored on this machine, and is checked first.
+        timeout: Seconds that the server may take after the last byte; 0: no limit.
+        settling_time: Seconds to wait for a chunk with an unknown outcome (for example after a 504)
+            to appear on the server before it is resent; longer than the time-out of any proxy.
         connection: How to reach the server.
     """
     names = cluster or []
     if kind == "application-package" and names:
-        raise UsageError("--cluster: an application package goes to none")
+        raise UsageError("an application package belongs to no cluster: leave out --cluster")
     if kind != "application-package" and not names:
-        raise UsageError("--cluster: pass the name or the id of the cluster that it goes to")
+        raise UsageError("--cluster: pass the name or id of the cluster to upload to")
     if kind != "content-library-image" and len(names) > 1:
-        raise UsageError(f"--cluster: {kind} goes to one cluster")
+        raise UsageError(f"--cluster: {kind} takes one cluster only")
     # Outside the event loop, as this may ask for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
     options: UploadOptions = {
@@ -111,7 +111,7 @@ async def _upload(
                         put(progress)
         except (UploadInterrupted, UploadTimeout) as exc:
             await memory.keep(exc.state)
-            told = str(exc).removesuffix(exc.hint)  # that is for programs
+            told = str(exc).removesuffix(exc.hint)  # the hint is for programs
             raise CloudtowerError(f"{told}{memory.advice}") from exc
         except (UploadError, anyio.get_cancelled_exc_class()):
             await memory.forget()
@@ -129,13 +129,13 @@ async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarg
     if kind == "content-library-image":
         return ContentLibraryImage(clusters={"id_in": ids})
     if len(ids) > 1:
-        raise UsageError(f"--cluster: several are called {names[0]!r}: pass an id")
+        raise UsageError(f"--cluster: several clusters are called {names[0]!r}: pass an id")
     return _ONE_CLUSTER[kind](cluster_id=ids[0])
 
 
 @contextmanager
 def _outlet(name: str) -> Generator[Put]:
-    """Where progress goes: called with the latest."""
+    """Yield a function that shows progress."""
     replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
@@ -155,7 +155,7 @@ def _outlet(name: str) -> Generator[Put]:
 
     def put(progress: UploadProgress) -> None:
         nonlocal told
-        if not told:  # what --resume takes, should this process be killed
+        if not told:  # --resume needs this id if the process is killed
             told = True
             task_id = printable(progress.upload_task_id)
             console.print(f"upload task {task_id}", markup=False, soft_wrap=True)
@@ -183,7 +183,7 @@ def _as_lines(name: str) -> Put:
 
 
 def _pace(progress: UploadProgress) -> str:
-    """How much there is, how fast it goes, and how long the rest takes."""
+    """Describe the progress: amount, rate and time left."""
     amounts = f"{decimal(progress.sent)}/{decimal(progress.total)}"
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)

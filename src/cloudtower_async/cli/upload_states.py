@@ -19,13 +19,13 @@ def load_state(upload_task_id: str) -> UploadState:
     """Read the state of an upload that was interrupted.
 
     Raises:
-        UsageError: There is none on this machine, or it cannot be read.
+        UsageError: The state is not on this machine, or cannot be read.
     """
     path = _path(upload_task_id)
     try:
         return UploadState.from_json(path.read_bytes())
     except FileNotFoundError:
-        why = "this machine does not know what was sent"
+        why = "the state of this upload is not stored on this machine"
     except OSError as exc:
         why = f"{path}: {exc.strerror}"
     except InvalidInput as exc:
@@ -34,28 +34,28 @@ def load_state(upload_task_id: str) -> UploadState:
 
 
 class StateMemory:
-    """Keeps the state of one upload in a file until the upload has ended.
+    """State of one upload, kept in a file until the upload has ended.
 
     Args:
-        state: The one that is resumed; None: a new upload.
+        state: State of the upload to resume; None: a new upload.
     """
 
     def __init__(self, state: UploadState | None) -> None:
         self._id = None if state is None else state.upload_task_id
         self._failure: str | None = None
         self._forgotten = False
-        self._files = threading.Lock()  # a thread goes on writing when its caller was cancelled
+        self._files = threading.Lock()  # a thread keeps writing after its caller was cancelled
 
     @property
     def advice(self) -> str:
-        """What to do when the upload was interrupted."""
+        """Advice to the user after an interruption."""
         if self._id is None or self._failure is not None:
-            why = self._failure or "nothing is known of what was sent"
-            return f"Start again: its state could not be stored: {why}"
-        return f"Go on with --resume {self._id}"
+            why = self._failure or "it is not known what was sent"
+            return f"Start again: the state of the upload could not be stored: {why}"
+        return f"Continue with --resume {self._id}"
 
     async def keep(self, state: UploadState | None) -> None:
-        """Replace what is stored; a failure shows in `advice`."""
+        """Store the state; `advice` reports a failure."""
         if state is None:
             return
         self._id = state.upload_task_id
@@ -67,7 +67,7 @@ class StateMemory:
             self._failure = None
 
     async def forget(self) -> None:
-        """Delete what is stored: nothing can be resumed any more. Cancellation waits for it."""
+        """Delete the state, because the upload can no longer be resumed; ignore cancellation."""
         if self._id is None:
             return
         self._forgotten = True
@@ -78,7 +78,7 @@ class StateMemory:
             self._failure = str(exc.strerror)
 
     def _write(self, path: Path, text: str) -> None:
-        """Replace a file at once, readable by its owner only."""
+        """Replace a file atomically; only its owner can read it."""
         with self._files:
             if self._forgotten:
                 return

@@ -1,4 +1,4 @@
-"""Columns of tables for people: which ones a resource has, and how their values read."""
+"""Columns of tables for people: default columns of resources, and texts of their values."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def query_struct(
 
 
 def name_column(kind: type[msgspec.Struct]) -> str:
-    """Return the field by which a resource is called: its name, or its id if it has none."""
+    """Return the field that names a resource: its name, or the id if it has no name."""
     return "name" if has_column(kind, "name") else "id"
 
 
@@ -267,7 +267,7 @@ def _fits_kind(kind: type[msgspec.Struct], spec: str) -> bool:
 
 
 def _derived_view(kind: type[msgspec.Struct]) -> list[str]:
-    """Return default columns for a resource without a view of its own."""
+    """Return default columns for a resource that `_VIEWS` does not list."""
     names = [name for name in default_columns(kind) if name != "id"]
     columns = [
         f"{name.removesuffix('.name')}={name}" if name.endswith(".name") else name

@@ -534,7 +534,7 @@ def console(name: str, /, *, connection: ConnectOptions | None = None) -> None:
     """
     tower = connect(connection or ConnectOptions(), all_languages=False)
     address = anyio.run(_console_address, tower, name)
-    warn("the address contains a ticket: whoever has it can use the console of the VM")
+    warn("the address contains a ticket: anyone who has it can use the console of the VM")
     print(printable(address), flush=True)
 
 
@@ -596,7 +596,7 @@ async def _switch(
     return [
         _outcome(target, found[identifier])
         if identifier in found
-        else ChangeOutcome(target, error=UsageError(f"VM {target.name} is not there any more"))
+        else ChangeOutcome(target, error=UsageError(f"VM {target.name} no longer exists"))
         for identifier, target in by_id.items()
     ]
 

@@ -35,7 +35,7 @@ async def watch(
     limit: int | None,
     interval: float,
 ) -> None:
-    """Refresh a table until it is quit.
+    """Refresh a table until the user quits.
 
     On a terminal the table stays on the screen. Elsewhere it is written once, followed by the rows
     that change. New rows are marked with ``+``, changed ones with ``*`` and deleted ones with
@@ -76,7 +76,7 @@ async def watch(
 
 
 class _WatchedTable:
-    """A table that knows what has changed since its last update."""
+    """Table that marks what has changed since its last update."""
 
     def __init__(self, printer: Printer, *, headings: bool) -> None:
         self._view = cast("View", printer.view)
@@ -86,12 +86,12 @@ class _WatchedTable:
         self._before: dict[object, tuple[list[object], object]] | None = None
 
     def update(self, rows: list[object]) -> None:
-        """Take new rows, and compare them with the earlier ones."""
+        """Take new rows and compare them with the previous ones."""
         before, self._before = self._before, {}
         self._marked = []
         for row in rows:
             identity = value_at(row, ("id",))
-            # What the server sent is compared: an age alone is no change.
+            # Compare what the server sent, because the text of an age always changes.
             values = [value_at(row, path) for path in self._view.paths]
             mark = _SAME
             if before is not None:

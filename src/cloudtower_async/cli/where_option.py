@@ -51,9 +51,9 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
     try:
         return msgspec.json.decode(text.decode() if isinstance(text, bytes) else text)
     except UnicodeDecodeError as exc:
-        raise UsageError(f"{what}: it is not UTF-8: see the byte at {exc.start}") from None
+        raise UsageError(f"{what}: not valid UTF-8 at byte {exc.start}") from None
     except CODEC_ERRORS as exc:
-        raise UsageError(f"{what}: this is no JSON: {exc}") from None
+        raise UsageError(f"{what}: not valid JSON: {exc}") from None
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
