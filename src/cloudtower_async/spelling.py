@@ -5,22 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
-_FEW = 12
+FEW = 12
 """Maximum number of known names to list in a message if none is similar."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     """Return the end of a message about an unknown name: similar names, or an empty string.
 
-    Names that differ only in case come first.
-
     Args:
         name: The unknown name.
         known: The known names.
         few: If none is similar, list all known names, unless there are many.
+    """
+    known = list(known)
+    near = similar_names(name, known)
+    if few and not near and len(known) <= FEW:
+        return f"; expected one of {', '.join(sorted(known))}"
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def similar_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that resemble an unknown one.
+
+    Names that differ only in case come first.
     """
     from difflib import get_close_matches  # imported here because most programs never need it
 
@@ -32,11 +42,4 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     if not near:
         for lower in get_close_matches(name.lower(), by_lower):
             near += by_lower[lower]
-    if few and not near and len(known) <= _FEW:
-        return f"; expected one of {', '.join(sorted(known))}"
-    return may_mean(near)
-
-
-def may_mean(names: Sequence[str]) -> str:
-    """Return the end of a message that suggests these names; an empty string without names."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""
+    return near

@@ -1,10 +1,12 @@
-"""Isolate tests of the command line from the profiles and caches of the user."""
+"""Isolate tests of the command line from the profiles, caches and language of the user."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
+from cloudtower_async.cli.language import choose_language
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,3 +23,10 @@ def no_profiles(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("CLOUDTOWER_PROFILE", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    choose_language()

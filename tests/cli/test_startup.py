@@ -20,13 +20,13 @@ print(status, *sys.modules, file=sys.stderr)
 """
 
 
-def imported(*arguments: str) -> tuple[str, set[str]]:
+def imported(*arguments: str, **variables: str) -> tuple[str, set[str]]:
     """Run a command; return its status and the modules that it imported."""
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", PROGRAM, *arguments],
         capture_output=True,
         text=True,
-        env=environment(),
+        env=environment(**variables),
         check=True,
     )
     status, *modules = ended.stderr.splitlines()[-1].split()
@@ -40,6 +40,14 @@ def test_an_overview_of_the_commands_imports_none_of_them() -> None:
     assert modules & {*SLOW} == set()
     commands = {f"cloudtower_async.cli.{path.partition(':')[0]}" for path in COMMANDS}
     assert modules & commands == set()
+
+
+@pytest.mark.subprocess
+def test_english_reads_no_catalog() -> None:
+    _, english = imported("completion", "bash", LANG="en_US.UTF-8", PYTHONUTF8="1")
+    _, chinese = imported("completion", "bash", LANG="zh_CN.UTF-8", PYTHONUTF8="1")
+    assert "gettext" not in english
+    assert chinese - english <= {"pkgutil", "json", "json.decoder", "json.encoder", "json.scanner"}
 
 
 @pytest.mark.subprocess

@@ -1,5 +1,6 @@
-"""Include the commands, which are imported when they are run, and the simulator of some."""
+"""Include the commands, which are imported when they are run, their catalogs, and the simulator."""
 
-from PyInstaller.utils.hooks import collect_submodules
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
 hiddenimports = [*collect_submodules("cloudtower_async.cli"), "cloudtower_async.testing"]
+datas = collect_data_files("cloudtower_async.cli", includes=["locale/**"])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from .errors import UsageError
+from .language import choose_language, tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Arguments after the name of the program; None: those of this process.
     """
-    typed = sys.argv[1:] if arguments is None else arguments
+    typed = sys.argv[1:] if arguments is None else list(arguments)
     if typed[:1] == ["__complete"]:
         from . import complete  # imports only what completion needs
 
@@ -27,9 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in _NEEDED:
             raise
+        with suppress(UsageError):
+            choose_language(typed)
         print(
-            'The command line needs an extra: pip install "cloudtower-async[cli]"; from a clone of '
-            'the repository: pip install ".[cli]"',
+            tr(
+                'The command line needs an extra: pip install "cloudtower-async[cli]"; '
+                'from a clone of the repository: pip install ".[cli]"'
+            ),
             file=sys.stderr,
         )
         return 2  # as `ExitCode.USAGE`, whose module is not imported for completion

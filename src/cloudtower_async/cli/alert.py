@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from .changes import ChangeOptions, ChangeTarget, CommandChange, run_change
+from .changes import ChangeOptions, ChangeTarget, CommandChange, question, run_change
 from .connect import ConnectOptions
 from .output_options import OutputOptions
 from .reading_commands import add_list
@@ -40,7 +40,10 @@ def resolve(
     async def plan(tower: Cloudtower) -> CommandChange:
         found = await select(tower, "alert.get_alerts", ids, where, noun="alert", by_name=False)
         return CommandChange(
-            verb="Resolve",
+            ask=question(
+                "Resolve {number} alert on {place}?",
+                "Resolve {number} alerts on {place}?",
+            ),
             noun="alert",
             kind="Alert",
             step="resolve",

@@ -6,6 +6,7 @@ import re
 
 from ..units import parse_bytes
 from .errors import UsageError
+from .language import tr
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d+)?[smhd])+|\d{1,9}(?:\.\d+)?")
@@ -19,7 +20,13 @@ def parse_duration(option: str, text: str) -> float:
         UsageError: The text is not a duration; the error names the option.
     """
     if not _DURATION.fullmatch(text):
-        raise UsageError(f"{option}: {text!r} is not a duration; write 90s, 2m or 1h30m")
+        raise UsageError(
+            tr(
+                "{option}: {text!r} is not a duration; write 90s, 2m or 1h30m",
+                option=option,
+                text=text,
+            )
+        )
     return sum(float(number) * _SECONDS[unit or "s"] for number, unit in _PART.findall(text))
 
 
@@ -34,5 +41,7 @@ def parse_size(option: str, text: str) -> int:
     except ValueError as exc:
         raise UsageError(f"{option}: {exc}") from None
     if size < 1:
-        raise UsageError(f"{option}: expected a size above 0, got {text!r}")
+        raise UsageError(
+            tr("{option}: expected a size above 0, got {text!r}", option=option, text=text)
+        )
     return size

@@ -11,6 +11,7 @@ from .._version import __version__
 from .commands import COMMANDS
 from .errors import OutputError, UsageError
 from .exit_codes import MEANINGS, ExitCode, exit_code
+from .language import is_translated, take_option, tr, use_environment
 from .signals import sigterm_as_interrupt
 from .streams import checked_streams, drop_output, print_error
 from .terminal import make_console
@@ -19,10 +20,6 @@ from .terminal import make_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_EXIT_CODES = "Exit status:\n\n" + "\n".join(
-    f"- {code:d}: {meaning}" for code, meaning in MEANINGS.items()
-)
 
 
 def _make_app(*, summaries: bool) -> App:
@@ -35,7 +32,6 @@ def _make_app(*, summaries: bool) -> App:
     made = App(
         name="cloudtower-async",
         help="Work with SmartX CloudTower from the command line.",
-        help_epilogue=_EXIT_CODES,
         help_format="markdown",
         version=__version__,
         suppress_keyboard_interrupt=False,
@@ -48,9 +44,21 @@ def _make_app(*, summaries: bool) -> App:
 app: App = _make_app(summaries=False)
 
 
+def epilogue() -> str:
+    """Return the end of every help page: the option of all commands, and the exit codes."""
+    language = tr(
+        "Every command takes `--language en-US` or `--language zh-CN`: the language of help and "
+        "messages, and of texts from the server. [default: LANG for help and messages, en-US for "
+        "texts from the server]"
+    )
+    codes = "\n".join(f"- {code:d}: {tr(meaning)}" for code, meaning in MEANINGS.items())
+    return f"{language}\n\n{tr('Exit status:')}\n\n{codes}"
+
+
 def run(arguments: Sequence[str]) -> ExitCode:
     """Run a command and return its exit code."""
     signals: list[int] = []
+    use_environment()
     try:
         with checked_streams(), sigterm_as_interrupt() as signals:
             code = _run(arguments)
@@ -63,9 +71,10 @@ def run(arguments: Sequence[str]) -> ExitCode:
 
 def _run(arguments: Sequence[str]) -> ExitCode:
     try:
+        arguments = take_option(arguments)
         _check_encoding(arguments)
         if not arguments or arguments[0] in app.help_flags:
-            _make_app(summaries=True).help_print([], console=make_console())
+            _print_overview()
         else:
             _run_command(arguments)
         sys.stdout.flush()
@@ -85,12 +94,30 @@ def _run(arguments: Sequence[str]) -> ExitCode:
     return ExitCode.OK if arguments else ExitCode.USAGE
 
 
+def _print_overview() -> None:
+    overview = _make_app(summaries=True)
+    _prepare_help(overview)
+    overview.help_print([], console=make_console())
+
+
+def _prepare_help(shown: App) -> None:
+    """Set what help pages have in common, in the language of the user."""
+    shown.help_epilogue = epilogue()
+    if is_translated():
+        from .translated_help import TranslatedHelp
+
+        shown.help_formatter = TranslatedHelp()
+    else:
+        shown.help_formatter = None
+
+
 def _run_command(arguments: Sequence[str]) -> None:
     from .messages import log_warnings_shown
 
     if not set(arguments).isdisjoint(app.help_flags):
         from .examples import add_examples
 
+        _prepare_help(app)
         add_examples(app, arguments)
         app.console = make_console()
     with log_warnings_shown():
@@ -116,26 +143,45 @@ def _check_encoding(arguments: Sequence[str]) -> None:
             option = bool(equals) and name.startswith("--") and encoding_fault(name) is None
             # The value is shown with an escape for each byte.
             shown = f"{name}: {value!a}" if option else f"{argument!a}"
-            raise UsageError(f"{shown}: {fault}; if this is a file name, rename the file")
+            raise UsageError(
+                tr(
+                    "{shown}: {fault}; if this is a file name, rename the file",
+                    shown=shown,
+                    fault=fault,
+                )
+            )
 
 
 def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
     """Turn an error of the parser into a usage error with advice."""
     if any(argument.partition("=")[0] == "--token" for argument in arguments):
         return UsageError(
-            "there is no option --token, because other users can see the arguments of a process: "
-            "set CLOUDTOWER_TOKEN, pass --token-stdin, or log in once with `cloudtower-async login`"
+            tr(
+                "there is no option --token, because other users can see the arguments "
+                "of a process: set CLOUDTOWER_TOKEN, pass --token-stdin, or log in once "
+                "with `cloudtower-async login`"
+            )
         )
     if isinstance(exc, UnknownCommandError) and exc.unused_tokens:
         from .suggestions import unknown_command
 
         return UsageError(unknown_command(exc.unused_tokens[0], exc.command_chain or ()))
     if not isinstance(exc, UnusedCliTokensError):
-        return UsageError(str(exc))
+        return UsageError(_parser_error(exc))
     hint = ""
     if exc.command_chain == ("dashboard",):
-        hint = "; to choose a cluster, pass --cluster NAME"
+        hint = tr("; to choose a cluster, pass --cluster NAME")
     elif exc.command_chain == ("get",):
-        hint = "; to choose resources, pass --where, as in --where name=web-1"
+        hint = tr("; to choose resources, pass --where, as in --where name=web-1")
     unexpected = " ".join(exc.unused_tokens or ())
-    return UsageError(f"unexpected argument {unexpected!r}{hint}")
+    return UsageError(
+        tr("unexpected argument {unexpected!r}{hint}", unexpected=unexpected, hint=hint)
+    )
+
+
+def _parser_error(exc: CycloptsError) -> str:
+    if not is_translated():
+        return str(exc)
+    from .parser_errors import parser_error
+
+    return parser_error(exc)

@@ -18,7 +18,9 @@ from .change_display import progress_display
 from .changes import running_tasks
 from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
+from .language import tr
 from .messages import error_line
+from .nouns import step_text
 from .resolve_names import find
 from .sent_tasks import SentTasks
 from .streams import replace_unencodable
@@ -64,12 +66,14 @@ def backup(
         connection: How to reach the server.
     """
     if bool(vms) is bool(where):
-        raise UsageError("backup: pass the VMs by name or id, or with --where; one of the two")
+        raise UsageError(tr("backup: pass the VMs by name or id, or with --where; one of the two"))
     if missing_ok and not where:
-        raise UsageError("backup: --missing-ok needs --where: VMs given by name or id must exist")
+        raise UsageError(
+            tr("backup: --missing-ok needs --where: VMs given by name or id must exist")
+        )
     wanted: Any = parse_where(where or (), registry.operation("vm.get_vms"))
     if where and matches_all(wanted):
-        raise UsageError("backup: --where: this may match every VM; pass a narrower filter")
+        raise UsageError(tr("backup: --where: this may match every VM; pass a narrower filter"))
     how = {
         "keep": keep,
         "prefix": prefix,
@@ -112,7 +116,12 @@ async def _backup(
     failed = [each.vm.name or each.vm.id for each in backups if each.error is not None]
     if failed:
         raise CloudtowerError(
-            f"{len(failed)} of {len(backups)} VMs could not be backed up; the first: {failed[0]}"
+            tr(
+                "{failed} of {total} VMs could not be backed up; the first: {name}",
+                failed=len(failed),
+                total=len(backups),
+                name=failed[0],
+            )
         )
 
 
@@ -144,8 +153,8 @@ class _Report:
     def interrupted(self) -> None:
         """Report the VMs whose backup was interrupted, and the tasks that still run."""
         for name, step in self._running.items():
-            rest = "; the snapshot may still be made" if step == "snapshot" else ""
-            self._print_line(printable(f"{name}  INTERRUPTED: {step}{rest}"))
+            rest = tr("; the snapshot may still be created") if step == "snapshot" else ""
+            self._print_line(printable(f"{name}  INTERRUPTED: {step_text(step)}{rest}"))
         for line in running_tasks(self._sent, {}):
             self._print_line(line)
 

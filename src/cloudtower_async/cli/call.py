@@ -24,6 +24,7 @@ from .confirm import check_can_ask, confirm
 from .connect import ConnectOptions, connect, place_of, planning
 from .errors import UsageError
 from .formats import json_text
+from .language import tr
 from .resource_names import find_method
 from .sent_tasks import SentTasks
 from .streams import print_error, write_output
@@ -63,7 +64,7 @@ def call(
         connection: How to reach the server.
     """
     if body == "-" and connection is not None and connection.token_stdin:
-        raise UsageError("--token-stdin: standard input is already the body")
+        raise UsageError(tr("--token-stdin: standard input is already the body"))
     method = find_method(operation)
     if method is None:
         raise UsageError(suggest_for_operation(operation))
@@ -78,7 +79,10 @@ def call(
     if called.kind is not Kind.QUERY and not yes and tower.mutations == "allow":
         if body == "-":
             raise UsageError(
-                f"{method} changes something: pass --yes, because standard input is the body"
+                tr(
+                    "{method} changes something: pass --yes, because standard input is the body",
+                    method=method,
+                )
             )
         check_can_ask(method)
         place = place_of(tower, connection)
@@ -125,7 +129,11 @@ async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) 
     planned = rehearsal.plan[-1]
     count = len(planned.resources) + len(planned.creates)
     # Any operation may destroy something.
-    await confirm(f"Send this call to {place}? {planned}", count, destructive=True)
+    await confirm(
+        tr("Send this call to {place}? {planned}", place=place, planned=planned),
+        count,
+        destructive=True,
+    )
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
@@ -136,13 +144,13 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
         InvalidInput: The body does not fit the API schema.
     """
     if called.carries is Carries.FORM:
-        raise UsageError(f"{called.name} takes a file; `call` cannot send files")
+        raise UsageError(tr("{name} takes a file; `call` cannot send files", name=called.name))
     if called.body is None:
         if body is not None:
-            raise UsageError(f"{called.name} takes no body")
+            raise UsageError(tr("{name} takes no body", name=called.name))
         return {}
     wanted = arguments_of(called)
-    given: Json = {} if body is None else parse_json(_read(body), "the body")
+    given: Json = {} if body is None else parse_json(_read(body), tr("the body"))
     if everything:
         record = wanted.item.record if wanted.item else wanted.record
         for one in given if isinstance(given, list) else [given]:

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from ..control_characters import printable
 from ..recipes.progress import ENDS
+from .language import tr
+from .nouns import plural, step_text
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -60,9 +62,17 @@ def progress_display(noun: str, *, lines: bool) -> Generator[tuple[Show, PrintLi
         else:
             if name not in shown:
                 shown[name] = bars.add_task(name, total=1.0, step="", done="")
-            bars.update(shown[name], completed=progress.fraction, step=progress.step)
+            bars.update(shown[name], completed=progress.fraction, step=step_text(progress.step))
         for bar in shown.values():
-            bars.update(bar, done=f"({progress.done} of {progress.total} {noun}s done)")
+            bars.update(
+                bar,
+                done=tr(
+                    "({done} of {total} {nouns} done)",
+                    done=progress.done,
+                    total=progress.total,
+                    nouns=plural(noun),
+                ),
+            )
         bars.refresh()
 
     with bars:
@@ -75,6 +85,6 @@ def _step_lines() -> Show:
     def show(progress: RecipeProgress) -> None:
         if steps.get(progress.subject) != progress.step:
             steps[progress.subject] = progress.step
-            print_error(printable(f"{progress.subject}: {progress.step}"))
+            print_error(printable(f"{progress.subject}: {step_text(progress.step)}"))
 
     return show

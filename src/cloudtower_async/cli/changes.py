@@ -19,8 +19,10 @@ from .amount_options import parse_duration
 from .confirm import check_can_ask, confirm, listed
 from .connect import ConnectOptions, connect, place_of
 from .errors import UsageError
+from .language import ntr, tr
 from .listing import print_resources
 from .messages import error_line
+from .nouns import counted, singular, step_text
 from .output_options import OutputOptions
 from .sent_tasks import SentTasks
 from .streams import print_error, write_output
@@ -92,6 +94,7 @@ class ChangeOutcome:
     note: str = ""
 
 
+Ask: TypeAlias = "Callable[[int, str], str]"
 Send: TypeAlias = "Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]]"
 Run: TypeAlias = (
     "Callable[[Sequence[ChangeTarget], OnProgress, float | None], Awaitable[list[ChangeOutcome]]]"
@@ -103,12 +106,11 @@ class CommandChange:
     """A change that a command is about to carry out.
 
     Attributes:
-        verb: Verb of the question: ``"Delete"``.
+        ask: Returns the question, from the number of targets and the name of the server.
         noun: Noun for a target: ``"VM"``.
         kind: Struct of the resources that are shown at the end: ``"Vm"``.
         targets: Resources that it changes or creates.
         step: Name of the step, for progress: ``"delete"``.
-        detail: The rest of the question: ``"to host node-2"``.
         destructive: Ask for the number of resources if there are many.
         deletes: Whether the change deletes the resources.
         send: Sends the mutation for one target and returns its answer. None: use `run`.
@@ -118,12 +120,11 @@ class CommandChange:
         read: Reads what is shown at the end, if that is not what the mutation answers with.
     """
 
-    verb: str
+    ask: Ask
     noun: str
     kind: str
     targets: Sequence[ChangeTarget]
     step: str
-    detail: str = ""
     destructive: bool = False
     deletes: bool = False
     send: Send | None = None
@@ -133,14 +134,19 @@ class CommandChange:
 
     def question(self, place: str) -> str:
         """Return the question whether to make the change, as one line."""
-        number = len(self.targets)
-        what = " ".join(filter(None, (self.verb, counted(number, self.noun), self.detail)))
-        return one_line(f"{what} on {place}?") + f" {listed([str(one) for one in self.targets])}"
+        asked = one_line(self.ask(len(self.targets), place))
+        return f"{asked} {listed([str(one) for one in self.targets])}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``3 VMs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def question(one: str, many: str, /, **values: str) -> Ask:
+    """Return the question of a change.
+
+    Args:
+        one: English text for one target, with the placeholders ``{number}`` and ``{place}``.
+        many: English text for several targets.
+        values: Values of further placeholders.
+    """
+    return lambda number, place: ntr(one, many, number, place=place, **values)
 
 
 def run_change(
@@ -173,7 +179,10 @@ def run_change(
     tower = connect(connection, all_languages=False, middleware=[sent])
     if tower.mutations == "refuse":
         raise UsageError(
-            f"{command}: the session is read-only: pass --mutations allow to change the server"
+            tr(
+                "{command}: the session is read-only: pass --mutations allow to change the server",
+                command=command,
+            )
         )
     if tower.mutations == "allow" and not options.yes:
         check_can_ask(command)
@@ -201,7 +210,12 @@ class _Work:
                 await self._rehearse(change, question)
                 return
             if self.options.no_wait and change.send is None and not change.sends:
-                raise UsageError(f"{change.step} takes several steps: leave out --no-wait")
+                raise UsageError(
+                    tr(
+                        "{step} takes several steps: leave out --no-wait",
+                        step=step_text(change.step),
+                    )
+                )
             if not self.options.yes:
                 count = len(change.targets)
                 await confirm(question, count, destructive=change.destructive)
@@ -213,11 +227,11 @@ class _Work:
 
     async def _rehearse(self, change: CommandChange, question: str) -> None:
         """Print what would be changed and sent."""
-        print_error(f"Dry run: {question}")
+        print_error(tr("Dry run: {question}", question=question))
         try:
             outcomes = await self._outcomes(change, lambda _: None)
         finally:
-            print_error(f"Plan (nothing was sent):\n{self.tower.plan}")
+            print_error(tr("Plan (nothing was sent):\n{plan}", plan=self.tower.plan))
         raise_failures(change, outcomes)
 
     async def _send_only(self, change: CommandChange) -> None:
@@ -232,7 +246,7 @@ class _Work:
         ids = "".join(f"{printable(task)}\n" for task in ids_of_running)
         await anyio.to_thread.run_sync(write_output, ids.encode())
         if not ids and not any(one.error for one in outcomes):
-            print_error("no task was started: there is nothing to wait for")
+            print_error(tr("no task was started: there is nothing to wait for"))
         raise_failures(change, outcomes)
 
     async def _sent_outcomes(self, change: CommandChange) -> list[ChangeOutcome]:
@@ -314,7 +328,9 @@ class _Work:
                     raise
         if change.deletes and self.tower.mutations != "plan":
             if settled:
-                raise CloudtowerError(f"{change.noun} {target.name} still exists")
+                raise CloudtowerError(
+                    tr("{noun} {name} still exists", noun=singular(change.noun), name=target.name)
+                )
             settled = [target.resource]
         elif change.read is not None:
             settled = list(await change.read(target))
@@ -352,7 +368,11 @@ async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTas
     answers = await change.send(target)
     if not answers:
         raise CloudtowerError(
-            f"the server changed nothing: {change.noun} {target.name} may no longer exist"
+            tr(
+                "the server changed nothing: {noun} {name} may no longer exist",
+                noun=singular(change.noun),
+                name=target.name,
+            )
         )
     return answers
 
@@ -388,9 +408,16 @@ def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> 
         raise error
     for name, each in failed:
         print_error(printable(f"{name}: {error_line(each)}"))
-    number = f"{len(failed)} of {counted(len(outcomes), change.noun)}"
     more = "" if others else f": {one_line(first)}"
-    raise CloudtowerError(f"{change.step} failed for {number}{more}")
+    raise CloudtowerError(
+        tr(
+            "{step} failed for {failed} of {count}{names}",
+            step=step_text(change.step),
+            failed=len(failed),
+            count=counted(len(outcomes), change.noun),
+            names=more,
+        )
+    )
 
 
 class ChangeProgress:
@@ -422,17 +449,23 @@ class ChangeProgress:
 
         tasks = running_tasks(self._sent, names)
         done = [name for name, step in self._steps.items() if step == "done"]
-        lines = [f"interrupted; {counted(len(done), self._noun)} done{_after(done)}"]
+        lines = [
+            tr(
+                "interrupted; {count} done{names}",
+                count=counted(len(done), self._noun),
+                names=_after(done),
+            )
+        ]
         failed = [name for name, step in self._steps.items() if step == "failed"]
         if failed:
-            lines.append(f"failed: {listed(failed)}")
+            lines.append(tr("failed: {names}", names=listed(failed)))
         waited_for = {names.get(one) for task in self._sent.running() for one in task.resource_ids}
         for name, step in self._steps.items():
             if step not in ENDS and name not in waited_for:
-                lines.append(f"unfinished: {name}: {step}")
+                lines.append(tr("unfinished: {name}: {step}", name=name, step=step_text(step)))
         waiting = [name for name in self._names if name not in self._steps]
         if waiting:
-            lines.append(f"not started: {listed(waiting)}")
+            lines.append(tr("not started: {names}", names=listed(waiting)))
         return [printable(line) for line in (*lines, *tasks)]
 
 
@@ -447,14 +480,19 @@ def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
     lines: list[str] = []
     for task in running:
         about = ", ".join(names[one] for one in task.resource_ids if one in names)
-        lines.append(f"still running: {about or task.operation}: task {task.id}")
+        lines.append(
+            tr("still running: {what}: task {id}", what=about or task.operation, id=task.id)
+        )
     lines += [
-        f"{operation} was sent, but the server did not answer; check whether it was executed"
+        tr(
+            "{operation} was sent, but the server did not answer; check whether it was executed",
+            operation=operation,
+        )
         for operation in dict.fromkeys(sent.unanswered)
     ]
     if running:
         ids = " ".join(task.id for task in running)
-        lines.append(f"follow it with: cloudtower-async task wait {ids}")
+        lines.append(tr("follow it with: {command}", command=f"cloudtower-async task wait {ids}"))
     return [printable(line) for line in lines]
 
 

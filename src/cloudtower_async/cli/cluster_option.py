@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..spelling import did_you_mean
 from .errors import UsageError
+from .language import tr
+from .similar_names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +29,15 @@ async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
         if not found:
             # A server that breaks its schema may send null as a name.
             known = sorted({cluster.name for cluster in clusters if cluster.name})
-            hint = did_you_mean(name, known) or f"; there are: {_listed(known)}"
-            raise UsageError(f"--cluster: there is no cluster {name!r}{hint}")
+            hint = did_you_mean(name, known) or tr("; there are: {names}", names=_listed(known))
+            raise UsageError(
+                tr("--cluster: there is no cluster {name!r}{hint}", name=name, hint=hint)
+            )
         ids += found
     return ids
 
 
 def _listed(names: list[str]) -> str:
     hidden = len(names) - _MAX_NAMES
-    more = f" and {hidden} more" if hidden > 0 else ""
-    return (", ".join(names[:_MAX_NAMES]) or "none") + more
+    shown = ", ".join(names[:_MAX_NAMES]) or tr("none")
+    return tr("{names} and {number} more", names=shown, number=hidden) if hidden > 0 else shown

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args, get_origin
 
 import msgspec
 
-from ..spelling import did_you_mean
 from .errors import UsageError
+from .language import tr
+from .similar_names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from msgspec.structs import FieldInfo
 
-_DEFAULT_COLUMNS = (
+DEFAULT_COLUMNS = (
     *("id", "name", "username", "severity", "status", "type", "connect_state", "health_status"),
     *("version", "cluster.name", "host.name", "vm.name", "ip", "management_ip"),
     *("ips", "vlan_id", "vcpu", "memory", "size", "progress", "message", "description"),
@@ -116,7 +117,7 @@ def default_columns(kind: type[msgspec.Struct]) -> list[str]:
         return [TOWER, *default_columns(without_tower(kind))]
     if own := _SPECIAL_COLUMNS.get(kind.__name__):
         return own
-    names = [name for name in _DEFAULT_COLUMNS if has_column(kind, name)][:_MAX_COLUMNS]
+    names = [name for name in DEFAULT_COLUMNS if has_column(kind, name)][:_MAX_COLUMNS]
     for one in msgspec.structs.fields(kind):
         if len(names) >= _MIN_COLUMNS:
             break
@@ -149,12 +150,21 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
     for part in name.split("."):
         if inner is None:
             where = ".".join(path)
-            raise UsageError(f"--columns: {name!r}: {where} has no fields")
+            raise UsageError(
+                tr("--columns: {name!r}: {where} has no fields", name=name, where=where)
+            )
         found = find_field(inner, part)
         if found is None:
             known = [one.name for one in msgspec.structs.fields(inner)]
             meant = did_you_mean(part, known) or or_else
-            raise UsageError(f"--columns: {inner.__name__} has no {part!r}{meant}")
+            raise UsageError(
+                tr(
+                    "--columns: {name} has no {part!r}{meant}",
+                    name=inner.__name__,
+                    part=part,
+                    meant=meant,
+                )
+            )
         path.append(found.name)
         inner = struct_in(found.type)
     return tuple(path)

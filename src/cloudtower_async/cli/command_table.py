@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from ..folders import cache_folder
+from .language import is_translated, tr
 from .private_files import read_private, write_private
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cyclopts.argument import Argument
 
 _FILE = "commands.json"
+_TRANSLATED_FILE = "commands-translated.json"
 
 
 class Value(TypedDict):
@@ -59,7 +61,8 @@ class Command(TypedDict):
 def command_table() -> dict[str, Command]:
     """Return all commands by the words after the name of the program: ``"vm start"``."""
     key = _key()
-    stored = read_private(cache_folder() / _FILE)
+    path = cache_folder() / (_TRANSLATED_FILE if is_translated() else _FILE)
+    stored = read_private(path)
     if stored is not None:
         try:
             known: Any = json.loads(stored)
@@ -68,7 +71,7 @@ def command_table() -> dict[str, Command]:
         except (ValueError, KeyError, TypeError):
             pass  # the file is broken: replace it
     table = make_table()
-    write_private(cache_folder() / _FILE, json.dumps({"key": key, "commands": table}))
+    write_private(path, json.dumps({"key": key, "commands": table}))
     return table
 
 
@@ -82,10 +85,10 @@ def make_table() -> dict[str, Command]:
 
 
 def _key() -> list[object]:
-    """Return a key that changes with the commands: the interpreter and the newest file here."""
+    """Return a key that changes with the commands: the interpreter, newest file, language."""
     with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib is slower
         newest = max(file.stat().st_mtime_ns for file in files)
-    return [sys.executable, __file__, newest]
+    return [sys.executable, __file__, newest, tr("Show help.")]
 
 
 def _add(table: dict[str, Command], command: App, path: str) -> None:
@@ -97,11 +100,11 @@ def _add(table: dict[str, Command], command: App, path: str) -> None:
         "help": _first_sentence(command.help),
         "commands": list(inner),
         "positionals": [],
-        "flags": dict.fromkeys(help_flags, "Show help."),
+        "flags": dict.fromkeys(help_flags, tr("Show help.")),
         "options": {},
     }
     if not path:
-        entry["flags"]["--version"] = "Show the version."
+        entry["flags"]["--version"] = tr("Show the version.")
     table[path] = entry
     if command.default_command is not None:
         for argument in command.assemble_argument_collection(parse_docstring=True):
@@ -136,5 +139,7 @@ def _is_bool(hint: object) -> bool:
 
 
 def _first_sentence(text: str | None) -> str:
-    words = " ".join((text or "").partition("\n\n")[0].split())
+    words = tr(" ".join((text or "").partition("\n\n")[0].split()))
+    if is_translated():
+        return words.partition("\u3002")[0]
     return words.partition(". ")[0].removesuffix(".")

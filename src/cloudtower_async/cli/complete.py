@@ -7,10 +7,13 @@ as little as possible. It never prompts.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from .command_table import command_table
+from .errors import UsageError
+from .language import choose_language, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -109,6 +112,8 @@ def main(arguments: Sequence[str]) -> int:
             words; or ``words`` and the words.
     """
     kind, *rest = arguments
+    with suppress(UsageError):
+        choose_language(split_line(rest[0]) if kind == "bash" else rest)
     words = split_line(rest[0]) if kind == "bash" else rest
     try:
         found = candidates(words)
@@ -284,7 +289,7 @@ def _profiles(part: str, *, several: bool) -> Iterator[tuple[str, str]]:
         if name not in used:
             yield f"{before}{name}", profile.endpoint
     if several and not before:
-        yield "all", "every profile"
+        yield "all", tr("every profile")
 
 
 def _metrics(typed: Typed) -> list[str]:

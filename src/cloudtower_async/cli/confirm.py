@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from ..control_characters import one_line
 from .errors import UsageError
+from .language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ _MOST_NAMES = 20
 _MOST_WITH_YES = 10
 """Maximum number of resources that a destructive command changes after a plain yes."""
 
-NOT_CONFIRMED = "not confirmed; nothing was sent"
+NOT_CONFIRMED = mark("not confirmed; nothing was sent")
 
 
 def check_can_ask(command: str) -> None:
@@ -31,7 +32,10 @@ def check_can_ask(command: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{command} changes something: pass --yes, because there is no terminal to ask on"
+            tr(
+                "{command} changes something: pass --yes, because there is no terminal to ask on",
+                command=command,
+            )
         )
 
 
@@ -39,7 +43,7 @@ def listed(names: Sequence[str]) -> str:
     """Return the first names on one line, with the number of the others."""
     more = len(names) - _MOST_NAMES
     shown = ", ".join(map(one_line, names[:_MOST_NAMES]))
-    return f"{shown} and {more} more" if more > 0 else shown
+    return tr("{names} and {number} more", names=shown, number=more) if more > 0 else shown
 
 
 async def confirm(question: str, count: int, *, destructive: bool) -> None:
@@ -54,12 +58,14 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
         UsageError: The answer is not yes, or not the number.
     """
     many = destructive and count > _MOST_WITH_YES
-    asked = f"Type the number of resources, {count}, to confirm: " if many else "[y/N] "
+    asked = (
+        tr("Type the number of resources, {count}, to confirm: ", count=count) if many else "[y/N] "
+    )
     print(question, end="\n" if many else " ", file=sys.stderr)
     print(asked, end="", file=sys.stderr, flush=True)
     answer = (await _read_line()).strip().lower()
     if answer != str(count) if many else answer not in ("y", "yes"):
-        raise UsageError(NOT_CONFIRMED)
+        raise UsageError(tr(NOT_CONFIRMED))
 
 
 async def _read_line() -> str:

@@ -20,6 +20,7 @@ from ..options import Mutations, Source, from_environment
 from ..profiles import default_profile, read_profiles
 from ..validators import encoding_fault
 from .errors import UsageError
+from .language import content_language, mark, tr
 from .messages import show_exchanges
 from .streams import print_error
 
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ..operation_call import Middleware
-    from ..types import ContentLanguage
 
-LOG_IN = "log in once with `cloudtower-async login`"
+LOG_IN = mark("log in once with `cloudtower-async login`")
 """Advice for a missing endpoint."""
 
 _MAX_TOKEN = 1 << 16  # bytes
+_COLONS = ": \uff1a"
 
 _GROUP = Group(
     "Connection",
@@ -98,7 +99,6 @@ class ConnectOptions:
 def connect(
     options: ConnectOptions,
     *,
-    language: ContentLanguage | None = None,
     all_languages: bool = True,
     or_else: str = LOG_IN,
     middleware: Sequence[Middleware] = (),
@@ -109,7 +109,6 @@ def connect(
 
     Args:
         options: Options from the command line.
-        language: Content language of the session; None: the one in the environment.
         all_languages: Whether texts in every language (``*``) are accepted. If not, ``*`` in the
             environment is ignored.
         or_else: Advice for a missing endpoint.
@@ -119,7 +118,7 @@ def connect(
         UsageError: The endpoint or the credentials are missing.
         InvalidSettings: An option, a variable or the profile cannot be used.
     """
-    found = gather_options(options, language=language, or_else=or_else)
+    found = gather_options(options, or_else=or_else)
     if found.get("content_language") == "*" and not all_languages:
         del found["content_language"]
     return Cloudtower(**found, middleware=middleware)
@@ -139,18 +138,16 @@ async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
             yield
     finally:
         if tower.mutations == "plan":
-            print_error(f"Plan (nothing was sent):\n{tower.plan}")
+            print_error(tr("Plan (nothing was sent):\n{plan}", plan=tower.plan))
 
 
-def gather_options(
-    options: ConnectOptions, *, language: ContentLanguage | None = None, or_else: str = LOG_IN
-) -> dict[str, Any]:
+def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[str, Any]:
     """Merge options, environment and profile, and add a password if one is needed; see `connect`.
 
     Returns:
         Arguments for `Cloudtower`.
     """
-    given = {**dataclasses.asdict(options), "content_language": language}
+    given = {**dataclasses.asdict(options), "content_language": content_language()}
     del given["verbose"]
     show_exchanges(options.verbose)
     if options.endpoint is not None and "," in options.endpoint:
@@ -158,8 +155,10 @@ def gather_options(
     proxy = parse_proxy(options.proxy, "--proxy")
     if proxy is not None and proxy.username is not None:
         raise UsageError(
-            "--proxy: other users can see the arguments of a process: set CLOUDTOWER_PROXY to an "
-            "address with user and password"
+            tr(
+                "--proxy: other users can see the arguments of a process: set "
+                "CLOUDTOWER_PROXY to an address with user and password"
+            )
         )
     profile = given.pop("profile")
     if given.pop("token_stdin"):
@@ -176,13 +175,16 @@ def gather_options(
         if exc.option != "CLOUDTOWER_ENDPOINT":
             raise
         raise UsageError(
-            "no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, "
-            f"{_choose_profile()}or {or_else}"
+            tr(
+                "no endpoint: pass --endpoint, set CLOUDTOWER_ENDPOINT, {choice}or {or_else}",
+                choice=_choose_profile(),
+                or_else=tr(or_else),
+            )
         ) from None
     if not found.get("token"):
         if not found.get("username"):
             raise UsageError(
-                "no credentials: pass --username or set CLOUDTOWER_USERNAME or CLOUDTOWER_TOKEN"
+                tr("no credentials: pass --username or set CLOUDTOWER_USERNAME or CLOUDTOWER_TOKEN")
             )
         if "password" not in found:
             found["password"] = _ask_password(found["username"], found["endpoint"])
@@ -192,7 +194,9 @@ def gather_options(
 def _choose_profile() -> str:
     """Return the part of an error that names the stored profiles; empty if there are none."""
     names = ", ".join(read_profiles())
-    return f"choose a profile with `cloudtower-async profile use` ({names}), " if names else ""
+    if not names:
+        return ""
+    return tr("choose a profile with `cloudtower-async profile use` ({names}), ", names=names)
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
@@ -206,26 +210,32 @@ def ask(question: str, *, hidden: bool = False) -> str:
         answer = getpass.getpass(question) if hidden else input(question)
         fault = encoding_fault(answer)
     except UnicodeDecodeError:
-        fault, answer = "it contains a byte that is not UTF-8", ""
+        fault, answer = tr("it contains a byte that is not UTF-8"), ""
     except EOFError:
-        fault, answer = "nothing was typed", ""
+        fault, answer = tr("nothing was typed"), ""
     if fault is not None:
-        raise UsageError(f"{question.rstrip(': ')}: {fault}")
+        raise UsageError(f"{question.rstrip(_COLONS)}: {fault}")
     return answer
 
 
 def _read_token() -> str:
     if sys.stdin.isatty():
-        return ask("Token: ", hidden=True)
+        return ask(tr("Token: "), hidden=True)
     token = sys.stdin.buffer.read(_MAX_TOKEN + 1)
     text = token.decode("ascii", "replace").rstrip("\r\n")
     if not text or len(token) > _MAX_TOKEN:
-        raise UsageError("--token-stdin: expected one token on standard input")
+        raise UsageError(tr("--token-stdin: expected one token on standard input"))
     return text
 
 
 def _ask_password(username: str, endpoint: str | list[str]) -> str | None:
     if not sys.stdin.isatty():
-        raise UsageError("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
+        raise UsageError(tr("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal"))
     server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
-    return ask(f"Password of {username} on {server}: ", hidden=True) or None
+    return (
+        ask(
+            tr("Password of {username} on {server}: ", username=username, server=server),
+            hidden=True,
+        )
+        or None
+    )

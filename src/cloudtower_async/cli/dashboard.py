@@ -22,6 +22,7 @@ from .connect import LOG_IN, ConnectOptions, connect
 from .dashboard_picture import picture
 from .errors import UsageError
 from .formats import json_text
+from .language import content_language, tr
 from .live_screen import LiveScreen, ScreenPage
 from .messages import error_line
 from .output_options import Interval, seconds_between
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from ..client import Cloudtower
     from ..recipes import Dashboard
-    from ..types import ContentLanguage
     from .live_screen import Draw
 
 
@@ -48,7 +48,6 @@ class DashboardOptions:
     interval: float
     json: bool
     clusters: tuple[str, ...]
-    language: ContentLanguage | None
     size: int | None
     seed: int | None
 
@@ -62,7 +61,6 @@ def dashboard(
         Literal["table", "json"], Parameter(name=("--format", "--output", "-o"))
     ] = "table",
     cluster: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
-    language: Literal["en-US", "zh-CN"] | None = None,
     size: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=50))] = None,
     seed: int | None = None,
     connection: ConnectOptions | None = None,
@@ -75,7 +73,6 @@ def dashboard(
         interval: Seconds between two refreshes with --watch. [default: 5]
         output: table: a picture. json: all figures; with --watch one line for each refresh.
         cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
-        language: Language of the alerts' texts. [default: en-US]
         size: Number of clusters in the fleet of --demo. [default: 4]
         seed: The same seed makes the same fleet of --demo. [default: 1]
         connection: How to reach the server.
@@ -86,7 +83,6 @@ def dashboard(
         interval=seconds_between(interval, watch=watch),
         json=output == "json",
         clusters=tuple(cluster or ()),
-        language=language,
         size=size,
         seed=seed,
     )
@@ -101,15 +97,16 @@ def dashboard(
 def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
     """Create the session; None: the demo creates its own."""
     if wanted.demo and connection != ConnectOptions():
-        raise UsageError("--demo shows a simulated fleet: leave out the connection options")
+        raise UsageError(tr("--demo shows a simulated fleet: leave out the connection options"))
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
         option = "--seed" if wanted.size is None else "--size"
-        raise UsageError(f"{option} is for the simulated fleet: pass --demo as well")
+        raise UsageError(
+            tr("{option} is for the simulated fleet: pass --demo as well", option=option)
+        )
     if wanted.demo:
         return None
     return connect(
         connection,
-        language=wanted.language,
         all_languages=wanted.json,
         or_else=f"{LOG_IN}; --demo shows a simulated fleet",
     )
@@ -119,7 +116,11 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
     async with _session(wanted, tower) as (tower, change):
         ids = await cluster_ids(tower, wanted.clusters) if wanted.clusters else None
         board = await build_dashboard(tower, ids)
-        title = f"simulated fleet, seed {_seed(wanted)}" if wanted.demo else tower.endpoint
+        title = (
+            tr("simulated fleet, seed {seed}", seed=_seed(wanted))
+            if wanted.demo
+            else tower.endpoint
+        )
         console = make_console()
         if (
             wanted.watch
@@ -162,7 +163,9 @@ async def _session(
     from .demo import simulated
 
     clusters = 4 if wanted.size is None else wanted.size
-    async with simulated(clusters=clusters, seed=_seed(wanted), language=wanted.language) as demo:
+    async with simulated(
+        clusters=clusters, seed=_seed(wanted), language=content_language()
+    ) as demo:
         yield demo.tower, demo.change
 
 

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..control_characters import printable
+from .language import heading, is_translated, mark, tr
 from .messages import error_line
+from .nouns import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,21 @@ _SEVERITIES = {
     "notice": _WARNING,
     "info": _CALM,
     "other": "magenta",
+}
+
+
+_COUNTS = {
+    "critical": mark("{number} critical"),
+    "notice": mark("{number} notice"),
+    "info": mark("{number} info"),
+    "other": mark("{number} other"),
+}
+_FIGURES = {
+    "used": mark("used"),
+    "total": mark("total"),
+    "cores": mark("cores"),
+    "failed": mark("failed"),
+    "available": mark("available"),
 }
 
 
@@ -90,7 +107,12 @@ class _Picture:
         board, width = self._board, options.max_width
         head: list[RenderableType] = [_head(board, self._title)]
         if self._error is not None:
-            head.append(Text(f"Refresh failed: {error_line(self._error)}", style=f"bold {_BAD}"))
+            head.append(
+                Text(
+                    tr("Refresh failed: {error}", error=error_line(self._error)),
+                    style=f"bold {_BAD}",
+                )
+            )
         middle = [_meters(board, stacked=width < _NARROW), _clusters(board.clusters, width)]
         if self._room is None:
             alerts = _alerts(board, _MAX_PRINTED, wrap=True)
@@ -163,14 +185,22 @@ def _percent(usage: Amount) -> Meter:
     return Meter(usage.value, f"{about}{usage.value:.0f}%".rjust(4))
 
 
+def _title_of(name: str) -> str:
+    """Return the heading of a column, in small letters."""
+    return heading(name) if is_translated() else name
+
+
 def _head(board: Dashboard, title: str) -> RenderableType:
     clusters = board.clusters
     hosts = sum(cluster.hosts for cluster in clusters)
     vms = sum(cluster.vms or 0 for cluster in clusters)
     running = sum(cluster.running_vms or 0 for cluster in clusters)
-    fleet = (
-        f"{_quantity(len(clusters), 'cluster')} · {_quantity(hosts, 'host')} · "
-        f"{_quantity(vms, 'VM')}, {running} running"
+    fleet = " · ".join(
+        [
+            counted(len(clusters), "cluster"),
+            counted(hosts, "host"),
+            tr("{vms}, {running} running", vms=counted(vms, "VM"), running=running),
+        ]
     )
     alerts = board.alerts.counts
     return Panel(
@@ -182,10 +212,6 @@ def _head(board: Dashboard, title: str) -> RenderableType:
         border_style=_health(board),
         padding=(0, 1),
     )
-
-
-def _quantity(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _health(board: Dashboard) -> str:
@@ -202,9 +228,9 @@ def _meters(board: Dashboard, *, stacked: bool) -> RenderableType:
     height = None if stacked else _METER
     meters = (
         _meter("CPU", cpu.usage, height, used=cpu.used, total=cpu.total, cores=cpu.cores),
-        _meter("Memory", memory.usage, height, used=memory.used, total=memory.total),
+        _meter(tr("Memory"), memory.usage, height, used=memory.used, total=memory.total),
         _meter(
-            "Storage",
+            tr("Storage"),
             storage.usage,
             height,
             used=storage.used,
@@ -228,7 +254,9 @@ def _meter(title: str, usage: Amount, height: int | None, **figures: Amount) -> 
     rows.add_column(justify="right", ratio=1, no_wrap=True)
     for name, figure in figures.items():
         failed = name == "failed" and figure.value
-        rows.add_row(name, Text(figure.text, style=_BAD if failed else _figure_style(figure)))
+        rows.add_row(
+            tr(_FIGURES[name]), Text(figure.text, style=_BAD if failed else _figure_style(figure))
+        )
     return Panel(
         Group(Meter(usage.value, usage.text), rows),
         title=title,
@@ -244,19 +272,19 @@ def _figure_style(figure: Amount) -> str:
 
 def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
     if not clusters:
-        return _panel("Clusters", Text("none", style=_FAINT))
+        return _panel(tr("Clusters"), Text(tr("none"), style=_FAINT))
     table = Table(box=None, expand=True, padding=(0, 1), pad_edge=False, header_style=_FAINT)
     table.add_column("", width=1)
     names = max(_NAMES, *(cell_len(cluster.name) for cluster in clusters))
-    table.add_column("cluster", overflow="fold", width=min(names, width // 5))
+    table.add_column(_title_of("cluster"), overflow="fold", width=min(names, width // 5))
     if width >= _MEDIUM:
-        table.add_column("kind", no_wrap=True)
+        table.add_column(_title_of("kind"), no_wrap=True)
     if width >= _NARROW:
-        table.add_column("hosts", justify="right")
-        table.add_column("VMs", justify="right", no_wrap=True)
+        table.add_column(_title_of("hosts"), justify="right")
+        table.add_column(_title_of("VMs"), justify="right", no_wrap=True)
     for name in ("CPU", "memory", "storage"):
-        table.add_column(name, ratio=1, no_wrap=True)
-    table.add_column("alerts", no_wrap=True)
+        table.add_column(_title_of(name), ratio=1, no_wrap=True)
+    table.add_column(_title_of("alerts"), no_wrap=True)
     for cluster in clusters:
         cells: list[RenderableType] = [
             Text("●", style=_cluster_color(cluster)),
@@ -269,7 +297,7 @@ def _clusters(clusters: list[ClusterSummary], width: int) -> RenderableType:
         for summary in (cluster.cpu, cluster.memory, cluster.storage):
             cells.append(Text("-", style=_FAINT) if summary is None else _percent(summary.usage))
         table.add_row(*cells, _alert_counts(cluster.alerts, only_worst=width < _WIDE))
-    return _panel("Clusters", table)
+    return _panel(tr("Clusters"), table)
 
 
 def _cluster_name(cluster: ClusterSummary) -> Text:
@@ -286,7 +314,7 @@ def _cluster_color(cluster: ClusterSummary) -> str:
 
 
 def _kind(cluster: ClusterSummary, *, versions: bool) -> Text:
-    parts = [_title(cluster.type or "unknown"), *([cluster.version or ""] if versions else [])]
+    parts = [_title(cluster.type or tr("unknown")), *([cluster.version or ""] if versions else [])]
     if cluster.hypervisor:
         parts += ["·", cluster.hypervisor]
     return Text(printable(" ".join(parts)), style=_FAINT)
@@ -308,26 +336,26 @@ def _running(cluster: ClusterSummary) -> Text:
 def _alert_counts(counts: AlertCounts, *, only_worst: bool = False) -> Text:
     """Return a text such as ``2 critical, 1 notice``."""
     parts = [
-        Text(f"{number} {name}", style=style)
+        Text(tr(_COUNTS[name], number=number), style=style)
         for name, style in _SEVERITIES.items()
         if (number := getattr(counts, name))
     ]
-    return Text(", ").join(parts[:1] if only_worst else parts) if parts else Text("none", _GOOD)
+    return Text(", ").join(parts[:1] if only_worst else parts) if parts else Text(tr("none"), _GOOD)
 
 
 def _disks(board: Dashboard) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1), header_style=_FAINT)
-    table.add_column("type", no_wrap=True)
+    table.add_column(_title_of("type"), no_wrap=True)
     colors = {"healthy": _GOOD, "warning": _WARNING, "error": _BAD}
     if any(disks.unknown for disks in board.disks.values()):
         colors["unknown"] = _WARNING
     for name in ("total", *colors):
-        table.add_column(name, justify="right")
+        table.add_column(_title_of(name), justify="right")
     for kind, disks in board.disks.items():
         if disks.total:
             counts = [_number(getattr(disks, name), color) for name, color in colors.items()]
-            table.add_row(Text(_title(kind).replace(" OR ", " or ")), str(disks.total), *counts)
-    return _panel("Disks", table if table.row_count else Text("none", style=_FAINT))
+            table.add_row(Text(_title(kind).replace(" OR ", tr(" or "))), str(disks.total), *counts)
+    return _panel(tr("Disks"), table if table.row_count else Text(tr("none"), style=_FAINT))
 
 
 def _number(number: int, color: str) -> Text:
@@ -336,25 +364,33 @@ def _number(number: int, color: str) -> Text:
 
 def _alerts(board: Dashboard, most: int, *, wrap: bool) -> RenderableType:
     counts = board.alerts.counts
-    title = Text("Alerts")
+    title = Text(tr("Alerts"))
     if not counts.total:
-        return _panel(title, Text("none", style=_GOOD))
+        return _panel(title, Text(tr("none"), style=_GOOD))
     title.append(": ").append_text(_alert_counts(counts))
     table = Table(box=None, expand=True, padding=(0, 1), header_style=_FAINT)
-    table.add_column("severity", no_wrap=True)
-    table.add_column("alert", ratio=3, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
-    table.add_column("where", ratio=2, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
-    table.add_column("since", no_wrap=True, style=_FAINT)
+    table.add_column(_title_of("severity"), no_wrap=True)
+    table.add_column(
+        _title_of("alert"), ratio=3, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap
+    )
+    table.add_column(
+        _title_of("where"), ratio=2, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap
+    )
+    table.add_column(_title_of("since"), no_wrap=True, style=_FAINT)
     shown = list(_by_severity(board))
     for style, alert in shown[:most]:
         table.add_row(
-            Text(_words(alert.severity or "unknown"), style=style),
+            Text(_words(alert.severity or tr("unknown")), style=style),
             Text(printable(alert.message or "")),
             Text(_where(alert), style=_FAINT),
             Text(_since(alert)),
         )
     hidden = len(shown) - most
-    more = [Text(f" and {hidden} more; --format json has all", style=_FAINT)] if hidden > 0 else []
+    more = (
+        [Text(tr(" and {number} more; --format json has all", number=hidden), style=_FAINT)]
+        if hidden > 0
+        else []
+    )
     return _panel(title, Group(table, *more))
 
 
@@ -371,7 +407,7 @@ def _where(alert: Alert) -> str:
 
 def _since(alert: Alert) -> str:
     """Return the start of an alert as the server writes it, up to the minute."""
-    return printable((alert.local_start_time or "unknown")[:16]).replace("T", " ")
+    return printable((alert.local_start_time or tr("unknown"))[:16]).replace("T", " ")
 
 
 def _panel(title: str | Text, content: RenderableType) -> Panel:

@@ -9,9 +9,10 @@ from cyclopts import App
 
 from ..units import format_bytes
 from .amount_options import parse_size
-from .changes import ChangeOptions, ChangeTarget, CommandChange, run_change
+from .changes import ChangeOptions, ChangeTarget, CommandChange, question, run_change
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .language import tr
 from .listing import print_resources
 from .output_options import OutputOptions
 from .resolve_names import find_one
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .. import inputs, models
     from ..client import Cloudtower
     from ..types import WithTask
+    from .changes import Ask
 
 disk: App = App(name="disk", help="List, add, grow and detach the disks of VMs.")
 
@@ -80,9 +82,9 @@ def add(
         connection: How to reach the server.
     """
     if (size is None) is (volume is None):
-        raise UsageError("disk add: pass --size for a new disk, or --volume; one of the two")
+        raise UsageError(tr("disk add: pass --size for a new disk, or --volume; one of the two"))
     if volume is not None and name is not None:
-        raise UsageError("disk add: --name is for a new disk; the volume has its name")
+        raise UsageError(tr("disk add: --name is for a new disk; the volume has its name"))
     new = None if size is None else parse_size("--size", size)
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -97,17 +99,24 @@ def add(
                 "elf_storage_policy": "REPLICA_2_THIN_PROVISION",
             }
             added = {"mount_new_create_disks": [{"boot": boot, "bus": bus, "vm_volume": created}]}
-            detail = f"with a new disk of {size}"
+            ask = question(
+                "Add a new disk of {size} to {number} VM on {place}?",
+                "Add a new disk of {size} to {number} VMs on {place}?",
+                size=str(size),
+            )
         else:
             found = await find_one(tower, "vm_volume.get_vm_volumes", str(volume), noun="volume")
             added = {"mount_disks": [{"boot": boot, "bus": bus, "vm_volume_id": found.id}]}
-            detail = f"with volume {found.name or found.id}"
+            ask = question(
+                "Add volume {volume} to {number} VM on {place}?",
+                "Add volume {volume} to {number} VMs on {place}?",
+                volume=found.name or found.id,
+            )
         return _change(
             tower,
             owner,
-            verb="Extend",
+            ask=ask,
             step="add disk",
-            detail=detail,
             send=lambda one: tower.vm.add_vm_disk(
                 where={"id": one.resource.id}, data={"vm_disks": added}
             ),
@@ -147,13 +156,23 @@ def grow(
             )
             if volume.size is not None and wanted <= volume.size:
                 now = format_bytes(volume.size)
-                raise UsageError(f"--size: disk {name!r} has {now}, and disks can only grow")
+                raise UsageError(
+                    tr(
+                        "--size: disk {name!r} has {now}, and disks can only grow",
+                        name=name,
+                        now=now,
+                    )
+                )
         return _change(
             tower,
             owner,
-            verb="Grow a disk of",
+            ask=question(
+                "Grow disk {disk} of {number} VM to {size} on {place}?",
+                "Grow disk {disk} of {number} VMs to {size} on {place}?",
+                disk=_label(found),
+                size=size,
+            ),
             step="grow disk",
-            detail=f"to {size}: {_label(found)}",
             send=lambda _: tower.vm.expand_vm_disk(
                 where={"id": found.id}, size=wanted, size_unit="B"
             ),
@@ -181,7 +200,7 @@ def detach(
         connection: How to reach the server.
     """
     if not names:
-        raise UsageError("disk detach: pass the disks, by the name of the volume or by id")
+        raise UsageError(tr("disk detach: pass the disks, by the name of the volume or by id"))
 
     async def plan(tower: Cloudtower) -> CommandChange:
         found = [await _find(tower, vm, name) for name in dict.fromkeys(names)]
@@ -189,9 +208,12 @@ def detach(
         return _change(
             tower,
             found[0][0],
-            verb="Detach disks of",
+            ask=question(
+                "Detach disks ({disks}) of {number} VM on {place}?",
+                "Detach disks ({disks}) of {number} VMs on {place}?",
+                disks=", ".join(_label(one) for _, one in found),
+            ),
             step="detach disk",
-            detail=f"({', '.join(_label(one) for _, one in found)})",
             send=lambda one: tower.vm.remove_vm_disk(
                 where={"id": one.resource.id}, data={"disk_ids": ids}
             ),
@@ -204,18 +226,16 @@ def _change(
     tower: Cloudtower,
     owner: models.Vm,
     *,
-    verb: str,
+    ask: Ask,
     step: str,
-    detail: str,
     send: Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]],
 ) -> CommandChange:
     """Return a change of a VM's disks, which shows the disks at the end."""
     return CommandChange(
-        verb=verb,
+        ask=ask,
         noun="VM",
         kind="VmVolume",
         step=step,
-        detail=detail,
         destructive=True,
         targets=vm_targets([owner]),
         send=send,
@@ -249,11 +269,20 @@ async def _find(tower: Cloudtower, vm: str, name: str) -> tuple[models.Vm, model
         if one.vm_volume is not None and name in (one.vm_volume.id, one.vm_volume.name)
     ]
     if not found:
-        known = ", ".join(map(_label, disks)) or "none"
-        raise UsageError(f"VM {vm!r} has no disk {name!r}; it has {known}")
+        known = ", ".join(map(_label, disks)) or tr("none")
+        raise UsageError(
+            tr("VM {vm!r} has no disk {name!r}; it has {known}", vm=vm, name=name, known=known)
+        )
     if len(found) > 1:
         ids = ", ".join(one.id for one in found)
-        raise UsageError(f"several disks of VM {vm!r} are called {name!r}: pass an id, of {ids}")
+        raise UsageError(
+            tr(
+                "several disks of VM {vm!r} are called {name!r}: pass an id, of {ids}",
+                vm=vm,
+                name=name,
+                ids=ids,
+            )
+        )
     return owner, found[0]
 
 

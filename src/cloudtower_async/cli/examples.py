@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .language import tr
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -110,7 +112,7 @@ def add_examples(app: App, arguments: Sequence[str]) -> None:
     ]
     if lines:
         shared = app.help_epilogue or ""
-        apps[-1].help_epilogue = "\n".join(["Examples:", "", *lines, "", shared])
+        apps[-1].help_epilogue = "\n".join([tr("Examples:"), "", *lines, "", shared])
 
 
 def _within(name: str, path: str) -> bool:

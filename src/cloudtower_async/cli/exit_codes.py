@@ -6,6 +6,7 @@ import signal
 from enum import IntEnum
 
 from .errors import UsageError
+from .language import mark
 
 
 class ExitCode(IntEnum):
@@ -19,20 +20,20 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.OK: (
+    ExitCode.OK: mark(
         "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `exporter` with "
         "SIGTERM."
     ),
-    ExitCode.FAILED: (
+    ExitCode.FAILED: mark(
         "A call or a task failed, a task was still running after the time-out, or the output could "
         "not be written."
     ),
-    ExitCode.USAGE: (
+    ExitCode.USAGE: mark(
         "Wrong arguments or settings; nothing was changed. Also: a change was not confirmed, or "
         "the session is read-only."
     ),
-    ExitCode.INTERRUPTED: "Ended by Ctrl-C.",
-    ExitCode.TERMINATED: "Ended by SIGTERM; the terminal is restored.",
+    ExitCode.INTERRUPTED: mark("Ended by Ctrl-C."),
+    ExitCode.TERMINATED: mark("Ended by SIGTERM; the terminal is restored."),
 }
 """Shown by ``--help`` and in docs/command-line.md."""
 

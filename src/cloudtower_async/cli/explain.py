@@ -12,11 +12,12 @@ import msgspec
 from ..calls import registry
 from ..calls.arg_types import arguments_of, key_since, keys_of_answers, member
 from ..calls.operation import Kind
-from ..spelling import did_you_mean
 from .columns import find_field, struct_in
 from .errors import UsageError
 from .field_docs import field_docs
+from .language import mark, tr
 from .resource_names import find_method, find_topic, unknown_topic, verb_methods
+from .similar_names import did_you_mean
 from .streams import write_output
 from .type_names import argument_type_name, struct_type_name
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
     from .field_docs import FieldDoc
 
-NO_SOURCES = (
+NO_SOURCES = mark(
     "The sources of the package are not installed, so the descriptions of fields are missing."
 )
 """Shown in place of documentation in an application that was frozen without sources."""
@@ -35,30 +36,30 @@ NO_SOURCES = (
 _MAX_WIDTH = 100  # columns
 
 _OPERATORS = {
-    "": "equals",
-    "not": "does not equal",
-    "in": "is one of",
-    "not_in": "is none of",
-    "lt": "is less than",
-    "lte": "is at most",
-    "gt": "is greater than",
-    "gte": "is at least",
-    "contains": "contains",
-    "not_contains": "does not contain",
-    "starts_with": "begins with",
-    "not_starts_with": "does not begin with",
-    "ends_with": "ends with",
-    "not_ends_with": "does not end with",
-    "every": "all of them match a filter",
-    "some": "at least one of them matches a filter",
-    "none": "none of them matches a filter",
+    "": mark("equals"),
+    "not": mark("does not equal"),
+    "in": mark("is one of"),
+    "not_in": mark("is none of"),
+    "lt": mark("is less than"),
+    "lte": mark("is at most"),
+    "gt": mark("is greater than"),
+    "gte": mark("is at least"),
+    "contains": mark("contains"),
+    "not_contains": mark("does not contain"),
+    "starts_with": mark("begins with"),
+    "not_starts_with": mark("does not begin with"),
+    "ends_with": mark("ends with"),
+    "not_ends_with": mark("does not end with"),
+    "every": mark("all of them match a filter"),
+    "some": mark("at least one of them matches a filter"),
+    "none": mark("none of them matches a filter"),
 }
 """Suffixes of keys in filters, and what they mean."""
 
 _EFFECTS = {
-    Kind.QUERY: "reads",
-    Kind.MUTATION: "changes the server",
-    Kind.UPLOAD: "uploads a file",
+    Kind.QUERY: mark("reads"),
+    Kind.MUTATION: mark("changes the server"),
+    Kind.UPLOAD: mark("uploads a file"),
 }
 
 
@@ -71,8 +72,10 @@ def explain(*topic: str) -> None:
     """
     if not topic:
         raise UsageError(
-            "explain: pass a resource, a field or an operation: vm, vm.memory, create-vm; "
-            "`cloudtower-async resources` lists the resources"
+            tr(
+                "explain: pass a resource, a field or an operation: vm, vm.memory, "
+                "create-vm; `cloudtower-async resources` lists the resources"
+            )
         )
     lines = list(_page(topic))
     write_output(("\n".join(lines) + "\n").encode())
@@ -85,7 +88,7 @@ def _page(topic: Sequence[str]) -> Iterator[str]:
         if len(methods) == 1:
             return _operation(methods[0], [])
         if methods:
-            return _operations(f"Operations like `{' '.join(topic)}`:", methods)
+            return _operations(tr("Operations like `{words}`:", words=" ".join(topic)), methods)
         if find_topic(first) is None or len(words) > 1:
             raise UsageError(f"explain: {unknown_topic(' '.join(topic))}")
         first = ".".join(topic)  # a field after a space
@@ -104,18 +107,33 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
     [kind] = get_args(operation.answer())
     if not path:
         query = operation.path.lstrip("/")
-        yield from _wrapped(f"{name}: {kind.__name__}, read by {query} ({method})", 0, 4)
+        yield from _wrapped(
+            tr(
+                "{name}: {kind}, read by {query} ({method})",
+                name=name,
+                kind=kind.__name__,
+                query=query,
+                method=method,
+            ),
+            0,
+            4,
+        )
         yield from _class_text(kind)
         yield ""
-        yield "Fields:"
+        yield tr("Fields:")
         yield from _struct_fields(kind)
         yield ""
         yield from _operations(
-            "Operations:", sorted(one.name for one in registry.operations_in(_namespace(method)))
+            tr("Operations:"),
+            sorted(one.name for one in registry.operations_in(_namespace(method))),
         )
         yield ""
         yield from _wrapped(
-            f"`cloudtower-async explain {name}.FIELD` also shows the filters of a field.", 0
+            tr(
+                "`cloudtower-async explain {name}.FIELD` also shows the filters of a field.",
+                name=name,
+            ),
+            0,
         )
         return
     inner, known = kind, [name]
@@ -124,7 +142,12 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
         if field is None:
             names = [one.name for one in msgspec.structs.fields(inner)]
             raise UsageError(
-                f"explain: {'.'.join(known)} has no field {part!r}{did_you_mean(part, names)}"
+                tr(
+                    "explain: {path} has no field {part!r}{meant}",
+                    path=".".join(known),
+                    part=part,
+                    meant=did_you_mean(part, names),
+                )
             )
         known.append(field.name)
         deeper = struct_in(field.type)
@@ -137,10 +160,10 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
             yield from _order(operation, path, field.encode_name)
             if deeper is not None:
                 yield ""
-                yield "Fields:"
+                yield tr("Fields:")
                 yield from _struct_fields(deeper)
         elif deeper is None:
-            raise UsageError(f"explain: {'.'.join(known)} has no fields")
+            raise UsageError(tr("explain: {path} has no fields", path=".".join(known)))
         else:
             inner = deeper
 
@@ -153,23 +176,26 @@ def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
     if path:
         yield from _argument(name, found, path)
         return
-    effect = f"{_EFFECTS[operation.kind]}, since CloudTower {operation.since}"
+    effect = tr(
+        "{effect}, since CloudTower {version}",
+        effect=tr(_EFFECTS[operation.kind]),
+        version=operation.since,
+    )
     yield from _wrapped(f"{name} ({method}): {effect}", 0, 4)
     yield from _wrapped(_summary(method), 4)
     record = found.record or (found.item.record if found.item else None)
     if record is not None:
         yield ""
-        many = ", in a list of objects" if found.item else ""
-        yield f"Arguments{many}:"
+        yield tr("Arguments, in a list of objects:") if found.item else tr("Arguments:")
         yield from _record_fields(record)
         required = sorted(record.__required_keys__)
         example = ", ".join(f'"{key}": …' for key in required)
         body = f"[{{{example}}}]" if found.item else f"{{{example}}}"
         yield ""
-        yield f"Example:\n  cloudtower-async call {name} '{body}'"
+        yield tr("Example:") + f"\n  cloudtower-async call {name} '{body}'"
     elif operation.body is None:
         yield ""
-        yield f"It takes no arguments:\n  cloudtower-async call {name}"
+        yield tr("It takes no arguments:") + f"\n  cloudtower-async call {name}"
 
 
 def _argument(name: str, found: ArgType, path: Sequence[str]) -> Iterator[str]:
@@ -178,11 +204,18 @@ def _argument(name: str, found: ArgType, path: Sequence[str]) -> Iterator[str]:
         inner = found.item if found.item is not None else found
         record = inner.record
         if record is None:
-            raise UsageError(f"explain: {'.'.join(known)} has no keys")
+            raise UsageError(tr("explain: {path} has no keys", path=".".join(known)))
         argument = member(record, part)
         if argument is None:
             meant = did_you_mean(part, record.__annotations__)
-            raise UsageError(f"explain: {'.'.join(known)} has no key {part!r}{meant}")
+            raise UsageError(
+                tr(
+                    "explain: {path} has no key {part!r}{meant}",
+                    path=".".join(known),
+                    part=part,
+                    meant=meant,
+                )
+            )
         known.append(part)
         found = argument
         if place == len(path) - 1:
@@ -198,7 +231,7 @@ def _argument(name: str, found: ArgType, path: Sequence[str]) -> Iterator[str]:
     inner = found.item if found.item is not None else found
     if inner.record is not None:
         yield ""
-        yield "Keys:"
+        yield tr("Keys:")
         yield from _record_fields(inner.record)
 
 
@@ -215,13 +248,13 @@ def _summary(method: str) -> str:
     namespace, _, name = method.partition(".")
     documented: str | None = getattr(registry.namespace_class(namespace), name).__doc__
     text = inspect.cleandoc(documented or "").partition("\n\n")[0]
-    return " ".join(text.split()) or "No documentation: Python ran with -OO."
+    return " ".join(text.split()) or tr("No documentation: Python ran with -OO.")
 
 
 def _struct_fields(kind: type[msgspec.Struct]) -> Iterator[str]:
     docs = field_docs(kind)
     if docs is None:
-        yield from _wrapped(NO_SOURCES, 2)
+        yield from _wrapped(tr(NO_SOURCES), 2)
     for field in msgspec.structs.fields(kind):
         doc = (docs or {}).get(field.name)
         yield from _entry(field.name, struct_type_name(field.type), doc and doc.since, doc)
@@ -230,11 +263,11 @@ def _struct_fields(kind: type[msgspec.Struct]) -> Iterator[str]:
 def _record_fields(record: Record) -> Iterator[str]:
     docs: Mapping[str, FieldDoc] | None = field_docs(record)
     if docs is None:
-        yield from _wrapped(NO_SOURCES, 2)
+        yield from _wrapped(tr(NO_SOURCES), 2)
     required = record.__required_keys__
     for key in sorted(record.__annotations__, key=lambda key: key not in required):
         found = member(record, key)
-        kind = "anything" if found is None else argument_type_name(found)
+        kind = tr("anything") if found is None else argument_type_name(found)
         doc = (docs or {}).get(key)
         yield from _entry(key, kind, key_since(record, key), doc, required=key in required)
 
@@ -250,14 +283,14 @@ def _entry(
 def _head(name: str, kind: str, since: str | None, *, required: bool = False) -> str:
     parts = [f"{name}: {kind}"]
     if required:
-        parts.append("required")
+        parts.append(tr("required"))
     if since:
-        parts.append(f"since {since}")
+        parts.append(tr("since {version}", version=since))
     return "; ".join(parts)
 
 
 def _doc(doc: FieldDoc | None, missing: bool) -> Iterator[str]:
-    yield from _wrapped(NO_SOURCES if missing else doc.text if doc else "", 4)
+    yield from _wrapped(tr(NO_SOURCES) if missing else doc.text if doc else "", 4)
 
 
 def _class_text(kind: type[Any]) -> Iterator[str]:
@@ -277,19 +310,20 @@ def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]
         return
     name = _spelling(found, path[-1])
     rows = [
-        (f"{before}{key}", meaning)
+        (f"{before}{key}", tr(meaning))
         for suffix, meaning in _OPERATORS.items()
         if (key := f"{name}_{suffix}" if suffix else name) in found.record.__annotations__
     ]
     if not rows:
         return
     yield ""
-    yield "Filters, for --where KEY=VALUE:"
+    yield tr("Filters, for --where KEY=VALUE:")
     width = max(len(key) for key, _ in rows)
     for key, meaning in rows:
         own = member(found.record, key.rpartition(".")[2])
         if own is not None and own.is_filter:
-            meaning = f"{meaning if key[len(before) :] != name else 'matches a filter'}: {key}.KEY"
+            same = key[len(before) :] == name
+            meaning = f"{tr('matches a filter') if same else meaning}: {key}.KEY"
         yield f"  {key:{width}}  {meaning}"
 
 
@@ -313,7 +347,7 @@ def _order(operation: Operation[object], path: Sequence[str], name: str) -> Iter
     found = None if record is None else member(record, "orderBy")
     if found is not None and len(path) == 1 and f"{name}_ASC" in found.choices:
         yield ""
-        yield f"Order: --order-by {name} or {name}_DESC"
+        yield tr("Order: --order-by {name} or {name}_DESC", name=name)
 
 
 def _namespace(method: str) -> str:

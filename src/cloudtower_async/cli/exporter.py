@@ -18,6 +18,7 @@ from cyclopts import App, Parameter, validators
 from ..calls import registry
 from .connect import ConnectOptions, ask, connect
 from .errors import UsageError
+from .language import ntr, tr
 from .messages import warn
 from .profiles_option import profile_sessions
 from .streams import print_error
@@ -85,12 +86,12 @@ def serve(
         from ..jobs.exporter import Exporter, MetricsServer
     where = parse_where(vm_where or (), registry.operation("vm.get_vms"))
     if where is not None and not vm_metrics:
-        raise UsageError("--vm-where: pass --vm-metrics, too")
+        raise UsageError(tr("--vm-where: pass --vm-metrics, too"))
     if tls_key is not None and tls_cert is None:
-        raise UsageError("--tls-key: pass --tls-cert, too")
+        raise UsageError(tr("--tls-key: pass --tls-cert, too"))
     users = _users(basic_auth_file)
     if users and tls_cert is None and not host.startswith(_LOOPBACK):
-        warn("the password for the metrics is sent without encryption; pass --tls-cert")
+        warn(tr("the password for the metrics is sent without encryption; pass --tls-cert"))
     sessions = _sessions(profiles, connection or ConnectOptions())
     collecting = Exporter(
         sessions,
@@ -120,7 +121,7 @@ def hash_password(username: str, /) -> None:
     with _extra_required():
         from ..jobs import exporter as jobs
     if sys.stdin.isatty():
-        password = ask(f"Password of {username}: ", hidden=True)
+        password = ask(tr("Password of {username}: ", username=username), hidden=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     print(jobs.hash_password(username, password))
@@ -136,7 +137,13 @@ async def _serve(collecting: Exporter, server: MetricsServer, sessions: list[Clo
             await stack.enter_async_context(server)
         except OSError as exc:
             raise UsageError(f"--host, --port: {exc.strerror or exc}") from None
-        print_error(f"Serving metrics of {_towers(len(sessions))} at {server.url} until Ctrl-C")
+        print_error(
+            tr(
+                "Serving metrics of {towers} at {url} until Ctrl-C",
+                towers=_towers(len(sessions)),
+                url=server.url,
+            )
+        )
         await _until_sigterm()
 
 
@@ -149,7 +156,7 @@ async def _until_sigterm() -> None:
 
 
 def _towers(number: int) -> str:
-    return "1 Tower" if number == 1 else f"{number} Towers"
+    return ntr("{number} Tower", "{number} Towers", number)
 
 
 def _sessions(profiles: str | None, connection: ConnectOptions) -> Mapping[str, Cloudtower]:
@@ -169,13 +176,24 @@ def _users(file: Path | None) -> Mapping[str, str] | None:
     if file is not None:
         if len(missing) < len(given):
             raise UsageError(
-                f"--basic-auth-file: unset {_USERNAME} and {_PASSWORD}, or leave it out"
+                tr(
+                    "--basic-auth-file: unset {username} and {password}, or leave it out",
+                    username=_USERNAME,
+                    password=_PASSWORD,
+                )
             )
         return read_password_file(file)
     if len(missing) == len(given):
         return None
     if missing:
-        raise UsageError(f"{missing[0]} is not set: set both {_USERNAME} and {_PASSWORD}")
+        raise UsageError(
+            tr(
+                "{variable} is not set: set both {username} and {password}",
+                variable=missing[0],
+                username=_USERNAME,
+                password=_PASSWORD,
+            )
+        )
     username, _, text = line_of(*given.values()).partition(":")
     return {username: text}
 

@@ -16,8 +16,10 @@ from ..control_characters import printable
 from ..errors import CloudtowerError
 from .errors import UsageError
 from .formats import json_text
+from .language import heading, ntr, tr
 from .profiles_option import parse_profiles
 from .streams import print_error, write_output
+from .tables import cell_width
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -68,7 +70,7 @@ def worker(
         item_timeout: Seconds that an item may take.
     """
     if not jobs:
-        raise UsageError("fleet worker: pass the jobs to work on, as module:name")
+        raise UsageError(tr("fleet worker: pass the jobs to work on, as module:name"))
     with _extra():
         from ..jobs.fleet_worker import FleetWorker
     loaded = _load(jobs)
@@ -85,7 +87,7 @@ def worker(
         ).run()
 
     logging.getLogger("taskiq").setLevel(logging.WARNING)
-    print_error(f"working on {', '.join(jobs)}")
+    print_error(tr("working on {names}", names=", ".join(jobs)))
     anyio.run(run)
 
 
@@ -137,8 +139,15 @@ def run(
     write_output((json_text(report) + b"\n") if output == "json" else _report(report).encode())
     if not report.complete:
         raise CloudtowerError(
-            f"{job}: {report.done} of {report.items} items done, on {len(names)} Towers; run it "
-            f"again with --run {report.run} to continue"
+            tr(
+                "{job}: {done} of {items} items done, on {number} Towers; run it again "
+                "with --run {run} to continue",
+                job=job,
+                done=report.done,
+                items=report.items,
+                number=len(names),
+                run=report.run,
+            )
         )
 
 
@@ -168,8 +177,10 @@ def _extra() -> Generator[None]:
         if (error.name or "").partition(".")[0] not in ("redis", "taskiq", "taskiq_redis"):
             raise
         raise UsageError(
-            'fleet needs an extra: pip install "cloudtower-async[fleet]"; from a clone of the '
-            "repository: pip install '.[cli,fleet]'"
+            tr(
+                'fleet needs an extra: pip install "cloudtower-async[fleet]"; from a '
+                "clone of the repository: pip install '.[cli,fleet]'"
+            )
         ) from error
 
 
@@ -182,8 +193,11 @@ def _redis() -> str:
         redis_client(url)
     except ValueError:  # its text could contain the password
         raise UsageError(
-            f"{REDIS} is not an address of Redis: expected redis://host:6379/0, rediss://… or "
-            "unix://…"
+            tr(
+                "{REDIS} is not an address of Redis: expected redis://host:6379/0, "
+                "rediss://… or unix://…",
+                REDIS=REDIS,
+            )
         ) from None
     return url
 
@@ -206,18 +220,20 @@ class _Progress:
             return
         self._next = state.seconds + _TOLD
         listing = sum(not tower.listed and tower.error is None for tower in state.towers)
-        parts = [f"{state.done} of {state.items} items done"]
+        parts = [tr("{done} of {items} items done", done=state.done, items=state.items)]
         if failed := sum(tower.failed for tower in state.towers):
-            parts.append(f"{failed} failed")
+            parts.append(tr("{number} failed", number=failed))
         if listing:
-            parts.append(f"{listing} Towers being listed")
+            parts.append(
+                ntr("{number} Tower being listed", "{number} Towers being listed", listing)
+            )
         if errors := sum(tower.error is not None for tower in state.towers):
-            parts.append(f"{errors} Towers with errors")
+            parts.append(ntr("{number} Tower with errors", "{number} Towers with errors", errors))
         print_error(f"{state.seconds:.0f} s: {', '.join(parts)}")
 
 
 def _report(state: FleetRun) -> str:
-    rows: list[tuple[str, ...]] = [("TOWER", "ITEMS", "DONE", "FAILED", "")]
+    rows: list[tuple[str, ...]] = [_headings("tower", "items", "done", "failed", "")]
     for tower in state.towers:
         items = str(tower.items) if tower.listed else "-"
         rows.append((tower.profile, items, str(tower.done), str(tower.failed), tower.error or ""))
@@ -226,17 +242,19 @@ def _report(state: FleetRun) -> str:
     if failures:
         lines += ["", *map(printable, failures)]
     if len(state.failures) > _SHOWN:
-        lines.append(f"… and {len(state.failures) - _SHOWN} more; --output json has all")
+        lines.append(
+            tr("… and {number} more; --output json has all", number=len(state.failures) - _SHOWN)
+        )
     return "\n".join([*lines, ""])
 
 
 def _status(found: FleetStatus) -> str:
-    queues: list[tuple[str, ...]] = [("QUEUE", "QUEUED", "WORKING", "WORKERS")]
+    queues: list[tuple[str, ...]] = [_headings("queue", "queued", "working", "workers")]
     queues += [
         (queue.job, str(queue.queued), str(queue.working), str(queue.workers))
         for queue in found.queues
     ]
-    runs: list[tuple[str, ...]] = [("JOB", "RUN", "TOWERS", "ITEMS", "DONE", "FAILED")]
+    runs: list[tuple[str, ...]] = [_headings("job", "run", "towers", "items", "done", "failed")]
     for state in found.runs:
         failed = sum(tower.failed for tower in state.towers)
         counts = (len(state.towers), state.items, state.done, failed)
@@ -244,11 +262,18 @@ def _status(found: FleetStatus) -> str:
     return "\n".join([*_table(queues), "", *_table(runs), ""])
 
 
+def _headings(*names: str) -> tuple[str, ...]:
+    return tuple(heading(name) for name in names)
+
+
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(cell_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         printable(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+            "  ".join(
+                text + " " * (width - cell_width(text))
+                for text, width in zip(row, widths, strict=True)
+            )
         ).rstrip()
         for row in rows
     ]

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from ..control_characters import escaped, printable
 from .columns import cell
 from .errors import UsageError
+from .language import tr
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True)
     if kind == "table":
         return partial(_table, headings=headings)
     if not headings:
-        raise UsageError("--no-headers goes with --output table, wide and csv only")
+        raise UsageError(tr("--no-headers goes with --output table, wide and csv only"))
     return _FORMATS[kind]
 
 

@@ -13,17 +13,19 @@ from .changes import (
     CommandChange,
     Flag,
     one_by_one,
+    question,
     run_change,
 )
 from .confirm import listed
 from .connect import ConnectOptions
 from .errors import UsageError
+from .language import mark, tr
 from .output_options import OutputOptions
 from .reading_commands import add_list, add_show
 from .resolve_names import find
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .. import models
     from ..client import Cloudtower
@@ -54,6 +56,17 @@ def enter(
         connection: How to reach the server.
     """
     _check(hosts)
+    ask = question(
+        "Put {number} host into maintenance mode on {place}?",
+        "Put {number} hosts into maintenance mode on {place}?",
+    )
+    if stop_vms:
+        ask = question(
+            "Put {number} host into maintenance mode and shut down VMs that cannot be moved, on "
+            "{place}?",
+            "Put {number} hosts into maintenance mode and shut down VMs that cannot be moved, on "
+            "{place}?",
+        )
 
     async def plan(tower: Cloudtower) -> CommandChange:
         from ..recipes import enter_maintenance
@@ -69,17 +82,22 @@ def enter(
                     timeout=timeout,
                     on_progress=on_progress,
                 )
-                note = _note(moved=entered.moved, stopped=entered.stopped, unclear=entered.unclear)
+                note = _note(
+                    {
+                        mark("moved: {names}"): entered.moved,
+                        mark("stopped: {names}"): entered.stopped,
+                        mark("unclear: {names}"): entered.unclear,
+                    }
+                )
                 return ChangeOutcome(target, [entered.host], note=note)
 
             return await one_by_one(one, targets)
 
         return CommandChange(
-            verb="Enter maintenance mode on",
+            ask=ask,
             noun="host",
             kind="Host",
             step="enter maintenance",
-            detail="and shut down VMs that cannot be moved" if stop_vms else "",
             destructive=True,
             targets=await _targets(tower, hosts),
             run=run,
@@ -122,13 +140,22 @@ def exit_(
                     timeout=timeout,
                     on_progress=on_progress,
                 )
-                note = _note(back=left.back, started=left.started, **{"not back": left.not_back})
+                note = _note(
+                    {
+                        mark("moved back: {names}"): left.back,
+                        mark("started: {names}"): left.started,
+                        mark("not moved back: {names}"): left.not_back,
+                    }
+                )
                 return ChangeOutcome(target, [left.host], note=note)
 
             return await one_by_one(one, targets)
 
         return CommandChange(
-            verb="Exit maintenance mode on",
+            ask=question(
+                "Take {number} host out of maintenance mode on {place}?",
+                "Take {number} hosts out of maintenance mode on {place}?",
+            ),
             noun="host",
             kind="Host",
             step="exit maintenance",
@@ -142,7 +169,7 @@ def exit_(
 
 def _check(hosts: Sequence[str]) -> None:
     if not hosts:
-        raise UsageError("pass the hosts by name or id")
+        raise UsageError(tr("pass the hosts by name or id"))
 
 
 async def _targets(tower: Cloudtower, hosts: Sequence[str]) -> list[ChangeTarget]:
@@ -150,8 +177,10 @@ async def _targets(tower: Cloudtower, hosts: Sequence[str]) -> list[ChangeTarget
     return [ChangeTarget(one.name or one.id, resource=one) for one in found]
 
 
-def _note(**groups: Sequence[models.Vm]) -> str:
+def _note(groups: Mapping[str, Sequence[models.Vm]]) -> str:
     """Return the VMs that were affected: ``moved: web-1, web-2; stopped: web-3``."""
     return "; ".join(
-        f"{what}: {listed([vm.name or vm.id for vm in vms])}" for what, vms in groups.items() if vms
+        tr(text, names=listed([vm.name or vm.id for vm in vms]))
+        for text, vms in groups.items()
+        if vms
     )

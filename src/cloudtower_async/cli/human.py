@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import msgspec
 
 from ..units import BYTE_UNITS, HERTZ_UNITS
+from .language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,7 +148,7 @@ def plain(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     if isinstance(value, int):

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from cyclopts import App
 
 from ..errors import CloudtowerError
-from .changes import ChangeOptions, ChangeOutcome, ChangeTarget, CommandChange, run_change
+from .changes import (
+    ChangeOptions,
+    ChangeOutcome,
+    ChangeTarget,
+    CommandChange,
+    question,
+    run_change,
+)
 from .connect import ConnectOptions
 from .errors import UsageError
+from .language import tr
 from .output_options import OutputOptions
 from .reading_commands import add_list
 from .resolve_names import Where, select
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from ..client import Cloudtower
     from ..recipes import OnProgress
     from ..types import WithTask
+    from .changes import Ask
 
 Kind: TypeAlias = Literal["vm", "host", "cluster"]
 
@@ -31,6 +40,42 @@ _QUERIES: dict[Kind, tuple[str, str, str]] = {
     "cluster": ("cluster.get_clusters", "cluster", "clusters"),
 }
 """Query, noun and key of the API for each kind of resource."""
+
+_ADD: dict[Kind, Callable[[str], Ask]] = {
+    "vm": lambda text: question(
+        "Add label {label} to {number} VM on {place}?",
+        "Add label {label} to {number} VMs on {place}?",
+        label=text,
+    ),
+    "host": lambda text: question(
+        "Add label {label} to {number} host on {place}?",
+        "Add label {label} to {number} hosts on {place}?",
+        label=text,
+    ),
+    "cluster": lambda text: question(
+        "Add label {label} to {number} cluster on {place}?",
+        "Add label {label} to {number} clusters on {place}?",
+        label=text,
+    ),
+}
+_REMOVE: dict[Kind, Callable[[str], Ask]] = {
+    "vm": lambda text: question(
+        "Remove label {label} from {number} VM on {place}?",
+        "Remove label {label} from {number} VMs on {place}?",
+        label=text,
+    ),
+    "host": lambda text: question(
+        "Remove label {label} from {number} host on {place}?",
+        "Remove label {label} from {number} hosts on {place}?",
+        label=text,
+    ),
+    "cluster": lambda text: question(
+        "Remove label {label} from {number} cluster on {place}?",
+        "Remove label {label} from {number} clusters on {place}?",
+        label=text,
+    ),
+}
+"""Questions of the commands, by the kind of the resources."""
 
 label: App = App(name="label", help="Label resources, and remove labels from them.")
 add_list(label, "labels", "labels")
@@ -72,7 +117,7 @@ def add(
             return await tower.label.add_labels_to_resources(where={"id": known[0]}, data=data)
 
         return CommandChange(
-            verb=f"Add label {text} to",
+            ask=_ADD[kind](text),
             noun=noun,
             kind="Label",
             step="label",
@@ -113,7 +158,7 @@ def remove(
         found = await select(tower, query, names, where, noun=noun)
         known = await _labels(tower, key, value)
         if not known:
-            raise UsageError(f"there is no label {text!r}")
+            raise UsageError(tr("there is no label {text!r}", text=text))
 
         async def send(data: Any) -> list[WithTask[models.Label]]:  # noqa: ANN401
             return await tower.label.remove_labels_from_resources(
@@ -121,7 +166,7 @@ def remove(
             )
 
         return CommandChange(
-            verb=f"Remove label {text} from",
+            ask=_REMOVE[kind](text),
             noun=noun,
             kind="Label",
             step="remove label",
@@ -136,7 +181,7 @@ def remove(
 def _parse(text: str) -> tuple[str, str]:
     key, _, value = text.partition("=")
     if not key:
-        raise UsageError(f"{text!r} is not a label: write key=value, or a key")
+        raise UsageError(tr("{text!r} is not a label: write key=value, or a key", text=text))
     return key, value
 
 

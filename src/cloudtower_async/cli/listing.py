@@ -12,13 +12,14 @@ import anyio
 from ..calls import registry
 from ..calls.arg_types import ArgType, arguments_of, member
 from ..queries.projection import select_fields
-from ..spelling import did_you_mean
 from .columns import with_tower
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .language import tr
 from .output_options import ListOptions, OutputOptions, seconds_between
 from .printing import Printer, each
 from .resource_names import query_for
+from .similar_names import did_you_mean
 from .where_option import parse_where
 
 if TYPE_CHECKING:
@@ -87,14 +88,18 @@ def list_resources(
     [kind] = get_args(operation.answer())
     if listing.profiles is not None:
         kind = with_tower(kind)
-    printer = Printer(kind, output, or_else=f"; `cloudtower-async resources {resource}` lists them")
+    printer = Printer(
+        kind,
+        output,
+        or_else=tr("; `cloudtower-async resources {resource}` lists them", resource=resource),
+    )
     interval = seconds_between(listing.interval, watch=listing.watch)
     if listing.watch and output.no_pager:
-        raise UsageError("--watch uses no pager: leave out --no-pager")
+        raise UsageError(tr("--watch uses no pager: leave out --no-pager"))
     if listing.watch and printer.view is None:
-        raise UsageError("--watch goes with --output table and wide only")
+        raise UsageError(tr("--watch goes with --output table and wide only"))
     if listing.watch and listing.profiles is not None:
-        raise UsageError("--watch watches one server: leave out --profiles")
+        raise UsageError(tr("--watch watches one server: leave out --profiles"))
     query: dict[str, Any] = {
         "where": parse_where(listing.where or (), operation),
         "order_by": _order(listing.order_by, cast(ArgType, member(arguments, "orderBy")).choices),
@@ -109,7 +114,6 @@ def list_resources(
         return
     tower = connect(
         connection or ConnectOptions(),
-        language=listing.language,
         all_languages=printer.view is None,
     )
     try:
@@ -157,4 +161,10 @@ def _order(typed: str | None, known: frozenset[str]) -> str | None:
     if ascending in known:
         return ascending
     fields = {name.removesuffix("_ASC") for name in known if name.endswith("_ASC")}
-    raise UsageError(f"--order-by: there is no {typed!r}{did_you_mean(typed, known | fields)}")
+    raise UsageError(
+        tr(
+            "--order-by: there is no {typed!r}{meant}",
+            typed=typed,
+            meant=did_you_mean(typed, known | fields),
+        )
+    )

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..errors import CallError
 from .keys import keys_at_once, pressed_keys
+from .language import mark, tr
 from .messages import error_line
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from .keys import Key
 
-_KEYS_SHOWN = "arrows, PgUp, PgDn: scroll   q: quit"
+_KEYS_SHOWN = mark("arrows, PgUp, PgDn: scroll   q: quit")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ class LiveScreen:
                     self._console.print(*page.head, page.body)
 
     async def _update(self, live: Live, draw: Draw, error: CallError | None, *, keys: bool) -> None:
-        notes = [Text(f"Refresh failed: {error_line(error)}", style="bold red")] if error else []
+        notes = (
+            [Text(tr("Refresh failed: {error}", error=error_line(error)), style="bold red")]
+            if error
+            else []
+        )
         page = draw(self._console.height - len(notes) - 1)
         self._viewport.page = ScreenPage(page.body, [*notes, *page.head])
         self._viewport.keys = keys
@@ -151,7 +156,7 @@ class _Viewport:
 
     def _footer(self) -> str:
         below = self._height - self._top - self._room
-        parts = [f"{self._top} more above"] if self._top else []
-        parts += [f"{below} more below"] if below > 0 else []
-        parts += [_KEYS_SHOWN] if self.keys else []
+        parts = [tr("{number} more above", number=self._top)] if self._top else []
+        parts += [tr("{number} more below", number=below)] if below > 0 else []
+        parts += [tr(_KEYS_SHOWN)] if self.keys else []
         return "   ".join(parts)

@@ -23,6 +23,7 @@ from ..profiles import (
     save_profile,
 )
 from .connect import ConnectOptions, ask, gather_options
+from .language import mark, tr
 from .messages import warn
 
 if TYPE_CHECKING:
@@ -44,16 +45,24 @@ def login(*, connection: ConnectOptions | None = None) -> None:
     stored = read_profiles()
     name = options.profile or os.environ.get("CLOUDTOWER_PROFILE") or _renewed(options, stored)
     completed = _completed(options, stored.get(name))
-    found = gather_options(completed, or_else="run this on a terminal")
+    found = gather_options(completed, or_else=mark("run this on a terminal"))
     token = anyio.run(_token, Cloudtower(**found))
     profile = _profile(found)
     place = save_profile(name, profile, token)
     if (proxy := parse_proxy(found.get("proxy"), "proxy")) and proxy.username is not None:
-        warn("the credentials of the proxy are not stored: keep CLOUDTOWER_PROXY set")
-    where = "the keyring" if place == "keyring" else str(profiles_file())
-    user = f" as {profile.username}" if profile.username else ""
-    server = printable(f"{profile.endpoint}{user}")
-    print(f"Logged in to {server}. The token of profile {name!r} is stored in {where}.")
+        warn(tr("the credentials of the proxy are not stored: keep CLOUDTOWER_PROXY set"))
+    where = tr("the keyring") if place == "keyring" else str(profiles_file())
+    server = profile.endpoint
+    if profile.username:
+        server = tr("{server} as {username}", server=server, username=profile.username)
+    print(
+        tr(
+            "Logged in to {server}. The token of profile {name!r} is stored in {where}.",
+            server=printable(server),
+            name=name,
+            where=where,
+        )
+    )
 
 
 def logout(*, profile: str | None = None) -> None:
@@ -65,7 +74,7 @@ def logout(*, profile: str | None = None) -> None:
     """
     name = profile or os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
     remove_profile(name)
-    print(f"Deleted profile {name!r}.")
+    print(tr("Deleted profile {name!r}.", name=name))
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
@@ -107,9 +116,9 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
             filled["username"] = known.username
     elif sys.stdin.isatty():
         if "endpoint" not in given:
-            filled["endpoint"] = ask("Address of CloudTower: ").strip() or None
+            filled["endpoint"] = ask(tr("Address of CloudTower: ")).strip() or None
         if anonymous:
-            filled["username"] = ask("Username: ").strip() or None
+            filled["username"] = ask(tr("Username: ")).strip() or None
     return dataclasses.replace(options, **filled)
 
 

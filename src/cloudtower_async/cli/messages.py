@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..control_characters import printable
 from ..errors import CloudtowerError
+from .language import tr
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class _LogHandler(logging.Handler):
             warn(record.getMessage())
         elif self.verbosity > 1:
             request_id = getattr(record, "request_id", None)
-            shown = f"; request id {request_id}" if request_id else ""
+            shown = tr("; request id {id}", id=request_id) if request_id else ""
             _print_log(record.getMessage() + shown)
         elif hasattr(record, "duration"):
             _print_log(_exchange(record))
@@ -135,12 +136,19 @@ def _print_log(text: str) -> None:
 
 def _exchange(record: Any) -> str:  # noqa: ANN401 - its attributes are those of an exchange
     """Describe an exchange without its request and its answer."""
-    outcome = f"HTTP {record.status}" if record.error is None else record.error
-    parts = [f"{record.operation}: {outcome} in {record.duration:.3f} s from {record.endpoint}"]
+    parts = [
+        tr(
+            "{operation}: {outcome} in {seconds:.3f} s from {endpoint}",
+            operation=record.operation,
+            outcome=f"HTTP {record.status}" if record.error is None else record.error,
+            seconds=record.duration,
+            endpoint=record.endpoint,
+        )
+    ]
     if record.attempt > 1:
-        parts.append(f"attempt {record.attempt}")
+        parts.append(tr("attempt {number}", number=record.attempt))
     if record.request_id:
-        parts.append(f"request id {record.request_id}")
+        parts.append(tr("request id {id}", id=record.request_id))
     return ", ".join(parts)
 
 

@@ -15,13 +15,14 @@ from rich.console import Console
 from ..calls import registry
 from ..errors import CloudtowerError
 from ..metrics.results import MetricRow, MetricsWarning
-from ..spelling import did_you_mean
 from .columns import Columns
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .formats import RAW_CSV_ONLY, Format, RawCsv, formatter_for
+from .language import tr
 from .messages import warn
 from .metrics_plot import plot
+from .similar_names import did_you_mean
 from .streams import print_error, replace_unencodable, write_chunks, write_output
 from .tables import format_table
 
@@ -84,15 +85,26 @@ def metrics(
     if kind not in get_args(Kind):
         kinds = ", ".join(get_args(Kind))
         if kind is None:
-            raise UsageError(f"metrics: pass the kind of the resources: {kinds}")
+            raise UsageError(tr("metrics: pass the kind of the resources: {kinds}", kinds=kinds))
         meant = did_you_mean(kind, get_args(Kind))
-        raise UsageError(f"metrics: there is no kind {kind!r}; expected one of {kinds}{meant}")
+        raise UsageError(
+            tr(
+                "metrics: there is no kind {kind!r}; expected one of {kinds}{meant}",
+                kind=kind,
+                kinds=kinds,
+                meant=meant,
+            )
+        )
     if not names:
-        raise UsageError(f"metrics {kind}: pass the names or ids of the resources")
+        raise UsageError(tr("metrics {kind}: pass the names or ids of the resources", kind=kind))
     if not metric:
         raise UsageError(
-            "metrics: pass the name of a metric, such as --metric "
-            f"elf_vm_cpu_overall_usage_percent; `cloudtower-async metrics {kind} --list` lists them"
+            tr(
+                "metrics: pass the name of a metric, such as --metric "
+                "elf_vm_cpu_overall_usage_percent; `cloudtower-async metrics {kind} "
+                "--list` lists them",
+                kind=kind,
+            )
         )
     if raw_csv and output == "plot":
         raise UsageError(RAW_CSV_ONLY)
@@ -115,11 +127,13 @@ def _list_metrics(words: Sequence[str]) -> None:
     ]
     if not rows:
         raise UsageError(
-            f"metrics --list: no known name contains {' and '.join(patterns)}; a server may have "
-            "others"
+            tr(
+                "metrics --list: no known name contains {names}; a server may have others",
+                names=tr(" and ").join(patterns),
+            )
         )
     write_output(format_table(["metric", "kind"], rows))
-    print_error("These are the most common names. Servers have more.")
+    print_error(tr("These are the most common names. Servers have more."))
 
 
 def known_metrics(kind: Kind) -> list[str]:
@@ -135,7 +149,14 @@ def _warn_of_misspellings(kind: Kind, metrics: Sequence[str]) -> None:
     for metric in metrics:
         meant = "" if metric in known else did_you_mean(metric, known)
         if meant:
-            warn(f"{metric} is not among the known metrics of {kind}{meant}")
+            warn(
+                tr(
+                    "{metric} is not among the known metrics of {kind}{meant}",
+                    metric=metric,
+                    kind=kind,
+                    meant=meant,
+                )
+            )
 
 
 async def _metrics(
@@ -160,7 +181,7 @@ async def _metrics(
     empty = [one for one in measured.warnings if one.fault == "empty"]
     _warn_of_misspellings(kind, [name for one in empty for name in one.metrics])
     if not any(one.times for one in measured.series):
-        raise CloudtowerError("; ".join(texts) or "nothing was measured")
+        raise CloudtowerError("; ".join(texts) or tr("nothing was measured"))
     for text in texts:
         warn(text)
     console = Console(highlight=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..control_characters import printable
 from .errors import UsageError
+from .language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def plot(series: Sequence[MetricSeries], width: int, *, color: bool) -> str:
         plotext: Any = importlib.import_module("plotext")
     except ModuleNotFoundError:
         raise UsageError(
-            'plots need an extra: pip install "cloudtower-async[cli]"; or pass --output csv'
+            tr('plots need an extra: pip install "cloudtower-async[cli]"; or pass --output csv')
         ) from None
     figure = plotext.figure
     figure.clear()

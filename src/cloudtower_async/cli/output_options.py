@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Group, Parameter, validators
 
 from .errors import UsageError
+from .language import tr
 
 Output: TypeAlias = Literal["table", "wide", "name", "json", "jsonl", "csv", "yaml"]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -71,9 +72,6 @@ class ListOptions:
     """List the resources of several servers: comma-separated names of profiles, or all. A column
     shows the profile. If a server fails, the others are listed, and the exit status is 1."""
 
-    language: Literal["en-US", "zh-CN"] | None = None
-    "Language of texts. [default: en-US]"
-
     watch: Annotated[bool, Parameter(name=("--watch", "-w"), negative="", show_default=False)] = (
         False
     )
@@ -94,5 +92,5 @@ def seconds_between(interval: float | None, *, watch: bool) -> float:
         UsageError: An interval was given without --watch.
     """
     if interval is not None and not watch:
-        raise UsageError("--interval needs --watch: add --watch, or leave out --interval")
+        raise UsageError(tr("--interval needs --watch: add --watch, or leave out --interval"))
     return _INTERVAL if interval is None else interval

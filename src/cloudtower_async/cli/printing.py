@@ -13,6 +13,7 @@ from .columns import Columns, Path, field_path, has_column, value_at
 from .errors import UsageError
 from .formats import Format, formatter_for
 from .human import plain
+from .language import tr
 from .pager import write_paged
 from .streams import write_chunks
 from .tables import format_table
@@ -55,7 +56,13 @@ class Printer:
             name = "id" if options.quiet else name_column(kind)
             if not has_column(kind, name):
                 option = "--quiet" if options.quiet else "--output name"
-                raise UsageError(f"{option}: these rows have no {name}; pass --columns instead")
+                raise UsageError(
+                    tr(
+                        "{option}: these rows have no {name}; pass --columns instead",
+                        option=option,
+                        name=name,
+                    )
+                )
             self._paths = [field_path(kind, name)]
         elif options.output in ("table", "wide"):
             wide = options.output == "wide"
@@ -122,16 +129,18 @@ class Printer:
 
 def _check(options: OutputOptions) -> None:
     if options.quiet and options.output != "table":
-        raise UsageError(f"--quiet prints ids only: leave out --output {options.output}")
+        raise UsageError(
+            tr("--quiet prints ids only: leave out --output {output}", output=options.output)
+        )
     lines = "--quiet" if options.quiet else f"--output {options.output}"
     if options.columns and (options.quiet or options.output == "name"):
-        raise UsageError(f"{lines} prints one column only: leave out --columns")
+        raise UsageError(tr("{lines} prints one column only: leave out --columns", lines=lines))
     if options.no_headers and (options.quiet or options.output not in ("table", "wide", "csv")):
-        raise UsageError(f"{lines} has no headings: leave out --no-headers")
+        raise UsageError(tr("{lines} has no headings: leave out --no-headers", lines=lines))
     if options.no_pager and (options.quiet or options.output not in ("table", "wide")):
-        raise UsageError(f"{lines} uses no pager: leave out --no-pager")
+        raise UsageError(tr("{lines} uses no pager: leave out --no-pager", lines=lines))
     if options.raw_csv and options.output != "csv":
-        raise UsageError("--raw-csv goes with --output csv only")
+        raise UsageError(tr("--raw-csv goes with --output csv only"))
 
 
 async def each(rows: Iterable[object]) -> AsyncGenerator[object]:

@@ -18,6 +18,7 @@ from ..profiles import (
     use_profile,
 )
 from .errors import UsageError
+from .language import tr
 from .streams import print_error, write_output
 from .tables import format_table
 
@@ -35,7 +36,13 @@ def use(name: str, /) -> None:
         name: Name of a stored profile.
     """
     use_profile(name)
-    print(f"The current profile is {name!r}, for {named_profile(name).endpoint}")
+    print(
+        tr(
+            "The current profile is {name!r}, for {endpoint}",
+            name=name,
+            endpoint=named_profile(name).endpoint,
+        )
+    )
 
 
 @profile.command(name="list")
@@ -85,7 +92,7 @@ def current() -> None:
     name = _required()
     print(name)
     if name != current_profile() and os.environ.get("CLOUDTOWER_PROFILE"):
-        print_error("It comes from CLOUDTOWER_PROFILE")
+        print_error(tr("It comes from CLOUDTOWER_PROFILE"))
 
 
 def _stored() -> list[tuple[str, Profile]]:
@@ -96,7 +103,7 @@ def _print_profiles(headings: list[str], lines: dict[str, list[str]]) -> None:
     if lines:
         write_output(format_table(headings, list(lines.values())))
     else:
-        print_error("There are no profiles: create one with `cloudtower-async login`")
+        print_error(tr("There are no profiles: create one with `cloudtower-async login`"))
 
 
 def _cells(name: str, stored: Profile) -> list[str]:
@@ -117,7 +124,9 @@ def _required() -> str:
     name = os.environ.get("CLOUDTOWER_PROFILE") or default_profile()
     if name is None:
         raise UsageError(
-            "no profile is chosen: choose one with `cloudtower-async profile use NAME`; "
-            "`cloudtower-async profile list` lists them"
+            tr(
+                "no profile is chosen: choose one with `cloudtower-async profile use "
+                "NAME`; `cloudtower-async profile list` lists them"
+            )
         )
     return name

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..client import Cloudtower
 from ..errors import InvalidSettings
 from ..profiles import from_profile, profiles_file, read_profiles
-from ..spelling import did_you_mean
 from .connect import ConnectOptions
 from .errors import UsageError
+from .language import tr
 from .messages import show_exchanges
+from .similar_names import did_you_mean
 
 if TYPE_CHECKING:
     from ..options import SessionOptions
@@ -33,19 +34,28 @@ def parse_profiles(text: str) -> list[str]:
     known = read_profiles()
     if not known:
         raise UsageError(
-            f"--profiles: no profile is stored in {profiles_file()}: create one with "
-            "`cloudtower-async login --profile NAME`"
+            tr(
+                "--profiles: no profile is stored in {file}: create one with "
+                "`cloudtower-async login --profile NAME`",
+                file=profiles_file(),
+            )
         )
     if text == ALL:
         return list(known)
     names = list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
     if not names:
-        raise UsageError(f"--profiles: expected {ALL}, or names with commas between them")
+        raise UsageError(
+            tr("--profiles: expected {all}, or names with commas between them", all=ALL)
+        )
     for name in names:
         if name not in known:
             raise UsageError(
-                f"--profiles: no profile {name!r} in {profiles_file()}"
-                + did_you_mean(name, known, few=True)
+                tr(
+                    "--profiles: no profile {name!r} in {file}{meant}",
+                    name=name,
+                    file=profiles_file(),
+                    meant=did_you_mean(name, known, few=True),
+                )
             )
     return names
 
@@ -77,8 +87,10 @@ def profile_sessions(
     connection = connection or ConnectOptions()
     if dataclasses.replace(connection, verbose=0) != ConnectOptions():
         raise UsageError(
-            "--profiles: each profile says how to reach its server; leave out the connection "
-            "options"
+            tr(
+                "--profiles: each profile says how to reach its server; leave out the "
+                "connection options"
+            )
         )
     show_exchanges(connection.verbose)
     sessions: dict[str, Cloudtower] = {}
@@ -88,8 +100,11 @@ def profile_sessions(
             del found["content_language"]
         if "token" not in found:
             raise InvalidSettings(
-                f"profile {name}: it stores no token: log in again with "
-                f"`cloudtower-async login --profile {name}`",
+                tr(
+                    "profile {name}: it stores no token: log in again with `cloudtower-async "
+                    "login --profile {name}`",
+                    name=name,
+                ),
                 option="profile",
             )
         sessions[name] = Cloudtower(**found)

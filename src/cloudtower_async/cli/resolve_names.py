@@ -11,9 +11,11 @@ from ..calls.empty_filter import matches_all
 from ..control_characters import one_line
 from ..errors import NotFound
 from ..queries.batches import batches
-from ..spelling import did_you_mean
 from .confirm import listed
 from .errors import UsageError
+from .language import tr
+from .nouns import plural, singular
+from .similar_names import did_you_mean
 from .where_option import parse_where
 
 if TYPE_CHECKING:
@@ -58,20 +60,28 @@ async def select(
         NotFound: Nothing matches `where`.
     """
     if bool(names) is bool(where):
-        how = "name or id" if by_name else "id"
-        raise UsageError(f"pass the {noun}s by {how}, or with --where; one of the two")
+        raise UsageError(
+            tr(
+                "pass the {nouns} by name or id, or with --where; one of the two",
+                nouns=plural(noun),
+            )
+            if by_name
+            else tr("pass the {nouns} by id, or with --where; one of the two", nouns=plural(noun))
+        )
     if not where:
         return await find(tower, query, names, noun=noun, within=within, by_name=by_name)
     wanted = parse_where(where, registry.operation(query))
     if matches_all(wanted):
-        raise UsageError(f"--where: this may match every {noun}; pass a narrower filter")
+        raise UsageError(
+            tr("--where: this may match every {noun}; pass a narrower filter", noun=singular(noun))
+        )
     found = await tower.fetch_all(_method(tower, query), where=_both(wanted or {}, within))
     if not found:
         raise NotFound(
-            f"no {noun} matches --where",
+            tr("no {noun} matches --where", noun=singular(noun)),
             operation=query,
             endpoint=tower.endpoint,
-            hint="Check the filter.",
+            hint=tr("Check the filter."),
         )
     return sorted(_distinct(found), key=lambda one: (getattr(one, "name", None) or "", one.id))
 
@@ -113,7 +123,14 @@ async def find(
             matching = [one for one in _distinct(found) if one.name == name]
         if len(matching) > 1:
             ids = listed([one.id for one in matching])
-            faults.append(f"several {noun}s are called {name!r}: pass an id, of {ids}")
+            faults.append(
+                tr(
+                    "several {nouns} are called {name!r}: pass an id, of {ids}",
+                    nouns=plural(noun),
+                    name=name,
+                    ids=ids,
+                )
+            )
         elif matching:
             chosen += matching
         else:
@@ -121,7 +138,13 @@ async def find(
     if missing:
         known = await _known_names(tower, query, within) if by_name else []
         faults = [
-            f"there is no {noun} {one_line(name)!r}{did_you_mean(name, known)}" for name in missing
+            tr(
+                "there is no {noun} {name!r}{meant}",
+                noun=singular(noun),
+                name=one_line(name),
+                meant=did_you_mean(name, known),
+            )
+            for name in missing
         ] + faults
     if faults:
         raise UsageError("; ".join(faults))

@@ -6,8 +6,9 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ..api.catalogue import OPERATIONS
-from ..spelling import did_you_mean, may_mean
 from .errors import UsageError
+from .language import tr
+from .similar_names import did_you_mean, may_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -108,8 +109,8 @@ def query_for(resource: str) -> str:
     """
     if method := find_query(resource):
         return method
-    meant = _meant(resource, _shown(queries())) or "; `cloudtower-async resources` lists them"
-    raise UsageError(f"there is no resource {resource!r}{meant}")
+    meant = _meant(resource, _shown(queries())) or tr("; `cloudtower-async resources` lists them")
+    raise UsageError(tr("there is no resource {resource!r}{meant}", resource=resource, meant=meant))
 
 
 def find_method(operation: str) -> str | None:
@@ -161,14 +162,15 @@ def _does(method: str, words: Sequence[str]) -> bool:
 
 def unknown_operation(name: str) -> str:
     """Return the message about an unknown operation."""
-    return f"there is no operation {name!r}{_meant(_without_root(name), _shown(_methods()))}"
+    meant = _meant(_without_root(name), _shown(_methods()))
+    return tr("there is no operation {name!r}{meant}", name=name, meant=meant)
 
 
 def unknown_topic(name: str) -> str:
     """Return the message about a name that is neither a resource nor an operation."""
     known = {*resource_names(), *_shown(_methods())}
-    meant = _meant(name, known) or "; `cloudtower-async resources` lists the resources"
-    return f"there is no resource and no operation {name!r}{meant}"
+    meant = _meant(name, known) or tr("; `cloudtower-async resources` lists the resources")
+    return tr("there is no resource and no operation {name!r}{meant}", name=name, meant=meant)
 
 
 def _shown(known: Iterable[str]) -> set[str]:

@@ -13,7 +13,9 @@ from ..control_characters import printable
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .human import text_for
+from .language import tr
 from .listing import check_output, print_resources
+from .nouns import plural
 from .output_options import OutputOptions
 from .resolve_names import find, select
 from .streams import write_output
@@ -53,7 +55,10 @@ def show_resources(
     check_output(kind, options)
     if details and options != OutputOptions():
         raise UsageError(
-            "details are no table: leave out --sort, --no-headers and --no-pager, or pass --columns"
+            tr(
+                "details are not a table: leave out --sort, --no-headers and --no-pager, or "
+                "pass --columns"
+            )
         )
     tower = connect(connection or ConnectOptions(), all_languages=options.output != "table")
     show = _print_details if details else partial(print_resources, kind=kind, options=options)
@@ -73,7 +78,7 @@ async def _show(
         if by_name:
             found = await select(tower, query, names, where, noun=noun)
         elif not names:
-            raise UsageError(f"pass the ids of the {noun}s")
+            raise UsageError(tr("pass the ids of the {nouns}", nouns=plural(noun)))
         else:
             found = await find(tower, query, names, noun=noun, by_name=False)
     await show(found)

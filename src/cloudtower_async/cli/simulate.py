@@ -19,6 +19,7 @@ from ..simulator.clock import Clock
 from ..simulator.fleet.fleet import FleetSize
 from ..simulator.simulator import Simulator
 from .errors import UsageError
+from .language import tr
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ def _date(text: str) -> datetime:
         date = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--clock: expected now or a date such as 2026-01-31T08:00:00Z, got {text!r}"
+            tr(
+                "--clock: expected now or a date such as 2026-01-31T08:00:00Z, got {text!r}",
+                text=text,
+            )
         ) from None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
@@ -121,8 +125,10 @@ def _context(ca_file: Path) -> ssl.SSLContext:
         trustme: Any = importlib.import_module("trustme")
     except ModuleNotFoundError:
         raise UsageError(
-            '--tls needs an extra: pip install "cloudtower-async[tls]"; '
-            "from a clone of the repository: pip install '.[cli,tls]'"
+            tr(
+                '--tls needs an extra: pip install "cloudtower-async[tls]"; from a clone '
+                "of the repository: pip install '.[cli,tls]'"
+            )
         ) from None
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(ca_file))
@@ -145,8 +151,12 @@ def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:
     """Print the variables for clients; standard output has nothing but lines for a shell."""
     size = simulator.size
     print_error(
-        f"Simulating a CloudTower (clusters: {size.clusters:,}, VMs: {size.vms:,}) until Ctrl-C. "
-        "Paste these lines into another shell:"
+        tr(
+            "Simulating a CloudTower (clusters: {clusters:,}, VMs: {vms:,}) until "
+            "Ctrl-C. Paste these lines into another shell:",
+            clusters=size.clusters,
+            vms=size.vms,
+        )
     )
     settings = {
         "ENDPOINT": simulator.url,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from .changes import ChangeOptions, ChangeTarget, CommandChange, Flag, run_change
+from .changes import ChangeOptions, ChangeTarget, CommandChange, Flag, question, run_change
 from .connect import ConnectOptions
 from .errors import UsageError
+from .language import tr
 from .output_options import OutputOptions
 from .reading_commands import add_list
 from .resolve_names import Where, find_one, select
@@ -63,7 +64,10 @@ def create(
             return tower.vm_snapshot.create_vm_snapshot(data=[data])
 
         return CommandChange(
-            verb="Take snapshots of",
+            ask=question(
+                "Take a snapshot of {number} VM on {place}?",
+                "Take snapshots of {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="VmSnapshot",
             step="snapshot",
@@ -103,14 +107,17 @@ def revert(
             within=await _of_vm(tower, vm),
         )
         if found.vm is None:
-            raise UsageError(f"the VM of snapshot {name!r} no longer exists")
+            raise UsageError(tr("the VM of snapshot {name!r} no longer exists", name=name))
         owner = await find_one(tower, "vm.get_vms", found.vm.id, noun="VM")
         return CommandChange(
-            verb="Revert",
+            ask=question(
+                "Revert {number} VM to snapshot {snapshot} on {place}?",
+                "Revert {number} VMs to snapshot {snapshot} on {place}?",
+                snapshot=found.name or found.id,
+            ),
             noun="VM",
             kind="Vm",
             step="revert",
-            detail=f"to snapshot {found.name or found.id}",
             destructive=True,
             targets=vm_targets([owner]),
             send=lambda one: tower.vm.rollback_vm(
@@ -151,7 +158,10 @@ def delete(
             within=await _of_vm(tower, vm),
         )
         return CommandChange(
-            verb="Delete",
+            ask=question(
+                "Delete {number} snapshot on {place}?",
+                "Delete {number} snapshots on {place}?",
+            ),
             noun="snapshot",
             kind="VmSnapshot",
             step="delete",
@@ -176,7 +186,7 @@ def _targets(snapshots: Sequence[models.VmSnapshot]) -> list[ChangeTarget]:
     return [
         ChangeTarget(
             one.name or one.id,
-            "" if one.vm is None else f"of {one.vm.name or one.vm.id}",
+            "" if one.vm is None else tr("of {vm}", vm=one.vm.name or one.vm.id),
             one,
         )
         for one in snapshots

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from .errors import OutputError
+from .language import tr
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator
@@ -82,7 +83,7 @@ def drop_output() -> None:
 
 def _check_output() -> None:
     if cast("Any", sys.stdout) is None:
-        raise OutputError("nothing was done: standard output is closed")
+        raise OutputError(tr("nothing was done: standard output is closed"))
     try:
         number = sys.stdout.fileno()
     except (OSError, ValueError):  # a stream of the calling program
@@ -92,11 +93,11 @@ def _check_output() -> None:
     import fcntl
 
     if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-        raise OutputError("nothing was done: standard output is open for reading only")
+        raise OutputError(tr("nothing was done: standard output is open for reading only"))
     poll = select.poll()
     poll.register(number, 0)
     if any(event & select.POLLERR for _, event in poll.poll(0)):
-        raise OutputError("nothing was done: standard output has no reader")
+        raise OutputError(tr("nothing was done: standard output has no reader"))
 
 
 def _buffered(output: TextIO) -> TextIO:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..spelling import did_you_mean, may_mean
 from .command_table import command_table
+from .language import tr
 from .resource_names import find_method, find_query, unknown_operation
+from .similar_names import did_you_mean, may_mean, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,32 +23,38 @@ def unknown_command(typed: str, chain: Sequence[str]) -> str:
     group = " ".join(chain)
     names = command_table()[group]["commands"]
     if group:
-        meant = did_you_mean(typed, names) or f"; expected one of {', '.join(names)}"
-        return f"{group}: there is no command {typed!r}{meant}"
-    meant = same_commands(typed) or did_you_mean(typed, names)
+        meant = did_you_mean(typed, names) or tr(
+            "; expected one of {names}", names=", ".join(names)
+        )
+        return tr(
+            "{group}: there is no command {name!r}{meant}", group=group, name=typed, meant=meant
+        )
+    meant = may_mean(same_commands(typed)) or did_you_mean(typed, names)
     if not meant and find_method(typed):
         meant = may_mean([f"`call {typed}`"])
     if not meant and find_query(typed):
         meant = may_mean([f"`get {typed}`"])
-    return (
-        f"there is no command {typed!r}{meant or '; `cloudtower-async --help` lists the commands'}"
-    )
+    meant = meant or tr("; `cloudtower-async --help` lists the commands")
+    return tr("there is no command {name!r}{meant}", name=typed, meant=meant)
 
 
 def suggest_for_operation(typed: str) -> str:
     """Return the message about an operation that does not exist; it also suggests a command."""
     message = unknown_operation(typed)
-    commands = same_commands(typed).removeprefix("; did you mean ").removesuffix("?")
-    return f"{message} The command {commands} is similar." if commands else message
+    if not (commands := same_commands(typed)):
+        return message
+    return tr(
+        "{message} The command {commands} is similar.", message=message, commands=one_of(commands)
+    )
 
 
-def same_commands(typed: str) -> str:
-    """Return the end of a message that suggests the commands with the same words, in any order.
+def same_commands(typed: str) -> list[str]:
+    """Return the commands with the same words, in any order, in backticks.
 
-    ``stop-vm`` and ``vms-stop`` suggest ``vm stop``. It is empty if there is no such command.
+    ``stop-vm`` and ``vms-stop`` suggest ``vm stop``.
     """
     words = _words(typed)
-    return may_mean([f"`{path}`" for path in command_table() if _words(path) == words])
+    return [f"`{path}`" for path in command_table() if _words(path) == words]
 
 
 def _words(text: str) -> set[str]:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from ..control_characters import printable
+from .language import heading
 from .terminal import is_plain, make_console
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def table_texts(
 ) -> tuple[list[str], list[list[str]]]:
     """Return headings and printable cells; a dash stands for an empty text."""
     lines = [[printable(cell) or "-" for cell in row] for row in rows]
-    return [name.upper() for name in names], lines
+    return [heading(name) if name else "" for name in names], lines
 
 
 def lay_out(
@@ -110,7 +111,7 @@ def lay_out(
 def _laid_out(
     heads: list[str], lines: list[list[str]], fits: Sequence[Fit], width: int | None
 ) -> Iterator[list[Cell]]:
-    widths = [max(map(_width, column)) for column in zip(heads, *lines, strict=True)]
+    widths = [max(map(cell_width, column)) for column in zip(heads, *lines, strict=True)]
     shown = list(range(len(heads)))
     if width is not None:
         shown, widths = _fitted(widths, fits, width)
@@ -174,19 +175,20 @@ def _fitted(widths: list[int], fits: Sequence[Fit], width: int) -> tuple[list[in
 
 def _cell(text: str, width: int, fit: Fit, *, last: bool) -> Cell:
     style = _STYLE_OF.get(text, "")
-    length = _width(text)
+    length = cell_width(text)
     if length > width:
         from rich.cells import set_cell_size
 
         text = f"{set_cell_size(text, width - 1)}…" if width > 1 else "…"
-        length = _width(text)
+        length = cell_width(text)
     padding = " " * (width - length)
     if fit.right:
         return Cell(padding + text, style)
     return Cell(text if last else text + padding, style)
 
 
-def _width(text: str) -> int:
+def cell_width(text: str) -> int:
+    """Return the number of terminal columns that a text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -246,7 +248,7 @@ def _folded(
     for head, fit in zip(heads, fits, strict=True):
         # An id must stay on one line, to be copied.
         justify: Literal["right", "left"] = "right" if fit.right else "left"
-        table.add_column(head, no_wrap=head == "ID", overflow="fold", justify=justify)
+        table.add_column(head, no_wrap=head == heading("id"), overflow="fold", justify=justify)
     for line in lines:
         table.add_row(*map(Text, line))
     with console.capture() as captured:

@@ -18,6 +18,7 @@ from ..tasks.subscription import ENDED
 from ..tasks.task_errors import task_failed
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .language import tr
 from .output_options import OutputOptions
 from .reading_commands import add_list
 from .show import show_resources
@@ -73,7 +74,7 @@ def wait(
         connection: How to reach the server.
     """
     if not ids:
-        raise UsageError("task wait: pass the ids of the tasks to wait for")
+        raise UsageError(tr("task wait: pass the ids of the tasks to wait for"))
     tower = connect(connection or ConnectOptions(), all_languages=False)
     anyio.run(_wait, tower, ids, timeout or None)
 
@@ -132,7 +133,7 @@ def _display(ids: Sequence[str]) -> Generator[Show]:
 
 def _status(task: Task) -> str:
     # A server that breaks its schema may send null in any field, as in the description.
-    return str(task.status or "(no status)")
+    return str(task.status or tr("(no status)"))
 
 
 def _description(task: Task) -> str:

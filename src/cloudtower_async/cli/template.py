@@ -14,6 +14,7 @@ from .changes import (
     CommandChange,
     Flag,
     one_by_one,
+    question,
     run_change,
 )
 from .connect import ConnectOptions
@@ -103,11 +104,15 @@ def deploy(
             return await one_by_one(one, targets)
 
         return CommandChange(
-            verb="Create",
+            ask=question(
+                "Create {number} VM from template {template} in cluster {cluster} on {place}?",
+                "Create {number} VMs from template {template} in cluster {cluster} on {place}?",
+                template=found.name or found.id,
+                cluster=place.name or place.id,
+            ),
             noun="VM",
             kind="Vm",
             step="create",
-            detail=f"from template {found.name or found.id} in cluster {place.name or place.id}",
             targets=targets,
             run=run,
             sends="vm.create_vm_from_content_library_template",

@@ -18,6 +18,7 @@ from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect
 from .errors import UsageError
 from .formats import json_text
+from .language import tr
 from .live_screen import LiveScreen, ScreenPage
 from .messages import warn
 from .output_options import Interval, seconds_between
@@ -73,7 +74,7 @@ def top(
         connection: How to reach the server.
     """
     if output == "json" and interval is not None:
-        raise UsageError("JSON is written once: leave out --interval")
+        raise UsageError(tr("JSON is written once: leave out --interval"))
     tower = connect(connection or ConnectOptions(), all_languages=False)
     seconds = seconds_between(interval, watch=True)
     rank = partial(tower.top_n, _METRICS[kind, by], limit, range=range_)
@@ -136,7 +137,7 @@ def _table(ranking: list[RankedMetric], by: By) -> tuple[list[str], list[list[st
     rows = [
         [
             str(one.rank),
-            one.subject_name or one.subject_id or "unknown",
+            one.subject_name or one.subject_id or tr("unknown"),
             f"{one.value:.1f}{unit}",
             "#" * round(_BAR * min(one.value / full, 1.0)) if full > 0 else "",
         ]
@@ -147,5 +148,5 @@ def _table(ranking: list[RankedMetric], by: By) -> tuple[list[str], list[list[st
 
 def _page(ranking: list[RankedMetric], by: By, _height: int | None) -> ScreenPage:
     head, *lines = lay_out(*table_texts(*_table(ranking, by)), _FITS, make_console().width)
-    empty = [Text("Nothing was measured.", style="dim")]
+    empty = [Text(tr("Nothing was measured."), style="dim")]
     return ScreenPage(Group(*(map(line_text, lines) if lines else empty)), [line_text(head)])

@@ -10,6 +10,7 @@ import anyio
 from ..concurrency import map_concurrently
 from ..errors import CloudtowerError
 from .columns import TOWER, with_tower, without_tower
+from .language import content_language, tr
 from .messages import error_line
 from .printing import each
 from .profiles_option import profile_sessions
@@ -55,9 +56,8 @@ def list_on_towers(
         InvalidSettings: A profile cannot be used.
         CloudtowerError: A server has failed; the others were listed.
     """
-    options: SessionOptions = (
-        {} if listing.language is None else {"content_language": listing.language}
-    )
+    language = content_language()
+    options: SessionOptions = {} if language is None else {"content_language": language}
     sessions = profile_sessions(
         listing.profiles or "",
         options,
@@ -98,4 +98,11 @@ async def _list(
     await printer.print(each(rows if printer.order else rows[:limit]), limit)
     if failed:
         names = ", ".join(name for name in sessions if name in failed)
-        raise CloudtowerError(f"{len(failed)} of {len(sessions)} Towers failed: {names}")
+        raise CloudtowerError(
+            tr(
+                "{failed} of {total} Towers failed: {names}",
+                failed=len(failed),
+                total=len(sessions),
+                names=names,
+            )
+        )

@@ -7,40 +7,42 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, cast, get_args, get_origin
 
+from .language import mark, tr
+
 if TYPE_CHECKING:
     from ..calls.arg_types import ArgType
 
 _TYPE_NAMES = {
-    str: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true or false",
-    datetime: "time",
-    bytes: "file",
-    dict: "object",
-    object: "anything",
+    str: mark("text"),
+    int: mark("whole number"),
+    float: mark("number"),
+    bool: mark("true or false"),
+    datetime: mark("time"),
+    bytes: mark("file"),
+    dict: mark("object"),
+    object: mark("anything"),
 }
 
 
 def struct_type_name(kind: object) -> str:
     """Return the name of the type of a struct's field; list the values of an enumeration."""
     if isinstance(kind, UnionType):
-        return " or ".join(
+        return tr(" or ").join(
             struct_type_name(part) for part in get_args(kind) if part is not NoneType
         )
     if get_origin(kind) is list:
-        return f"list of {struct_type_name(get_args(kind)[0])}"
+        return tr("list of {kind}", kind=struct_type_name(get_args(kind)[0]))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(str(member.value) for member in kind)
-    return _TYPE_NAMES.get(cast("type", kind), "object")
+    return tr(_TYPE_NAMES.get(cast("type", kind), "object"))
 
 
 def argument_type_name(found: ArgType) -> str:
     """Return the name of the type of an argument; list the values of an enumeration."""
     if found.is_filter:
-        return f"filter of {found.filtered_resource}"
+        return tr("filter of {resource}", resource=found.filtered_resource)
     if found.item is not None:
-        return f"list of {argument_type_name(found.item)}"
+        return tr("list of {kind}", kind=argument_type_name(found.item))
     if found.is_date:
-        return "time"
-    return ", ".join(sorted(found.choices)) or _TYPE_NAMES.get(found.kind, "object")
+        return tr("time")
+    return ", ".join(sorted(found.choices)) or tr(_TYPE_NAMES.get(found.kind, "object"))

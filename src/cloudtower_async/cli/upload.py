@@ -26,6 +26,7 @@ from ..uploads.targets import (
 from .cluster_option import cluster_ids
 from .connect import ConnectOptions, connect, planning
 from .errors import UsageError
+from .language import tr
 from .streams import replace_unencodable
 from .upload_states import StateMemory, load_state
 
@@ -81,11 +82,11 @@ def upload(
     """
     names = cluster or []
     if kind == "application-package" and names:
-        raise UsageError("an application package belongs to no cluster: leave out --cluster")
+        raise UsageError(tr("an application package belongs to no cluster: leave out --cluster"))
     if kind != "application-package" and not names:
-        raise UsageError("--cluster: pass the name or id of the cluster to upload to")
+        raise UsageError(tr("--cluster: pass the name or id of the cluster to upload to"))
     if kind != "content-library-image" and len(names) > 1:
-        raise UsageError(f"--cluster: {kind} takes one cluster only")
+        raise UsageError(tr("--cluster: {kind} takes one cluster only", kind=kind))
     # Outside the event loop, as this may ask for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
     options: UploadOptions = {
@@ -129,7 +130,9 @@ async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarg
     if kind == "content-library-image":
         return ContentLibraryImage(clusters={"id_in": ids})
     if len(ids) > 1:
-        raise UsageError(f"--cluster: several clusters are called {names[0]!r}: pass an id")
+        raise UsageError(
+            tr("--cluster: several clusters are called {name!r}: pass an id", name=names[0])
+        )
     return _ONE_CLUSTER[kind](cluster_id=ids[0])
 
 
@@ -158,7 +161,7 @@ def _outlet(name: str) -> Generator[Put]:
         if not told:  # --resume needs this id if the process is killed
             told = True
             task_id = printable(progress.upload_task_id)
-            console.print(f"upload task {task_id}", markup=False, soft_wrap=True)
+            console.print(tr("upload task {id}", id=task_id), markup=False, soft_wrap=True)
         bar.update(shown, completed=progress.sent, total=progress.total, pace=_pace(progress))
         bar.refresh()
 

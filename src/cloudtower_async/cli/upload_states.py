@@ -13,6 +13,7 @@ import anyio.to_thread
 from ..errors import InvalidInput, UploadState
 from ..folders import state_folder
 from .errors import UsageError
+from .language import tr
 
 
 def load_state(upload_task_id: str) -> UploadState:
@@ -25,12 +26,18 @@ def load_state(upload_task_id: str) -> UploadState:
     try:
         return UploadState.from_json(path.read_bytes())
     except FileNotFoundError:
-        why = "the state of this upload is not stored on this machine"
+        why = tr("the state of this upload is not stored on this machine")
     except OSError as exc:
         why = f"{path}: {exc.strerror}"
     except InvalidInput as exc:
         why = f"{path}: {exc}"
-    raise UsageError(f"--resume {upload_task_id}: {why}; start again without --resume")
+    raise UsageError(
+        tr(
+            "--resume {upload_task_id}: {why}; start again without --resume",
+            upload_task_id=upload_task_id,
+            why=why,
+        )
+    )
 
 
 class StateMemory:
@@ -50,9 +57,9 @@ class StateMemory:
     def advice(self) -> str:
         """Advice to the user after an interruption."""
         if self._id is None or self._failure is not None:
-            why = self._failure or "it is not known what was sent"
-            return f"Start again: the state of the upload could not be stored: {why}"
-        return f"Continue with --resume {self._id}"
+            why = self._failure or tr("it is not known what was sent")
+            return tr("Start again: the state of the upload could not be stored: {why}", why=why)
+        return tr("Continue with --resume {id}", id=self._id)
 
     async def keep(self, state: UploadState | None) -> None:
         """Store the state; `advice` reports a failure."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..spelling import did_you_mean
 from . import human
 from .columns import (
     TOWER,
@@ -21,6 +20,8 @@ from .columns import (
     without_tower,
 )
 from .errors import UsageError
+from .language import tr
+from .similar_names import did_you_mean
 from .tables import Fit, Room
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-_VIEWS = {
+VIEWS = {
     "Alert": "alert=message severity cluster=cluster.name host=host.name age=local_start_time"
     " ended | disk=disk.name cause solution",
     "BackupPlan": "name status vms=vms next=next_execute_time last=last_execute_status"
@@ -166,7 +167,9 @@ class View:
         """
         name, colon, direction = text.partition(":")
         if colon and direction not in ("asc", "desc"):
-            raise UsageError(f"--sort: expected {name}:asc or {name}:desc, got {text!r}")
+            raise UsageError(
+                tr("--sort: expected {name}:asc or {name}:desc, got {text!r}", name=name, text=text)
+            )
         every = [self._column(spec) for spec in _default_view(self.kind, wide=True)]
         for column in (*self._columns, *every):
             if column.name == name.lower():
@@ -174,7 +177,9 @@ class View:
         else:
             if not has_column(self.kind, name):
                 meant = did_you_mean(name, [column.name for column in every]) or self._or_else
-                raise UsageError(f"--sort: there is no column {name!r}{meant}")
+                raise UsageError(
+                    tr("--sort: there is no column {name!r}{meant}", name=name, meant=meant)
+                )
             column = self._column(name)
         return SortOrder(column.paths, column.key, descending=direction == "desc")
 
@@ -249,7 +254,7 @@ def name_column(kind: type[msgspec.Struct]) -> str:
 def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
     if has_column(kind, TOWER):
         return [TOWER, *_default_view(without_tower(kind), wide=wide)]
-    if text := _VIEWS.get(kind.__name__):
+    if text := VIEWS.get(kind.__name__):
         usual, _, further = text.partition("|")
         columns = usual.split()
         more = further.split()
@@ -267,7 +272,7 @@ def _fits_kind(kind: type[msgspec.Struct], spec: str) -> bool:
 
 
 def _derived_view(kind: type[msgspec.Struct]) -> list[str]:
-    """Return default columns for a resource that `_VIEWS` does not list."""
+    """Return default columns for a resource that `VIEWS` does not list."""
     names = [name for name in default_columns(kind) if name != "id"]
     columns = [
         f"{name.removesuffix('.name')}={name}" if name.endswith(".name") else name

@@ -19,10 +19,12 @@ from .changes import (
     CommandChange,
     Flag,
     one_by_one,
+    question,
     run_change,
 )
 from .connect import ConnectOptions, connect
 from .errors import UsageError
+from .language import mark, tr
 from .messages import warn
 from .output_options import OutputOptions
 from .reading_commands import add_list, add_show
@@ -43,7 +45,11 @@ Positive: validators.Number = validators.Number(gte=1)
 Vcpu = Annotated[int | None, Parameter(validator=Positive)]
 Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 
-_NOTES = {"already": "nothing to do", "forced": "powered off, as it did not shut down in time"}
+_NOTES = {
+    "already": mark("nothing to do"),
+    "forced": mark("powered off, because it did not shut down in time"),
+}
+_STATES = {"RUNNING": mark("running"), "SUSPENDED": mark("suspended")}
 
 vm: App = App(name="vm", help="List, start, stop, move, create and delete VMs.")
 add_list(vm, "vms", "VMs")
@@ -72,7 +78,10 @@ def start(
         from ..recipes import start_vms
 
         return CommandChange(
-            verb="Start",
+            ask=question(
+                "Start {number} VM on {place}?",
+                "Start {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="Vm",
             step="start",
@@ -106,7 +115,7 @@ def stop(
         connection: How to reach the server.
     """
     if force and force_after is not None:
-        raise UsageError("vm stop: pass --force or --force-after, not both")
+        raise UsageError(tr("vm stop: pass --force or --force-after, not both"))
     seconds = None if force_after is None else parse_duration("--force-after", force_after)
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -116,7 +125,10 @@ def stop(
             return tower.vm.poweroff_vm(where={"id": one.resource.id})
 
         stopping = CommandChange(
-            verb="Shut down",
+            ask=question(
+                "Shut down {number} VM on {place}?",
+                "Shut down {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="Vm",
             step="shut down",
@@ -127,7 +139,10 @@ def stop(
         if force:
             return dataclasses.replace(
                 stopping,
-                verb="Power off",
+                ask=question(
+                    "Power off {number} VM on {place}?",
+                    "Power off {number} VMs on {place}?",
+                ),
                 step="power off",
                 destructive=True,
                 send=cut_power,
@@ -137,7 +152,11 @@ def stop(
             return stopping
         return dataclasses.replace(
             stopping,
-            detail=f"(power off after {force_after})",
+            ask=question(
+                "Shut down {number} VM (power off after {time}) on {place}?",
+                "Shut down {number} VMs (power off after {time}) on {place}?",
+                time=str(force_after),
+            ),
             destructive=True,
             send=None,
             run=partial(_switch, tower, partial(shut_down_vms, force_after=seconds)),
@@ -173,7 +192,10 @@ def restart(
             return tower.vm.force_restart_vm(where={"id": one.resource.id})
 
         restarting = CommandChange(
-            verb="Restart",
+            ask=question(
+                "Restart {number} VM on {place}?",
+                "Restart {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="Vm",
             step="restart",
@@ -185,7 +207,10 @@ def restart(
             return restarting
         return dataclasses.replace(
             restarting,
-            verb="Reset",
+            ask=question(
+                "Reset {number} VM on {place}?",
+                "Reset {number} VMs on {place}?",
+            ),
             step="reset",
             destructive=True,
             send=reset,
@@ -215,7 +240,10 @@ def suspend(
 
     async def plan(tower: Cloudtower) -> CommandChange:
         return CommandChange(
-            verb="Suspend",
+            ask=question(
+                "Suspend {number} VM on {place}?",
+                "Suspend {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="Vm",
             step="suspend",
@@ -246,7 +274,10 @@ def resume(
 
     async def plan(tower: Cloudtower) -> CommandChange:
         return CommandChange(
-            verb="Resume",
+            ask=question(
+                "Resume {number} VM on {place}?",
+                "Resume {number} VMs on {place}?",
+            ),
             noun="VM",
             kind="Vm",
             step="resume",
@@ -279,16 +310,24 @@ def migrate(
 
     async def plan(tower: Cloudtower) -> CommandChange:
         targets = await _targets(tower, vms, where)
-        host_id, detail = "AUTO_SCHEDULE", "to hosts that the server chooses"
+        host_id = "AUTO_SCHEDULE"
+        ask = question(
+            "Migrate {number} VM to a host that the server chooses on {place}?",
+            "Migrate {number} VMs to hosts that the server chooses on {place}?",
+        )
         if to is not None:
             host = await find_one(tower, "host.get_hosts", to, noun="host")
-            host_id, detail = host.id, f"to host {host.name or host.id}"
+            host_id = host.id
+            ask = question(
+                "Migrate {number} VM to host {host} on {place}?",
+                "Migrate {number} VMs to host {host} on {place}?",
+                host=host.name or host.id,
+            )
         return CommandChange(
-            verb="Migrate",
+            ask=ask,
             noun="VM",
             kind="Vm",
             step="migrate",
-            detail=detail,
             targets=targets,
             send=lambda one: tower.vm.migrate_vm(
                 where={"id": one.resource.id}, data={"host_id": host_id}
@@ -336,11 +375,14 @@ def clone(
             return tower.vm.clone_vm([params])
 
         return CommandChange(
-            verb="Create",
+            ask=question(
+                "Create {number} clone of VM {vm} on {place}?",
+                "Create {number} clones of VM {vm} on {place}?",
+                vm=found.name or found.id,
+            ),
             noun="clone",
             kind="Vm",
             step="clone",
-            detail=f"of VM {found.name or found.id}",
             targets=targets,
             send=send,
         )
@@ -389,7 +431,7 @@ def create(
     memory_bytes = parse_size("--memory", memory)
     sizes = [parse_size("--disk", size) for size in disk or ()]
     if volume and len(names) > 1:
-        raise UsageError("--volume: a volume can be attached to one VM only")
+        raise UsageError(tr("--volume: a volume can be attached to one VM only"))
 
     async def plan(tower: Cloudtower) -> CommandChange:
         from ..recipes import ExistingVolume, NewDisk, Nic, create_blank_vm
@@ -422,11 +464,14 @@ def create(
             return await one_by_one(one, targets)
 
         return CommandChange(
-            verb="Create",
+            ask=question(
+                "Create {number} VM in cluster {cluster} on {place}?",
+                "Create {number} VMs in cluster {cluster} on {place}?",
+                cluster=place.name or place.id,
+            ),
             noun="VM",
             kind="Vm",
             step="create",
-            detail=f"in cluster {place.name or place.id}",
             targets=targets,
             run=run,
             sends="vm.create_vm",
@@ -457,7 +502,7 @@ def resize(
         connection: How to reach the server.
     """
     if vcpu is None and memory is None:
-        raise UsageError("vm resize: pass --vcpu or --memory")
+        raise UsageError(tr("vm resize: pass --vcpu or --memory"))
     size = None if memory is None else parse_size("--memory", memory)
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -470,14 +515,17 @@ def resize(
                 data.update({"memory": size, "memory_unit": "B"})
             return tower.vm.update_vm(where={"id": one.resource.id}, data=data)
 
-        sizes = [f"{vcpu} vCPU"] if vcpu is not None else []
-        sizes += [f"{memory} of memory"] if memory is not None else []
+        sizes = [tr("{number} vCPU", number=vcpu)] if vcpu is not None else []
+        sizes += [tr("{size} of memory", size=memory)] if memory is not None else []
         return CommandChange(
-            verb="Resize",
+            ask=question(
+                "Resize {number} VM to {sizes} on {place}?",
+                "Resize {number} VMs to {sizes} on {place}?",
+                sizes=tr(" and ").join(sizes),
+            ),
             noun="VM",
             kind="Vm",
             step="resize",
-            detail=f"to {' and '.join(sizes)}",
             targets=await _targets(tower, vms, where),
             send=send,
         )
@@ -505,13 +553,19 @@ def delete(
         connection: How to reach the server.
     """
 
+    ask = question("Delete {number} VM on {place}?", "Delete {number} VMs on {place}?")
+    if with_snapshots:
+        ask = question(
+            "Delete {number} VM and its snapshots on {place}?",
+            "Delete {number} VMs and their snapshots on {place}?",
+        )
+
     async def plan(tower: Cloudtower) -> CommandChange:
         return CommandChange(
-            verb="Delete",
+            ask=ask,
             noun="VM",
             kind="Vm",
             step="delete",
-            detail="and their snapshots" if with_snapshots else "",
             destructive=True,
             deletes=True,
             targets=await _targets(tower, vms, where),
@@ -534,7 +588,7 @@ def console(name: str, /, *, connection: ConnectOptions | None = None) -> None:
     """
     tower = connect(connection or ConnectOptions(), all_languages=False)
     address = anyio.run(_console_address, tower, name)
-    warn("the address contains a ticket: anyone who has it can use the console of the VM")
+    warn(tr("the address contains a ticket: anyone who has it can use the console of the VM"))
     print(printable(address), flush=True)
 
 
@@ -556,11 +610,18 @@ def vm_targets(vms: Sequence[Any]) -> list[ChangeTarget]:
     return [
         ChangeTarget(
             one.name or one.id,
-            "" if one.status in (None, "STOPPED") else str(one.status).lower(),
+            _state(one.status),
             one,
         )
         for one in vms
     ]
+
+
+def _state(status: object) -> str:
+    if status is None or status == "STOPPED":
+        return ""
+    known = _STATES.get(str(status))
+    return str(status).lower() if known is None else tr(known)
 
 
 def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
@@ -570,9 +631,9 @@ def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
         UsageError: No name is given, or one twice.
     """
     if not names:
-        raise UsageError(f"{command}: pass the name of each VM to create")
+        raise UsageError(tr("{command}: pass the name of each VM to create", command=command))
     if len(set(names)) < len(names):
-        raise UsageError(f"{command}: a name is given twice")
+        raise UsageError(tr("{command}: a name is given twice", command=command))
     return [ChangeTarget(name) for name in names]
 
 
@@ -596,13 +657,15 @@ async def _switch(
     return [
         _outcome(target, found[identifier])
         if identifier in found
-        else ChangeOutcome(target, error=UsageError(f"VM {target.name} no longer exists"))
+        else ChangeOutcome(
+            target, error=UsageError(tr("VM {name} no longer exists", name=target.name))
+        )
         for identifier, target in by_id.items()
     ]
 
 
 def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> ChangeOutcome:
-    note = _NOTES.get(outcome.result, "")
+    note = tr(_NOTES.get(outcome.result, ""))
     if outcome.error is not None:
         return ChangeOutcome(target, error=outcome.error)
     return ChangeOutcome(target, [outcome.vm], note=note)

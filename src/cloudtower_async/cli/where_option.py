@@ -11,6 +11,7 @@ from ..calls.validation import check
 from ..errors import InvalidInput
 from ..types import CODEC_ERRORS
 from .errors import UsageError
+from .language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,9 +52,11 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
     try:
         return msgspec.json.decode(text.decode() if isinstance(text, bytes) else text)
     except UnicodeDecodeError as exc:
-        raise UsageError(f"{what}: not valid UTF-8 at byte {exc.start}") from None
+        raise UsageError(
+            tr("{what}: not valid UTF-8 at byte {start}", what=what, start=exc.start)
+        ) from None
     except CODEC_ERRORS as exc:
-        raise UsageError(f"{what}: not valid JSON: {exc}") from None
+        raise UsageError(tr("{what}: not valid JSON: {error}", what=what, error=exc)) from None
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, An
         check(operation, {"where": part}, validate=True)
     except InvalidInput as exc:
         fault = str(exc).removeprefix(f"{operation.name}: ").removeprefix("where.")
-        raise UsageError(f"--where: {fault}") from None
+        raise UsageError(tr("--where: {fault}", fault=fault)) from None
     return part
 
 
@@ -71,14 +74,20 @@ def _parse_one(text: str, filters: ArgType) -> dict[str, Any]:
         return cast("dict[str, Any]", parse_json(text, "--where"))
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"--where: {text!r} is neither JSON nor key=value")
+        raise UsageError(tr("--where: {text!r} is neither JSON nor key=value", text=text))
     path = key.split(".")
     shape: ArgType | None = filters
     for name in path:
         shape = member(shape.record, name) if shape is not None and shape.record else None
     parsed: Any = value if shape is None else _parse_value(value, shape)
     if shape is not None and shape.is_filter and isinstance(parsed, str):
-        raise UsageError(f"--where: {text!r}: {key} is a resource: pass a field, as in {key}.name=")
+        raise UsageError(
+            tr(
+                "--where: {text!r}: {key} is a resource: pass a field, as in {key}.name=",
+                text=text,
+                key=key,
+            )
+        )
     for name in reversed(path):
         parsed = {name: parsed}
     return cast("dict[str, Any]", parsed)

@@ -1,0 +1,198 @@
+"""Language of the command line: English, or a translation from a catalog of gettext.
+
+The catalog is read as its ``.po`` file: one file, which translators edit and which is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Language: TypeAlias = Literal["en-US", "zh-CN"]
+
+LANGUAGES: tuple[Language, Language] = ("en-US", "zh-CN")
+"""Languages of the texts."""
+
+_VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+_CATALOGS = {"zh-CN": "locale/zh_CN/LC_MESSAGES/cloudtower-async.po"}
+_SIMPLIFIED = ("zh", "zh_cn", "zh_sg", "zh_hans", "zh_hans_cn", "zh_hans_sg")
+_SAMPLE = {"zh-CN": "虚拟机"}
+_LEFT_OUT = "en"
+
+
+class _Chosen:
+    """Choice of this process."""
+
+    catalog: Mapping[str, str] | None = None
+    """Translations by English text; None: English."""
+
+    option: Language | None = None
+    """Value of ``--language``."""
+
+
+def tr(text: str, /, **values: object) -> str:
+    """Return a text in the language of the user.
+
+    Args:
+        text: English text: whole sentences, with ``{name}`` for each value.
+        values: Values of the placeholders. Without values, braces stay as they are.
+    """
+    if _Chosen.catalog is not None:
+        text = _Chosen.catalog.get(text) or text
+    return text.format_map(values) if values else text
+
+
+def ntr(one: str, many: str, number: int, /, **values: object) -> str:
+    """Return a text about a number of things in the language of the user.
+
+    Args:
+        one: English text for one thing.
+        many: English text for any other number, with the placeholder ``{number}``.
+        number: The number.
+        values: Values of the other placeholders.
+    """
+    # Chinese has one form for any number.
+    text = (_Chosen.catalog or {}).get(one) or (one if number == 1 else many)
+    return text.format_map({"number": number, **values})
+
+
+def heading(name: str) -> str:
+    """Return a column heading in the language of the user; in English, in capitals."""
+    return (_Chosen.catalog or {}).get(key_of(name, "heading")) or name.upper()
+
+
+def key_of(text: str, context: str = "") -> str:
+    """Return the key of a text in a catalog, as gettext forms it."""
+    return f"{context}\x04{text}" if context else text
+
+
+def mark(text: str) -> str:
+    """Mark a text that `tr` translates where it is shown; return it unchanged."""
+    return text
+
+
+def is_translated() -> bool:
+    """Return whether texts are in another language than English."""
+    return _Chosen.catalog is not None
+
+
+def content_language() -> Language | None:
+    """Return the value of ``--language``, which also sets the language of the server's texts."""
+    return _Chosen.option
+
+
+def choose_language(arguments: Sequence[str] = ()) -> list[str]:
+    """Choose the language from ``--language``, else from the environment; see `take_option`."""
+    use_environment()
+    return take_option(arguments)
+
+
+def use_environment() -> None:
+    """Choose the language that the environment asks for."""
+    _Chosen.option = None
+    _load(language_of(os.environ))
+
+
+def take_option(arguments: Sequence[str]) -> list[str]:
+    """Choose the language that ``--language`` asks for, if it is given.
+
+    Returns:
+        The arguments without ``--language`` and its value.
+
+    Raises:
+        UsageError: ``--language`` has no value, or an unknown one.
+    """
+    option, others = _split(arguments)
+    if option is None:
+        return others
+    chosen = next((one for one in LANGUAGES if one.lower() == option.lower()), None)
+    if chosen is None:
+        names = tr("{first} or {second}", first=LANGUAGES[0], second=LANGUAGES[1])
+        raise UsageError(
+            tr("--language: expected {known}, got {value!r}", known=names, value=option)
+        )
+    _Chosen.option = chosen
+    _load(chosen)
+    return others
+
+
+def language_of(environment: Mapping[str, str]) -> Language:
+    """Return the language that the environment asks for, by the rules of gettext.
+
+    The first of LANGUAGE, LC_ALL, LC_MESSAGES and LANG that is set counts. As in GNU gettext,
+    LANGUAGE is ignored if the locale is ``C`` or ``POSIX``.
+    """
+    locale = next((text for name in _VARIABLES[1:] if (text := environment.get(name))), "")
+    wanted = environment.get("LANGUAGE") or locale
+    if locale.partition(".")[0] in ("C", "POSIX"):
+        wanted = locale
+    for one in wanted.split(":"):
+        name = one.partition(".")[0].partition("@")[0].replace("-", "_").lower()
+        if name in _SIMPLIFIED:
+            return "zh-CN"
+        if name.partition("_")[0] == _LEFT_OUT:
+            break
+    return "en-US"
+
+
+def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the value of the last ``--language``, and the other arguments."""
+    option: str | None = None
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            others += [argument, *rest]
+        elif name != "--language":
+            others.append(argument)
+        else:
+            option = value if equals else next(rest, "")
+    return option, others
+
+
+def _load(language: Language) -> None:
+    _Chosen.catalog = None
+    if language not in _CATALOGS or not _can_show(_SAMPLE[language]):
+        return
+    import pkgutil
+
+    try:
+        data = pkgutil.get_data(__package__ or "", _CATALOGS[language])
+    except OSError:  # an application was frozen without the catalog
+        data = None
+    if data is not None:
+        _Chosen.catalog = read_catalog(data.decode())
+
+
+def _can_show(text: str) -> bool:
+    """Return whether the standard streams can show the text."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            text.encode(getattr(stream, "encoding", None) or "utf-8")
+        except (UnicodeEncodeError, LookupError):
+            return False
+    return True
+
+
+def read_catalog(text: str) -> dict[str, str]:
+    """Return the translations in a ``.po`` file; each of its strings is on one line."""
+    import json
+
+    found: dict[str, str] = {}
+    for entry in text.split("\n\n"):
+        parts: dict[str, str] = {}
+        for line in entry.splitlines():
+            keyword, _, quoted = line.partition(" ")
+            if keyword.startswith("msg"):
+                parts[keyword] = json.loads(quoted)
+        if parts.get("msgid"):
+            translation = parts.get("msgstr") or parts.get("msgstr[0]", "")
+            found[key_of(parts["msgid"], parts.get("msgctxt", ""))] = translation
+    return found

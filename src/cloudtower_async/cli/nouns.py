@@ -1,0 +1,36 @@
+"""Words for resources and steps, in the language of the user."""
+
+from __future__ import annotations
+
+from .language import ntr, tr
+
+NOUNS = ("VM", "alert", "clone", "cluster", "host", "snapshot", "task", "template", "volume")
+"""Nouns for resources, which commands pass to the functions below."""
+
+STEPS = (
+    *("add disk", "check", "clone", "create", "delete", "detach disk", "done", "enter"),
+    *("enter maintenance", "exit maintenance", "failed", "grow disk", "label", "leave"),
+    *("lun snapshots", "migrate", "power off", "remove", "remove label", "reset", "resize"),
+    *("resolve", "restart", "resume", "revert", "shut down", "snapshot", "start", "suspend"),
+)
+"""Steps of changes: those of the commands, and those that recipes report."""
+
+
+def singular(noun: str) -> str:
+    """Return the noun for one resource."""
+    return tr(noun)
+
+
+def plural(noun: str) -> str:
+    """Return the noun for several resources."""
+    return tr(f"{noun}s")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``3 VMs``."""
+    return ntr(f"{{number}} {noun}", f"{{number}} {noun}s", number)
+
+
+def step_text(step: str) -> str:
+    """Return the name of a step."""
+    return tr(step)
