@@ -309,9 +309,9 @@ async def test_ctrl_c_at_the_question_sends_nothing(sim: Simulator) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (["--sort", "name"], "details are no table"),
-        (["--no-headers"], "details are no table"),
-        (["--no-pager"], "details are no table"),
+        (["--sort", "name"], "details are not a table"),
+        (["--no-headers"], "details are not a table"),
+        (["--no-pager"], "details are not a table"),
         (["--raw-csv"], "--raw-csv goes with --output csv only"),
         (["--columns", "nmae"], "did you mean name"),
     ],
