@@ -164,6 +164,8 @@ PAGES = {
         {
             f"{ROOT}.testing": "Simulator make FleetSize Clock Failure Request",
             f"{ROOT}.simulator.faults": "Faults",
+            f"{ROOT}.simulator.store.store": "Store",
+            f"{ROOT}.simulator.behavior": "Behavior",
         },
     ),
 }
@@ -175,8 +177,10 @@ MEMBERS = {
     "Change": "old new old_values new_values",
     "Changes": "revision anchor",
     "Faults": "fail answer hang reset truncate garbage html slow delay at_random clear",
+    "Behavior": "",
     "Pending": "task_ids to_json from_json",
     "Plan": "resource_ids is_placeholder",
+    "Store": "select table get change add remove",
     "Subscribers": "",
     "Subscription": "",
     "TasksFailed": "failed",

@@ -61,8 +61,17 @@ class Store:
     The server may run in another thread than the test, so each call is atomic. Hold ``lock`` to
     make several calls atomic.
 
+    A document is a dict with the API's field names. Relations hold the id of the other document, or
+    a list of ids.
+
     Args:
         resources: Names of the resources in the schema.
+
+    Example:
+        ::
+
+            [vm, *_] = simulator.store.select("Vm", {"status": "RUNNING"})
+            simulator.store.change("Vm", vm["id"], name="web-1")
     """
 
     def __init__(self, resources: Iterable[str]) -> None:
@@ -169,7 +178,16 @@ class Store:
 
     @_alone
     def change(self, resource: str, identifier: str, **values: object) -> Document:
-        """Set fields of a document; relations are also set at the other end.
+        """Set the named fields of a document, and the other ends of named relations.
+
+        Fields that depend on these stay as they are: a VM with a new ``status`` keeps its load. To
+        change the power state of a VM, call ``start_vm`` or ``poweroff_vm``.
+
+        Args:
+            resource: Resource type: ``"Vm"``.
+            identifier: Id of the document.
+            values: New values by the API names of the fields; the value of a relation is an id or a
+                list of ids.
 
         Raises:
             DocumentNotFoundError: The document, or a related document, does not exist.
