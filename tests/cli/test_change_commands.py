@@ -245,6 +245,6 @@ def test_the_page_lists_every_command_of_a_resource() -> None:
             nested = [one for one in inner if not one.startswith("-")]
             names |= {f"{group} {name} {one}" for one in nested} or {f"{group} {name}"}
     assert names
-    table = page.partition("| commands | |")[2].partition("\n\n")[0]
+    table = page.partition("| commands | what they do |")[2].partition("\n\n")[0]
     listed = {one for one in re.findall(r"`([a-z ]+)`", table) if one.split()[0] in GROUPS}
     assert listed == names
