@@ -50,7 +50,7 @@ _PAUSE = 5.0
 """Maximum number of seconds between attempts to reach Redis."""
 
 _GIVE_UP = 5
-"""Number of consecutive items without an answer of the Tower until the Tower is given up."""
+"""Number of consecutive items without an answer of the Tower, after which it is given up."""
 
 _REMEMBERED = 7 * 86400
 """Seconds for which the progress of a run is stored."""
@@ -140,7 +140,7 @@ async def run_fleet(
     patience: float = 600.0,
     on_progress: Callable[[FleetRun], object] | None = None,
 ) -> FleetRun:
-    """Let workers run a job on many Towers, and wait until they have finished.
+    """Let workers run a job on many Towers, wait for all items, and return the report.
 
     A call with the same job and run continues an earlier call, even if that call is still running:
     items that succeeded are not repeated, items in progress are waited for, and failed items are
@@ -150,16 +150,16 @@ async def run_fleet(
         url: Address of Redis.
         name: Name of the job, as the workers know it: ``module:name``.
         job: The job.
-        profiles: Profiles of the Towers, both here and on the workers' machines.
+        profiles: Profiles of the Towers. They must exist on this machine and on the workers'
+            machines.
         run: Name of the run: ``"2026-01-31"``.
         per_tower: Maximum number of items of a Tower at a time, over all workers and runs.
         per_cluster: Maximum number of items of a cluster at a time.
-        patience: Seconds until an outage of Redis is an error.
-        on_progress: Function to call after changes, at most about once a second. It must return at
-            once.
+        patience: Seconds after which an outage of Redis is an error.
+        on_progress: Function to call after changes, at most about once a second. The function must
+            return at once.
 
-    Returns:
-        The report.
+    Returns: The report of the run.
 
     Raises:
         CloudtowerError: Redis was out of reach for longer than `patience`.
@@ -229,7 +229,7 @@ class _Caller:
         await self._broker.shutdown()
 
     async def execute(self, on_progress: Callable[[FleetRun], object] | None) -> FleetRun:
-        """Run the job."""
+        """Run the job, and return the report."""
         await self._broker.startup()
         await side_by_side(
             lambda: map_concurrently(self._list, self._towers),
@@ -238,7 +238,7 @@ class _Caller:
         return self._state
 
     async def _list(self, profile: str) -> None:
-        """List the items of a Tower. An error only ends this Tower; the others continue."""
+        """List the items of a Tower. An error ends the run on this Tower only."""
         tower = self._towers[profile]
         try:
             async with await open_profile(profile) as session:
@@ -258,7 +258,7 @@ class _Caller:
         tower.state.listed = True
 
     async def _earlier_results(self, profile: str, keys: Sequence[str]) -> set[str]:
-        """Return the keys of items that succeeded; forget the results of those that failed."""
+        """Return the keys of items that succeeded; delete the results of items that failed."""
         succeeded: set[str] = set()
         for some in batches(keys):
             ids = [self._task_id(profile, key) for key in some]
@@ -369,7 +369,7 @@ class _Caller:
         )
 
     async def _results(self, task_ids: Sequence[str]) -> list[ItemResult | None]:
-        """Return results; results that no worker has written are deleted."""
+        """Return the result of each task, or None; delete results that no worker has written."""
         redis = self._broker.redis
         texts: list[Any] = await redis.mget([result_key(task_id) for task_id in task_ids])
         results: list[ItemResult | None] = []
@@ -395,7 +395,7 @@ class _Caller:
         return f"{self._state.job}/{self._state.run}/{profile}/{key}"
 
     async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Send commands to Redis, and wait while Redis restarts."""
+        """Run `work`, which sends commands to Redis; repeat it while Redis is out of reach."""
         began = anyio.current_time()
         for delay in poll_delays(_PAUSE):
             try:
@@ -418,7 +418,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Stand-in for the task of the workers, which the caller only refers to by name."""
+    """Placeholder for the task of the workers; the caller needs only the name of the task."""
     raise NotImplementedError
 
 
@@ -457,7 +457,7 @@ async def fleet_status(url: str) -> FleetStatus:
         url: Address of Redis.
 
     Raises:
-        redis.exceptions.RedisError: Redis cannot be reached, or refuses.
+        redis.exceptions.RedisError: Redis cannot be reached, or refuses a command.
     """
     async with redis_client(url) as redis:
         queues: list[QueueStatus] = []

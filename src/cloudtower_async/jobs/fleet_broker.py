@@ -43,8 +43,8 @@ _KEEP = round(KEEP * 1000)  # milliseconds
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
-# Queue a message unless it is already queued or has a result. The mark holds the id in the stream,
-# so that a mark whose message is gone has no effect.
+# Queue a message unless it is already queued or has a result. The mark holds the message's id in
+# the stream, so that a mark without its message has no effect.
 _QUEUE = """
 if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 local id = redis.call('GET', KEYS[2])
@@ -111,7 +111,7 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         value: Return value of the work, as JSON.
-        error: Why the item failed; None: the item succeeded.
+        error: Why the item failed, or None if the item succeeded.
         unreachable: Whether the item failed because the Tower did not answer.
     """
 
@@ -195,7 +195,7 @@ class FleetBroker(AsyncBroker):
         await self._queue(keys, [message.message, _KEEP])
 
     async def listen(self) -> AsyncGenerator[AckableMessage]:
-        """Receive messages, also after Redis has restarted."""
+        """Yield messages as they arrive; continue after Redis has restarted."""
         failures = 0
         looked = 0.0
         found: tuple[str, bytes, bytes] | None
@@ -302,7 +302,7 @@ class FleetBroker(AsyncBroker):
 
 
 class SlotLease:
-    """Slot for work on a Tower and on a cluster, limited in number.
+    """Lease of one of a limited number of slots for work on a Tower and on a cluster.
 
     Args:
         redis: Client of Redis.
@@ -310,7 +310,7 @@ class SlotLease:
         cluster: Id of the cluster; None: no limit per cluster.
         per_tower: Maximum number of items of the Tower.
         per_cluster: Maximum number of items of the cluster.
-        ttl: Seconds until the slot is free unless it is renewed.
+        ttl: Seconds after which the slot becomes free unless the lease is renewed.
     """
 
     def __init__(

@@ -47,8 +47,8 @@ class FleetJob:
         list_items: Async function that lists the work on a Tower.
         work: Async function that works on one item. It can be called again for the same item, even
             by two workers at once, so it should change the Tower through `once` with the journal
-            that it gets. The journal belongs to this job, run and Tower, so the key of the item is
-            a sufficient key. The return value is stored in Redis as JSON for a week.
+            that is passed to it. This journal belongs to one job, run and Tower, so the key of the
+            item is unique in it. The return value is stored in Redis as JSON for a week.
 
     Raises:
         InvalidInput: An argument is not an async function.

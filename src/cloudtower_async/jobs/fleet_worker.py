@@ -60,7 +60,7 @@ class FleetWorker:
         grace: See `Journal.grace`.
         lost: Seconds after which the items of a worker that has died go to another worker.
         drain: Seconds to finish running items after a cancellation; items that take longer are
-            cancelled, too, and go to another worker.
+            cancelled and go to another worker.
         item_timeout: Time-out in seconds for an item.
     """
 
@@ -143,7 +143,7 @@ class FleetWorker:
         per_tower: int,
         per_cluster: int,
     ) -> dict[str, Any]:
-        """Work on an item. Errors are part of the result, never raised."""
+        """Work on an item, and return the result, which holds the error if the work failed."""
         if self._broker.stopped:
             raise NoResultError
         result: ItemResult | None = None
@@ -209,7 +209,7 @@ class FleetWorker:
 
 
 def _function(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Return a function for a method, because taskiq renames registered functions."""
+    """Wrap a method in a function, because taskiq renames the functions that it registers."""
 
     async def item(*args: Any) -> Any:  # noqa: ANN401
         return await method(*args)

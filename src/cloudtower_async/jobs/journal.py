@@ -14,11 +14,11 @@ KEEP = 7 * 86400.0
 
 
 class Lease(Protocol):
-    """The right to work on something, for one owner at a time, until it expires."""
+    """Lock that one owner at a time can hold, and that expires unless it is renewed."""
 
     @property
     def name(self) -> str:
-        """Name of what is locked."""
+        """Name of the lock."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Stored state of a mutation.
 
     Attributes:
-        owner: Random id of the attempt that wrote it.
+        owner: Random id of the attempt that wrote the entry.
         state: ``"begun"``: a request may be under way; ``"answered"``: the server has accepted it;
             ``"done"``: the work is finished.
         pending: Pending work as JSON of `Pending` (ids, no secrets); None unless the state is
@@ -85,7 +85,8 @@ class Journal(Protocol):
 
         Args:
             key: Key of the mutation.
-            owner: Delete the entry only if it belongs to this owner; None: in any case.
+            owner: Delete the entry only if it belongs to this owner; None: delete any entry with
+                the key.
         """
         ...
 
@@ -93,7 +94,7 @@ class Journal(Protocol):
         """Return a lock that is not acquired yet.
 
         Args:
-            name: Name of what is locked.
-            ttl: Seconds until it expires unless it is renewed.
+            name: Name of the lock.
+            ttl: Seconds until the lock expires unless it is renewed.
         """
         ...

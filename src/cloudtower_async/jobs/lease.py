@@ -28,15 +28,15 @@ _log = logging.getLogger("cloudtower_async.jobs")
 async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None]:
     """Hold a lease while a block runs, and renew the lease periodically.
 
-    The block is cancelled if the lease is lost: if another owner holds it, or if it could not be
-    renewed before it expired.
+    The block is cancelled if the lease is lost, because another owner holds it or because it was
+    not renewed before it expired.
 
     Args:
         lease: The lease.
         wait: Seconds to wait while another owner holds it; None: no limit.
 
     Raises:
-        JobLocked: Another owner still held it after `wait` seconds.
+        JobLocked: Another owner still held the lease after `wait` seconds.
         LeaseLost: The lease was lost; the block was cancelled.
     """
     failures: list[Exception] = []
@@ -66,7 +66,7 @@ async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None
 
 
 async def _acquire(lease: Lease, wait: float | None) -> float:
-    """Take a lease; return its expiration time, by the clock of the event loop."""
+    """Take a lease, and return its expiration time by the clock of the event loop."""
     began = anyio.current_time()
     if await lease.acquire():
         return began + lease.ttl
@@ -118,7 +118,7 @@ async def _release(lease: Lease) -> None:
 async def job_lock(
     journal: Journal, name: str, *, ttl: float = 60.0, wait: float = 0.0
 ) -> AsyncGenerator[None]:
-    """Let one process at a time run a job.
+    """Hold the lock of a job while a block runs, so that one process at a time runs the job.
 
     The lock has an owner and expires `ttl` seconds after its last renewal, so a run that crashed
     blocks the next run for at most `ttl` seconds. While the block runs, the lock is renewed. If the
@@ -127,7 +127,7 @@ async def job_lock(
     The lock cannot stop a frozen process, for example on a suspended virtual machine: when the
     process wakes up, it may work for a moment before it notices that the lock is lost. The lock
     also relies on the clock of the machine (SQLite) or of Redis: this clock must not jump ahead by
-    more than `ttl`. So a job under this lock should still use `once`.
+    more than `ttl`. Therefore, a job under this lock should still use `once`.
 
     Args:
         journal: Journal that stores the lock.

@@ -47,11 +47,11 @@ async def once(
     """Carry out a mutation once, wait for its task, and return the resource.
 
     Call `once` again with the same key after a crash, a lost answer or an error, even from another
-    process at the same time. It finds out what happened, and resends the mutation only if the
+    process at the same time. `once` finds out what happened, and resends the mutation only if the
     earlier request certainly was not executed.
 
     1. The journal stores that the mutation begins, before anything is sent.
-    2. `find` asks the server for the effect. If it is found, nothing is sent.
+    2. `find` asks the server for the effect. If the effect is found, nothing is sent.
     3. The mutation is sent, with a time-out of a quarter of ``journal.grace``.
     4. The journal stores the task, then that the work is done.
 
@@ -69,13 +69,13 @@ async def once(
         tower: The session.
         journal: Journal of mutations, shared by all processes that may use the same key.
         key: Unique name of the mutation, the same in each attempt. Include the date for a nightly
-            job, and the Tower if the journal serves several.
+            job, and the Tower if the journal serves several Towers.
         mutation: Function that sends the mutation with the session passed to it, and returns the
             answer. The mutation changes one resource.
         find: Function that returns the resource if it shows the effect of the mutation, otherwise
             None. It is called again while the resource is changing (``entity_async_status``).
         timeout: Seconds to wait for the task and the effect; None: no limit.
-        interval: Maximum number of seconds between polls; the first ones come sooner.
+        interval: Maximum number of seconds between polls; the first polls come sooner.
 
     Returns:
         The settled resource, as `find` returns it.
@@ -84,7 +84,8 @@ async def once(
         TaskError: The task failed, or did not end in time.
         OutcomeUnknown: The answers were lost several times. Call again to find out.
         EffectMissing: The mutation was carried out, but its effect is missing.
-        CallError: A call failed. If that was the mutation, it was certainly not executed.
+        CallError: A call failed. If the failed call was the mutation, the mutation was certainly
+            not executed.
         CloudtowerError: The mutation changed no resource, or several.
         InvalidInput: An argument cannot be used.
 
@@ -138,7 +139,7 @@ class _Attempt(Generic[T]):
         self._owner = uuid.uuid4().hex
 
     async def run(self) -> T:
-        """Find out what has to be done, and do this."""
+        """Send the mutation unless it was executed before, and return the resource."""
         if self._tower.mutations != "allow":
             return await self._rehearse()
         quarter = self._journal.grace / 4
@@ -180,7 +181,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _rehearse(self) -> T:
-        """Plan the mutation, or let it be refused, without changing the journal."""
+        """Plan the mutation, or let the session refuse it; do not change the journal."""
         found = await self._find(self._tower)
         if found is not None:
             return found
@@ -198,7 +199,7 @@ class _Attempt(Generic[T]):
             raise
 
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
-        """Store the pending work of an answer."""
+        """Store the pending work of an answer, and return the new entry."""
         answers = answers_in("once", answer)
         if not answers:  # the filter of the mutation matched nothing
             await self._journal.forget(self._key, self._owner)
@@ -214,7 +215,7 @@ class _Attempt(Generic[T]):
             )
 
     async def _follow(self, entry: JournalEntry) -> T:
-        """Wait for the accepted work of this attempt or another one."""
+        """Wait until the accepted work has finished, and return the resource."""
         deadline = self._deadline()
         patience = 0.0  # seconds that the effect may be missing
         unknown: TaskNotFound | None = None
@@ -240,7 +241,7 @@ class _Attempt(Generic[T]):
         return await self._finish(entry, found, deadline)
 
     async def _found_within(self, deadline: float) -> T | None:
-        """Look for an effect that listings may not show yet."""
+        """Return the resource, or None if it does not show the effect before the deadline."""
         for delay in poll_delays(self._interval):
             found = await self._find(self._tower)
             if found is not None or anyio.current_time() + delay > deadline:
@@ -249,7 +250,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _finish(self, entry: JournalEntry, found: T, deadline: float | None = None) -> T:
-        """Wait until the resource has settled, and store that the work is done."""
+        """Return the resource when it has settled, and store that the work is done."""
         if deadline is None:
             deadline = self._deadline()
         for delay in poll_delays(self._interval):

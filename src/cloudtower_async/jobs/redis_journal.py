@@ -56,7 +56,7 @@ return redis.call('DEL', KEYS[1])
 
 
 def driver_info() -> DriverInfo:
-    """Return the version of the package, which otherwise reads files at each new connection."""
+    """Return the version of the package, so that redis does not read files for each connection."""
     return DriverInfo(lib_version=redis_package.__version__)
 
 
@@ -75,14 +75,14 @@ def redis_client(url: str) -> Redis:
 class RedisJournal:
     """A `Journal` in Redis.
 
-    Times are measured by the clock of Redis, so those of the machines may differ. Redis has to
+    Times are measured by the clock of Redis, so the clocks of the machines may differ. Redis has to
     keep its data when it restarts: set ``appendonly yes`` and ``appendfsync always``. A failover to
     a replica can lose the last entries. Redis Cluster works, as each call uses one key.
 
     Args:
-        redis: Client of Redis, made by `redis_client`; it stays open.
-        prefix: Prefix of the keys in Redis. One for each Tower, unless the keys of the journal name
-            the Tower.
+        redis: Client of Redis, made by `redis_client`. The journal does not close the client.
+        prefix: Prefix of the keys in Redis. Use one prefix for each Tower, unless the keys of the
+            journal name the Tower.
         grace: Seconds after which a request that was sent has reached the server, or never will.
         keep: Seconds until entries expire.
 
@@ -169,5 +169,5 @@ def _ms(seconds: float) -> int:
 
 
 def _text(value: bytes | str | None) -> str | None:
-    """Return a text whether the client decodes answers or not."""
+    """Return an answer as text, whether or not the client decodes answers."""
     return value.decode() if isinstance(value, bytes) else value

@@ -43,13 +43,13 @@ _BUSY = 10.0
 class SqliteJournal:
     """A `Journal` in a SQLite file; use it as an async context manager.
 
-    Several processes of one machine can share the file; it does not belong on a network drive.
-    What is written is on disk when a call returns. SQLite keeps a second file beside it,
-    ``…-wal``, which belongs to it. The work is done in threads.
+    Several processes of one machine can share the file. Do not put the file on a network drive.
+    When a call returns, its changes are on disk. SQLite keeps a second file beside it, ``…-wal``,
+    which belongs to it. The work is done in threads.
 
     Args:
-        path: The file; it is created if it does not exist. One for each Tower, unless the keys
-            name the Tower.
+        path: Path of the file, which is created if it does not exist. Use one file for each Tower,
+            unless the keys name the Tower.
         grace: Seconds after which a request that was sent has reached the server, or never will.
         keep: Seconds until entries expire.
 
@@ -144,7 +144,7 @@ class SqliteJournal:
             ).fetchone()
             if row is not None:
                 *fields, since = row
-                if since > now:  # the clock was set back: its time begins now
+                if since > now:  # the clock was set back: the entry counts as new
                     connection.execute(
                         "UPDATE journal_entries SET since = ? WHERE key = ?", (now, key)
                     )

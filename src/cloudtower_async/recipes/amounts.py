@@ -18,8 +18,8 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text; ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`; None: unknown. If some parts are unknown, it covers only the
-            known parts.
+        value: The figure in `unit`, or None if it is unknown. If some parts are unknown, the figure
+            covers only the known parts.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size, such as ``1.50TiB``. If some parts are
             unknown, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the
@@ -37,7 +37,7 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
-    """Make an amount and its text.
+    """Return an amount with its text.
 
     Args:
         value: The figure; None: unknown.
@@ -51,9 +51,9 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
 
 
 def total(parts: Iterable[float | None], unit: Unit) -> Amount:
-    """Add up the known parts and count the unknown ones.
+    """Return the sum of the known parts, with the number of unknown parts.
 
-    The sum of no parts is 0. The sum is None only if there are parts, and all of them are unknown.
+    The sum of no parts is 0. The sum is None if there are parts and all of them are unknown.
     """
     all_parts = list(parts)
     known = [part for part in all_parts if part is not None]
@@ -64,8 +64,8 @@ def total(parts: Iterable[float | None], unit: Unit) -> Amount:
 def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
     """Return the usage in percent, 0 to 100.
 
-    Only parts with two known figures count, so an unknown part adds neither to the used amount nor
-    to the total. The usage is unknown if the total is 0.
+    A part counts only if both its used amount and its total are known. The usage is unknown if the
+    total is 0.
 
     Args:
         parts: Used amount and total of each part.

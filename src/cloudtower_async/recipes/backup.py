@@ -28,15 +28,15 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: The new snapshot, with its ``consistent_type``; None: the snapshot could not be
-            made or read, and `error` says why.
+        snapshot: The new snapshot, with its ``consistent_type``; None if the snapshot could not be
+            made or read, in which case `error` says why.
         lun_snapshots: LUN snapshots of the disks in the snapshot.
         removed: Older snapshots that were deleted.
-        error: Why the backup failed; None: it succeeded. If there is a `snapshot`, the failure came
-            after the snapshot was made.
-        snapshot_id: Id of the snapshot; None: the server did not name it. If `snapshot` is None,
-            the snapshot may still be in progress or exist; `error` says which.
-        disks_without_lun_snapshot: Disks in the snapshot without a LUN snapshot, so that their data
+        error: Why the backup failed, or None if the backup succeeded. If `snapshot` is set, the
+            failure happened after the snapshot was made.
+        snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
+            None, a snapshot with this id may exist or be in progress; `error` says which.
+        disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot. Their data
             cannot be read from LUN snapshots.
     """
 
@@ -72,21 +72,19 @@ async def backup_vm(
         name: Name of the snapshot; None: the prefix and the time in UTC, as in
             ``backup-20260131T020000Z``.
         prefix: Prefix of the names of these backups.
-        keep: Number of these backups to keep, the new one included. Older backups are deleted if
-            their names are this prefix and a time; other snapshots stay. None: delete none.
+        keep: Number of backups to keep, including the new backup. Older snapshots are deleted only
+            if their names consist of `prefix` and a time; other snapshots stay. None: delete
+            nothing.
         quiesce: Make the guest's file systems consistent, if its VM tools are running. Otherwise
             the snapshot is crash-consistent, as after a power failure.
-        timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Function to call with the progress.
-
-    Returns:
-        The backup. A failure after the snapshot exists is in `error`, and is not raised.
+        timeout: X A failure after the snapshot was made is not raised, but stored in `error`.
 
     Raises:
         NotFound: The VM does not exist.
         Ambiguous: Several VMs have the name.
-        TaskError: The snapshot was not made, or not in time; `resource_ids` of the error has its
-            id. A `ReadBackFailed` means that the snapshot was begun or made, but could not be read.
+        TaskError: The task failed, or the snapshot was not made within `timeout`. The error's
+            `resource_ids` has the id of the snapshot. A `ReadBackFailed` means that the snapshot
+            was begun or made, but could not be read.
         OutcomeUnknown: It is unknown whether the snapshot is being created.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
@@ -127,9 +125,9 @@ async def backup_vms(
         tower: The session to work with.
         where: Filter of the VMs.
         prefix: Prefix of the names of these backups.
-        keep: Number of these backups to keep per VM, the new one included; None: delete none.
+        keep: Number of backups to keep for each VM, including the new backup; None: delete nothing.
         quiesce: See `backup_vm`.
-        limit: Maximum number of VMs at a time.
+        limit: Maximum number of VMs that are backed up at a time.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task; None: no limit.
         on_progress: Function to call with the progress.
@@ -169,7 +167,7 @@ async def backup_vms(
 async def start_snapshot(
     tower: Cloudtower, vm: models.Vm, name: str, *, quiesce: bool
 ) -> WithTask[models.VmSnapshot]:
-    """Start to take a snapshot of a VM, and return the answer of the server.
+    """Ask the server to take a snapshot of a VM, and return the answer.
 
     Args:
         tower: The session.
@@ -192,7 +190,7 @@ async def start_snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How to back up VMs: the arguments of the recipe."""
+    """Arguments of a backup recipe, the same for all its VMs."""
 
     recipe: str
     tower: Cloudtower
@@ -213,7 +211,7 @@ class _Plan:
             )
 
     async def back_up(self, tell: Telling, vm: models.Vm) -> Backup:
-        """Back up one VM; a failure is in the result, not raised."""
+        """Back up one VM, and return the result, which holds the error of a failed backup."""
         work = _Work(self, tell, vm)
         error: Exception | None = None
         try:
@@ -294,7 +292,7 @@ class _Work:
         self.disks_without = [disk for disk in disks if disk.snapshot_local_id not in there]
 
     async def _surplus(self, snapshot: models.VmSnapshot) -> Sequence[models.VmSnapshot]:
-        """Return the backups to delete, oldest first; never the one just made."""
+        """Return the backups to delete, oldest first. The new snapshot is never among them."""
         prefix, keep = self._plan.prefix, self._plan.keep
         if keep is None:
             return []
@@ -309,7 +307,7 @@ class _Work:
             if one.id
             and one.id != snapshot.id
             and ours.fullmatch(one.name or "")
-            # The filter asks for these only; check again, because they will be deleted.
+            # Check again what the filter asks for, because these snapshots will be deleted.
             and one.vm is not None
             and one.vm.id == self._vm.id
             and one.entity_async_status is None  # otherwise it is being created or deleted now

@@ -17,7 +17,7 @@ Named = TypeVar("Named", bound="Resource")
 
 
 def check_number(recipe: str, **numbers: int | None) -> None:
-    """Refuse values that are not whole numbers above 0.
+    """Check that each argument is a whole number above 0, or None.
 
     Raises:
         InvalidInput: A value is not a whole number above 0.
@@ -60,13 +60,13 @@ async def chosen_vms(
             endpoint=tower.endpoint,
             hint="Check `where`; pass missing_ok=True if no match is acceptable.",
         )
-    # Remove duplicates that a server may send; resources without an id are all kept.
+    # A server may list a VM twice: remove duplicates, but keep every VM without an id.
     distinct = {vm.id or place: vm for place, vm in enumerate(vms)}
     return sorted(distinct.values(), key=lambda vm: (vm.name or "", vm.id or ""))
 
 
 def identified(resource: Named, query: str) -> Named:
-    """Return a resource that the server listed, if it has an id.
+    """Return a resource that the server listed, or raise an error if it has no id.
 
     Args:
         resource: The listed resource.

@@ -31,7 +31,7 @@ from .dashboard_models import (
 
 T = TypeVar("T")
 
-_UNTOLD = "UNKNOWN"  # placeholder for a missing string of the server
+_UNTOLD = "UNKNOWN"  # shown for a string that the server left out
 
 
 class Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class DiskRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a disk by which the dashboard counts it; strings hash faster than enums."""
+    """The fields by which the dashboard counts disks, as strings: they hash faster than enums."""
 
     type: str
     health_status: str | None = None
@@ -86,17 +86,17 @@ async def build_dashboard(
     *,
     content_language: ContentLanguage | None = None,
 ) -> Dashboard:
-    """Read clusters, hosts, disks and alerts concurrently, and return their sums.
+    """Read clusters, hosts, disks and alerts concurrently, and return sums of their figures.
 
-    CPU is the sum of SMTX OS clusters. Memory is the sum of ELF clusters (from their hosts) and of
-    SMTX OS clusters on VMware (from the clusters). A sum with unknown parts covers the known parts,
-    and has the number of unknown ones; see `Amount`.
+    The CPU figures cover all SMTX OS clusters. The memory figures cover the hosts of ELF clusters,
+    and SMTX OS clusters on VMware. A sum with unknown parts covers the known parts and counts the
+    unknown parts; see `Amount`.
 
     Args:
         tower: The session to read with.
-        cluster_ids: The clusters to show; None: all. An id that the server does not know, or the
-            user may not see, is not in the `clusters` of the dashboard.
-        content_language: Language of the alerts' texts; None: the session's.
+        cluster_ids: Ids of the clusters to show; None: all clusters. A cluster that does not exist,
+            or that the user may not see, is missing from the dashboard's `clusters`.
+        content_language: Language of the alerts' texts; None: the language of the session.
 
     Raises:
         InvalidInput: `cluster_ids` is empty, which could mean no clusters or all clusters.
@@ -139,7 +139,7 @@ async def build_dashboard(
 
 
 class _Request(Generic[T]):
-    """One of several concurrent requests, with its answer once all have ended."""
+    """One of several concurrent requests; it holds the answer when all requests have ended."""
 
     answer: T
 
@@ -156,10 +156,10 @@ def summarise(
     disks: Iterable[DiskRow],
     alerts: Iterable[models.Alert],
 ) -> Dashboard:
-    """Sum up what the server answered. Hosts of other clusters are left out.
+    """Return the dashboard for the given rows. Hosts of other clusters are left out.
 
-    Any field may be None, even if its type says otherwise: a server that breaks its schema must
-    only cost one figure, not the dashboard.
+    Any field may be None, even if its type says otherwise: if a server breaks its schema, one
+    figure is unknown, and the others are still shown.
     """
     hosts_of: dict[str, list[HostRow]] = defaultdict(list)
     for host in hosts:
@@ -249,7 +249,7 @@ def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
 def disk_state(
     health: str | None, healthy: bool | None, usage_status: str | None
 ) -> Literal["healthy", "warning", "error", "unknown"]:
-    """Return the state that `DiskSummary` counts a disk under."""
+    """Return the field of `DiskSummary` that counts a disk in this state."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:
@@ -286,7 +286,7 @@ def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
 def _memory_parts(
     cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
-    """Return used and total memory of each part; None: the memory does not count."""
+    """Return used and total memory of each part, or None if the memory does not count."""
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)
         return [*((host.used_memory_bytes, host.total_memory_bytes) for host in hosts), *missing]
@@ -294,12 +294,12 @@ def _memory_parts(
         return None
     if cluster.hypervisor == models.Hypervisor.VMWARE:
         return [(cluster.used_memory_bytes, cluster.total_memory_bytes)]
-    # Memory on other hypervisors does not count; if the hypervisor is missing, it is unknown.
+    # Memory on other hypervisors does not count. If the hypervisor is unknown, so is the memory.
     return [(None, None)] if cluster.hypervisor is None else None
 
 
 def _missing_hosts(cluster: ClusterRow, hosts: Sequence[HostRow]) -> int:
-    """Return the number of a cluster's hosts that were not listed, whose figures are unknown."""
+    """Return the number of hosts of a cluster that the server did not list."""
     there = max(cluster.host_num or 0, len(cluster.hosts or ()))
     return max(0, there - len(hosts))
 
@@ -314,7 +314,7 @@ def _memory(parts: Iterable[tuple[float | None, float | None]]) -> MemorySummary
 
 
 def _has_storage(cluster: ClusterRow) -> bool:
-    # SMTX ELF clusters only compute: a missing figure means no storage, not unknown storage.
+    # SMTX ELF clusters have no storage, so a missing figure does not mean unknown storage.
     return cluster.type != models.ClusterType.SMTX_ELF or cluster.total_data_capacity is not None
 
 

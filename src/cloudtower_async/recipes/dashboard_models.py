@@ -71,8 +71,9 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Data space in bytes, and its usage in percent.
 
-    `failed` is space that is currently unusable. `available` is neither used nor failed. It is
-    never below 0 for any cluster, so an overfull cluster does not reduce the sum of the others.
+    `failed` is space that is currently unusable. `available` is the space that is neither used nor
+    failed. An overfull cluster counts as 0 available bytes, so it does not reduce the sum of the
+    others.
     """
 
     total: Amount
@@ -83,7 +84,7 @@ class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Figures of one cluster; None where unknown, or not applicable to its type.
+    """Figures of one cluster. A figure is None if it is unknown or does not apply to the type.
 
     Attributes:
         type: Type of the cluster, such as ``"SMTX_OS"``.
@@ -120,8 +121,9 @@ class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
         built_at: Time when the last answer arrived, in UTC.
         clusters: Clusters, sorted by name.
         alerts: Active alerts.
-        disks: Disks by type as the API names it: ``"HDD"``, ``"SSD"``, ``"NVMe_SSD"``, … Contains
-            every type known to this version, and further types that the server has.
+        disks: Disks by type, with the API's names of the types: ``"HDD"``, ``"SSD"``,
+            ``"NVMe_SSD"``, … Contains every type that this version knows, and every further type
+            that the server reports.
         cpu: CPU of all the clusters together.
         memory: Memory of all the clusters together.
         storage: Storage of all the clusters together.

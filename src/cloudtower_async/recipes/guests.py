@@ -1,4 +1,4 @@
-"""Waits for reports of the guest of a VM."""
+"""Wait until the guest of a VM reports its IP addresses or its VM tools."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def wait_for_addresses(
         interval: Maximum number of seconds between polls.
 
     Returns:
-        The VM, with ``ips``.
+        The VM, with its addresses in ``ips``.
 
     Raises:
         ConditionFailed: The VM is gone.
@@ -57,7 +57,7 @@ async def wait_for_tools(
         interval: Maximum number of seconds between polls.
 
     Returns:
-        The VM as it then is.
+        The VM, as last read.
 
     Raises:
         ConditionFailed: The VM is gone.

@@ -36,30 +36,32 @@ async def import_template(
     """Import a template into the content library from an OVF file and its disk images.
 
     The server parses the OVF, the images are uploaded one after the other, and the template is
-    created from both. `on_progress` reports the steps ``"upload"`` and ``"import"``. Cancelling
-    during an upload removes the partial upload; once the import has begun, the server completes it.
+    created from both. `on_progress` reports the steps ``"upload"`` and ``"import"``. If the call is
+    cancelled during an upload, the partial upload is removed. If the call is cancelled during the
+    import, the server completes the import.
 
     Args:
         tower: The session to work with.
         name: Name of the template.
         ovf: Path of the OVF file.
         disks: Paths of the disk images, in the order of the disks in the OVF.
-        cluster: Name or id of the cluster that stores the template first.
+        cluster: Name or id of the cluster that stores the first copy of the template.
         nic_model: Model of the template's NICs. Choose their networks when you create a VM.
         timeout: Seconds to wait for each task; None: no limit.
         on_progress: Function to call with the progress.
 
     Returns:
-        The template, settled.
+        The template, settled (see `Cloudtower.settle`).
 
     Raises:
         InvalidInput: A file cannot be read, or the number of images differs from the number of
             disks.
         NotFound: The cluster does not exist.
         UploadError: An image could not be uploaded.
-        TaskError: The template was not created, or not in time; `resource_ids` of the error has its
-            id. A `ReadBackFailed` means that the template was created, but could not be read.
-        CallError: A call failed; `BadRequest` for a file that is not an OVF.
+        TaskError: The task failed, or the template was not created within `timeout`. The error's
+            `resource_ids` has the id of the template. A `ReadBackFailed` means that the template
+            was created, but could not be read.
+        CallError: A call failed. A `BadRequest` means that the file is not an OVF.
 
     Example:
         ::

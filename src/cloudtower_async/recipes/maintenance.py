@@ -45,7 +45,7 @@ async def check_maintenance(
     Raises:
         NotFound: The host does not exist.
         TaskError: The check failed, or took too long.
-        CallError: A call failed; `BadRequest` for a host that is not in service.
+        CallError: A call failed. A `BadRequest` means that the host is not in service.
 
     Example:
         ::
@@ -86,8 +86,8 @@ async def enter_maintenance(
             them. Nothing was changed.
         NotFound: The host does not exist.
         TaskError: The check or the task that enters maintenance mode failed, or took too long.
-        CallError: A call failed; `BadRequest` for a host that is already entering
-            maintenance mode.
+        CallError: A call failed. A `BadRequest` means that the host is already entering maintenance
+            mode.
 
     Example:
         ::
@@ -254,7 +254,7 @@ async def _now(tower: Cloudtower, host: models.Host, ids: list[str]) -> dict[str
     """Read the VMs of a host again after it has entered maintenance mode.
 
     Raises:
-        ReadBackFailed: They cannot be read.
+        ReadBackFailed: The VMs cannot be read.
     """
     if not ids:
         return {}

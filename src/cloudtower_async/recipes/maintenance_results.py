@@ -15,7 +15,8 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         host: The host.
         must_stop: VMs that cannot be moved to another host, and would have to be shut down.
-        unseen: Further such VMs that this user cannot see: their ``local_id``, or ``"unnamed"``.
+        unseen: Further VMs that cannot be moved, but that this user cannot see: the ``local_id`` of
+            each VM, or ``"unnamed"``.
     """
 
     host: models.Host
@@ -32,9 +33,9 @@ class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
         host: The host as it now is.
         moved: VMs that are on another host now.
         stopped: VMs that were shut down.
-        unclear: VMs that are not known to be on another host or shut down. These are VMs that the
-            server still lists on this host or on no host, and VMs that it no longer lists, as they
-            were before.
+        unclear: VMs that may be neither on another host nor shut down: the server lists them on
+            this host or on no host, or lists them no longer. A VM that is no longer listed is shown
+            as it was before.
     """
 
     host: models.Host
@@ -51,7 +52,8 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
         back: VMs that had been moved away and are on the host again.
         started: VMs that had been shut down and are running again.
         not_back: VMs that should have been moved back or started, but were not.
-        unseen: Names or ``local_id`` of further such VMs that this user cannot see.
+        unseen: Names or ``local_id`` of further VMs that were not brought back, and that this user
+            cannot see.
     """
 
     host: models.Host
@@ -64,7 +66,7 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
 class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name says what happened
     """A host cannot enter maintenance mode unless VMs are shut down.
 
-    Either that was not allowed, or some of these VMs are invisible to this user. Nothing was
+    Either shutting down VMs was not allowed, or this user cannot see some of these VMs. Nothing was
     changed.
 
     Attributes:

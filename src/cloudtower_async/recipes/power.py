@@ -32,8 +32,9 @@ class PowerOutcome(msgspec.Struct, kw_only=True, frozen=True):
         vm: The VM after the operation; if the operation failed, the VM as last read.
         result: ``"done"``; ``"already"``: the VM was in this state before; ``"forced"``: the guest
             did not shut down, so the VM was powered off; or ``"failed"``.
-        error: Why the operation failed. A `ReadBackFailed` with another result: the operation
-            succeeded, but the VM could not be read afterwards, so `vm` is the VM as it was before.
+        error: Why the operation failed. If it is a `ReadBackFailed` and `result` is not
+            ``"failed"``, the operation succeeded, but the VM could not be read afterwards: `vm` is
+            the VM as it was before.
     """
 
     vm: models.Vm
@@ -57,7 +58,8 @@ async def start_vms(
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs. Running VMs are left alone; a suspended VM fails.
+        where: Filter of the VMs. Running VMs are left alone. For a suspended VM, the result is
+            ``"failed"``.
         limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
@@ -93,8 +95,9 @@ async def restart_vms(
 ) -> list[PowerOutcome]:
     """Restart VMs through their guests in batches of `limit`, with one call for each batch.
 
-    With ``limit=1`` the VMs restart one after the other. A VM that is not running fails.
-    `on_progress` reports the step ``"restart"``. Failures and cancellation work as in `start_vms`.
+    With ``limit=1`` the VMs restart one after the other. For a VM that is not running, the result
+    is ``"failed"``. `on_progress` reports the step ``"restart"``. Failures and cancellation work as
+    in `start_vms`.
 
     Args:
         tower: The session to work with.
@@ -134,10 +137,11 @@ async def shut_down_vms(
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs. Stopped VMs are left alone; a suspended VM fails.
-        force_after: Seconds until VMs that have not shut down are powered off, as if pulling the
-            plug. VMs that cannot shut down are powered off at once. None: never power off; VMs that
-            have not shut down fail after `timeout`.
+        where: Filter of the VMs. Stopped VMs are left alone. For a suspended VM, the result is
+            ``"failed"``.
+        force_after: Seconds after which VMs that have not shut down are powered off, as if their
+            plug were pulled. VMs that cannot shut down are powered off at once. If None, no VM is
+            powered off, and VMs that have not shut down within `timeout` count as failed.
         limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
         missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each call; None: no limit.
@@ -186,7 +190,7 @@ class _Run:
         begins: str,
         ends: str | None,
     ) -> list[PowerOutcome]:
-        """Act on the matching VMs that have the status `begins`, in batches of `limit`."""
+        """Act on the VMs with the status `begins` in batches, and return all outcomes."""
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
         self.tell = Telling(on_progress, len(vms))
@@ -214,7 +218,7 @@ class _Run:
         act: Callable[[Sequence[models.Vm]], Awaitable[list[PowerOutcome]]],
         vms: Sequence[models.Vm],
     ) -> list[PowerOutcome]:
-        """Act on a batch of VMs; an unexpected error becomes the outcome of each of them."""
+        """Act on a batch of VMs. On an unexpected error, every VM has failed with this error."""
         try:
             return await act(vms)
         except Exception as error:

@@ -58,7 +58,8 @@ class Telling:
         total: Number of subjects.
 
     Attributes:
-        raised: Exception of `on_progress`: it stops the recipe, unlike errors of a single subject.
+        raised: Exception that `on_progress` raised. This exception stops the recipe, unlike an
+            error of a single subject.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
@@ -99,7 +100,7 @@ class Telling:
 
 
 def label(resource: models.Vm | models.Host) -> str:
-    """Return the name of a resource; its id if the server left out the name."""
+    """Return the name of a resource, or its id if the server left out the name."""
     return resource.name or resource.id or "unnamed"
 
 
@@ -153,7 +154,7 @@ async def carry_out(
         timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
 
     Raises:
-        TaskError: See `follow`; or the resource did not settle.
+        TaskError: The task failed or is not known to have ended, or the resource did not settle.
         ReadBackFailed: The work is done, but the resource could not be read.
         ResponseDecodeError: The task has succeeded, but the answer leaves out the resource's id.
         NotFound: The resource no longer exists.
@@ -176,7 +177,7 @@ async def created_resource(
     timeout: float | None,
     tell: Callable[[float], None] | None = None,
 ) -> T:
-    """Return the single resource that a mutation creates, once it has settled.
+    """Wait until the single resource that a mutation creates has settled, and return it.
 
     Args:
         tower: The session.
@@ -198,11 +199,11 @@ async def created_resource(
 
 
 def ignore_progress(_: float) -> None:
-    """Report nothing."""
+    """Ignore the progress of a task."""
 
 
 async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
-    """Read a resource again once it has settled.
+    """Wait until a resource has settled, and return it as read again.
 
     Raises:
         SettleTimeout: The resource was still changing after `timeout` seconds.

@@ -43,10 +43,10 @@ _LAST_LOOK = 5.0
 
 
 class Switch:
-    """Power operation for several VMs, in one call if the server accepts that.
+    """Power operation for several VMs, in one call if the server accepts all of them.
 
-    A VM is read as soon as its task has ended, without waiting for other VMs. A VM that the answer
-    does not name, or whose answer was lost, is read, too: it counts as switched if it has the
+    A VM is read as soon as its task has ended, without waiting for other VMs. If the answer was
+    lost or does not name a VM, that VM is read, too: the operation has succeeded if the VM has the
     wanted status.
 
     Args:
@@ -55,10 +55,10 @@ class Switch:
         step: Step to report, such as ``"start"``.
         call: Function that sends the operation; called with the session and the ids.
         vms: The VMs.
-        timeout: Time-out in seconds, from the answer of the server on, or with `hurry` for the
-            whole operation; None: no limit.
-        ends: Status that the VMs will have; None: the status does not tell the outcome.
-        wait_for_status: After the tasks have ended, wait for that status as well.
+        timeout: Time-out in seconds, counted from the answer of the server; with `hurry`, it limits
+            the whole operation. None: no limit.
+        ends: Status of the VMs after the operation; None: the status does not show the outcome.
+        wait_for_status: After the tasks have ended, wait for the status `ends` as well.
         hurry: Stop at the time-out: read no VMs after it, and do not wait longer for locks.
     """
 
@@ -86,8 +86,8 @@ class Switch:
         self._hurry = hurry
         self._deadline = math.inf if timeout is None else anyio.current_time() + timeout
         self._results: dict[str, Result] = {}
-        # VMs to read: None if the task has ended; otherwise the error to report unless the VM is
-        # switched.
+        # VMs to read. The value is None if the task has ended; otherwise, the value is the error to
+        # report if the VM does not have the wanted status.
         self._unread: dict[str, Exception | None] = {}
         self._latest: dict[str, models.Vm] = {}  # VMs that are still changing, as last read
         self._read_error: CloudtowerError | None = None  # of the last reading
@@ -267,7 +267,7 @@ class Switch:
             self._results[vm_id] = why or ReadBackFailed([vm_id], error, done=True)
 
     def _take(self, vm_id: str, vm: models.Vm | None) -> None:
-        """Record the state of a VM; None: the VM was listed before and is now gone."""
+        """Record the state of a VM, or that a VM that was listed before is gone (None)."""
         if vm_id not in self._unread:
             return
         error = self._unread[vm_id]

@@ -156,7 +156,7 @@ class Place:
 
 
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
-    """Return the single result of a lookup; otherwise raise an error that names the lookup."""
+    """Return the result of a lookup, or raise an error that names the resource."""
     try:
         return await asked
     except NotFound as error:

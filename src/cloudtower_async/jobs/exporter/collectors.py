@@ -1,4 +1,4 @@
-"""Collectors: what is read from a Tower, and the samples it becomes."""
+"""Collectors, which read resources of a Tower and turn them into samples."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=Resource)
 
 Collect: TypeAlias = Callable[["Cloudtower", "Samples"], Awaitable[None]]
-"""Reads from a session and adds samples."""
+"""Async function that reads from a session and adds samples."""
 
 LIMITS = {"clusters": 1_000, "hosts": 5_000, "disks": 50_000, "alerts": 10_000, "licenses": 100}
-"""Maximum number of resources of a Tower that are read; VMs have a limit of their own."""
+"""Maximum number of resources of each kind to read from a Tower; VMs have a separate limit."""
 
 OTHER = "OTHER"
-"""Stands for values of an enum that this version does not know, so that labels stay bounded."""
+"""Label for enum values that this version does not know, so that the set of labels is bounded."""
 
-_CONCURRENCY = 2  # requests of one read at a time
-_AT_ONCE = 3  # counts at a time
+_CONCURRENCY = 2  # concurrent requests of one read
+_AT_ONCE = 3  # concurrent counts
 _TASK_STATUSES = ("PENDING", "EXECUTING", "PAUSED", "FAILED")
 
 
@@ -78,14 +78,14 @@ class HostFigures(HostRow, kw_only=True, frozen=True, gc=False):
 
 
 class DiskFigures(DiskRow, kw_only=True, frozen=True, gc=False):
-    """The fields of a disk by which the exporter counts it."""
+    """The fields by which the exporter counts disks."""
 
     id: str
     host: Named
 
 
 class AlertFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of an alert by which the exporter counts it."""
+    """The fields by which the exporter counts alerts."""
 
     id: str
     severity: str
@@ -144,7 +144,7 @@ async def collect_clusters(tower: Cloudtower, samples: Samples) -> None:
         samples.add(families.CLUSTER_CONNECTED, connected, *labels)
         samples.add(families.CLUSTER_HOSTS, summary.hosts, *labels)
         for family, amount in _amounts(summary):
-            # A sum of which a part is unknown would pass for the whole.
+            # A sum that lacks an unknown part would look like the whole sum.
             samples.add(family, None if amount.unknown else amount.value, *labels)
     for host in hosts:
         _add_host(samples, host)
@@ -283,7 +283,7 @@ COLLECTORS: dict[str, Collect] = {
     "tasks": collect_tasks,
     "licenses": collect_licenses,
 }
-"""Collectors of every Tower, by the value of the label ``collector``."""
+"""Collectors that run for every Tower, by the value of the label ``collector``."""
 
 
 async def _read(
@@ -295,7 +295,7 @@ async def _read(
     limit: int | None = None,
     where: Any = None,  # noqa: ANN401 - the filter of the method
 ) -> list[R]:
-    """Read no more than the limit, and add how many are left out."""
+    """Return up to `limit` resources, and add a sample with the number of omitted resources."""
     limit = limit or LIMITS[kind]
     rows = await tower.fetch_all(method, _CONCURRENCY, where=where, first=limit)
     more = 0
@@ -306,7 +306,7 @@ async def _read(
 
 
 def _choice(value: str | None, known: Iterable[str]) -> str:
-    """Return a label of bounded cardinality."""
+    """Return the value if it is known, otherwise `OTHER`, or an empty label for None."""
     if value is None:
         return ""
     return str(value) if value in set(known) else OTHER

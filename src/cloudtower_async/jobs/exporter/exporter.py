@@ -49,7 +49,7 @@ _SPREAD = 0.1
 """Seconds between the first collections of two Towers."""
 
 _MANY = 1_000
-"""Number of samples from which they are rendered in a thread."""
+"""Number of samples from which rendering runs in a thread."""
 
 _HEADINGS = {family: heading(family) for family in FAMILIES}
 
@@ -61,7 +61,7 @@ class _Collected:
     Attributes:
         succeeded: Whether the last run succeeded.
         lines: Lines of each metric, from the last run that succeeded.
-        at: Time of the event loop at which that run began; None: there was none.
+        at: Start of that run, by the clock of the event loop; None if there are no figures.
     """
 
     succeeded: bool = False
@@ -79,7 +79,7 @@ class _Tower:
         self.duration: float | None = None
         self.collections = 0
         self.failures: Counter[tuple[str, str]] = Counter()
-        self.ended = anyio.Event()  # of the present or the next collection
+        self.ended = anyio.Event()  # of the current or the next collection
         self.collected = {collector: _Collected() for collector in collectors}
 
     def drop_stale(self, oldest: float) -> None:
@@ -103,15 +103,15 @@ class _Tower:
 
 
 class Exporter:
-    """Collects metrics of many Towers, each independently of the others.
+    """Collector of metrics from many Towers, each independent of the others.
 
-    While it is entered, it collects from every Tower once per interval. `page` returns the latest
-    figures at once and never waits for a Tower. When a collection fails or takes too long,
-    ``cloudtower_up`` or ``cloudtower_collector_success`` is 0, the previous figures stay until they
-    are older than ``stale_after``, and no other Tower notices.
+    While the exporter is entered (``async with``), it collects from every Tower once per interval.
+    `page` returns the latest figures at once and never waits for a Tower. If a collection fails or
+    takes too long, ``cloudtower_up`` or ``cloudtower_collector_success`` is 0, and the previous
+    figures stay until they are older than ``stale_after``. Other Towers are not affected.
 
-    The sessions log in at their first collection. They stay open at the end: whoever made them
-    closes them. The exporter only reads; it uses them with ``mutations="refuse"``.
+    The sessions log in at their first collection. The exporter does not close the sessions. The
+    exporter only reads, and uses the sessions with ``mutations="refuse"``.
 
     Args:
         towers: Sessions by the value of the label ``tower``.
@@ -119,13 +119,13 @@ class Exporter:
         timeout: Time-out in seconds of a collection; None: 30, or the interval if that is shorter.
         stale_after: Age in seconds from which figures are no longer shown; None: 5 intervals.
         vm_metrics: Collect figures of single VMs, too.
-        vm_where: Filter of these VMs; None: all. It requires ``vm_metrics``.
-        vm_limit: Maximum number of these VMs for each Tower; at most 20,000. What is left out is
-            counted in ``cloudtower_resources_omitted``.
+        vm_where: Filter of the single VMs; None: all VMs. Requires ``vm_metrics``.
+        vm_limit: Maximum number of single VMs for each Tower, up to 20,000. Omitted VMs are counted
+            in ``cloudtower_resources_omitted``.
 
     Raises:
         InvalidSettings: An argument cannot be used; the error names it.
-        InvalidInput: The API has no such filter as ``vm_where``.
+        InvalidInput: ``vm_where`` is not a valid filter of VMs.
 
     Example:
         ::
@@ -214,13 +214,13 @@ class Exporter:
         group, self._group = self._group, None
         if group is not None:
             group.cancel_scope.cancel()
-            # Given the error of the block, the group would wrap it.
+            # If the group got the error of the block, it would wrap the error.
             await group.__aexit__(None, None, None)
 
     def page(self) -> bytes:
         """Return the latest figures in the text format of Prometheus, version 0.0.4.
 
-        Call it in the event loop of the exporter. It sends no request.
+        Call this method in the event loop of the exporter. The method sends no request.
         """
         now = anyio.current_time()
         parts: dict[Family, list[bytes]] = {family: [head] for family, head in _HEADINGS.items()}
@@ -259,7 +259,7 @@ class Exporter:
             await anyio.sleep(max(0.0, started + pause - anyio.current_time()))
 
     async def _collect(self, tower: _Tower) -> float:
-        """Collect from a Tower and return the number of seconds until the next time."""
+        """Collect from a Tower, and return the number of seconds until the next collection."""
         started = anyio.current_time()
         pause = self._interval
         failures: dict[str, Exception] = dict.fromkeys(
@@ -270,7 +270,7 @@ class Exporter:
                 await tower.session.open()
                 run = partial(self._run, tower, started, failures)
                 await map_concurrently(run, self._collectors.items())
-            except Exception as exc:  # of the login: the loop has to outlive it
+            except Exception as exc:  # such as a failed login: the loop must continue
                 failures = dict.fromkeys(tower.collected, exc)
                 if isinstance(exc, LoginFailed):
                     pause = max(pause, _LOGIN_PAUSE)
@@ -289,7 +289,7 @@ class Exporter:
         failures: dict[str, Exception],
         named: tuple[str, Collect],
     ) -> None:
-        """Run a collector; on success take it out of the failures."""
+        """Run a collector, and remove it from `failures` if it succeeds."""
         name, collect = named
         samples = Samples(tower.name)
         try:
@@ -306,7 +306,7 @@ class Exporter:
         del failures[name]
 
     def _note_outcomes(self, tower: _Tower, failures: Mapping[str, Exception]) -> None:
-        """Count the failures of a collection, and log what has changed since the one before."""
+        """Count the failures of a collection, and log changes since the previous collection."""
         failing: dict[str, list[str]] = {}
         again: list[str] = []
         for collector, result in tower.collected.items():

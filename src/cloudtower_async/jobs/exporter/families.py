@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 
 class Family(NamedTuple):
-    """A metric and what its labels are.
+    """A metric and the names of its labels.
 
     Attributes:
         name: Name as Prometheus shows it, with the suffix ``_total`` of a counter.
@@ -128,7 +128,7 @@ HOST_STORAGE_FAILED = _family(
     "host_storage_failed_bytes", "Data space of a host that cannot be used now.", *_HOST
 )
 
-# The rest of what a Tower has.
+# Other resources of a Tower.
 DISKS = _family(
     "disks", "Disks of a host, by type and health.", "host_id", "host", "type", "health"
 )

@@ -56,11 +56,12 @@ def hash_password(username: str, password: str) -> str:
 def read_password_file(path: Path) -> dict[str, str]:
     """Return the password hashes in a file by user name.
 
-    Empty lines, and those that begin with ``#``, are skipped.
+    Empty lines and lines that begin with ``#`` are skipped.
 
     Raises:
-        InvalidSettings: The file cannot be read, has no user, or a line is not as `hash_password`
-            returns it. The line is not quoted, because it may hold a password.
+        InvalidSettings: The file cannot be read or has no user, or a line does not have the format
+            of `hash_password`. The error does not quote the line, because the line may hold a
+            password.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -86,8 +87,8 @@ def read_password_file(path: Path) -> dict[str, str]:
 class Passwords:
     """Checks the ``Authorization`` header of requests.
 
-    Hashing is slow on purpose. So it runs in a thread, one at a time, and credentials that were
-    right are remembered as a keyed digest.
+    Hashing is slow on purpose, so it runs in a thread, one password at a time. Correct credentials
+    are remembered as a keyed digest.
 
     Args:
         users: Password hashes by user name.
@@ -107,7 +108,7 @@ class Passwords:
             self._users[username] = parsed
         if not self._users:
             raise _refused("expected at least one user")
-        # Unknown users take as long as known ones.
+        # Checking an unknown user must take as long as checking a known user.
         self._unknown = _Hash(_N, _R, _P, secrets.token_bytes(16), secrets.token_bytes(32))
         self._key = secrets.token_bytes(32)
         self._verified: set[bytes] = set()
@@ -147,7 +148,7 @@ def _parse(text: str) -> _Hash | None:
     if found is None or len(found[4]) % 2:
         return None
     n, r, p = map(int, found.groups()[:3])
-    # scrypt wants a power of two, and its memory is bounded.
+    # scrypt requires that n is a power of two. The limits bound memory and time.
     if n < 2 or n & (n - 1) or not 1 <= r <= 16 or p < 1 or n * p > _MOST_WORK:
         return None
     if 128 * n * r >= _MAX_MEMORY:

@@ -24,7 +24,7 @@ class Samples:
     """Samples of Towers. A sample that is added twice keeps the last value.
 
     Attributes:
-        tower: Value of the label ``tower`` of the samples to come.
+        tower: Value of the label ``tower`` for the samples that are added next.
     """
 
     def __init__(self, tower: str = "") -> None:
@@ -36,7 +36,7 @@ class Samples:
 
         Args:
             family: Metric of the sample.
-            value: Value; None or what is no finite number: unknown.
+            value: Value; None, or a value that is not a finite number, counts as unknown.
             labels: Values of the labels after ``tower``. Control characters become spaces, and
                 long texts are cut; None becomes an empty text.
         """
@@ -45,7 +45,7 @@ class Samples:
             self._values[family][self._key(labels)] = known
 
     def increase(self, family: Family, *labels: object) -> None:
-        """Count one more under these labels."""
+        """Add 1 to the sample with these labels, which starts at 0."""
         values, key = self._values[family], self._key(labels)
         values[key] = values.get(key, 0.0) + 1.0
 
@@ -74,7 +74,7 @@ def rendered(*metrics: Metric) -> bytes:
 
 
 class _Ready(Collector):
-    """Collector of metrics that exist already."""
+    """Adapter that offers existing metrics as a collector of the Prometheus client."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 DEFAULT_PORT = 9469
-"""Port of the metrics server if none is given."""
+"""Default port of the metrics server."""
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BACKLOG = 128
-_CHECK_SECONDS = 1.0  # between two looks at whether a certificate has changed
+_CHECK_SECONDS = 1.0  # between two checks for a changed certificate
 _PAUSE = 0.5  # seconds until the next attempt to accept a connection, if one fails
 _SHUTDOWN_SECONDS = 1.0
 _COMPRESS_LEVEL = 1  # 6 takes more than twice the CPU and saves a quarter
@@ -46,20 +46,20 @@ class MetricsServer:
     """Serves the figures of an exporter over HTTP or HTTPS while it is entered.
 
     A scrape of ``/metrics`` returns the latest figures and never waits for a Tower. ``/healthz``
-    says that the process works; it needs no password and tells nothing else. The number of
-    connections is limited, each serves one request, and each has a time limit for everything: TLS
-    handshake, headers and answer.
+    only reports that the process works, and needs no password. The number of connections is
+    limited. Each connection serves one request. The time limit of a connection covers the TLS
+    handshake, the headers and the answer.
 
     Args:
-        exporter: Exporter, which the caller enters.
+        exporter: Exporter whose figures are served. The caller has to enter the exporter.
         host: Address to listen on; ``"0.0.0.0"`` or ``"::"``: all addresses of the machine.
         port: Port to listen on; 0: any free port.
-        tls_cert: PEM file with the certificate of the server and those between it and the
-            authority; None: no TLS. A changed file is read again without a restart.
-        tls_key: PEM file with the private key; None: it is in ``tls_cert``.
+        tls_cert: PEM file with the certificate of the server and the intermediate certificates;
+            None: no TLS. A changed file is read again without a restart.
+        tls_key: PEM file with the private key; None: the key is in ``tls_cert``.
         basic_auth: Users who may read the metrics: password hashes by user name, as
             `read_password_file` returns them; None: no password.
-        max_connections: Maximum number of concurrent connections; others wait.
+        max_connections: Maximum number of concurrent connections; further connections wait.
         connection_timeout: Time limit of a connection in seconds.
 
     Raises:
@@ -111,7 +111,7 @@ class MetricsServer:
         return f"{scheme}://{host}:{self.port}/metrics"
 
     async def __aenter__(self) -> Self:
-        """Listen.
+        """Start to listen on the address and the port.
 
         Raises:
             InvalidSettings: The certificate or the key cannot be used.
@@ -128,7 +128,7 @@ class MetricsServer:
             stack.push_async_callback(self._server.shutdown, _SHUTDOWN_SECONDS)
             self._group = anyio.create_task_group()
             await self._group.__aenter__()
-            # Given the error of the block, the group would wrap it.
+            # If the group got the error of the block, it would wrap the error.
             stack.push_async_callback(self._group.__aexit__, None, None, None)
             stack.callback(self._group.cancel_scope.cancel)
             self._group.start_soon(self._accept, listener)
@@ -153,7 +153,7 @@ class MetricsServer:
         return listener
 
     async def _accept(self, listener: socket.socket) -> None:
-        """Accept connections until cancelled; more than allowed wait in the backlog."""
+        """Accept connections until cancelled; connections above the limit wait in the backlog."""
         loop = asyncio.get_running_loop()
         while True:
             await self._slots.acquire()
@@ -167,7 +167,7 @@ class MetricsServer:
                 self._group.start_soon(self._serve, connection)
 
     async def _serve(self, connection: socket.socket) -> None:
-        """Serve a connection until it is closed or its time is over."""
+        """Serve a connection until it is closed or reaches its time limit."""
         protocol = _Connection(self._server())
         try:
             with anyio.move_on_after(self._timeout):
@@ -178,7 +178,7 @@ class MetricsServer:
                     lambda: protocol, connection, ssl=context, ssl_handshake_timeout=limit
                 )
                 await protocol.closed.wait()
-        except Exception as exc:  # such as of the TLS handshake; the server has to outlive it
+        except Exception as exc:  # such as a failed TLS handshake: the server must continue
             _log.debug("exporter: connection failed: %s", exc)
         finally:
             protocol.abort()
@@ -213,7 +213,7 @@ class MetricsServer:
         return web.Response(body=body, headers=headers)
 
     def _complete(self, page: bytes, compress: bool) -> bytes:
-        """Add figures of this process, and compress all of it. Run this in a thread."""
+        """Return a page with figures of this process added, compressed on request."""
         page += rendered(*self._process.collect())
         return gzip.compress(page, _COMPRESS_LEVEL) if compress else page
 
@@ -223,7 +223,7 @@ def _process_collector() -> ProcessCollector:
 
 
 class _Connection(asyncio.Protocol):
-    """Passes events of a connection on, and notes when it is closed."""
+    """Protocol that forwards the events of a connection, and records when it is closed."""
 
     def __init__(self, handler: asyncio.Protocol) -> None:
         self._handler = handler
@@ -261,12 +261,12 @@ class _Certificate:
         """Read the files.
 
         Raises:
-            InvalidSettings: They cannot be used.
+            InvalidSettings: The files cannot be used.
         """
         self._stamp, self._context = await anyio.to_thread.run_sync(self._read)
 
     async def current(self) -> ssl.SSLContext | None:
-        """Return the context; look at most once a second whether the files have changed."""
+        """Return the TLS context; check at most once a second whether the files have changed."""
         now = anyio.current_time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS

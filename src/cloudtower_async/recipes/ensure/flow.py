@@ -43,7 +43,7 @@ _INTERVAL = 5.0
 """Maximum number of seconds between reads of a resource whose outcome is unknown."""
 
 _MOST = 500
-"""Maximum number of resources to read that match the filter of a lookup."""
+"""Maximum number of resources that a lookup reads."""
 
 _NAME_TAKEN = frozenset({"VM_DUPLICATE", "VM_DUPLICATED_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"})
 """Error codes of the server for a name that another resource has."""
@@ -57,7 +57,7 @@ class Ensured(msgspec.Struct, Generic[Value], kw_only=True, frozen=True):
 
     Attributes:
         result: ``"created"``, ``"changed"``, or ``"unchanged"`` if there was nothing to do.
-        resource: The resource as it is now, settled.
+        resource: The resource as it is now, settled (see `Cloudtower.settle`).
     """
 
     result: EnsureResult
@@ -77,14 +77,14 @@ def check_texts(recipe: str, **texts: object) -> None:
 
 
 class Lookup(Generic[T]):
-    """Look-up of the single resource of a recipe.
+    """Lookup of the one resource that a recipe ensures.
 
     Args:
         tower: The session.
         query: Query that lists the resources: ``tower.vm.get_vms``.
         where: Filter of the query.
-        fits: Function that returns whether a listed resource is the right one, because servers may
-            ignore filters.
+        fits: Function that returns whether a listed resource is the right one. It is needed because
+            servers may ignore filters.
         what: Description of the resource, for errors: ``"VM 'web-1'"``.
         timeout: Seconds to wait until the resource has settled; None: no limit.
 
@@ -111,7 +111,7 @@ class Lookup(Generic[T]):
         self._timeout = timeout
 
     async def look(self) -> T | None:
-        """Return the resource once it has settled, or None if it is missing.
+        """Wait until the resource has settled and return it, or return None if it is missing.
 
         Raises:
             Ambiguous: Several resources fit.
@@ -160,7 +160,7 @@ def is_name_taken(error: Exception | None) -> bool:
 
 
 def if_planned(tower: Cloudtower, resource: Value) -> Value | None:
-    """Return the resource unchanged in plan mode, because a read cannot show a planned change."""
+    """Return the resource in plan mode, where no read can show the change; otherwise None."""
     return resource if tower.mutations == "plan" else None
 
 
@@ -172,18 +172,19 @@ async def ensure(
     *,
     taken_elsewhere: Callable[[], bool] = lambda: False,
 ) -> Ensured[Value]:
-    """Return the resource that `look` finds; if `look` finds none, call `act` first.
+    """Return the resource in the wanted state; call `act` if `look` does not find it.
 
-    If the outcome of `act` is unknown, look again for `reconcile_timeout` seconds, then act once
-    more, and look again in the same way.
+    If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `look`
+    still finds nothing, call `act` once more, and then `look` in the same way.
 
     Args:
         look: Function that returns the resource if it is in the wanted state.
-        act: Function that creates or changes the resource, and returns it, or None if `look`
-            finds it.
+        act: Function that creates or changes the resource. It returns the resource, or None if
+            `look` has to read the resource.
         does: The result if `act` was needed.
         reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
-        taken_elsewhere: Function that returns, after a look, whether another resource has the name.
+        taken_elsewhere: Function that returns whether the last `look` found another resource with
+            the name.
 
     Raises:
         CloudtowerError: An error of `look` or `act`; if the outcome of `act` stays unknown, the
@@ -206,8 +207,8 @@ async def ensure(
         if isinstance(doubt, _UNKNOWN):
             result = does
         elif isinstance(doubt, BadRequest | TaskFailed) or is_name_taken(doubt):
-            # Another program, or an earlier run of this recipe, may have done it, but the resource
-            # is not listed yet.
+            # Another program, or an earlier run of this recipe, may have created the resource,
+            # which is not listed yet.
             wait = reconcile_timeout if is_name_taken(doubt) else 0.0
         elif doubt is not None:
             raise doubt
@@ -231,11 +232,11 @@ async def _look_until(
     doubt: Exception | None,
     taken_elsewhere: Callable[[], bool],
 ) -> Value | None:
-    """Look until something is found or until the time-out, and once more at the end.
+    """Call `look` until it finds the resource, and return it, or None after `seconds`.
 
     Raises:
-        CloudtowerError: `doubt`, caused by the error of the last look, or of a look that failed
-            with an error that is not transient.
+        CloudtowerError: `doubt`, or without it the error of the look: the last look failed, or a
+            look failed with an error that is not transient.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None
@@ -255,6 +256,6 @@ async def _look_until(
 
 
 def _passes(error: CloudtowerError) -> bool:
-    """Return whether a look may succeed later after this error."""
+    """Return whether a look that failed with this error may succeed later."""
     reason = error.reason if isinstance(error, ReadBackFailed) else error
     return isinstance(reason, CloudtowerError) and is_transient(reason, can_log_in=False)

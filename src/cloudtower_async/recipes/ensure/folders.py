@@ -29,7 +29,7 @@ async def ensure_folder(
         name: Name of the folder.
         cluster: Name or id of the cluster.
         reconcile_timeout: Seconds to look for the folder if the outcome of its creation is unknown;
-            after that it is created again, once.
+            after that, the folder is created once more.
         timeout: Seconds to wait for the task; None: no limit.
 
     Returns:
@@ -38,8 +38,9 @@ async def ensure_folder(
     Raises:
         Ambiguous: Several folders of the cluster have the name.
         NotFound: The cluster does not exist.
-        TaskError: The folder was not created, or not in time.
-        OutcomeUnknown: The folder did not appear within `reconcile_timeout`, twice.
+        TaskError: The task failed, or the folder was not created within `timeout`.
+        OutcomeUnknown: After each of two attempts, the folder did not appear within
+            `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

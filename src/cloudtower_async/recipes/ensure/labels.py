@@ -38,7 +38,7 @@ async def ensure_label(
         key: Key of the label.
         value: Value of the label; empty for a label with a key only.
         reconcile_timeout: Seconds to look for the label if the outcome of its creation is unknown;
-            after that it is created again, once.
+            after that, the label is created once more.
         timeout: Seconds to wait for the task; None: no limit.
 
     Returns:
@@ -46,8 +46,9 @@ async def ensure_label(
 
     Raises:
         Ambiguous: Several labels have this key and value.
-        TaskError: The label was not created, or not in time.
-        OutcomeUnknown: The label did not appear within `reconcile_timeout`, twice.
+        TaskError: The task failed, or the label was not created within `timeout`.
+        OutcomeUnknown: After each of two attempts, the label did not appear within
+            `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
@@ -102,20 +103,20 @@ async def ensure_labels(
     Args:
         tower: The session to work with.
         labels: Value of each label by its key; empty for a label with a key only.
-        resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``.
-            Every kind but ``security_policies``.
+        resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``. All
+            kinds except ``security_policies`` are allowed.
         reconcile_timeout: Seconds to look for the effect of a call whose outcome is unknown; after
-            that it is repeated, once.
+            that, the call is repeated once.
         timeout: Seconds to wait for each task; None: no limit.
 
     Returns:
-        The labels in the order given, as listed afterwards. ``"created"``: the label is new, and
-        attached to all matching resources; ``"changed"``: the label was attached to some of them;
-        ``"unchanged"``: all of them had the label.
+        The labels in the order given, as the server lists them afterwards. ``"created"``: the label
+        is new, and attached to all matching resources; ``"changed"``: the label was attached to
+        some of them; ``"unchanged"``: all of them had the label.
 
     Raises:
-        Ambiguous: Several labels have a key and value.
-        TaskError: A label was not created or attached, or not in time.
+        Ambiguous: Several labels have the same key and value.
+        TaskError: A task failed, or a label was not created or attached within `timeout`.
         OutcomeUnknown: The effect of a call did not show within `reconcile_timeout`.
         EmptyFilter: A filter may match every resource.
         CallError: Another call failed.
@@ -144,7 +145,7 @@ async def ensure_labels(
 
 
 def _filters(recipe: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the checked filters by kind."""
+    """Check the filters, and return them by kind."""
     # Imported here, so that importing recipes loads no generated code.
     from ...inputs import AddLabelsToResourcesParamsData
 

@@ -48,25 +48,27 @@ async def ensure_placement_group(
         tower: The session to work with.
         name: Name of the placement group.
         cluster: Name or id of the cluster.
-        vms: Names or ids of all members, VMs of the cluster; others are removed from the group.
+        vms: Names or ids of all members, which must be VMs of the cluster. Other VMs are removed
+            from the group.
         policy: Whether the VMs must or should share a host: ``"MUST_SAME"``, ``"MUST_DIFFERENT"``,
             ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None: leave the rule as it is; a new group
             gets no rule.
         enabled: Whether the group is in force.
-        reconcile_timeout: Seconds to look for the group, or the change, if its outcome is unknown;
-            after that it is created or changed again, once. Also the seconds to look for a group
-            that is not listed yet if its name turns out to be taken.
+        reconcile_timeout: Seconds to look for the group or the change if the outcome of a call is
+            unknown; after that, the call is repeated once. The same limit applies if the name is
+            taken by a group that is not listed yet.
         timeout: Seconds to wait for each task, and for the group to settle; None: no limit.
 
     Returns:
-        The group, settled. The result is ``"created"``, ``"changed"`` or ``"unchanged"``.
+        The group, settled (see `Cloudtower.settle`). The result is ``"created"``, ``"changed"`` or
+        ``"unchanged"``.
 
     Raises:
         Ambiguous: Several groups of the cluster have the name, or several VMs have the same name.
         NotFound: The cluster or a VM does not exist.
-        BadRequest: The server refused the group; code ``PLACEMENT_GROUP_DUPLICATE_NAME``: a group
-            of another cluster has the name.
-        TaskError: The group was not created or changed, or not in time.
+        BadRequest: The server refused the group. The code ``PLACEMENT_GROUP_DUPLICATE_NAME`` means
+            that a group of another cluster has the name.
+        TaskError: A task failed, or the group was not created or changed within `timeout`.
         OutcomeUnknown: The group or the change did not show within `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.

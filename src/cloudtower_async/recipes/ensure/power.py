@@ -34,26 +34,27 @@ async def ensure_power(
     another change is in progress, the call waits for it first. The VM is locked with
     `Cloudtower.lock` during the call.
 
-    Names of VMs are unique on a server; a name that several VMs have raises `Ambiguous`.
+    VM names should be unique on a server. If several VMs have the name, `Ambiguous` is raised.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        state: ``"RUNNING"``, or ``"STOPPED"``: a suspended VM cannot be shut down, and fails.
-        force_after: Seconds until a VM that has not shut down is powered off, as if pulling the
-            plug. None: never.
-        reconcile_timeout: Seconds to look whether the VM has the state if the outcome of a call is
-            unknown; after that the call is repeated, once.
+        state: ``"RUNNING"`` or ``"STOPPED"``. A suspended VM cannot be shut down: the call raises
+            an error.
+        force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
+            were pulled; None: never.
+        reconcile_timeout: Seconds to check whether the VM has the state if the outcome of a call is
+            unknown; after that, the call is repeated once.
         timeout: Seconds to wait for the VM; None: no limit.
 
     Returns:
-        The VM, settled. The result is ``"changed"`` or ``"unchanged"``.
+        The VM, settled (see `Cloudtower.settle`). The result is ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
-        TaskError: The VM did not get the state, or not in time.
-        OutcomeUnknown: The VM did not get the state within `reconcile_timeout`.
+        TaskError: A task failed, or the VM did not reach the state within `timeout`.
+        OutcomeUnknown: The VM did not reach the state within `reconcile_timeout`.
         CloudtowerError: The guest has not shut down, or the VM is in another state.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.

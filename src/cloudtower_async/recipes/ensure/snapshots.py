@@ -36,17 +36,21 @@ async def ensure_snapshot(
         name: Name of the snapshot.
         quiesce: Make the guest's file systems consistent, if its VM tools are running.
         reconcile_timeout: Seconds to look for the snapshot if the outcome of its creation is
-            unknown; after that it is taken again, once.
+            unknown; after that, the snapshot is taken once more.
         timeout: Seconds to wait for the task, and for the snapshot to settle; None: no limit.
 
     Returns:
-        The snapshot, settled. The result is ``"created"`` or ``"unchanged"``.
+        The snapshot, settled (see `Cloudtower.settle`). The result is ``"created"`` or
+        ``"unchanged"``.
 
     Raises:
-        Ambiguous: Several VMs have the name, or several snapshots of the VM do.
+        Ambiguous: Several VMs have the name `vm`, or several snapshots of the VM have the name
+            `name`.
         NotFound: The VM does not exist.
-        TaskError: The snapshot was not taken, or not in time. Run it again to find it.
-        OutcomeUnknown: The snapshot did not appear within `reconcile_timeout`, twice.
+        TaskError: The task failed, or the snapshot was not taken within `timeout`. Call again to
+            find the snapshot.
+        OutcomeUnknown: After each of two attempts, the snapshot did not appear within
+            `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

@@ -25,33 +25,35 @@ async def ensure_vm(
     An existing VM is returned as it is; its configuration is not compared. A VM that an interrupted
     run has begun to create is waited for and adopted. VMs in the recycle bin do not count.
 
-    Duplicates are impossible, with one exception, because a server refuses to create a VM whose
-    name is taken. The exception: if a creation fails with a time-out of the hypervisor, the VM may
-    still appear later. This call then raises `TaskFailed`. A run after the VM has appeared adopts
-    it, but a run before that creates a second VM.
+    A server refuses to create a VM whose name is taken, so duplicates are impossible, with one
+    exception: if a creation fails with a time-out of the hypervisor, the VM may still appear later.
+    This call then raises `TaskFailed`. A call after the VM has appeared adopts the VM, but an
+    earlier call creates a second VM.
 
     Args:
         tower: The session to work with.
         name: Name of the VM.
         cluster: Name or id of the cluster.
         create: Function that creates the VM: `create_blank_vm` or `create_vm_from_template`, with
-            their other arguments set by `functools.partial`, or a custom function. It is called
-            with the session and the name, and with ``cluster`` and ``timeout`` by keyword.
+            their other arguments set by `functools.partial`, or a custom function. The function is
+            called with the session and the name, and with ``cluster`` and ``timeout`` by keyword.
         reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown;
-            after that it is created again, once. Also the seconds to look for a VM that is not
-            listed yet if its name turns out to be taken.
+            after that, the VM is created once more. The same limit applies if the name is taken by
+            a VM that is not listed yet.
         timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
 
     Returns:
-        The VM, settled. The result is ``"created"`` or ``"unchanged"``.
+        The VM, settled (see `Cloudtower.settle`). The result is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs of the cluster have the name.
         NotFound: The cluster, or another resource that `create` needs, does not exist.
-        BadRequest: The server refused to create the VM; code ``VM_DUPLICATE``: a VM of another
-            cluster has the name.
-        TaskError: The VM was not created or did not settle in time. Run it again to adopt the VM.
-        OutcomeUnknown: The VM did not appear within `reconcile_timeout`, twice.
+        BadRequest: The server refused to create the VM. The code ``VM_DUPLICATE`` means that a VM
+            of another cluster has the name.
+        TaskError: The VM was not created or did not settle within `timeout`. Call again to adopt
+            the VM.
+        OutcomeUnknown: After each of two attempts, the VM did not appear within
+            `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 

@@ -1,4 +1,4 @@
-"""Make sure that a volume is attached to a VM, or is not."""
+"""Make sure that a volume is attached to a VM, or that it is detached from the VM."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ async def ensure_volume_attached(
     reconcile_timeout: float = RECONCILE_TIMEOUT,
     timeout: float | None = 300.0,
 ) -> Ensured[models.VmVolume]:
-    """Make sure that a VM has a disk with this volume; add one if it is missing.
+    """Make sure that a VM has a disk with this volume; add the disk if it is missing.
 
-    The VM boots from the disk after all others. An existing disk is left unchanged, even if its bus
+    A new disk comes last in the boot order. An existing disk is left unchanged, even if its bus
     differs. The VM and the volume are locked with `Cloudtower.lock` during the call.
 
-    The volume is attached once: a server refuses to attach a volume that is in use. A volume that
-    can be shared could be attached twice by two programs at the same time. Names of volumes are
-    not unique: pass the id if several volumes of the cluster have the name.
+    A server refuses to attach a volume that is in use, so the volume is attached only once. The
+    exception is a volume that can be shared: two programs that run at the same time could attach
+    the volume twice. Names of volumes are not unique: pass the id if several volumes of the cluster
+    have the name.
 
     Args:
         tower: The session to work with.
@@ -40,7 +41,7 @@ async def ensure_volume_attached(
         volume: Name or id of the volume, of the VM's cluster.
         bus: Bus of a new disk.
         reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown;
-            after that it is added again, once.
+            after that, the disk is added once more.
         timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
 
     Returns:
@@ -49,10 +50,10 @@ async def ensure_volume_attached(
     Raises:
         Ambiguous: Several VMs or volumes have the name.
         NotFound: The VM does not exist, or its cluster lacks the volume.
-        BadRequest: The server refused to attach it.
-        TaskError: The volume was not attached, or not in time.
+        BadRequest: The server refused to attach the volume.
+        TaskError: The task failed, or the volume was not attached within `timeout`.
         OutcomeUnknown: The disk did not show within `reconcile_timeout`.
-        CloudtowerError: Another VM has the volume, and it cannot be shared.
+        CloudtowerError: Another VM uses the volume, and the volume cannot be shared.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
 
@@ -100,9 +101,9 @@ async def ensure_volume_detached(
     reconcile_timeout: float = RECONCILE_TIMEOUT,
     timeout: float | None = 300.0,
 ) -> Ensured[models.VmVolume]:
-    """Make sure that a VM has no disk with this volume; remove such a disk.
+    """Make sure that a VM has no disk with this volume; remove the disk if there is one.
 
-    The volume should remain, but the API does not document that: try it on your server first. If
+    The volume should remain, but the API does not document this: try it on your server first. If
     the volume is gone afterwards, `NotFound` is raised. The VM and the volume are locked with
     `Cloudtower.lock` during the call. Names of volumes are not unique: pass the id if several
     volumes of the cluster have the name.
@@ -111,8 +112,8 @@ async def ensure_volume_detached(
         tower: The session to work with.
         vm: Name or id of the VM.
         volume: Name or id of the volume, of the VM's cluster.
-        reconcile_timeout: Seconds to look whether the disk is gone if the outcome of removing it is
-            unknown; after that it is removed again, once.
+        reconcile_timeout: Seconds to check whether the disk is gone if the outcome of the removal
+            is unknown; after that, the removal is repeated once.
         timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
 
     Returns:
@@ -122,7 +123,7 @@ async def ensure_volume_detached(
         Ambiguous: Several VMs or volumes have the name.
         NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to remove the disk.
-        TaskError: The disk was not removed, or not in time.
+        TaskError: The task failed, or the disk was not removed within `timeout`.
         OutcomeUnknown: The disk was still there after `reconcile_timeout`.
         CallError: Another call failed.
         InvalidInput: An argument cannot be used.
@@ -179,7 +180,7 @@ class _Pair:
         return cls(tower, owner, await Place(tower, owner.cluster).volume(volume), timeout)
 
     async def disks(self) -> list[str]:
-        """Return the ids of the disks with the volume, once the VM has settled."""
+        """Wait until the VM has settled, and return the ids of its disks with the volume."""
         await read_back(self._tower, self.vm, self._timeout)
         found = await self._tower.vm_disk.get_vm_disks(
             where={"vm": {"id": self.vm.id}, "vm_volume": {"id": self.volume.id}}
@@ -191,5 +192,5 @@ class _Pair:
         ]
 
     async def settled_volume(self) -> models.VmVolume:
-        """Return the volume once it has settled."""
+        """Wait until the volume has settled, and return the volume."""
         return await read_back(self._tower, self.volume, self._timeout)

@@ -28,23 +28,24 @@ _MIN_R_SQUARED = 0.5
 
 
 class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Storage of one cluster, and when it will be full if it keeps growing as it did.
+    """Storage of one cluster, and a forecast of the time when it will be full.
 
     Attributes:
         cluster_id: Id of the cluster.
         cluster_name: Name of the cluster.
         outlook: ``filling``: `days_until_full` is known. ``full``: no space is left.
-            ``not_growing``: the used space stays the same or shrinks. The others mean that no
-            forecast is possible. ``noise``: a line explains less than half of the variance of the
-            used space, so it hardly grows, or the range is too short to tell.
-            ``too_few_points``: fewer than 12 values, or values from less than 20 hours.
-            ``unknown_capacity``: the cluster reports no capacity, or no used space.
-        capacity: Usable space in bytes: the total without failed space; None if unknown.
+            ``not_growing``: the used space stays the same or shrinks. The other values mean that no
+            forecast is possible. ``noise``: a straight line explains less than half of the variance
+            of the used space, so there is no clear trend. ``too_few_points``: fewer than 12 values,
+            or values from less than 20 hours. ``unknown_capacity``: the cluster reports no
+            capacity, or no used space.
+        capacity: Usable space in bytes, which is the total minus the failed space; None if unknown.
         used: Used space in bytes; None if unknown.
         free: Space in bytes that is left; None if unknown.
         growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
             there are too few points, or only noise.
-        days_until_full: Days from now; 0 for ``full``. None for every outlook but these two.
+        days_until_full: Days until the storage is full; 0 for ``full``, and None unless the outlook
+            is ``full`` or ``filling``.
         points: Number of values that the line was fitted to.
     """
 
@@ -76,7 +77,7 @@ async def forecast_capacity(
     """Forecast in how many days the storage of each cluster will be full.
 
     A line is fitted to the used space over the range (least squares). If no forecast is possible,
-    `CapacityForecast.outlook` says why. The forecast does not know your plans.
+    `CapacityForecast.outlook` says why. The forecast cannot take planned changes into account.
 
     Args:
         tower: Session to read with.
@@ -85,8 +86,8 @@ async def forecast_capacity(
             work.
 
     Returns:
-        A row for each cluster, sorted by the days until it is full; clusters without a forecast
-        come last, by name.
+        A row for each cluster, sorted by `days_until_full`; clusters without a forecast come last,
+        by name.
 
     Raises:
         InvalidInput: An argument cannot be used.
@@ -138,7 +139,7 @@ def _forecast(
     free = None if capacity is None or used is None else max(capacity - used, 0)
     days: float | None = None
     outlook: CapacityOutlook = trend
-    # A cluster without storage, which only computes, does not fill up.
+    # A compute-only cluster has no storage that could fill up.
     if free is None or not cluster.total_data_capacity:
         outlook = "unknown_capacity"
     elif not free:
@@ -159,7 +160,7 @@ def _forecast(
 
 
 def _trend(days: Sequence[float], used: Sequence[float]) -> tuple[CapacityOutlook, float | None]:
-    """Return the outlook from the values of the used space, and the growth per day, if known."""
+    """Return the outlook, and the growth per day or None, for values of the used space."""
     if len(days) < _MIN_POINTS or max(days) - min(days) < _MIN_SPAN:
         return "too_few_points", None
     line = fit_line(days, used)

@@ -1,4 +1,4 @@
-"""Read when the TLS certificate of a server expires, even if it is not trusted."""
+"""Read the expiry date of a server's TLS certificate, even if the certificate is not trusted."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ async def certificate_expiry(host: str, port: int, *, timeout: float) -> datetim
 def not_after(certificate: bytes) -> datetime:
     """Return the end of validity of a certificate.
 
-    The standard library decodes only certificates that it has verified.
+    This function exists because the standard library decodes only verified certificates.
 
     Args:
         certificate: X.509 certificate in DER.
 
     Raises:
-        ValueError: This is not a certificate.
+        ValueError: The data is not a certificate.
     """
     try:
         _, start, _ = _element(certificate, 0)  # Certificate
@@ -68,7 +68,7 @@ def not_after(certificate: bytes) -> datetime:
 
 
 def _element(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of an element, and where its content starts and ends."""
+    """Return the tag of a DER element, and the start and the end of its content."""
     tag, length, start = data[at], data[at + 1], at + 2
     if length & _LONG_FORM:
         size = length & ~_LONG_FORM

@@ -101,9 +101,10 @@ async def find_expirations(
 
     Args:
         tower: Session to read with.
-        within: Number of days: return only what expires within these days, has expired, or has an
-            unknown date. None: return everything that has a date.
-        timeout: Time-out in seconds for the TLS handshake. Calls have the time-out of the session.
+        within: Return only entries that expire within this number of days, that have expired, or
+            whose date is unknown; None: return all entries.
+        timeout: Time-out in seconds for the TLS handshake. API calls use the time-out of the
+            session.
 
     Returns:
         Entries with an unknown date first, then the others in the order of their dates.
@@ -241,7 +242,7 @@ def _expiration(row: _Dates, kind: ExpirationKind, text: str, now: datetime) -> 
 
 
 async def _certificate(endpoint: str, timeout: float, now: datetime) -> list[Expiration]:
-    """Return the expiration of the endpoint's certificate; an empty list for plain HTTP."""
+    """Return the expiration of the endpoint's certificate, or an empty list for plain HTTP."""
     address = urlsplit(endpoint)
     if address.scheme != "https" or address.hostname is None:
         return []

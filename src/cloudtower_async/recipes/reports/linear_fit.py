@@ -27,7 +27,7 @@ def fit_line(xs: Sequence[float], ys: Sequence[float]) -> LinearFit | None:
         ys: Finite values of y, one for each x.
 
     Returns:
-        The line; None if all values of x are the same, or too close to tell apart.
+        The line, or None if all values of x are the same or too close to tell apart.
     """
     if not xs or min(xs) == max(xs):
         return None

@@ -21,16 +21,16 @@ _COUNTERS = {
     "host_network_receive_fifo_errors": "receive_fifo_errors",
     "host_network_transmit_fifo_errors": "transmit_fifo_errors",
 }
-"""Metrics, and the fields that hold their growth."""
+"""Fields of `NicErrors`, by the metric whose growth they hold."""
 
 
 class NicErrors(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Growth of the error counters of one NIC; None: fewer than two values were measured.
+    """Growth of the error counters of one NIC. Counters with fewer than two values are None.
 
     Attributes:
         host_id: Id of the host; None if the metrics name no known host.
-        host_name: Name of the host; None in the same case.
-        nic: Name of the NIC, such as ``ens1``; None for a host of which nothing was measured.
+        host_name: Name of the host; None if `host_id` is None.
+        nic: Name of the NIC, such as ``ens1``; None for a host without measured values.
         total: Sum of the growth of all counters; None if no counter has two values.
         receive_errors: Packets received with errors.
         transmit_errors: Packets not transmitted because of errors.
@@ -73,8 +73,8 @@ async def measure_nic_errors(
             known to work.
 
     Returns:
-        One row for each NIC that the metrics name, the largest growth first. NICs and hosts of
-        which nothing was measured come last.
+        One row for each NIC that the metrics name, the largest growth first. NICs and hosts without
+        measured values come last.
 
     Raises:
         InvalidInput: An argument cannot be used.
@@ -119,7 +119,7 @@ async def measure_nic_errors(
 
 
 def counter_growth(values: Sequence[float]) -> float | None:
-    """Return the sum of all increases of a counter; None if it has fewer than two values.
+    """Return the sum of all increases of a counter, or None if it has fewer than two values.
 
     Args:
         values: Values of the counter in the order of time; NaN for a missing value. A value below

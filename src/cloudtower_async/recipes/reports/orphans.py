@@ -43,15 +43,16 @@ class Orphan(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         kind: Kind of resource.
         id: Id of the resource.
         name: Name of the resource.
-        reason: Why it counts as an orphan.
-        cluster_id: Id of its cluster; None if unknown, or for the content library.
-        cluster_name: Name of the cluster; None in the same case.
+        reason: Why the resource counts as an orphan.
+        cluster_id: Id of the resource's cluster; None if unknown, and for templates of the content
+            library.
+        cluster_name: Name of the cluster; None if `cluster_id` is None.
         size: Provisioned size in bytes; None if unknown.
-        unique_size: Space in bytes that only this resource uses and that its deletion frees; None
-            if unknown, as always for VM snapshots and templates.
-        created_at: When it was created, in UTC; None if unknown.
-        snapshot_group: Name of the snapshot group that a VM snapshot belongs to; its snapshot plan
-            may still delete it. None without a group.
+        unique_size: Space in bytes that is freed when the resource is deleted, because only this
+            resource uses it. None if unknown; always None for VM snapshots and templates.
+        created_at: Time of creation, in UTC; None if unknown.
+        snapshot_group: Name of the snapshot group that a VM snapshot belongs to, or None without a
+            group. The snapshot plan of the group may still delete the snapshot.
     """
 
     kind: OrphanKind
@@ -73,7 +74,7 @@ class _Row(
     gc=False,
     rename={"entity_async_status": "entityAsyncStatus"},
 ):
-    """Fields that all these resources have."""
+    """Fields that all kinds of reported resources have."""
 
     id: str
     name: str
@@ -130,9 +131,10 @@ async def find_orphans(
     """Find snapshots, volumes and templates that nothing uses.
 
     Orphans are: VM snapshots whose VM was deleted; volume snapshots whose volume was deleted;
-    volumes that are not mounted and are no VM's disk; VM templates in a cluster that no template of
-    the content library refers to; and templates of the content library without a copy in a cluster.
-    A VM in the recycle bin still has its snapshots and volumes, so they do not count.
+    volumes that are neither mounted nor a disk of a VM; VM templates in a cluster that no template
+    of the content library refers to; and templates of the content library without a copy in a
+    cluster. The snapshots and volumes of a VM in the recycle bin are still in use, so they do not
+    count.
 
     The API tells which resources refer to each other, not whether they are needed: a volume may be
     kept on purpose. Review the list before you delete anything.
@@ -148,7 +150,7 @@ async def find_orphans(
             Resources whose age is unknown are included.
 
     Returns:
-        The orphans by kind, each kind by cluster and name.
+        The orphans, sorted by kind, then by cluster and name.
 
     Raises:
         InvalidInput: An argument cannot be used.
