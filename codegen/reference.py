@@ -10,7 +10,7 @@ from functools import cache
 from cloudtower_async import errors
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, RetryActions
 
-from . import emit_docs
+from . import emit_docs, tables
 from .contents import PAGES, SESSION, anchor, is_error, members, modules, places
 from .definitions import ROOT, Definition, Function, all_arguments, ancestors, find, is_record
 from .docstrings import Docstring, markdown, parse
@@ -283,9 +283,12 @@ def pages() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the pages of the package."""
+    """Write the pages of the package, and the generated tables of the guides."""
     for name, text in pages().items():
         (emit_docs.FOLDER / name).write_text(text, encoding="utf-8")
+    for name in tables.PAGES:
+        guide = emit_docs.FOLDER.parent / name
+        guide.write_text(tables.filled_in(guide.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -11,12 +10,10 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.modes import changes
 from cloudtower_async.calls.plan_effects import effect_of
 from cloudtower_async.calls.registry import operation
-from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
 from cloudtower_async.testing import Simulator
 
 sys.path.append(str(Path(__file__).parents[2]))  # for `codegen`
@@ -43,38 +40,6 @@ class _Markdown(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.content = StringList(list(self.lines()), self.get_source_info()[0])
         return self.parse_content_to_nodes()
-
-
-class ErrorHints(_Markdown):
-    """Table of the errors of calls, with their hints."""
-
-    def lines(self) -> Iterator[str]:
-        yield from ("| error | what it means | what to do |", "| --- | --- | --- |")
-        for name, error in vars(errors).items():
-            if not (isinstance(error, type) and issubclass(error, errors.CallError)):
-                continue
-            if hint := vars(error).get("default_hint"):
-                meaning = inspect.cleandoc(error.__doc__ or "").splitlines()[0]
-                yield f"| `{name}` | {meaning} | {hint} |"
-
-
-class Decisions(_Markdown):
-    """Table of failures and reactions, for queries, mutations and polls."""
-
-    def lines(self) -> Iterator[str]:
-        yield from (
-            "| what went wrong | status | a query | a mutation or an upload | a wait or a watch |",
-            "| --- | --- | --- | --- | --- |",
-        )
-        for kind, (query, mutation, poll) in ACTIONS.items():
-            yield f"| {kind} | {statuses_of(kind)} | {query} | {mutation} | {_POLLS[poll]} |"
-
-
-_POLLS = {
-    RetryAction.RETRY: "continues to poll",
-    RetryAction.LOG_IN: "continues to poll, unless the session has only a `token`",
-    RetryAction.RAISE: RetryAction.RAISE,
-}
 
 
 class PlannedAnswers(_Markdown):
@@ -130,8 +95,6 @@ def leave_out_of_contents(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("error-hints", ErrorHints)
-    app.add_directive("decisions", Decisions)
     app.add_directive("planned-answers", PlannedAnswers)
     app.add_directive("unmodelled", Unmodelled)
     app.connect("doctree-read", leave_out_of_contents)

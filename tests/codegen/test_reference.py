@@ -10,7 +10,7 @@ import pytest
 
 import cloudtower_async
 from cloudtower_async import Cloudtower, SessionOptions
-from codegen import reference
+from codegen import reference, tables
 from codegen.contents import public_names
 from codegen.docstrings import markdown, parse
 from tests.pages import DOCS
@@ -29,6 +29,13 @@ def test_generating_the_pages_makes_no_difference(pages: dict[str, str]) -> None
     committed = {page.name: page.read_text("utf-8") for page in folder.glob("*.md")}
     del committed["api.md"]  # `codegen.emit_docs` writes it
     assert committed == pages, "run `python -m codegen.reference`"
+
+
+@pytest.mark.parametrize("name", tables.PAGES)
+def test_generating_the_tables_of_a_guide_makes_no_difference(name: str) -> None:
+    text = (DOCS / name).read_text("utf-8")
+    assert "<!-- table: " in text
+    assert text == tables.filled_in(text), "run `python -m codegen.reference`"
 
 
 @pytest.mark.parametrize("below", MODULES)

@@ -1,0 +1,62 @@
+"""Tables of the guides that are generated from the code; `python -m codegen.reference` writes them.
+
+A page contains each table between the comments `<!-- table: NAME -->` and `<!-- end of table -->`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+from cloudtower_async import errors
+from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGES = ("errors.md", "retries.md")
+"""Pages of the guides that contain generated tables."""
+
+_TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n\n).*?(<!-- end of table -->\n)", re.DOTALL)
+
+
+def error_hints() -> Iterator[str]:
+    """Yield the table of the errors of calls, with their hints."""
+    yield from ("| error | what it means | what to do |", "| --- | --- | --- |")
+    for name, error in vars(errors).items():
+        if not (isinstance(error, type) and issubclass(error, errors.CallError)):
+            continue
+        if hint := vars(error).get("default_hint"):
+            meaning = inspect.cleandoc(error.__doc__ or "").splitlines()[0]
+            yield f"| `{name}` | {meaning} | {hint} |"
+
+
+def decisions() -> Iterator[str]:
+    """Yield the table of failures and reactions, for queries, mutations and polls."""
+    yield from (
+        "| what went wrong | status | a query | a mutation or an upload | a wait or a watch |",
+        "| --- | --- | --- | --- | --- |",
+    )
+    for kind, (query, mutation, poll) in ACTIONS.items():
+        cells = (str(kind), statuses_of(kind), str(query), str(mutation), _POLLS[poll])
+        yield f"| {' | '.join(cells)} |"
+
+
+_POLLS = {
+    RetryAction.RETRY: "continues to poll",
+    RetryAction.LOG_IN: "continues to poll, unless the session has only a `token`",
+    RetryAction.RAISE: str(RetryAction.RAISE),
+}
+
+_TABLES = {"decisions": decisions, "error-hints": error_hints}
+
+
+def filled_in(page: str) -> str:
+    """Return the text of a page with its tables as they are now."""
+
+    def table(match: re.Match[str]) -> str:
+        start, name, end = match.groups()
+        return "".join((start, *(f"{line}\n" for line in _TABLES[name]()), "\n", end))
+
+    return _TABLE.sub(table, page)
