@@ -1,11 +1,12 @@
 """`python -m benchmarks.telemetry`: CPU of a call with OpenTelemetry.
 
-It is compared with the same call without OpenTelemetry, and with a call around which the program
-creates a span and records a duration: most of the difference is the cost of OpenTelemetry's SDK.
+First with a meter provider alone, then with a tracer provider as well. Each is compared with the
+same call without OpenTelemetry; traces are also compared with a call around which the program
+itself makes a span and records a duration, as most of their cost is that of OpenTelemetry's SDK.
 Traces go through a batch processor to an exporter that drops them, metrics to a reader in memory.
 
-CPU of this process is measured in short turns of the three kinds. In a turn without OpenTelemetry,
-its modules are hidden, as in a program that has not imported them.
+CPU of this process is measured in short turns of each kind. In a turn without OpenTelemetry, its
+modules are hidden, as in a program that has not imported them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .apart import replay
 from .figures import Figure, print_as_lines, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import ModuleType
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -38,11 +39,18 @@ ROUNDS, WARM_UP = 60, 3
 GOAL = 1.08
 
 
-def set_up() -> Watched:
-    """Set providers as an application does; return a wrapper that instruments calls by hand."""
-    from opentelemetry import metrics, trace
+def set_up_metrics() -> None:
+    """Set a meter provider as an application does."""
+    from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+
+
+def set_up_traces() -> Watched:
+    """Set a tracer provider as well; return a wrapper that instruments calls by hand."""
+    from opentelemetry import metrics, trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import (
         BatchSpanProcessor,
@@ -58,7 +66,6 @@ def set_up() -> Watched:
     traces = TracerProvider()
     traces.add_span_processor(BatchSpanProcessor(Dropping()))
     trace.set_tracer_provider(traces)
-    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
     tracer = trace.get_tracer("benchmark")
     durations = metrics.get_meter("benchmark").create_histogram("duration", unit="s")
 
@@ -91,48 +98,58 @@ async def cpu(call: Call, calls: int) -> float:
     return (time.process_time() - start) / calls * 1e6
 
 
-async def measure(address: Address) -> list[Figure]:
-    """Measure the three kinds of turns alternately."""
-    from cloudtower_async import Cloudtower
-
-    by_hand = set_up()
+async def compare(kinds: dict[str, Call], calls: int, what: str) -> Iterator[Figure]:
+    """Measure kinds of turns in alternation; compare the first kind with each other one."""
     names = ("opentelemetry", "opentelemetry.trace", "opentelemetry.metrics")
     modules = {name: sys.modules[name] for name in names}
+    ours, *others = kinds
+    spent: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number in range(-WARM_UP, ROUNDS):
+        for kind in kinds if number % 2 else reversed(kinds):
+            switch(modules, on=kind == ours)
+            gc.collect()
+            found = await cpu(kinds[kind], calls)
+            if number >= 0:
+                spent[kind].append(found)
+    switch(modules, on=True)
+    return (
+        Figure(
+            what=f"CPU per call, {what}, {ours} / {other}",
+            value=value,
+            low=low,
+            high=high,
+            goal=GOAL,
+            note=" / ".join(f"{spread(spent[kind])[0]:,.0f} µs" for kind in (ours, other)),
+        )
+        for other in others
+        for value, low, high in [
+            spread([one / base for one, base in zip(spent[ours], spent[other], strict=True)])
+        ]
+    )
+
+
+async def measure(address: Address) -> list[Figure]:
+    """Measure with metrics alone, then with metrics and traces."""
+    from cloudtower_async import Cloudtower
+
     figures: list[Figure] = []
     async with Cloudtower(
         address.url, username=address.username, password=address.password
     ) as tower:
+        set_up_metrics()
         for vms, calls in CALLS.items():
             plain = partial(tower.vm.get_vms, first=vms, order_by="id_ASC")
-            kinds: dict[str, Call] = {
-                "with": plain,
+            kinds: dict[str, Call] = {"with OpenTelemetry metrics": plain, "without": plain}
+            figures += await compare(kinds, calls, f"{vms}-VM answer")
+        by_hand = set_up_traces()
+        for vms, calls in CALLS.items():
+            plain = partial(tower.vm.get_vms, first=vms, order_by="id_ASC")
+            kinds = {
+                "with OpenTelemetry metrics and traces": plain,
                 "without": plain,
-                "by hand": partial(by_hand, plain),
+                "one span and duration made by hand": partial(by_hand, plain),
             }
-            spent: dict[str, list[float]] = {kind: [] for kind in kinds}
-            for number in range(-WARM_UP, ROUNDS):
-                for kind in kinds if number % 2 else reversed(kinds):
-                    switch(modules, on=kind == "with")
-                    gc.collect()
-                    found = await cpu(kinds[kind], calls)
-                    if number >= 0:
-                        spent[kind].append(found)
-            for other in ("without", "by hand"):
-                pairs = zip(spent["with"], spent[other], strict=True)
-                value, low, high = spread([one / base for one, base in pairs])
-                medians = (f"{spread(spent[kind])[0]:,.0f} µs" for kind in ("with", other))
-                words = "without" if other == "without" else "one span and duration made by hand"
-                figures.append(
-                    Figure(
-                        what=f"CPU per call, {vms}-VM answer, with OpenTelemetry / {words}",
-                        value=value,
-                        low=low,
-                        high=high,
-                        goal=GOAL,
-                        note=" / ".join(medians),
-                    )
-                )
-        switch(modules, on=True)
+            figures += await compare(kinds, calls, f"{vms}-VM answer")
     return figures
 
 
