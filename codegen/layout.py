@@ -14,7 +14,7 @@ A type used by only one namespace is in the module of that namespace. Shared typ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from . import names
@@ -100,17 +100,27 @@ def _check_order(api: Api, modules: dict[str, str]) -> None:
 
     :raises SchemaError: if some do.
     """
+    if _circle({name: _held(api, name) for name in modules}):
+        return  # types hold each other: `conflicts` names their fields
     imports: defaultdict[str, set[str]] = defaultdict(set)
     for name, module in modules.items():
         imports[module] |= {modules[ref] for ref in _held(api, name)} - {module}
-    try:
-        TopologicalSorter(imports).prepare()
-    except CycleError as error:
-        circle = " -> ".join(f"models.{module}" for module in error.args[1])
+    if circle := _circle(imports):
+        path = " -> ".join(f"models.{module}" for module in circle)
         raise SchemaError(
-            f"{circle}: these modules would import each other; group their types otherwise in"
+            f"{path}: these modules would import each other; group their types otherwise in"
             " codegen/layout.py"
-        ) from error
+        )
+
+
+def _circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the nodes of a circle in a graph, or an empty list if the graph has none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        nodes: list[str] = error.args[1]
+        return nodes
+    return []
 
 
 def inputs(api: Api) -> dict[str, str]:

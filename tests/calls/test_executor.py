@@ -209,7 +209,7 @@ async def test_an_operation_with_a_credential_of_its_own_does_not_get_the_token(
         return web.Response(status=401)
 
     async with serve(handler) as url, caller(url) as c:
-        with pytest.raises(errors.Unauthorized, match="HTTP Basic with a credential of its own"):
+        with pytest.raises(errors.Unauthorized, match="HTTP Basic with its own credential"):
             await c.call(OTHER)
 
 

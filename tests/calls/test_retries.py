@@ -467,7 +467,7 @@ async def test_an_outcome_that_is_unknown_is_told_and_nothing_sent_again(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.faults.reset("poweroff-vm", executed=True)
-    with pytest.raises(OutcomeUnknown, match=r"tower\.vm\.get_vms shows how things are") as info:
+    with pytest.raises(OutcomeUnknown, match=r"tower\.vm\.get_vms shows the current state") as info:
         await stop_one(sim, tower)
     assert isinstance(info.value.__cause__, ConnectionError)
     assert count(sim, "poweroff-vm") == 1

@@ -80,8 +80,8 @@ def test_every_phrase_is_one_of_the_package() -> None:
             "Check host, port and firewalls.",
         ),
         (
-            "tower.vm_volume.get_vm_volumes shows how things are",
-            "`get vm_volumes` shows how things are",
+            "tower.vm_volume.get_vm_volumes shows the current state",
+            "`get vm_volumes` shows the current state",
         ),
         (
             "HTTPS_PROXY is set but not used: pass trust_env=True to use it.",

@@ -114,7 +114,7 @@ async def test_the_only_resource_that_is_gone_is_not_found(
     sim: Simulator, tower: Cloudtower, other: Cloudtower
 ) -> None:
     [deleted] = await tower.vm.delete_vm(where={"id": stopped(sim, 1)[0]})
-    with pytest.raises(NotFound, match="not there any more"):
+    with pytest.raises(NotFound, match="no longer exists"):
         await other.settle(stored(tower.pending(deleted)), interval=QUICK)
 
 

@@ -309,7 +309,7 @@ async def test_invalid_sources_are_rejected_before_any_request(
             (path, {**where, "timeout": 0}, "timeout: expected a number of seconds"),
             (path, {**where, "interval": -1}, "interval: expected a number of seconds"),
             (path, {**where, "on_progress": 5}, "on_progress: expected a function, got int"),
-            (path, {**where, "on_progress": anyio.sleep}, "on_progress: .* got an async one"),
+            (path, {**where, "on_progress": anyio.sleep}, "on_progress: .* got an async function"),
             (path, {"target": ElfImage}, "target: expected an upload target, .* got <class"),
             (path, {"target": "elf_image"}, "target: expected .* got 'elf_image'"),
             (path, {"cluster_id": None}, "cluster_id: missing; ElfImage needs it"),

@@ -172,7 +172,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
         """Remove every cluster that matches `where` from CloudTower, with its records of VMs, hosts
-        and storage; each task ends when it is deleted. What `force` overrides is not documented.
+        and storage; each task ends when the cluster is removed. What `force` overrides is not
+        documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 

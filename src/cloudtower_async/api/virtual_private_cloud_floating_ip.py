@@ -139,8 +139,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Release every floating IP that matches `where`; each task ends when it is deleted. VMs
-        reached through it are no longer reachable, and the address can be assigned to another VPC.
+        """Release every floating IP that matches `where`; each task ends when the address is
+        released. VMs reached through it are no longer reachable, and the address can be assigned to
+        another VPC.
 
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -22,7 +22,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     disk: NestedDisk | None = None
     """Physical disk that the alert concerns; None if it concerns none."""
     ended: bool
-    """True if the alert was resolved or its cause is deleted."""
+    """True if the alert was resolved or its cause no longer exists."""
     host: NestedHost | None = None
     """Host that the alert concerns; None if it concerns none."""
     id: str

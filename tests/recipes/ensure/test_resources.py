@@ -93,7 +93,7 @@ async def test_labels_need_filters_of_known_kinds_that_do_not_match_everything()
             await label(tower, {"env": ""}, {"vm": {"id": "x"}})
         with pytest.raises(InvalidInput, match=r"labels\['env'\]: expected a string, got int"):
             await label(tower, {"env": 1}, {"vms": {"id": "x"}})
-        with pytest.raises(EmptyFilter, match=r"resources\['vms'\]: this may match every"):
+        with pytest.raises(EmptyFilter, match=r"resources\['vms'\]: this filter may match every"):
             await label(tower, {"env": ""}, {"vms": {}})
         assert len(sim.requests) == sent
 

@@ -125,7 +125,7 @@ def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[
     """
     vms = context.store.select("Vm", require_member(body, "where", dict[str, Any]))
     if not vms:
-        raise NoMatchError("no VM matches the where")
+        raise NoMatchError("no VM matches the filter")
     reject_locked(context, vms)
     for vm in vms:
         if vm["in_recycle_bin"] and not recycled:

@@ -116,7 +116,7 @@ def select_documents(
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
     if not found:
-        message = f"no {noun(resource)} matches the where"
+        message = f"no {noun(resource)} matches the filter"
         raise HttpError(304, message) if mutation.not_modified else NoMatchError(message)
     return found
 

@@ -34,7 +34,7 @@ def _delete_recycle_bin(context: Context, body: Body) -> Results:
     clusters = set(resolve_ids(context, "Cluster", body["where"]))
     found = [one for one in store.table("ClusterSettings").values() if one["cluster"] in clusters]
     if not found:
-        raise NoMatchError("no cluster matches the where")
+        raise NoMatchError("no cluster matches the filter")
 
     def clear(settings: Document) -> None:
         store.change("ClusterSettings", settings["id"], vm_recycle_bin=None)

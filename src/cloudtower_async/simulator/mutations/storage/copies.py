@@ -102,7 +102,7 @@ class Rollback:
 def _one(context: Context, resource: str, wanted: object) -> Document:
     ids = resolve_ids(context, resource, wanted)
     if not ids:
-        raise HttpError(404, f"no {resource} matches the where")
+        raise HttpError(404, f"no {resource} matches the filter")
     return context.store.get(resource, ids[0])
 
 

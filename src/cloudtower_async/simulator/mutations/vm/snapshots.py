@@ -71,7 +71,7 @@ def _delete_snapshots(context: Context, body: Body) -> list[Result]:
     store = context.store
     snapshots = store.select("VmSnapshot", require_member(body, "where", dict[str, Any]))
     if not snapshots:
-        raise NoMatchError("no snapshot matches the where")
+        raise NoMatchError("no snapshot matches the filter")
     reject_locked(context, snapshots, owner="vm")
 
     def delete(snapshot: Document) -> str:

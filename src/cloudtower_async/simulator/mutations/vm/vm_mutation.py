@@ -46,7 +46,7 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
     found = context.store.select(resource, where)
     if not found:
         if path == "where":
-            raise NoMatchError(f"no {resource} matches the where")
+            raise NoMatchError(f"no {resource} matches the filter")
         raise HttpError(404, f"{path}: no {resource} matches")
     return found
 
