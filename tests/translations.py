@@ -51,6 +51,7 @@ SOURCES = [
             "sync",
             "consoles",
             "middleware",
+            "dry-run",
             "command-line",
         )
     ),
