@@ -159,7 +159,8 @@ async def run_fleet(
         on_progress: Function to call after changes, at most about once a second. The function must
             return at once.
 
-    Returns: The report of the run.
+    Returns:
+        The report of the run.
 
     Raises:
         CloudtowerError: Redis was out of reach for longer than `patience`.

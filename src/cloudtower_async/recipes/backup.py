@@ -77,7 +77,11 @@ async def backup_vm(
             nothing.
         quiesce: Make the guest's file systems consistent, if its VM tools are running. Otherwise
             the snapshot is crash-consistent, as after a power failure.
-        timeout: X A failure after the snapshot was made is not raised, but stored in `error`.
+        timeout: Seconds to wait for each task; None: no limit.
+        on_progress: Function to call with the progress.
+
+    Returns:
+        The backup. A failure after the snapshot was made is not raised, but stored in `error`.
 
     Raises:
         NotFound: The VM does not exist.

@@ -39,7 +39,7 @@ class Accounts:
             self._passwords[user["id"]] = password
 
     def log_in(self, username: str, password: str, source: str) -> str | None:
-        """Return a new token; None if the credentials are wrong."""
+        """Return a new token, or None if the credentials are wrong."""
         users = self._store.select("User", {"username": username, "source": source})
         if not users or self._passwords.get(users[0]["id"]) != password:
             return None
@@ -52,11 +52,11 @@ class Accounts:
         self._keys[key] = user
 
     def drop_key(self, key: str) -> None:
-        """No longer accept an API key."""
+        """Stop accepting an API key."""
         self._keys.pop(key, None)
 
     def user_of(self, token: str) -> str | None:
-        """Return the id of the user of an Authorization header; None if the header is invalid.
+        """Return the id of the user of an Authorization header, or None if the header is invalid.
 
         The header holds a token or an API key, bare or after ``Bearer``.
         """

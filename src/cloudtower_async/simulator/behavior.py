@@ -21,7 +21,7 @@ _CHOICES = {
 
 _LOCKS_SINCE = "3.3.0"
 _EVERY_LANGUAGE_SINCE = "4.4.0"
-"""First versions with the error `ResourceLocked` and with the content language ``*``."""
+"""First version with the content language ``*``. `_LOCKS_SINCE`: first version with locks."""
 
 _FRACTIONAL = ("unique_logical_size", "used_cpu_hz", "used_memory_bytes")
 """Fields that the vendor's Go SDK had to change from integers to floats."""
@@ -118,7 +118,7 @@ class Behavior:
         return not is_older(self.version, _EVERY_LANGUAGE_SINCE)
 
     def shown(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a document as the server shows it, given it as the schema wants it."""
+        """Return a document as the server shows it, which may have fractions."""
         if self.fractions:
             for field in _FRACTIONAL:
                 if isinstance(document.get(field), int | float):

@@ -18,7 +18,7 @@ _FIRST = 2**53 + 1  # larger than any exact float, so that clients notice a loss
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One change, with its time."""
+    """One change of a row, with its revision and its time."""
 
     revision: int
     previous: int
@@ -50,7 +50,7 @@ class ChangeFeed:
         self.inclusive = False
         """Whether an answer includes the change with the ``start_revision`` itself."""
         self.keep = 10_000
-        """Number of changes to keep; older ones are compacted."""
+        """Number of changes to keep; older changes are compacted."""
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST
@@ -76,7 +76,7 @@ class ChangeFeed:
             return list(self._events)
 
     def compact(self, *, keep: int = 0) -> None:
-        """Forget all but the latest changes."""
+        """Forget all changes except the latest `keep` changes."""
         with self._store.lock:
             self._store.report()
             while len(self._events) > keep:
@@ -90,7 +90,7 @@ class ChangeFeed:
             self._current = self._compacted = _FIRST
 
     def after(self, revision: int) -> Iterable[FeedEvent]:
-        """Return the changes from a revision on."""
+        """Return the changes after a revision, or from it on if `inclusive` is set."""
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)
 

@@ -13,7 +13,7 @@ class Clock:
 
     Args:
         started_at: Date at the start of the clock; fixed by default.
-        running: Whether the clock follows real time; otherwise only ``advance`` moves it.
+        running: Whether the clock follows real time; otherwise, only ``advance`` moves the clock.
         per_request: Seconds that pass with every request, so that polling alone completes tasks.
     """
 

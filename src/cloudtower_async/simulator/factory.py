@@ -27,7 +27,7 @@ class Factory:
         random: Random number generator.
         clock: Clock of the server.
         targets: iSCSI target with the disks of the VMs, by cluster.
-        behavior: Choices where real servers differ.
+        behavior: Choices between the behaviors of real servers.
     """
 
     store: Store
@@ -38,6 +38,6 @@ class Factory:
     behavior: Behavior = field(default_factory=Behavior)
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """Return a date before the server started."""
+        """Return a random date that is a number of days before the start of the server."""
         days = self.random.uniform(least_days, most_days)
         return self.clock.timestamp(-int(days * _DAY))

@@ -27,9 +27,10 @@ class Fault:
         kind: ``answer``: send this status and body; ``hang``: never answer; ``reset``: reset the
             connection; ``truncate``: send half of the regular answer; ``slow``: delay the regular
             answer.
-        executed: Execute the request before the fault; always the case for a regular answer.
+        executed: Execute the request before the fault. With ``truncate`` and ``slow``, requests are
+            always executed.
         status: Status of the answer.
-        body: Body of the answer; None: an ErrorBody for the status.
+        body: Body of the answer; None: an error body for the status.
         content_type: Content type of the body.
         headers: Additional headers of the answer.
     """
@@ -103,7 +104,7 @@ class Faults:
         headers: dict[str, str] | None = None,
         executed: bool = False,
     ) -> None:
-        """Answer with this status, and an ErrorBody unless a body is given."""
+        """Answer with this status, and with the body or an error body for the status."""
         more = tuple((headers or {}).items())
         fault = Fault(kind="answer", status=status, body=body, headers=more, executed=executed)
         self._add(operation, times, fault)
@@ -168,7 +169,7 @@ class Faults:
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
-        """Return the fault of this request. The server asks once per request."""
+        """Return the fault of the next request, or None, and use the fault up."""
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()
@@ -187,7 +188,7 @@ class Faults:
 
 
 def _known(operation: str) -> str:
-    """Return the name of an operation, or raise if no request can have it."""
+    """Return the name of an operation, or raise ValueError if no request can have the name."""
     if operation.startswith("/"):  # outside the API
         inside = operation.removeprefix(API_ROOT.rstrip("/"))
         if inside != operation or inside in OPERATIONS:

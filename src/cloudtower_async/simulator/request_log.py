@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def append_bounded(kept: list[T], one: T, most: int | None) -> None:
-    """Append a value, and drop the oldest values beyond the limit; None: no limit."""
+    """Append a value, and drop the oldest values beyond `most`, if there is a limit."""
     kept.append(one)
     if most is not None:
         del kept[: max(len(kept) - most, 0)]

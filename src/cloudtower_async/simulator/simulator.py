@@ -65,14 +65,14 @@ class Simulator:
         fleet: Fleet to use instead of a generated one: answers of queries by path, or a JSON file
             with them; see ``load``.
         standby: Also listen on a second address, as the passive node of a pair.
-        clock: Clock of the server; by default it follows real time.
+        clock: Clock of the server; by default, the clock follows real time.
         version: Server version, 3.0.0 or later. Operations of later versions are unknown, but
             answers have the fields of the newest version. Servers before 3.3.0 have no locks;
             servers before 4.4.0 lack the content language ``*``.
         task_duration: Seconds that a task takes.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: Number of latest requests to record; None: all.
-        behavior: Choices of behavior in which real servers differ, by keyword:
+        behavior: Choices between the behaviors of real servers, by keyword:
             ``nothing_matches="404"``, ``fractions=True``. See `Behavior`.
 
     Example:
@@ -85,7 +85,7 @@ class Simulator:
     """State of the server; change it to set up a test."""
 
     tasks: TaskEngine
-    """Task engine: lets tasks fail, hide or pause."""
+    """Task engine, which can make tasks fail, hide them or pause them."""
 
     accounts: Accounts
     """Passwords and tokens."""
@@ -102,7 +102,7 @@ class Simulator:
     requests: list[Request]
     """Received requests in order, without those that a passive node redirected.
 
-    Only the latest are kept: 10,000, or ``keep_requests``.
+    Only the latest requests are kept: 10,000, or ``keep_requests``.
     """
 
     executed: list[Request]
@@ -207,7 +207,7 @@ class Simulator:
         return request_log.sent(self.requests, path)
 
     def mutations(self) -> list[Request]:
-        """Return the requests for mutations, without logins; a dry run sends none."""
+        """Return the requests for mutations, without logins. A dry run sends no such request."""
         return request_log.mutations(self.requests)
 
     @classmethod
@@ -216,8 +216,8 @@ class Simulator:
 
         The file was written by ``save``, or contains answers of a real server as JSON:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. Include as many answers as possible:
-        resources that are only mentioned are generated. Unfinished work does not continue: its
-        tasks are shown as failed, and ``entityAsyncStatus`` is null everywhere.
+        resources that other resources only mention are generated. Unfinished work does not
+        continue: its tasks are shown as failed, and ``entityAsyncStatus`` is null everywhere.
 
         Args:
             path: Path of the file.
@@ -235,8 +235,9 @@ class Simulator:
         share it.
 
         Args:
-            tower: A `Cloudtower`.
-            redact: False: keep all texts unchanged, including the secrets that the server shows.
+            tower: Session with the Tower to copy.
+            redact: Replace the texts; False keeps all texts, including the secrets that the server
+                shows.
             options: Options of the class.
 
         Raises:
@@ -282,7 +283,7 @@ class Simulator:
         await anyio.Path(path).write_bytes(content)
 
     def add_cluster(self, *, hosts: int = 3, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Add a cluster with hosts and networks.
+        """Add a cluster with hosts and networks, and return the cluster.
 
         Args:
             hosts: Number of hosts.
@@ -298,18 +299,18 @@ class Simulator:
         host: str | None = None,
         **fields: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
-        """Add a VM with a disk and a NIC.
+        """Add a VM with a disk and a NIC, and return the VM.
 
         Args:
             status: Status of the VM.
-            host: Id of its host; by default the host with the most free memory.
+            host: Id of the VM's host; by default the host with the most free memory.
             fields: Values of fields of the VM: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
 
     def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Add an alert.
+        """Add an alert, and return the alert.
 
         Args:
             about: Id of a VM, a host, a disk or a cluster; by default the first cluster.
@@ -381,7 +382,7 @@ class Simulator:
 
 
 def _while_running(name: str, kind: str) -> property:
-    """Return an attribute that exists while the simulator runs."""
+    """Return a property for an attribute that exists only while the simulator runs."""
 
     def get(simulator: Simulator) -> object:
         try:
@@ -407,7 +408,7 @@ for _name, _kind in Simulator.__annotations__.items():
 def _not_collected() -> Generator[None]:
     """Exclude objects that the block creates from garbage collection, until ``gc.unfreeze``.
 
-    A fleet contains no garbage, and a search among millions of objects takes seconds.
+    A fleet contains no garbage, and a collection among millions of objects takes seconds.
     """
     collecting = gc.isenabled()
     gc.disable()

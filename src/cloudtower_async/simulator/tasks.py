@@ -4,7 +4,7 @@ Nothing runs in the background. Every reader calls ``advance`` first, which runs
 due, in order. A task is PENDING for a tenth of its time, EXECUTING for the rest, then SUCCESSED or
 FAILED.
 
-Work that is impossible fails its task. Any other exception is a bug of the simulator, and is logged
+A task whose work is impossible fails. Any other exception is a bug of the simulator, and is logged
 with its traceback.
 """
 
@@ -76,8 +76,9 @@ class Work:
     Args:
         succeed: Function to call at the end; if it returns a Failure, the task fails.
         fail: Function to call if the task has failed.
-        settle: Function to call after either, delayed by the settle delay.
-        ready: RequestContext when the time is over: the task continues while it returns false.
+        settle: Function to call after `succeed` or `fail`, delayed by the settle delay.
+        ready: Function to call when the time is over. The task continues as long as the function
+            returns False.
     """
 
     succeed: Callable[[], Failure | None] = _succeed
@@ -120,7 +121,7 @@ def _show(task: Document, **fields: object) -> None:
 
 
 class TaskEngine:
-    """Runs tasks in the store.
+    """Engine that runs the tasks in the store.
 
     Args:
         store: Store of the tasks and the resources.
@@ -146,12 +147,12 @@ class TaskEngine:
         self._moment: float | None = None
 
     def later(self, seconds: float, about: str, happen: Callable[[], None]) -> None:
-        """Schedule an event, unless `forget` drops it before.
+        """Schedule an event, which `forget` can drop.
 
         Args:
-            seconds: Delay from now, or from the end of a task within its work.
+            seconds: Delay from now; in the work of a task, from the end of the task.
             about: Id of the resource of the event.
-            happen: Function to call for the event. The resource may be gone then.
+            happen: Function to call for the event. The resource may no longer exist.
         """
         now = self._clock.now() if self._moment is None else self._moment
         number = next(self._event_numbers)
@@ -167,11 +168,11 @@ class TaskEngine:
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """Hide the next tasks that start from a number of answers of get-tasks."""
+        """Hide the next tasks that start from the next `polls` answers of get-tasks."""
         self._hidden_polls.extend([polls] * times)
 
     def start(self, values: dict[str, Any], work: Work) -> str:
-        """Start a task with these fields; return its id."""
+        """Start a task with these fields, and return its id."""
         now = self._clock.now()
         identifier = self._ids.cuid()
         task = self._store.add(
@@ -306,7 +307,7 @@ class TaskEngine:
             self._clean_up(running, running.work.fail)
 
     def _result(self, running: _Running) -> Failure | None:
-        """Run the work; return its failure, or None if it succeeded."""
+        """Run the work, and return its failure, or None if the work succeeded."""
         self._moment = running.ends
         try:
             return running.work.succeed()
@@ -332,7 +333,7 @@ class TaskEngine:
             _log.exception("bug of the simulator: %s", running.task["description"])
 
     def _open(self, identifier: str) -> _Running:
-        """Return a task that has not ended."""
+        """Return a task that has not ended, or raise ValueError."""
         running = self._running.get(identifier)
         if running is not None and not running.ended:
             return running

@@ -1,4 +1,4 @@
-"""Uploads: each chunk is counted and hashed, and the last one completes the upload."""
+"""Uploads: each chunk is counted and hashed, and the last chunk completes the upload."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UploadDestination:
     Args:
         resource_type: Resource type of the upload task.
         args: Arguments of the upload task, which name the result.
-        finish: Creates the result.
+        finish: Function that creates the result.
     """
 
     resource_type: str
@@ -63,7 +63,7 @@ class ReceivedUpload:
 
 
 class Uploads:
-    """Uploads of a server, including ended ones.
+    """Uploads of a server, including uploads that have ended.
 
     Args:
         factory: Factory with the store of the upload tasks.
@@ -96,7 +96,7 @@ class Uploads:
             self._failures += times
 
     def begin(self, upload: ReceivedUpload) -> Document:
-        """Begin an upload, without any data yet."""
+        """Begin an upload, and return its upload task."""
         factory, now = self._factory, self._factory.clock.timestamp()
         task = factory.store.add(
             "UploadTask",

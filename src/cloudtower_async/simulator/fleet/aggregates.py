@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
 
-_HOST_IDLE = 0.03  # of its CPU, for the host's own services
+_HOST_IDLE = 0.03  # share of a host's CPU that its own services use
 
 
 def refresh_host(store: Store, identifier: str) -> None:
@@ -43,7 +43,7 @@ def refresh_host(store: Store, identifier: str) -> None:
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
-    """Update the totals of a cluster from its hosts; only once if many VMs change together."""
+    """Update the totals of a cluster from its hosts, once per `Store.together` block."""
     store.follows(_add_up_cluster, identifier)
 
 
@@ -122,10 +122,10 @@ def _disk_figures(disks: list[Document]) -> dict[str, Any]:
 
 
 def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
-    """Return the sum; a figure that is missing counts as 0."""
+    """Return the sum of the values; a missing value counts as 0."""
     return sum(value or 0 for value in values)
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return the used part of an amount of a VM; 0 if the amount or the percentage is missing."""
+    """Return the used part of an amount of a VM, or 0 if the amount or percentage is missing."""
     return (vm[amount] or 0) * (vm[percentage] or 0) / 100

@@ -165,7 +165,7 @@ def _add_alert(factory: Factory, rule: _Rule, subject: Document, *, ended: bool)
     host = subject.get("host") if rule.about in {"Disk", "Vm"} else None
     host = subject["id"] if rule.about == "Host" else host
     cluster = subject["id"] if rule.about == "Cluster" else subject.get("cluster")
-    if cluster is None:  # a disk only has its host
+    if cluster is None:  # a disk refers to its host only
         cluster = store.get("Host", subject["host"])["cluster"]
     seconds = factory.random.uniform(-20 * _DAY, -_DAY)
     start = factory.clock.timestamp(seconds)

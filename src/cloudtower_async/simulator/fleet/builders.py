@@ -20,7 +20,7 @@ _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
 
 
 def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Document:
-    """Add a cluster with hosts, networks and alert rules, without VMs."""
+    """Add a cluster with hosts, networks and alert rules, but without VMs, and return it."""
     number = len(factory.store.table("Cluster"))
     cluster = add_cluster(factory, number, vmware=False, connected=True)
     add_cluster_rules(factory, cluster)
@@ -29,7 +29,7 @@ def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Docum
 
 
 def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, Any]) -> Document:
-    """Add a VM with a disk of 40 GiB and a NIC."""
+    """Add a VM with a disk of 40 GiB and a NIC, and return the VM."""
     store = factory.store
     hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
     if cluster := fields.get("cluster"):
@@ -49,7 +49,7 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
 
 
 def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> Document:
-    """Add an alert about a VM, a host, a disk or a cluster; by default the first cluster."""
+    """Add an alert about a VM, host, disk or cluster (default: the first cluster); return it."""
     store = factory.store
     if about is None:
         about = next(iter(store.table("Cluster")))

@@ -68,7 +68,7 @@ def add_templates(factory: Factory) -> None:
 
 
 def fill_in_images(factory: Factory) -> None:
-    """Set the clusters of the library's images from their copies."""
+    """Set the clusters of the content library's images: those with a copy of the image."""
     for image in factory.store.table("ContentLibraryImage").values():
         copies = [factory.store.get("ElfImage", one) for one in image.get("elf_images") or ()]
         image["elf_image_uuids"] = [copy["local_id"] for copy in copies]

@@ -127,7 +127,7 @@ class FieldValues:
         self._later = self._born * factory.random.uniform(0.1, 0.9)
 
     def date(self, days: float) -> str:
-        """Return the date a number of days after the start of the server."""
+        """Return the date that is a number of days after the start of the server."""
         return self.factory.clock.timestamp(days * _DAY)
 
     def born(self) -> str:
@@ -153,7 +153,7 @@ class FieldValues:
         Args:
             field: Name of the field in the API.
             annotation: Type of the field in the model.
-            inside: Whether the field belongs to an object inside of the document.
+            inside: Whether the field belongs to an object inside the document.
         """
         kind = annotation
         parts = [part for part in get_args(annotation) if part is not types.NoneType]
@@ -187,7 +187,7 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """Return a list with one item, or an empty list for strings, whose content is unknown."""
+        """Return a list with one item, or an empty list for strings, whose contents are unknown."""
         if item is str:
             return []
         return [self.of(field.removesuffix("s"), item)]

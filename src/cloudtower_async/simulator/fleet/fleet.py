@@ -36,8 +36,8 @@ _MOST_SPARE_VOLUMES = 10  # of a cluster
 class FleetSize:
     """Size of a fleet.
 
-    With three or more clusters, one cluster runs VMware; with four or more, one is disconnected and
-    lacks figures. Hosts are large enough for their VMs.
+    With three or more clusters, one cluster runs VMware. With four or more clusters, one cluster is
+    disconnected and lacks figures. Hosts are large enough for their VMs.
 
     Args:
         clusters: Number of clusters.
@@ -66,8 +66,8 @@ class FleetSize:
     def parse(cls, text: str) -> Self:
         """Parse a size such as ``"3 clusters, 200 hosts, 20,000 VMs"``.
 
-        Hosts are spread evenly over the clusters, so their number is rounded up. What is not said
-        is as by default.
+        Hosts are spread evenly over the clusters, so the number of hosts is rounded up. Parts that
+        the text leaves out have their default values.
 
         Raises:
             ValueError: The text is not a valid size.
@@ -100,7 +100,7 @@ _UNITS = {
 def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
 ) -> Factory:
-    """Fill the store; return the factory, for later additions."""
+    """Fill the store with a fleet, and return the factory for later additions."""
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
     user = add_users(factory, root)
     add_alert_rules(factory)

@@ -25,10 +25,11 @@ _STOPPED = Failure("the server was started anew")
 def load_fleet(
     store: Store, clock: Clock, dump: Mapping[str, Any], *, seed: int, root: str
 ) -> Factory:
-    """Fill the store; add the login user unless the dump has a user with that name.
+    """Fill the store with the fleet of a dump, and return the factory.
 
-    Work that was in progress in the dump does not continue: open tasks are shown as failed,
-    ``entityAsyncStatus`` is cleared, and a host that was entering maintenance mode is in use.
+    The login user is added unless the dump has a user with that name. Work that was in progress in
+    the dump does not continue: open tasks are shown as failed, ``entityAsyncStatus`` is cleared,
+    and a host that was entering maintenance mode is back in service.
     """
     ids = Ids.behind(seed, dump.values())
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
@@ -47,7 +48,7 @@ def load_fleet(
 
 
 def _come_to_rest(store: Store, clock: Clock) -> None:
-    """End all unfinished work, because no server continues it."""
+    """End all unfinished work, because no server would continue the work."""
     for task in store.table("Task").values():
         if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
             task["finished_at"] = clock.timestamp()

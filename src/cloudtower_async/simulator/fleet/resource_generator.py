@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..store.schema import Relation
     from ..store.store import Store
 
-_LOOKED_AT = 64  # number of documents among which the other end of a relation is chosen
+_LOOKED_AT = 64  # maximum number of candidates for the other end of a relation
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -28,17 +28,17 @@ class Spec:
 
     Args:
         resource: Resource type.
-        per: So many for each document of this resource, which they are tied to; empty for the
-            whole fleet.
-        times: Number of documents.
-        most: Maximum number in the whole fleet.
-        only: Made only where a field of the document that they are made for, or of its cluster,
-            has this value.
-        values: What is not to be guessed. In texts ``{n}`` is a number, ``{home}`` the name of
-            the document that it is made for.
+        per: Resource type of the homes: `times` documents are generated for each home, and related
+            to it. Empty: `times` documents for the whole fleet.
+        times: Number of documents for each home.
+        most: Maximum number of documents in the whole fleet.
+        only: Field and value: generate documents only for homes whose field, or whose cluster's
+            field, has this value.
+        values: Values of fields for which no plausible value should be guessed. In texts, ``{n}``
+            stands for a number, and ``{home}`` for the name of the home.
         rows: Values of the first document, the second document, …
-        many: For relations to many: how many of those nearby; 0 is all of them, -1 all dealt
-            out among the documents of one home.
+        many: Number of related documents of a to-many relation; 0 relates all documents nearby, and
+            -1 distributes them among the documents of one home.
         without: To-one relations that stay null.
     """
 
@@ -79,7 +79,7 @@ class ResourceGenerator:
             spec: Specification.
             number: Number of the document in the fleet.
             place: Number of the document within its home.
-            home: Document that the new one belongs to.
+            home: Document that the new document belongs to.
         """
         store, resource = self._store, spec.resource
         default = f"{_WORD.sub('-', resource).lower()}-{number + 1}"
@@ -106,7 +106,7 @@ class ResourceGenerator:
         for name, most in spec.many.items():
             ends = [one["id"] for one in near.of(store.relation(resource, name).target)]
             start = place * most % len(ends) if most and ends else 0
-            if most < 0:  # dealt out
+            if most < 0:  # distribute the documents
                 document[name] = ends[place :: spec.times]
             else:
                 document[name] = ends[start : start + most] if most else ends
@@ -133,7 +133,7 @@ class ResourceGenerator:
     def _one(
         self, relation: Relation, near: _Near, home: Document | None, per: str, place: int
     ) -> str | None:
-        """Return the other end of a to-one relation: the home, or a free document nearby."""
+        """Return the id at the other end of a to-one relation: the home, or a document nearby."""
         if home is not None and relation.target == per:
             return str(home["id"])
         ends = near.of(relation.target)
@@ -167,7 +167,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return some documents of a resource that share the dependencies, if there are any."""
+        """Return some documents of a resource that share the dependencies of this document."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)
@@ -201,7 +201,8 @@ class _Near:
             if relation.inverse and not relation.many:
                 parents = self._anchored(relation.target, deep=False)
                 if parents is not None:
-                    # Later documents first, because the earlier ones belong to the server itself.
+                    # Later documents come first, because earlier documents belong to the server
+                    # itself.
                     later = reversed(list(islice(parents, _LOOKED_AT)))
                     ids = [one for up in later for one in up.get(relation.inverse) or ()]
                     return [store.get(resource, one) for one in ids]
@@ -209,7 +210,7 @@ class _Near:
 
 
 def plain_fields(resource: str, values: FieldValues) -> dict[str, Any]:
-    """Return every plain field of a resource with a plausible value, without relations."""
+    """Return all plain fields of a resource with plausible values; relations are left out."""
     struct = getattr(models, resource, None)
     if struct is None:
         return {"id": values.factory.ids.cuid()}

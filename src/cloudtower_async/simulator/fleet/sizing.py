@@ -15,8 +15,8 @@ VCPUS_PER_CORE = 3
 """Maximum number of virtual CPUs per core."""
 
 REPLICAS = 2
-_MEMORY_USE = 0.8  # of a host's memory, by the VMs that were placed on it
-_STORAGE_USE = 0.6  # of a cluster's capacity, by the data that is on it
+_MEMORY_USE = 0.8  # share of a host's memory that its VMs use
+_STORAGE_USE = 0.6  # share of a cluster's capacity that its data uses
 
 _VM_SIZES = ((1, 2), (2, 4), (2, 8), (4, 8), (4, 16), (8, 16), (8, 32))  # vCPUs, GiB
 _VM_SIZE_WEIGHTS = (10, 30, 20, 20, 10, 6, 4)

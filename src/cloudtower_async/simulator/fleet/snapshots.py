@@ -15,7 +15,7 @@ _IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_pol
 
 
 def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, Any]:
-    """Return the fields that a snapshot immediately copies from its VM."""
+    """Return the fields that a snapshot copies from its VM as soon as it is created."""
     same = ("clock_offset", "cluster", "cpu", "cpu_model", "firmware", "ha", "ha_priority")
     size = ("io_policy", "memory", "vcpu", "win_opt")
     return {
@@ -62,7 +62,7 @@ def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
 
 
 def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | None:
-    """Make the LUN snapshot of a disk; None for a CD-ROM."""
+    """Make the LUN snapshot of a disk and return its id, or return None for a CD-ROM."""
     store = factory.store
     if not disk.get("vm_volume"):
         return None
@@ -87,7 +87,7 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
 def frozen_disk(
     factory: Factory, disk: Document, place: int, local_id: str | None
 ) -> dict[str, Any]:
-    """Return a disk in the form of snapshots and templates, with the id of the copy of its data."""
+    """Return a disk in the form of snapshots and templates; `local_id` is the copied data's id."""
     store = factory.store
     volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}
     image = store.get("ElfImage", disk["elf_image"]) if disk.get("elf_image") else {}

@@ -15,7 +15,7 @@ _USUAL = tuple(
 
 
 def replicas_of(policy: str) -> int | None:
-    """Return the number of replicas in the name of a policy; None for erasure coding."""
+    """Return the number of replicas in the name of a policy, or None for erasure coding."""
     words = policy.removeprefix("ELF_CP_").split("_")
     return int(words[1]) if words[0] == "REPLICA" else None
 
@@ -32,14 +32,14 @@ def add_storage_policies(factory: Factory, cluster: Document) -> None:
 
 
 def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
-    """Return the UUID of a cluster's policy by the name that volumes use."""
+    """Return the UUID of a cluster's policy, given the name that volumes use."""
     name = policy.removeprefix("ELF_CP_")
     found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
     return str((found[0] if found else _add(factory, cluster, name))["local_id"])
 
 
 def policy_name(store: Store, uuid: str) -> str | None:
-    """Return the name that volumes use for a policy by its UUID; None if unknown."""
+    """Return the name that volumes use for the policy with a UUID, or None if it is unknown."""
     found = store.select("ElfStoragePolicy", {"local_id": uuid})
     return str(found[0]["name"]) if found else None
 

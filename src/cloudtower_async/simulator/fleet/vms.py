@@ -104,7 +104,7 @@ def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) ->
 
 
 def _address(number: int) -> str:
-    """Return the address that DHCP leases, unique for each number below 2**24."""
+    """Return the address that DHCP leases for a number; addresses are unique below 2**24."""
     if number < 250 * 250:
         return f"192.168.{number // 250}.{1 + number % 250}"
     return f"100.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
@@ -117,7 +117,7 @@ def lease(nic: Document) -> str:
 
 
 def activity(random: Random, status: str) -> dict[str, Any]:
-    """Return the fields for the load of a VM with this status."""
+    """Return the status and load fields of a VM with this status."""
     running = status == "RUNNING"
     return {
         "status": status,
@@ -155,7 +155,7 @@ def _add_nic(factory: Factory, vm: Document, number: int, address: str) -> None:
 
 
 def add_spare_volumes(factory: Factory, cluster: Document, number: int) -> None:
-    """Add volumes that no VM mounts, as deleted VMs leave them behind."""
+    """Add volumes that no VM mounts, like the volumes that deleted VMs leave behind."""
     total = 0
     for place in range(number):
         size = factory.random.choice((20, 40, 80)) * GIB
@@ -218,7 +218,7 @@ def _add_disk(factory: Factory, vm: Document, place: int, size: int, written: in
 
 
 def _add_lun(factory: Factory, home: Document, name: str, size: int, written: int) -> str | None:
-    """Add the LUN that holds a volume's data; None if the dump has no target for it."""
+    """Add the LUN with a volume's data and return its id, or return None without a target."""
     if home["cluster"] not in factory.targets:
         return None
     lun = factory.store.add(

@@ -17,18 +17,18 @@ _BITS_PER_SECOND = {
     unit: 1000**power for power, unit in enumerate(("bps", "Kbps", "Mbps", "Gbps", "Tbps"))
 }
 UNITS = {**_BYTES, **_BYTES_PER_SECOND, **_BITS, **_BITS_PER_SECOND}
-"""Factor of each unit."""
+"""Factor from each unit to its base unit."""
 
 
 def amount(body: Body, name: str) -> int | None:
-    """Return an amount in its base unit, read from a number and its unit; None if left out."""
+    """Return an amount in its base unit, or None if the body leaves out the amount."""
     number = body.get(name)
     unit = body.get(f"{name}_unit")
     return None if number is None else int(number * (UNITS[unit] if unit else 1))
 
 
 def part(body: Body, name: str) -> Body:
-    """Return an object inside a body; an empty dict if it is left out."""
+    """Return an object inside a body, or an empty dict if the body leaves it out."""
     given: Body | None = body.get(name)
     return given or {}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def check_body(path: str, body: object) -> None:
     """Reject a body that breaks the schema of an operation (``"create-label"``).
 
-    Filters are only checked when they are used.
+    Filters are checked only when they are applied.
 
     Raises:
         BadRequestError: A value does not fit the schema; the text names the place.
@@ -55,7 +55,7 @@ def _check_members(record: Any, value: dict[str, object], path: str) -> None:  #
 
 
 def _check_limits(values: Mapping[str, Any], path: str) -> None:
-    """Reject values beyond the documented limits, at any place of a body."""
+    """Reject values beyond the documented limits, anywhere in a body."""
     for name in _LIMITS.keys() & values.keys():
         value = values[name]
         if value is None:

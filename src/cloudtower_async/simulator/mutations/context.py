@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context of a mutation: the state it changes, and the user who asked."""
+    """Context of a mutation: the state that the mutation changes, and the user of the request."""
 
     factory: Factory
     tasks: TaskEngine
@@ -46,7 +46,7 @@ class Context:
         texts: tuple[str, str] | None = None,
         **args: object,
     ) -> str:
-        """Start a task about a resource.
+        """Start a task about a resource, and return the id of the task.
 
         Args:
             mutation: Name of the mutation on the server.
@@ -54,9 +54,10 @@ class Context:
             subject: Resource of the task.
             work: Effects at the end of the task.
             locks: Documents that are locked until the task has ended.
-            status: ``entityAsyncStatus`` of the resource while the task runs; new resources already
-                have it.
-            texts: Description of the task in both languages; by default that of the mutation.
+            status: ``entityAsyncStatus`` of the resource while the task runs; new resources have
+                their status already.
+            texts: Description of the task in both languages; default: the description of the
+                mutation.
             args: Additional ``args`` of the task.
         """
         described = texts or TEXTS[mutation]
@@ -77,7 +78,7 @@ class Context:
             },
             replace(work, settle=settle),
         )
-        # Lock only now: nothing can fail from here on, so every lock will be released.
+        # Lock only now: no later step can fail, so every lock will be released.
         for document in locks:
             document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
         return task
@@ -116,7 +117,7 @@ Handler: TypeAlias = "Callable[[Context, Any], Results]"
 
 
 def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
-    """Return the VMs that a mutation changes; refuse if one of them is busy.
+    """Return the VMs that a mutation changes; raise HttpError if a VM is locked.
 
     Args:
         context: Context with the VMs.
@@ -136,7 +137,7 @@ def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[
 def start_vm_task(
     context: Context, mutation: str, vm: Document, succeed: Callable[[], Failure | None]
 ) -> str:
-    """Start a task that keeps its VM locked until it has ended."""
+    """Start a task that locks its VM until the task has ended, and return the task's id."""
     return context.start(mutation, "Vm", vm, Work(succeed), locks=[vm])
 
 
@@ -151,7 +152,7 @@ def reject_locked(
         resource: Resource type of the documents.
         owner: Field with the id of the resource that the error names as locked.
     """
-    # The only types in the errors of real servers.
+    # The errors of real servers contain only these two types.
     kind = "VM_VOLUME" if resource == "VmVolume" else "VM"
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
     if busy and context.factory.behavior.locks:

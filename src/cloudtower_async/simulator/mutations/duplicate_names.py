@@ -16,7 +16,7 @@ _CODES = {
     "Vm": ("VM_DUPLICATE", "VM_DUPLICATED_NAME"),
     "VmPlacementGroup": ("PLACEMENT_GROUP_DUPLICATE_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"),
 }
-"""Error codes of a refused call and of a failed task."""
+"""Error codes by resource type: of a refused call, and of a failed task."""
 
 
 def check_name(
@@ -33,8 +33,8 @@ def check_name(
         context: Context with the store, and with the choice whether the call or the task fails.
         resource: Resource type with the name; only VMs and placement groups are checked.
         name: The name.
-        own: Id of a renamed resource, which may keep its name.
-        others: Other taken names, from the same call.
+        own: Id of the resource that is renamed, which may keep its name.
+        others: Names that the same call takes for other resources.
 
     Raises:
         HttpError: The name is taken, and the server refuses the call.

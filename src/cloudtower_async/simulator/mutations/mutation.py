@@ -40,7 +40,7 @@ class Mutation:
         many: Whether the answer is a list.
         together: Whether one task changes all documents.
         tasks: Whether the answer has tasks; otherwise the mutation is done at once.
-        not_modified: Whether it answers 304 if there is nothing to change.
+        not_modified: Whether the operation answers 304 if there is nothing to change.
     """
 
     path: str
@@ -58,7 +58,7 @@ class Mutation:
         return not self.tasks or self.resource in schema_overrides.AT_ONCE
 
     def has_key(self, key: str) -> bool:
-        """Return whether the body, or each of its items, has such a key."""
+        """Return whether the schema of the body, or of its items, has this key."""
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
@@ -91,7 +91,7 @@ def mutation_at(path: str) -> Mutation:
 
 
 def _filtered_resource(body: ArgType) -> str | None:
-    """Return the type of the resources that ``where`` selects."""
+    """Return the type of the resources that ``where`` selects, or None without ``where``."""
     where = newest_member((body.item or body).record, "where")
     return None if where is None else where.filtered_resource
 
@@ -127,7 +127,7 @@ def start_for_each(
     documents: list[Document],
     do: Callable[[Document], Failure | None],
 ) -> Results:
-    """Change documents in one task each or in one task, which fails if a document is gone.
+    """Start one task per document, or one for all, and return the answer.
 
     Raises:
         HttpError: A volume among the documents is locked.
@@ -160,7 +160,7 @@ def _to_group(
 def start(
     context: Context, mutation: Mutation, documents: list[Document], work: Work
 ) -> Result | PlainResult:
-    """Run the work in a task, or at once if the schema has no task."""
+    """Run the work in a task, or at once if the schema has no task, and return the result."""
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
     if mutation.at_once:
@@ -194,7 +194,7 @@ def start_task(
     *,
     locks: Sequence[Document] = (),
 ) -> str:
-    """Start the task of an operation, with a description by verb and resource type."""
+    """Start the task of an operation, and return the task's id."""
     first, *rest = path.split("-")
     mutation = first + "".join(word.capitalize() for word in rest)
     cluster = document.get("cluster")
@@ -215,7 +215,7 @@ def start_task(
 
 
 def merged(document: Document, values: Fields) -> Fields:
-    """Return values merged into a document's objects member by member."""
+    """Return the values; objects are merged with the document's objects member by member."""
     merged = dict(values)
     for name, value in values.items():
         before = document.get(name)

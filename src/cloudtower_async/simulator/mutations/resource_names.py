@@ -126,7 +126,7 @@ def noun(resource: str) -> str:
 
 
 def title(document: dict[str, object]) -> str:
-    """Return the title of a document, also for resources without names."""
+    """Return the name of a document, or another text that identifies it."""
     if "key" in document:  # labels have keys and values instead
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):

@@ -37,7 +37,7 @@ class RequestContext:
 
     Args:
         request: The received request.
-        content: File of a form; empty if it is larger than a chunk may be.
+        content: Content of the file in a form; empty if the file is larger than the maximum chunk.
         query: Parameters of the query string.
         language: Language of texts in the response.
         user: Id of the user; empty if the request has no valid token.
@@ -63,7 +63,7 @@ class RequestContext:
         return self.factory.store
 
     def arguments(self) -> Any:  # noqa: ANN401 - any JSON
-        """Return the body of a call; an empty object if there is no body.
+        """Return the body of a call, or an empty object if there is no body.
 
         Raises:
             HttpError: The body is neither an object nor a list.

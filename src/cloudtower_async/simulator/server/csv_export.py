@@ -55,7 +55,7 @@ def _resource(key: str) -> str:
 
 
 def _cell(value: object, path: Sequence[str]) -> object:
-    """Return the value at a path; for a list, the values of all items, separated by commas."""
+    """Return the value at a path, or for a list the comma-separated values of all items."""
     if isinstance(value, list):
         return ", ".join(str(_cell(one, path)) for one in cast("list[object]", value))
     if not path:

@@ -20,7 +20,7 @@ _Resolver: TypeAlias = "Callable[[RequestContext, dict[str, Any]], object]"
 
 
 def answer(context: RequestContext) -> object:
-    """Answer a GraphQL request. Failures are in ``errors``, with status 200.
+    """Return the answer to a GraphQL request. Failures are in ``errors``, with status 200.
 
     Raises:
         HttpError: The request is not GraphQL, or the simulator does not model it.

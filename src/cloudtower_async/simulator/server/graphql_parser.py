@@ -50,7 +50,7 @@ class GraphQLOperation:
 
 
 def parse(text: str, variables: Mapping[str, Any]) -> GraphQLOperation:
-    """Read an operation.
+    """Parse the text of an operation.
 
     Raises:
         GraphQLSyntaxError: The document is invalid, unsupported, or lacks a variable.

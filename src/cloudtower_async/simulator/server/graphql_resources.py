@@ -66,7 +66,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Answer a query for one page of the matching resources."""
+    """Return a function that answers a query for one page of the matching resources."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store
@@ -78,7 +78,7 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Answer a query for a single resource by a unique filter; None if nothing matches."""
+    """Return a function that answers with the resource that a unique filter matches, or None."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         where = require_member(arguments, "where", dict[str, Any])
@@ -89,7 +89,7 @@ def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
 
 
 def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
-    """Edit a VM, as the Terraform provider does, which finds the task by ``resource_mutation``.
+    """Edit a VM. The Terraform provider calls this, and finds the task by ``resource_mutation``.
 
     Raises:
         HttpError: The VM does not exist, or the simulator does not model the change.
@@ -100,7 +100,7 @@ def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
     if vm is None:
         raise HttpError(404, "there is no such VM")
     cpu = data.pop("cpu", None)
-    if isinstance(cpu, dict):  # an object here, two fields in the REST API
+    if isinstance(cpu, dict):  # an object in GraphQL, but two fields in the REST API
         data |= {f"cpu_{name}": value for name, value in cast("dict[str, Any]", cpu).items()}
     if unknown := sorted(data.keys() - set(_EDITABLE)):
         raise HttpError(501, f"the simulator does not model updateVm of {unknown[0]}")
@@ -110,5 +110,5 @@ def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
 
 
 def token(context: RequestContext, arguments: dict[str, Any]) -> object:
-    """Log in."""
+    """Log in, and return the token."""
     return {"token": log_in(context, arguments.get("data"))}

@@ -1,4 +1,4 @@
-"""JSON in the manner of a JavaScript server: `JSON.parse` and `JSON.stringify`."""
+"""JSON as a JavaScript server reads and writes it: `JSON.parse` and `JSON.stringify`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
-# The ends of numbers that JavaScript writes in another way: ``5.0``, ``1e16``, ``1.5e-05``, whole
-# numbers above 2**53. A text may hold one too: then the slow path runs, with the same result.
+# The ends of numbers that JavaScript writes differently: ``5.0``, ``1e16``, ``1.5e-05``, and whole
+# numbers above 2**53. If a string contains a match, the slow path runs, with the same result.
 _ODD = re.compile(rb"(?:\.0|[0-9]e[+-]?[0-9]+|[0-9]{16,})(?:[,\]}]|\Z)")
 
-_LARGEST_EXACT = 2**53  # above, JavaScript has only the nearest float
-_EXPONENT_FROM = 1e21  # from here on JavaScript writes whole numbers with an exponent, too
-_EXPONENT_BELOW = 1e-6  # below, it writes fractions with one
+_LARGEST_EXACT = 2**53  # above it, JavaScript only has the nearest float
+_EXPONENT_FROM = 1e21  # from here on, JavaScript writes numbers with an exponent
+_EXPONENT_BELOW = 1e-6  # below it, JavaScript writes fractions with an exponent
 
 
 # A number with a fraction or an exponent, or one that may be above 2**53.
@@ -27,14 +27,14 @@ def decode(content: bytes) -> object:
     """Decode JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
 
     Raises:
-        ValueError: The content is no JSON. `RecursionError` when it is nested too deeply.
+        ValueError: The content is not JSON.
     """
     value = cast("object", msgspec.json.decode(content))
     return _read(value) if _SPECIAL.search(content) else value
 
 
 def encode(value: object) -> bytes:
-    """Write a value as compact JSON, its numbers as JavaScript does: ``5``, never ``5.0``."""
+    """Encode a value as compact JSON. Numbers look as in JavaScript: ``5``, never ``5.0``."""
     encoded = _encode(value)
     if _ODD.search(encoded) is None:
         return encoded
@@ -86,7 +86,7 @@ def _number(value: float) -> object:
 
 
 def _plain(text: str) -> str:
-    """Write a number without the exponent that Python uses and JavaScript does not: ``1.5e-05``."""
+    """Return the text of a number without the exponent of Python: ``0.000015`` for ``1.5e-05``."""
     digits, _, exponent = text.partition("e-")
     if not exponent:
         return text

@@ -1,7 +1,7 @@
 """Load curves: values of metrics over time, the same for every query.
 
-A curve oscillates around the figure in the fleet with the rhythm of days and weeks, with some
-noise. Related metrics agree: reads and writes add up, and a percentage follows its amount.
+A curve oscillates around the figure in the fleet, with daily and weekly cycles and some noise.
+Related metrics agree: reads and writes add up, and an amount follows its percentage.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _KB, _MB, _GB = 1024, 1024**2, 1024**3
 _SWAP = 8 * _GB
 _TOTAL = re.compile(r"_uptime_seconds$|_network_(receive|transmit)_(bytes|packets)$")
 """Metrics that only grow: totals since the start of the host."""
-_DAYS_UP = 400  # the most, before the year 2025
+_DAYS_UP = 400  # maximum, before the year 2025
 _YEAR_2025 = 1_735_689_600
 
 
 @dataclass(frozen=True, slots=True)
 class CurveSpec:
-    """Curve of the metrics with a certain ending of the name.
+    """Curve of the metrics whose names have a certain ending.
 
     Args:
         unit: Unit in the schema.
@@ -92,7 +92,7 @@ _LEVELS: dict[str, Callable[[Document], float | None]] = {
     "cluster_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
     "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
 }
-"""Levels in the fleet; None if unknown."""
+"""Functions that return the level of a metric from the fleet, or None if it is unknown."""
 
 _CONSTANTS: dict[str, str] = {
     "cluster_cpu_total_hz": "total_cpu_hz",
@@ -126,7 +126,7 @@ _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
         lambda cluster: cluster["total_memory_bytes"] / 100,
     ),
 }
-"""Amounts that follow a percentage."""
+"""Amounts by metric: the percentage that the amount follows, and the factor."""
 
 
 def unit_of(metric: str) -> str:
@@ -135,7 +135,7 @@ def unit_of(metric: str) -> str:
 
 
 def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
-    """Return the values by time, in seconds since 1970; None if the metric has no values.
+    """Return a function from seconds since 1970 to values, or None if there are no values.
 
     Args:
         metric: Name of the metric.
@@ -167,7 +167,7 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
 
 
 def _swinging(kind: CurveSpec, level: float, digest: bytes) -> Callable[[float], float]:
-    shift = digest[1] / 255 * 3 - 1.5  # hours that others work earlier or later
+    shift = digest[1] / 255 * 3 - 1.5  # hours by which the daily cycle is shifted
     restless = [1.3 + byte / 64 for byte in digest[2:5]]
     most = 100.0 if kind.unit == "PERCENT" else math.inf
 

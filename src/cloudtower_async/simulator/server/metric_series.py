@@ -29,7 +29,7 @@ class LabeledSeries:
     """Measured resource with its labels.
 
     Args:
-        labels: Labels that identify the resource by ids of clusters, such as ``local_id``.
+        labels: Labels that identify the resource by its ids in the cluster, such as ``local_id``.
         document: Document of the resource.
     """
 
@@ -51,7 +51,7 @@ class MetricGroup:
 
     Args:
         subject: Key of the body with the filter of the subjects.
-        resource: Resource type of that filter.
+        resource: Resource type that the filter selects.
         names: Names of the metrics.
         expand: Function that returns the series of a subject.
         echoes: Whether unknown names yield series without points.
@@ -68,7 +68,7 @@ class MetricGroup:
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:
-        """Return the requested series."""
+        """Yield the requested series."""
         for document in store.select(
             self.resource, require_member(body, self.subject, dict[str, Any])
         ):
@@ -77,12 +77,12 @@ class MetricGroup:
 
 
 def group_of(name: str) -> MetricGroup | None:
-    """Return the group of a metric; None if the metric does not exist."""
+    """Return the group of a metric, or None if the metric does not exist."""
     return next((group for group in METRIC_GROUPS.values() if name in group.names), None)
 
 
 def within(store: Store, group: MetricGroup, clusters: set[str]) -> Iterator[LabeledSeries]:
-    """Return all series of some clusters."""
+    """Yield all series of a metric group in some clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
     for document in store.select(group.resource):
         if _cluster_of(store, group.resource, document) in clusters and _measured(
@@ -109,7 +109,7 @@ def _cluster_of(store: Store, resource: str, document: Document) -> str | None:
 
 
 def _measured(store: Store, resource: str, document: Document) -> bool:
-    """Return whether a resource is measured: it is on and connected."""
+    """Return whether a resource has metrics, which requires that it is on and connected."""
     if resource == "Vm" and document["status"] != "RUNNING":
         return False
     cluster = _cluster_of(store, resource, document)
@@ -135,7 +135,7 @@ def _itself(label: str, field: str = "local_id") -> _Expand:
 
 
 def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]) -> _Expand:
-    """Return series of network interfaces: all of them, or those that the body names."""
+    """Return a function for the series of network interfaces, all or those the body names."""
     device, field = named
 
     def expand(store: Store, document: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
@@ -159,7 +159,7 @@ def _services(label: str) -> _Expand:
 
 
 def _scvm(expand: _Expand) -> _Expand:
-    """Return series of the storage VM of a host, which only hosts under VMware have."""
+    """Return a function for the series of storage VMs, which only hosts under VMware have."""
 
     def only(store: Store, document: Document, body: object) -> Iterable[LabeledSeries]:
         host = store.get("Host", document["host"]) if "host" in document else document
@@ -179,7 +179,7 @@ def _disk(label: str) -> _Expand:
 
 
 def _volume(store: Store, volume: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
-    """Yield the series of a LUN or a namespace, or one series per host that the body names."""
+    """Yield the series of a LUN or namespace, or one series for each host that the body names."""
     where = body.get("hosts")
     if where is None:
         yield LabeledSeries({"_volume": volume["zbs_volume_id"]}, volume)

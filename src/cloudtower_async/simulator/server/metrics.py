@@ -22,15 +22,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _MOST_HOURS = 24  # real servers answer 72h and 168h with empty results, but 7d correctly
 _POINTS = 240
 _FINEST = 30  # seconds
-_AVERAGED = 12  # points that an average is taken of, at least
-_CUTS = "get-vm-metrics"  # was seen to cut short 10 VMs over 24 hours
+_AVERAGED = 12  # minimum number of points for an average
+_CUTS = "get-vm-metrics"  # real servers truncated 10 VMs over 24 hours
 _MANY = 10
 _LONG = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Requested time range in seconds since 1970; empty if servers answer without values."""
+    """Requested time range in seconds since 1970; empty if real servers send no values."""
 
     times: range
 
@@ -55,8 +55,7 @@ _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
 def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
-    """Return the answer of an operation; if it ``cuts``, long curves of many resources are
-    truncated."""
+    """Return the handler of an operation. With ``cuts``, it may truncate long curves."""
 
     def answer(context: RequestContext) -> object:
         span = _span(context)
@@ -78,7 +77,7 @@ def _of_metric(
     cuts_long: bool,
 ) -> dict[str, Any]:
     if name in group.names:
-        # One more, to notice that some are left out.
+        # Take one more than the maximum, to notice that series are left out.
         enough = context.state.metrics.most_streams + 1
         curves = [*islice(_curves(name, found), enough)]
         if cuts_long and span.is_long and len(curves) >= _MANY:
@@ -168,7 +167,7 @@ def _metric(
     samples: list[dict[str, Any]] | None = None,
     dropped: bool = False,
 ) -> dict[str, Any]:
-    """Return one item of an answer; an unknown name has no ``sample_streams`` at all."""
+    """Return one item of an answer; ``sample_streams`` is null for an unknown name."""
     data = {
         "unit": unit_of(name),
         "step": span.step,

@@ -26,7 +26,7 @@ class Node:
     """One address of the server, with the state of its node.
 
     Args:
-        handler: Answers while the node is active.
+        handler: Function that answers requests while the node is active.
         nodes: Both nodes of the pair, to find the active one.
         state: Initial state.
         keep_requests: Number of redirected requests to record; None for all.
@@ -50,7 +50,7 @@ class Node:
         self._site: web.TCPSite | None = None
 
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
-        """Listen on the port; 0: any free port."""
+        """Start to listen on the port, or on any free port if the port is 0."""
         self._port, self._tls = port, tls
         self._loop = asyncio.get_running_loop()
         # No access log is needed, because the server records the requests.
@@ -73,7 +73,7 @@ class Node:
         await self._in_its_loop(self._stop)
 
     async def _in_its_loop(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine in the event loop of the connections; a test may use another loop."""
+        """Run a function in the event loop of the connections; a test may use another loop."""
         if self._runner is None:  # the node has stopped, and its loop may be closed
             return
         if asyncio.get_running_loop() is self._loop:
@@ -94,7 +94,7 @@ class Node:
             await site.stop()
             for connection in self._server.connections:
                 connection.force_close()
-            await anyio.lowlevel.checkpoint()  # in which the sockets are closed
+            await anyio.lowlevel.checkpoint()  # the event loop closes the sockets here
 
     async def _stop(self) -> None:
         runner, self._runner, self._site = self._runner, None, None

@@ -71,7 +71,7 @@ def _described(root: Element, system: Element) -> dict[str, Any]:
 
 
 def _all(root: Element, name: str) -> Iterator[Element]:
-    """Return elements by name, because files use different namespaces."""
+    """Yield elements by name without namespace, because files use different namespaces."""
     return (one for one in root.iter() if _local(one.tag) == name)
 
 

@@ -43,7 +43,7 @@ def parse_page(resource: str, arguments: Mapping[str, Any]) -> Page:
     """Return the page that the arguments of a query describe.
 
     Raises:
-        BadRequestError: An argument is unknown, or of the wrong type.
+        BadRequestError: An argument is unknown, or has the wrong type.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     given.pop("where", None)

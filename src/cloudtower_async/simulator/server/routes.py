@@ -39,7 +39,7 @@ HANDLERS: dict[str, Handler] = {
 
 
 def find_handler(operation: str) -> Handler | None:
-    """Return the handler of an operation (``"get-vms"``); None if the operation is not modelled."""
+    """Return the handler of an operation (``"get-vms"``), or None if it is not modelled."""
     if handler := HANDLERS.get(operation):
         return handler
     if mutation := MUTATIONS.get(operation):

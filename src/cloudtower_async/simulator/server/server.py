@@ -35,14 +35,14 @@ _AT_ONCE = 250  # documents to render before other requests get a turn
 
 
 class Server:
-    """Answers requests.
+    """Handler of all requests to the simulator.
 
     Args:
         factory: Factory with the store.
         tasks: Engine of the tasks that mutations start.
         accounts: Passwords and tokens.
         faults: Faults to inject.
-        state: State besides the store.
+        state: State of the server outside the store.
         keep_requests: Number of requests to record; None for all.
     """
 
@@ -66,7 +66,8 @@ class Server:
         self._clock = factory.clock
         self._keep_requests = keep_requests
         self.state = state
-        # Separate ids for requests, so that the ids of resources do not depend on them.
+        # Requests have their own id generator, so that the ids of resources do not depend on
+        # requests.
         self._ids = Ids(0)
         self._closing = anyio.Event()
 
@@ -75,7 +76,7 @@ class Server:
         self._closing.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, regularly or with a fault."""
+        """Return the response to a request, after injecting the fault that is due."""
         most = max(self.state.uploads.chunk_size, MAX_CHUNK)
         try:
             recorded, content = await parse_request(request, most)

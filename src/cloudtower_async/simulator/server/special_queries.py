@@ -117,7 +117,7 @@ def _vm_gpus(context: RequestContext) -> object:
 
 
 def _gpu_vms(context: RequestContext) -> object:
-    """GPUs with their VMs in full."""
+    """Return GPUs with their VMs in full."""
     return [
         {**gpu, "vms": [_only(models.GpuVmDetail, vm) for vm in gpu["vms"]]}
         for gpu in _in_full(context, "GpuDevice", "vms", "Vm")
@@ -177,7 +177,7 @@ def _download_links(context: RequestContext) -> object:
 
 
 def _restore_point(context: RequestContext) -> object:
-    """Answer with the VM as recorded in a backup."""
+    """Return the VM as recorded in a backup."""
     store = context.store
     point = _one(context, "BackupRestorePoint", "where")
     if not point.get("vm"):

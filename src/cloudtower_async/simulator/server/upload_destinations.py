@@ -57,7 +57,7 @@ class UploadRequest:
         return cluster
 
     def add(self, resource: str, **values: object) -> Document:
-        """Add a document in the cluster."""
+        """Add a document with these values, and return it."""
         blank = new_document(self.factory, resource)
         return self.factory.store.add(resource, {**blank, **values})
 
@@ -122,7 +122,7 @@ def svt_image(request: UploadRequest) -> UploadDestination:
 
 
 def package(request: UploadRequest) -> UploadDestination:
-    """Package of an application. The file is not kept, so its content is unknown."""
+    """Return the destination for an application package, whose content is not kept."""
     return UploadDestination(
         "CLOUDTOWER_APPLICATION_PACKAGE",
         {"name": request.name},
@@ -131,7 +131,7 @@ def package(request: UploadRequest) -> UploadDestination:
 
 
 def elf_file(request: UploadRequest) -> UploadDestination:
-    """Return the destination for a file to import, which is found by the id of the upload task."""
+    """Return the destination for a file to import; the upload task identifies the file."""
     kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
     kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")
     args = {"name": request.name, "cluster_id": request.cluster()["id"]}

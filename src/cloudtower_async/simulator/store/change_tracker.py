@@ -60,7 +60,7 @@ class TrackedDocument(dict[str, Any]):
         super().update(values)
 
     def touch(self) -> None:
-        """Record the current state of the document."""
+        """Record the current state of the document, which is about to change."""
         if self._tracker.listening:
             self._tracker.touch(self._resource, self)
 
@@ -94,7 +94,7 @@ class _Link:
 
     field: str
     table: str
-    turned: bool  # the first column of the table is the other end
+    turned: bool  # whether the first column is the other end
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class ChangeTracker:
         tables: Mapping[str, Mapping[str, TrackedDocument]],
     ) -> None:
         self.lock: RLock = RLock()
-        """Lock that is held while documents change, so that no change falls between two reports."""
+        """Lock that is held while documents change, so that no report misses a change."""
         self.active: bool = False
         """Whether changes are recorded; False until a reader needs them."""
         self.listening: bool = False

@@ -1,8 +1,8 @@
 """Dumps: a store as plain data, to save a fleet in a file or to copy the fleet of a server.
 
 A dump maps the path of a query to its answer: ``{"get-vms": [...], "get-clusters": [...]}``. A
-store is saved in this form, and the answers of a real server have it, too. Texts in other languages
-and relations to documents outside the dump are left out.
+store is saved in this form, and answers of a real server can be collected in this form. Texts in
+other languages and relations to documents outside the dump are left out.
 """
 
 from __future__ import annotations
@@ -98,21 +98,21 @@ def _add(store: Store, resource: str, document: Mapping[str, Any]) -> Document:
 def _mentioned(
     store: Store, resource: str, document: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Return the documents that a document is related to, with their resource types."""
+    """Yield the resource type and the content of each document that a document is related to."""
     for relation in store.resources[resource].relations:
         for end in _list(document.get(relation.field)):
             yield relation.target, end
 
 
 def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
-    """Set the relations of a document, which one or both ends may contain."""
+    """Set the relations of a document; the dump may contain a relation at one end or both."""
     identifier = document["id"]
     for relation in store.resources[resource].relations:
         table = store.table(relation.target)
         ids = [one["id"] for one in _list(document.get(relation.field)) if one["id"] in table]
         kept: Any = store.get(resource, identifier).get(relation.field)
         if relation.many:
-            # In the order of the answer, followed by relations that only the other end contains.
+            # Keep the order of the answer; relations that only the other end contains follow.
             ids = list(dict.fromkeys([*ids, *(kept or ())]))
             if ids != (kept or []):
                 store.change(resource, identifier, **{relation.field: ids})

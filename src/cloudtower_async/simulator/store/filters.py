@@ -1,9 +1,9 @@
-"""Compile `where` filters to predicates. Pure: fields and related documents are passed in.
+"""Compile `where` filters to predicates, without access to the store.
 
-The rules are Prisma 1's on PostgreSQL, so SQL's three-valued logic holds: a comparison with a field
-that is null is neither true nor false, and stays so under NOT. So each condition is compiled for
-one of two answers: with `want=True`, the predicate means "certainly true", with `want=False`,
-"certainly false". A null satisfies neither.
+The rules are those of Prisma 1 on PostgreSQL, with SQL's three-valued logic: a comparison with a
+null field is neither true nor false, and NOT does not change this result. Therefore, each condition
+is compiled for one of two answers: with `want=True`, the predicate means "certainly true"; with
+`want=False`, "certainly false". A null satisfies neither predicate.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Sources for the look-ups of a filter.
+    """Functions with which a filter looks up fields and documents.
 
     Args:
         shape: Function that returns the filter keys of a resource.
@@ -68,7 +68,7 @@ def compile_where(where: object, resource: str, sources: Sources, path: str = "w
 
 
 def pinned_ids(where: object) -> list[str] | None:
-    """Return the ids that a filter is limited to; None if it may match any document.
+    """Return the ids that a filter is limited to, or None if it may match any document.
 
     The predicate still has to be applied: the ids only limit the search.
     """
@@ -176,7 +176,7 @@ def _relation(
 
 
 def _remembering(test: Predicate, table: Mapping[str, Document]) -> Callable[[str], bool]:
-    """Cache the result by id, because thousands of VMs share a host."""
+    """Return a test by id that caches its results, because thousands of VMs share a host."""
     known: dict[str, bool] = {}
 
     def ask(identifier: str) -> bool:

@@ -19,9 +19,9 @@ _CUID = re.compile(rb'"c([0-9a-z]{8})[0-9a-z]{16}"')
 
 
 class Ids:
-    """Generator of ids: cuids for resources, UUIDs for ids of clusters.
+    """Generator of ids: cuids for resources, and UUIDs for ids that clusters assign.
 
-    Later ids sort after earlier ones, as on the server.
+    Later ids sort after earlier ids, as on the server.
 
     Args:
         seed: Seed; the same seed generates the same ids.

@@ -1,8 +1,8 @@
 """Indexes: candidates for a filter, without scanning all documents.
 
-An index may return too many documents, never too few: the predicate is still applied. So an index
-need not be exact. It is built at first use; documents that changed since then are always
-candidates, and if there are many of them, the index is rebuilt.
+An index may return too many documents, because the predicate is still applied, but never too few.
+An index is built at its first use. Documents that have changed since then are always candidates.
+When too many documents have changed, the index is rebuilt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Indexes:
     Args:
         resources: All resources.
         tables: Documents of the resources by id.
-        tracker: Reports which documents are changed.
+        tracker: Tracker that reports changed documents.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Indexes:
     def narrow(
         self, resource: str, where: object, shape: Mapping[str, Condition]
     ) -> list[str] | None:
-        """Return ids that include all matching documents; None: any document may match."""
+        """Return ids that include all matching documents, or None if any document may match."""
         if (ids := pinned_ids(where)) is not None:
             return ids
         if not isinstance(where, dict) or len(self._tables[resource]) < _FEW:
@@ -68,7 +68,7 @@ class Indexes:
         return None
 
     def _tied(self, resource: str, condition: Condition, where: object) -> list[str] | None:
-        """Return ids of documents that are related to the documents with the given ids."""
+        """Return ids of documents that are related to given ids, or None without an index."""
         relation = self._relations[resource][condition.field]
         ends = pinned_ids(where)
         if ends is None or relation.inverse is None or condition.operator not in {"one", "some"}:
@@ -82,7 +82,7 @@ class Indexes:
         return list(found)
 
     def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
-        """Return ids of documents whose field has one of the values, which have to be strings."""
+        """Return ids of documents whose field has one of the values, or None without an index."""
         wanted = list(values)
         if not all(isinstance(value, str) for value in wanted):
             return None

@@ -1,4 +1,4 @@
-"""`orderBy`, `first`, `last`, `skip`, `after`, `before`. Pure.
+"""Sort and page documents: `orderBy`, `first`, `last`, `skip`, `after` and `before`.
 
 As in Prisma 1, documents are sorted by the field and then by id. The order of ids is always
 ascending. Nulls come last in ascending order and first in descending order. `after` and `before`
@@ -31,7 +31,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Requested part of the sorted documents; None: no limit."""
+    """Requested part of the sorted documents. A limit of None means no limit."""
 
     order: Order = Order()
     first: int | None = None
@@ -72,7 +72,7 @@ def take_page(
 
 
 def in_order(documents: Iterable[Document], order: Order) -> list[Document]:
-    """Sort by the field and then by id."""
+    """Return the documents, sorted by the field and then by id."""
     ordered = sorted(documents, key=_by_id, reverse=order.field == "id" and order.descending)
     if order.field != "id":
         ordered.sort(key=_by_field(order.field), reverse=order.descending)

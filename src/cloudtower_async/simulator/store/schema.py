@@ -35,7 +35,7 @@ JSON_TYPES: Mapping[type, tuple[str, tuple[type, ...]]] = {
     list: ("a list", (list,)),
     str: ("a string", (str,)),
 }
-"""Name of each argument type in errors, and the matching types of decoded JSON."""
+"""For each argument type: its name in errors, and the matching types of decoded JSON."""
 
 _COUNTS = {
     ("IscsiTarget", "luns"): "iscsi_luns_num",
@@ -49,7 +49,7 @@ _COUNTS = {
     ("SnapshotGroup", "vm_snapshots"): "object_num",
     ("SnapshotPlan", "vms"): "object_num",
 }
-"""Fields with the count of a relation, if they are not named after the relation."""
+"""Fields that count a relation but are not named after the relation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def describe(resource: str) -> ResourceSchema:
     """Return the fields and relations of a resource."""
     targets = _relations(resource)
     shown = _shown(resource)
-    # A few resources only appear inside of others, but their filters are known.
+    # A few resources appear only inside others, but their filters are known.
     plain = [condition.field for condition in where_conditions(resource).values()]
     fields = [name for name in dict.fromkeys([*shown, *plain]) if name not in targets]
     relations: list[Relation] = []
@@ -180,7 +180,7 @@ class ResourceQuery:
 
 @functools.cache
 def resource_query(path: str) -> ResourceQuery | None:
-    """Return the resource and form of the query at a path; None if it is not a regular one."""
+    """Return the query at a path, or None if the operation is not a regular query."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
@@ -212,7 +212,7 @@ def _relations(resource: str) -> dict[str, tuple[str, bool]]:
 
 
 def _shown(resource: str) -> dict[str, Any]:
-    """Return the types of the fields that answers show of a resource, by name."""
+    """Return the types of a resource's fields in answers, by name."""
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     if struct is None:
         return {}
@@ -225,7 +225,7 @@ def _count(relation: str, fields: list[str]) -> str | None:
 
 
 def _inverse(resource: str, target: str) -> str | None:
-    """Return the inverse field; None if the schema is ambiguous."""
+    """Return the inverse field, or None if the schema is ambiguous."""
     there = [field for field, (end, _) in _relations(resource).items() if end == target]
     back = [field for field, (end, _) in _relations(target).items() if end == resource]
     return back[0] if len(there) == len(back) == 1 else None

@@ -41,7 +41,7 @@ _TRANSLATED = {
 
 
 _OWNED = {"VmVolume": ("lun",)}
-"""Relations to documents that are removed together with a document."""
+"""Relations, by resource type, to documents that are removed with the resource."""
 
 
 def _alone(method: F) -> F:
@@ -98,7 +98,7 @@ class Store:
     def together(self) -> Generator[None]:
         """Defer derived fields to the end of the block, so that they are computed only once."""
         with self.lock:
-            if self._due is not None:  # at the end of the outer block
+            if self._due is not None:  # the outer block computes the fields
                 yield
                 return
             due = self._due = {}
@@ -122,7 +122,7 @@ class Store:
             self._due[work_out, identifier] = None
 
     def table(self, resource: str) -> Mapping[str, Document]:
-        """Return the documents of a resource by id; empty for resources that are not modelled."""
+        """Return the documents of a resource by id; unknown resources have no documents."""
         return self._tables.get(resource, {})
 
     def relation(self, resource: str, field: str) -> Relation:
@@ -131,19 +131,19 @@ class Store:
 
     @_alone
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
-        """Report every change from now on, including changes in place."""
+        """Call `watcher` for every change from now on, including changes in place."""
         self._watcher = watcher
         self._tracker.start()
 
     @_alone
     def report(self) -> None:
-        """Report the documents that changed since the last report, each once, to the watchers."""
+        """Call the watcher once for each row that has changed since the last report."""
         if self._watcher is not None:
             for change in self._tracker.take():
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """Return one document; set relations with ``change`` only, never in place.
+        """Return one document. Set its relations with ``change`` only, never in place.
 
         Raises:
             DocumentNotFoundError: The document does not exist. This error is a KeyError.
@@ -152,12 +152,12 @@ class Store:
 
     @_alone
     def add(self, resource: str, values: Mapping[str, Any]) -> Document:
-        """Add a document with its relations. Fields that are left out become null.
+        """Add a document with its relations, and return it. Fields that are left out become null.
 
         Raises:
             KeyError: The resource lacks a field.
             DocumentNotFoundError: A related document does not exist.
-            ValueError: A document with this id exists already.
+            ValueError: A document with this id already exists.
         """
         if values["id"] in self._tables[resource]:
             raise ValueError(f"there is a {resource} {values['id']} already")
@@ -269,7 +269,7 @@ class Store:
         return shown
 
     def add_translation(self, texts: tuple[str, str], name: str) -> str:
-        """Return the English text; the store remembers the Chinese one.
+        """Return the English text, and store the Chinese text as its translation.
 
         Args:
             texts: The text in en-US and zh-CN; ``{name}`` stands for the name.
@@ -313,7 +313,7 @@ class Store:
             raise DocumentNotFoundError(resource, identifier) from None
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
-        """Raise before any change if a related document does not exist."""
+        """Raise an error, before any change, if a related document does not exist."""
         relations = self._relations[resource]
         for field in tied:
             relation = relations[field]
@@ -359,7 +359,7 @@ class Store:
             document[relation.field] = None
 
     def _back(self, relation: Relation) -> Relation | None:
-        """Return the inverse relation, if the other resource is modelled and has one."""
+        """Return the inverse relation, or None if there is no inverse in the store."""
         if relation.inverse is None or relation.target not in self._relations:
             return None
         return self._relations[relation.target][relation.inverse]
@@ -373,7 +373,7 @@ def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
 
 
 def _count(relation: Relation, document: Document) -> None:
-    """Update the count of a relation, and the sum of such counts."""
+    """Update the field that counts a relation, and the sum of the counts (`total_num`)."""
     if relation.count is None:
         return
     before = document[relation.count] or 0

@@ -46,9 +46,9 @@ class _Evacuation:
 
 
 def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
-    """Return the target hosts of the VMs, the largest first, without VMs to shut down.
+    """Plan the target hosts of the VMs, the largest VM first, except for VMs to shut down.
 
-    Stopped VMs are moved as well. They take no memory, and stay if they cannot move.
+    Stopped VMs are moved as well. Stopped VMs take no memory, and stay if they cannot be moved.
     """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {
@@ -76,7 +76,7 @@ def _vms_on(store: Store, host: Document) -> list[Document]:
 
 
 def _named(store: Store, names: Iterable[str]) -> set[str]:
-    """Return the ids of VMs that are given by id, or by the name in the precheck."""
+    """Return the ids of VMs that are given by ``id`` or by ``local_id``."""
     return {
         vm["id"]
         for name in ("id_in", "local_id_in")
@@ -169,7 +169,7 @@ def _enter(context: Context, body: Body) -> Result:
 
 
 def _exit_result(context: Context, body: Body) -> dict[str, Any]:
-    """Return the VMs that can be brought back: those migrated away, and those shut down.
+    """Return the VMs that can be brought back: VMs that were moved away or shut down.
 
     The documentation shows the values ``done`` and ``stopped``.
     """

@@ -28,7 +28,7 @@ _GO_ALONG = frozenset(
 deletion."""
 
 _STAY = frozenset({"Task", "UserAuditLog", "SystemAuditLog", "AlertNotifier", "Label"})
-"""Records about a cluster that are not part of it."""
+"""Types of records that stay when their cluster is deleted."""
 
 
 def cascade_targets(
@@ -43,7 +43,8 @@ def cascade_targets(
         asked: Documents that are deleted in any case.
 
     Raises:
-        LookupError: A remaining document needs it; the text names that document.
+        LookupError: A document that stays needs the deleted document; the error names the document
+            that stays.
     """
     found = dict.fromkeys(asked)
     inner: dict[str, set[str]] = {resource: {identifier}}
@@ -65,7 +66,7 @@ def cascade_targets(
 def _dependants(
     store: Store, needed: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str, Document]]:
-    """Yield the documents that require one of these, each with the required resource type."""
+    """Yield each document that needs one of the given ids, and the resource type that it needs."""
     for kind, described in store.resources.items():
         for relation in described.relations:
             ids = needed.get(relation.target)

@@ -1,7 +1,7 @@
 """Create, update and delete resources as described by the schema.
 
-The answer of an operation names the resource; the keys of its body are fields, relations, or ids of
-relations. `schema_overrides` lists the exceptions.
+The answer type of an operation names the resource type. The keys of the body are fields, relations,
+or ids of related resources. `schema_overrides` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _create(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 def _name_failures(
     context: Context, resource: str, documents: Sequence[Document]
 ) -> list[Failure | None]:
-    """Return, for each new document, the failure of its task because of its name, or None."""
+    """Return one entry for each new document: a failure if its name is taken, or None."""
     failures: list[Failure | None] = []
     names: set[str] = set()
     for document in documents:
@@ -93,7 +93,7 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Return the owner of a document that follows from the owner given in the body."""
+    """Return the id of a document's owner, found through the owner that the body names."""
     store = context.store
     for relation in store.resources[resource].relations:
         if relation.many or not (end := document.get(relation.field)):
@@ -112,7 +112,7 @@ def add(
     data: Body,
     failure: Failure | None = None,
 ) -> Result | PlainResult:
-    """Add a new document, which a task completes unless the task is known to fail."""
+    """Add a new document, and start the task that completes it or fails with `failure`."""
     store, resource = context.store, mutation.resource
     asynchronous = has_status(resource) and not mutation.at_once
     status = {"entityAsyncStatus": "CREATING"} if asynchronous else {}

@@ -34,7 +34,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     ),
     "SecurityPolicy": {"is_blocklist": False},
 }
-"""Fields that only newer servers require, and that are therefore optional in the models."""
+"""Fields that are optional in the models, because only newer servers require them."""
 
 _LATER_RELATIONS = frozenset(
     {
@@ -63,7 +63,7 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """Return a value from a body in the form of documents: nested objects with all fields."""
+    """Return a value from a body in the form of documents, whose nested objects have all fields."""
     return _conform(factory, _fields(resource)[field], value)
 
 
@@ -91,7 +91,7 @@ def _fields(resource: str) -> Mapping[str, Any]:
 
 
 def _struct_fields(resource: str) -> tuple[msgspec.structs.FieldInfo, ...]:
-    # A few resources only appear inside of others.
+    # A few resources appear only inside others.
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     return () if struct is None else msgspec.structs.fields(struct)
 
@@ -135,7 +135,7 @@ def _filled(factory: Factory, struct: type[msgspec.Struct], value: object) -> ob
 
 
 def _struct_in(annotation: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401
-    """Return the struct in ``X``, ``X | None`` or ``list[X] | None``, and whether it is a list."""
+    """Return the struct in an annotation, and whether the annotation is a list of the struct."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation, False
     for part in get_args(annotation):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 FieldRule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
-"""Rule of a key; takes the context, the resource type, the data of a document, and the value."""
+"""Rule for a key: function of the context, resource type, data of a document, and value."""
 
 
 def to_fields(
@@ -33,7 +33,8 @@ def to_fields(
         context: Context that finds related documents.
         resource: Resource type.
         data: Data of one document in the body.
-        exceptions: Rules by resource and key, for keys that are not fields; None: not modelled.
+        exceptions: Rules by resource and key, for keys that are not fields; None: the key is not
+            modelled.
 
     Raises:
         HttpError: A related document does not exist (404), or a key is not modelled (501).
@@ -52,7 +53,7 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """Return the rule for a key by its name: a field, a relation, its id or ids, or a unit."""
+    """Return the rule that the name of a key implies, or None for an unknown key."""
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
     if key in known.fields:
@@ -61,12 +62,12 @@ def rule_by_name(resource: str, key: str) -> FieldRule | None:
         if relation := relations.get(name):
             return functools.partial(_set_relation, relation)
     if key.endswith("_unit") and key.removesuffix("_unit") in known.fields:
-        return ignored  # read together with its amount
+        return ignored  # a unit, which is read together with its amount
     return None
 
 
 def ignored(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
-    """Return the rule for a key without visible effect."""
+    """Return no fields: the rule for a key without visible effect."""
     del context, resource, data, value
     return {}
 
@@ -82,7 +83,7 @@ def renamed(field: str) -> FieldRule:
 
 
 def listed(field: str) -> FieldRule:
-    """Return the rule for a key with a single value for a field that is a list."""
+    """Return the rule for a key that sets a list field to a single value."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(context, resource, data, [value])

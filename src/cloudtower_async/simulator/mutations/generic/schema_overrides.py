@@ -1,4 +1,4 @@
-"""Corrections of the generic rules for mutations: tables, with reasons."""
+"""Tables of exceptions to the generic rules for mutations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFUSED_BY_TASK = frozenset({"IscsiTarget"})
 """Resources whose deletion is accepted although other resources need them; the task then fails."""
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Records of external programs, which need no task."""
+"""Records of external programs, which are created without a task."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -82,7 +82,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """Return steps in the form of answers, which have fewer keys than bodies."""
+    """Return steps in the form of answers, which have other keys than bodies."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -219,7 +219,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply further effects after the task of an operation."""
+    """Apply the effects of an operation that its fields do not express, at the end of its task."""
     if path in {"create-user", "update-user"} and "password" in data:
         context.accounts.set_password(document["username"], data["password"])
     if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:
@@ -244,11 +244,11 @@ _NETWORKS: Mapping[str, str] = {
     "create-vds-with-access-vlan": "ACCESS",
     "create-vds-with-migrate-vlan": "MIGRATION",
 }
-"""Operations that create a switch together with a network."""
+"""Types of the networks that operations create together with a switch."""
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:
-    """Refuse to delete a document in its current state.
+    """Raise an error if a document cannot be deleted in its current state.
 
     Raises:
         HttpError: The document cannot be deleted; the text says why.

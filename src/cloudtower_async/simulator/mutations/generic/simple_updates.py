@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An operation of this kind.
+    """An operation that sets fields of the documents that a filter matches.
 
     Args:
         path: Path of the operation.
@@ -58,7 +58,7 @@ class Action:
         def act(document: Document) -> None:
             if self.follow is not None:
                 self.follow(context, document, data)
-            # Compute the fields again, because other tasks may have changed the document since.
+            # Compute the fields again, because other tasks may have changed the document.
             store.change(resource, document["id"], **self.values(context, document, data))
 
         return cast("list[Result]", start_for_each(context, mutation, documents, act))
@@ -69,14 +69,14 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return the fields of an update from the data of the body."""
+    """Return a function that returns the fields in the data of the body."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Add the matching documents to every relation in the data."""
+    """Return a function that adds the matching documents to every relation in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -89,7 +89,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Remove the matching documents from every relation in the data."""
+    """Return a function that removes the matching documents from the relations in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -113,7 +113,7 @@ def _mount(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _attach(context: Context, document: Document, data: Body) -> Fields:
-    """Attach to the named VMs."""
+    """Return the fields of a device that is attached to the named VMs."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = resolve_ids(context, "Vm", asked)
     if not ids:
@@ -124,7 +124,7 @@ def _attach(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _detach(context: Context, document: Document, data: Body) -> Fields:
-    """Detach from the named VMs, or from all VMs."""
+    """Return the fields of a device that is detached from the named VMs, or from all VMs."""
     attached: list[str] = document.get("vms") or []
     gone = resolve_ids(context, "Vm", data["vms"]) if "vms" in data else attached
     left = [one for one in attached if one not in gone]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _floating_ips(context: Context, body: Body) -> Results:
-    """Create a number of floating IPs, or those with the given addresses."""
+    """Create a number of floating IPs, or one floating IP for each given address."""
     mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
     check_body(mutation.path, body)
     resource = "VirtualPrivateCloudFloatingIp"

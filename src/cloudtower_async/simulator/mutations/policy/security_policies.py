@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
-    """Return one entry for each address, group of labels, or security group."""
+    """Return one entry for each address block, group of labels and security group."""
     store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):

@@ -25,8 +25,8 @@ class SnapshotKind:
         resource: Resource type of the snapshots.
         source: Resource type of their sources.
         field: Relation of a snapshot to its source.
-        asked: Key of the body with which deleting a source also deletes its snapshots.
-        others: Fields of the source under the names that they have in a snapshot.
+        asked: Path of the flag in a body that deletes the snapshots together with their source.
+        others: Fields of the source, by their names in a snapshot.
     """
 
     resource: str
@@ -38,12 +38,12 @@ class SnapshotKind:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Kinds of members of a consistency group and of its snapshots.
+    """One kind of members of a consistency group, with the snapshots of these members.
 
     Args:
         resource: Resource type of the snapshots.
-        members: The relation of the group.
-        taken: The relation of a snapshot of the group.
+        members: Relation of the group to the members.
+        taken: Relation of a snapshot of the group to the snapshots of the members.
         parent: Relation to the owner of the members and of their snapshots.
     """
 
@@ -87,7 +87,7 @@ OWN = frozenset(
 
 
 def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """Return the fields that a new snapshot copies from its source; empty for other resources."""
+    """Return the fields that a new snapshot copies from its source; none for other resources."""
     kind = KINDS.get(resource)
     if kind is None:
         return {}
@@ -96,14 +96,14 @@ def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
 
 
 def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """Return the fields of the source at the time of the snapshot."""
+    """Return the fields that the source had at the time of the snapshot."""
     names = _shared(store, KINDS[resource])
     found = {theirs: snapshot[ours] for ours, theirs in names.items()}
     return {name: _whole(name, value) for name, value in found.items() if value is not None}
 
 
 def _whole(name: str, value: object) -> object:
-    """Return a size as a whole number of bytes, because snapshots may have fractions."""
+    """Round a size up to whole bytes, because snapshots may have fractions."""
     return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
 
 
@@ -155,6 +155,6 @@ def roll_back_members(store: Store, group_snapshot: Document) -> None:
 
 
 def _shared(store: Store, kind: SnapshotKind) -> dict[str, str]:
-    """Return pairs of field names in the snapshot and in the source."""
+    """Return the field names of the source by the field names of the snapshot."""
     both = {*store.resources[kind.resource].fields} & {*store.resources[kind.source].fields}
     return {name: name for name in both - OWN - {"description", "type"}} | dict(kind.others)

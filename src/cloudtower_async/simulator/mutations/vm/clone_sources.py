@@ -27,7 +27,7 @@ def settings_of(source: Document) -> Fields:
 
 
 def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
-    """Return drafts of copies of a VM's disks; their data counts as written unless it is shared."""
+    """Return drafts of copies of a VM's disks; the data of a full copy counts as written."""
     drafts: list[DiskDraft] = []
     for disk in disks_of(store, vm):
         if disk["type"] == "DISK":
@@ -48,7 +48,7 @@ def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
 
 
 def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
-    """Return CD-ROMs like those of a VM."""
+    """Return drafts of copies of a VM's CD-ROMs."""
     return [
         CdRomDraft(
             boot=disk["boot"],
@@ -62,7 +62,7 @@ def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
 
 
 def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
-    """Return NICs like those of a VM, with new addresses."""
+    """Return drafts of copies of a VM's NICs, which get new addresses."""
     return [
         NicDraft(vlan=nic["vlan"], more={name: nic[name] for name in _NIC_FIELDS})
         for nic in nics_of(store, vm)
@@ -71,7 +71,7 @@ def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
 
 
 def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
-    """Return the disks of a snapshot or a template, which share its data."""
+    """Return drafts of the disks of a snapshot or a template, which share its data."""
     return [
         DiskDraft(
             bus=disk["bus"],
@@ -88,13 +88,13 @@ def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
 
 
 def _policy_of(store: Store, disk: Fields) -> str:
-    """Return the policy of a frozen disk: templates of the content library name it."""
+    """Return the storage policy of a disk of a snapshot or a template."""
     named: str | None = disk.get("storage_policy")
     return named or policy_name(store, disk.get("storage_policy_uuid") or "") or THIN
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
-    """Return the CD-ROMs of a snapshot or a template, empty."""
+    """Return drafts of the CD-ROMs of a snapshot or a template, without images."""
     return [
         CdRomDraft(boot=disk["boot"], key=disk.get("key"), disabled=bool(disk["disabled"]))
         for disk in source["vm_disks"] or ()
@@ -115,7 +115,7 @@ def frozen_nics(
     """
     fields = (*_NIC_FIELDS, "mac_address", "ip_address") if same else _NIC_FIELDS
     vlans = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})
-    # A template of the content library only has the VLANs of its original cluster.
+    # A content library template refers only to VLANs of its original cluster.
     known = {vlan["name"]: vlan["id"] for vlan in vlans}
     known |= {vlan["local_id"]: vlan["id"] for vlan in vlans}
     drafts: list[NicDraft] = []

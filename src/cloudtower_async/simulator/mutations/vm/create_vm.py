@@ -39,7 +39,7 @@ _NO_CLOUD_INIT = Failure(
 
 
 def _each(draft: Callable[[Context, Body], VmDraft]) -> Handler:
-    """Return a handler that creates a VM for each item of a body, if no item is refused."""
+    """Return a handler that creates a VM for each item of a body, or none if an item is refused."""
 
     def create(context: Context, body: list[Body]) -> list[Result]:
         drafts = [draft(context, values) for values in body]
@@ -233,7 +233,7 @@ def _and_drop(context: Context, template: Document, work: Work) -> Work:
 
 
 def _batch(context: Context, body: Body) -> Result:
-    """Create many VMs from one template in a single task, which creates all of them or none."""
+    """Create many VMs from one template in a single task, which creates all of the VMs or none."""
     drafts = [
         _from_library(context, {**values, "template_id": body["template_id"]})
         for values in body["vms"]

@@ -47,7 +47,7 @@ class DiskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdRomDraft:
-    """Draft of a CD-ROM, with its image."""
+    """Draft of a CD-ROM, with or without an image."""
 
     boot: int
     key: int | None = None
@@ -64,7 +64,7 @@ class NicDraft:
 
 
 def policy_fields(policy: str) -> Fields:
-    """Return the fields that the name of a storage policy stands for."""
+    """Return the fields of a volume that the name of a storage policy implies."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),
@@ -76,7 +76,7 @@ def policy_fields(policy: str) -> Fields:
 def add_volume(
     factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
 ) -> Document:
-    """Add a volume, and add its data to the cluster."""
+    """Add a volume, count its data in the cluster's used space, and return the volume."""
     local_id = factory.ids.uuid()
     add_written(factory.store, cluster, draft.written)
     return factory.store.add(
@@ -102,7 +102,7 @@ def add_volume(
 
 
 def add_disk(factory: Factory, vm: Document, draft: DiskDraft) -> Document:
-    """Add a disk to a VM."""
+    """Add a disk to a VM, and return the disk."""
     store = factory.store
     if draft.volume is None:
         volume = add_volume(factory, vm["cluster"], draft)
@@ -152,7 +152,7 @@ def add_device(factory: Factory, vm: Document, fields: Fields) -> Document:
 
 
 def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> None:
-    """Remove a disk from its VM; the volume stays, unless it is to be deleted as well."""
+    """Remove a disk from its VM; `with_volume` also deletes the volume."""
     identifier = disk.get("vm_volume")
     store.remove("VmDisk", disk["id"])
     if identifier is None:
@@ -194,7 +194,7 @@ def add_nic(factory: Factory, vm: Document, draft: NicDraft) -> None:
 
 
 def disks_of(store: Store, vm: Document) -> list[Document]:
-    """Return disks and CD-ROMs of a VM."""
+    """Return the disks and CD-ROMs of a VM."""
     return [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
 
 
@@ -205,13 +205,13 @@ def volumes_of(store: Store, vm: Document) -> list[Document]:
 
 
 def nics_of(store: Store, vm: Document) -> list[Document]:
-    """Return NICs of a VM in their order."""
+    """Return the NICs of a VM, sorted by `order`."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return sorted(nics, key=lambda nic: nic["order"] or 0)
 
 
 def refresh_vm(store: Store, vm: Document) -> None:
-    """Update the fields of a VM that follow from its disks and NICs."""
+    """Update the fields of a VM that are derived from its disks and NICs."""
     volumes = volumes_of(store, vm)
     provisioned = sum(volume["size"] or 0 for volume in volumes)
     used = sum(volume["used_size"] or 0 for volume in volumes)

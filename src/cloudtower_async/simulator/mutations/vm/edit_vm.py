@@ -34,7 +34,7 @@ def _basic_info(context: Context, vm: Document, data: Body) -> Apply:
         raise HttpError(400, f"VM {vm['name']} is {vm['status']}: it cannot become smaller")
 
     def apply() -> Failure | None:
-        # Another task may have taken the name in the meantime.
+        # Another task may have taken the name since the call.
         taken = name_taken or taken_name(context, "Vm", changes["name"], own=vm["id"])
         if taken is not None and changes["name"] != vm["name"]:
             return taken
@@ -60,7 +60,7 @@ def _advanced(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _in_guest(context: Context, vm: Document, data: Body) -> None:
-    """Change settings through the VM tools, which have to be running."""
+    """Refuse to change settings in the guest unless the VM tools are running."""
     if vm["vm_tools_status"] != "RUNNING":
         raise HttpError(400, f"the VM tools of {vm['name']} are {vm['vm_tools_status']}")
 

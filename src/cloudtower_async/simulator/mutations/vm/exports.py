@@ -73,7 +73,7 @@ class _Export:
 
 
 def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
-    """Return one file per disk, and a descriptor if the format has one."""
+    """Return one file for each disk, and a descriptor file if the format requires one."""
     if resource == "Vm":
         disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":

@@ -19,7 +19,7 @@ _STOPPED = frozenset({"STOPPED"})
 
 
 def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
-    """Return the GPU for a VM of the cluster; refuse a GPU that is taken."""
+    """Return the GPU for a VM of the cluster; raise HttpError if the GPU is taken."""
     store = context.store
     gpu = get_document(context, "GpuDevice", wanted["gpu_id"])
     check_cluster(store.get("Host", gpu["host"]), cluster)
@@ -41,7 +41,7 @@ def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
 
 
 def check_pci_nic(context: Context, nic: Document, cluster: str) -> Document:
-    """Return the NIC for a VM of the cluster; refuse a NIC that is taken."""
+    """Return the NIC for a VM of the cluster; raise HttpError if the NIC is taken."""
     check_cluster(context.store.get("Host", nic["host"]), cluster)
     if nic.get("vms"):
         raise HttpError(400, f"NIC {nic['name']} belongs to another VM")

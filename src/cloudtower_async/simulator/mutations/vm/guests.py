@@ -1,7 +1,7 @@
 """Guests of VMs: their reaction to power operations, and the delays until the server notices.
 
-A guest that starts runs its VM tools first and has addresses later, the first NIC before the next.
-A NIC has a static address where it was given one; otherwise DHCP leases it one, always the same.
+A starting guest first runs its VM tools. Its NICs get their addresses later, one after the other. A
+NIC keeps its static address if it has one; otherwise, DHCP always leases it the same address.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TOOLS_VERSION = "4.1.0"
 
 
 def switch(context: Context, vm: Document, status: str) -> None:
-    """Set the status of a VM, and let its guest follow."""
+    """Set the status of a VM, and start or stop its guest."""
     vm.update(activity(context.factory.random, status))
     if status == "STOPPED":
         vm["last_shutdown_time"] = context.factory.clock.timestamp()
@@ -33,7 +33,7 @@ def switch(context: Context, vm: Document, status: str) -> None:
 
 
 def stop(context: Context, vm: Document) -> None:
-    """Power a VM off, unless it is stopped."""
+    """Power a VM off if it is not stopped."""
     if vm["status"] != "STOPPED":
         switch(context, vm, "STOPPED")
 
@@ -95,7 +95,7 @@ def _look_for_addresses(context: Context, vm: Document) -> None:
 
 
 def _report(context: Context, vm: Document, mac_address: str) -> None:
-    """Report the address of a NIC, whose id may have changed, or which may be gone."""
+    """Report the address of the NIC with a MAC address, because the id of the NIC may change."""
     for nic in nics_of(context.store, vm):
         if nic["mac_address"] == mac_address:
             nic["ip_address"] = nic["ip_address"] or lease(nic)

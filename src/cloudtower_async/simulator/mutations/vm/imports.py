@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _uploaded(context: Context, identifiers: list[str]) -> list[Document]:
-    """Return the uploads to import, which have to be complete."""
+    """Return the uploads to import; raise HttpError if an upload is not complete."""
     uploads = [get_document(context, "UploadTask", one) for one in identifiers]
     for upload in uploads:
         if upload["status"] != "SUCCESSED":
@@ -36,7 +36,7 @@ def _base(ovf: Body) -> Fields:
 
 
 def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
-    """Return the disks that an OVF describes; each was uploaded as a file, in the same order."""
+    """Return drafts of the disks of an OVF; the uploads have the same order."""
     changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
     disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
     if len(uploads) != len(disks):

@@ -32,7 +32,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def _migrate(context: Context, body: Body) -> list[Result]:
-    """Move VMs to a host of their cluster: the named host, or the one with the most free memory."""
+    """Move VMs to the named host of their cluster, or to the host with the most free memory."""
     vms = select_vms(context, body)
     wanted = wanted_host(part(body, "data"))
     for vm in vms:
@@ -51,7 +51,7 @@ def _migrate(context: Context, body: Body) -> list[Result]:
 
 
 def reject_bound(vm: Document) -> None:
-    """Refuse to migrate a VM with passthrough devices of its host."""
+    """Refuse to migrate a VM that uses passthrough devices of its host."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
         raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
@@ -147,7 +147,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
         return None
 
     def ready() -> bool:
-        """Return whether the task can end: a cut-over waits until the VM is stopped."""
+        """Return whether the task can end; a cut-over migration waits until the VM is stopped."""
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
     work = Work(succeed, ready=ready)
@@ -174,7 +174,7 @@ def _abort(context: Context, body: Body) -> list[PlainResult]:
 
 
 def _cut_over(context: Context, body: Body) -> list[Result]:
-    """Stop the VMs whose migration waits for that."""
+    """Stop the VMs whose migrations wait until the VM is stopped."""
     vms: list[Document] = []
     for task in _migrations(context, body):
         if task["args"]["data"]["vm_config"]["migrate_type"] != "CUTOVER_MIGRATE":

@@ -57,7 +57,7 @@ def _removal(context: Context, vm: Document, nics: list[Document]) -> Apply:
 
 
 def _remove_by_where(context: Context, body: Body) -> list[Result]:
-    """Remove the matching NICs, only of the named VMs if any are named."""
+    """Remove the matching NICs; if the body names VMs, remove NICs of these VMs only."""
     only = body["effect"].get("vm_ids")
     by_vm: dict[str, list[Document]] = {}
     for nic in find(context, "VmNic", body["where"]):
@@ -73,7 +73,7 @@ def _remove_by_where(context: Context, body: Body) -> list[Result]:
 
 
 def _changes(context: Context, nic: Document, data: Body) -> Fields:
-    """Return the fields of a NIC to change."""
+    """Return the fields of a NIC that the body changes."""
     vm = context.store.get("Vm", nic["vm"])
     _refuse_without_tools(vm, data)
     changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
@@ -84,7 +84,7 @@ def _changes(context: Context, nic: Document, data: Body) -> Fields:
 
 _ADDRESS = {"ip_address", "gateway", "subnet_mask"}
 _OUTSIDE = {"nic_index", "qos"}
-"""Keys that select the NIC, and settings that the host applies without the guest."""
+"""Keys that need no VM tools: the index of the NIC, and settings that the host applies."""
 
 
 def _refuse_without_tools(vm: Document, data: Body) -> None:

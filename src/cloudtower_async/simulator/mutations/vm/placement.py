@@ -19,7 +19,7 @@ AUTO_SCHEDULE = "AUTO_SCHEDULE"
 
 
 def wanted_host(values: Mapping[str, Any]) -> str | None:
-    """Return the id of the requested host; None if the server chooses the host."""
+    """Return the id of the requested host, or None if the server chooses the host."""
     wanted: str | None = values.get("host_id")
     return None if wanted == AUTO_SCHEDULE else wanted
 
@@ -37,14 +37,14 @@ def has_room(host: Document, memory: int) -> bool:
 
 
 def memory_needed(vm: Document) -> int:
-    """Return the memory in bytes that a VM uses on its host; 0 while the VM is stopped."""
+    """Return the memory in bytes that a VM uses on its host, which is 0 for a stopped VM."""
     return 0 if vm["status"] == "STOPPED" else int(vm["memory"])
 
 
 def roomiest(
     store: Store, cluster: str, memory: int, *, without: Collection[str] = ()
 ) -> Document | None:
-    """Return the host of a cluster with the most free memory; None if no host has enough."""
+    """Return the host of a cluster with the most free memory, or None if no host has enough."""
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     fitting = [host for host in hosts if host["id"] not in without and has_room(host, memory)]
     return max(fitting, key=lambda host: host["allocatable_memory_bytes"], default=None)

@@ -48,7 +48,7 @@ def _rollback(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
-    """Return the disks of the snapshot, on their original volumes if these still exist."""
+    """Return drafts of the snapshot's disks, on the original volumes if these are unmounted."""
     frozen = [disk for disk in snapshot["vm_disks"] or () if disk["type"] == "DISK"]
     drafts: list[DiskDraft] = []
     for disk, draft in zip(frozen, frozen_disks(store, snapshot), strict=True):

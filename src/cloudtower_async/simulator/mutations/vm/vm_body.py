@@ -26,7 +26,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def settings(values: Body, base: Fields) -> Fields:
-    """Return the fields of a VM: the requested ones, and the others from its source."""
+    """Return the fields of a VM: requested fields, and fields of its source for the others."""
     fields = {
         **base,
         **{name: values[name] for name in _SAME if name in values},
@@ -40,7 +40,7 @@ def settings(values: Body, base: Fields) -> Fields:
 
 
 def cpu(values: Body, base: Fields) -> Fields:
-    """Return the requested CPUs; cores, sockets or their product may be left out."""
+    """Return the CPU fields; the request may leave out cores, sockets or their product."""
     before = base.get("cpu") or {"cores": 1, "sockets": 1}
     sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")
     vcpu = values.get("vcpu")
@@ -55,7 +55,7 @@ def cpu(values: Body, base: Fields) -> Fields:
 
 
 def disk_drafts(context: Context, values: Body, cluster: str) -> list[DiskDraft]:
-    """Return the disks in ``mount_disks`` and ``mount_new_create_disks``."""
+    """Return drafts of the disks in ``mount_disks`` and ``mount_new_create_disks``."""
     mounted = [_mounted(context, one, cluster) for one in values.get("mount_disks") or ()]
     return mounted + [_new_disk(one) for one in values.get("mount_new_create_disks") or ()]
 
@@ -72,7 +72,7 @@ def _mounted(context: Context, values: Body, cluster: str) -> DiskDraft:
 
 
 def mountable(context: Context, identifier: str, cluster: str) -> Document:
-    """Return a volume that a VM of the cluster may mount."""
+    """Return a volume by id; raise HttpError if a VM of the cluster cannot mount it."""
     volume = check_cluster(get_document(context, "VmVolume", identifier), cluster)
     if volume["mounting"] and not volume["sharing"]:
         raise HttpError(400, f"volume {volume['name']} is mounted and cannot be shared")
@@ -96,7 +96,7 @@ def _new_disk(values: Body) -> DiskDraft:
 
 
 def policy(values: Body) -> str:
-    """Return the storage policy, from the key of old or new servers."""
+    """Return the requested storage policy; old and new servers have different keys for it."""
     chosen: str = (
         values.get("elf_replica_storage_policy")
         or values.get("elf_storage_policy")
@@ -106,7 +106,7 @@ def policy(values: Body) -> str:
 
 
 def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
-    """Return drafts of CD-ROMs, each with an image or empty."""
+    """Return drafts of CD-ROMs, with or without images."""
     return [
         CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(context, one, cluster))
         for one in values
@@ -114,7 +114,7 @@ def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> lis
 
 
 def image_of(context: Context, values: Body, cluster: str) -> str | None:
-    """Return the requested ELF image, by its id or by the id of the content library image."""
+    """Return the id of the requested ELF image, or None if no image is requested."""
     if identifier := values.get("elf_image_id"):
         return str(check_cluster(get_document(context, "ElfImage", identifier), cluster)["id"])
     identifier = values.get("content_library_image_id")
@@ -150,12 +150,12 @@ def vlan_of(context: Context, values: Body, cluster: str) -> Document:
 
 
 def nic_fields(values: Body) -> Fields:
-    """Return the given fields of a NIC."""
+    """Return the fields of a NIC that the body sets."""
     return {name: values[name] for name in _NIC_FIELDS if name in values}
 
 
 def qos_fields(values: Body) -> Fields:
-    """Return the given limits of a NIC in both directions."""
+    """Return the traffic limits of a NIC that the body sets, in both directions."""
     fields: Fields = {}
     for way in ("egress", "ingress"):
         if traffic := values.get(way):
@@ -198,7 +198,7 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Refuse a VM with GPUs that the server could start on any host, now or by HA."""
+    """Refuse a VM with GPUs unless it is bound to one host and HA is off."""
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
@@ -215,6 +215,6 @@ def _tied(context: Context, field: str, ends: object, vm: Document) -> None:
 
 
 def find_owner(context: Context, values: Body) -> Document:
-    """Return the new owner of a VM."""
+    """Return the user who will own a VM."""
     field = "id" if values["search_for"] == "id" else "username"
     return find(context, "User", {field: values["value"]}, "owner")[0]

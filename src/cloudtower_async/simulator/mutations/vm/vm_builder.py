@@ -62,7 +62,7 @@ class VmDraft:
 
     Args:
         mutation: Name of the mutation on the server.
-        fields: Fields that differ from the defaults; at least name, memory, cpu and vcpu.
+        fields: Fields that differ from the defaults. Must contain name, memory, cpu and vcpu.
         cluster: Id of the cluster.
         host: Id of the host; None: any host.
         running: Whether the VM is powered on at once.
@@ -70,7 +70,7 @@ class VmDraft:
         cd_roms: CD-ROMs of the VM.
         nics: NICs of the VM.
         failure: Failure of the task, if known in advance.
-        finish: Function to call with the VM at the end.
+        finish: Function to call with the VM at the end of the task.
     """
 
     mutation: str
@@ -88,7 +88,7 @@ class VmDraft:
 
 
 def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
-    """Refuse faults that the server detects at once, including taken names."""
+    """Refuse drafts with faults that the server detects at once, including taken names."""
     names: set[str] = set()
     for draft in drafts:
         check_draft(context, draft)
@@ -99,7 +99,7 @@ def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
 
 
 def check_draft(context: Context, draft: VmDraft) -> None:
-    """Refuse faults that the server detects at once; for other faults, the task fails."""
+    """Refuse a draft with faults that the server detects at once; other faults fail the task."""
     fields = draft.fields
     cluster = get_document(context, "Cluster", draft.cluster)
     if cluster["connect_state"] != "CONNECTED":
@@ -123,14 +123,14 @@ def check_hardware(fields: Fields) -> None:
 
 
 def create_vm(context: Context, draft: VmDraft) -> Result:
-    """Add a placeholder, and start the task that turns it into a VM."""
+    """Add a placeholder of a VM, and start the task that turns the placeholder into a VM."""
     vm, work = plan_creation(context, draft)
     task_id = context.start(draft.mutation, "Vm", vm, work, locks=[vm])
     return Result("Vm", vm["id"], task_id)
 
 
 def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
-    """Return the placeholder of a VM, and the work that turns it into a VM."""
+    """Add a placeholder of a VM; return it, and the work that turns it into a VM."""
     vm = _placeholder(context, draft)
     store, delay = context.store, context.factory.behavior.late_creates
     attempted = False
@@ -147,7 +147,7 @@ def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
 
     def fail() -> None:
         discard_vm(context, vm)
-        if delay is not None and not attempted:  # the task was made to fail
+        if delay is not None and not attempted:  # a test made the task fail
             context.tasks.later(delay, vm["id"], partial(_appear, context, draft))
 
     return vm, Work(succeed, fail)
@@ -163,7 +163,7 @@ def _appear(context: Context, draft: VmDraft) -> None:
 
 
 def discard_vm(context: Context, vm: Document) -> None:
-    """Remove a VM with its disks and NICs and the data on them."""
+    """Remove a VM with its NICs, its disks and the data on the disks."""
     store = context.store
     for disk in disks_of(store, vm):
         remove_disk(store, disk, with_volume=True)

@@ -1,4 +1,4 @@
-"""Mutations of VMs and their devices: find them, check them, start a task for each VM."""
+"""Mutations of VMs and their devices: find the VMs, check them, and start a task for each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _checked(path: str, effect: Handler) -> Handler:
 
 
 def find(context: Context, resource: str, where: object, path: str = "where") -> list[Document]:
-    """Return the documents that a filter in a body matches, at least one.
+    """Return the documents that a filter in a body matches; raise an error if none matches.
 
     Raises:
         NoMatchError: The filter of the mutation itself matches nothing.
@@ -52,7 +52,7 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
 
 
 def get_document(context: Context, resource: str, identifier: str) -> Document:
-    """Return the document that an id in a body names."""
+    """Return the document with an id, or raise HttpError if the document does not exist."""
     document = context.store.table(resource).get(identifier)
     if document is None:
         raise HttpError(404, f"there is no {resource} {identifier}")
@@ -60,7 +60,7 @@ def get_document(context: Context, resource: str, identifier: str) -> Document:
 
 
 def check_cluster(document: Document, cluster: str) -> Document:
-    """Return the document; refuse a document of another cluster."""
+    """Return the document, or raise HttpError if it belongs to another cluster."""
     if document["cluster"] != cluster:
         raise HttpError(400, f"{document['name']} is of another cluster")
     return document
@@ -76,7 +76,7 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Return the failure of a task that needs a stopped VM; None: the server does not require that.
+    """Return the failure of a task that needs a stopped VM, or None if the task may run.
 
     Raises:
         HttpError: The server refuses the call.
@@ -120,7 +120,7 @@ class DeviceMutation:
     Args:
         resource: ``VmDisk`` or ``VmNic``.
         mutation: Name of the mutation on the server.
-        prepare: As for ``VmMutation``, for one disk or NIC, given the whole body.
+        prepare: Like ``VmMutation.prepare``, but for one disk or NIC, and given the whole body.
     """
 
     resource: str
@@ -143,7 +143,7 @@ class DeviceMutation:
 
 
 def run_in_turn(applies: list[Apply]) -> Apply:
-    """Return work that runs the given work in turn, until one fails."""
+    """Return a function that calls the given functions in turn, until one of them fails."""
 
     def apply() -> Failure | None:
         for one in applies:
@@ -161,7 +161,7 @@ def change_vm(
     apply: Apply,
     fail: Callable[[], None] = do_nothing,
 ) -> Result:
-    """Start a task that changes a VM; totals are updated afterwards.
+    """Start a task that changes a VM and then updates the totals of its host and cluster.
 
     Args:
         context: Context of the mutation.
