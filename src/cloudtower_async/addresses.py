@@ -21,7 +21,7 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]+)*")
 
 
 def normalise_endpoints(given: object) -> tuple[str, ...]:
-    """Normalize one address, or those of a pair; see `normalise_endpoint`.
+    """Return the normalized address of a server, or both addresses of an active/passive pair.
 
     Raises:
         InvalidSettings: An address is invalid or given twice, or the list is empty.
@@ -39,10 +39,10 @@ def normalise_endpoints(given: object) -> tuple[str, ...]:
 
 
 def normalise_endpoint(text: object) -> str:
-    """Normalize the address of a CloudTower: ``scheme://host[:port][/prefix]``.
+    """Return the address of a CloudTower server as ``scheme://host[:port][/prefix]``.
 
-    The default scheme is https. A trailing ``/v2/api`` and slashes are removed; the path prefix of
-    a reverse proxy stays.
+    The default scheme is https. A trailing ``/v2/api`` and trailing slashes are removed; the path
+    prefix of a reverse proxy is kept.
 
     Raises:
         InvalidSettings: The address is invalid.
@@ -82,8 +82,8 @@ class Proxy(NamedTuple):
 
     Attributes:
         address: ``scheme://host:port``, without credentials.
-        username: User name for the proxy; None if it needs none.
-        password: Password for the proxy, a secret.
+        username: User name for the proxy; None if the proxy needs no user name.
+        password: Password for the proxy (a secret); None if the proxy needs no password.
     """
 
     address: str
@@ -95,9 +95,9 @@ class Proxy(NamedTuple):
 
 
 def parse_proxy(given: object, option: str) -> Proxy | None:
-    """Parse the address of an HTTP proxy; None and an empty text mean no proxy.
+    """Return the parsed address of an HTTP proxy, or None if `given` is None or empty.
 
-    The default scheme is http, and the default port that of the scheme.
+    The default scheme is http. The default port is the standard port of the scheme.
 
     Args:
         given: ``http://[user:password@]host[:port]``, with user and password percent-encoded.
@@ -162,17 +162,17 @@ def _prefix(path: str) -> str:
 
 @lru_cache(maxsize=1024)
 def host_and_port(endpoint: str) -> tuple[str, int | None]:
-    """Return the host and the port of a root address."""
+    """Return the host and the port of a root address; the port is None if the address has none."""
     parts = urlsplit(endpoint)
     return parts.hostname or "", parts.port
 
 
 def path_fault(path: object) -> str | None:
-    """Return why a path cannot be requested below a fixed prefix, or None.
+    """Return why a path must not be requested below a fixed prefix, or None if the path is safe.
 
     Servers and proxies decode a path one or more times before they split it into segments. A path
-    that could decode to ``..`` or another slash could leave the prefix, and send the token of the
-    session to another service.
+    that decodes to ``..`` or to additional slashes could leave the prefix. The session's token
+    would then be sent to another service.
     """
     if not isinstance(path, str):
         return f"expected a string, got {type(path).__name__}"

@@ -1,4 +1,4 @@
-"""Unions of Python types that become one JSON type."""
+"""Unions of Python types that are encoded as the same JSON type."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 else:
 
     class AnyOf:
-        """Union for type checkers; at run time its first member, which is the type in JSON.
+        """Union for type checkers. At run time, only the first member remains: the type in JSON.
 
         For example, a list and a set are both lists in JSON, and a datetime and a str are both
-        strings. Libraries that read annotations, such as msgspec, allow only one such type in a
-        union.
+        strings. Libraries that read annotations, such as msgspec, allow only one of these types in
+        a union.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

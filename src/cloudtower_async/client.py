@@ -1,4 +1,4 @@
-"""The session with a CloudTower. Every public method is here and delegates to its package."""
+"""Session with a CloudTower server. Each public method delegates to the package of its subject."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _AIOHTTP_OBJECTS: tuple[tuple[str, Any], ...] = (
 
 
 class Cloudtower(Namespaces):
-    """A session with a CloudTower.
+    """A session with a CloudTower server.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
     in when it is entered, or at the first call; any number of tasks may use it at once.
@@ -139,7 +139,7 @@ class Cloudtower(Namespaces):
     def from_env(cls, *, profile: str | None = None, **options: Unpack[EnvironmentOptions]) -> Self:
         """Create a session from the environment; arguments given here take precedence.
 
-        The variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
+        These variables are read: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
         CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS,
         CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
 
@@ -158,7 +158,7 @@ class Cloudtower(Namespaces):
 
     @property
     def endpoint(self) -> str:
-        """Root address, ``https://host[:port][/prefix]``; for a pair, that of the active node."""
+        """Root address ``https://host[:port][/prefix]``; for a pair, that of the active node."""
         return self._executor.endpoints.latest
 
     @property
@@ -233,10 +233,10 @@ class Cloudtower(Namespaces):
     async def ping(self, *, timeout: float = 5.0) -> str:
         """Check that the server is ready, without logging in.
 
-        Meant for readiness checks of load balancers and web services: one request for
-        ``/api/healthz``, without credentials and outside ``max_in_flight`` and ``rate_limit``.
-        For an active/passive pair, exactly one node must be active. A ping does not change the node
-        that calls go to.
+        Use this method for readiness checks of load balancers and web services. The method sends
+        one request for ``/api/healthz`` without credentials. ``max_in_flight`` and ``rate_limit``
+        do not apply to this request. For an active/passive pair, exactly one node must be active. A
+        ping does not change the node that calls go to.
 
         Args:
             timeout: Time-out in seconds.
@@ -300,11 +300,10 @@ class Cloudtower(Namespaces):
             """Never called, but Python looks up this method before it calls `__enter__`."""
 
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
-        """Return a session with other options for a part of the program; it need not be closed.
+        """Return a session with other options for a part of the program.
 
-        The new session uses the same connections, login and poll for tasks. Options that you omit,
-        and options that are None, keep their values from this session. The new session has
-        `with_options`, too.
+        The new session need not be closed: it uses the same connections, login and poll for tasks.
+        Options that you omit, and options that are None, keep their values from this session.
 
         Args:
             options: Options to change; `ScopedOptions` documents each one.
@@ -347,14 +346,14 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> AsyncGenerator[R]:
-        """Iterate over all matching resources page by page, and read the next page ahead.
+        """Iterate over all matching resources page by page, reading the next page ahead.
 
-        Each resource that matches during the whole iteration is yielded exactly once, even if
-        others are created or deleted during it. At most three pages are in memory. A server may
-        return fewer resources than requested, so the iteration ends at an empty page.
+        Each resource that matches during the whole iteration is yielded exactly once, even if other
+        resources are created or deleted during the iteration. At most three pages are in memory. A
+        server may return fewer resources than requested, so the iteration ends at an empty page.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             page_size: Maximum number of resources per request.
             args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, ``order_by``, ``first`` (maximum number of
@@ -365,8 +364,9 @@ class Cloudtower(Namespaces):
             InvalidInput: The method is not a query, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
-            SetChanged: With ``order_by``: a whole page was deleted before the next could be read.
-            PagingFailed: The server repeats a page, or ignores where a page should start.
+            SetChanged: The query has ``order_by``, and a whole page was deleted before the next
+                page could be read.
+            PagingFailed: The server repeats a page, or ignores the start of the requested page.
 
         Example:
             ::
@@ -386,13 +386,13 @@ class Cloudtower(Namespaces):
     ) -> Fetched[R]:
         """Read all matching resources with concurrent requests, after counting them.
 
-        The result is the same as that of one large query. Each resource that matches during the
-        whole read is in the list once. If others were created or deleted during it, ``changed`` of
-        the list is True, and a warning is logged. If the server returns fewer resources than
-        requested, smaller pages are requested.
+        The result is the same as the result of one large query. Each resource that matches during
+        the whole read is in the list once. If other resources were created or deleted during the
+        read, ``changed`` of the list is True, and a warning is logged. If the server returns fewer
+        resources than requested, smaller pages are requested.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             concurrency: Maximum number of concurrent requests.
             page_size: Maximum number of resources per request.
             args: Not accepted; pass the arguments of the query by keyword.
@@ -418,7 +418,7 @@ class Cloudtower(Namespaces):
         """Get the one resource that matches.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method.
 
@@ -440,7 +440,7 @@ class Cloudtower(Namespaces):
         """Get the one resource that has this id, or this name.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             name_or_id: Name or id; a matching id takes precedence.
 
         Raises:
@@ -463,7 +463,7 @@ class Cloudtower(Namespaces):
         """Return the number of matching resources, without reading them.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method.
 
@@ -486,13 +486,13 @@ class Cloudtower(Namespaces):
         max_age: float | None = None,
         max_entries: int = 10_000,
     ) -> loaders.Loader[R]:
-        """Return a loader, which combines many reads by id into few requests.
+        """Return a loader that combines many reads by id into few requests.
 
         Keep the loader, for example one per web request or one per application: only reads through
         the same loader share requests.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             max_age: Maximum age of cached resources in seconds, counted from when their request was
                 sent; None: no cache.
             max_entries: Maximum number of cached resources.
@@ -546,8 +546,8 @@ class Cloudtower(Namespaces):
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this version does not know, and it does
                 not change.
-            TasksFailed: One or more of several tasks failed: an exception group of these errors,
-                also for ``except*``, with the tasks that succeeded.
+            TasksFailed: One or more of several tasks failed. The error is an exception group, also
+                for ``except*``; its ``succeeded`` has the tasks that did not fail.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument cannot be used.
             SessionClosed: The session was closed during the wait.
@@ -671,7 +671,7 @@ class Cloudtower(Namespaces):
         interval: float = 5.0,
         grace: float = 60.0,
     ) -> object:
-        """Await a mutation, wait until the server has finished, and read the resources again.
+        """Await a mutation, wait until its changes are complete, and read the resources again.
 
         The method waits for the tasks, as `wait` does, and then until ``entityAsyncStatus`` of
         every resource is null. Only then are the fields final, and the next mutation can follow.
@@ -680,8 +680,8 @@ class Cloudtower(Namespaces):
 
         - resources, such as `Vm`: their current state. Resources that no longer exist are left out
           of a list; if the answer is a single resource, NotFound is raised.
-        - ids of deleted resources, such as `DeleteVm`: the ids that still exist. That is an empty
-          list after a deletion, and all ids if the VMs went to the recycle bin.
+        - ids of deleted resources, such as `DeleteVm`: the ids that still exist. The list is empty
+          after a deletion, and has all ids if the VMs went to the recycle bin.
         - anything else, such as `BatchHosts`: the data of the answer, once the tasks have ended.
 
         Args:
@@ -690,9 +690,9 @@ class Cloudtower(Namespaces):
             timeout: Seconds of waiting after the call, until TaskTimeout or SettleTimeout; None
                 waits without limit.
             interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not list counts as not found, and a
-                resource that it does not list counts as gone: listings can lag by up to a minute.
-                Deleted resources are expected to be gone.
+            grace: Seconds until a task that the server does not list counts as not found, and until
+                an unlisted resource counts as gone. Lists can lag by up to a minute. For deleted
+                resources, there is no such delay.
 
         Returns:
             The resources in the order of the answer: a list if the answer is a list, otherwise a
@@ -738,7 +738,7 @@ class Cloudtower(Namespaces):
     def pending(self, answer: object) -> pendings.Pending[Any]:
         """Return the pending work of a mutation as a value to store, without a request.
 
-        Another process, or this program after a restart, passes it to `settle` or `wait`.
+        Another process, or this program after a restart, can pass the value to `settle` or `wait`.
 
         Args:
             answer: Answer of a mutation.
@@ -794,11 +794,11 @@ class Cloudtower(Namespaces):
         since: str | None = None,
         interval: float = 5.0,
     ) -> feed.Changes:
-        """Iterate over changes on the server, each once and in order; the iteration never ends.
+        """Iterate over changes on the server, without end; each change is yielded once, in order.
 
         Changes come from the server's change feed, which exists since CloudTower 4.6 and needs the
         session option ``change_feed``. While the server cannot be reached, requests are retried
-        with a warning in the log; only the very first request fails at once.
+        with a warning in the log; only an error of the first request is raised at once.
 
         Args:
             types: Resource types, and tables of relations: ``["Vm", "_LabelToVm"]``. None: all.
@@ -839,14 +839,15 @@ class Cloudtower(Namespaces):
         Entering the context reads the resources; ``snapshot`` has them by id. Each event is one
         change of the view. With the session option ``change_feed`` and a server that has the change
         feed, only changed resources are read again; otherwise each poll reads all of them. While
-        the server cannot be reached, requests are retried; only entering the context fails at once.
+        the server cannot be reached, requests are retried; only an error while entering the context
+        is raised at once.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
             grace: Seconds to keep looking for a resource that is in the change feed but that the
-                server does not list yet. All resources are also read once more this many seconds
-                after entering. 0 turns both off.
+                server does not list yet. All resources are also read again ``grace`` seconds after
+                entering the context. 0 turns both off.
             args: Not accepted; pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
@@ -884,15 +885,15 @@ class Cloudtower(Namespaces):
         """Wait until all resources that match a query meet a condition, and return them.
 
         At least one resource has to match. If the filter names resources by ``id`` or ``id_in``,
-        all of these have to match. A resource that matched and no longer does counts as failed, so
-        filter by values that do not change, such as ids.
+        all of these resources have to match. If a resource matched earlier and no longer matches,
+        `ConditionFailed` is raised, so filter by values that do not change, such as ids.
 
         With the change feed, only changed resources are read again. Without it, each poll reads all
         of them, and calls with the same method and options share their requests if they filter only
         by ``id`` or ``id_in``. Transient failures are retried until the time-out.
 
         Args:
-            method: A query: ``tower.vm.get_vms``.
+            method: A query method, such as ``tower.vm.get_vms``.
             condition: Function that returns whether a resource meets the condition.
             fail_if: Function that returns whether a resource can no longer meet the condition;
                 called first.
@@ -1175,11 +1176,11 @@ class Cloudtower(Namespaces):
         auth: direct.RawAuth | tuple[str, str] = "token",
         timeout: float | None = None,
     ) -> RawResponse:
-        """Call any path of the server and return the response as it is.
+        """Call any path of the server and return the response without decoding its body.
 
-        Meant for services outside the API, such as the export of traffic data or the observability
-        service. The limits, retries, time-outs and errors are those of any other call: GET and HEAD
-        are queries, the other methods are mutations.
+        Use this method for services outside the API, such as the export of traffic data or the
+        observability service. Limits, retries, time-outs and errors are the same as for any other
+        call: GET and HEAD are queries, the other methods are mutations.
 
         Args:
             method: HTTP method.
@@ -1189,7 +1190,7 @@ class Cloudtower(Namespaces):
             data: Body, sent unchanged, or the fields of a multipart form, which may be files; None:
                 no such body.
             query: Query string. Values that are None are left out.
-            auth: ``"token"``: the session's token, after a login if need be; ``"none"``: no
+            auth: ``"token"``: the session's token, after a login if needed; ``"none"``: no
                 credential; or a user name and a password for HTTP Basic.
             timeout: Time-out in seconds for the whole call; None: the session's.
 

@@ -1,7 +1,8 @@
 """Bounded concurrency, and clean-up with a time limit.
 
 A task group wraps the error of a task in an exception group. If the caller is cancelled at the same
-moment, that group even replaces the cancellation. These functions raise the first error itself.
+moment, the exception group even replaces the cancellation. The functions in this module raise the
+first error itself.
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ async def map_concurrently(
         for place, item in islice(waiting, limit):
             group.start_soon(work, place, item)
     if failures:
-        raise failures.pop(0)  # else it and this frame would keep each other
+        raise failures.pop(0)  # avoid a reference cycle with this frame
     return list(map(results.__getitem__, sorted(results)))
 
 
 async def side_by_side(
     other: Callable[[], Awaitable[object]], own: Callable[[], Awaitable[T]]
 ) -> T:
-    """Run two functions concurrently; the first error cancels the other one and is raised.
+    """Run two functions concurrently, and return the result of `own`.
+
+    The first error cancels the other function and is raised.
 
     Args:
         other: Function to run in a new task.
@@ -80,7 +83,7 @@ async def side_by_side(
         group.start_soon(noting, other)
         await noting(keep)
     if failures:
-        raise failures.pop(0)  # else it and this frame would keep each other
+        raise failures.pop(0)  # avoid a reference cycle with this frame
     return results[0]
 
 
@@ -131,4 +134,4 @@ async def let_end(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         finally:
             scope.deadline = anyio.current_time() + seconds
     if failures:
-        raise failures.pop(0)  # else it and this frame would keep each other
+        raise failures.pop(0)  # avoid a reference cycle with this frame

@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Write each control character as JSON does, such as ``\u001b`` or ``\n``.
+    r"""Return a text with control characters escaped as in JSON, such as ``\u001b``.
 
     JSON stays valid and keeps its meaning, unless it has line breaks between values.
     """
@@ -90,7 +90,11 @@ def _escape_arguments(record: logging.LogRecord) -> bool:
 
 
 def _escaped_argument(argument: object) -> object:
-    """Escape texts; keep numbers and harmless objects, whose types formats need."""
+    """Return an argument of a log message with its texts escaped.
+
+    Numbers and harmless objects are returned unchanged, because formats such as ``%d`` need their
+    types.
+    """
     if isinstance(argument, int | float):
         return argument
     text = str(argument)

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 DATE_TYPES = (datetime, date, time, timedelta)
-"""Types that each JSON encoder writes differently. Of these, only an aware `datetime` is sent."""
+"""Types that each JSON encoder writes differently. Only an aware `datetime` is sent."""
 
 _STARTS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
 
@@ -42,7 +42,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def date_fault(value: object) -> str | None:
-    """Return why a value of one of `DATE_TYPES` cannot be sent; None if it can."""
+    """Return why a value of one of `DATE_TYPES` cannot be sent, or None if it can be sent."""
     if not isinstance(value, datetime):
         return (
             f"expected a string or a datetime with a time zone, got {type(value).__name__}; the "

@@ -6,7 +6,7 @@ import importlib
 
 
 class LazyModule:
-    """Stand-in for a module that is loaded when an attribute is first used.
+    """Placeholder for a module, which is loaded when one of its attributes is first used.
 
     Use it for modules that only annotations or rare calls need. Annotations that name attributes of
     the module can still be evaluated at run time, for example by `typing.get_type_hints`::
@@ -18,7 +18,7 @@ class LazyModule:
 
     Args:
         name: Name of the module; with leading dots, relative to the package.
-        package: Package of the module that uses it.
+        package: Package of the module that uses the placeholder.
     """
 
     def __init__(self, name: str, package: str | None = None) -> None:

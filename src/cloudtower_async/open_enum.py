@@ -10,7 +10,7 @@ class OpenEnum(StrEnum):
     """Enum that newer servers may extend.
 
     A value that this version does not know becomes a member that is equal to its string. So answers
-    of newer servers decode, and ``if vm.status == "NEW_STATE"`` works.
+    of newer servers can be decoded, and ``if vm.status == "NEW_STATE"`` works.
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Types and contract of middleware, and the call that middleware handles."""
+"""Types and contract of middleware, and the class of the call that middleware receives."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class CallProgress:
 
     Args:
         endpoint: Root address of the server that the call goes to first.
-        redact: Redacts arguments.
+        redact: Function that redacts arguments.
 
     Attributes:
         exchanges: Requests of the call that have ended.
-        outcome: Outcome of the call; None before it has one.
+        outcome: Outcome of the call; None if the outcome is not known yet.
     """
 
     __slots__ = ("endpoint", "exchanges", "outcome", "redact")
@@ -105,7 +105,7 @@ class OperationCall:
     def exchanges(self) -> tuple[Exchange, ...]:
         """Requests of the call, one for each attempt, known when ``proceed`` has ended.
 
-        Logins that the call needed are not included; `record_exchanges` shows these, too.
+        Logins that the call needed are not included; `record_exchanges` also collects logins.
         """
         return tuple(self.progress.exchanges)
 
@@ -116,13 +116,16 @@ class OperationCall:
 
     @property
     def request_ids(self) -> tuple[str, ...]:
-        """``x-tower-request-id`` of each answer; support asks for it."""
+        """``x-tower-request-id`` of each answer: quote the ids to support."""
         ids = (exchange.request_id for exchange in self.progress.exchanges)
         return tuple(one for one in ids if one is not None)
 
     @property
     def endpoint(self) -> str:
-        """Root address of the server that the latest request went to, or the next will."""
+        """Root address of the server that the latest request went to.
+
+        Before the first request, the address of the server that this request will go to.
+        """
         exchanges = self.progress.exchanges
         return exchanges[-1].endpoint if exchanges else self.progress.endpoint
 
@@ -144,7 +147,7 @@ class OperationCall:
 
         Args:
             changes: New values of ``arguments``, ``timeout``, ``content_language`` or
-                ``external_cloudtower_id``. They are checked before the call is sent.
+                ``external_cloudtower_id``. The new values are checked before the call is sent.
 
         Raises:
             TypeError: `changes` has another name.
@@ -164,30 +167,32 @@ class OperationCall:
 Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
 """Async function that carries out the rest of a call: inner middleware, checks, requests, retries.
 
-Pass it the call that the middleware received, or a copy made with `OperationCall.replace`. It
-returns the answer of the method or raises the error of the method.
+Pass the call that the middleware received, or a copy made with `OperationCall.replace`. The
+function returns the answer of the method or raises the error of the method.
 """
 
 Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
 """Async function around each call of a session: ``async def audit(call, proceed)``.
 
-Pass it in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_options`.
+Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_options`.
 
-**Which calls.** Each call of an operation passes through: those of your program, and those that the
-SDK makes for it, such as pages, polls of tasks and of the change feed, chunks of uploads, GraphQL,
-`Cloudtower.request`, `Cloudtower.raw`, and the request for the server's version. Polls that waiters
-share pass through the middleware of the first session only, not through that of
-`Cloudtower.with_options`. Logins that the session needs, the search for the active node and
-`Cloudtower.ping` do not pass through. ``call.operation`` and ``call.kind`` tell calls apart.
+**Which calls.** Each call of an operation passes through middleware: calls of your program, and
+calls that the SDK makes for your program, such as pages, polls of tasks and of the change feed,
+chunks of uploads, GraphQL, `Cloudtower.request`, `Cloudtower.raw`, and the request for the server's
+version. Polls that waiters share pass through the middleware of the first session only, not through
+middleware of `Cloudtower.with_options`. Logins that the session needs, the search for the active
+node and `Cloudtower.ping` do not pass through. Use ``call.operation`` and ``call.kind`` to
+distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
-runs inside that of the session. A call that cannot be sent, such as one with an empty filter, is
-refused before any middleware runs; the call that the innermost middleware proceeds with is checked
-again. After that come the mode of the session, the queue, login, requests and retries.
+runs inside the middleware of the session. A call that cannot be sent, such as one with an empty
+filter, is refused before any middleware runs; the call that the innermost middleware proceeds with
+is checked again. The mode of the session, the queue, login, requests and retries follow after the
+second check.
 
 **Answers.** Return what ``proceed`` returned, or something else of the same type: the caller gets
-it unchecked, except that None in place of an answer raises `CloudtowerError`. Middleware that does
-not proceed answers the call itself, from a cache for example, and nothing is sent.
+the value unchecked, except that None in place of an answer raises `CloudtowerError`. Middleware
+that does not proceed answers the call itself, from a cache for example, and nothing is sent.
 
 **Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
 most once: proceeding a second time, or after the call has ended, raises `CloudtowerError`.
@@ -197,9 +202,10 @@ most once: proceeding a second time, or after the call has ended, raises `Cloudt
 accepted.
 
 **Time and cancellation.** Middleware holds no connection and no slot of the queue while it runs,
-and its time does not count for the call's time-out. Cancelling the call cancels the middleware at
-its ``await``; let the cancellation pass. Calls that middleware makes over the same session pass
-through middleware, too: let queries through, or use another session.
+and the time that middleware takes does not count for the call's time-out. Cancelling the call
+cancels the middleware at its ``await``; do not suppress the cancellation. Calls that middleware
+makes over the same session pass through middleware, too: let queries through, or use another
+session.
 """
 
 

@@ -73,9 +73,9 @@ class SessionOptions(TypedDict, total=False):
     """
 
     failover: Failover
-    """When to determine which node of an active/passive pair is active. ``auto``: at first, and
-    when a node redirects a request or cannot be reached; ``manual``: at first, then only by
-    `find_active`; ``always``: before every request. Default: ``auto``."""
+    """When to determine which node of an active/passive pair is active. ``auto``: before the first
+    request, and when a node redirects a request or cannot be reached; ``manual``: before the first
+    request, then only by `find_active`; ``always``: before every request. Default: ``auto``."""
 
     username: str | None
     """Name to log in with. Default: None; pass ``token`` or ``credentials`` instead."""
@@ -146,7 +146,7 @@ class SessionOptions(TypedDict, total=False):
     defaults of `RetryPolicy` apply."""
 
     max_connections: int
-    """Maximum number of connections; further calls wait for one. Default: 100."""
+    """Maximum number of connections; further calls wait for a free connection. Default: 100."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests. Default: None; ``max_connections`` is the limit."""
@@ -159,7 +159,7 @@ class SessionOptions(TypedDict, total=False):
     have a fixed limit of 1 MiB. Default: 1,073,741,824 (1 GiB)."""
 
     verify_tls: bool
-    """Check the server's certificate; False accepts any. Default: True."""
+    """Check the server's certificate; False accepts any certificate. Default: True."""
 
     ca_file: StrPath | None
     """PEM file with the certificate authorities to trust. Default: None; the system's authorities
@@ -212,19 +212,19 @@ class ScopedOptions(TypedDict, total=False):
     """Validate arguments against the API schema before they are sent."""
 
     mutations: Mutations | None
-    """What to do with calls that change the server. The value can only be stricter than that of the
-    session."""
+    """What to do with calls that change the server. The value cannot be less strict than the
+    session's mode."""
 
     middleware: Sequence[operation_call.Middleware] | None
-    """Middleware to run inside that of the session; see `Middleware`."""
+    """Middleware to run inside the session's middleware; see `Middleware`."""
 
     headers: Mapping[str, str] | None
-    """Headers to send in addition to those of the session. A header with the same name replaces the
-    session's header."""
+    """Headers to send in addition to the session's headers. A header with the same name replaces
+    the session's header."""
 
     retry: RetryPolicy | None
     """When and how often to resend a failed request. Each retry takes a token from the ``budget``
-    of this policy and from that of the session, which stays shared to protect the server."""
+    of this policy and from the session's budget, which stays shared to protect the server."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""
@@ -410,7 +410,7 @@ def _current_profile_hint() -> str:
 
 
 def reveal(value: str | SecretText | None) -> str | None:
-    """Return the secret of an object like pydantic's ``SecretStr``; other values unchanged.
+    """Return the secret in an object like pydantic's ``SecretStr``; return other values unchanged.
 
     The object is recognized by its method, so pydantic need not be installed.
     """
@@ -419,7 +419,7 @@ def reveal(value: str | SecretText | None) -> str | None:
 
 
 def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
-    """Return the checked options of `Cloudtower.with_options` without those that are None.
+    """Return the checked options of `Cloudtower.with_options`, without options that are None.
 
     Raises:
         InvalidSettings: An option cannot be used; the error names it.
@@ -440,7 +440,7 @@ def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def check_names(options: Iterable[str], known_by: type, method: str) -> None:
-    """Raise the TypeError that Python raises for arguments that a method does not have.
+    """Raise the TypeError that Python raises for unknown arguments, if an option is unknown.
 
     Args:
         options: Names that were given.

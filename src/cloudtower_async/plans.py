@@ -26,8 +26,8 @@ class PlannedResource(msgspec.Struct, frozen=True, kw_only=True):
         type: Name of the resource's struct, such as ``"Vm"``.
         id: Id of the resource, or of its placeholder if the resource does not exist yet.
         name: Name of the resource; None if resources of this type have no name.
-        exists: Whether the resource exists now; False: the planned mutation, or an earlier one in
-            the plan, would create it.
+        exists: Whether the resource exists now. If False, the planned mutation or an earlier
+            mutation in the plan would create the resource.
     """
 
     type: str
@@ -49,7 +49,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         body: The arguments as they would be sent, with secrets redacted.
         resources: Resources that the mutation's filters match now, each once.
         creates: Placeholders for the resources that the mutation would create.
-        complete: Whether ``resources`` has all matching resources; False: only the first 10,000
+        complete: Whether ``resources`` has all matching resources. If False, only the first 10,000
             were read.
     """
 
@@ -71,7 +71,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         return ": ".join(parts)
 
     def _content(self) -> str:
-        """Return the body without its filter, on one line; empty if nothing is left."""
+        """Return the body without its filter, on one line; may be an empty string."""
         body = self.body
         if isinstance(body, dict):
             fields = cast("dict[str, object]", body)
@@ -97,7 +97,10 @@ class Plan(Sequence[PlannedMutation]):
         )
 
     def is_placeholder(self, resource: object) -> bool:
-        """Return whether this plan would create a resource, given as the resource or its id."""
+        """Return whether this plan would create a resource.
+
+        `resource` is the resource itself or its id.
+        """
         identifier = getattr(resource, "id", resource)
         return any(identifier == one.id for each in self._mutations for one in each.creates)
 
@@ -133,7 +136,7 @@ class Plan(Sequence[PlannedMutation]):
 
 
 class PlannedAnswer(WithTask[T_co], Generic[T_co], kw_only=True, frozen=True, gc=False):
-    """Answer of a mutation that was planned, not sent: `WithTask` without a task.
+    """Answer of a planned mutation: a `WithTask` whose ``task_id`` is None.
 
     ``data`` is the resource as it is now, or a placeholder for a resource that would be created.
 

@@ -1,4 +1,4 @@
-"""Profiles: named addresses and credentials of CloudTower servers, in a file of the user."""
+"""Profiles: named addresses and credentials of CloudTower servers, stored in a file of the user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
 DEFAULT = "default"
-"""Name of the profile that commands use if no profile is given or current."""
+"""Name of the profile that commands use if no profile is given and no profile is current."""
 
 STORED = (
     "source",
@@ -56,7 +56,7 @@ _HEAD = "# Written by `cloudtower-async login`, which keeps what it does not cha
 class Profile(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Options of `Cloudtower` that a profile stores, and where its token is.
+    """Stored options of `Cloudtower`, with the place of the token.
 
     Args:
         keyring: Whether the token is in the keyring of the system.
@@ -99,10 +99,10 @@ def profiles_file() -> Path:
 
 
 def current_profile() -> str | None:
-    """Return the name of the profile that `use_profile` chose; None if none is chosen.
+    """Return the name of the profile that `use_profile` chose, or None if no profile was chosen.
 
     Only the command line uses the current profile by default. The profile may have been removed
-    since.
+    after it was chosen.
 
     Raises:
         InvalidSettings: The file with the name cannot be read, or does not hold a name.
@@ -124,10 +124,10 @@ def current_profile() -> str | None:
 
 
 def default_profile() -> str | None:
-    """Return the profile that commands use by default: the current one, else `DEFAULT`.
+    """Return the name of the default profile of commands: the current profile, otherwise `DEFAULT`.
 
     Returns:
-        Name of the profile; None if no profile is current and none is named `DEFAULT`.
+        Name of the profile; None if no profile is current and no stored profile is named `DEFAULT`.
 
     Raises:
         InvalidSettings: The current profile is no longer stored, or a file cannot be used.
@@ -159,7 +159,7 @@ def _current_file() -> Path:
 
 
 def read_profiles() -> dict[str, Profile]:
-    """Return the stored profiles by name; an empty dict if there is no file.
+    """Return the stored profiles by name, or an empty dict if the file does not exist.
 
     Raises:
         InvalidSettings: The file cannot be read, or other users can read the tokens in it.
@@ -185,7 +185,7 @@ def read_profiles() -> dict[str, Profile]:
 def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
     """Return the options of a profile, without its token if a user is named elsewhere.
 
-    The user and the token of a profile are never used for another server than the profile's.
+    The user and the token of a profile are never sent to a server other than the profile's server.
 
     Args:
         name: Name of the profile.
@@ -229,7 +229,7 @@ def named_profile(name: str) -> Profile:
 
 
 def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
-    """Store a profile, and its token in the keyring if available, otherwise in the file.
+    """Store a profile, and return where its token is: in the keyring if available, or in the file.
 
     Raises:
         InvalidSettings: The profile cannot be stored.
@@ -312,7 +312,7 @@ def _keyring() -> ModuleType:
 
 
 def _reason(exc: Exception) -> str:
-    """Describe in one line what a keyring raised."""
+    """Return a one-line description of an exception that a keyring raised."""
     if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
         return "pip install keyring"
     if type(exc).__name__ == "NoKeyringError":
@@ -322,10 +322,10 @@ def _reason(exc: Exception) -> str:
 
 @contextmanager
 def _locked() -> Generator[Path]:
-    """Lock the file against changes by other processes, and yield its path with links resolved.
+    """Lock the profiles file against other processes, and yield its path with links resolved.
 
-    The lock is on the folder, because the file is replaced. Windows cannot lock folders, so there
-    the lock is a separate file, which is not removed.
+    The lock is on the folder, because the file is replaced. Windows cannot lock folders. On
+    Windows, the lock is a separate file, which is not removed.
 
     Raises:
         InvalidSettings: The folder is not writable, or another process holds the lock.
@@ -380,7 +380,7 @@ def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
 
 
 def _replace_file(path: Path, text: str) -> None:
-    """Replace a file atomically by one that only its owner can read."""
+    """Replace a file atomically by a file that only its owner can read."""
     try:
         # A temporary file is made with mode 600.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)

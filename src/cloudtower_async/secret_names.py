@@ -21,18 +21,18 @@ _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
 
 
 def is_secret(field: str) -> bool:
-    """Return whether a field of arguments or answers holds a secret, going by its name."""
+    """Return whether a field of arguments or answers holds a secret, judging by the name."""
     return field in SECRET_FIELDS or (
         field not in PLAIN_FIELDS and _SUSPICIOUS.search(field) is not None
     )
 
 
 def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MAX_DEPTH) -> object:
-    """Redact a value decoded from JSON: fields that hold secrets, and each text.
+    """Return a decoded JSON value with secret fields and other texts redacted.
 
     Args:
         value: The decoded value.
-        redact_text: Applied to every other text.
+        redact_text: Function that redacts the texts in other fields.
         levels: Number of levels of lists and objects to keep; deeper ones are redacted.
     """
     if isinstance(value, str):
@@ -51,7 +51,7 @@ def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MA
 
 
 def without_secret_members(text: str) -> str:
-    """Redact fields that hold secrets in JSON that is truncated or part of another text."""
+    """Redact secret fields in JSON that is truncated or part of another text."""
     pieces: list[str] = []
     end = 0
     for key in _KEY.finditer(text):

@@ -52,14 +52,14 @@ class SessionState:
         return ResourceLocks(self._executor.transport)
 
     def close(self) -> None:
-        """End waits and locks that are in progress."""
+        """End all waits for tasks and locks."""
         if "waiter" in vars(self):
             self.waiter.close()
         sessions.remove(self)
 
     @property
     def address(self) -> str:
-        """Host of the server; for a pair, of its first address."""
+        """Host of the server; for a pair, the host of the first address."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:

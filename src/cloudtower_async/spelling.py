@@ -18,7 +18,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     Args:
         name: The unknown name.
         known: The known names.
-        few: If none is similar, list all known names, unless there are many.
+        few: Whether to list all known names if none is similar and there are only a few.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -28,7 +28,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def similar_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that resemble an unknown one.
+    """Return the known names that resemble an unknown name.
 
     Names that differ only in case come first.
     """

@@ -22,7 +22,8 @@ Priority: TypeAlias = Literal["high", "normal", "low"]
 """Priority of calls in the queue of a session."""
 
 Texts: TypeAlias = AnyOf[list[str], tuple[str, ...], set[str], frozenset[str]]
-"""Several strings. A lone ``str`` is excluded: its characters would count as the strings."""
+"""Several strings. A single ``str`` is excluded, because each of its characters would count as a
+string."""
 
 Date: TypeAlias = AnyOf[str, datetime]
 """A date: a string, which is sent unchanged, or a datetime with a time zone."""
@@ -58,44 +59,44 @@ FileContent: TypeAlias = AnyOf[bytes, bytearray, memoryview, BinaryIO]
 CODEC_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """Exceptions that msgspec raises for data that it cannot decode, convert or encode.
 
-Before msgspec 0.21, its errors are not ValueErrors. Before 0.23, text that is not UTF-8 raises
+Before msgspec 0.21, a MsgspecError is not a ValueError. Before 0.23, text that is not UTF-8 raises
 UnicodeDecodeError, which is not a MsgspecError.
 """
 
 
 class Everything(msgspec.Struct, frozen=True):
-    """The type of `EVERYTHING`. It is sent as the filter ``{}``."""
+    """The type of `EVERYTHING`, which is sent as the filter ``{}``."""
 
     def __repr__(self) -> str:
         return "EVERYTHING"
 
 
 EVERYTHING: Any = Everything()
-"""A filter that matches everything; mutations refuse an empty filter, which is often a mistake.
+"""A filter that matches everything. Mutations refuse an empty filter, which is often a mistake.
 
-Its type is `Any`, because it can take the place of any filter.
+The type is `Any`, because `EVERYTHING` can be used in place of any filter.
 """
 
 
 OMITTED: Any = None
-"""Default of arguments that are objects, such as filters: not sent. None means the same.
+"""Default of arguments that are objects, such as filters: the argument is not sent.
 
-Its type is `Any`, so that the types of arguments need no ``| None``: for a union, type checkers do
-not report which key of a filter is wrong.
+None has the same meaning. The type is `Any`, so that the types of arguments need no ``| None``: for
+a union, type checkers do not report which key of a filter is wrong.
 """
 
 NULL: Any = None
-"""None for a relation in a filter: matches resources without one, as ``{"folder": NULL}`` does.
+"""None for a relation in a filter: ``{"folder": NULL}`` matches resources without a folder.
 
-At run time ``NULL`` is None. Its type is `Any`, because the types of nested filters do not include
+At run time, ``NULL`` is None. The type is `Any`, because the types of nested filters do not include
 None: for a union, type checkers do not report which key is wrong.
 """
 
 
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Base of answers that may hold secrets: their ``repr`` shows ``***`` instead.
+    """Base of answers that may hold secrets. The ``repr`` shows ``***`` in place of secrets.
 
-    The attributes hold the real values.
+    The attributes hold the actual values.
     """
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -113,9 +114,9 @@ class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Base of answers with an ``id``, which are equal by value and hashed by id.
+    """Base of answers with an ``id``. Answers are compared by value and hashed by id.
 
-    The ``repr`` of an answer with many fields only shows its identity and state;
+    If an answer has many fields, its ``repr`` only shows identity and state;
     `msgspec.structs.asdict` has all fields.
     """
 
@@ -140,7 +141,7 @@ class EntityWithSecrets(Entity, HoldsSecrets, kw_only=True, frozen=True, gc=Fals
 
 
 _MAX_SHOWN = 30
-"""Maximum number of fields of a resource whose ``repr`` shows them all."""
+"""Maximum number of fields of a resource for which the ``repr`` shows all fields."""
 
 _TELLING = ("id", "name", "local_id", "status", "state", "entity_async_status")
 """Fields that the ``repr`` of a resource with more fields shows."""
@@ -168,7 +169,7 @@ class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=Fals
 
 
 class Aggregate(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Aggregate figures of all matching resources."""
+    """Aggregate values over all matching resources."""
 
     count: int
 
@@ -193,7 +194,7 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<RawResponse {self.status}, {len(self.body)} bytes>"  # it may hold secrets
+        return f"<RawResponse {self.status}, {len(self.body)} bytes>"  # the body may hold secrets
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +205,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
             schema.
         endpoint: Root address of the server.
         attempt: Number of the attempt within its call; 1 is the first.
-        duration: Seconds from before the request to the end of the answer.
+        duration: Seconds from the start of the request to the end of the answer.
         status: HTTP status; None if no answer came.
         request_id: ``x-tower-request-id`` of the answer.
         error: Name of the error's class; None for a success.
@@ -215,7 +216,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
             was requested. None if no answer came, bodies were not requested, or the request is a
             login.
         body_size: Size of the whole body in bytes, after decompression; None if ``body`` is None.
-            At most 1 MiB for an error, because no more than that is read.
+            At most 1 MiB for an error, because error bodies are only read up to this size.
     """
 
     operation: str
@@ -250,8 +251,8 @@ class Fetched(list[T]):
     changed: bool
     """Whether resources were created or deleted during the read.
 
-    Resources that existed during the whole read are in the list, each once; others
-        may be in the list or not.
+    Resources that existed during the whole read are in the list, each once. Resources that were
+    created or deleted during the read may be in the list or not.
     """
 
     def __init__(self, rows: Iterable[T] = (), *, changed: bool = False) -> None:

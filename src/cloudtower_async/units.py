@@ -1,6 +1,6 @@
 """Format and parse figures with units: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
 
-None is an unknown figure, shown as ``unknown``.
+None stands for an unknown figure, which is formatted as ``unknown``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ _PREFIXES = ("", "k", "m", "g", "t", "p")
 def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     """Format a figure with two decimals in the unit that suits its size.
 
-    Zero and negative figures are ``0`` of the first unit. The largest figures use the last unit.
+    Zero and negative figures are formatted as ``0`` of the first unit. The largest figures use the
+    last unit.
 
     Args:
-        figure: The figure in the first unit; None: unknown.
+        figure: The figure in the first unit; None if the figure is unknown.
         units: Names of the units, the smallest first.
-        step: Factor between a unit and the next one.
+        step: Factor between a unit and the next unit.
 
     Raises:
         ValueError: `units` is empty, or `step` is not above 1.

@@ -34,7 +34,7 @@ def check_option(option: str, fault: str | None) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a number; a bool is not."""
+    """Return whether a value is a number. A bool does not count as a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -43,7 +43,7 @@ def seconds_fault(value: object, *, zero_ok: bool = False, none_ok: bool = False
 
     Args:
         value: The value.
-        zero_ok: Accept 0, which means not to wait.
+        zero_ok: Whether to accept 0, which means not to wait.
         none_ok: Accept None, which means no limit.
     """
     if value is None and none_ok:
@@ -73,7 +73,7 @@ def bool_fault(value: object) -> str | None:
 
 
 def choice_fault(value: object, choices: object) -> str | None:
-    """Return why a value is not among those of a Literal type."""
+    """Return why a value is not one of the values of a Literal type."""
     allowed = get_args(choices)
     return None if value in allowed else f"expected one of {', '.join(allowed)}; got {value!r}"
 
@@ -81,7 +81,7 @@ def choice_fault(value: object, choices: object) -> str | None:
 def text_fault(value: object) -> str | None:
     """Return why a value is not a string of at least one character.
 
-    The value is not quoted: it may be a secret, perhaps one passed in the wrong place.
+    The value is not quoted, because it may be a secret that was passed in the wrong place.
     """
     if isinstance(value, str) and value:
         return None
@@ -230,7 +230,7 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
         asker: The method: ``"wait"``.
         timeout: Seconds until the method gives up; None: no limit.
         interval: Seconds between polls.
-        grace: Seconds that a resource may be missing; may be 0.
+        grace: Seconds that a resource may be missing from lists; may be 0.
 
     Raises:
         InvalidInput: An argument is not a number of seconds.
@@ -243,7 +243,8 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
 def whole_number(value: object) -> int | None:
     """Return a value as an integer, or None if it is not a whole number.
 
-    A float without a fraction is a whole number, as for the server: ``2.0`` is 2. A bool is not.
+    A float without a fraction is a whole number, as on the server: ``2.0`` is 2. A bool is not a
+    whole number.
     """
     if isinstance(value, bool):
         return None
@@ -258,7 +259,7 @@ def positive_number(asker: str, name: str, given: object) -> int:
     """Return a whole number above 0.
 
     Args:
-        asker: Method that it is an argument of: ``"iterate"``.
+        asker: Method that has the argument: ``"iterate"``.
         name: Name of the argument.
         given: Value of the argument.
 
@@ -272,17 +273,17 @@ def positive_number(asker: str, name: str, given: object) -> int:
 
 
 def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbers: object) -> None:
-    """Refuse arguments of a query that were not passed by keyword.
+    """Raise TypeError if arguments of a query were not passed by keyword.
 
     Args:
         name: Method of the session that was called: ``"count"``.
         example: The same call with keywords, without the name of the method.
         extra: Positional arguments after those that the method takes.
-        numbers: Arguments that must be numbers; a filter passed by position can end up in one of
-            these.
+        numbers: Arguments that must be numbers. A filter passed by position can end up in such an
+            argument.
 
     Raises:
-        TypeError: An argument was passed by position. The message shows how to pass it.
+        TypeError: An argument was passed by position. The message shows how to pass the argument.
     """
     if extra or any(isinstance(one, Mapping) for one in numbers):
         raise TypeError(
@@ -300,6 +301,6 @@ def close_calls(given: object) -> None:
 
 
 def no_method(given: object) -> str:
-    """Describe what was passed instead of a method; close it if it is a coroutine."""
+    """Return a description of an argument that is not a method. If it is a coroutine, close it."""
     close_calls(given)
     return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

@@ -1,6 +1,7 @@
-"""Hooks for PyInstaller, which finds them by the entry point ``pyinstaller40``.
+"""Hooks for PyInstaller, which finds this folder by the entry point ``pyinstaller40``.
 
-Most modules of this package are imported at their first use, by names that PyInstaller cannot see.
+Most modules of ``cloudtower_async`` are imported at first use, by names that PyInstaller cannot
+see.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Include the commands, which are imported when they are run, their catalogs, and the simulator."""
+"""Include the command modules (imported at first use), the catalogs, and the simulator."""
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 

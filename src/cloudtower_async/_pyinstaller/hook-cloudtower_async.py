@@ -1,4 +1,4 @@
-"""Include what sessions import at its first use: namespaces, models, arguments, recipes."""
+"""Include modules that sessions import at first use: namespaces, models, arguments, recipes."""
 
 from PyInstaller.utils.hooks import collect_submodules
 

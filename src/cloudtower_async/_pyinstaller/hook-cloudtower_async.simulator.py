@@ -1,4 +1,4 @@
-"""Include the simulator, which is imported at its first use, without the plugin for pytest."""
+"""Include the simulator, whose modules are imported at first use, but not the pytest plugin."""
 
 from PyInstaller.utils.hooks import collect_submodules
 

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from .operation import Operation
 
 Record: TypeAlias = Any
-"""A TypedDict; no static type describes `__required_keys__` and similar attributes."""
+"""A TypedDict class: no static type describes attributes such as `__required_keys__`."""
 
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
 _SIMPLE = (str, int, float, bool, bytes)
 _LISTS = (list, Sequence)
-# Filters that are sent as JSON in a string; the schema calls them strings.
+# Filters that are sent as JSON in a string. The API schema declares them as strings.
 _AS_TEXT = {("CreateContentLibraryImageForm", "clusters"): "ClusterWhereInput"}
 _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 
@@ -67,14 +67,14 @@ class ArgType:
 
     @property
     def is_filter(self) -> bool:
-        """Whether the value selects resources: several, or a single one by id."""
+        """Whether the value selects resources, or a single resource by its id."""
         return self.record is not None and self.record.__name__.endswith(
             ("WhereInput", "WhereUniqueInput")
         )
 
     @property
     def filtered_resource(self) -> str | None:
-        """Type of the resources that a filter selects; None if the value is not a filter."""
+        """Type of the resources that the value selects, or None if the value is not a filter."""
         found = None if self.record is None else _FILTER.fullmatch(self.record.__name__)
         return None if found is None else found[1]
 
@@ -87,7 +87,7 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 
 @functools.cache
 def member(record: Record, key: str) -> ArgType | None:
-    """Return the type of the value of a key; None if the key does not exist.
+    """Return the type of a key's value, or None if the key does not exist.
 
     Any value is accepted for a key that only older servers have, or whose type differs on older
     servers.
@@ -101,7 +101,7 @@ def member(record: Record, key: str) -> ArgType | None:
 
 @functools.cache
 def newest_member(record: Record, key: str) -> ArgType | None:
-    """Return the type of a key's value in the newest schema; None if the schema lacks the key."""
+    """Return the newest schema's type of a key's value, or None if the schema lacks the key."""
     annotation = record.__annotations__.get(key)
     if annotation is None:
         return None
@@ -127,9 +127,9 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return keys of a filter by the names of struct attributes that differ from them.
+    """Return the filter keys whose struct attribute has another name, by the name of the attribute.
 
-    For example, the attribute ``entity_async_status`` is the key ``entityAsyncStatus``.
+    For example, ``entity_async_status`` maps to ``entityAsyncStatus``.
     """
     keys: dict[str, str] = {}
     if ArgType(dict, record=record).is_filter:
@@ -138,7 +138,7 @@ def keys_of_answers(record: Record) -> Mapping[str, str]:
 
 
 def key_since(record: Record, key: str) -> str | None:
-    """Return the first server version with a key; None if the key is as old as its object."""
+    """Return the first server version with a key, or None if the TypedDict always had it."""
     from ..inputs.newer import NEWER
 
     versions = NEWER.get(record.__name__, {})
@@ -148,7 +148,8 @@ def key_since(record: Record, key: str) -> str | None:
 def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType:
     """Return the type that an annotation of a TypedDict describes.
 
-    `names` is the namespace of the annotation's module; None: the annotation contains no strings.
+    `names` is the namespace of the annotation's module. Pass None if the annotation contains no
+    strings.
     """
     if isinstance(annotation, ForwardRef):
         # Safe to evaluate: the string is generated code that an import would evaluate, too.
@@ -169,12 +170,12 @@ def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType
         return ArgType(str, choices=frozenset(parts))
     if origin in _LISTS:
         return ArgType(list, item=arg_type(parts[0], names))
-    # Only a union with None is left.
+    # The only remaining case is a union with None.
     return replace(arg_type(parts[0], names), nullable=type(None) in parts)
 
 
 def place(path: str) -> str:
-    """Format a place (``".orderBy"``, ``"[2].name"``) as the caller wrote it."""
+    """Format a place in the arguments, such as ``"[2].orderBy"``, as the caller wrote the place."""
     if not path.startswith("."):
         return f"items{path}"
     first = path[1:].partition(".")[0].partition("[")[0]

@@ -1,9 +1,9 @@
 """Decode answers, including large answers and answers that break the API schema.
 
-Most answers are decoded at once, and strictly. A large list is decoded in slices, between which
-other tasks run. If strict decoding fails, the items of a list are decoded one by one. Items that
-fail again are repaired: valid parts are kept, invalid parts become None, and one warning names
-their places.
+Most answers are decoded in one step, strictly. A large list is decoded in slices, and other tasks
+run between the slices. If strict decoding fails, the items of a list are decoded one by one. Items
+that fail again are repaired: valid parts are kept, invalid parts become None, and one warning names
+the places of the invalid parts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FIELDS_ONLY = Mask()
 _LARGE = 2**22  # bytes; a larger answer is decoded in slices, so that other tasks can run
 _SLICE = 2**16  # bytes of rows that are decoded at once
 _LARGEST_SHOWN = 2**16  # bytes of an answer that are read for an excerpt
-_NAMES = re.compile(r"[\w-]+")  # of the members on the way to a place
+_NAMES = re.compile(r"[\w-]+")  # names in the path of a place
 
 _CUT = "A proxy may limit the size of answers: try again, or request less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
@@ -54,7 +54,9 @@ def decode(
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
 ) -> R | SlicedAnswer[R]:
-    """Decode an answer; a declared status 304 yields an empty list.
+    """Return the decoded answer, or a `SlicedAnswer` that still has to be read.
+
+    A status 304 that the operation declares yields an empty list.
 
     Args:
         operation: Operation that was called.
@@ -64,8 +66,8 @@ def decode(
         mask: Redacts what errors quote.
 
     Returns:
-        The decoded answer; or, if it is a large list or not exactly as declared, a `SlicedAnswer`
-        to be read.
+        The decoded answer. For a large list, or an answer that does not match the declared type, a
+        `SlicedAnswer`; await its `read`.
 
     Raises:
         ResponseDecodeError: The declared type is text or a file, and the answer has neither.
@@ -122,8 +124,8 @@ class SlicedAnswer(Generic[R]):
         """Decode the answer: keep valid parts, replace invalid parts by None, and log one warning.
 
         Raises:
-            ResponseDecodeError: The answer is not JSON, or no part of it is valid; with ``strict``:
-                any part is invalid.
+            ResponseDecodeError: The answer is not JSON, no part of the answer is valid, or
+                ``strict`` is set and any part is invalid.
         """
         await self._slices.rest()  # the failed strict decoding took time, too
         wanted: Any = self._operation.answer()
@@ -144,7 +146,7 @@ class SlicedAnswer(Generic[R]):
 
     @property
     def is_repaired(self) -> bool:
-        """Whether the answer broke the schema in any place; known after `read`."""
+        """Whether the answer broke the schema in any place. Only meaningful after `read`."""
         return self._repair.mismatches.count > 0
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
@@ -161,7 +163,7 @@ class SlicedAnswer(Generic[R]):
             return []
 
     async def _read_rows(self, rows: Sequence[msgspec.Raw], wanted: Any) -> object:  # noqa: ANN401
-        """Decode the items of a list, and repair those that fail.
+        """Decode the items of a list, and repair the items that cannot be decoded.
 
         Returns:
             The list, or WRONG if an item is not JSON.
@@ -191,7 +193,7 @@ class SlicedAnswer(Generic[R]):
         wanted: Any,  # noqa: ANN401
         decode_row: Callable[[msgspec.Raw], object],
     ) -> list[object] | None:
-        """Decode items one by one, and repair those that fail.
+        """Decode items one by one, and repair the items that cannot be decoded.
 
         Args:
             rows: The items.
@@ -230,8 +232,9 @@ def _parse(body: bytes, error: _Error) -> object:
     try:
         return msgspec.json.decode(body)
     except CODEC_ERRORS as exc:
-        reason = str(exc)  # not the exception: it and this frame would keep each other
-    # Raised out here, as the exception above can hold the body, and that a secret.
+        reason = str(exc)  # not the exception, to avoid a reference cycle with this frame
+    # Raise outside the ``except`` block: the exception above may hold the body, and the body a
+    # secret.
     if not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
     if looks_like_html(body):
@@ -242,7 +245,7 @@ def _parse(body: bytes, error: _Error) -> object:
 
 
 def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
-    """Decode a string or a file, which servers may also send without JSON encoding."""
+    """Decode a string or a file. Servers may send both with or without JSON encoding."""
     if looks_like_html(body):
         raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:
@@ -276,7 +279,7 @@ def _warn(operation: str, mismatches: Mismatches, request_id: str | None) -> Non
 
 
 class _Error:
-    """Factory of the errors about one answer."""
+    """Factory for the errors about one answer."""
 
     def __init__(self, operation: Operation[R], answer: Answer, endpoint: str, mask: Mask) -> None:
         self._operation = operation

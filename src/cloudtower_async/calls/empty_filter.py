@@ -1,8 +1,8 @@
 """Detection of filters that match more than was meant, which `validation` rejects in mutations.
 
-A filter that matches every resource is rejected, unless it is `EVERYTHING`. A filter that compares
-a field with None, although the field is never null, is rejected, too: its value was probably lost,
-and the rest of the filter would match too much.
+A filter that matches every resource is rejected, unless it is `EVERYTHING`. A filter is also
+rejected if it compares a field with None although the field is never null. The value was probably
+lost, and the rest of the filter would match too many resources.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ COMBINATIONS = ("AND", "OR", "NOT")
 """Keys of a filter that take a list of filters."""
 
 LISTS = (list, tuple, set, frozenset)
-"""Types that are sent as lists."""
+"""Python types that are sent as JSON lists."""
 
-# Met by every string if the value is empty.
+# Conditions that every string meets if the value is empty.
 _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 _SUFFIX = re.compile(
@@ -41,8 +41,8 @@ _SUFFIX = re.compile(
 def is_guarded(operation: Operation[R]) -> bool:
     """Return whether a filter of this call must not match everything.
 
-    That applies to mutations, and to metrics: the metrics of all resources keep a server busy for a
-    long time.
+    Filters of mutations and of metrics must not. Reading the metrics of all resources keeps a
+    server busy for a long time.
     """
     return operation.kind is not Kind.QUERY or operation.name.startswith("metrics.")
 
@@ -50,7 +50,8 @@ def is_guarded(operation: Operation[R]) -> bool:
 def matches_all(where: object) -> bool:
     """Return whether a filter may match every possible resource.
 
-    A comparison with None may: how a server treats a comparison with null depends on the field.
+    A comparison with None counts as one that may, because how a server treats null depends on the
+    field.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -67,7 +68,10 @@ def _matches_none(where: object) -> bool:
 
 
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
-    """Return whether a condition may hold for everything, or (not `everywhere`) for nothing."""
+    """Return whether a condition may hold for every resource.
+
+    With ``everywhere=False``, return whether the condition may hold for no resource.
+    """
     if value is None:
         return True
     if not isinstance(key, str):  # not a field: the meaning of the condition is unknown
@@ -95,7 +99,7 @@ def _is_object(value: object) -> bool:
 
 def _combination(key: str, value: object, *, everywhere: bool) -> bool:
     parts = _parts(value)
-    if not parts:  # an empty list holds for everything, for the server even in an OR
+    if not parts:  # the server treats an empty list as true, even in an OR
         return everywhere
     judge = matches_all if everywhere is (key != "NOT") else _matches_none
     return (all if (key == "OR") is not everywhere else any)(map(judge, parts))
@@ -108,7 +112,7 @@ def _parts(value: object) -> list[object]:
 
 @functools.lru_cache(maxsize=1024)
 def is_never_null(record: Record, key: str) -> bool:
-    """Return whether every server sends the field that a condition is about, and never null."""
+    """Return whether the field of a condition is always in answers, and never null."""
     from .. import models  # imported here, so that importing the session loads no generated code
 
     name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")

@@ -80,7 +80,7 @@ _LIMITS = ("max_in_flight", "rate_limit")
 """Limits that apply in addition to the session's limits, instead of replacing them."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
-"""Stand-in operation for logins in retries; `Authenticator` sends the real request."""
+"""Placeholder operation for retries of a login. `Authenticator` sends the login request."""
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
@@ -89,20 +89,21 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     Args:
         operation: Operation to call.
         headers: Headers of the request.
-        timeout: Seconds for everything but waiting for locked resources.
-        deadline: End of the call, by the clock of the event loop; a wait for a lock resets it.
+        timeout: Time-out of the call in seconds, without waits for locked resources.
+        deadline: Time at which the call times out, by the clock of the event loop. A wait for a
+            locked resource sets a new deadline.
         login_tries: Number of logins that the session had tried before the call.
         content: Body, query or fields, as `Transport.exchange` takes them.
         marks: Start positions of the files among the fields.
         login: Number of the login whose token was sent last.
         attempts: Number of attempts to send the call.
-        sent: The server may have received the latest attempt.
+        sent: Whether the server may have received the latest attempt.
         retries: Number of retries since the last wait for a lock.
         locks: Number of waits for locked resources.
         locked_at: Time of the first refusal because of a lock.
-        logged_in: The session has logged in again for this call.
-        turned: The call has switched to the other node of a pair.
-        polling: The call is retried like a background poll.
+        logged_in: Whether the session has logged in again for this call.
+        turned: Whether the call has switched to the other node of a pair.
+        polling: Whether the call is retried like a background poll.
         status: HTTP status of the latest answer.
         request_id: ``x-tower-request-id`` of the latest answer.
     """
@@ -128,7 +129,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
 
 
 class Mode(Protocol):
-    """Mode of a session in which some calls are not sent; without a mode, all calls are sent.
+    """Mode of a session in which some calls are not sent.
 
     Attributes:
         name: Value of the option ``mutations``.
@@ -147,7 +148,7 @@ class Mode(Protocol):
         Args:
             operation: Query that is repeated.
             where: Filter of the query.
-            seen: Ids of the resources that it found.
+            seen: Ids of the resources that the query found.
         """
         ...
 
@@ -178,13 +179,13 @@ class Executor:
 
     Attributes:
         endpoints: Finds the server to send requests to.
-        content_language: Language of texts, for calls that choose none.
-        timeout: Seconds for a whole call, for calls that choose none.
-        lock_timeout: Seconds to wait for locked resources.
-        strict: Refuse answers that break the schema.
-        validate: Refuse arguments that break the schema.
-        headers: Headers of calls in addition to those of the session.
-        priority: Priority of all calls; None: by the kind of call.
+        content_language: Default language of texts in answers.
+        timeout: Default time-out in seconds for a whole call.
+        lock_timeout: Maximum number of seconds to wait for locked resources.
+        strict: Whether to refuse answers that break the API schema.
+        validate: Whether to refuse arguments that break the API schema.
+        headers: Headers of calls in addition to the session's headers.
+        priority: Priority of all calls; None: each kind of call has a default priority.
         retry: Retry policy.
         budget: Retry budget of the session.
         mode: Mode in which some calls are not sent; None: all calls are sent.
@@ -220,8 +221,9 @@ class Executor:
         """Return an executor with other options that uses the same connections and limits.
 
         Args:
-            options: Checked options of `ScopedOptions`. Each replaces the attribute of its name,
-                unless the code below combines it with the session's value.
+            options: Checked options of `ScopedOptions`. An option replaces the attribute of the
+                same name. Headers, middleware, limits and the retry budget are combined with the
+                session's values.
         """
         other = copy.copy(self)
         for name in options.keys() - _LIMITS:
@@ -240,7 +242,7 @@ class Executor:
 
     @property
     def load(self) -> tuple[int, int]:
-        """Numbers of requests in progress and of requests that wait for a limit."""
+        """Number of requests in progress, and number of requests that wait for a limit."""
         return self._limits.active, self._limits.queued
 
     def for_polls(self) -> Self:
@@ -268,7 +270,7 @@ class Executor:
         try:
             return await self._retry(call, failure, self._attempt_login)
         finally:
-            del failure  # it and this frame would keep each other, and what was sent
+            del failure  # avoid a reference cycle with this frame, which would keep the request
 
     async def _attempt_login(self, call: Call[str]) -> str:
         endpoint = None
@@ -287,7 +289,7 @@ class Executor:
                 raise self._cut_short(call, endpoint)
             raise broken.with_traceback(frames_of_hook(broken))
         finally:
-            del broken  # it and this frame would keep each other
+            del broken  # avoid a reference cycle with this frame
 
     def call(
         self,
@@ -297,7 +299,7 @@ class Executor:
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[Any, Any, R]:
-        """Send the arguments of a namespace's method except those that are None; see `send`."""
+        """Send the arguments of a namespace method, without arguments that are None; see `send`."""
         if isinstance(arguments, dict):
             arguments = {name: value for name, value in arguments.items() if value is not None}
         return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
@@ -322,8 +324,10 @@ class Executor:
             external_cloudtower_id: Sent as the header of that name.
             timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
                 the answer, but not waiting for locked resources. None: the session's.
-            checked: The arguments were already checked, such as those of upload chunks.
-            polling: Retry a query after every failure that is transient for background polls.
+            checked: Whether the arguments were already checked, like the arguments of upload
+                chunks.
+            polling: Whether to retry a query after every failure that is transient for a background
+                poll.
 
         Raises:
             CallError: See its subclasses.
@@ -469,13 +473,13 @@ class Executor:
                 return await self._retry(call, failure, self.attempt)
             raise without_frames(failure)
         finally:
-            del failure  # it and this frame would keep each other, and what was sent
+            del failure  # avoid a reference cycle with this frame, which would keep the request
 
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, without blocking the loop.
 
-        Importing them takes milliseconds. One operation is loaded at a time, in a dedicated thread:
-        the threads of the pool may all be waiting for calls like this one.
+        Importing the types takes milliseconds. One operation is loaded at a time, in a dedicated
+        thread: all threads of the pool may be waiting for calls of this session.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -571,7 +575,7 @@ class Executor:
                 raise broken.with_traceback(frames_of_hook(broken))
             raise interrupted_by_hook(operation.name, endpoint, broken) from broken
         finally:
-            del broken  # it and this frame would keep each other
+            del broken  # avoid a reference cycle with this frame
 
     async def server_version(self, timeout: float | None = None) -> str:
         """Return the server version, which is requested once per connection pool."""
@@ -611,8 +615,8 @@ class Executor:
                 try:
                     raise without_frames(self._final_error(call, failure, action))
                 finally:
-                    del failure  # it and this frame would keep each other, and what was sent
-            without_frames(failure)  # of which this is one: as above
+                    del failure  # avoid a reference cycle with this frame
+            without_frames(failure)  # also drops this frame, for the same reason
             number = call.attempts + 1
             told = {"operation": name, "attempt": number}
             _log.info("%s: retrying in %.2f s, attempt %d", name, pause, number, extra=told)
@@ -631,10 +635,10 @@ class Executor:
             if stop is not None:
                 raise without_frames(stop)
             if isinstance(failure, CallTimeout) and failure.__cause__ is None:
-                failure.__cause__ = earlier  # tells in the error how long the call waited
+                failure.__cause__ = earlier  # shows in the error how long the call waited
 
     def _pause(self, call: Call[R], failure: CallError, action: RetryAction) -> float | None:
-        """Return the seconds until the next attempt, or None if this was the last."""
+        """Return the seconds until the next attempt, or None if no attempt follows."""
         if action is RetryAction.RETRY:
             if failure.failure_kind is not FailureKind.PASSIVE or call.turned:
                 return self._back_off(call, failure)
@@ -734,7 +738,7 @@ def _all_hidden(value: object) -> object:
 
 
 def _prepare(call: Call[R], arguments: object) -> None:
-    """Set content that is not JSON, its headers, and the start positions of its files."""
+    """Set the content, headers and file positions of a call whose arguments are not JSON."""
     if arguments is None:
         return
     carries = call.operation.carries

@@ -50,7 +50,7 @@ def interrupted_by_hook(
 
 
 def describe_lock(failure: ResourceLocked, waited: float) -> None:
-    """Describe which resources are locked, and how long the call has waited for them."""
+    """Add to an error which resources are locked, and how long the call has waited for the lock."""
     failure.waited = waited
     locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
     failure.message += f" ({locked})" if locked else ""

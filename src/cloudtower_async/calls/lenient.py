@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WRONG: Any = object()
-"""Marker for a value of which no part is valid."""
+"""Marker for a value that has no valid part."""
 
 Place: TypeAlias = "tuple[Place | None, str]"
 """Place in the body: the enclosing place and the last step, such as ``".name"`` or ``"[3]"``."""
@@ -30,9 +30,9 @@ Place: TypeAlias = "tuple[Place | None, str]"
 ROOT: Place = (None, "$")
 
 _SLICE = 0.01  # seconds of work until other tasks get their turn
-_MOST_ATTEMPTS = 8  # at the members of a struct, each without one that is wrong
-_FIRST_STEP = re.compile(r" - at `\$\.(\w+)")  # in messages of msgspec
-_MOST_KEPT = 5  # mismatches that are kept; of the others only their number
+_MOST_ATTEMPTS = 8  # per struct; each attempt leaves out one more invalid member
+_FIRST_STEP = re.compile(r" - at `\$\.(\w+)")  # first step of the path in a message of msgspec
+_MOST_KEPT = 5  # mismatches that are kept; the others are only counted
 
 
 class Mismatch(NamedTuple):
@@ -44,7 +44,7 @@ class Mismatch(NamedTuple):
 
 
 class Mismatches:
-    """Mismatches of an answer: the first few, and the number of all."""
+    """Mismatches of an answer: the first few, and the total number."""
 
     __slots__ = ("count", "first")
 
@@ -85,7 +85,7 @@ class Slices:
         self._end = monotonic() + seconds
 
     def over(self) -> bool:
-        """Return whether it is time to `rest`."""
+        """Return whether the current slice has ended and `rest` is due."""
         return monotonic() >= self._end
 
     async def rest(self) -> None:
@@ -95,7 +95,7 @@ class Slices:
 
 
 class Repair:
-    """Converts decoded JSON to declared types, as far as it fits.
+    """Converts decoded JSON to declared types, and keeps the valid parts.
 
     An invalid member becomes None, even a required one. An element of a list is dropped if no part
     of it is valid. The server does not distinguish 5.0 from 5, so a float without a fraction is
@@ -103,7 +103,7 @@ class Repair:
 
     Args:
         slices: Divides the work.
-        strict: Count a fraction where an integer is declared as a mismatch.
+        strict: Whether a fraction is a mismatch where an integer is declared.
     """
 
     def __init__(self, slices: Slices, *, strict: bool) -> None:
@@ -115,7 +115,7 @@ class Repair:
         """Convert a value, and record its mismatches.
 
         Returns:
-            The value, or WRONG.
+            The converted value, or WRONG if no part of the value is valid.
         """
         fitted = self._fit(value, wanted)
         return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
@@ -124,7 +124,7 @@ class Repair:
         """Convert a value that is entirely valid; otherwise return WRONG."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
-        if wanted is msgspec.Raw:  # `convert` does not make it
+        if wanted is msgspec.Raw:  # `msgspec.convert` cannot return `Raw`
             return msgspec.Raw(msgspec.json.encode(value))
         try:
             return msgspec.convert({"value": value}, _box(wanted)).value
@@ -243,8 +243,8 @@ def _fit_members(
     return {}, {}
 
 
-# Slow results are cached by type. The limits keep types that a program makes at run
-# time, such as those of projections, from adding up.
+# The following results are slow to compute, so they are cached by type. The caches have limits,
+# because a program may create types at run time, for example with `select_fields`.
 
 
 @functools.lru_cache(maxsize=1024)
@@ -267,8 +267,8 @@ def _twin(wanted: Any) -> Any:
 def _box(wanted: Any) -> Any:
     """Return a struct with one field of this type.
 
-    msgspec caches how to convert to a struct. It analyzes other types each time, which takes ten
-    times as long as the conversion.
+    msgspec caches how to convert to a struct, but analyzes any other type at each conversion. The
+    analysis takes ten times as long as the conversion.
     """
     return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 

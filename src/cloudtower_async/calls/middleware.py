@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def copied(arguments: object) -> Any:  # noqa: ANN401 - as `OperationCall.arguments`
-    """Copy the dicts and lists of arguments, so that middleware cannot change the caller's.
+    """Return a copy of arguments, so that middleware cannot change the caller's dicts and lists.
 
-    Other values are shared, such as the files of an upload.
+    Other values, such as the files of an upload, are not copied.
     """
     if isinstance(arguments, dict):
         members = cast("dict[object, object]", arguments)
@@ -52,7 +52,7 @@ class MiddlewareChain:
         self._none_is_answer = False
 
     async def run(self) -> Any:  # noqa: ANN401 - what the outermost middleware returns
-        """Carry out the call once."""
+        """Carry out the call once, and return its answer."""
         try:
             return await self._proceed(0, self._call)
         finally:

@@ -29,7 +29,7 @@ class RefuseMode:
         return changes(operation)
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Return: a read-only session may wait for anything."""
+        """Do nothing: a read-only session may wait for any condition."""
 
     async def answer(
         self,
@@ -47,10 +47,10 @@ def changes(operation: Operation[Any]) -> bool:
 
 
 def check_tightening(before: Mutations, after: Mutations) -> None:
-    """Refuse to make a session less strict.
+    """Raise an error if `after` is less strict than `before`.
 
     Raises:
-        InvalidSettings: `after` allows what `before` does not.
+        InvalidSettings: `after` allows calls that `before` does not allow.
     """
     if _STRICTNESS.index(after) < _STRICTNESS.index(before):
         raise InvalidSettings(

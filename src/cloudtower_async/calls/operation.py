@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """Form in which arguments are sent. AS_GIVEN: the arguments themselves determine it."""
+    """Form in which arguments are sent. AS_GIVEN: the arguments themselves determine the form."""
 
     JSON = "json"
     QUERY_STRING = "query_string"
@@ -65,11 +65,11 @@ class Operation(Generic[R]):
         method: HTTP method.
         auth: Credential that the operation needs.
         since: First server version with the operation.
-        not_modified: The server may answer 304; the call then yields an empty list.
+        not_modified: Whether the server may answer 304; the call then returns an empty list.
         root: Path of the API.
 
     Attributes:
-        loaded: The types of the arguments and of the answer are in memory.
+        loaded: Whether the types of the arguments and of the answer are in memory.
     """
 
     def __init__(

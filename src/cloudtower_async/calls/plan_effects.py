@@ -109,7 +109,7 @@ def _effect_of(operation: Operation[Any]) -> PlanEffect:
 
 
 def _items(body: ArgType) -> str | None:
-    """Return the key that describes the resources to create; None: the whole body does."""
+    """Return the key of the resources to create, or None if the whole body describes resources."""
     keys = _keys(body)
     shapes = {key: cast(ArgType, member(body.record, key)) for key in keys}
     required = body.record.__required_keys__
@@ -141,7 +141,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
 
 
 def _target(body: ArgType, struct: StructType) -> Target | None:
-    """Return the part of a body that selects resources; None: no part does."""
+    """Return the part of a body that selects resources, or None if no part selects resources."""
     if body.record is None:
         return None
     required = body.record.__required_keys__
@@ -161,7 +161,7 @@ def _keys(shape: ArgType) -> list[str]:
 
 
 def _owner(kind: str, struct: StructType) -> str | None:
-    """Return the field of a resource that holds a single resource of another type."""
+    """Return the field of type `kind` that holds one nested `struct`, or None if no field does."""
     from .. import models  # load generated code only when it is needed
 
     for field in msgspec.structs.fields(getattr(models, kind)):

@@ -1,6 +1,6 @@
 """Find operations and namespaces by name, path or struct.
 
-Importing this module loads nothing generated: each function loads what it returns.
+Importing this module loads no generated code. Each function loads the code that it needs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def reader_name(struct: str) -> str | None:
 def operation_of(method: object) -> Operation[object] | None:
     """Return the operation that a bound method calls, such as ``GET_VMS`` for ``tower.vm.get_vms``.
 
-    Return None for anything else.
+    For any other object, return None.
     """
     namespace = getattr(method, "__self__", None)
     if not isinstance(namespace, Namespace):
@@ -130,5 +130,5 @@ def operations_in(namespace: str) -> list[Operation[Any]]:
 
 
 def _module(name: str) -> ModuleType:
-    """Import a module of the generated package `api`, which itself builds on this package."""
+    """Import a module of the generated package `api` late, because `api` imports this package."""
     return importlib.import_module(f"..api.{name}", __package__)

@@ -117,7 +117,7 @@ def _placeholder(kind: Any, place: str) -> object:  # noqa: ANN401
     kinds = _alternatives(kind)
     one = types.NoneType if types.NoneType in kinds else kinds[0]
     origin: Any = get_origin(one) or one
-    if isinstance(one, TypeVar):  # of a generic struct without its argument
+    if isinstance(one, TypeVar):  # type parameter of a generic struct that was given no argument
         return None
     if one in _PLACEHOLDERS:
         return _PLACEHOLDERS[one]

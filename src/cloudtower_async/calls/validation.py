@@ -62,7 +62,7 @@ class _Guard(Enum):
 
 
 class _Mode(NamedTuple):
-    """Mode of validation: filters are checked, with `strict` also keys and values."""
+    """Mode of validation. Filters are always checked; keys and values are checked with `strict`."""
 
     guard: _Guard
     strict: bool
@@ -72,9 +72,11 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
     """Check arguments before they are sent.
 
     Args:
-        operation: Operation to call. Without a `body` nothing is known of its arguments.
+        operation: Operation to call. If its `body` is None, the API schema does not describe the
+            arguments.
         arguments: Arguments by the keys of the API.
-        validate: Check keys and values, too, not only filters that may match everything.
+        validate: Whether to check keys and values, in addition to filters that may match
+            everything.
 
     Returns:
         The arguments to send, normalized: floats without a fraction become integers, dates become
@@ -111,7 +113,7 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
 
 
 def refuse_lost_values(asker: str, record: Record, where: object) -> None:
-    """Refuse a filter that compares a field that is never null with None.
+    """Raise an error if a filter compares None with a field that is never null.
 
     Args:
         asker: Method that takes the filter as `where`, for the error.
@@ -119,7 +121,7 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
         where: The filter.
 
     Raises:
-        InvalidInput: The filter does so; the message names the place.
+        InvalidInput: The filter has such a comparison; the message names the place.
     """
     try:
         _record(record, _Mode(_Guard.INSIDE, strict=False))(where)
@@ -138,9 +140,9 @@ class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be n
 def _normalized(value: object, shape: ArgType | None) -> object:
     """Copy arguments in the form that the API wants.
 
-    Floats without a fraction become integers: they are the same in JSON. A single filter in AND, OR
-    or NOT becomes a list, as GraphQL servers do it. Dates become strings. Keys of filters may be
-    spelled like attributes of answers.
+    Floats without a fraction become integers, because both mean the same number in JSON. A single
+    filter in AND, OR or NOT becomes a list, as GraphQL servers do. Dates become strings. Keys of
+    filters may be spelled like attributes of answers.
     """
     if shape is None or shape.is_free or (shape.is_date and shape.item is None):
         try:
@@ -188,7 +190,7 @@ def _normalized_text(text: str, shape: ArgType) -> str:
 
 
 def dates_as_texts(asker: str, path: str, value: object) -> object:
-    """Format datetimes as the server does, in a value that has no schema.
+    """Return a value that has no schema, with its datetimes formatted as the server formats dates.
 
     Args:
         asker: Method or path that takes the value, for errors.
@@ -196,7 +198,7 @@ def dates_as_texts(asker: str, path: str, value: object) -> object:
         value: The value.
 
     Returns:
-        The value; a copy of it if it holds a datetime.
+        The value, or a copy of the value if it holds a datetime.
 
     Raises:
         InvalidInput: The value holds a datetime without a time zone, or another type of date or
@@ -233,7 +235,7 @@ def _dates_as_texts(value: object) -> object:
     try:
         built = msgspec.to_builtins(value, builtin_types=DATE_TYPES, str_keys=True)
     except (TypeError, *CODEC_ERRORS):
-        return value  # the value is raw JSON, or cannot be encoded: encoding finds out later
+        return value  # raw JSON, or a value that cannot be encoded: encoding raises the error later
     converted = _dates_as_texts(built)
     return value if converted is built else converted
 
@@ -286,7 +288,7 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 
 @functools.cache
 def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
-    """Compile the check of an operation's arguments; None if nothing has to be checked."""
+    """Return the check of an operation's arguments, or None if nothing has to be checked."""
     guard = _Guard.NONE
     if is_guarded(operation):
         guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL
@@ -320,7 +322,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Refuse a filter that may match everything, then check it."""
+    """Return a check that refuses a filter that may match everything, and then runs `check`."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:
@@ -436,7 +438,10 @@ def _record(record: Record, mode: _Mode) -> Check:
 
 
 def _as_text(check: Check, shape: ArgType, *, strict: bool) -> Check:
-    """Check a filter that is sent as JSON in a string. The server judges invalid JSON."""
+    """Return a check for a filter that is sent as JSON in a string.
+
+    Invalid JSON is left to the server.
+    """
 
     def check_text(value: object) -> None:
         if isinstance(value, str):
@@ -537,7 +542,10 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
-    """Describe the expected type. Show only the type of the value, which may be a secret."""
+    """Return the error for a value of the wrong type.
+
+    The error shows only the type of the value, because the value may be a secret.
+    """
     got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
     if value is None:
         remedy = "; leave the key out, or give it a value"

@@ -34,7 +34,7 @@ class CallError(CloudtowerError):
 
     default_hint: ClassVar[str] = ""
     default_kind: ClassVar[FailureKind] = FailureKind.REFUSED
-    unsent_kind: ClassVar[FailureKind | None] = None  # None: the same
+    unsent_kind: ClassVar[FailureKind | None] = None  # None: the same as `default_kind`
     attempts: int = 1
     proxy: str | None = None
     _kind: FailureKind | None = None
@@ -258,7 +258,7 @@ class Ambiguous(CallError, LookupError):
 
     Attributes:
         count: Number of matching resources.
-        ids: Ids of the first few.
+        ids: Ids of the first few matching resources.
     """
 
     default_hint = "Use one of these ids, or narrow the filter."

@@ -100,7 +100,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 
 
 class TaskTimeout(TaskError, TimeoutError):
-    """Tasks had not ended, as far as is known, after the time-out.
+    """Tasks had not ended, as far as known, when the time-out expired.
 
     The tasks are still running: wait for ``pending`` again, or read them with
     ``tower.task.get_tasks``.
@@ -110,8 +110,8 @@ class TaskTimeout(TaskError, TimeoutError):
         timeout: Time-out in seconds.
         poll_error: Error of the last poll, if it failed; the state of the tasks is then unknown.
         last_seen: Status and progress (0 to 1) of the tasks that were seen, by task id.
-        unknown: Ids of tasks that the server did not list: just started, or not tasks of this
-            server.
+        unknown: Ids of tasks that the server did not list. These tasks were just started, or belong
+            to another server.
         answered: Whether the server answered any poll. If not, the state of the tasks is unknown.
         failures: Errors of other tasks, which failed during the wait.
         succeeded: Other tasks, which succeeded.
@@ -280,7 +280,8 @@ class ReadBackFailed(TaskError):
 
     Attributes:
         resource_ids: Ids of the resources that the mutation created or changed.
-        done: True: the work is done. False: the work could not be watched, and may still continue.
+        done: Whether the work is done. If False, the work could not be watched, and may still
+            continue.
         reason: Error that prevented reading.
     """
 

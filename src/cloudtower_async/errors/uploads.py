@@ -17,7 +17,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """State needed to resume an upload: store it as JSON, and pass it as ``resume=``.
 
     Resuming first checks the whole state, and refuses another file, target or server. The state
-    contains no secrets; it has the names of the file and of the resource to create.
+    contains no secrets, but it contains the names of the file and of the resource to create.
 
     Attributes:
         endpoint: Root address of the server.
@@ -29,13 +29,13 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunk_size: Maximum size of a chunk, in bytes.
         sent: Bytes that the server certainly has.
         sha256: SHA-256 of these bytes, in hexadecimal.
-        pending: Size of the next chunk in bytes if the server may have that chunk, too; 0 if the
-            server certainly does not have it.
+        pending: Size of the next chunk in bytes if the server may have received that chunk; 0 if
+            the server certainly did not.
         pending_sha256: SHA-256 of the file up to the end of that chunk.
         chunks: Number of chunks that the server certainly has.
-        count_base: The server's count of chunks minus `chunks`; None if the server does not count
-            the chunks that were sent.
-        resent: A chunk was resent after the settling time, so the result has to be verified.
+        count_base: The server's count of chunks minus `chunks`; None if the server keeps no count.
+        resent: Whether a chunk was resent after the settling time, so that the result has to be
+            verified.
         existing_ids: Ids of resources from before the upload, for uploads where the server does not
             name the new resource.
         version: Format of this state.
@@ -82,7 +82,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return state
 
     def fault(self) -> str | None:
-        """Return why the values contradict each other; None if they do not."""
+        """Return why the values contradict each other, or None if the state is consistent."""
         ends = self.sent + self.pending
         if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
             return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"
@@ -99,7 +99,8 @@ class UploadError(CloudtowerError):
 
     Attributes:
         message: Description of the failure.
-        upload_task_id: The upload task of the server; None before the server has made one.
+        upload_task_id: Id of the upload task on the server; None if the server has not created the
+            task yet.
         sent: Bytes that the server certainly has.
         total: Bytes of the whole file.
         state: State for ``resume=``; None if the upload cannot be resumed.
@@ -157,6 +158,6 @@ class UploadTimeout(UploadError, TimeoutError):
 
 
 class SourceChanged(UploadError):
-    """The file became shorter or longer while it was uploaded. The upload was cancelled."""
+    """The size of the file changed during the upload. The upload was cancelled."""
 
     hint = "Upload the file while no program writes to it; for a stream, check size=."

@@ -1,4 +1,4 @@
-"""API keys, which replace a token."""
+"""API keys, which can be used instead of a token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ApiKeyRole(msgspec.Struct, frozen=True, gc=False):
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """API key, which replaces a token: ``Cloudtower(endpoint, token=key.key)``.
+    """API key, which can be used instead of a token: ``Cloudtower(endpoint, token=key.key)``.
 
     Attributes:
         id: Id of the key on the server; empty if the server leaves it out.
@@ -103,10 +103,10 @@ class ApiKeys:
         return made[-1]
 
     async def delete(self, key: str | ApiKey) -> None:
-        """Delete a key, which loses its access at once.
+        """Delete a key; the server rejects the key from then on.
 
         Args:
-            key: The key, or the secret itself.
+            key: The `ApiKey`, or its secret as a string.
 
         Raises:
             GraphQLError: The key does not exist.
@@ -149,7 +149,7 @@ class ApiKeys:
 
 
 def _key_in(body: bytes, name: str) -> ApiKey | None:
-    """Find the new key in an answer, even if the rest of the answer is invalid."""
+    """Return the new key in an answer, or None. The rest of the answer may be invalid."""
     try:
         answer: object = msgspec.json.decode(body)
     except CODEC_ERRORS:
@@ -165,7 +165,7 @@ def _key_in(body: bytes, name: str) -> ApiKey | None:
 
 
 def _with_key(value: object) -> dict[str, object] | None:
-    """Return the outermost object with a key in an answer of any form."""
+    """Return the outermost object that has a field ``key`` in an answer of any form, or None."""
     level: Values = [value]
     while level:  # an answer may be nested too deeply for recursion
         for one in level:
@@ -182,7 +182,7 @@ def _parts(value: object) -> Values:
 
 
 def _api_key(given: dict[str, object], name: str = "") -> ApiKey:
-    """Decode a key, and leave out fields that are not strings."""
+    """Return an `ApiKey` from an object in an answer, without fields that are not strings."""
     roles = given.get("roles")
     return ApiKey(
         id=_text(given.get("id")),

@@ -22,7 +22,7 @@ class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         vm_uuid: UUID of the VM in its cluster.
         host_ip: IP address of the host that runs the VM.
-        cluster_ip: IP address of its cluster.
+        cluster_ip: IP address of the VM's cluster.
         direct: WebSocket address at the cluster, for clients that can reach the cluster.
         proxied: WebSocket address at CloudTower, which forwards the connection.
     """

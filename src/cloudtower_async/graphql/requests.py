@@ -44,7 +44,7 @@ async def ask(
     *,
     take: Callable[[bytes], None] | None = None,
 ) -> dict[str, Any]:
-    """Send a document and return the data of the answer; log in again when the token has expired.
+    """Send a document and return the data of the answer. If the token has expired, log in again.
 
     Args:
         executor: Executor of the call.
@@ -78,7 +78,7 @@ async def ask(
     left = deadline - now()
     if not authenticator.can_log_in or left <= 0:
         raise _logged_out(refused, NO_LOGIN)
-    authenticator.forget(login)  # unless another call has logged in since
+    authenticator.forget(login)  # has no effect if another call has logged in since
     try:
         return await send(body, left)
     except GraphQLError as exc:
@@ -103,7 +103,7 @@ async def _ask_once(
                 answer = await executor.send(operation, body, timeout=timeout)
             else:
                 answer = _taken(executor, await executor.send(_RAW, body, timeout=timeout), take)
-    except BadRequest as exc:  # the answer is not GraphQL, or another service sent it
+    except BadRequest as exc:  # the answer is not GraphQL, or comes from another service
         if errors := _errors_in(exc.server_message):
             raise _error(executor, {"errors": errors}, exc.status, exc.request_id) from exc
         raise
@@ -157,8 +157,8 @@ def _refuses_token(error: dict[str, Any]) -> bool:
 def _may_be_done(error: GraphQLError) -> bool:
     """Return whether part of a mutation may have been carried out despite the errors.
 
-    An error below a top-level field occurs when its answer is read, after the change. The whole
-    field is null then.
+    An error below a top-level field occurs after the change, while the server reads the result. The
+    whole top-level field is then null.
     """
     data = error.data
     fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]
@@ -232,7 +232,7 @@ def _as_objects(errors: object) -> list[dict[str, Any]]:
 
 
 def _text_of(error: dict[str, Any]) -> str:
-    """Return the message of an error; the whole error as JSON if it has no message."""
+    """Return the message of an error, or the whole error as JSON if the error has no message."""
     message: object = error.get("message") or error
     return message if isinstance(message, str) else msgspec.json.encode(message).decode()
 
@@ -266,7 +266,7 @@ def read(executor: Executor, data: dict[str, Any], field: str, wanted: type[T]) 
         return msgspec.convert(data.get(field), wanted)
     except CODEC_ERRORS as exc:
         fault = str(exc)
-    del data  # errors show the variables of this frame; and the one above holds it, too
+    del data  # errors show the variables of this frame; the exception above holds the data, too
     raise ResponseDecodeError(
         f"{field} has an unexpected form: {fault}",
         operation=NAME,

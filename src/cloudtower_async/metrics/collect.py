@@ -1,4 +1,4 @@
-"""Collect metrics of many resources, and find which resource each curve belongs to."""
+"""Collect metrics of many resources, and find the resource that each curve belongs to."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _SEEN_EMPTY = ("72h", "168h")
 _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
 _EXAMPLE = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 _NAN = float("nan")
-_LATEST = 253_402_300_799_999  # milliseconds until the end of the year 9999, the last of `datetime`
-# Times in this range are seconds (2001 to 2286): as milliseconds they would be early 1970.
+_LATEST = 253_402_300_799_999  # milliseconds until the end of year 9999, the limit of `datetime`
+# Times in this range are in seconds (2001 to 2286). In milliseconds, they would mean early 1970.
 _LEAST_SECONDS, _MOST_SECONDS = 1e9, 1e10
 _LABELS = [
     (field.name, field.encode_name)
@@ -57,9 +57,10 @@ class MetricSubjects(NamedTuple):
     Args:
         argument: Name of the filter argument.
         resource: Type of the resources that the filter matches.
-        label: Label of a curve that tells which resource it belongs to.
-        field: Field of the resource with the same value.
-        alone: Each resource needs a separate request, because the labels name something else.
+        label: Label that identifies the resource of a curve.
+        field: Field of the resource that has the value of the label.
+        alone: Whether each resource needs a separate request, because the labels do not identify
+            the resource.
     """
 
     argument: str
@@ -152,7 +153,7 @@ async def top_n(
 
 
 def _warned(measured: Measurements) -> Measurements:
-    """Issue the warnings of the measurements where the method of the session was called."""
+    """Issue the warnings of measurements, attributed to the caller of the session's method."""
     for warning in measured.warnings:
         warnings.warn(warning, stacklevel=4)
     return measured
@@ -169,7 +170,7 @@ async def _measure(
         )
     chunk_size = positive_number("measure", "chunk_size", chunk_size)
     concurrency = positive_number("measure", "concurrency", concurrency)
-    inspect.signature(method).bind(**query)  # as in a call: the TypeError names a missing argument
+    inspect.signature(method).bind(**query)  # the TypeError names a missing argument
     options = {name: value for name, value in query.items() if name in _OPTIONS}
     given = {_on_the_wire(name): value for name, value in query.items() if name not in options}
     given = cast("dict[str, object]", check(operation, given, validate=executor.validate))
@@ -275,7 +276,7 @@ class _Reading:
         self._names: list[str] = query["metrics"]
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
-        self._dropped: dict[str, bool] = {}  # whether fewer resources per request may help
+        self._dropped: dict[str, bool] = {}  # by metric: whether smaller requests may help
         self._times = _Times()
 
     def take(
@@ -321,7 +322,8 @@ class _Reading:
                 if times:
                     measured.add(subject)
             if metric.dropped and subjects:
-                # A resource that only lost points does not get them back when requested alone.
+                # If the answer only lacks points of a resource, a request for this resource alone
+                # does not help.
                 fewer_help = len(subjects) > 1 and not measured.issuperset(subjects)
                 for one in [asked] if asked else self._names:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)

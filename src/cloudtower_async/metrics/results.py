@@ -26,11 +26,11 @@ class MetricsWarning(UserWarning):
     """Measurements differ from the request, although the server reported success.
 
     Attributes:
-        fault: Kind of the deviation. ``"empty"``: the metrics have no values, as is the case for
-            wrong names, too. ``"dropped"``: the server truncated the values. ``"range"``: servers
-            are known to answer this range with empty results. ``"time"``: times were converted
-            from seconds, or values were left out because of implausible times. ``"owner"``: the
-            resource of some curves is unknown.
+        fault: Kind of the deviation. ``"empty"``: the metrics have no values; wrong names have the
+            same effect. ``"dropped"``: the server truncated the values. ``"range"``: servers are
+            known to answer this range with empty results. ``"time"``: times were converted from
+            seconds, or values were left out because of implausible times. ``"owner"``: the resource
+            of some curves is unknown.
         metrics: Names of the affected metrics.
     """
 
@@ -82,7 +82,7 @@ class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         unit: Unit of the value.
         subject_id: Id of the measured resource; None if the labels do not name a requested
             resource.
-        subject_name: Name of the measured resource; None in the same case.
+        subject_name: Name of the measured resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
         value: Value; None if the server has no value.
     """
@@ -97,14 +97,14 @@ class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One place of a ranking.
+    """One position in a ranking.
 
     Attributes:
-        rank: Place; 1 is the first.
+        rank: Position in the ranking, from 1 on.
         metric: Name of the metric.
         unit: Unit of the value.
         subject_id: Id of the measured resource; None if the labels name no known resource.
-        subject_name: Name of the resource; None in the same case.
+        subject_name: Name of the resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
         value: Value that the server aggregated over the whole range.
     """
@@ -144,7 +144,7 @@ class Measurements:
         """Rank the resources by the last values of their series, the highest first.
 
         Args:
-            lowest: Rank the lowest first.
+            lowest: Whether to rank the lowest values first.
         """
         last = [
             (one.values[-1], one)
@@ -241,7 +241,7 @@ class Measurements:
 
 
 class _Moments(dict[int, datetime]):
-    """Cache of times by their milliseconds, which many series share."""
+    """Cache of times by their milliseconds since 1970. Many series have the same times."""
 
     def __missing__(self, milliseconds: int) -> datetime:
         moment = self[milliseconds] = datetime.fromtimestamp(milliseconds / 1000, UTC)

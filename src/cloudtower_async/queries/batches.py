@@ -44,13 +44,13 @@ async def read_by_ids(
     """Read one batch of resources by their ids.
 
     A server may return fewer rows than requested and keep the rest for later pages. So ids that an
-    answer leaves out are requested again, until none is left or the answer is empty.
+    answer leaves out are requested again, until no id is left or an answer is empty.
 
     Args:
         operation: Name of the query, for errors.
         method: Method that sends the query, with ``where`` and ``first``.
         ids: At most `IDS_AT_ONCE`.
-        where: Filter that the resources must match as well.
+        where: Filter that the resources must also match.
 
     Returns:
         The resources by id. No resource currently matches an id that is missing.

@@ -23,7 +23,7 @@ class _Batch(Generic[T]):
 
     Attributes:
         readers: Number of callers that want each id.
-        result: Resources by id, or the error of the request; None: not yet known.
+        result: Resources by id, or the error of the request; None if the request has not ended.
         leadership: Selects the caller that sends the request.
     """
 
@@ -36,12 +36,13 @@ class _Batch(Generic[T]):
 class Loader(Generic[T]):
     """Loader of resources by id; ids requested in the same turn of the event loop share a request.
 
-    `Cloudtower.loader` returns it. It is meant for web backends and GraphQL resolvers, where many
-    coroutines each need one resource. A request carries at most 500 ids. One of the waiting callers
-    sends it; if that caller is cancelled, another one takes over. Nothing runs in the background.
+    `Cloudtower.loader` returns a loader. Loaders are meant for web backends and GraphQL resolvers,
+    where many coroutines each need one resource. A request carries at most 500 ids. One of the
+    waiting callers sends the request; if this caller is cancelled, another caller takes over.
+    Nothing runs in the background.
 
-    An id is never served from a request that was sent before the id was asked for, unless the cache
-    is enabled. So a read that follows a mutation sees its effect.
+    Without a cache, a request only serves callers that asked before the request was sent. So a read
+    that follows a mutation sees the effect of the mutation.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class Loader(Generic[T]):
         self._name = operation.name
         self._max_age = max_age or 0.0
         self._max_entries = positive_number("loader", "max_entries", max_entries)
-        self._cache: dict[str, tuple[float, T]] = {}  # the oldest first
-        self._open: _Batch[T] | None = None  # still accepts ids
+        self._cache: dict[str, tuple[float, T]] = {}  # oldest first
+        self._open: _Batch[T] | None = None  # the batch that still accepts ids
 
     async def get(self, id: str) -> T:  # noqa: A002 - the API's name
         """Return the resource with this id.
@@ -103,7 +104,7 @@ class Loader(Generic[T]):
     async def get_many(self, ids: Iterable[str]) -> dict[str, T]:
         """Return the resources with these ids, by id, in the order given.
 
-        Ids that match nothing are left out.
+        The result leaves out ids that match no resource.
 
         Args:
             ids: Ids of the resources; repeated ids count once.

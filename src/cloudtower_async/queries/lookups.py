@@ -155,7 +155,7 @@ async def _not_one(
 
 
 def _require_id(operation: Operation[object], row: T) -> T:
-    """Return the resource, or raise if the server left out its id, which callers need."""
+    """Return the resource, or raise an error if the server left out its id."""
     if row.id:
         return row
     raise ResponseDecodeError(
@@ -164,13 +164,13 @@ def _require_id(operation: Operation[object], row: T) -> T:
 
 
 def _counting_method(method: object) -> Callable[..., Awaitable[Connection]] | None:
-    """Return the method that counts the resources of a query; None: the API has no such method."""
+    """Return the method that counts the resources of a query, or None if the API has none."""
     name = f"{getattr(method, '__name__', '')}_connection"
     return getattr(getattr(method, "__self__", None), name, None)
 
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
-    """Return the count, or raise if the answer lacks it."""
+    """Return the count, or raise an error if the answer lacks the count."""
     number = _number(await ask(**query))
     if number is None or number < 0:
         operation = operation_of(ask)
@@ -183,7 +183,7 @@ async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any
 
 
 def _number(answer: Connection) -> int | None:
-    """Return the count in an answer; None if the server left it out."""
+    """Return the count in an answer, or None if the server left out the count."""
     aggregate = cast("Aggregate | None", answer.aggregate)
     return None if aggregate is None else cast("int | None", aggregate.count)
 

@@ -2,8 +2,8 @@
 
 Each page starts after the id of the last resource of the page before it. The order is total,
 because the server sorts equal resources by id. So a resource that matches during the whole read is
-read once, even if others are created or deleted. A server may return fewer resources than
-requested, so only an empty page is the end.
+read once, even if other resources are created or deleted. A server may return fewer resources than
+requested, so only an empty page marks the end.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ T = TypeVar("T", bound=Resource)
 
 
 class KeyRange(NamedTuple):
-    """A part of the result set, in an order that can be continued after any of its resources.
+    """A part of the result set, in an order in which reading can continue after any resource.
 
     Args:
         order_by: Order as sent to the server.
         where: Condition to add to the filter.
-        without: True: only resources without a value in the sort field; False: only resources with
-            a value.
+        without: Whether the range has the resources without a value in the sort field, instead of
+            the resources with a value.
     """
 
     order_by: str
@@ -100,8 +100,8 @@ class PagedQuery(Generic[T]):
         arguments: Arguments of the method.
 
     Raises:
-        InvalidInput: The method is not a query of many resources, or these arguments do not allow
-            pages.
+        InvalidInput: The method is not a query of many resources, or its arguments do not allow
+            pagination.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """Return the requested ids, each once, if they determine the order."""
+        """Return the requested ids, each once, or None if the ids do not determine the order."""
         ids = (self.where or {}).get("id_in")
         if not isinstance(ids, list | tuple | set | frozenset):
             return None
@@ -159,7 +159,7 @@ class PagedQuery(Generic[T]):
         return None
 
     def _sort_field(self) -> tuple[str, str] | None:
-        """Return the API's name of the sort field; None: the id."""
+        """Return the API's name and the attribute of the sort field, or None for the id."""
         field = (self._order or "id_ASC").rpartition("_")[0]
         if field == "id":
             return None
@@ -192,9 +192,9 @@ class PagedQuery(Generic[T]):
     def key_ranges(self, start: T | None) -> list[KeyRange]:
         """Return the ranges to read in turn, beginning with the range that holds this resource.
 
-        A server finds the resources after another one by comparison, and null cannot be compared.
-        So resources without a value are a separate range, even for fields that the schema requires,
-        because servers send null in these, too.
+        A server finds the next resources by comparing values of the sort field, and null cannot be
+        compared. So resources without a value are a separate range. Required fields need this
+        range, too, because servers may send null in a required field.
         """
         order = self._order or "id_ASC"
         if self._sorted_by is None:
@@ -211,13 +211,13 @@ class PagedQuery(Generic[T]):
         return parts
 
     def belongs(self, row: T, key_range: KeyRange) -> bool:
-        """Return whether a resource is in a range: servers may ignore comparisons with null."""
+        """Return whether a resource is in a range. Servers may ignore comparisons with null."""
         if key_range.without is None or self._sorted_by is None:
             return True
         return (getattr(row, self._sorted_by[1]) is None) is key_range.without
 
     async def page(self, where: Filter | None, order_by: str | None, **part: object) -> list[T]:
-        """Send one request.
+        """Send one request, and return its page.
 
         Args:
             where: Condition to add to the filter.
@@ -236,10 +236,12 @@ class PagedQuery(Generic[T]):
         return [found[one] for one in ids if one in found]
 
     async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page after these resources, or the first page; an empty page is the end.
+        """Return the page after the resources in `last`, or the first page if `last` is empty.
+
+        An empty page is the end.
 
         Raises:
-            SetChanged: The place to continue from is lost.
+            SetChanged: The place at which the next page starts can no longer be found.
             PagingFailed: The answers of the server contradict each other.
         """
         order = key_range.order_by
@@ -252,10 +254,10 @@ class PagedQuery(Generic[T]):
         return rows or await self._behind_the_rest(last, key_range, size)
 
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page after these resources if the server found nothing after the last one.
+        """Check an empty page, and return the page that really comes next, possibly an empty page.
 
-        That may be the end. Or the server could not find the last resource, because it was deleted
-        or no longer matches.
+        Either the result set has ended, or the server could not find the last resource because that
+        resource was deleted or no longer matches.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
@@ -312,7 +314,7 @@ def _element(operation: Operation[object]) -> type[msgspec.Struct]:
 
 
 def _sortable(kind: object) -> bool:
-    """Return whether a field holds a single value, by which the server can sort."""
+    """Return whether a field holds a single value, so that the server can sort by the field."""
     parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     return all(isinstance(part, type) and issubclass(part, _VALUES) for part in parts)
 
@@ -322,7 +324,7 @@ def _both(one: Filter | None, other: Filter | None) -> Filter | None:
 
 
 async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
-    """Yield all resources; the next page is fetched while the caller works on the current page."""
+    """Yield all resources, and fetch the next page while the caller works on the current page."""
     running_loop()
     pages = _pages(query, size)
     fetching = asyncio.create_task(_next(pages))
@@ -406,7 +408,7 @@ class _Place(Generic[T]):
         """Advance over a page.
 
         Returns:
-            The new resources: those in the range that were not on the previous page.
+            The resources in the range that were not on the previous page.
 
         Raises:
             PagingFailed: The page does not advance.
@@ -434,12 +436,12 @@ class _Place(Generic[T]):
 
 
 def _with_id(rows: Sequence[T]) -> Sequence[T]:
-    """Leave out resources without an id, which break the API schema."""
+    """Return the rows that have an id. Rows without an id break the API schema."""
     return [row for row in rows if row.id]
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Count the resources without an id at the start."""
+    """Return the number of leading resources that have no id."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 
@@ -455,8 +457,8 @@ async def fetch_concurrently(
         query: Query to read.
         size: Number of resources per page.
         concurrency: Maximum number of concurrent requests.
-        count: Function that returns the number of matching resources, or None if the server
-            does not tell; None: do not count.
+        count: Function that returns the number of matching resources, or None if the server does
+            not send the number. If `count` itself is None, resources are not counted.
     """
     limit = query.limit
     if query.ids is not None and (limit is None or limit >= len(query.ids)):
@@ -464,8 +466,8 @@ async def fetch_concurrently(
         return Fetched(row for part in parts for row in part)
     if query.ids is not None or count is None:
         return Fetched([row async for page in _pages(query, size) for row in page])
-    # Request one resource more in the first page, to see whether the server limits pages to this
-    # size.
+    # Request one resource more in the first page, to find out whether the server limits pages to
+    # this size.
     first = size + 1 if limit is None else min(size + 1, limit)
     asks: list[Callable[[], Awaitable[Any]]] = [count, partial(query.whole, 0, first)]
     expected, start = await map_concurrently(lambda ask: ask(), asks, concurrency)
@@ -498,9 +500,10 @@ async def fetch_concurrently(
 async def _rest(
     query: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
 ) -> list[list[T]]:
-    """Read the pages after the first one, until a page has nothing new.
+    """Read the pages after the first page, until a page has no new resources.
 
-    Each page begins with the last resource of the page before it, to verify that they are adjacent.
+    Each page begins with the last resource of the page before it, to verify that the two pages are
+    adjacent.
     """
     seen = {row.id for row in start}
     over = step < 1  # an overlapping page needs room for at least one new resource
@@ -524,7 +527,7 @@ async def _rest(
 
 
 def _distinct(rows: Iterable[T]) -> list[T]:
-    """Remove duplicates; resources without an id are all kept."""
+    """Return the rows without duplicates. Rows without an id are all kept."""
     seen: dict[object, T] = {}
     for place, row in enumerate(rows):
         seen[row.id or place] = row
@@ -532,10 +535,10 @@ def _distinct(rows: Iterable[T]) -> list[T]:
 
 
 async def _joined(query: PagedQuery[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
-    """Join the pages; if two are not adjacent, request what follows the first."""
+    """Join the pages. If two pages are not adjacent, request the resources between them."""
     found = Fetched(pages[0])
     for page in pages[1:]:
-        if not page:  # fewer resources than the count
+        if not page:  # there are fewer resources than were counted
             found.changed = True
             continue
         place = _place(page, found[-1].id) if found else -1
@@ -554,9 +557,10 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Return the following ids up to the first one on the page, and the index of that id.
+    """Return the resources after `found`, up to the first resource that is also in `page`.
 
-    Without such an id, return all following ids and the end of the page.
+    The second value is the index of that resource in `page`, or the length of `page` without such a
+    resource.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

@@ -60,7 +60,7 @@ class PlanMode:
     """Plan mode of a session: no mutation is sent.
 
     Attributes:
-        plan: The mutations so far.
+        plan: The mutations that were planned so far.
     """
 
     name: Mutations = "plan"
@@ -85,10 +85,11 @@ class PlanMode:
         Args:
             operation: Query that is repeated.
             where: Filter of the query.
-            seen: Ids of the resources that it found.
+            seen: Ids of the resources that the query found.
 
         Raises:
-            PlanEnded: The plan changes or creates one of the resources, or none was found.
+            PlanEnded: The plan changes or creates one of the resources, or the query found no
+                resource.
         """
         touched = self.plan.resource_ids
         ids = {*seen, *texts_in(where)}
@@ -137,11 +138,11 @@ class PlanMode:
         body: object,
         options: Mapping[str, Any],
     ) -> tuple[list[tuple[bool, list[Row]]], bool]:
-        """Read what the filters in a body match.
+        """Read the resources that the filters in a body match.
 
         Returns:
-            For each filter whether it selects what is answered with, and the resources; and whether
-            all of these were read.
+            A list with a pair for each filter: whether the filter selects the resources in the
+            answer, and the resources that match. Then whether all matching resources were read.
         """
         shape = arguments_of(operation)
         filters = [
@@ -238,10 +239,11 @@ class PlanMode:
         )
 
     def _wrapped(self, operation: Operation[Any], effect: PlanEffect, rows: list[Row]) -> Answer:
-        """Return rows in the form of the answer.
+        """Return the answer of an operation, made of rows.
 
         Raises:
-            PlanEnded: The answer is a single resource, but not exactly one was found.
+            PlanEnded: The answer is a single resource, but the filters match no resource or
+                several.
         """
         struct = effect.struct
         data = [
@@ -294,7 +296,7 @@ def _ids_in(target: Target, body: object) -> Iterator[str]:
 
 
 def _parts(body: object) -> list[dict[str, object]]:
-    """Return the objects in a body, which can have any form without validation."""
+    """Return the objects in a body. Without validation, a body can have any form."""
     return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
 
 
@@ -350,7 +352,8 @@ def _shown(
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
     """Return fields of the new resource that the arguments of a creation contain.
 
-    Amounts with an explicit unit are left out, because only the server knows how it converts them.
+    Amounts with an explicit unit are left out, because only the server knows how to convert the
+    unit.
     """
     return {
         key: value

@@ -24,7 +24,8 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "_not": lambda value, given: value != given,
     "": lambda value, given: value == given,
 }
-"""Meaning of condition suffixes; a longer suffix comes before suffixes that it ends with."""
+"""Meaning of condition suffixes. A suffix such as ``_not_in`` comes before its own ending ``_in``.
+"""
 
 
 def texts_in(value: object) -> Iterator[str]:
@@ -42,14 +43,14 @@ def texts_in(value: object) -> Iterator[str]:
 def matches(where: object, fields: Mapping[str, object]) -> bool:
     """Return whether a filter matches a resource of which only some fields are known.
 
-    If the known fields do not decide, the resource matches if the filter names its id.
+    If the known fields do not decide, return whether the filter names the id of the resource.
     """
     decided = _holds_all(where, fields)
     return fields["id"] in set(texts_in(where)) if decided is None else decided
 
 
 def without_ids(where: object, ids: AbstractSet[str]) -> object:
-    """Return the filter for resources that exist; None: no existing resource can match.
+    """Return the filter for existing resources, or None if no existing resource can match.
 
     Args:
         where: Filter; None matches everything.
@@ -80,7 +81,7 @@ def without_ids(where: object, ids: AbstractSet[str]) -> object:
 
 
 def _holds_all(where: object, fields: Mapping[str, object]) -> bool | None:
-    """Return whether all conditions hold; None: unknown."""
+    """Return whether all conditions hold, or None if that is unknown."""
     conditions = cast("dict[str, object]", where) if isinstance(where, dict) else {}
     return _all(_holds(key, value, fields) for key, value in conditions.items())
 

@@ -30,20 +30,20 @@ def select_fields(
 ) -> Callable[P, Coroutine[Any, Any, list[S]]]:
     """Return a query that decodes only the fields of a given struct.
 
-    The result takes the same arguments as the method, and works wherever the method does: call it,
-    or pass it to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`, which
-    then only reports changes of these fields. All of these functions need the field ``id``; a
-    direct call does not.
+    The new query takes the same arguments as the method. Call the new query, or pass it to
+    `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`. `watch` then only
+    reports changes of the selected fields. These functions need the field ``id``; a direct call
+    does not.
 
-    The server still sends all fields, but the time and memory to decode the others are saved.
+    The server still sends all fields, but the other fields take no time and memory for decoding.
     Invalid values in other fields are not noticed, even with ``strict=True``.
 
     Args:
-        method: A query: ``tower.vm.get_vms``.
+        method: A query method, such as ``tower.vm.get_vms``.
         struct: A `msgspec.Struct` whose fields are named as in the API, with types that hold every
-            value of the API: its own type, a wider one, or `msgspec.Raw` for the undecoded JSON. A
-            nested struct selects fields of a nested object. A field that may be None needs a
-            default.
+            value of the API: the type of the API's field, a wider type, or `msgspec.Raw` for the
+            undecoded JSON. A nested struct selects fields of a nested object. A field that may be
+            None needs a default.
 
     Raises:
         InvalidInput: The method is not a query of resources, the API lacks a field of the struct,
@@ -116,7 +116,7 @@ class _SelectingExecutor(Executor):
 
 @functools.lru_cache(MAX_CACHED)
 def selected_operation(operation: Operation[object], struct: type[S]) -> Operation[list[S]]:
-    """Return an operation that answers with rows of a struct, after checking the struct."""
+    """Check a struct, and return the operation with rows of this struct as its answer."""
     # Imported here, because it loads `msgspec.inspect`, which few programs need.
     from .struct_check import check_struct
 

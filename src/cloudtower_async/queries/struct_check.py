@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Path: TypeAlias = tuple[str, ...]
-"""Names of the fields that lead to a value, from the outermost struct."""
+"""Names of the fields that lead to a value, starting at the outermost struct."""
 
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 
@@ -43,8 +43,8 @@ def check_struct(asker: str, api: type[msgspec.Struct], struct: type[msgspec.Str
         struct: The struct of the caller.
 
     Raises:
-        InvalidInput: The API has no such field, the struct cannot hold what the API may send, or
-            its annotations cannot be resolved.
+        InvalidInput: The API lacks a field of the struct, a field cannot hold every value that the
+            API may send, or the annotations of the struct cannot be resolved.
     """
     asker = f"{asker}: {struct.__name__}"
     try:
@@ -74,7 +74,7 @@ def declaration(field: msgspec.structs.FieldInfo) -> str:
 
 
 class _Comparison:
-    """Compares the types of a struct with those of the API.
+    """Compares the types of a struct with the types of the API.
 
     Args:
         asker: Start of errors.
@@ -156,7 +156,7 @@ class _Comparison:
         self._types(inspect.type_info(api.type), kind, path)
 
     def _types(self, api: inspect.Type, mine: inspect.Type, path: Path) -> None:
-        """Check that a type takes every value of a type of the API."""
+        """Check that a type can hold every value of a type of the API."""
         if _takes_anything(mine):
             return
         for part in _parts(api):
@@ -196,7 +196,7 @@ _ANY = inspect.AnyType()
 
 
 def _fits(api: inspect.Type, mine: inspect.Type) -> bool:
-    """Return whether a type may take the values of an API type, ignoring nested types."""
+    """Return whether a type may hold the values of an API type, ignoring nested types."""
     if isinstance(mine, inspect.StrType):
         return isinstance(api, inspect.StrType | inspect.EnumType)
     if isinstance(mine, inspect.EnumType):

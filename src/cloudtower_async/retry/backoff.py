@@ -24,11 +24,11 @@ def backoff_delay(
     jitter: float = 0.0,
     chance: float | None = None,
 ) -> float:
-    """Return the seconds to wait before a retry or before the next poll: exponential backoff.
+    """Return the seconds to wait before a retry or a poll, with exponential backoff.
 
     Args:
         number: Number of the delay in its series; 1 is the first.
-        first: First delay in seconds; each later one is twice as long.
+        first: First delay in seconds; each later delay is twice as long.
         cap: Maximum delay in seconds.
         jitter: Random share of the delay. 0: always the full delay; 1: between 0 and the full delay
             ("full jitter").
@@ -43,12 +43,12 @@ def backoff_delay(
 
 
 def poll_delay(number: int, interval: float) -> float:
-    """Return the delay in seconds after a poll: short at first, later `interval`."""
+    """Return the seconds to wait after a poll: first short delays, later `interval`."""
     return backoff_delay(number, min(_FIRST_POLL, interval), interval)
 
 
 def poll_delays(interval: float) -> Iterator[float]:
-    """Yield `poll_delay` without end; make a new iterator to start over."""
+    """Yield the delays of `poll_delay`, from the first delay on, without end."""
     for number in count(1):
         yield poll_delay(number, interval)
 
@@ -58,7 +58,7 @@ class Budget:
 
     Args:
         most: Tokens in a full bucket.
-        within: Budget that applies in addition; None: no other.
+        within: Budget that applies in addition; None: no other budget.
     """
 
     __slots__ = ("_most", "_spent", "_within")
@@ -70,7 +70,7 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Number of missing tokens, here or in the additional budget."""
+        """Number of missing tokens; if none is missing here, those of the additional budget."""
         return self._spent if self._within is None else self._spent or self._within.spent
 
     @property
@@ -79,13 +79,13 @@ class Budget:
         return self._most - self._spent
 
     def earn(self) -> None:
-        """Return part of a token after a successful call, up to a full bucket."""
+        """Put back part of a token after a successful call, up to a full bucket."""
         self._spent = max(0.0, self._spent - _EARNED)
         if self._within is not None:
             self._within.earn()
 
     def take(self) -> bool:
-        """Consume one token of each budget that applies; return False if a budget is empty."""
+        """Take one token from each budget that applies, or return False if a budget is empty."""
         if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False
         self._spent += 1
@@ -93,7 +93,7 @@ class Budget:
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for; None if it cannot be parsed."""
+    """Return the seconds that a ``Retry-After`` header asks for, or None if it cannot be parsed."""
     if header is None:
         return None
     if header.strip().isdecimal():

@@ -26,8 +26,8 @@ class RetryAction(StrEnum):
 class RetryActions(NamedTuple):
     """Reactions to a failure, for each kind of request.
 
-    ``poll`` is for long-running reads: waits, watches and uploads. It applies to the error that a
-    query raises after its retries.
+    ``poll`` is the reaction of waits, watches and uploads to the error that a query raises after
+    its retries.
     """
 
     query: RetryAction
@@ -68,10 +68,10 @@ STATUSES: dict[int, FailureKind] = {
     429: FailureKind.TOO_MANY,
     **dict.fromkeys((408, 502, 503, 504), FailureKind.UNAVAILABLE),
 }
-"""Kind of failure of each error status with one meaning.
+"""Kind of failure of each error status that has only one meaning.
 
-Other statuses need more information: the number of addresses for 307, and the server's error code
-for 400 and 409. The remaining 5xx are `FailureKind.FAILED`, all others `FailureKind.UNEXPECTED`.
+Status 307 also depends on the number of addresses; 400 and 409 also depend on the server's error
+code. The remaining 5xx are `FailureKind.FAILED`, all others `FailureKind.UNEXPECTED`.
 """
 
 _OTHER_STATUSES = {
@@ -86,7 +86,7 @@ _OTHER_STATUSES = {
 
 
 def statuses_of(kind: FailureKind) -> str:
-    """Return the HTTP statuses of a kind of failure, for documentation; may be empty."""
+    """Return the HTTP statuses of a kind of failure as text for the documentation; may be empty."""
     listed = [str(status) for status, one in sorted(STATUSES.items()) if one is kind]
     if kind in _OTHER_STATUSES:
         listed.append(_OTHER_STATUSES[kind])
@@ -112,7 +112,7 @@ def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
     Args:
         status: HTTP status.
         code: Error code of the server.
-        pair: The session has several addresses.
+        pair: Whether the session has several addresses.
     """
     if status == 307:
         return FailureKind.PASSIVE if pair else FailureKind.MAYBE_PASSIVE
@@ -124,17 +124,18 @@ def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
 
 
 def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryAction:
-    """Return what to do about the failure of one request.
+    """Return how to react to the failure of one request.
 
     Args:
         error: The failure.
-        mutation: The call is not a query.
-        polling: The call is a query that is retried like a background poll.
+        mutation: Whether the call is not a query.
+        polling: Whether the call is a query that is retried like a background poll.
     """
     actions = ACTIONS[error.failure_kind]
     if polling:
         return actions.poll
-    # A failure before the call itself was sent, such as that of a login, is handled like a query's.
+    # If the call itself was not sent, for example because the login failed, it is handled like a
+    # query.
     return actions.mutation if mutation and error.sent else actions.query
 
 
@@ -143,7 +144,7 @@ def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
 
     Args:
         error: Error of a query after its retries.
-        can_log_in: The session can get a new token by itself.
+        can_log_in: Whether the session has credentials to get a new token.
     """
     if not isinstance(error, CallError):
         return False

@@ -10,12 +10,12 @@ from .backoff import backoff_delay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Number and pauses of retries; a request is only retried if that is safe.
+    """Number and pauses of retries. A request is only retried if a retry is safe.
 
-    Pauses are random, between 0 and a bound that doubles each time, so that callers that fail
-    together do not retry together. If the server sends ``Retry-After``, the pause is at least that
-    long. Retries stay within the call's ``timeout``: if too little time is left, the error is
-    raised at once.
+    Each pause is random, between 0 and a bound that doubles each time, so that callers that fail
+    together do not retry together. If the server sends ``Retry-After``, the pause lasts at least as
+    long as the server asks. Retries stay within the call's ``timeout``: if too little time is left,
+    the error is raised at once.
 
     Args:
         attempts: Maximum number of attempts per call, including the first one; 1: no retries. Waits
@@ -62,7 +62,7 @@ class RetryPolicy:
 
 
 def policy_fault(value: object) -> str | None:
-    """Return why a value is not a policy."""
+    """Return why a value is not a valid policy, or None if the value is valid."""
     if isinstance(value, RetryPolicy):
         return None
     return f"expected a RetryPolicy, such as RetryPolicy(attempts=3), got {value!r}"

@@ -45,13 +45,14 @@ class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pending work of a mutation: store it as JSON, and wait for it in another process.
 
-    `Cloudtower.pending` returns it; `Cloudtower.settle`, `wait`, `as_completed` and `progress`
-    accept it. It contains no secrets, only ids, names of types and the server's address.
+    `Cloudtower.pending` returns a `Pending`; `Cloudtower.settle`, `wait`, `as_completed` and
+    `progress` accept one. A `Pending` contains no secrets, only ids, names of types and the
+    server's address.
 
     Attributes:
         endpoint: Root address of the server. A session with another server refuses the pending
             work.
-        answers: The answers of the mutation, in their order.
+        answers: The answers of the mutation, in the order in which the server sent them.
         single: Whether the mutation returned a single answer instead of a list.
         version: Format of the JSON.
     """
@@ -96,7 +97,7 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
 
 
 def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bool) -> Pending[Any]:
-    """Return the pending work of answers.
+    """Return the pending work that answers of a mutation describe.
 
     Args:
         answers: Answers of mutations.
@@ -124,7 +125,7 @@ def resources_in(answer: WithTask[object]) -> list[object]:
 
 
 def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str]) -> None:
-    """Refuse pending work of another server.
+    """Raise an error if pending work belongs to another server.
 
     Args:
         asker: Method that waits, for the error.

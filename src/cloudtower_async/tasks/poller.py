@@ -1,8 +1,8 @@
-"""Poll loop that all waiters for tasks share.
+"""Poll loop shared by all waiters for tasks.
 
-Nothing runs in the background. One of the waiters leads: it polls the tasks of all of them. When
-its own wait ends, times out or is cancelled, another waiter leads. So each request has an owner,
-and nothing is left running when the last waiter leaves.
+Nothing runs in the background. One waiter is the leader and polls the tasks of all waiters. When
+the leader's own wait ends, times out or is cancelled, another waiter becomes the leader. So each
+request has an owner, and nothing is left running when the last waiter leaves.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _PATIENCE = 1.0
-"""Maximum seconds that a leader whose wait has ended stays until running requests are answered."""
+"""Maximum seconds that a leader waits for running requests after its own wait has ended."""
 
 _WARN_EVERY = 60.0
-"""Seconds between warnings that polls fail."""
+"""Seconds between two warnings about failing polls."""
 
 
 class TaskPoller:
-    """Poller of the tasks of all waiters.
+    """Poller for the tasks of all waiters of a session.
 
     Args:
         executor: Executor of the calls.
@@ -97,7 +97,7 @@ class TaskPoller:
         finally:
             del self._subscriptions[subscription]
             if self._leader is None and self._subscriptions:
-                # The latest waiter leads, because it is likely to wait longest.
+                # The latest waiter becomes the leader, because it is likely to wait longest.
                 next(reversed(self._subscriptions)).wake()
         if subscription.lost is not None:
             raise another(subscription.lost)
@@ -111,7 +111,7 @@ class TaskPoller:
         self._leader = leader
         self._leading = current_span()
         try:
-            await anyio.lowlevel.checkpoint()  # let waits join that begin at the same moment
+            await anyio.lowlevel.checkpoint()  # let waits that begin at the same moment join
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed or self._failures):
                     self._send_requests(group)
@@ -133,7 +133,7 @@ class TaskPoller:
             self._failures.clear()
 
     def _send_requests(self, group: TaskGroup) -> None:
-        """Send as few requests as possible for all due tasks, each task in one request."""
+        """Send as few requests as possible for all due tasks, and each task only once."""
         now = anyio.current_time()
         waiters: Waiters = {}
         for subscription in self._subscriptions:
@@ -163,7 +163,7 @@ class TaskPoller:
             tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:
             error = exc
-        except Exception as exc:  # an exception of a hook
+        except Exception as exc:  # raised by a hook
             self._failures = [exc]
             if self._leader is not None:
                 self._leader.wake()
@@ -190,7 +190,7 @@ class TaskPoller:
                 subscription.wake()
 
     def _is_lost(self, error: CloudtowerError, now: float) -> bool:
-        """Return whether later polls would fail, too; otherwise log a warning from time to time."""
+        """Return whether later polls would also fail; otherwise, log a warning now and then."""
         if not self._executor.is_transient(error):
             return True
         if now - self._warned >= _WARN_EVERY:

@@ -1,10 +1,10 @@
 """Locks on resources for the callers of this process: `Cloudtower.lock`.
 
 Each id has a queue of callers. A caller that wants several ids joins all of their queues at once,
-and holds the lock when it is first in each. No caller joins one queue after another, so no two
-callers can wait for each other.
+and holds the lock when it is first in each queue. Because no caller joins one queue after another,
+callers cannot deadlock.
 
-A resource that the server has locked (`ResourceLocked`) is another matter: the call is retried; see
+Locks of the server (`ResourceLocked`) are handled elsewhere, by retrying the call; see
 `calls.executor` and `retry.classify`.
 """
 
@@ -89,7 +89,7 @@ class ResourceLocks:
                     following.turn.set()
 
     def _refuse_again(self, claim: _Claim) -> None:
-        """Refuse a lock for which the task would wait for itself."""
+        """Raise an error if the task would wait for a lock that the task itself holds."""
         for identifier in claim.ids:
             if identifier in self.lines and self._first(identifier).owner == claim.owner:
                 raise CloudtowerError(

@@ -94,8 +94,9 @@ class _Resource(NamedTuple):
     """A resource that a mutation changes.
 
     Args:
-        kind: Type of the resource in the answer; NoneType: the server left the resource out.
-        id: Id of the resource; empty: the server left it out, or it cannot be read again.
+        kind: Type of the resource in the answer; NoneType if the server left out the resource.
+        id: Id of the resource; empty if the server left out the id, or if the resource cannot be
+            read again.
         data: The resource in the answer.
     """
 
@@ -105,7 +106,7 @@ class _Resource(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """Resources of one answer, and whether the answer holds a list."""
+    """Resources of one answer, and whether the answer holds a list of resources."""
 
     resources: list[_Resource]
     is_list: bool
@@ -156,7 +157,7 @@ def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
     """Return the answers of a mutation.
 
     Args:
-        asker: Method that they were passed to, for the error.
+        asker: Method to which `changed` was passed, for the error.
         changed: An answer, a list of answers, or a call.
 
     Raises:
@@ -219,7 +220,7 @@ class _Reading:
     Attributes:
         unsettled: Ids of the resources to read, each with its ``entityAsyncStatus``, if known.
         found: Settled resources by id.
-        error: Error of the last read; a later one may succeed.
+        error: Error of the last read; a later read may succeed.
     """
 
     def __init__(self, kind: type, executor: Executor, grace: float) -> None:
@@ -231,7 +232,7 @@ class _Reading:
         # Deleted resources are expected to be missing.
         self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
         self._observed = ObservedTime()
-        self._missing: dict[str, float] = {}  # by id: since when, in observed time
+        self._missing: dict[str, float] = {}  # start of the absence by id, in observed time
         self._seen: set[str] = set()
         self._query = registry.reader(kind.__name__)
 
@@ -274,7 +275,7 @@ class _Reading:
                 raise error
 
     def _take(self, identifier: str, resource: object) -> None:
-        """Record the state of a resource; None: it is not listed."""
+        """Record the state of a resource. None means that the server does not list the resource."""
         status = getattr(resource, "entity_async_status", None)
         if status is not None:
             self.unsettled[identifier] = status
@@ -290,7 +291,7 @@ class _Reading:
         elif identifier not in self._seen:
             now = self._observed.seconds
             if now - self._missing.setdefault(identifier, now) < self._grace:
-                return  # it may be listed later
+                return  # the resource may be listed later
         del self.unsettled[identifier]
 
     def not_found(self) -> NotFound:

@@ -1,7 +1,7 @@
 """State of one wait: its tasks, their last known states, and the time of the next poll.
 
 The delay between polls doubles up to the interval. All waiters poll at multiples of the same few
-delays, so that tasks which began at different times are soon polled together.
+delays, so that waits which began at different times soon share requests.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ JITTER = 0.1
 LATE = 0.5
 """Seconds by which a timer must be late to count as a clock jump.
 
-Clocks jump when a machine resumes from sleep, when a process is continued, or after the loop was
-blocked. Known states are stale then, so waits poll once more before they give up.
+The clock seems to jump when a machine resumes from sleep, when a stopped process continues, or when
+the event loop was blocked. Known states are then stale, so waits poll once more before they give
+up.
 """
 
 LAST_POLL = 5.0
@@ -38,14 +39,13 @@ ENDED = frozenset(("SUCCESSED", "FAILED"))
 _KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
 
 _JOINING = 0.05
-"""Minimum number of seconds between the first polls of waits that begin shortly after each
-other."""
+"""Minimum number of seconds between the first polls of two waits."""
 
 
 class ObservedTime:
     """Time during which something was observed.
 
-    Outages and clock jumps hardly count, because nothing was observed during them.
+    Outages and clock jumps count for little, because the server was not observed during that time.
 
     Attributes:
         seconds: Number of seconds of observation.
@@ -62,7 +62,7 @@ class ObservedTime:
 
         Args:
             now: End of this observation.
-            longest: Maximum number of seconds that count.
+            longest: Maximum number of seconds to count for this observation.
         """
         if self._latest is not None:
             self.seconds += min(now - self._latest, longest)
@@ -78,7 +78,7 @@ class TaskSubscription:
         grace: Seconds after which a task is given up if the server does not list the task, or if
             its status is unknown and does not change.
         until: Event that ends polling before all tasks have ended: the first failure, or any news.
-        every_change: Every change of a task is news, not only its end.
+        every_change: Whether every change of a task is news, not only its end.
     """
 
     __slots__ = (
@@ -126,11 +126,11 @@ class TaskSubscription:
         self.answered: bool = False
         """Whether the server has answered a poll."""
         self.error: CloudtowerError | None = None
-        """Error of the last poll; a later one may succeed."""
+        """Error of the last poll; a later poll may succeed."""
         self.lost: CloudtowerError | None = None
-        """Error of a poll that is not transient: it ends the wait."""
+        """Error of a poll that is not transient and therefore ends the wait."""
         self.due: float = -math.inf
-        """Time of the next poll; infinite while one is running."""
+        """Time of the next poll; infinite while a poll is running."""
         self.step: float = 0.0
         """Seconds from one poll to the next."""
         # The caller awaits this future; an event would be too heavy for thousands of waiters.
@@ -141,10 +141,10 @@ class TaskSubscription:
         self._observed = ObservedTime()
         self._missing: dict[str, float] | None = None  # since when, in observed time
         self._unclear: dict[str, float] | None = None  # since when, in observed time
-        self._expires = math.inf  # a poll that starts after this is the last one
+        self._expires = math.inf  # a poll that starts after this time is the last poll
         self._expired = False
         self._open = 0  # running requests
-        self._trouble: CloudtowerError | None = None  # error of one of these
+        self._trouble: CloudtowerError | None = None  # error of one of the running requests
         self._until = until
         self._every_change = every_change
 
@@ -160,7 +160,7 @@ class TaskSubscription:
         )
 
     def expire(self, now: float) -> None:
-        """Poll once more, then end."""
+        """Schedule one last poll, because the time is up."""
         self._expires = now
         self._polls = 0
 
@@ -227,8 +227,7 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Return the time of the first poll: now, or shortly after the last poll, shared with later
-        waits."""
+        """Set the time of the first poll: now, or shortly after the last poll."""
         if self.due < now:
             self.due = max(now, asked + min(_JOINING, self._interval))
 
@@ -238,7 +237,7 @@ class TaskSubscription:
         self.due = math.inf
 
     def abandon(self) -> None:
-        """Forget the running requests, which were cancelled, so that they are due again."""
+        """Forget the running requests, which were cancelled, so that the tasks are due again."""
         self._open = 0
         self.due = -math.inf
 
@@ -265,5 +264,5 @@ class TaskSubscription:
         self._polls += 1
         self.step = poll_delay(self._polls, self._interval) / (1 + JITTER)
         self.due = (math.floor(now / self.step) + 1) * self.step
-        if self.due <= now:  # rounding
+        if self.due <= now:  # due to rounding
             self.due += self.step

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # The server nests the error of the underlying component in lines `code: …` and `message: {…}`.
 _CODE_LINE = re.compile(r"^[ \t]*code:[ \t]*(\S+)", re.MULTILINE)
 _MESSAGE_LINE = re.compile(r"^[ \t]*message:\s*(?=\{)", re.MULTILINE)
-# From the scheduler: `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
+# Example from the scheduler:
+# `[VM_SCHEDULE_FAILED]EmptyCandidateHostsException::PlacementGroupMustFilter`.
 _BRACKETED = re.compile(r"\s*\[([A-Z][A-Z0-9_]*)\]\s*(\w+(?:::\w+)+)?")
 _BARE_CODE = re.compile(r"\s*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s*")
 _LANGUAGE = re.compile("[a-z]{2}-[A-Z]{2}")
@@ -49,7 +50,7 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Return the error codes of the server and of the underlying component, if outside of JSON."""
+    """Return the error codes of the server and of the component that are outside of JSON."""
     if line := _CODE_LINE.search(text):
         return line[1], None
     if bracketed := _BRACKETED.match(text):
@@ -76,7 +77,7 @@ def _text(value: object) -> str | None:
 
 
 def _in_one_language(text: str) -> str:
-    """Return one language of a text in several languages; each language contains the codes.
+    """Return a text in one language, if it has several languages. Each language contains the codes.
 
     With the content language ``*``, a text is JSON with one entry per language.
     """

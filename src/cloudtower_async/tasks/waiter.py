@@ -25,7 +25,7 @@ class HasTaskId(Protocol):
 
     @property
     def task_id(self) -> str | None:
-        """Id of the task; None: the work is done."""
+        """Id of the task; None if the work is done."""
         ...
 
 
@@ -139,7 +139,7 @@ class TaskWaiter:
 def check_times(
     asker: str, waitable: object, timeout: float | None, interval: float, grace: float
 ) -> None:
-    """Check the arguments of a wait; on an error, close its calls, which would never be awaited."""
+    """Check the arguments of a wait. On an error, close its calls, which would never be awaited."""
     try:
         check_wait(asker, timeout, interval, grace)
     except InvalidInput:
@@ -150,7 +150,7 @@ def check_times(
 async def _tasks_in(
     asker: str, waitable: Waitable | Awaitable[Waitable], endpoints: Sequence[str]
 ) -> dict[str, Task | None]:
-    """Return the tasks by id, in order; the value is the ended task, or None."""
+    """Return the tasks by id, in order. A value is the task if it has ended, otherwise None."""
     given = await waitable if isinstance(waitable, Awaitable) else waitable
     tasks: dict[str, Task | None] = {}
     try:
@@ -171,8 +171,8 @@ async def _tasks_in(
 
 
 def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[str | Task]:
-    """Flatten a nesting in order, without changing it."""
-    wrong, kind = waitable, type(waitable).__name__  # unless it is one of these
+    """Yield the task ids and tasks in nested arguments, without changing the arguments."""
+    wrong, kind = waitable, type(waitable).__name__  # default, unless a part is wrong
     if waitable is None:
         return
     if isinstance(waitable, str | Task):

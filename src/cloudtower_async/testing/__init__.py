@@ -1,9 +1,10 @@
 """Tools for testing code that uses this package: a simulated CloudTower, and sample structs.
 
-Both need only the package itself: ``async with Simulator(vms=100, seed=7) as sim: ...``,
+Both work without extra dependencies: ``async with Simulator(vms=100, seed=7) as sim: ...``,
 ``make(models.Vm, name="web-1")``.
 
-pytest loads the plugin of this package at every start, so other names are only loaded at first use.
+pytest loads the plugin in this package at every start, so other modules are only loaded at first
+use.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ _SHARED_OPTIONS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the support for pytest-asyncio if that is in use."""
+    """Register the marker ``tower``, and support for pytest-asyncio if that plugin is in use."""
     config.addinivalue_line("markers", _MARKER)
     if config.pluginmanager.hasplugin("asyncio"):
         config.pluginmanager.register(_PytestAsyncio(), "cloudtower-async-asyncio")
@@ -53,7 +53,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):
-            # Marks of a module also apply to its tests that use the simulator of the whole run.
+            # A module's marker also applies to tests in the module that use the simulator of the
+            # whole run.
             if not isinstance(node, (pytest.Module, pytest.Package, pytest.Session)):
                 pytest.fail(
                     _NOT_ITS_OWN.format(item.nodeid, _SHARED_OPTIONS[fixture]), pytrace=False
@@ -67,7 +68,8 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     """Reject the fixture `tower` if no plugin runs coroutines.
 
-    pytest would reject it, too, but only once: the fixture would then be broken for later tests.
+    pytest would also reject the fixture, but only once: the fixture would then be broken for later
+    tests.
     """
     function = fixturedef.func
     if not _is_ours(function):
@@ -90,13 +92,13 @@ class _PytestAsyncio:
     modes, a fixture without a loop scope may get another event loop than the test.
     """
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-asyncio looks at it
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # runs before pytest-asyncio inspects the fixture
     def pytest_fixture_setup(
         self,
         fixturedef: Any,  # noqa: ANN401 - as above
         request: pytest.FixtureRequest,
     ) -> Generator[None, object, object]:
-        """Mark the fixture as one of pytest-asyncio until it is torn down."""
+        """Mark the fixture as a pytest-asyncio fixture until it is torn down."""
         function = fixturedef.func
         marker = request.node.get_closest_marker("asyncio") if _is_ours(function) else None
         if marker is None:
@@ -129,8 +131,8 @@ def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN
 def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
     """A simulated CloudTower for one test.
 
-    The simulator runs in its own event loop in a thread, so tests need no event loop, and may block
-    theirs. ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
+    The simulator runs in its own event loop in a thread. So tests need no event loop, and may block
+    their own event loop. ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
     """
     with _running(_options(request.node)) as simulator:
         yield simulator

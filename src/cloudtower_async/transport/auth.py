@@ -50,16 +50,16 @@ _STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
 class Authenticator:
     """Login at first use, shared by all waiting callers.
 
-    The first caller that needs the token logs in, without a background task, and the others wait.
-    If that caller is cancelled, the next one takes over. If the login fails, it fails for all that
-    waited, so that a wrong password is tried only once.
+    The first caller that needs the token logs in, without a background task, and the other callers
+    wait. If the first caller is cancelled, the next caller logs in. If the login fails, all waiting
+    callers get the error, so that a wrong password is tried only once.
 
     Attributes:
         token: The token, if the session has one.
         basic: Header for operations with a separate credential, if given.
         logins: Number of successful logins.
         tries: Number of login attempts.
-        can_log_in: The session has other credentials than a token.
+        can_log_in: Whether the session has other credentials than a token.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -126,7 +126,7 @@ class Authenticator:
                     self._transport.mask.add(self.token)
                     return self.token
                 if isinstance(failure, CallError):
-                    failure.sent = False  # time-out of the call that needs the token
+                    failure.sent = False  # the call that needs the token timed out
                     failure.proxy = self._transport.proxy_of(endpoint)
                 self._failures += 1
                 self._failure = without_frames(failure)
@@ -235,8 +235,8 @@ class Authenticator:
     async def _ldap_strategy(self, endpoint: str) -> str | None:
         """Look up the LDAP strategy; return None if the server has no LDAP strategy or is too old.
 
-        Any other failure is raised: a login with another source would use up one of the user's
-        attempts.
+        Any other failure is raised, because a login with the wrong source would count as a failed
+        attempt of the user.
         """
         exchange = self._transport.exchange
         try:
@@ -332,7 +332,7 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Decode the strategies; return a string with errors, or None if the answer is invalid."""
+    """Return the strategies, the errors as a string, or None if the answer is invalid."""
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)
     except CODEC_ERRORS:

@@ -1,4 +1,4 @@
-"""HTTP Basic credentials → the value of a header."""
+"""Header value for HTTP Basic credentials."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from base64 import b64encode
 
 
 def basic(username: str, password: str) -> str:
-    """Return ``Basic …``, as ``Authorization`` and ``Proxy-Authorization`` carry it."""
+    """Return the value of an ``Authorization`` or ``Proxy-Authorization`` header: ``Basic …``."""
     return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"

@@ -1,4 +1,4 @@
-"""Convert connection errors into the package's errors, with a remedy."""
+"""Convert connection errors into errors of this package, with a remedy."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def connection_error(
     direct: bool = True,
     sent: bool | None = None,
 ) -> CallError:
-    """Explain an exception of aiohttp or of the operating system.
+    """Return the error that explains an exception of aiohttp or of the operating system.
 
     Args:
         exc: The exception.
         endpoint: Root address of the server.
         settings: The session's options.
-        proxy: The proxy on the way to the server.
-        direct: Whether the environment may name an unused proxy.
+        proxy: The proxy between the session and the server, if any.
+        direct: Whether the environment may name a proxy that the session does not use.
         sent: Whether the request was written to a connection; None if unknown.
     """
     error = _explain(exc, endpoint, settings, proxy)
@@ -93,7 +93,7 @@ def connection_error(
     error.proxy = proxy and proxy.address
     unsent = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     if isinstance(exc, unsent):
-        error.sent = bool(sent)  # True: a middleware sent the request before
+        error.sent = bool(sent)  # True if a middleware sent the request before
     elif sent is False:
         error.sent = False
     unreached = not error.sent and not isinstance(error, TLSFailed)
@@ -241,7 +241,7 @@ def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
     """Remove the quotes of the request and the response from aiohttp's error.
 
     The error stays the cause of the raised error. A report of the cause would show the
-    Authorization header, or bytes of a response that repeat it.
+    Authorization header, or bytes of a response that repeat the header.
     """
     info = exc.request_info
     none = CIMultiDictProxy(CIMultiDict[str]())

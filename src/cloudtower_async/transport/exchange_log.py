@@ -1,6 +1,6 @@
 """Exchanges with a server: log records, and the lists of `record_exchanges`.
 
-If neither is enabled, the only cost per exchange is this check.
+If neither is enabled, the check for both is the only cost per exchange.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Recording:
 
     Attributes:
         exchanges: Exchanges that have ended.
-        running: The block has not ended.
+        running: Whether the block is still running.
     """
 
     __slots__ = ("_max_body_bytes", "exchanges", "running")
@@ -114,10 +114,10 @@ class Sent(msgspec.Struct):
         endpoint: Root address of the server.
         attempt: Number of the attempt within its call.
         content: JSON, or the fields of a query string or a form; None: no content.
-        confidential: No part of the request and the answer may be shown.
-        is_login: The request is a login, so the answer holds a token.
-        mask: Redacts secrets in shown parts.
-        answer: The answer, possibly with an error status; None until it has come.
+        confidential: Whether all of the request and the answer must stay hidden.
+        is_login: Whether the request is a login, so that the answer holds a token.
+        mask: Redaction of secrets in the parts that are shown.
+        answer: The answer, possibly with an error status; None until the answer has arrived.
     """
 
     operation: str
@@ -131,7 +131,7 @@ class Sent(msgspec.Struct):
 
 
 async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
-    """Carry out an exchange, and log and record it.
+    """Carry out an exchange, log and record it, and return the answer.
 
     Args:
         sending: The exchange.
@@ -145,7 +145,7 @@ async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
     except BaseException as exc:
         raised = exc.__cause__ if isinstance(exc, HookError) else exc
         _tell_failure(sent, perf_counter() - started, raised)
-        del raised  # it and this frame would keep each other
+        del raised  # avoid a reference cycle with this frame
         raise
     _tell_success(sent, perf_counter() - started, answer)
     return answer
@@ -181,7 +181,7 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException | None) -> Non
 
 
 def _record(sent: Sent, duration: float, exc: BaseException | None) -> Exchange:
-    """Return an exchange, and add it to the blocks that record it."""
+    """Return an exchange, and add it to all blocks of `record_exchanges` that are running."""
     ended = exc if isinstance(exc, CallError) else sent.answer
     exchange = Exchange(
         operation=sent.operation,
@@ -198,7 +198,7 @@ def _record(sent: Sent, duration: float, exc: BaseException | None) -> Exchange:
 
 
 def _logged(exchange: Exchange) -> dict[str, object]:
-    """Return the fields of an exchange that its log record has."""
+    """Return the fields of an exchange for its log record."""
     return {name: getattr(exchange, name) for name in _LOGGED}
 
 

@@ -30,22 +30,22 @@ _ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
 _ROUND_SECONDS = 5.0  # time-out for the answers of all nodes
 _ATTEMPTS = 3  # probes of each node while no node is active
 _PAUSE_SECONDS = 0.05
-_GRACE_SECONDS = 0.5  # once a node is active, a dead node must not delay calls for longer
+_GRACE_SECONDS = 0.5  # maximum seconds to wait for other nodes after a node was found active
 
 
 class Endpoints:
     """Endpoints of a session, and the search for the active node of a pair.
 
     The search is shared by all waiting callers and has no background task: the first caller that
-    needs the address probes all nodes at once, and the others wait. If that caller is cancelled,
-    the next one takes over. If no node or several are active, all that waited get the error. A
-    single address is never probed.
+    needs the address probes all nodes at once, and the other callers wait. If the first caller is
+    cancelled, the next caller takes over. If no node or more than one node is active, all waiting
+    callers get the error. A single address is never probed.
 
     Args:
         transport: Transport to the servers, with the settings of the session.
 
     Attributes:
-        active: Address of the active node; None: unknown, find it first.
+        active: Address of the active node; None if the active node is unknown.
         latest: Address found by the latest search; before any search, the first address.
         several: Whether the session has more than one address.
     """
@@ -68,16 +68,17 @@ class Endpoints:
         return self.several and self._failover != "manual"
 
     def forget(self, endpoint: str) -> None:
-        """Forget a node that refused a call or is unreachable, so that the next call searches.
+        """Forget a node that refused a call or is unreachable; the next call starts a search.
 
         Args:
-            endpoint: Address of the node. If another node was found since, it is kept.
+            endpoint: Address of the node. If another node was found in the meantime, that node is
+                kept.
         """
         if self.follows and self.active == endpoint:
             self.active = None
 
     async def find(self, *, ask: bool = False) -> str:
-        """Return the address of the active node; probe the nodes unless it is known.
+        """Return the address of the active node; probe the nodes unless the active node is known.
 
         Args:
             ask: Probe even if the active node is known.
@@ -106,7 +107,7 @@ class Endpoints:
     async def ping(self, seconds: float) -> str:
         """Check whether the server is ready, or whether exactly one node of the pair is active.
 
-        Unlike `find`, this does not change the node that calls go to.
+        Unlike `find`, this method does not change the node that calls go to.
 
         Args:
             seconds: Time-out.
@@ -181,7 +182,7 @@ class Endpoints:
                 return
 
     def _adopt(self, outcome: str | CallError) -> str | CallError:
-        """Send calls to this active node from now on."""
+        """Store the active node that a search has found, and return the outcome of the search."""
         if isinstance(outcome, str):
             if outcome != self.latest:
                 _log.info(

@@ -56,7 +56,7 @@ _log = logging.getLogger("cloudtower_async")
 LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
 PING = "ping"
-_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # and from servers that are not known yet
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # sent to unknown servers, too
 _CLOSE_SECONDS = 5.0  # seconds for closing TLS connections
 
 
@@ -86,7 +86,7 @@ class Transport(SessionScope):
             check_option("session", instance_fault(session, aiohttp.ClientSession))
         if connector is not None:
             check_option("connector", instance_fault(connector, aiohttp.BaseConnector))
-        # None counts as not given, as for the other options.
+        # None counts as not given, like for the other options.
         trace_configs = trace_configs or ()
         if not isinstance(cast("object", trace_configs), Iterable):
             check_option("trace_configs", instance_fault(trace_configs, list))
@@ -111,7 +111,7 @@ class Transport(SessionScope):
             self.mask.add(value)
         self.owns_pool: bool = session is None and connector is None
         self.counts: Counts = Counts()
-        self.server_version: str | None = None  # once it was asked for
+        self.server_version: str | None = None  # None until the version was requested
         self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
         self._connector = connector
@@ -160,20 +160,20 @@ class Transport(SessionScope):
             operation: Name of the operation, for errors.
             method: HTTP method.
             endpoint: Root address of the server.
-            headers: Headers in addition to those of every request.
+            headers: Headers to send in addition to the headers of every request.
             path: Path below the root address.
             body: Body, encoded as JSON.
             query: Query string.
             fields: Fields of a multipart form.
             token: Token to send as the credential.
-            not_modified: Accept status 304 as an answer.
+            not_modified: Whether to accept status 304 as an answer.
             attempt: Number of the attempt within the call.
-            state: Object to record in that the server may have received the request.
+            state: Object whose ``sent`` is set when the server may have received the request.
 
         Raises:
             CallError: No answer came, or an answer with an error status.
-            HookError: Code of the user's aiohttp session raised an exception. Without `state`, that
-                exception is raised unchanged, except for logins.
+            HookError: A hook in the user's aiohttp session raised an exception. Without `state`,
+                the exception of the hook is raised unchanged, except for logins.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: The session was closed before or during the call.
         """
@@ -247,8 +247,8 @@ class Transport(SessionScope):
                 small = not 200 <= status < 300 or operation in _SMALL_ANSWERS
                 limit = SMALL_BODY if small else self._max_response_bytes
                 if response.content.is_eof():  # the whole body came with the headers
-                    # A body that is already there needs no coroutine, unless hooks observe it or a
-                    # middleware has read it before.
+                    # A body that has already arrived needs no coroutine, unless hooks observe the
+                    # body or a middleware has read it before.
                     if self._given is None and not session.trace_configs:
                         content = response.content.read_nowait()
                     else:
@@ -301,7 +301,8 @@ class Transport(SessionScope):
         """Close the connections. Calls in progress raise SessionClosed. Safe to repeat.
 
         Raises:
-            SessionClosed: The session belongs to an event loop that runs elsewhere; it stays open.
+            SessionClosed: The session belongs to another running event loop. The session stays
+                open.
             CloudtowerError: No asyncio event loop is running.
         """
         self.check_closable()
@@ -320,7 +321,9 @@ class Transport(SessionScope):
                 await session.close()
 
     async def open(self) -> aiohttp.ClientSession:
-        """Create the pool at the first call. Connections are opened when calls need them.
+        """Return the aiohttp session, which is created at the first call.
+
+        Connections are opened when calls need them.
 
         Raises:
             InvalidSettings: A file for TLS cannot be used.
@@ -332,23 +335,23 @@ class Transport(SessionScope):
             if self._session is None:
                 await anyio.to_thread.run_sync(self._tls.load)
                 await self._find_proxies()
-                self._check_usable()  # the session may have been closed meanwhile
+                self._check_usable()  # the session may have been closed during the load
                 self._session = self._given or self._make_session()
                 self.connected = True
             return self._session
 
     def connections(self) -> tuple[int, int, int]:
-        """Return the numbers of used and of idle connections, and their maximum; 0: unlimited."""
+        """Return the numbers of used and idle connections, and the maximum (0: no limit)."""
         pool = self._session.connector if self._session is not None else None
         if pool is None:
             return 0, 0, self.settings.max_connections if self.owns_pool else 0
-        # aiohttp has no public name for them.
+        # aiohttp has no public names for these numbers.
         used: Collection[object] = getattr(pool, "_acquired", ())
         idle: dict[object, Collection[object]] = getattr(pool, "_conns", {})
         return len(used), sum(map(len, list(idle.values()))), pool.limit
 
     def proxy_of(self, endpoint: str) -> str | None:
-        """Return the address of the proxy on the way to a server, or None."""
+        """Return the address of the proxy for requests to a server, or None if no proxy is used."""
         proxy = self._proxies.get(endpoint)
         return proxy and proxy.address
 
@@ -437,8 +440,8 @@ def _url(address: str) -> URL | str:
 def is_confidential(operation: str, path: str) -> bool:
     """Return whether no part of a request and its answer may be shown.
 
-    This concerns calls outside the API schema, such as GraphQL, whose answers have keys and tickets
-    under any name.
+    Calls outside the API schema, such as GraphQL, are confidential, because their answers may hold
+    keys and tickets in fields of any name.
     """
     return operation == LOGIN or not path.startswith(API_PATH)
 

@@ -1,7 +1,7 @@
 """OpenTelemetry metrics: the duration of each call, and the state of the sessions.
 
-A program that uses OpenTelemetry has imported it, so this module looks it up and never imports it.
-The values of all attributes are limited: operations, outcomes and addresses of servers.
+A program that uses OpenTelemetry has already imported OpenTelemetry, so this module only looks the
+package up. Attributes have a limited set of values: operations, outcomes and addresses of servers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
 OTHER = "_OTHER"
-"""Replacement for values that are not limited, as in OpenTelemetry's conventions."""
+"""Replacement for values outside the limited set, as in OpenTelemetry's conventions."""
 
 _PREFIX = "cloudtower.client."
 _BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -118,7 +118,7 @@ _INSTRUMENTS = (
 
 
 def durations() -> Histogram | None:
-    """Return the histogram of the program's meter provider; None if the program has set none."""
+    """Return the histogram of the program's meter provider, or None without a provider."""
     metrics: Any = sys.modules.get("opentelemetry.metrics")
     if metrics is None:
         return None
@@ -128,9 +128,9 @@ def durations() -> Histogram | None:
     return _instruments_of(provider)
 
 
-@lru_cache(maxsize=1)  # providers warn of instruments that are made twice
+@lru_cache(maxsize=1)  # providers warn about instruments that are created twice
 def _instruments_of(provider: MeterProvider) -> Histogram:
-    from opentelemetry.metrics import Observation  # is loaded: there is a provider
+    from opentelemetry.metrics import Observation  # already imported, because there is a provider
 
     meter = provider.get_meter("cloudtower_async", __version__)
     for one in _INSTRUMENTS:
@@ -172,7 +172,7 @@ def record_duration(
         seconds: Duration of the call.
         operation: Name of the call.
         endpoint: Root address of the server.
-        error: Error that the call raised; None: it succeeded.
+        error: Error that the call raised; None if the call succeeded.
     """
     if operation.startswith("/"):  # outside the schema, where paths may hold ids
         operation = OTHER
@@ -193,7 +193,7 @@ def outcome_of(error: BaseException) -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the name of an error's class, if it is one of this package."""
+    """Return the class name of an error of this package, `OTHER`, or ``CancelledError``."""
     if isinstance(error, CloudtowerError):
         return type(error).__name__
     return OTHER if isinstance(error, Exception) else "CancelledError"

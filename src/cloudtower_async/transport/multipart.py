@@ -22,7 +22,7 @@ _PIECE = 2**18  # bytes
 
 
 def form(fields: Mapping[str, object]) -> aiohttp.FormData:
-    """Build the form. Bytes and binary files become file parts, and other values become strings."""
+    """Return a form. Bytes and binary files become file parts, and other values become strings."""
     data = aiohttp.FormData(default_to_multipart=True)
     for name, value in fields.items():
         if isinstance(value, bytes | bytearray | memoryview):
@@ -37,7 +37,7 @@ def form(fields: Mapping[str, object]) -> aiohttp.FormData:
 
 
 class Marks:
-    """Start positions of the files in a form, to read the files again from there.
+    """Start positions of the files in a form, so that a retry can read the files again.
 
     Args:
         fields: Fields of the form.
@@ -93,8 +93,9 @@ def _file_name(source: BinaryIO, default: str) -> str:
 
 def _borrow(source: BinaryIO) -> io.IOBase:
     if isinstance(source, io.BytesIO):
-        return io.BytesIO(source.read())  # in memory, and aiohttp knows its size
-    # A file that decompresses has a descriptor too, with the size of the compressed file.
+        return io.BytesIO(source.read())  # a copy in memory, whose size aiohttp knows
+    # A file object that decompresses also has a descriptor, but with the size of the compressed
+    # file.
     raw = getattr(source, "raw", source)
     if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         return _BorrowedFile(source)
@@ -102,7 +103,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
 
 
 class Memory(aiohttp.Payload):
-    """Bytes that are sent piece by piece; aiohttp's payload for BytesIO copies all bytes."""
+    """Bytes that are sent in pieces; aiohttp's payload for BytesIO would first copy all bytes."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
         super().__init__(content, content_type=_ANY)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def find_proxies(settings: Settings) -> dict[str, Proxy]:
-    """Return the proxy of each endpoint that is reached through one.
+    """Return the proxy of each endpoint that is reached through a proxy, by endpoint.
 
-    With ``trust_env`` this reads the environment, and on macOS and Windows the settings of the
-    system, so call it in a worker thread.
+    With ``trust_env``, the function reads the environment, and on macOS and Windows the settings of
+    the system, so call this function in a worker thread.
 
     Raises:
-        InvalidSettings: A variable does not hold the address of a proxy; the error names it.
+        InvalidSettings: A variable does not hold the address of a proxy; the error names the
+            variable.
     """
     if settings.via is not None:
         return dict.fromkeys(settings.endpoints, settings.via)
@@ -40,7 +41,7 @@ def find_proxies(settings: Settings) -> dict[str, Proxy]:
 
 
 def credential(proxy: Proxy) -> str | None:
-    """Return the ``Proxy-Authorization`` header for a proxy; None if it needs none."""
+    """Return the ``Proxy-Authorization`` header for a proxy, or None without credentials."""
     if proxy.username is None:
         return None
     return basic(proxy.username, proxy.password or "")
@@ -67,7 +68,7 @@ def go_through(
 
 
 def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
-    """Return the error for a proxy that answered with this status itself."""
+    """Return the error for an error status that the proxy itself sent."""
     if status == 407:
         known = proxy is not None and proxy.username is not None
         return ProxyRefused(
@@ -89,10 +90,10 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 
 
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
-    """Name the proxy in an error status that the proxy may have sent itself.
+    """Return an error that names the proxy, if the proxy may have sent the error status.
 
-    Through a TLS tunnel, only the server can answer. Without TLS, the proxy can answer in its
-    place.
+    Through a TLS tunnel, only the server can answer. Without TLS, the proxy can answer instead of
+    the server.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):
@@ -102,13 +103,13 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
         refusal.operation, refusal.endpoint = error.operation, error.endpoint
         refusal.proxy = proxy.address
         return refusal
-    if error.server_message is None:  # every error of the API has one
+    if error.server_message is None:  # every error of the API has a message
         error.hint = "The proxy may have answered in place of CloudTower. " + error.hint
     return error
 
 
 def unused_variable(endpoint: str) -> str | None:
-    """Return the environment variable that names a proxy for an endpoint; None if none does."""
+    """Return the environment variable with a proxy for an endpoint, or None if none is set."""
     parts = urlsplit(endpoint)
     if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
         return None
@@ -116,7 +117,7 @@ def unused_variable(endpoint: str) -> str | None:
 
 
 def _is_exempt(endpoint: str) -> bool:
-    # NO_PROXY holds names with or without a port, and IPv6 addresses without brackets.
+    # NO_PROXY lists names with or without a port, and IPv6 addresses without brackets.
     parts = urlsplit(endpoint)
     return any(map(urllib.request.proxy_bypass, (parts.hostname or "", parts.netloc)))
 

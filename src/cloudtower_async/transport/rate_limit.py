@@ -1,9 +1,9 @@
 """Limits of a session: concurrent requests, requests per second, and a queue by priority.
 
 Calls that cannot start wait in one queue for the whole session: by priority, then in order of
-arrival. A call enters all its limits at the same moment, those of the session and those of
-`with_options`, or none of them. So no call holds a slot while it waits for another limit, and a
-token of a rate limit is taken when a request really starts.
+arrival. A call enters all its limits at the same moment, or none of them: the limits of the
+session, and the limits of `with_options`. So no call holds a slot while it waits for another limit,
+and a token of a rate limit is taken when a request really starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARE = 8
 """Number of calls that may overtake a waiting call of a lower priority."""
 
 _INSTANT = 1e-6
-"""Seconds that count as zero, because of the resolution of clocks."""
+"""Longest wait in seconds that counts as zero, because of the resolution of clocks."""
 
 _PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # ordered from the highest priority
 _LOWER = {priority: _PRIORITIES[number + 1 :] for number, priority in enumerate(_PRIORITIES)}
@@ -69,7 +69,8 @@ class RateLimiter:
         in_flight: Maximum number of concurrent requests; None: no limit.
         rate: Maximum number of requests per second, on average; None: no limit.
         reserved: Slots that only calls of high priority may use.
-        within: Limiter that applies in addition, such as that of the session; None: no other.
+        within: Limiter that applies in addition, such as the session's limiter; None: no other
+            limiter.
 
     Attributes:
         free: Number of free slots.
@@ -100,21 +101,24 @@ class RateLimiter:
 
     @property
     def active(self) -> int:
-        """Number of calls of the session that have entered and not left."""
+        """Number of calls of the session that have entered and have not left."""
         session = self
         while session._within is not None:
             session = session._within
         return session._in_flight - int(session.free)
 
     def enter_at_once(self) -> bool:
-        """Enter if no call is waiting, which is the usual case and must be fast."""
+        """Enter without waiting, and return whether that was possible.
+
+        Entering at once is possible if no call is waiting. This usual case has to be fast.
+        """
         if self.free > self._at_once_above:
             self.free -= 1
             return True
         return False
 
     async def enter(self, priority: Priority = "normal") -> None:
-        """Wait for the caller's turn, and enter. If cancelled, nothing is taken.
+        """Wait for the caller's turn, and enter. A cancelled call takes no slot and no token.
 
         Args:
             priority: Priority of the call.
@@ -154,7 +158,7 @@ class RateLimiter:
         """Return whether all limits have a free slot.
 
         Args:
-            reserved: Reserved slots count.
+            reserved: Whether reserved slots count as free.
         """
         limit: RateLimiter | None = self
         while limit is not None:
@@ -187,8 +191,8 @@ class _Queue:
         # has room.
         self._lines: dict[Priority, dict[RateLimiter, _Line]] = {each: {} for each in _PRIORITIES}
         self._numbers = count()
-        # For each priority with waiting calls, the calls admitted since its last one: of any higher
-        # priority, and of the highest priority.
+        # For each priority with waiting calls: the numbers of calls with any higher priority, and
+        # with the highest priority, that were admitted since the last call of this priority.
         self._overtaken = dict.fromkeys(_PRIORITIES, 0)
         self._overtaken_by_high = dict.fromkeys(_PRIORITIES, 0)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -224,7 +228,7 @@ class _Queue:
             limiter, priority, waiter = found
             self._remove(limiter, priority, waiter)
             if waiter.cancelled():
-                continue  # its task has not resumed yet
+                continue  # the task of this call has not resumed yet
             limiter.take(now)
             self._count(priority)
             waiter.set_result(None)
@@ -249,7 +253,7 @@ class _Queue:
         return None
 
     def _order(self) -> Iterator[tuple[Priority, bool]]:
-        """Yield the priorities in turn, each with whether reserved slots count."""
+        """Yield each priority in the order to try, and whether reserved slots count for it."""
         for priority in reversed(_PRIORITIES):
             if self._overtaken[priority] >= _SHARE:
                 yield priority, self._overtaken_by_high[priority] >= _SHARE
@@ -264,7 +268,7 @@ class _Queue:
                 self._overtaken_by_high[lower] += priority == "high"
 
     def _delay(self, now: float) -> float:
-        """Return the seconds until the first call that waits for a token may enter; 0: none."""
+        """Return the seconds until a call that waits for a token may enter, or 0 if none waits."""
         delays = [
             delay
             for priority, lines in self._lines.items()

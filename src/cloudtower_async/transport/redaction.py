@@ -2,11 +2,12 @@
 
 Three rules decide what is redacted, in JSON and in any other text:
 
-- The value of a field whose name is that of a secret, whatever it is: in JSON, forms, query
-  strings, headers and dumps of objects; and the password in the address of a server.
-- A token, an API key, a ticket or an ``Authorization`` header of the session, wherever it stands.
-- A password, wherever it stands, if no sentence, name or version can contain it. Other passwords
-  are redacted by the first rule only: "the user name or the *** is wrong" would give one away.
+- Any value of a field with the name of a secret: in JSON, forms, query strings, headers and dumps
+  of objects. Also the password in the address of a server.
+- A token, an API key, a ticket or an ``Authorization`` header of the session, wherever it appears.
+- A password, wherever it appears, if the password cannot be part of a sentence, name or version.
+  Other passwords are only redacted by the first rule: "the user name or the *** is wrong" would
+  reveal that the password is the word "password".
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from ..types import CODEC_ERRORS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_SHORTEST = 8  # characters; a shorter secret may be a word
-_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password unlike any word
+_SHORTEST = 8  # characters; shorter secrets may be ordinary words
+_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no ordinary word
 _MOST_PASSING = 100  # console tickets to remember; limits the memory of a long-running portal
-_LARGEST = 2**16  # bytes; larger bodies are not decoded just to show a part
+_LARGEST = 2**16  # bytes; larger bodies are not decoded to show only a part
 _LONGEST = 2000  # characters
 
 _SUSPICIOUS = re.compile(f"{SUSPICIOUS}|cookie", re.IGNORECASE)
@@ -52,7 +53,7 @@ _USER_INFO = re.compile(
 
 
 CREDENTIAL_HEADER = re.compile("key|token|secret|auth|cookie|passw|credential")
-"""Part of the name of a header, in lower case, whose value is a credential."""
+"""Words in the names of headers (in lower case) whose values are credentials."""
 
 
 class Secrets:
@@ -69,7 +70,7 @@ class Mask:
     redacted in values, not in keys: a token such as ``message`` may also be a key.
 
     Args:
-        secrets: Tokens and other secrets that programs made; None is ignored.
+        secrets: Tokens and other generated secrets; None is ignored.
     """
 
     def __init__(self, *secrets: str | None) -> None:
@@ -85,8 +86,8 @@ class Mask:
 
         Args:
             secret: Secret to redact. None and strings of less than 8 characters are ignored.
-            passing: The secret is only valid for a short time; it is forgotten after 100 more of
-                these.
+            passing: Whether the secret is only valid for a short time. Such a secret is forgotten
+                after 100 newer ones.
         """
         if secret is None or len(secret) < _SHORTEST:
             return
@@ -136,7 +137,7 @@ class Mask:
         return self.text(text)
 
     def text(self, text: str) -> str:
-        """Redact a text without decoding it as JSON first."""
+        """Return a redacted text. The text is not decoded as JSON first."""
         for secret in self._secrets:
             text = text.replace(secret, STARS)
         text = without_secret_members(text)
@@ -146,11 +147,11 @@ class Mask:
         return _PAIR.sub(_without_value, text)
 
     def within(self, value: object) -> object:
-        """Redact every string in decoded JSON."""
+        """Return decoded JSON with every string redacted."""
         return redacted(value, self)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return redacted headers, with names in lower case; repeated ones are joined by commas."""
+        """Return redacted headers, named in lower case; repeated headers are joined by commas."""
         shown: dict[str, str] = {}
         for name, value in headers.items():
             lower = name.lower()
@@ -202,7 +203,8 @@ def _is_suspicious(name: str) -> bool:
 def _is_distinctive(password: str) -> bool:
     """Return whether no sentence, name, number or version contains the password by chance.
 
-    The criterion is how often letters, digits and symbols alternate within its words.
+    The criterion is how often letters, digits and symbols alternate within the words of the
+    password.
     """
     if any(map(str.isspace, password)):
         return False

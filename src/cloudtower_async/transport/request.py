@@ -1,6 +1,6 @@
 """Requests for aiohttp that record whether their bytes may have been sent, on clean connections.
 
-Bodies record the moment of writing, because a mutation whose bytes may have been sent is not
+Bodies record when they are written, because a mutation whose bytes may have been sent is not
 resent.
 
 HTTP/1.1 matches responses to requests by their order alone. If a server or a proxy sends a second
@@ -36,14 +36,15 @@ _ANY = CIMultiDict({"content-type": "application/octet-stream"})
 _WITHOUT_BODY = ("GET", "HEAD")
 
 REPEATED_METHODS = ("PUT", "DELETE")
-"""Methods of mutations that aiohttp sends a second time when the connection breaks."""
+"""HTTP methods of mutations. aiohttp resends requests with these methods if the connection breaks.
+"""
 
 
 class SendState(Protocol):
     """State of sending one request.
 
     Attributes:
-        sent: The server may have received the request.
+        sent: Whether the server may have received the request.
         status: HTTP status of the answer.
         request_id: ``x-tower-request-id`` of the answer.
     """
@@ -68,7 +69,7 @@ class BytesBody(aiohttp.Payload):
 
     Args:
         content: The bytes.
-        headers: Headers that describe them; shared by all bodies of a kind.
+        headers: Headers that describe the content; shared by all bodies of a kind.
         state: Object to record in that the body is being written.
     """
 
@@ -98,7 +99,7 @@ class BytesBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Nothing has to be closed."""
+        """Always True: nothing has to be closed."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -122,14 +123,14 @@ class BytesBody(aiohttp.Payload):
 
 
 class TrackedBody(aiohttp.Payload):
-    """Wrapper of any other body.
+    """Wrapper of any other body, which records when the body is written.
 
     The body is not closed after the request, so another request can use it if nothing was written.
 
     Args:
         body: The body.
         state: Object to record in that the body is being written.
-        headers: Headers that describe it; None: those of the body.
+        headers: Headers that describe the body; None: the headers of the wrapped body.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Whether nothing has to be closed; the caller closes the files of a form."""
+        """Always True: the caller closes the files of a form."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -191,8 +192,8 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return the outermost client middleware for `REPEATED_METHODS`.
 
-    aiohttp resends requests with these methods because HTTP defines them as idempotent. For real
-    servers that is not safe: a second DELETE can hit another resource.
+    aiohttp resends requests with these methods because HTTP defines them as idempotent. A resend is
+    not safe with real servers: a second DELETE can hit another resource.
     """
 
     async def send(
@@ -232,11 +233,11 @@ def request_content(
         elif fields is not None:
             options["data"] = TrackedBody(form(fields)(), state)
         elif method in _WITHOUT_BODY:
-            state.sent = True  # nothing reports when the headers of a GET are sent
+            state.sent = True  # aiohttp does not report when the headers of a GET are sent
         else:
             options["data"] = BytesBody(b"", _ANY, state)
         if query:
-            # A query string has no null.
+            # A query string cannot hold null.
             given = {text(name): text(value) for name, value in query.items() if value is not None}
             options["params"] = given
     except (TypeError, *CODEC_ERRORS) as exc:
@@ -248,7 +249,8 @@ class StaleConnection(aiohttp.ClientConnectionError):
     """Bytes arrived on a connection before the request was written. Nothing was sent.
 
     Attributes:
-        reused: The connection had served a request before, so another connection may be clean.
+        reused: Whether the connection had served a request before, so that another connection may
+            be clean.
     """
 
     def __init__(self, *, reused: bool) -> None:
@@ -260,8 +262,8 @@ class _ConnectionState:
     """State of a connection since its last request.
 
     Attributes:
-        poll: Function that returns, if called with 0, whether the operating system holds unread
-            bytes.
+        poll: Function that returns whether the operating system holds unread bytes; called with 0,
+            so that it does not wait.
         parser: Parser of the last response and of the bytes after it.
     """
 
@@ -275,7 +277,7 @@ class _ConnectionState:
 class CheckedRequest(aiohttp.ClientRequest):
     """Request that refuses a connection on which bytes have arrived."""
 
-    # Not `async`: returning aiohttp's coroutine saves one coroutine per request.
+    # Not `async`, because returning aiohttp's coroutine saves one coroutine per request.
     def send(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, conn: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:

@@ -21,8 +21,8 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes
         limit: Maximum size in bytes after decompression.
 
     Returns:
-        The body and False; or, if the body exceeds the limit or is an HTML page larger than
-        `SMALL_BODY`, its first `SMALL_BODY` bytes and True.
+        The body, and whether the body was truncated. A body that exceeds the limit, or an HTML page
+        larger than `SMALL_BODY`, is truncated to `SMALL_BODY` bytes.
     """
     response.content = _BoundedStream(response.content, limit)  # type: ignore[assignment]
     try:
@@ -42,8 +42,8 @@ class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
 class _BoundedStream:
     """Wrapper of a response's stream that limits the size of the body.
 
-    `aiohttp.ClientResponse.read` reads through it. aiohttp itself decompresses a body without a
-    limit.
+    `aiohttp.ClientResponse.read` reads through the wrapper, because aiohttp itself decompresses a
+    body without a limit.
     """
 
     def __init__(self, stream: aiohttp.StreamReader, limit: int) -> None:

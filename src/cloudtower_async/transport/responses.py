@@ -94,8 +94,8 @@ def status_error(
         operation: Name of the operation, for the error.
         endpoint: Root address of the server, for the error.
         request_id: ``x-tower-request-id`` of the response, for the error.
-        mask: Redacts the session's secrets.
-        pair: The session has several addresses.
+        mask: Redaction of the session's secrets.
+        pair: Whether the session has several addresses.
         retry_after: Seconds that the server asks to wait.
         location: Target of a redirect.
     """
@@ -152,7 +152,7 @@ def _hint(status: int, said: dict[str, object], body: bytes, *, pair: bool) -> s
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Return whether a body is a web page, as login portals and proxies send it."""
+    """Return whether a body is a web page, which login portals and proxies may send."""
     start = body[:256].lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml"))
 

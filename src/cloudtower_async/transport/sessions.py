@@ -16,7 +16,7 @@ class Counts:
 
     Attributes:
         polls: Polls of waits, watches and `settle` so far.
-        lenient_decodes: Answers so far that broke the API schema and were repaired.
+        lenient_decodes: Answers so far that broke the API schema and were decoded leniently.
         lock_waits: Callers that wait for a locked resource now.
     """
 
@@ -35,7 +35,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         active: Requests that are being sent or answered.
         queued: Requests that wait for `max_in_flight` or `rate_limit`.
         used: Connections with a request.
-        idle: Open connections without one.
+        idle: Open connections without a request.
         connections: Maximum number of connections; 0: unlimited.
         retries: Tokens in the retry budget.
         lock_waits: See `Counts`.
@@ -61,7 +61,7 @@ class Observed(Protocol):
 
     @property
     def address(self) -> str:
-        """Host of the server; for a pair, of its first address."""
+        """Host of the server; for a pair, the host of the first address."""
         ...
 
     def readings(self) -> Readings:
@@ -74,7 +74,7 @@ class _Sessions:
 
     def __init__(self) -> None:
         self._open: WeakSet[Observed] = WeakSet()
-        self._closed: dict[str, Counter[str]] = {}  # sums of last readings, by address
+        self._closed: dict[str, Counter[str]] = {}  # sums for closed sessions, by address
         self._lock = Lock()
 
     def add(self, session: Observed) -> None:
@@ -86,7 +86,7 @@ class _Sessions:
         """Stop observing a session.
 
         Counters do not decrease while another session uses the same server. The values of a server
-        end with its last session.
+        are dropped when its last session is closed.
         """
         with self._lock:
             if session not in self._open:
@@ -98,11 +98,11 @@ class _Sessions:
             self._closed = {at: kept for at, kept in self._closed.items() if at in left}
 
     def totals(self, names: Iterable[str], *, closed: bool) -> dict[tuple[str, str], float]:
-        """Return the sums of readings of all sessions, by address and reading.
+        """Return the sums of readings over all sessions, by address and name of the reading.
 
         Args:
             names: Names of the readings.
-            closed: Include closed sessions, as needed for counters.
+            closed: Whether to include closed sessions, as counters need.
         """
         found: dict[tuple[str, str], float] = {}
         none: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""Time limits, and the scope of a session, in which all calls end when the session is closed.
+"""Time limits, and the scope that ends all calls of a session when the session is closed.
 
-`asyncio.timeout` would set a timer for each call, although few calls time out. That would be a
-third of this package's overhead per call, so `TimeLimit` shares one timer between all calls.
+`asyncio.timeout` would set a timer for each call, although few calls time out. These timers would
+be a third of this package's overhead per call, so `TimeLimit` shares one timer between all calls.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class SessionScope:
     """Event loop of a session, and the blocks to cancel when the session is closed.
 
     Attributes:
-        closed: The session has been closed.
-        connected: The session has a connection pool.
+        closed: Whether the session has been closed.
+        connected: Whether the session has a connection pool.
         loop: Event loop that the session is bound to; None before the first use.
         scopes: Blocks of `until_closed` that are running.
         limits: Blocks of `TimeLimit` that are running.
@@ -80,17 +80,18 @@ class SessionScope:
         except RuntimeError:
             raise CloudtowerError(_ASYNCIO_ONLY) from None
         if loop is not self.loop:
-            # If that loop was closed before a connection was opened, the session can change loops.
+            # If the previous loop was closed before a connection was opened, the session can change
+            # loops.
             if self.loop is not None and (self.connected or not self.loop.is_closed()):
                 raise SessionClosed(_OTHER_LOOP)
             self.loop = loop
         return loop
 
     def check_closable(self) -> None:
-        """Refuse to close the session outside its event loop, unless that loop has ended.
+        """Raise an error if the session belongs to another event loop that is not closed.
 
         Raises:
-            SessionClosed: The session belongs to an event loop that runs elsewhere.
+            SessionClosed: The session belongs to another event loop, which is still running.
             CloudtowerError: No asyncio event loop is running.
         """
         if self.loop is not None and not self.loop.is_closed():
@@ -138,7 +139,7 @@ class SessionScope:
             await anyio.sleep(seconds)
 
     def end_blocks(self) -> None:
-        """End all blocks when the event loop runs next."""
+        """End all blocks of `until_closed` and `TimeLimit` in the next turn of the event loop."""
         for scope in tuple(self.scopes):
             scope.cancel()
         loop = asyncio.get_running_loop()
@@ -148,7 +149,7 @@ class SessionScope:
         self.set_timer(loop, now)
 
     def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        """Set the timer to a time."""
+        """Set the timer to fire at a time."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)

@@ -1,6 +1,7 @@
 """TLS contexts of connections, reloaded when their files change.
 
-A context takes milliseconds and megabytes, so sessions with the same files share one.
+Creating a context takes milliseconds and megabytes, so sessions with the same files share a
+context.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _CHECK_SECONDS = 1.0
 _Stamp: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
 _PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
 _shared: WeakValueDictionary[tuple[bool, _Stamp], ssl.SSLContext] = WeakValueDictionary()
-"""Contexts from files that are in use; the key is the verification mode and the file stamps.
+"""Contexts in use that were made from files, by verification mode and file stamps.
 
-A changed file has another stamp, so its context gets another key.
+A changed file has another stamp, so a new context is made under another key.
 """
 _loading = threading.Lock()
 """Lock for worker threads, so that sessions that open at the same time read the files once."""
@@ -42,9 +43,9 @@ class TLS:
     """The TLS context of a session.
 
     A rotated CA or client certificate takes effect without a restart: while requests are made, the
-    files are checked once a second, and a changed one is read again. Open connections are kept. A
-    file that cannot be used, such as one that is half written, is reported in the log, and the
-    previous content stays in use.
+    files are checked once a second, and changed files are read again. Open connections are kept. A
+    file that cannot be used, such as a half-written file, is reported in the log, and the previous
+    content stays in use.
 
     Args:
         settings: The session's options.
@@ -63,7 +64,7 @@ class TLS:
         self._next_check = 0.0
 
     def load(self) -> None:
-        """Build the context. This reads files, so call it in a worker thread.
+        """Build the context. The method reads files, so call it in a worker thread.
 
         Raises:
             InvalidSettings: A file is missing or has invalid content.
@@ -72,7 +73,7 @@ class TLS:
         self.context = tls_context(self._settings)
 
     async def refresh(self) -> None:
-        """Read the files again if they have changed; check at most once a second."""
+        """Read the files again if they have changed. Files are checked at most once a second."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
@@ -95,7 +96,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | bool:
     """Return the value for ``ssl=`` of aiohttp; see `TLS`.
 
     The log warns if certificates are not verified. A context in the settings is returned unchanged.
-    This reads files, so call it in a worker thread.
+    The function reads files, so call it in a worker thread.
 
     Raises:
         InvalidSettings: A file is missing or has invalid content.
@@ -147,7 +148,8 @@ def _authorities(ca_file: StrPath | None) -> ssl.SSLContext:
 def _load_client_cert(context: ssl.SSLContext, files: ClientCert) -> None:
     cert, key = _cert_and_key(files)
     try:
-        # Pass an empty password: without one, OpenSSL would ask for it on the terminal and wait.
+        # Pass an empty password: without a password, OpenSSL would ask for one on the terminal and
+        # wait.
         context.load_cert_chain(cert or "", key, password="")
     except (OSError, ValueError) as exc:
         raise InvalidSettings(
@@ -166,7 +168,7 @@ def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | N
 
 
 def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
-    """Describe what is wrong with the files; return None if OpenSSL's message is better."""
+    """Return what is wrong with the files, or None if OpenSSL's message is more helpful."""
     content = _read(cert)
     if content is None:
         return None
@@ -200,7 +202,7 @@ def _stamp(path: StrPath | None) -> tuple[int, ...] | None:
 
 
 def _shown(path: StrPath | None) -> str:
-    """Quote a path, unless it may be a key or a password passed by mistake."""
+    """Return a quoted path, or a placeholder if the text may be a key or a password."""
     text = os.fspath(path or "")
     if _stamp(path) or "." in text or _PATH_START.match(text):
         return repr(text)

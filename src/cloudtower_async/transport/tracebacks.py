@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=CloudtowerError)
 
 _WITH_CREDENTIALS = ("aiohttp", "aiosignal", __name__.partition(".")[0])
-"""Packages whose frames hold requests, including credentials."""
+"""Packages whose stack frames hold requests with credentials."""
 
 
 class HookError(Exception):
-    """A client middleware or trace hook raised ``__cause__``.
+    """A client middleware or trace hook raised an exception, which is ``__cause__``.
 
-    Raise the cause with the traceback of `frames_of_hook` only, because other frames hold
+    When raising the cause, keep only the traceback of `frames_of_hook`, because other frames hold
     credentials.
     """
 
 
 def without_frames(error: E) -> E:
-    """Drop the tracebacks of an error and of its causes, before callers see the error.
+    """Drop the tracebacks of an error and of its causes, and return the error.
 
     The frames hold requests, including credentials, and error reports show local variables. Call
-    this function outside of ``except`` blocks: there, `sys.exception` is the error that the user's
-    code is handling, which keeps its traceback.
+    this function outside of ``except`` blocks, so that `sys.exception` is the error that the user's
+    code is handling: the traceback of that error is kept.
     """
     foreign = sys.exception()
     chain: list[BaseException | None] = [error]
@@ -58,7 +58,7 @@ def frames_of_hook(error: BaseException) -> TracebackType | None:
 
 
 def another(error: E) -> E:
-    """Copy an error that is raised in several places, for a separate traceback each."""
+    """Return a copy of an error, so that each place that raises it has a separate traceback."""
     twin = copy.copy(error)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin

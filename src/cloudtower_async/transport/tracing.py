@@ -1,7 +1,7 @@
 """OpenTelemetry spans: one for each call, and one for each wait.
 
-A program that uses OpenTelemetry has imported it. So this module never imports OpenTelemetry, and
-programs without it only pay for a look-up.
+A program that uses OpenTelemetry has already imported it. So this module never imports
+OpenTelemetry, and other programs only pay for a look-up.
 
 Waiters for tasks share their polls. The requests of a poll are children of the span of the wait
 that leads the poll; the spans of the other waits link to that span.
@@ -60,7 +60,7 @@ def observed(
     Args:
         operation: Name of the call, and of its span.
         calling: The call.
-        calls: List to fill during the call; middleware may send a query several times.
+        calls: List to which the call adds an entry each time that middleware sends it.
         endpoints: Addresses of the session.
     """
     histogram, found = metrics.durations(), tracer()
@@ -72,17 +72,17 @@ def observed(
 
 
 def tracer() -> Tracer | None:
-    """Return the tracer of the program, or None."""
+    """Return the tracer of the program, or None if the program has not set up tracing."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
     provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):  # none was set
+    if isinstance(provider, trace.ProxyTracerProvider):  # the program has set no provider
         return None
     return _tracer_of(provider)
 
 
-@lru_cache(maxsize=1)  # providers make a new one each time
+@lru_cache(maxsize=1)  # providers create a new tracer each time
 def _tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer("cloudtower_async", __version__)
 
@@ -108,7 +108,7 @@ async def _in_wait_span(tracer: Tracer, name: str, waiting: Coroutine[Any, Any, 
 
 
 def current_span() -> Span | None:
-    """Return the current span; None if the program has not set up tracing."""
+    """Return the current span, or None if the program has not set up tracing."""
     if tracer() is None:
         return None
     span: Span = sys.modules["opentelemetry.trace"].get_current_span()
@@ -116,7 +116,7 @@ def current_span() -> Span | None:
 
 
 def link_to(other: Span) -> None:
-    """Link the current span to another one."""
+    """Add a link from the current span to another span."""
     if (span := current_span()) is not None:
         span.add_link(other.get_span_context())
 
@@ -134,7 +134,7 @@ async def _timed(
         metrics.record_duration(
             histogram, perf_counter() - started, operation, endpoints.latest, error
         )
-        del error  # it and this frame would keep each other
+        del error  # avoid a reference cycle with this frame
 
 
 async def _in_span(
@@ -145,7 +145,7 @@ async def _in_span(
     endpoints: Endpoints,
 ) -> R:
     """Carry out a call in a span with its name; the spans of its requests are children."""
-    from opentelemetry.trace import SpanKind, use_span  # is loaded: there is a tracer
+    from opentelemetry.trace import SpanKind, use_span  # already imported by the program
 
     span = tracer.start_span(
         operation, kind=SpanKind.CLIENT, attributes={"cloudtower.operation": operation}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ChunkCount:
-    """Number of chunks sent, and the server's count of them.
+    """Number of chunks sent, and the server's count of these chunks.
 
     Servers may count from 0 or from 1, so counts are compared relative to the count after the first
     chunk.
@@ -19,7 +19,7 @@ class ChunkCount:
     Args:
         chunks: Number of chunks that the server certainly has.
         base: The server's count minus `chunks`; None if the server does not count the sent chunks,
-            so that its count proves nothing.
+            so that the count proves nothing.
     """
 
     def __init__(self, chunks: int = 0, base: int | None = None) -> None:
@@ -31,7 +31,7 @@ class ChunkCount:
 
         Args:
             task: The upload task after the chunk was accepted.
-            exactly: Require the server to have counted the chunk.
+            exactly: Whether the server must have counted the chunk.
 
         Raises:
             UploadFailed: The server has more chunks than were sent, or did not count the chunk.
@@ -52,7 +52,7 @@ class ChunkCount:
                     raise unknown("a chunk was resent, and the server did not count it")
 
     def has_one_more(self, task: UploadTask) -> bool:
-        """Return whether the server counts one chunk beyond those that it certainly has.
+        """Return whether the server counts one chunk more than `chunks`.
 
         Raises:
             UploadFailed: The server's count is impossible, or proves nothing.
@@ -87,7 +87,7 @@ class ChunkCount:
 
 
 def count_of(task: UploadTask) -> int | None:
-    """Return the server's count of chunks; None if the upload task has no valid one."""
+    """Return the server's count of chunks, or None if the upload task has no valid count."""
     count: object = task.current_chunk
     return count if type(count) is int and count >= 0 else None
 

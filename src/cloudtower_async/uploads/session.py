@@ -1,14 +1,14 @@
 """Deliver the chunks of an upload, each exactly once.
 
-The server cannot check where a chunk belongs: it appends each chunk that arrives. So at most one
+The server cannot check where a chunk belongs, and appends each chunk that arrives. So at most one
 chunk is in flight, and a chunk whose outcome is unknown is only resent if it certainly did not
 arrive.
 
 The upload task counts the chunks that the server has. If the count increases, the server has the
 chunk. If the count stays the same for the whole settling time, which is longer than the time-out of
 any proxy, the chunk was lost and is resent. From then on, every count has to agree, and the result
-is verified. While the lost chunk could still arrive, the count cannot resolve another doubt. If the
-count proves nothing, the upload fails instead of guessing.
+is verified. While the lost chunk could still arrive, the count cannot tell whether another chunk
+arrived. If the count proves nothing, the upload fails instead of guessing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ STRAY_SECONDS = 300.0
 """Seconds after which a lost chunk can no longer arrive; a shorter settling time proves nothing."""
 
 CLEAN_UP_SECONDS = 10.0
-"""Maximum number of seconds to cancel an upload task, and to find its id before that."""
+"""Maximum number of seconds to find the id of an upload task, and to cancel the task."""
 
 
 class UploadSession(Generic[R]):
@@ -70,7 +70,7 @@ class UploadSession(Generic[R]):
         locks: Locks of the session.
         target: Target of the upload.
         name: Name of the result.
-        chunk_size: Size of the first chunk and maximum size of later ones, in bytes; None: 8 MiB,
+        chunk_size: Size of the first chunk and maximum size of later chunks, in bytes; None: 8 MiB,
             then the size that the server asks for.
         settling_time: Seconds to wait until a chunk whose outcome is unknown appears in the count.
         interval: Maximum number of seconds between polls of the count.
@@ -80,9 +80,9 @@ class UploadSession(Generic[R]):
         form: Form fields that describe the result, its place and its name.
         state_form: The same form fields as strings, for `UploadState`.
         existing_ids: See `UploadTarget.existing_ids`.
-        task: The upload task as last seen; None before the server has made one.
+        task: The upload task as last seen; None before the server has created the task.
         sent: Bytes that the server certainly has.
-        count: The number of chunks that the server certainly has, and its own count.
+        count: The number of chunks that the server certainly has, and the server's own count.
         in_doubt: Whether the server may have one more chunk.
         resent: Whether a chunk was resent after the settling time.
 
@@ -221,17 +221,17 @@ class UploadSession(Generic[R]):
             CallError: The upload task could not be read.
         """
         known = cast("UploadTask", self.task)
-        # A listing may leave the upload task out for a moment.
+        # A list may briefly leave out the upload task.
         task = await self._read(known.id) or known
         self._see(task)
         return task
 
     async def find_result(self, task: UploadTask) -> R | None:
-        """Return the result of an upload task that has succeeded; None if it is not listed yet.
+        """Return the result of an upload task that has succeeded, or None if it is not listed yet.
 
         Raises:
-            UploadFailed: A chunk was resent, and the result differs from what was sent, or cannot
-                be compared with it.
+            UploadFailed: A chunk was resent, and the result differs from the sent file, or cannot
+                be compared with the sent file.
             CallError: The results could not be read.
         """
         found = await self._target.find(self._list_results, task, self._name, self.existing_ids)
@@ -247,7 +247,7 @@ class UploadSession(Generic[R]):
         return found
 
     async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
-        """Cancel the upload task, if the server has made one. Safe to repeat.
+        """Cancel the upload task, if the server has created one. Safe to repeat.
 
         The cancellation is completed even if the caller is cancelled. A failure is logged.
 
@@ -276,9 +276,9 @@ class UploadSession(Generic[R]):
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which creates the upload task.
 
-        If its outcome is unknown, the upload task is found as the new one with the same name.
-        Uploads of files of the same size start one after the other, so that the new upload task
-        cannot belong to another of these uploads.
+        If the outcome of the first chunk is unknown, the upload task is found as the new upload
+        task with the same name. Uploads of files of the same size start one after the other, so
+        that the new upload task cannot belong to another of these uploads.
         """
         form = {
             **self.form,
@@ -318,7 +318,7 @@ class UploadSession(Generic[R]):
     async def _deliver(
         self, form: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
-        """Send a chunk until the server has it, resending it only if that is safe.
+        """Send a chunk until the server has received it; resend the chunk only if that is safe.
 
         Args:
             form: Form fields to send.
@@ -391,7 +391,7 @@ class UploadSession(Generic[R]):
         """Wait until it is certain whether the server has the chunk in doubt.
 
         Returns:
-            The upload task if the server has the chunk; None if it does not.
+            The upload task if the server has the chunk, otherwise None.
 
         Raises:
             UploadFailed: The count proves nothing.
@@ -415,7 +415,7 @@ class UploadSession(Generic[R]):
 
         Raises:
             UploadFailed: The server has one more chunk, which may also be the chunk that counts as
-                lost; or its count is impossible.
+                lost, or the server's count is impossible.
         """
         self._see(task)
         if not self.count.has_one_more(task):
@@ -454,7 +454,7 @@ class UploadSession(Generic[R]):
         )
 
     async def _taken_late(self) -> UploadTask | None:
-        """Return the upload task if the server now has the chunk in doubt."""
+        """Return the upload task if the server now has the chunk in doubt, otherwise None."""
         task = await self.look_again()
         return task if self.count.has_one_more(task) else None
 
@@ -477,10 +477,10 @@ class UploadSession(Generic[R]):
     async def _until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]], what: str
     ) -> UploadTask | None:
-        """Poll until the function returns an upload task.
+        """Poll until `look` returns an upload task.
 
         Returns:
-            The upload task; None if the function returned None at the end of the settling time.
+            The upload task; None if `look` still returned None at the end of the settling time.
 
         Raises:
             CallError: A call failed with an error that is not transient, or at the end of the
@@ -508,7 +508,7 @@ class UploadSession(Generic[R]):
                     return task
 
     async def _read(self, upload_task_id: str) -> UploadTask | None:
-        """Return an upload task; None if the server does not list it."""
+        """Return an upload task, or None if the server does not list it."""
         where = {"id": upload_task_id}
         tasks = await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
         return next((task for task in tasks if task.id == upload_task_id), None)

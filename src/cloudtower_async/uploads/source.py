@@ -53,7 +53,7 @@ class _File:
         self.modified_ns: int | None = None
 
     async def open(self) -> int | None:
-        """Open the file and return the number of bytes to read; None if the size is unknown."""
+        """Open the file and return the number of bytes to read, or None if the size is unknown."""
         return await anyio.to_thread.run_sync(self._open)
 
     async def read(self, number: int) -> bytes:
@@ -61,7 +61,7 @@ class _File:
         return await anyio.to_thread.run_sync(self._read, number)
 
     async def close(self) -> None:
-        """Close the file if it was opened here; cancellation does not prevent this."""
+        """Close the file if `open` opened it, even during a cancellation."""
         self._closed = True
         if self._ours and self._file is not None:
             self._file.close()
@@ -91,7 +91,7 @@ class _File:
         content = self._read_some(number)
         if len(content) in (0, number):
             return content
-        parts = [content]  # raw files and pipes return what they have
+        parts = [content]  # raw files and pipes may return fewer bytes than requested
         while content and (left := number - sum(map(len, parts))):
             content = self._read_some(left)
             parts.append(content)
@@ -109,7 +109,8 @@ class _File:
 class _Stream:
     """Async iterator of the content, in pieces of any size.
 
-    Only the task of the caller iterates over it, because generators may need that.
+    Only the task of the caller iterates over the source, because generators may depend on their
+    task.
 
     Args:
         source: The iterator.
@@ -121,7 +122,7 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """Return None: the size of a stream is unknown."""
+        """Do nothing, and return None, because the size of a stream is unknown."""
 
     async def read(self, number: int) -> bytes:
         """Return the next `number` bytes, or fewer at the end."""
@@ -132,7 +133,7 @@ class _Stream:
         return bytes(content)
 
     async def _more(self) -> bool:
-        """Fetch the next piece unless one is left; return False at the end."""
+        """Fetch the next piece unless one is left. Return False at the end of the stream."""
         while not self._rest:
             piece = cast("object", await anext(self._pieces, None))
             if piece is None:
@@ -226,7 +227,7 @@ class Source:
         return self._digest.hexdigest()
 
     async def close(self) -> None:
-        """Close what was not opened by the caller. Safe to repeat."""
+        """Close the file or stream, unless the caller opened the file. Safe to repeat."""
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self._inner.close()
 
@@ -248,6 +249,6 @@ def _inner(source: Uploadable) -> _File | _Stream:
 
 
 def _name(source: Uploadable) -> str | None:
-    """Return the name of a file; None if the file has no name."""
+    """Return the name of a file, or None if the file has no name."""
     path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     return Path(cast("str", path)).name if isinstance(path, str | os.PathLike) else None

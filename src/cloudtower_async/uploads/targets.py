@@ -36,7 +36,8 @@ class UploadTarget(ABC, Generic[R_co]):
         operation: Call that takes the chunks.
         resource_types: Possible types of the upload tasks.
         query: Call that lists the results; empty if the upload task itself is the result.
-        in_every_chunk: Fields sent with every chunk; the others go with the first one only.
+        in_every_chunk: Fields sent with every chunk. Other fields are only sent with the first
+            chunk.
     """
 
     operation: ClassVar[str]
@@ -63,7 +64,7 @@ class UploadTarget(ABC, Generic[R_co]):
         return form
 
     def first_chunk_form(self, chunk: bytes) -> dict[str, str]:
-        """Return form fields that are read from the first chunk.
+        """Return the form fields whose values are read from the first chunk.
 
         Raises:
             InvalidInput: The chunk is not the start of a valid file.
@@ -71,7 +72,7 @@ class UploadTarget(ABC, Generic[R_co]):
         return {}
 
     async def existing_ids(self, listing: Listing) -> frozenset[str]:
-        """Return the ids of existing resources, if the new one can only be found by comparison."""
+        """Return the ids of existing resources, if the result has to be found by comparison."""
         return frozenset()
 
     @abstractmethod
@@ -81,13 +82,13 @@ class UploadTarget(ABC, Generic[R_co]):
         """Find the result of an upload.
 
         Args:
-            listing: Lists resources.
+            listing: Function that lists resources.
             task: The upload task, which has succeeded.
             name: Name of the result.
             existing_ids: Result of `existing_ids` before the upload.
 
         Returns:
-            The result; None if it is not listed yet.
+            The result; None if the result is not listed yet.
         """
 
 
@@ -105,7 +106,7 @@ class _NamedByTask(UploadTarget[R_co]):
 
 
 class _FoundByComparison(UploadTarget[R_co]):
-    """Target whose result the server does not name, so that it is found by comparison."""
+    """Target whose result the server does not name; the result is found by comparison."""
 
     __slots__ = ()
 
@@ -229,7 +230,7 @@ class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicat
 
 
 def _result_filter(args: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the filter for the result that the arguments of an upload task name."""
+    """Return the filter for the result that the arguments of an upload task name, or None."""
     match args:
         case {"uploadElfImageLocalIds": [str(first), *_]}:
             return {"elf_images_some": {"local_id": first}}

@@ -1,6 +1,7 @@
-"""Uploads: from a file to the resource that the server makes of it.
+"""Uploads: send a file and get the resource that the server creates from the file.
 
-Nothing runs in the background: each step of the iteration sends one chunk and reads the next one.
+Nothing runs in the background: each step of the iteration sends one chunk and reads the next chunk
+from the file.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def seconds_left(self) -> float:
-        """Estimated seconds until the upload is complete, at this rate."""
+        """Estimated seconds until the upload is complete, at the current `rate`."""
         return (self.total - self.sent) / self.rate
 
 
@@ -73,8 +74,8 @@ class UploadOptions(TypedDict, total=False):
     """Size in bytes; required for async iterators and pipes. Default: None; read from the file."""
 
     chunk_size: int | None
-    """Size of the first chunk and maximum size of later ones, in bytes. Default: None; 8 MiB, then
-    the size that the server asks for, up to 64 MiB."""
+    """Size of the first chunk and maximum size of later chunks, in bytes. Default: None; 8 MiB,
+    then the size that the server asks for, up to 64 MiB."""
 
     resume: UploadState | None
     """State of an interrupted upload of the same file to the same target: ``error.state``, or a
@@ -88,9 +89,9 @@ class UploadOptions(TypedDict, total=False):
     """Maximum number of seconds between polls. Default: 5."""
 
     settling_time: float
-    """Seconds that a chunk whose outcome is unknown (a 504, a broken connection) has to show in
-    the server's count before it is resent. It has to be longer than the time-out of any proxy on
-    the way. Default: 300."""
+    """Seconds to wait for a chunk whose outcome is unknown (a 504, a broken connection) to appear
+    in the server's count before the chunk is resent. The settling time has to be longer than the
+    time-out of any proxy between this program and the server. Default: 300."""
 
     on_progress: Callable[[UploadProgress], object] | None
     """Function that is called with an `UploadProgress` after each chunk. Default: None."""
@@ -99,9 +100,8 @@ class UploadOptions(TypedDict, total=False):
 class Upload(Generic[R_co]):
     """Upload returned by `Cloudtower.upload`: await it, or enter it and iterate over its progress.
 
-    The iteration ends when the result is available. Leaving the block before that cancels the
-    upload on the server. An upload runs only once: to send the file again, call `Cloudtower.upload`
-    again.
+    The iteration ends when the result is available. Leaving the block earlier cancels the upload on
+    the server. An upload runs only once: to send the file again, call `Cloudtower.upload` again.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Upload(Generic[R_co]):
         self._executor = executor
         self._interval = interval
         self._chunk: Chunk | None = None  # read, but perhaps not on the server yet
-        self._sha256 = ""  # of what the server has
+        self._sha256 = ""  # SHA-256 of the bytes that the server has
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
         self._target = target
@@ -155,7 +155,7 @@ class Upload(Generic[R_co]):
         # Store no error here: the error and the upload would reference each other, and the chunks
         # in its frames.
         self._failure: type[BaseException] | None = None
-        self._final_state: UploadState | None = None  # time at which the block was left
+        self._final_state: UploadState | None = None  # state when the block was left
 
     def __del__(self) -> None:
         if vars(self).get("_awaited") is False:
@@ -168,7 +168,7 @@ class Upload(Generic[R_co]):
 
     @property
     def upload_task_id(self) -> str | None:
-        """Id of the upload task; None before the server has made one."""
+        """Id of the upload task; None before the server has created the task."""
         task = self._session.task
         if task is None:
             return None if self._resumed is None else self._resumed.upload_task_id
@@ -221,7 +221,7 @@ class Upload(Generic[R_co]):
         raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        """Send the file and return the result. In an entered upload, send the rest."""
+        """Send the file and return the result. If the upload was already entered, send the rest."""
         return self._complete().__await__()
 
     async def _complete(self) -> R_co:
@@ -238,11 +238,11 @@ class Upload(Generic[R_co]):
         Raises:
             InvalidInput: The file cannot be uploaded, or the state belongs to another file.
             UploadFailed: The upload has failed, or it is unknown which chunks the server has.
-            SourceChanged: The file has become shorter.
+            SourceChanged: The file has become shorter since the upload was interrupted.
             CallError: The server does not know the upload, or a call failed.
             CloudtowerError: The upload was entered or awaited before.
         """
-        self._awaited = True  # even if the upload fails at once: then its error is enough
+        self._awaited = True  # even if the upload fails now
         self._executor.transport.running_loop()
         if self._entered:
             raise CloudtowerError("an upload runs once: call tower.upload() again")
@@ -347,7 +347,7 @@ class Upload(Generic[R_co]):
         send = partial(session.send, chunk.content, source.size)
         is_last = source.position == source.size
         following: Chunk | None = None
-        if is_last or session.task is None:  # the size of the second chunk is only known then
+        if is_last or session.task is None:  # the next size is not known yet
             await send()
         else:
             following = await side_by_side(send, partial(source.chunk, session.next_size))
@@ -367,7 +367,7 @@ class Upload(Generic[R_co]):
         )
 
     async def _finish(self) -> None:
-        """Wait until the server has processed the file, and keep the result."""
+        """Wait until the server has processed the file, and store the result."""
         session = self._session
         task = cast("UploadTask", session.task)
         with self._executor.transport.until_closed(self._timeout):
@@ -427,7 +427,7 @@ def _check(
 
 
 def _check_place(state: UploadState, executor: Executor, session: UploadSession[Any]) -> None:
-    """Refuse to resume an upload to another server or target."""
+    """Raise an error if the state belongs to another server or target."""
     if fault := state.fault():
         raise InvalidInput(f"upload: resume: {fault}")
     addresses = executor.transport.settings.endpoints

@@ -1,1 +1,1 @@
-"""Follow changes: the change feed, live views of resources, and what changes affect them."""
+"""Follow changes: the change feed, live views of resources, and the changes that affect a view."""

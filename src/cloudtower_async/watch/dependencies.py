@@ -1,9 +1,10 @@
-"""Effects of a change of the feed on a view of resources.
+"""Effects that changes in the change feed have on a view of resources.
 
 The feed reports changed rows. But an answer of the API also shows fields of related resources (the
 name of a VM's cluster), and a filter may use any field (the VMs of a cluster with a certain name).
 The effects are derived from the models and from the filter. If it is unknown which resources of a
-view are affected, all of them count as affected: that costs requests, but misses no change.
+view are affected, all of its resources count as affected. This costs requests, but no change is
+missed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Dependencies of a view, which tell the resources that a change may affect.
+    """Dependencies of a view, to find the resources that a change may affect.
 
     Args:
         operation: The query of the view.
@@ -45,7 +46,7 @@ class Dependencies:
         model: Model = get_args(operation.answer())[0]
         self.resource_type: str = model.__name__
         self._columns: dict[str, set[str]] = defaultdict(set)
-        """By type: the columns that affect resources that the row does not name."""
+        """Columns by type that affect resources other than those that the changed row names."""
         self._filtered: set[str] = set()
         """Types that the filter refers to."""
         self._tables: dict[str, tuple[str, str]] = {}
@@ -61,7 +62,7 @@ class Dependencies:
         return sorted({self.resource_type, *self._columns, *self._tables})
 
     def touched_by(self, change: Change) -> set[str] | None:
-        """Return the ids of resources that a change may affect; None: possibly all."""
+        """Return the ids of resources that a change may affect, or None for all resources."""
         if change.resource_type.startswith("_"):
             return self._of_relation(change)
         touched: set[str] = set()
@@ -95,7 +96,8 @@ class Dependencies:
         if owners is None:
             return None
         if old is None or new is None:
-            # If a resource becomes related to a new one, its own row changes, too.
+            # If a resource becomes related to a new resource, the row of the first resource
+            # changes, too.
             return None if kind in self._filtered or (new is None and not keys) else owners
         columns = self._columns[kind]
         if not columns <= new.keys():
@@ -143,16 +145,16 @@ class Dependencies:
 
 
 def _texts(values: Sequence[object]) -> set[str] | None:
-    """Return the values if all of them are ids."""
+    """Return the values as a set if all of them are ids, otherwise None."""
     texts = {value for value in values if isinstance(value, str)}
     return texts if all(isinstance(value, str) for value in values) else None
 
 
 def _columns_of(where: object, kind: str) -> set[str]:
-    """Return the columns that a filter may use: those that its keys begin with.
+    """Return the columns that a filter may use: columns whose names its keys begin with.
 
-    A key without a known column is returned itself. No row has such a column, so its effect is
-    unknown.
+    A key that begins with no known column is returned as a column. No row has such a column, so the
+    effect of a change is unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -182,7 +184,7 @@ def _plain_columns(kind: str) -> set[str]:
 
 @cache
 def _keys_to(kind: str, other: str) -> tuple[str, ...]:
-    """Return the columns of the other type that hold ids of this type."""
+    """Return the columns of the type `other` that hold ids of the type `kind`."""
     model = _model(other)
     fields = msgspec.structs.fields(model) if model else ()
     return tuple(
@@ -198,7 +200,7 @@ def _model(kind: str) -> Model | None:
 
 
 def _target(nested: Model) -> str | None:
-    """Return the type of the resource that a nested struct shows; None: it is a plain value."""
+    """Return the type of the resource that a nested struct shows, or None for a plain value."""
     kind = nested.__name__.removeprefix(_NESTED)
     if kind == nested.__name__ or "id" not in nested.__struct_fields__:
         return None

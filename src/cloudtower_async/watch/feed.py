@@ -1,13 +1,13 @@
 """The change feed: iterate over the changes of a server, each once and in order.
 
-The reader keeps a revision as its cursor. A page moves it to the page's last change; an empty page
-moves it to the revision that was current one page earlier. The cursor does not move to the revision
-that is current now: the server may look for changes first, and another change may occur before the
-server reads the revision.
+The reader keeps a revision as its cursor. A page with changes moves the cursor to the page's last
+change. An empty page moves the cursor to the revision that was current one page earlier. The cursor
+does not move to the current revision, because the server may look for changes first, and another
+change may occur before the server reads the revision.
 
 Several changes can have the same revision, and a page can end between them. So after a page with
 changes, the next page starts just before the last revision, and changes that were already read are
-skipped. The revision only counts as read if that page has nothing new.
+skipped. The revision only counts as read if the next page has no new changes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _NO_FEED = "the server has no change feed; CloudTower 4.6 and later have one"
 _ABOUT_REVISION = ("compact", "revision")
 
 # The answer is decoded here, because a change that breaks the schema must not be dropped silently,
-# as in other lists.
+# as invalid items of other lists are.
 _READ = GET_RESOURCE_CHANGES.answering(lambda: dict[str, Any])
 
 _Key: TypeAlias = "tuple[str | None, ...]"
@@ -78,10 +78,10 @@ class Change:
     Attributes:
         revision: Position in the order of all changes: a whole number as a string.
         action: ``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``.
-        resource_type: Type, such as ``"Vm"``; for relations the name of their table, such as
+        resource_type: Type, such as ``"Vm"``. For a relation, the name of its table, such as
             ``"_LabelToVm"``.
-        resource_id: None for relations.
-        created_at: When it happened, as the server writes it.
+        resource_id: Id of the resource; None for a relation.
+        created_at: Time of the change, in the server's format.
     """
 
     def __init__(self, event: ResourceChangeEvent) -> None:
@@ -110,7 +110,7 @@ class Change:
 
     @property
     def old(self) -> msgspec.Struct | dict[str, object] | None:
-        """Resource before the change, such as a `models.Vm`; a dict if it is a relation.
+        """Resource before the change, such as a `models.Vm`, or a dict for a relation.
 
         A row holds only the resource's own fields. Relations are None; `old_values` has the ids of
         some relations.
@@ -157,14 +157,14 @@ class Changes:
 
     @property
     def revision(self) -> str | None:
-        """Revision of the last returned change; store it to resume from there later.
+        """Revision of the last returned change; store the revision to resume later.
 
-        None until the server has answered once.
+        The value is None until the server has answered once.
         """
         return self._told if self._page else self._feed.revision
 
     async def anchor(self) -> str:
-        """Begin now: return changes from this moment on, not only from the first step on.
+        """Begin now, so that the iteration returns all changes from this moment on.
 
         Returns:
             The revision.
@@ -201,8 +201,8 @@ class _Page(NamedTuple):
     Args:
         current: Latest revision of the server.
         compacted: Changes up to this revision are no longer kept.
-        changes: Changes with their revisions, sorted by these.
-        newest_first: Whether the server sent them in reverse order.
+        changes: Changes with their revisions, sorted by revision.
+        newest_first: Whether the server sent the changes in reverse order.
     """
 
     current: int
@@ -222,10 +222,10 @@ class _Cursor(NamedTuple):
     Args:
         revision: Revision of the last change.
         current: Latest revision of the server in the last answer.
-        read: Changes of this revision that were read; None: all of them.
+        read: Changes of this revision that were read; None: all changes.
         offset: Start of the next page, relative to the revision. -1: request the revision again; 1:
             skip the revision.
-        more: The last page was full.
+        more: Whether the last page was full.
     """
 
     revision: int
@@ -272,7 +272,7 @@ class Feed:
     Args:
         executor: Executor of the calls.
         types: Resource types of the changes; None: all.
-        since: Revision to start after; None: the one that is current when `anchor` is called.
+        since: Revision to start after; None: the current revision when `anchor` is called.
         interval: Seconds between polls, unless a page is full.
         pauses: Seconds of each pause; None: always `interval`.
     """
@@ -291,7 +291,7 @@ class Feed:
         self._pauses = pauses or repeat(interval)
         self._due = -math.inf
         self._answered = False
-        self._missing = 0  # answers of status 404 in a row
+        self._missing = 0  # consecutive answers with status 404
         self._outage = Outage("reading the change feed", executor.transport, interval)
 
     @property
@@ -330,12 +330,14 @@ class Feed:
         Cancellation loses nothing: the next call returns the same changes.
 
         Args:
-            until: Time to stop waiting and return an empty list, by the clock of the event loop.
+            until: Time at which to stop waiting and return an empty list, by the clock of the event
+                loop.
 
         Raises:
-            Resync: Changes are lost. The next call continues after the current revision.
+            Resync: Some changes were lost. The next call continues after the current revision.
             NoChangeFeed: The server has no change feed.
-            CallError: The first request failed, or a later one with an error that is not transient.
+            CallError: The first request failed, or a later request failed with an error that is not
+                transient.
         """
         await self.anchor()
         while True:
@@ -367,13 +369,15 @@ class Feed:
         return [change for _, change in unread]
 
     def _resync(self, cursor: _Cursor, page: _Page) -> Resync:
-        """Move the cursor to the current revision, and return the error."""
+        """Move the cursor to the current revision, and return the error to raise."""
         self._cursor = _Cursor(page.current, page.current)
         self._due = anyio.current_time() + next(self._pauses)
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Request a page until the server answers; the very first time only once.
+        """Return a page; repeat the request until the server answers.
+
+        The very first request is not repeated.
 
         Raises:
             _LostError: The changes since this revision are no longer kept.
@@ -477,7 +481,7 @@ def _is_about_revision(text: str) -> bool:
 
 
 def _number(revision: object, place: str) -> int:
-    """Return a revision as a number, because strings sort differently."""
+    """Return a revision as a number, because revisions as strings would sort differently."""
     if is_revision(revision):
         return int(revision)
     raise _broken(place, revision, "no revision")

@@ -27,7 +27,7 @@ _LONGEST_PAUSE = 30.0
 """Maximum number of seconds before any retry."""
 
 _WARN_EVERY = 60.0
-"""Seconds between warnings."""
+"""Seconds between two warnings."""
 
 
 class Outage:
@@ -46,14 +46,14 @@ class Outage:
         self._what = what
         self._transport = transport
         self._first = min(_FIRST_PAUSE, interval)
-        self._failures = 0  # since the last success, even if a pause is cancelled
+        self._failures = 0  # failed reads since the last success; kept if a pause is cancelled
         self._warned = -math.inf
         self.error: CloudtowerError | None = None
 
     async def outlast(
         self, read: Callable[[], Awaitable[T]], is_transient: Callable[[CloudtowerError], bool]
     ) -> T:
-        """Call a function until it succeeds, and log a warning from time to time.
+        """Call `read` until it succeeds, and return its result; log a warning from time to time.
 
         Args:
             read: The function.
@@ -61,7 +61,7 @@ class Outage:
                 other errors are raised.
 
         Raises:
-            SessionClosed: The session was closed in the meantime.
+            SessionClosed: The session was closed during the retries.
         """
         while True:
             try:

@@ -1,8 +1,9 @@
 """Reads by id that several waits share.
 
-Each wait has a time for its next read. One wait leads: when the first read is due, the leader reads
-the resources of all waits for which at least half of their delay has passed. So waits that began at
-different times soon share their reads, with one request per interval for every 500 ids.
+Each wait has a time for its next read. One wait is the leader. When the first read is due, the
+leader also reads the resources of all waits for which at least half of their delay has passed. So
+waits that began at different times soon share their reads, with one request per interval for every
+500 ids.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ R = TypeVar("R", bound=Resource)
 
 
 class _Request(Generic[R]):
-    """Request of one wait.
+    """Read that one wait has requested.
 
     Attributes:
-        ids: Ids of its resources.
-        due: Latest time to read them.
-        early: Earliest time to read them together with those of other waits.
-        rows: The resources by id; None: not yet read.
-        error: Error of the read.
+        ids: Ids of the resources of the wait.
+        due: Latest time to read the resources.
+        early: Earliest time to read the resources together with those of other waits.
+        rows: The resources by id; None if the resources have not been read yet.
+        error: Error of the read, if the read failed.
     """
 
     def __init__(self, ids: Sequence[str], due: float, delay: float) -> None:
@@ -55,7 +56,7 @@ class SharedReads(Generic[R]):
     """Shared reads by id of one query, for any number of waits.
 
     Args:
-        executor: Decides which errors are transient.
+        executor: Executor, which decides which errors are transient.
         name: Name of the query.
         page: Function that sends the query, with ``where`` and ``first``.
         interval: Seconds between reads of the first wait.
@@ -82,12 +83,12 @@ class SharedReads(Generic[R]):
         return self._outage.error
 
     async def read(self, ids: Sequence[str], due: float, delay: float) -> dict[str, R]:
-        """Read resources; keep retrying while the server is unavailable.
+        """Read resources, and keep retrying while the server is unavailable.
 
         Args:
             ids: Ids of the resources.
-            due: Latest time to read them, by the clock of the event loop.
-            delay: Seconds between the last read and that time.
+            due: Latest time to read the resources, by the clock of the event loop.
+            delay: Seconds between the last read and `due`.
 
         Returns:
             The resources that exist, by id.
@@ -109,8 +110,8 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until the first request is due, and serve all requests that may be read by then."""
-        await anyio.lowlevel.checkpoint()  # let waits join that begin at the same moment
+        """Wait until the first read is due, and carry out all reads that may start by then."""
+        await anyio.lowlevel.checkpoint()  # let waits that begin at the same moment join
         while True:
             waiting = [one for one in self._requests if one.is_open]
             now = anyio.current_time()

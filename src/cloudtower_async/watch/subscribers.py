@@ -1,7 +1,7 @@
 """Subscribers of a view, which share its polls.
 
-Nothing runs in the background. One of the waiting subscribers leads: it polls for all of them. If
-the leader is cancelled, another subscriber takes over.
+Nothing runs in the background. One of the waiting subscribers is the leader and polls for all
+subscribers. If the leader is cancelled, another subscriber takes over.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Subscribers(Generic[S]):
 
     Args:
         advance: Async function that waits until the source has a new state, and then calls
-            `change`. One of the waiting subscribers runs it for all; if that subscriber is
-            cancelled, another one runs it again.
+            `change`. One of the waiting subscribers runs the function for all subscribers. If this
+            subscriber is cancelled, another subscriber runs the function again.
         state: Function that returns the state of the source.
 
     Attributes:
@@ -54,7 +54,7 @@ class Subscribers(Generic[S]):
         self._state: S | None = None
         self._leadership = Leadership()
         self._failures = 0
-        self._error: CloudtowerError | None = None  # version at the last failure
+        self._error: CloudtowerError | None = None  # error of the last failed poll
         self._scope: anyio.CancelScope | None = None
         self._closed = False
         self.version: int = 0
@@ -69,7 +69,7 @@ class Subscribers(Generic[S]):
         self._state = None
 
     def state(self) -> S:
-        """Return the state, which is computed once for all subscribers."""
+        """Return the state of the source, which is computed once for all subscribers."""
         if self._state is None:
             self._state = self._read()
         return self._state
@@ -86,7 +86,7 @@ class Subscribers(Generic[S]):
             self._scope.cancel()
 
     async def newer(self, version: int) -> None:
-        """Lead, or wait for the leader, until a state after this version exists.
+        """Poll as the leader, or wait for the leader, until a state newer than this version exists.
 
         Raises:
             StopAsyncIteration: The source has ended.
@@ -116,9 +116,9 @@ class Subscribers(Generic[S]):
 class Subscription(Generic[S]):
     """Iterator over the states of a view for one subscriber, returned by `Watch.subscribe`.
 
-    `Subscribers.subscribe` returns one for any other source. The iteration yields the current state
-    at once, then the latest state after each change. A slow subscriber skips states in between:
-    there is no backlog.
+    `Subscribers.subscribe` returns a subscription to any other source. The iteration yields the
+    current state at once, then the latest state after each change. A slow subscriber skips states
+    in between: there is no backlog.
     """
 
     def __init__(self, subscribers: Subscribers[S]) -> None:
@@ -143,7 +143,7 @@ class Subscription(Generic[S]):
         return self
 
     async def __anext__(self) -> S:
-        """Wait for the next state. Cancellation loses no state."""
+        """Wait for the next state and return it. After a cancellation, no state is lost."""
         if not self._open:
             raise CloudtowerError(
                 "the subscription is not entered: async with view.subscribe() as states"

@@ -38,13 +38,13 @@ _log = logging.getLogger("cloudtower_async")
 
 
 _POLLS_PER_LOOK = 10
-"""Number of polls after which a missing change feed is tried again."""
+"""Number of polls after which the change feed is tried again, if the server had none."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 _LOOKS = 12
-"""Number of searches for a late resource within its grace period."""
+"""Number of reads, within the grace period, that look for a resource that is not listed yet."""
 
 What: TypeAlias = Literal["added", "changed", "removed"]
 
@@ -52,7 +52,8 @@ What: TypeAlias = Literal["added", "changed", "removed"]
 class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
     """Event of a view: what happened to which resource, and its old and new state.
 
-    A resource is also added when it begins to match the filter, and removed when it no longer does.
+    A resource is also added when it begins to match the filter, and removed when it no longer
+    matches the filter.
     """
 
     what: What
@@ -99,9 +100,9 @@ class Watch(Generic[R]):
         self._polls_left = 0  # polls until the next attempt to use the feed
         self._outage = Outage(f"reading {self.name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
-        self._open: bool | None = None  # None: not yet
+        self._open: bool | None = None  # whether the view is open; None before it was entered
         self._due = -math.inf
-        self._delay = 0.0  # before that
+        self._delay = 0.0  # seconds between the last read and `_due`
         self._reads: SharedReads[R] | None = None
         if shared is not None:
             self._reads = self._shared_reads(shared, method, query)
@@ -110,10 +111,10 @@ class Watch(Generic[R]):
         self._subscribers = Subscribers(self._advance, self._state)
         # Ids to read again, in the order of their changes, and whether each should be listed.
         self._touched: dict[str, bool] = {}
-        self._stale = False  # whether everything has to be read again
-        self._late: dict[str, float] = {}  # ids that should be listed but are not; given up when
-        self._look_at = math.inf  # when to look for these
-        self._relist_at = math.inf  # when to read everything again, for what was late before
+        self._stale = False  # whether all resources have to be read again
+        self._late: dict[str, float] = {}  # time to give up, by id of an unlisted resource
+        self._look_at = math.inf  # time to look for unlisted resources
+        self._relist_at = math.inf  # time to read all resources once again
 
     @property
     def snapshot(self) -> dict[str, R]:
@@ -136,7 +137,7 @@ class Watch(Generic[R]):
 
     @property
     def polls(self) -> bool:
-        """Whether each poll reads everything, because the server has no change feed."""
+        """Whether each poll reads all resources, because the server has no change feed."""
         return self._feed is None
 
     async def __aenter__(self) -> Self:
@@ -176,10 +177,11 @@ class Watch(Generic[R]):
     def subscribe(self) -> Subscription[Mapping[str, R]]:
         """Return a subscription to the view; all subscribers share its polls.
 
-        Enter the subscription and iterate over it: it yields the resources by id, read-only, at
-        once and after each change. A slow subscriber gets the latest state instead of a backlog.
-        One of the waiting subscribers polls for all; if none waits, no request is sent. Leaving the
-        view ends every iteration. While others subscribe, do not iterate over the view itself.
+        Enter the subscription and iterate over it. Each step yields a read-only mapping of the
+        resources by id: the first one at once, then one after each change. A slow subscriber gets
+        the latest state instead of a backlog. One of the waiting subscribers polls for all
+        subscribers; if no subscriber waits, no request is sent. Leaving the view ends every
+        iteration. Do not iterate over the view itself while it has subscribers.
 
         Example:
             ::
@@ -194,7 +196,7 @@ class Watch(Generic[R]):
         return self
 
     async def __anext__(self) -> WatchEvent[R]:
-        """Wait for the next event. Cancellation loses no event."""
+        """Wait for the next event and return it. After a cancellation, no event is lost."""
         self._executor.transport.running_loop()
         with self._guard:
             await self._look_out()
@@ -237,7 +239,7 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Take one step; its results are kept if the next step is cancelled."""
+        """Take one step. Its results are kept if the next step is cancelled."""
         if self._stale:
             found = await self._relist()
             self._stale = False
@@ -259,7 +261,7 @@ class Watch(Generic[R]):
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
-            if self._reads is None:  # these calls pause by themselves
+            if self._reads is None:  # shared reads contain the pause
                 await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
             await self._look_for_feed()
             self._stale = True
@@ -290,7 +292,7 @@ class Watch(Generic[R]):
 
         Args:
             one: Id of the resource.
-            action: Action on its own row; empty if a related row was changed.
+            action: Action on the row of the resource; empty if a related row was changed.
         """
         if action == "DELETE":
             self._late.pop(one, None)
@@ -301,13 +303,13 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Record resources that a listing leaves out although they should be listed.
+        """Record resources that an answer leaves out although the server should list them.
 
         Servers list new resources up to a minute late, and no further change reports when they are
         listed.
 
         Args:
-            ids: Ids that were read, each with whether it should be listed.
+            ids: Ids that were read, and for each id whether the resource should be listed.
             found: Resources that are listed.
         """
         for one in self._late.keys() & found.keys():
@@ -323,11 +325,11 @@ class Watch(Generic[R]):
 
     @property
     def _look_interval(self) -> float:
-        """Seconds between searches for late resources."""
+        """Seconds between reads that look for resources which the server lists late."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Look for resources that the server lists late; give up after the grace period."""
+        """Look for resources that the server lists late, and give up after the grace period."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)
@@ -338,10 +340,10 @@ class Watch(Generic[R]):
         self._look_at = now + self._look_interval if self._late else math.inf
 
     def _relist_later(self) -> None:
-        """Schedule another read of everything after the grace period.
+        """Schedule another read of all resources after the grace period.
 
-        A resource that changed shortly before may be listed late, and the feed does not report
-        that.
+        A resource that changed shortly before may be listed late, and the change feed does not
+        report when the resource is listed.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
@@ -389,7 +391,7 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
     ) -> SharedReads[R] | None:
-        """Return reads shared with other views; None: the filter is not only by id."""
+        """Return reads shared with other views, or None if the filter is not only by id."""
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]
         if len(where) != 1 or not named or not all(isinstance(one, str) and one for one in named):
@@ -403,7 +405,7 @@ class Watch(Generic[R]):
         return reads
 
     async def _relist(self) -> dict[str, R]:
-        """Read everything; keep retrying while the server is unavailable."""
+        """Read all matching resources, and keep retrying while the server is unavailable."""
         if self._reads is not None and self.polls:
             return await self._reads.read(self.wanted_ids, self._due, self._delay)
         return await self._outage.outlast(self._list, self._executor.is_transient)
@@ -414,7 +416,7 @@ class Watch(Generic[R]):
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        """Read resources by id; keep retrying while the server is unavailable."""
+        """Read resources by id, and keep retrying while the server is unavailable."""
         page = partial(self._query.page, order_by="id_ASC")
         self._executor.transport.counts.polls += 1
         return await self._outage.outlast(

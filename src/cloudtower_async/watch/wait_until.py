@@ -79,11 +79,11 @@ async def wait_until(
 
 
 class _Judge(Generic[R]):
-    """Judge of whether all resources meet a condition.
+    """Checks whether all resources meet a condition.
 
     Attributes:
-        missing: Ids of those that do not meet it yet.
-        last_seen: All resources by id, as they were last read.
+        missing: Ids of the resources that do not meet the condition yet.
+        last_seen: All resources by id, as they were when last read.
     """
 
     def __init__(
