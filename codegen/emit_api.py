@@ -182,7 +182,7 @@ def _module(
             constants,
             "",
             f"class {_class(operations[0].tag)}(Namespace):",
-            *(f"    {line}" if line else "" for line in wording.namespace(operations[0].tag)),
+            f"    {wording.namespace(namespace, operations[0].tag, len(operations))}",
             "",
             methods,
         ]

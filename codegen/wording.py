@@ -17,17 +17,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def namespace(tag: str) -> list[str]:
-    """Return the lines of a namespace's docstring: its subject, and facts about its methods."""
-    return [
-        f'"""Operations of the API\'s tag `{tag}`.',
-        "",
-        "Every method also takes `content_language` (language of texts in the answer), `timeout`",
-        "(seconds for the whole call) and `external_cloudtower_id` (sent as the header of that",
-        "name). If the first two are None, the session's settings apply. A failed call raises",
-        "`CallError`, and invalid arguments raise `InvalidInput`.",
-        '"""',
-    ]
+def namespace(name: str, tag: str, count: int) -> str:
+    """Return the docstring of a namespace; the base class describes what its methods share."""
+    return (
+        f'"""`tower.{name}`: {counted(count, "operation")} of the API\'s tag `{tag}`;'
+        ' see `Namespace`."""'
+    )
 
 
 def below(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from cloudtower_async.calls.namespace import Namespace
 from codegen import wording
 from codegen.schema import ListOf, Operation, Ref
 
@@ -72,12 +73,14 @@ def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
     ]
 
 
-def test_a_namespace_is_introduced_by_its_tag_and_what_its_methods_share() -> None:
-    first, *rest = wording.namespace("Hair")
-    assert first == '"""Operations of the API\'s tag `Hair`.'
-    shared = "\n".join(rest)
+def test_a_namespace_is_introduced_by_its_name_size_and_tag() -> None:
+    said = '"""`tower.hair`: 2 operations of the API\'s tag `Hair`; see `Namespace`."""'
+    assert wording.namespace("hair", "Hair", 2) == said
+
+
+def test_the_base_of_namespaces_describes_what_their_methods_share() -> None:
     for name in ("content_language", "external_cloudtower_id", "timeout", "CallError"):
-        assert f"`{name}`" in shared
+        assert name in (Namespace.__doc__ or "")
 
 
 @pytest.mark.parametrize(("method", "said"), [("update_hair", "Fields to set."), ("cut_hair", "")])

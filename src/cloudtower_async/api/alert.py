@@ -35,13 +35,7 @@ RESOLVE_ALERT = Operation(
 
 
 class AlertNamespace(Namespace):
-    """Operations of the API's tag `Alert`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.alert`: 3 operations of the API's tag `Alert`; see `Namespace`."""
 
     async def get_alerts(
         self,

@@ -62,13 +62,7 @@ UPDATE_MANY_ALERT_NOTIFIERS = Operation(
 
 
 class AlertNotifierNamespace(Namespace):
-    """Operations of the API's tag `AlertNotifier`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.alert_notifier`: 6 operations of the API's tag `AlertNotifier`; see `Namespace`."""
 
     async def create_alert_notifier(
         self,

@@ -20,13 +20,7 @@ GET_API_VERSION = Operation(
 
 
 class ApiInfoNamespace(Namespace):
-    """Operations of the API's tag `ApiInfo`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.api_info`: 1 operation of the API's tag `ApiInfo`; see `Namespace`."""
 
     async def get_api_version(
         self,

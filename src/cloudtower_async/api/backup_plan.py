@@ -117,13 +117,7 @@ UPDATE_BACKUP_PLAN = Operation(
 
 
 class BackupPlanNamespace(Namespace):
-    """Operations of the API's tag `BackupPlan`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.backup_plan`: 13 operations of the API's tag `BackupPlan`; see `Namespace`."""
 
     async def backup_rebuild_vm(
         self,

@@ -27,13 +27,7 @@ GET_BACKUP_STORE_REPOSITORIES_CONNECTION = Operation(
 
 
 class BackupStoreRepositoryNamespace(Namespace):
-    """Operations of the API's tag `BackupStoreRepository`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.backup_store_repository`: 2 operations of the API's tag `BackupStoreRepository`; see `Namespace`."""
 
     async def get_backup_store_repositories(
         self,

@@ -61,13 +61,7 @@ UPDATE_BRICK_TOPO = Operation(
 
 
 class BrickTopoNamespace(Namespace):
-    """Operations of the API's tag `BrickTopo`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.brick_topo`: 6 operations of the API's tag `BrickTopo`; see `Namespace`."""
 
     async def create_brick_topo(
         self,

@@ -68,13 +68,7 @@ UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
 
 
 class CloudTowerApplicationNamespace(Namespace):
-    """Operations of the API's tag `CloudTowerApplication`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.cloud_tower_application`: 7 operations of the API's tag `CloudTowerApplication`; see `Namespace`."""
 
     async def delete_cloud_tower_application_package(
         self,

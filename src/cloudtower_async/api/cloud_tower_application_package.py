@@ -27,13 +27,7 @@ GET_CLOUD_TOWER_APPLICATION_PACKAGES = Operation(
 
 
 class CloudTowerApplicationPackageNamespace(Namespace):
-    """Operations of the API's tag `CloudTowerApplicationPackage`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.cloud_tower_application_package`: 2 operations of the API's tag `CloudTowerApplicationPackage`; see `Namespace`."""
 
     async def get_cloud_tower_application_packages_connection(
         self,

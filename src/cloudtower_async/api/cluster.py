@@ -133,13 +133,7 @@ UPDATE_CLUSTER_VIRTUALIZATION_SETTING = Operation(
 
 
 class ClusterNamespace(Namespace):
-    """Operations of the API's tag `Cluster`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.cluster`: 15 operations of the API's tag `Cluster`; see `Namespace`."""
 
     async def connect_cluster(
         self,

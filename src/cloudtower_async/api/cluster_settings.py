@@ -27,13 +27,7 @@ GET_CLUSTER_SETTINGSES_CONNECTION = Operation(
 
 
 class ClusterSettingsNamespace(Namespace):
-    """Operations of the API's tag `ClusterSettings`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.cluster_settings`: 2 operations of the API's tag `ClusterSettings`; see `Namespace`."""
 
     async def get_cluster_settingses(
         self,

@@ -27,13 +27,7 @@ GET_CLUSTER_UPGRADE_HISTORIES_CONNECTION = Operation(
 
 
 class ClusterUpgradeHistoryNamespace(Namespace):
-    """Operations of the API's tag `ClusterUpgradeHistory`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.cluster_upgrade_history`: 2 operations of the API's tag `ClusterUpgradeHistory`; see `Namespace`."""
 
     async def get_cluster_upgrade_histories(
         self,

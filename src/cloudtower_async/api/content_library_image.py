@@ -77,13 +77,7 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
 
 
 class ContentLibraryImageNamespace(Namespace):
-    """Operations of the API's tag `ContentLibraryImage`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.content_library_image`: 8 operations of the API's tag `ContentLibraryImage`; see `Namespace`."""
 
     async def delete_content_library_image(
         self,

@@ -93,13 +93,7 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 
 
 class ContentLibraryVmTemplateNamespace(Namespace):
-    """Operations of the API's tag `ContentLibraryVmTemplate`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.content_library_vm_template`: 10 operations of the API's tag `ContentLibraryVmTemplate`; see `Namespace`."""
 
     async def clone_content_library_vm_template_from_vm(
         self,

@@ -69,13 +69,7 @@ UPDATE_DATACENTER = Operation(
 
 
 class DatacenterNamespace(Namespace):
-    """Operations of the API's tag `Datacenter`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.datacenter`: 7 operations of the API's tag `Datacenter`; see `Namespace`."""
 
     async def add_clusters_to_datacenter(
         self,

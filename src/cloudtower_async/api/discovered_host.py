@@ -19,13 +19,7 @@ GET_DISCOVER_HOSTS = Operation(
 
 
 class DiscoveredHostNamespace(Namespace):
-    """Operations of the API's tag `DiscoveredHost`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.discovered_host`: 1 operation of the API's tag `DiscoveredHost`; see `Namespace`."""
 
     async def get_discover_hosts(
         self,

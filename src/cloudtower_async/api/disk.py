@@ -43,13 +43,7 @@ UNMOUNT_DISK = Operation(
 
 
 class DiskNamespace(Namespace):
-    """Operations of the API's tag `Disk`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.disk`: 4 operations of the API's tag `Disk`; see `Namespace`."""
 
     async def get_disks(
         self,

@@ -27,13 +27,7 @@ GET_ECP_LICENSES_CONNECTION = Operation(
 
 
 class EcpLicenseNamespace(Namespace):
-    """Operations of the API's tag `EcpLicense`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.ecp_license`: 2 operations of the API's tag `EcpLicense`; see `Namespace`."""
 
     async def get_ecp_licenses(
         self,

@@ -52,13 +52,7 @@ CREATE_ELF_IMAGE = Operation(
 
 
 class ElfImageNamespace(Namespace):
-    """Operations of the API's tag `ElfImage`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.elf_image`: 5 operations of the API's tag `ElfImage`; see `Namespace`."""
 
     async def delete_elf_image(
         self,

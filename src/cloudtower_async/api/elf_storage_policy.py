@@ -27,13 +27,7 @@ GET_ELF_STORAGE_POLICIES_CONNECTION = Operation(
 
 
 class ElfStoragePolicyNamespace(Namespace):
-    """Operations of the API's tag `ElfStoragePolicy`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.elf_storage_policy`: 2 operations of the API's tag `ElfStoragePolicy`; see `Namespace`."""
 
     async def get_elf_storage_policies(
         self,

@@ -53,13 +53,7 @@ UPDATE_ENTITY_FILTER = Operation(
 
 
 class EntityFilterNamespace(Namespace):
-    """Operations of the API's tag `EntityFilter`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.entity_filter`: 5 operations of the API's tag `EntityFilter`; see `Namespace`."""
 
     async def create_entity_filter(
         self,

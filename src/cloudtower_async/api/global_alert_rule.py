@@ -43,13 +43,7 @@ UPDATE_GLOBAL_ALERT_RULE = Operation(
 
 
 class GlobalAlertRuleNamespace(Namespace):
-    """Operations of the API's tag `GlobalAlertRule`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.global_alert_rule`: 4 operations of the API's tag `GlobalAlertRule`; see `Namespace`."""
 
     async def get_global_alert_rules(
         self,

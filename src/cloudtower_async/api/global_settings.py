@@ -83,13 +83,7 @@ UPDATE_SESSION_TIMEOUT = Operation(
 
 
 class GlobalSettingsNamespace(Namespace):
-    """Operations of the API's tag `GlobalSettings`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.global_settings`: 9 operations of the API's tag `GlobalSettings`; see `Namespace`."""
 
     async def create_cluster_recycle_bin_setting(
         self,

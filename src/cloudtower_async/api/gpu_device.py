@@ -63,13 +63,7 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
 
 
 class GpuDeviceNamespace(Namespace):
-    """Operations of the API's tag `GpuDevice`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.gpu_device`: 6 operations of the API's tag `GpuDevice`; see `Namespace`."""
 
     async def get_detail_vm_info_by_gpu_devices(
         self,

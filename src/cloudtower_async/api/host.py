@@ -101,13 +101,7 @@ UPDATE_HOST = Operation(
 
 
 class HostNamespace(Namespace):
-    """Operations of the API's tag `Host`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.host`: 11 operations of the API's tag `Host`; see `Namespace`."""
 
     async def create_host(
         self,

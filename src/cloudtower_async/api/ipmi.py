@@ -19,13 +19,7 @@ GET_IPMIS = Operation(
 
 
 class IpmiNamespace(Namespace):
-    """Operations of the API's tag `Ipmi`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.ipmi`: 1 operation of the API's tag `Ipmi`; see `Namespace`."""
 
     async def get_ipmis(
         self,

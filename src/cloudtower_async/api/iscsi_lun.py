@@ -77,13 +77,7 @@ UPDATE_ISCSI_LUN = Operation(
 
 
 class IscsiLunNamespace(Namespace):
-    """Operations of the API's tag `IscsiLun`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.iscsi_lun`: 8 operations of the API's tag `IscsiLun`; see `Namespace`."""
 
     async def clone_iscsi_lun_from_snapshot(
         self,

@@ -45,13 +45,7 @@ GET_ISCSI_LUN_SNAPSHOTS_CONNECTION = Operation(
 
 
 class IscsiLunSnapshotNamespace(Namespace):
-    """Operations of the API's tag `IscsiLunSnapshot`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.iscsi_lun_snapshot`: 4 operations of the API's tag `IscsiLunSnapshot`; see `Namespace`."""
 
     async def create_iscsi_lun_snapshot(
         self,

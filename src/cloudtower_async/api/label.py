@@ -72,13 +72,7 @@ UPDATE_LABEL = Operation(
 
 
 class LabelNamespace(Namespace):
-    """Operations of the API's tag `Label`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.label`: 7 operations of the API's tag `Label`; see `Namespace`."""
 
     async def add_labels_to_resources(
         self,

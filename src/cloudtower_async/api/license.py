@@ -35,13 +35,7 @@ UPDATE_DEPLOY = Operation(
 
 
 class LicenseNamespace(Namespace):
-    """Operations of the API's tag `License`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.license`: 3 operations of the API's tag `License`; see `Namespace`."""
 
     async def get_licenses(
         self,

@@ -53,13 +53,7 @@ GET_LOG_COLLECTIONS_CONNECTION = Operation(
 
 
 class LogCollectionNamespace(Namespace):
-    """Operations of the API's tag `LogCollection`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.log_collection`: 5 operations of the API's tag `LogCollection`; see `Namespace`."""
 
     async def create_log_collection(
         self,

@@ -19,13 +19,7 @@ GET_LOG_SERVICE_CONFIGS = Operation(
 
 
 class LogServiceConfigNamespace(Namespace):
-    """Operations of the API's tag `LogServiceConfig`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.log_service_config`: 1 operation of the API's tag `LogServiceConfig`; see `Namespace`."""
 
     async def get_log_service_configs(
         self,

@@ -149,13 +149,7 @@ GET_ZONE_METRICS = Operation(
 
 
 class MetricsNamespace(Namespace):
-    """Operations of the API's tag `Metrics`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.metrics`: 17 operations of the API's tag `Metrics`; see `Namespace`."""
 
     async def get_cluster_metrics(
         self,

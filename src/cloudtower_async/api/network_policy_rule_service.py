@@ -53,13 +53,7 @@ UPDATE_NETWORK_POLICY_RULE_SERVICE = Operation(
 
 
 class NetworkPolicyRuleServiceNamespace(Namespace):
-    """Operations of the API's tag `NetworkPolicyRuleService`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.network_policy_rule_service`: 5 operations of the API's tag `NetworkPolicyRuleService`; see `Namespace`."""
 
     async def create_network_policy_rule_service(
         self,

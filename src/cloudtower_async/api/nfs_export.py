@@ -53,13 +53,7 @@ UPDATE_NFS_EXPORT = Operation(
 
 
 class NfsExportNamespace(Namespace):
-    """Operations of the API's tag `NfsExport`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.nfs_export`: 5 operations of the API's tag `NfsExport`; see `Namespace`."""
 
     async def create_nfs_export(
         self,

@@ -35,13 +35,7 @@ UPDATE_NFS_INODE = Operation(
 
 
 class NfsInodeNamespace(Namespace):
-    """Operations of the API's tag `NfsInode`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.nfs_inode`: 3 operations of the API's tag `NfsInode`; see `Namespace`."""
 
     async def get_nfs_inodes(
         self,

@@ -35,13 +35,7 @@ UPDATE_NIC = Operation(
 
 
 class NicNamespace(Namespace):
-    """Operations of the API's tag `Nic`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.nic`: 3 operations of the API's tag `Nic`; see `Namespace`."""
 
     async def get_nics(
         self,

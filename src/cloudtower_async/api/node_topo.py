@@ -37,13 +37,7 @@ UPDATE_NODE_TOPO = Operation(
 
 
 class NodeTopoNamespace(Namespace):
-    """Operations of the API's tag `NodeTopo`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.node_topo`: 3 operations of the API's tag `NodeTopo`; see `Namespace`."""
 
     async def get_node_topoes(
         self,

@@ -19,13 +19,7 @@ GET_NTP_SERVICE_URL = Operation(
 
 
 class NtpNamespace(Namespace):
-    """Operations of the API's tag `Ntp`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.ntp`: 1 operation of the API's tag `Ntp`; see `Namespace`."""
 
     async def get_ntp_service_url(
         self,

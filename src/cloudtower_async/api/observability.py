@@ -27,13 +27,7 @@ DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE = Operation(
 
 
 class ObservabilityNamespace(Namespace):
-    """Operations of the API's tag `Observability`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.observability`: 2 operations of the API's tag `Observability`; see `Namespace`."""
 
     async def clear_system_service_alert_notification_config(
         self,

@@ -37,13 +37,7 @@ UPLOAD_ELF_FILE = Operation(
 
 
 class OvfNamespace(Namespace):
-    """Operations of the API's tag `Ovf`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.ovf`: 3 operations of the API's tag `Ovf`; see `Namespace`."""
 
     async def get_export_file_download_links(
         self,

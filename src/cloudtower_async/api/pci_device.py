@@ -19,13 +19,7 @@ GET_PCI_DEVICES = Operation(
 
 
 class PciDeviceNamespace(Namespace):
-    """Operations of the API's tag `PciDevice`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.pci_device`: 1 operation of the API's tag `PciDevice`; see `Namespace`."""
 
     async def get_pci_devices(
         self,

@@ -35,13 +35,7 @@ GET_REPLICATION_PLAN_WITHOUT_EXECUTIONS = Operation(
 
 
 class ReplicationPlanNamespace(Namespace):
-    """Operations of the API's tag `ReplicationPlan`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.replication_plan`: 3 operations of the API's tag `ReplicationPlan`; see `Namespace`."""
 
     async def get_replication_plans(
         self,

@@ -27,13 +27,7 @@ GET_REPORT_TASKS_CONNECTION = Operation(
 
 
 class ReportTaskNamespace(Namespace):
-    """Operations of the API's tag `ReportTask`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.report_task`: 2 operations of the API's tag `ReportTask`; see `Namespace`."""
 
     async def get_report_tasks(
         self,

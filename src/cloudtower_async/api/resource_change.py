@@ -22,13 +22,7 @@ GET_RESOURCE_CHANGES = Operation(
 
 
 class ResourceChangeNamespace(Namespace):
-    """Operations of the API's tag `ResourceChange`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.resource_change`: 1 operation of the API's tag `ResourceChange`; see `Namespace`."""
 
     async def get_resource_changes(
         self,

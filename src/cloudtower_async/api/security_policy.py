@@ -53,13 +53,7 @@ UPDATE_SECURITY_POLICY = Operation(
 
 
 class SecurityPolicyNamespace(Namespace):
-    """Operations of the API's tag `SecurityPolicy`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.security_policy`: 5 operations of the API's tag `SecurityPolicy`; see `Namespace`."""
 
     async def create_security_policy(
         self,

@@ -27,13 +27,7 @@ GET_SMTP_SERVERS_CONNECTION = Operation(
 
 
 class SmtpServerNamespace(Namespace):
-    """Operations of the API's tag `SmtpServer`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.smtp_server`: 2 operations of the API's tag `SmtpServer`; see `Namespace`."""
 
     async def get_smtp_servers(
         self,

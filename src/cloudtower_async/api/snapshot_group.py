@@ -61,13 +61,7 @@ ROLLBACK_SNAPSHOT_GROUP = Operation(
 
 
 class SnapshotGroupNamespace(Namespace):
-    """Operations of the API's tag `SnapshotGroup`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.snapshot_group`: 6 operations of the API's tag `SnapshotGroup`; see `Namespace`."""
 
     async def clone_snapshot_group(
         self,

@@ -77,13 +77,7 @@ UPDATE_SNAPSHOT_PLAN = Operation(
 
 
 class SnapshotPlanNamespace(Namespace):
-    """Operations of the API's tag `SnapshotPlan`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.snapshot_plan`: 8 operations of the API's tag `SnapshotPlan`; see `Namespace`."""
 
     async def create_snapshot_plan(
         self,

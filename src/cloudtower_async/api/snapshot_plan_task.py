@@ -27,13 +27,7 @@ GET_SNAPSHOT_PLAN_TASKS_CONNECTION = Operation(
 
 
 class SnapshotPlanTaskNamespace(Namespace):
-    """Operations of the API's tag `SnapshotPlanTask`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.snapshot_plan_task`: 2 operations of the API's tag `SnapshotPlanTask`; see `Namespace`."""
 
     async def get_snapshot_plan_tasks(
         self,

@@ -53,13 +53,7 @@ UPDATE_SNMP_TRAP_RECEIVER = Operation(
 
 
 class SnmpTrapReceiverNamespace(Namespace):
-    """Operations of the API's tag `SnmpTrapReceiver`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.snmp_trap_receiver`: 5 operations of the API's tag `SnmpTrapReceiver`; see `Namespace`."""
 
     async def create_snmp_trap_receiver(
         self,

@@ -36,13 +36,7 @@ UPLOAD_SVT_IMAGE = Operation(
 
 
 class SvtImageNamespace(Namespace):
-    """Operations of the API's tag `SvtImage`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.svt_image`: 3 operations of the API's tag `SvtImage`; see `Namespace`."""
 
     async def get_svt_images(
         self,

@@ -27,13 +27,7 @@ GET_SYNC_REPLICATION_PLANS_CONNECTION = Operation(
 
 
 class SyncReplicationPlanNamespace(Namespace):
-    """Operations of the API's tag `SyncReplicationPlan`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.sync_replication_plan`: 2 operations of the API's tag `SyncReplicationPlan`; see `Namespace`."""
 
     async def get_sync_replication_plans(
         self,

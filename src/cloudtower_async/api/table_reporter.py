@@ -21,13 +21,7 @@ EXPORT_CSV = Operation(
 
 
 class TableReporterNamespace(Namespace):
-    """Operations of the API's tag `TableReporter`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.table_reporter`: 1 operation of the API's tag `TableReporter`; see `Namespace`."""
 
     async def export_csv(
         self,

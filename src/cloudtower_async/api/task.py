@@ -45,13 +45,7 @@ UPDATE_TASK = Operation(
 
 
 class TaskNamespace(Namespace):
-    """Operations of the API's tag `Task`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.task`: 4 operations of the API's tag `Task`; see `Namespace`."""
 
     async def create_task(
         self,

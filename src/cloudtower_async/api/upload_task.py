@@ -36,13 +36,7 @@ GET_UPLOAD_TASKS_CONNECTION = Operation(
 
 
 class UploadTaskNamespace(Namespace):
-    """Operations of the API's tag `UploadTask`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.upload_task`: 3 operations of the API's tag `UploadTask`; see `Namespace`."""
 
     async def cancel_upload_task(
         self,

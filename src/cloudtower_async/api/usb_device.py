@@ -43,13 +43,7 @@ UNMOUNT_USB_DEVICE = Operation(
 
 
 class UsbDeviceNamespace(Namespace):
-    """Operations of the API's tag `UsbDevice`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.usb_device`: 4 operations of the API's tag `UsbDevice`; see `Namespace`."""
 
     async def get_usb_devices(
         self,

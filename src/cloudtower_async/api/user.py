@@ -79,13 +79,7 @@ UPDATE_USER = Operation(
 
 
 class UserNamespace(Namespace):
-    """Operations of the API's tag `User`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.user`: 8 operations of the API's tag `User`; see `Namespace`."""
 
     async def create_root_user(
         self,

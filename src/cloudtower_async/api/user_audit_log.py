@@ -37,13 +37,7 @@ GET_USER_AUDIT_LOGS_CONNECTION = Operation(
 
 
 class UserAuditLogNamespace(Namespace):
-    """Operations of the API's tag `UserAuditLog`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.user_audit_log`: 3 operations of the API's tag `UserAuditLog`; see `Namespace`."""
 
     async def create_user_audit_log(
         self,

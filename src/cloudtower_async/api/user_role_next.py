@@ -53,13 +53,7 @@ UPDATE_ROLE = Operation(
 
 
 class UserRoleNextNamespace(Namespace):
-    """Operations of the API's tag `UserRoleNext`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.user_role_next`: 5 operations of the API's tag `UserRoleNext`; see `Namespace`."""
 
     async def create_role(
         self,

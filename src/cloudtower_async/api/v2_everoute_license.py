@@ -27,13 +27,7 @@ GET_V2_EVEROUTE_LICENSES = Operation(
 
 
 class V2EverouteLicenseNamespace(Namespace):
-    """Operations of the API's tag `V2EverouteLicense`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.v2_everoute_license`: 2 operations of the API's tag `V2EverouteLicense`; see `Namespace`."""
 
     async def get_v2_everoute_licenses_connection(
         self,

@@ -43,13 +43,7 @@ UPDATE_VCENTER_ACCOUNT = Operation(
 
 
 class VcenterAccountNamespace(Namespace):
-    """Operations of the API's tag `VcenterAccount`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vcenter_account`: 4 operations of the API's tag `VcenterAccount`; see `Namespace`."""
 
     async def create_vcenter_account(
         self,

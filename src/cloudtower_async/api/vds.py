@@ -69,13 +69,7 @@ UPDATE_VDS = Operation(
 
 
 class VdsNamespace(Namespace):
-    """Operations of the API's tag `Vds`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vds`: 7 operations of the API's tag `Vds`; see `Namespace`."""
 
     async def create_vds(
         self,

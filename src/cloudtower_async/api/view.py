@@ -53,13 +53,7 @@ UPDATE_VIEW = Operation(
 
 
 class ViewNamespace(Namespace):
-    """Operations of the API's tag `View`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.view`: 5 operations of the API's tag `View`; see `Namespace`."""
 
     async def create_view(
         self,

@@ -53,13 +53,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD = Operation(
 
 
 class VirtualPrivateCloudNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloud`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.virtual_private_cloud`: 5 operations of the API's tag `VirtualPrivateCloud`; see `Namespace`."""
 
     async def create_virtual_private_cloud(
         self,

@@ -27,13 +27,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAYS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudEdgeGateway`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.virtual_private_cloud_edge_gateway`: 2 operations of the API's tag `VirtualPrivateCloudEdgeGateway`; see `Namespace`."""
 
     async def get_virtual_private_cloud_edge_gateways(
         self,

@@ -53,13 +53,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudFloatingIpNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudFloatingIp`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.virtual_private_cloud_floating_ip`: 5 operations of the API's tag `VirtualPrivateCloudFloatingIp`; see `Namespace`."""
 
     async def batch_create_virtual_private_cloud_floating_ips(
         self,

@@ -53,13 +53,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY = Operation(
 
 
 class VirtualPrivateCloudNatGatewayNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudNatGateway`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.virtual_private_cloud_nat_gateway`: 5 operations of the API's tag `VirtualPrivateCloudNatGateway`; see `Namespace`."""
 
     async def create_virtual_private_cloud_nat_gateway(
         self,

@@ -53,13 +53,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP = Operation(
 
 
 class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
-    """Operations of the API's tag `VirtualPrivateCloudSecurityGroup`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.virtual_private_cloud_security_group`: 5 operations of the API's tag `VirtualPrivateCloudSecurityGroup`; see `Namespace`."""
 
     async def create_virtual_private_cloud_security_group(
         self,

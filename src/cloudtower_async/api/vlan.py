@@ -69,13 +69,7 @@ UPDATE_VLAN = Operation(
 
 
 class VlanNamespace(Namespace):
-    """Operations of the API's tag `Vlan`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vlan`: 7 operations of the API's tag `Vlan`; see `Namespace`."""
 
     async def create_vm_vlan(
         self,

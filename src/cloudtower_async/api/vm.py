@@ -507,13 +507,7 @@ UPLOAD_NVRAM = Operation(
 
 
 class VmNamespace(Namespace):
-    """Operations of the API's tag `Vm`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm`: 60 operations of the API's tag `Vm`; see `Namespace`."""
 
     async def abort_migrate_vm_across_cluster(
         self,

@@ -27,13 +27,7 @@ GET_VM_DISKS_CONNECTION = Operation(
 
 
 class VmDiskNamespace(Namespace):
-    """Operations of the API's tag `VmDisk`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_disk`: 2 operations of the API's tag `VmDisk`; see `Namespace`."""
 
     async def get_vm_disks(
         self,

@@ -27,13 +27,7 @@ GET_VM_ENTITY_FILTER_RESULTS_CONNECTION = Operation(
 
 
 class VmEntityFilterResultNamespace(Namespace):
-    """Operations of the API's tag `VmEntityFilterResult`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_entity_filter_result`: 2 operations of the API's tag `VmEntityFilterResult`; see `Namespace`."""
 
     async def get_vm_entity_filter_results(
         self,

@@ -53,13 +53,7 @@ UPDATE_VM_FOLDER = Operation(
 
 
 class VmFolderNamespace(Namespace):
-    """Operations of the API's tag `VmFolder`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_folder`: 5 operations of the API's tag `VmFolder`; see `Namespace`."""
 
     async def create_vm_folder(
         self,

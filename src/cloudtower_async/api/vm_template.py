@@ -61,13 +61,7 @@ UPDATE_VM_TEMPLATE = Operation(
 
 
 class VmTemplateNamespace(Namespace):
-    """Operations of the API's tag `VmTemplate`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_template`: 6 operations of the API's tag `VmTemplate`; see `Namespace`."""
 
     async def clone_vm_template_from_vm(
         self,

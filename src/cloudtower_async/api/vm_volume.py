@@ -96,13 +96,7 @@ UPDATE_VM_VOLUME = Operation(
 
 
 class VmVolumeNamespace(Namespace):
-    """Operations of the API's tag `VmVolume`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_volume`: 10 operations of the API's tag `VmVolume`; see `Namespace`."""
 
     async def clone_vm_volume(
         self,

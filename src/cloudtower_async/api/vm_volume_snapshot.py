@@ -45,13 +45,7 @@ GET_VM_VOLUME_SNAPSHOTS_CONNECTION = Operation(
 
 
 class VmVolumeSnapshotNamespace(Namespace):
-    """Operations of the API's tag `VmVolumeSnapshot`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vm_volume_snapshot`: 4 operations of the API's tag `VmVolumeSnapshot`; see `Namespace`."""
 
     async def create_vm_volume_snapshot(
         self,

@@ -38,13 +38,7 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
 
 
 class VsphereEsxiAccountNamespace(Namespace):
-    """Operations of the API's tag `VsphereEsxiAccount`.
-
-    Every method also takes `content_language` (language of texts in the answer), `timeout`
-    (seconds for the whole call) and `external_cloudtower_id` (sent as the header of that
-    name). If the first two are None, the session's settings apply. A failed call raises
-    `CallError`, and invalid arguments raise `InvalidInput`.
-    """
+    """`tower.vsphere_esxi_account`: 3 operations of the API's tag `VsphereEsxiAccount`; see `Namespace`."""
 
     async def get_vsphere_esxi_accounts(
         self,

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
 
 
 class Namespace:
-    """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …"""
+    """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …
+
+    In addition to its own arguments, every operation takes:
+
+    - ``content_language``: language of texts in the answer; None: the session's.
+    - ``timeout``: time-out in seconds for the whole call; None: the session's.
+    - ``external_cloudtower_id``: sent as the header of that name, unless it is None.
+
+    A failed call raises `CallError`, and invalid arguments raise `InvalidInput`.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
