@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,18 +22,24 @@ def lazy_package(docstring: str, modules: Mapping[str, str]) -> dict[str, str]:
 
     Type checkers read a stub, because imports for them would dominate compilation.
     """
-    names = sorted(modules)
-    imports = "\n".join(f"from .{modules[name]} import {name} as {name}" for name in names)
-    table = "\n".join(f'    "{name}": "{modules[name]}",' for name in names)
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for name, module in sorted(modules.items(), key=lambda item: item[::-1]):
+        names[module].append(name)
+    imports = "\n".join(
+        f"from .{module} import {', '.join(f'{name} as {name}' for name in found)}"
+        for module, found in names.items()
+    )
+    table = "\n".join(f'    "{module}": "{" ".join(found)}",' for module, found in names.items())
     package = f'''"""{docstring}"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = {{
+_NAMES = {{
 {table}
 }}
+MODULES = {{name: module for module, names in _NAMES.items() for name in names.split()}}
 
 
 def __getattr__(name: str) -> object:
