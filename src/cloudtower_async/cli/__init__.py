@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
     Args:
-        arguments: Arguments after the name of the program; None: those of this process.
+        arguments: Arguments after the name of the program; None: the arguments of this process.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
     if typed[:1] == ["__complete"]:
@@ -40,5 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             file=sys.stderr,
         )
-        return 2  # as `ExitCode.USAGE`, whose module is not imported for completion
+        return 2  # `ExitCode.USAGE`; completion does not import its module
     return run(typed)

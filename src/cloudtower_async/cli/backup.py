@@ -126,11 +126,11 @@ async def _backup(
 
 
 class _Report:
-    """Reports each step at once, because the command may be interrupted at any time.
+    """Report that shows each step at once, because the command may be interrupted at any time.
 
     Args:
-        show: Shows the progress of a VM.
-        print_line: Prints a line about a VM.
+        show: Function that shows the progress of a VM.
+        print_line: Function that prints a line about a VM.
         sent: Tasks that were started.
     """
 

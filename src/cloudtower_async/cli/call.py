@@ -97,7 +97,7 @@ async def _call(
     wait: bool,
     place: str | None,
 ) -> None:
-    """Send the call; `place` is the server to name in the question, None: do not ask."""
+    """Send the call. Ask first, naming the server `place`, unless `place` is None."""
     async with planning(tower):
         if place is not None:
             await _confirm(tower, method, arguments, place)

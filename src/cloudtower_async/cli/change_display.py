@@ -30,13 +30,13 @@ PrintLine: TypeAlias = Callable[[str], None]
 
 @contextmanager
 def progress_display(noun: str, *, lines: bool) -> Generator[tuple[Show, PrintLine]]:
-    """Yield functions for progress and for lines.
+    """Yield two functions: one shows progress, the other prints a line.
 
     On a terminal, each resource that is worked on has a bar, and lines appear above the bars.
 
     Args:
         noun: Noun for a resource.
-        lines: Elsewhere, print a line for each step of a resource.
+        lines: Whether to print a line for each step of a resource where there is no terminal.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:

@@ -1,6 +1,6 @@
-"""Shared frame of all commands that change something.
+"""Common flow of all commands that change something.
 
-Find the resources, show what and how many, confirm, run with progress, show the settled resources.
+Find the resources, show them, ask for confirmation, run with progress, and show the result.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class ChangeTarget:
     """A resource that a command changes or creates.
 
     Attributes:
-        name: Its name, for people.
+        name: Display name of the resource.
         state: State to show beside the name; empty: show no state.
-        resource: The resource as it was found; None: it does not exist yet.
+        resource: The resource as it was found; None if it does not exist yet.
     """
 
     name: str
@@ -83,8 +83,8 @@ class ChangeOutcome:
 
     Attributes:
         target: The target.
-        settled: The resources as they are afterwards.
-        error: Error, if the change failed.
+        settled: The resources after the change.
+        error: Error of a failed change, otherwise None.
         note: Note for the user.
     """
 
@@ -106,18 +106,20 @@ class CommandChange:
     """A change that a command is about to carry out.
 
     Attributes:
-        ask: Returns the question, from the number of targets and the name of the server.
+        ask: Function of the number of targets and the name of the server; returns the question.
         noun: Noun for a target: ``"VM"``.
         kind: Struct of the resources that are shown at the end: ``"Vm"``.
-        targets: Resources that it changes or creates.
+        targets: Resources that the change affects or creates.
         step: Name of the step, for progress: ``"delete"``.
-        destructive: Ask for the number of resources if there are many.
+        destructive: If there are many resources, ask the user to type their number.
         deletes: Whether the change deletes the resources.
-        send: Sends the mutation for one target and returns its answer. None: use `run`.
-        run: Carries out the change with a recipe, instead of `send`.
+        send: Function that sends the mutation for one target and returns its answer; None: use
+            `run`.
+        run: Function that carries out the change with a recipe, instead of `send`.
         sends: Mutation after which a recipe only waits, for --no-wait; empty: --no-wait uses
             `send`.
-        read: Reads what is shown at the end, if that is not what the mutation answers with.
+        read: Function that reads the resources to show at the end; None: show the resources of the
+            answer.
     """
 
     ask: Ask
@@ -162,14 +164,14 @@ def run_change(
 
     Args:
         command: The command, for errors: ``"vm delete"``.
-        plan: Finds the resources and returns what is to be done.
+        plan: Function that finds the resources and returns the change.
         options: Options of the change.
         output: How to print the settled resources.
         connection: How to reach the server.
 
     Raises:
-        UsageError: It was not confirmed, or an option cannot be used. Nothing was sent.
-        CloudtowerError: Something failed; others may have been changed.
+        UsageError: The user did not confirm, or an option cannot be used. Nothing was sent.
+        CloudtowerError: The change of a resource failed; other resources may have been changed.
     """
     options, connection = options or ChangeOptions(), connection or ConnectOptions()
     timeout = parse_duration("--timeout", options.timeout) or None
@@ -339,7 +341,7 @@ class _Work:
     async def _report(
         self, change: CommandChange, outcomes: Sequence[ChangeOutcome], output: OutputOptions
     ) -> None:
-        """Print what was changed, and raise what failed."""
+        """Print the changed resources, and raise an error if a change failed."""
         from .. import models
 
         for outcome in outcomes:
@@ -380,7 +382,7 @@ async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTas
 async def _isolated(
     act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], target: ChangeTarget
 ) -> ChangeOutcome:
-    """Return the outcome for a target; its error ends no others."""
+    """Return the outcome for a target; an error is part of the outcome."""
     try:
         return await act(target)
     except CloudtowerError as error:
@@ -390,15 +392,15 @@ async def _isolated(
 async def one_by_one(
     act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], targets: Sequence[ChangeTarget]
 ) -> list[ChangeOutcome]:
-    """Run a recipe for one target after the other; an error ends no others."""
+    """Run a recipe for one target after the other, even if one fails; return the outcomes."""
     return [await _isolated(act, target) for target in targets]
 
 
 def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> None:
-    """Raise what failed: the error itself if there was one target, or a summary.
+    """Raise an error if a target failed: its own error if it was the only target, or a summary.
 
     Raises:
-        CloudtowerError: Something failed.
+        CloudtowerError: At least one target failed.
     """
     failed = [(one.target.name, one.error) for one in outcomes if one.error is not None]
     if not failed:
@@ -425,7 +427,7 @@ class ChangeProgress:
 
     Args:
         noun: Noun for a target.
-        names: Names of all targets; empty: not known.
+        names: Names of all targets; empty if unknown.
         sent: Tasks that were started.
     """
 
@@ -436,7 +438,7 @@ class ChangeProgress:
         self._steps: dict[str, str] = {}
 
     def take(self, news: RecipeProgress) -> None:
-        """Remember the step of a target."""
+        """Record the step of a target."""
         self._steps[news.subject] = news.step
 
     def interrupted(self, names: dict[str, str]) -> list[str]:

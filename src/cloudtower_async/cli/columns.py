@@ -38,7 +38,7 @@ _SPECIAL_COLUMNS = {
     ],
     "Expiration": ["kind", "resource", "name", "expires_at", "days_left", "problem"],
 }
-"""Default columns of resources that need others."""
+"""Default columns of resources for which `_DEFAULT_COLUMNS` does not fit."""
 
 _MAX_COLUMNS, _MIN_COLUMNS = 8, 4
 
@@ -143,7 +143,7 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
     """Return the attribute names that lead to a column.
 
     Raises:
-        UsageError: There is no such column; `or_else` ends the message if no other resembles it.
+        UsageError: The column is unknown. `or_else` ends the message if no known column is similar.
     """
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind
@@ -182,13 +182,13 @@ def is_number(kind: type[msgspec.Struct], path: Path) -> bool:
 
 
 def find_field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
-    """Find a field by its name in Python or in the API."""
+    """Return the field with this name in Python or in the API, or None."""
     fields = msgspec.structs.fields(kind)
     return next((one for one in fields if name in (one.name, one.encode_name)), None)
 
 
 def struct_in(kind: object) -> type[msgspec.Struct] | None:
-    """Return the struct type of a field that holds a struct, an optional one or a list of them."""
+    """Return the struct type in ``X``, ``X | None`` or ``list[X]``, or None without a struct."""
     if isinstance(kind, UnionType):
         [kind] = [part for part in get_args(kind) if part is not NoneType][:1]
     if get_origin(kind) is list:
@@ -197,12 +197,12 @@ def struct_in(kind: object) -> type[msgspec.Struct] | None:
 
 
 def with_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return a struct of resources of several servers: with the column `TOWER` in front."""
+    """Return the struct with the column `TOWER` in front, for resources of several servers."""
     return _defined(kind, [(TOWER, str), *_definitions(kind)])
 
 
 def without_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return a struct without the column `TOWER`: as the servers send the resources."""
+    """Return the struct without the column `TOWER`, in the form that servers send."""
     return _defined(kind, [one for one in _definitions(kind) if one[0] != TOWER])
 
 
@@ -218,7 +218,7 @@ def _defined(kind: type[msgspec.Struct], fields: list[Any]) -> type[msgspec.Stru
 
 
 def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
-    """Return a struct with the fields of another one to which these paths lead."""
+    """Return a struct that has only the fields of `kind` to which these paths lead."""
     rests: dict[str, list[Path]] = {}
     for name, *rest in paths:
         rests.setdefault(name, []).append(tuple(rest))

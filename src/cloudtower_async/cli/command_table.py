@@ -31,7 +31,7 @@ class Value(TypedDict):
         name: Name: ``"resource"``, ``"--output"``.
         help: One-line description.
         choices: Allowed values; empty if any value is allowed.
-        many: Whether it can be repeated.
+        many: Whether the argument or option can be repeated.
     """
 
     name: str

@@ -90,7 +90,7 @@ class Typed(NamedTuple):
         positionals: Its positional arguments.
         options: Values of its options, by the first name of each.
         word: The word to complete.
-        value: Argument or option that the word is a value of; None: the word is a command or an
+        value: Argument or option that the word is a value of; None if the word is a command or an
             option.
         only_values: Whether ``--`` was typed, so that no option can follow.
     """
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def candidates(words: Sequence[str]) -> dict[str, str] | None:
-    """Return the candidates for the last word, with descriptions; None: complete file names.
+    """Return descriptions by candidate for the last word, or None to complete file names.
 
     Args:
         words: The words up to the cursor, including the name of the program.
@@ -200,7 +200,7 @@ def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
 
 
 def split_line(line: str) -> list[str]:
-    """Split a line of a shell into words without their quotes; the last may be unfinished."""
+    """Split a line of a shell into words without quotes; the last word may be unfinished."""
     words: list[str] = []
     word: str | None = None
     quote, escaped = "", False
@@ -235,7 +235,7 @@ def _starting(word: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] | None:
-    """Return the candidates for a value that begins with `part`; None: complete file names."""
+    """Return the candidates for a value that begins with `part`, or None for file names."""
     name = value["name"]
     if value["choices"]:
         return _plain(value["choices"])
@@ -261,7 +261,7 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the resource whose names the value can be; None: the value is not a name."""
+    """Return the resource whose names the value can be, or None if the value is not a name."""
     group = typed.path.partition(" ")[0]
     # ``--source`` is an authentication source, ``source`` a VM.
     if (typed.path, name) in _NEW or name == "--source":
@@ -300,7 +300,7 @@ def _metrics(typed: Typed) -> list[str]:
 
 
 def _resource(typed: Typed) -> str | None:
-    """Return the resource whose fields a command takes."""
+    """Return the resource whose fields are arguments of a command, or None."""
     if typed.path == "get":
         return typed.positionals[0] if typed.positionals else None
     return _GROUPS.get(typed.path.partition(" ")[0])

@@ -25,7 +25,7 @@ NOT_CONFIRMED = mark("not confirmed; nothing was sent")
 
 
 def check_can_ask(command: str) -> None:
-    """Reject a command that has to ask where there is no terminal.
+    """Raise an error if there is no terminal on which a command could ask.
 
     Raises:
         UsageError: Standard input is not a terminal.
@@ -52,7 +52,7 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
     Args:
         question: The question, which names what would be changed.
         count: Number of resources.
-        destructive: Ask for this number instead of a yes if there are many.
+        destructive: If there are many resources, ask the user to type their number instead of yes.
 
     Raises:
         UsageError: The answer is not yes, or not the number.
@@ -76,7 +76,7 @@ async def _read_line() -> str:
         try:
             # A terminal is readable once it has a whole line.
             await anyio.wait_readable(sys.stdin)
-        except OSError:  # it is a device that cannot be polled
+        except OSError:  # a device that cannot be polled
             return await anyio.to_thread.run_sync(sys.stdin.readline)
         return sys.stdin.readline()
     except UnicodeDecodeError:

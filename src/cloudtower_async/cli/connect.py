@@ -192,7 +192,7 @@ def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[st
 
 
 def _choose_profile() -> str:
-    """Return the part of an error that names the stored profiles; empty if there are none."""
+    """Return the part of an error that names the stored profiles, or an empty text without any."""
     names = ", ".join(read_profiles())
     if not names:
         return ""
@@ -200,7 +200,7 @@ def _choose_profile() -> str:
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
-    """Ask on the terminal.
+    """Ask on the terminal, and return the answer.
 
     Raises:
         UsageError: The answer is not UTF-8, or the terminal was closed.

@@ -95,7 +95,7 @@ def dashboard(
 
 
 def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
-    """Create the session; None: the demo creates its own."""
+    """Return a session that is not open yet, or None for the demo, which creates its own."""
     if wanted.demo and connection != ConnectOptions():
         raise UsageError(tr("--demo shows a simulated fleet: leave out the connection options"))
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from ..models import Alert
     from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
 
-_MAX_PRINTED = 20  # alerts in a picture that does not scroll; JSON has all
+_MAX_PRINTED = 20  # alerts in a picture that does not scroll
 _MAX_SCROLLED = 200  # alerts on a screen that scrolls
 _NARROW = 76  # columns; below it panels are stacked and sizes are left out
 _MEDIUM = 96  # columns; from here on the kind of a cluster is shown
-_WIDE = 120  # columns; also its version and all its alerts
-_BROAD = 140  # columns; disks and alerts are side by side
-_DISKS = 58  # columns of the panel of the disks, side by side
+_WIDE = 120  # columns; from here on, a cluster's version and alerts are shown
+_BROAD = 140  # columns; from here on, disks and alerts are side by side
+_DISKS = 58  # columns of the panel of the disks beside the alerts
 _NAMES = 12  # minimum columns for a cluster's name, which also fit "disconnected"
-_METER = 7  # lines of the highest meter; side by side, all have this height
+_METER = 7  # lines of the highest meter, and of all meters side by side
 _GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
 
 _ASCII = str.maketrans("●·≈≥…", "*-~>.")  # for terminals that show ASCII only
@@ -121,7 +121,7 @@ class _Picture:
         whole = [*head, *middle, *_lower(board, alerts, width)]
         if len(console.render_lines(Group(*whole), options)) <= self._room.height:
             return whole
-        # There is little room: the worst alerts come first, and all of them at the end.
+        # If there is little room, the worst alerts come first, and all alerts at the end.
         most = max(1, self._room.height // 3 - 4)  # borders, heading, "and more"
         rest = [_disks(board)]
         if board.alerts.counts.total > most:
@@ -144,7 +144,7 @@ class Meter:
     """A bar for a percentage, followed by the figure.
 
     Args:
-        percent: 0 to 100; None: unknown.
+        percent: 0 to 100, or None if unknown.
         text: The figure to show.
     """
 

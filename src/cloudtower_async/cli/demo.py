@@ -54,7 +54,7 @@ class Demo:
 async def simulated(
     *, clusters: int, seed: int, language: ContentLanguage | None
 ) -> AsyncGenerator[Demo]:
-    """Run a simulator in this process for as long as the block runs.
+    """Yield a session with a simulator that runs in this process during the block.
 
     Args:
         clusters: Number of clusters.
@@ -63,7 +63,7 @@ async def simulated(
     """
     size = FleetSize(clusters=clusters, vms=clusters * _VMS_PER_CLUSTER, alerts=2 + 2 * clusters)
     async with (
-        # With this clock the alerts are recent ones.
+        # This clock makes the alerts recent.
         Simulator(size, seed=seed, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(
             simulator.url,

@@ -251,7 +251,7 @@ async def _disks(tower: Cloudtower, vm_id: str) -> list[models.VmDisk]:
 
 
 async def _volumes(tower: Cloudtower, vm_id: str) -> list[models.VmVolume]:
-    """Return the volumes of a VM's disks, which have the names and sizes."""
+    """Return the volumes of a VM's disks, because only volumes have names and sizes."""
     found = await tower.fetch_all(
         tower.vm_volume.get_vm_volumes, where={"vm_disks_some": {"vm": {"id": vm_id}}}
     )

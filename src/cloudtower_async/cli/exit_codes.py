@@ -35,7 +35,7 @@ MEANINGS = {
     ExitCode.INTERRUPTED: mark("Ended by Ctrl-C."),
     ExitCode.TERMINATED: mark("Ended by SIGTERM; the terminal is restored."),
 }
-"""Shown by ``--help`` and in docs/command-line.md."""
+"""Meanings of the exit codes, for ``--help`` and docs/command-line.md."""
 
 
 def exit_code(error: BaseException) -> ExitCode:

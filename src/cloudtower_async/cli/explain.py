@@ -54,7 +54,7 @@ _OPERATORS = {
     "some": mark("at least one of them matches a filter"),
     "none": mark("none of them matches a filter"),
 }
-"""Suffixes of keys in filters, and what they mean."""
+"""Meanings of the suffixes of keys in filters."""
 
 _EFFECTS = {
     Kind.QUERY: mark("reads"),
@@ -102,7 +102,7 @@ def _page(topic: Sequence[str]) -> Iterator[str]:
 
 
 def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
-    """Explain a resource, or the field to which a path leads."""
+    """Yield lines that explain a resource, or the field to which a path leads."""
     operation = registry.operation(method)
     [kind] = get_args(operation.answer())
     if not path:
@@ -169,7 +169,7 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
 
 
 def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
-    """Explain an operation, or the argument to which a path leads."""
+    """Yield lines that explain an operation, or the argument to which a path leads."""
     operation = registry.operation(method)
     name = operation.path.lstrip("/")
     found = arguments_of(operation)
@@ -298,7 +298,7 @@ def _class_text(kind: type[Any]) -> Iterator[str]:
 
 
 def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]:
-    """List the keys of ``--where`` for a field, and what they mean."""
+    """Yield lines with the keys of ``--where`` for a field, and their meanings."""
     record = arguments_of(operation).record
     found = None if record is None else member(record, "where")
     before = ""
@@ -336,7 +336,7 @@ def _key(found: ArgType | None, part: str) -> str | None:
 
 
 def _spelling(found: ArgType, part: str) -> str:
-    """Spell a field as filters do: ``entityAsyncStatus``."""
+    """Return the name of a field as filters spell it: ``entityAsyncStatus``."""
     if part in found.record.__annotations__:
         return part
     return keys_of_answers(found.record).get(part, part)

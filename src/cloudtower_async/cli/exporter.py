@@ -36,7 +36,7 @@ Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
 _USERNAME, _PASSWORD = "CLOUDTOWER_EXPORTER_USERNAME", "CLOUDTOWER_EXPORTER_PASSWORD"
 _LOOPBACK = ("127.", "localhost", "::1")
 _THREADS = 8
-"""Threads besides one for each Tower, whose name lookup may hang."""
+"""Number of threads in addition to one for each Tower, whose name lookup may hang."""
 
 exporter: App = App(name="exporter")
 

@@ -36,7 +36,7 @@ def field_docs(kind: type[Any]) -> Mapping[str, FieldDoc] | None:
     """Return the documentation of the fields of a generated class by their names.
 
     Returns:
-        None: the sources are not installed.
+        The documentation, or None if the sources are not installed.
     """
     classes = _documented(kind.__module__)
     return None if classes is None else classes.get(kind.__name__, {})

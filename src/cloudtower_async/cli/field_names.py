@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
 
 _MAX_KEYS = 60
-"""Maximum number of keys to suggest; if there are more, only those without a comparison."""
+"""Maximum number of keys to suggest. Above it, only keys without a comparison are suggested."""
 
 
 def column_names(resource: str) -> list[str]:
-    """Return the columns of a resource, those of related resources included."""
+    """Return the columns of a resource, including columns of related resources."""
     operation = _query(resource)
     if operation is None:
         return []
@@ -34,11 +34,11 @@ def order_names(resource: str) -> list[str]:
 
 
 def filter_keys(resource: str, part: str) -> list[str]:
-    """Return the keys of filters that begin with what is typed.
+    """Return the keys of filters that begin with the typed text.
 
     Args:
         resource: Name of the resource.
-        part: What is typed: ``sta``, ``cluster.na``.
+        part: The typed text: ``sta``, ``cluster.na``.
     """
     *path, last = part.split(".")
     found = _filter(resource, path)
@@ -58,7 +58,7 @@ def filter_keys(resource: str, part: str) -> list[str]:
 
 
 def filter_values(resource: str, key: str) -> list[str]:
-    """Return the values that a key of a filter can have, if these are known."""
+    """Return the known values of a key of a filter, or an empty list."""
     *path, last = key.split(".")
     found = _filter(resource, path)
     inner = None if found is None else member(found.record, last)

@@ -31,7 +31,7 @@ REDIS = "CLOUDTOWER_FLEET_REDIS"
 """Variable with the address of Redis, which may contain a password."""
 
 _SHOWN = 20
-"""Number of failures in the text of a report; the JSON has all of them."""
+"""Maximum number of failures in the text of a report; the JSON has all failures."""
 
 _TOLD = 5.0
 """Seconds between two lines of progress."""
@@ -191,7 +191,7 @@ def _redis() -> str:
     url = os.environ.get(REDIS) or DEFAULT_REDIS
     try:
         redis_client(url)
-    except ValueError:  # its text could contain the password
+    except ValueError:  # the text of the error could contain the password
         raise UsageError(
             tr(
                 "{REDIS} is not an address of Redis: expected redis://host:6379/0, "
@@ -210,7 +210,7 @@ def _load(names: tuple[str, ...] | list[str]) -> Mapping[str, FleetJob]:
 
 
 class _Progress:
-    """Prints lines about a run, not too often."""
+    """Printer of lines about a run, at most one per `_TOLD` seconds."""
 
     def __init__(self) -> None:
         self._next = 0.0

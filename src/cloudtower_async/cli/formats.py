@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv", "yaml"]
 Chunks: TypeAlias = AsyncGenerator[bytes]
 Formatter: TypeAlias = "Callable[[AsyncIterable[object], Columns, bool], Chunks]"
-"""Formats resources; takes them, their columns, and whether the user chose the columns."""
+"""Function of the resources, their columns, and whether the user chose the columns."""
 
 RAW_CSV_ONLY = "--raw-csv goes with --output csv only"
 RawCsv = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _AT_ONCE = 1 << 16  # bytes, to write_output
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # and full-width characters
-_CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop them first
+_CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop these first
 
 
 def json_text(value: object) -> bytes:
@@ -49,7 +49,7 @@ def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True)
         headings: Whether a table or CSV begins with the names of the columns.
 
     Raises:
-        UsageError: An option that the format does not have.
+        UsageError: The format does not have the option.
     """
     if raw_csv and kind != "csv":
         raise UsageError(RAW_CSV_ONLY)
@@ -89,7 +89,7 @@ def _yaml_text(value: object) -> bytes:
     text = data.decode()
     if escaped(text.replace("\n", "")) == text.replace("\n", ""):
         return data
-    # YAML keeps some control characters. Escape everything that is not ASCII then.
+    # YAML keeps some control characters. If there are any, escape everything that is not ASCII.
     yaml: Any = importlib.import_module("yaml")
     plain = msgspec.to_builtins(value)
     return cast("str", yaml.safe_dump(plain, allow_unicode=False, sort_keys=False)).encode()
@@ -131,7 +131,7 @@ async def _table(
     rows: AsyncIterable[object], columns: Columns, _: bool, *, headings: bool = True
 ) -> Chunks:
     cells = [columns.cells(row) async for row in rows]
-    # It imports rich, which reads files.
+    # Run in a thread, because the function imports rich, which reads files.
     yield await anyio.to_thread.run_sync(
         partial(format_table, columns.names, cells, headings=headings)
     )

@@ -178,7 +178,7 @@ async def _targets(tower: Cloudtower, hosts: Sequence[str]) -> list[ChangeTarget
 
 
 def _note(groups: Mapping[str, Sequence[models.Vm]]) -> str:
-    """Return the VMs that were affected: ``moved: web-1, web-2; stopped: web-3``."""
+    """Return a text about the affected VMs: ``moved: web-1, web-2; stopped: web-3``."""
     return "; ".join(
         tr(text, names=listed([vm.name or vm.id for vm in vms]))
         for text, vms in groups.items()

@@ -1,4 +1,4 @@
-"""Values as people read them: ``8 GiB``, ``3d``, ``2026-01-31 08:00``, ``42%``.
+"""Values in a form for people: ``8 GiB``, ``3d``, ``2026-01-31 08:00``, ``42%``.
 
 The unit of a value follows from the name of its field, as it does in the API.
 """
@@ -24,7 +24,7 @@ _BYTES = re.compile(
     r"(?:^|_)(?:size|memory|capacity|space|bytes)(?:_for_active_vm|_per_node|_of_[a-z_]+)?$"
     r"|^(?:growth_per_day|used|free)$"
 )
-_NOT_BYTES = frozenset({"io_size", "scvm_memory"})  # the API does not say what unit they have
+_NOT_BYTES = frozenset({"io_size", "scvm_memory"})  # the API does not document their units
 _BYTES_PER_SECOND = re.compile(r"(?:^|_)(?:bps(?:_rd|_wr)?(?:_max)?|(?:max|min)_bandwidth)$")
 _HERTZ = re.compile(r"_hz(?:_per_core)?$")
 _TIMES = re.compile(r"(?:_at|_time|_timestamp|_date)$")
@@ -83,7 +83,7 @@ def moment(value: object) -> str:
 
 
 def age(value: object) -> str:
-    """Format the time since then: ``5m``, ``3d``."""
+    """Format the age of a time: ``5m``, ``3d``."""
     found = timestamp(value)
     return plain(value) if found is None else span(time.time() - found)
 
@@ -95,7 +95,7 @@ def duration(start: object, end: object) -> str:
 
 
 def seconds_between(start: object, end: object) -> float | None:
-    """Return the seconds between two times; an end of None is now; None if there is no start."""
+    """Return the seconds between two times, or None without a start; an end of None is now."""
     begun = timestamp(start)
     if begun is None:
         return None
@@ -123,7 +123,7 @@ def span(seconds: float) -> str:
 
 
 def usage(used: object, total: object) -> str:
-    """Format a share of a total as a percentage; an empty text if it is unknown."""
+    """Format a share of a total as a percentage, or as an empty text if it is unknown."""
     found = ratio(used, total)
     return "" if found is None else share(found)
 
@@ -136,7 +136,7 @@ def ratio(used: object, total: object) -> float | None:
 
 
 def timestamp(value: object) -> float | None:
-    """Return a time in seconds since 1970, or None if the value is no time."""
+    """Return a time in seconds since 1970, or None if the value is not a time."""
     found = _parsed(value)
     return None if found is None else found.timestamp()
 

@@ -46,9 +46,9 @@ _LONGEST = max(map(len, _KEYS))
 
 @contextmanager
 def keys_at_once() -> Generator[bool]:
-    """Let the terminal pass on each key at once, within the block.
+    """Let the terminal pass on each key at once within the block; yield whether keys can be read.
 
-    Yields whether there are keys to read: not if standard input is no terminal, or on Windows.
+    Keys cannot be read if standard input is not a terminal, or on Windows.
     """
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield False

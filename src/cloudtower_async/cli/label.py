@@ -39,7 +39,7 @@ _QUERIES: dict[Kind, tuple[str, str, str]] = {
     "host": ("host.get_hosts", "host", "hosts"),
     "cluster": ("cluster.get_clusters", "cluster", "clusters"),
 }
-"""Query, noun and key of the API for each kind of resource."""
+"""For each kind of resource: query, noun, and key in the API."""
 
 _ADD: dict[Kind, Callable[[str], Ask]] = {
     "vm": lambda text: question(
@@ -202,7 +202,7 @@ async def _run(
     on_progress: OnProgress,
     timeout: float | None,
 ) -> list[ChangeOutcome]:
-    """Change all resources in one call, as they share the label."""
+    """Change all resources in one call, because they share the label; return the outcomes."""
     from ..recipes.progress import Telling
 
     telling = Telling(on_progress, len(targets))

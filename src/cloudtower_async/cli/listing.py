@@ -68,7 +68,7 @@ def list_resources(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Read resources and print them; this is the whole of a command that lists.
+    """Read resources and print them: the complete implementation of a command that lists.
 
     Call this outside the event loop, because it may ask for a password.
 
@@ -103,7 +103,7 @@ def list_resources(
     query: dict[str, Any] = {
         "where": parse_where(listing.where or (), operation),
         "order_by": _order(listing.order_by, cast(ArgType, member(arguments, "orderBy")).choices),
-        # What is sorted here has to be read as a whole.
+        # If this process sorts the resources, it has to read all of them.
         "first": None if printer.order else listing.limit,
     }
     if listing.profiles is not None:
@@ -145,7 +145,7 @@ async def _list(
 def _rows(
     tower: Cloudtower, struct: type[msgspec.Struct] | None, method: str, query: dict[str, Any]
 ) -> AsyncGenerator[object]:
-    """Read resources page by page; only the fields of the struct, if one is given."""
+    """Yield resources, read page by page; if a struct is given, only its fields."""
     namespace, _, name = method.partition(".")
     ask: Any = getattr(getattr(tower, namespace), name)
     if struct is not None:

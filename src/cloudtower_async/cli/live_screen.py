@@ -32,8 +32,8 @@ class ScreenPage:
     """Content of a screen.
 
     Attributes:
-        head: Always at the top.
-        body: Below it; scrolled if it is higher than the rest of the screen.
+        head: Lines that are always at the top.
+        body: Content below the head; scrolled if it does not fit the rest of the screen.
     """
 
     body: RenderableType
@@ -41,7 +41,7 @@ class ScreenPage:
 
 
 Draw: TypeAlias = "Callable[[int | None], ScreenPage]"
-"""Draws a page for a screen of so many lines; None: no limit."""
+"""Function that draws a page for a number of lines; None: no limit."""
 
 
 class LiveScreen:
@@ -86,7 +86,7 @@ class LiveScreen:
                                 error = exc
                 finally:
                     live.stop()
-                    # The previous screen is back: leave the last page on it.
+                    # The terminal shows its previous content again: print the last page below it.
                     page = last(None)
                     self._console.print(*page.head, page.body)
 

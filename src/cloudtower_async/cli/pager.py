@@ -38,7 +38,7 @@ async def write_paged(data: bytes, *, pager: bool = True) -> None:
         process = await anyio.open_process(
             command, stdin=subprocess.PIPE, stdout=None, stderr=None, env=environment
         )
-    except OSError:  # it is not executable
+    except OSError:  # the pager is not executable
         await write_chunks(_once(data))
         return
     async with process:

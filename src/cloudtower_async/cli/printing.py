@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """How resources are printed. The constructor checks the options, before anything is read.
+    """Printer of resources. The constructor checks the options, before anything is read.
 
     Args:
         kind: Struct of the resources.

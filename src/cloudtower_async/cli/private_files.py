@@ -17,7 +17,7 @@ def read_private(path: Path) -> str | None:
     """Return the text of a file that belongs to this user and that others cannot change or read.
 
     Returns:
-        None: there is no such file, it is larger than 1 MiB, or it is no text.
+        The text, or None if the file is missing, not private, larger than 1 MiB, or not text.
     """
     try:
         with path.open("rb") as file:
@@ -31,7 +31,7 @@ def read_private(path: Path) -> str | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only this user may read; do nothing if that is not possible."""
+    """Replace a file by a file that only this user may read; ignore failures."""
     data = text.encode()
     if len(data) > _MAX_SIZE:
         return

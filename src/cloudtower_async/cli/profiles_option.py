@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..options import SessionOptions
 
 ALL = "all"
-"""Stands for every profile."""
+"""Value of the option that stands for every profile."""
 
 
 def parse_profiles(text: str) -> list[str]:
@@ -67,7 +67,7 @@ def profile_sessions(
     connection: ConnectOptions | None = None,
     all_languages: bool = True,
 ) -> dict[str, Cloudtower]:
-    """Create a session for each chosen profile, by its name; none of them is open yet.
+    """Return a session for each chosen profile, by name of the profile; no session is open yet.
 
     Each session takes everything from its profile. ``CLOUDTOWER_…`` variables are not used: one
     token or one password must not reach several servers. Call this outside the event loop, because
@@ -75,13 +75,13 @@ def profile_sessions(
 
     Args:
         text: See `parse_profiles`.
-        options: Further options of every session, which win over those of its profile.
+        options: Further options of every session, which override the options of the profile.
         connection: Options from the command line, none of which may say how to reach a server.
-        all_languages: Whether texts may be JSON with every language. If not, ``*`` in a profile
-            counts as not set.
+        all_languages: Whether texts in every language (``*``) are accepted. If not, ``*`` in a
+            profile is ignored.
 
     Raises:
-        UsageError: See `parse_profiles`. Or an option says how to reach a server.
+        UsageError: See `parse_profiles`; also raised if an option says how to reach a server.
         InvalidSettings: A profile cannot be used; the error names it.
     """
     connection = connection or ConnectOptions()

@@ -190,7 +190,7 @@ def _run(
     """Make a report and print it.
 
     Args:
-        read: Makes the report, of clusters that match a filter.
+        read: Function that returns the report about the clusters that match a filter.
         kind: Struct of its rows.
         clusters: Names or ids of the clusters; None: all.
         output: How to show them.

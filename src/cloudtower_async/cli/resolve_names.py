@@ -27,7 +27,7 @@ Where: TypeAlias = Annotated[list[str] | None, Parameter(negative="", consume_mu
 """The option ``--where`` of commands that take names as well."""
 
 _KNOWN = 2000
-"""Maximum number of names to read in search of one that resembles a misspelled name."""
+"""Maximum number of names to compare with a misspelled name."""
 
 
 async def select(
@@ -52,11 +52,11 @@ async def select(
         by_name: Whether these resources have names; otherwise only ids count.
 
     Returns:
-        The resources, each once: in the order of the names, or by name.
+        The resources, each once, in the order of `names`; with `where`, sorted by name.
 
     Raises:
-        UsageError: Neither or both are given, `where` may match everything, or a name is unknown
-            or ambiguous.
+        UsageError: Neither or both of `names` and `where` are given, `where` may match everything,
+            or a name is unknown or ambiguous.
         NotFound: Nothing matches `where`.
     """
     if bool(names) is bool(where):
@@ -100,7 +100,7 @@ async def find(
     Args:
         tower: The session.
         query: Name of the query: ``"vm.get_vms"``.
-        names: Names and ids; an id goes before a name.
+        names: Names and ids; an id takes precedence over a name.
         noun: Noun for a resource in messages.
         within: Filter that all of them must match as well.
         by_name: Whether these resources have names; otherwise only ids count.
@@ -181,5 +181,5 @@ def _both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[st
 
 
 def _distinct(resources: Sequence[Any]) -> list[Any]:
-    """Return each resource once; one without an id cannot be acted on."""
+    """Return each resource once, and drop resources without an id, which no call can name."""
     return list({one.id: one for one in resources if one.id}.values())

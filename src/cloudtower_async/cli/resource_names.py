@@ -92,12 +92,12 @@ def operation_names() -> list[str]:
 
 
 def find_query(resource: str) -> str | None:
-    """Return the query of a resource; None if there is no such resource. See `query_for`."""
+    """Return the query of a resource, or None if there is no such resource. See `query_for`."""
     return _by_letters(queries()).get(_letters(resource))
 
 
 def find_topic(name: str) -> str | None:
-    """Return the query of a resource by its name in the API or in commands (``snapshot``)."""
+    """Return the query of a resource by its name in the API or in commands, or None."""
     return find_query(name) or find_query(_COMMANDS.get(name, ""))
 
 
@@ -114,7 +114,7 @@ def query_for(resource: str) -> str:
 
 
 def find_method(operation: str) -> str | None:
-    """Return the method of an operation; None if there is no such operation."""
+    """Return the method of an operation, or None if there is no such operation."""
     return _by_letters(_methods()).get(_letters(_without_root(operation)))
 
 

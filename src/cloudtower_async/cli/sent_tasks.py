@@ -20,7 +20,7 @@ class SentTask(NamedTuple):
     """A task that a command has started.
 
     Attributes:
-        id: Its id.
+        id: Id of the task.
         operation: Name of the mutation: ``"vm.delete_vm"``.
         resource_ids: Ids of the resources that the task changes.
     """
@@ -36,7 +36,7 @@ class SentTasks:
     Attributes:
         tasks: Tasks by id, in the order in which they were started.
         unanswered: Names of mutations that were sent, but got no answer.
-        on_sent: Called when a mutation was answered, with its name.
+        on_sent: Function to call with the name of each mutation that was answered.
     """
 
     def __init__(self) -> None:

@@ -51,8 +51,9 @@ class Known(TypedDict):
     """Cached names of one kind of resource.
 
     Attributes:
-        at: When they were read, in seconds since 1970.
-        failed_at: When reading them last failed, in seconds since 1970; 0.0: not since `at`.
+        at: Time when the names were read, in seconds since 1970.
+        failed_at: Time of the last failure to read the names, in seconds since 1970; 0.0 if reading
+            has not failed since `at`.
         names: The names.
         all: Whether these are all names on the server.
     """
@@ -68,7 +69,7 @@ def server_names(resource: str, part: str, options: Mapping[str, Sequence[str]])
 
     Args:
         resource: Name of the resource: ``"vms"``.
-        part: How the names begin. It matters if there are more than are kept.
+        part: Beginning of the names, which is needed if the server has more names than the cache.
         options: Options of the command line, as in `complete.Typed`.
     """
     if _switched_off() or "--token-stdin" in options or "--profiles" in options:
@@ -102,7 +103,7 @@ def _switched_off() -> bool:
 
 
 def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """Return the options of the session of the command; None: the command would prompt."""
+    """Return the options of the command's session, or None if the command would prompt."""
     from ..errors import InvalidSettings
     from ..options import from_environment
     from ..profiles import default_profile
@@ -132,7 +133,7 @@ def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[st
     """Read names from the server.
 
     Returns:
-        The names, and whether these are all; None: the server did not answer in time, or failed.
+        The names, and whether they are complete; or None if the server failed or was too slow.
     """
     import anyio
     import msgspec
@@ -173,10 +174,10 @@ def _is_usable(name: str) -> bool:
 
 
 def _file(settings: Mapping[str, Any]) -> Path:
-    """Return the file for a server and a user; its name tells neither."""
+    """Return the cache file of a server and a user; the name of the file reveals neither."""
     endpoint = settings["endpoint"]
     server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
-    # Different tokens may see different names; a digest of one is not kept.
+    # Users of different tokens may see different names, but no digest of a token is stored.
     user = settings.get("username") or "token"
     digest = hashlib.sha256(f"{server}\n{user}".encode()).hexdigest()[:16]
     return cache_folder() / f"names-{digest}.json"

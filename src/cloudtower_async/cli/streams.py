@@ -68,7 +68,7 @@ def replace_unencodable() -> None:
 
 
 def print_error(text: str) -> None:
-    """Print a line to standard error; ignore it if that fails."""
+    """Print a line to standard error; ignore failures."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

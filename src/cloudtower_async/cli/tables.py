@@ -68,7 +68,7 @@ def format_table(
         fits: How the columns fit a terminal.
         headings: Whether to print a line with the names of the columns.
         room: How to handle long lines on a terminal. fit: drop columns, then cut texts. fold: show
-            everything, on several lines. whole: let the terminal wrap them.
+            everything, on several lines. whole: let the terminal wrap the lines.
     """
     heads, lines = table_texts(names if headings else [""] * len(names), rows)
     fits = fits or [Fit()] * len(heads)
@@ -131,7 +131,7 @@ def line_text(line: Sequence[Cell], style: str = "") -> Text:
 
     Args:
         line: The cells.
-        style: Style of cells that have none of their own.
+        style: Style of cells without a style.
     """
     from rich.text import Text
 
@@ -142,7 +142,7 @@ def line_text(line: Sequence[Cell], style: str = "") -> Text:
 
 
 def _fitted(widths: list[int], fits: Sequence[Fit], width: int) -> tuple[list[int], list[int]]:
-    """Return the places of the columns that are shown, and the widths of all columns."""
+    """Return the indexes of the columns to show, and the widths of all columns."""
     least = [
         min(natural, _FLEXIBLE_WIDTH) if fit.flexible else natural
         for natural, fit in zip(widths, fits, strict=True)

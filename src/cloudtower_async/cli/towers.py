@@ -41,12 +41,13 @@ def list_on_towers(
 ) -> None:
     """Read the resources of several servers and print them as one list, in the order of profiles.
 
-    A server that fails is reported on standard error, and does not keep the others from being
-    listed. Call this outside the event loop, because it reads files.
+    If a server fails, the error is printed to standard error, and the other servers are listed.
+    Call this outside the event loop, because it reads files.
 
     Args:
-        read: Reads the resources of a session, only the fields of a struct if one is given.
-        printer: How to print, for a struct with the column `TOWER`.
+        read: Function that reads the resources of a session; if a struct is given, it reads only
+            the fields of the struct.
+        printer: Printer for a struct with the column `TOWER`.
         order_by: Value of ``orderBy`` in the requests; None: the servers sort by id.
         listing: Which profiles and resources to list.
         connection: Options of the command line, none of which may say how to reach a server.

@@ -82,10 +82,10 @@ VIEWS = {
     "VmVolume": "name size used=used_size sharing cluster=cluster.name age=local_created_at"
     " | policy=elf_storage_policy path description",
 }
-"""Columns by resource: a field, or a heading and what it shows.
+"""Columns by resource. A column is a field, or a heading with an expression.
 
-``age=`` is the time since then, ``a/b`` a share, ``a..b`` the time between two times. Those after
-the bar are for ``-o wide``, which also has the id.
+``age=`` shows the age of a time, ``a/b`` a share, and ``a..b`` the time between two times. The
+columns after the bar are for ``-o wide``, which also shows the id.
 """
 
 _AGES = ("local_created_at", "created_at")
@@ -121,7 +121,7 @@ class View:
     Args:
         kind: Struct of the resources.
         names: Names of the columns; None: default columns.
-        wide: With the id and further columns.
+        wide: Whether to add the id and further columns.
         or_else: End of the error message about an unknown column that resembles no other.
 
     Raises:
@@ -218,7 +218,7 @@ class SortOrder:
     descending: bool
 
     def sort(self, rows: Iterable[object]) -> list[object]:
-        """Return the resources in this order; those without a value come last."""
+        """Return the resources in this order; resources without a value come last."""
         known: list[tuple[Any, object]] = []
         unknown: list[object] = []
         for row in rows:

@@ -606,7 +606,7 @@ async def _targets(
 
 
 def vm_targets(vms: Sequence[Any]) -> list[ChangeTarget]:
-    """Return VMs as targets of a change; the state is shown unless it is stopped."""
+    """Return VMs as targets of a change. Their state is shown unless they are stopped."""
     return [
         ChangeTarget(
             one.name or one.id,
@@ -628,7 +628,7 @@ def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
     """Return the names of resources to create as targets.
 
     Raises:
-        UsageError: No name is given, or one twice.
+        UsageError: No name is given, or a name is given twice.
     """
     if not names:
         raise UsageError(tr("{command}: pass the name of each VM to create", command=command))
@@ -644,7 +644,7 @@ async def _switch(
     on_progress: OnProgress,
     timeout: float | None,
 ) -> list[ChangeOutcome]:
-    """Run a recipe for power operations."""
+    """Run a recipe for power operations, and return the outcomes."""
     by_id = {one.resource.id: one for one in targets}
     outcomes = await recipe(
         tower,
@@ -672,6 +672,6 @@ def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> ChangeOutcome:
 
 
 def _sockets(found: Any, vcpu: int) -> int:  # noqa: ANN401 - a VM
-    """Return the sockets that a VM has now, if its virtual CPUs can be spread over them."""
+    """Return the VM's current number of sockets if `vcpu` is a multiple of it, otherwise 1."""
     sockets = found.cpu.sockets if found.cpu is not None else None
     return sockets if sockets and vcpu % sockets == 0 else 1

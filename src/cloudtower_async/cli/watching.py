@@ -38,11 +38,11 @@ async def watch(
     """Refresh a table until the user quits.
 
     On a terminal the table stays on the screen. Elsewhere it is written once, followed by the rows
-    that change. New rows are marked with ``+``, changed ones with ``*`` and deleted ones with
+    that change. New rows are marked with ``+``, changed rows with ``*`` and deleted rows with
     ``-``.
 
     Args:
-        read: Read the resources.
+        read: Function that yields the resources.
         printer: Columns and order of the table.
         limit: Maximum number of resources; None: all.
         interval: Seconds between two refreshes.

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str, Any] | None:
-    """Combine the values of ``--where`` into one filter; all of them must match.
+    """Return one filter that requires all values of ``--where`` to match.
 
     Args:
         texts: Each is a JSON object, or ``key=value`` such as ``cluster.name=prod``.
         operation: Query that the filter is for.
 
     Returns:
-        The filter; None if there are no texts.
+        The filter, or None if there are no texts.
 
     Raises:
-        UsageError: A text is neither of these, compares a resource instead of one of its fields, or
+        UsageError: A text has neither form, compares a resource instead of one of its fields, or
             has an unknown key or a wrong value.
     """
     filters = cast(ArgType, member(arguments_of(operation).record, "where"))
@@ -60,7 +60,7 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
-    """Validate one part before it is combined, so that errors name its own keys only."""
+    """Return one part after validating it alone, so that errors name only the keys of this part."""
     try:
         check(operation, {"where": part}, validate=True)
     except InvalidInput as exc:

@@ -27,7 +27,8 @@ def decode(content: bytes) -> object:
     """Decode JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
 
     Raises:
-        ValueError: The content is not JSON.
+        ValueError: The content is not JSON. If it is nested too deeply, the error is a
+            `RecursionError`.
     """
     value = cast("object", msgspec.json.decode(content))
     return _read(value) if _SPECIAL.search(content) else value

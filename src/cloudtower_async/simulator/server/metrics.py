@@ -55,7 +55,7 @@ _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
 def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
-    """Return the handler of an operation. With ``cuts``, it may truncate long curves."""
+    """Return the handler of an operation; with `cuts`, it may truncate long curves."""
 
     def answer(context: RequestContext) -> object:
         span = _span(context)
