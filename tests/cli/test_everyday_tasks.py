@@ -101,6 +101,11 @@ CHANGE = [
         lambda f: f.named("VmSnapshot", "before") is not None,
     ),
     Everyday("snapshot revert before", "web-1", lambda f: f.vm("web-1")["vcpu"] == 6),
+    Everyday(
+        "image delete rocky-9.iso",
+        "rocky-9.iso",
+        lambda f: f.named("ContentLibraryImage", "rocky-9.iso") is None,
+    ),
     Everyday("snapshot delete before", "before", lambda f: f.named("VmSnapshot", "before") is None),
     Everyday(
         "disk add web-1 --size 20GiB --name data",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,11 +20,10 @@ import trustme
 from cloudtower_async import Cloudtower, NotFound, RetryPolicy, ServerError, TLSFailed
 from cloudtower_async.cli.simulate import simulator_options
 from cloudtower_async.testing import Simulator
-from tests.cli.command import PATIENCE, Terminal, run, start
+from tests.cli.command import COMMAND, PATIENCE, Terminal, environment, run, start
 from tests.support import unused_port
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Generator
     from pathlib import Path
 
@@ -48,7 +50,8 @@ def tower_of(variables: dict[str, str]) -> Cloudtower:
 
 
 @pytest.mark.anyio
-async def test_it_serves_until_ctrl_c() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_serves_until_a_signal(number: signal.Signals) -> None:
     port = unused_port()
     options = ("--port", str(port), "--size", "3 clusters, 12 VMs", "--seed", "7")
     with simulating(*options) as (process, variables):
@@ -56,12 +59,41 @@ async def test_it_serves_until_ctrl_c() -> None:
         async with tower_of(variables) as tower:
             assert len(await tower.cluster.get_clusters()) == 3
             assert len(await tower.vm.get_vms()) == 12
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = await anyio.to_thread.run_sync(process.communicate, None, PATIENCE)
         assert process.returncode == 0
         assert out == b""
         assert b"(clusters: 3, VMs: 12)" in err
         assert b"Traceback" not in err
+
+
+def test_sigterm_ends_it_in_the_background_of_a_script(tmp_path: Path) -> None:
+    command = shlex.join([*COMMAND, "simulate", "--size", "1 cluster, 2 VMs"])
+    script = f"""
+        {command} > tower.env &
+        simulator=$!
+        until grep -q PASSWORD tower.env; do kill -0 $simulator || exit; sleep 0.1; done
+        . ./tower.env
+        kill -INT $simulator
+        kill $simulator
+        wait $simulator
+        echo "$CLOUDTOWER_PASSWORD $?"
+    """
+    with subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", script],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert out == b"simulated 0\n", err
+    assert b"Traceback" not in err
 
 
 @pytest.mark.anyio

@@ -27,6 +27,7 @@ CHANGES = (
     "disk grow mail-1 data --size 20GiB",
     "host maintenance enter atlas-01-node-01",
     "host maintenance exit atlas-01-node-01",
+    "image delete debian.iso",
     "label add tier=web mail-1",
     "label remove tier=web mail-1",
     "snapshot create mail-1",

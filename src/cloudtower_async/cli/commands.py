@@ -17,7 +17,7 @@ COMMANDS = {
     "fleet:fleet": "Run a job on many Towers: workers take items from a queue in Redis.",
     "get:get": "Show resources: vms, hosts, vm-snapshots, content-library-images, …",
     "host:host": "List hosts, and put them into maintenance mode.",
-    "image:image": "List images of the content library, and upload them.",
+    "image:image": "List, upload and delete images of the content library.",
     "label:label": "Label resources, and remove labels from them.",
     "login:login": "Log in, and store the token in a profile for later commands.",
     "login:logout": "Delete a profile and its token. The token stays valid on the server.",
@@ -30,7 +30,7 @@ COMMANDS = {
     "resources_command:resources": (
         "List the resources that get can show, or the columns of one. Needs no server."
     ),
-    "simulate:simulate": "Serve a simulated CloudTower on this machine, until Ctrl-C.",
+    "simulate:simulate": "Serve a simulated CloudTower on this machine, until SIGTERM or Ctrl-C.",
     "snapshot:snapshot": "Take, list, revert to and delete snapshots of VMs.",
     "tasks:task": "List and show tasks, and wait for them.",
     "tasks:tasks": "Wait for the tasks that mutations start.",

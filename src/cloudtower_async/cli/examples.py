@@ -44,6 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "host maintenance enter": ("node-1", "node-1 --stop-vms --dry-run"),
     "host maintenance exit": ("node-1",),
     "host show": ("node-1",),
+    "image delete": ("debian.iso", "--where name_starts_with=old- --dry-run"),
     "image list": ("--sort size:desc",),
     "image upload": ("debian.iso --cluster prod",),
     "label add": ("tier=web web-1 web-2", "tier=db --where name_starts_with=db"),

@@ -21,8 +21,8 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: mark(
-        "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `exporter` with "
-        "SIGTERM."
+        "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `simulate` or "
+        "`exporter` with SIGTERM."
     ),
     ExitCode.FAILED: mark(
         "A call or a task failed, a task was still running after the time-out, or the output could "

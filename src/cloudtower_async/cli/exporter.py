@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -21,6 +20,7 @@ from .errors import UsageError
 from .language import ntr, tr
 from .messages import warn
 from .profiles_option import profile_sessions
+from .signals import sigterm_receiver
 from .streams import print_error
 from .where_option import parse_where
 
@@ -137,6 +137,7 @@ async def _serve(collecting: Exporter, server: MetricsServer, sessions: list[Clo
             await stack.enter_async_context(server)
         except OSError as exc:
             raise UsageError(f"--host, --port: {exc.strerror or exc}") from None
+        until_sigterm = stack.enter_context(sigterm_receiver())
         print_error(
             tr(
                 "Serving metrics of {towers} at {url} until Ctrl-C",
@@ -144,15 +145,7 @@ async def _serve(collecting: Exporter, server: MetricsServer, sessions: list[Clo
                 url=server.url,
             )
         )
-        await _until_sigterm()
-
-
-async def _until_sigterm() -> None:
-    if sys.platform == "win32":
-        await anyio.sleep_forever()
-    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
+        await until_sigterm()
 
 
 def _towers(number: int) -> str:

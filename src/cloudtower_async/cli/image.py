@@ -1,17 +1,24 @@
-"""The commands ``image …``: list images of the content library, and upload them."""
+"""The commands ``image …``: list, upload and delete images of the content library."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from .changes import ChangeOptions, ChangeTarget, CommandChange, question, run_change
 from .connect import ConnectOptions
+from .output_options import OutputOptions
 from .reading_commands import add_list
+from .resolve_names import Where, select
 from .upload import upload as upload_file
 from .vm import Repeated
 
-image: App = App(name="image", help="List images of the content library, and upload them.")
+if TYPE_CHECKING:
+    from ..client import Cloudtower
+
+image: App = App(name="image", help="List, upload and delete images of the content library.")
 add_list(image, "content-library-images", "images of the content library")
 
 
@@ -35,3 +42,43 @@ def upload(
         connection: How to reach the server.
     """
     upload_file(file, cluster=cluster, name=name, resume=resume, connection=connection)
+
+
+@image.command
+def delete(
+    *names: str,
+    where: Where = None,
+    change: ChangeOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """Delete images of the content library, on all clusters.
+
+    Args:
+        names: Names or ids of the images.
+        where: Filter that selects the images instead, as for list.
+        change: How to delete them.
+        output: How to print those that were deleted.
+        connection: How to reach the server.
+    """
+
+    async def plan(tower: Cloudtower) -> CommandChange:
+        library = tower.content_library_image
+        found = await select(
+            tower, "content_library_image.get_content_library_images", names, where, noun="image"
+        )
+        return CommandChange(
+            ask=question(
+                "Delete {number} image on {place}?",
+                "Delete {number} images on {place}?",
+            ),
+            noun="image",
+            kind="ContentLibraryImage",
+            step="delete",
+            destructive=True,
+            deletes=True,
+            targets=[ChangeTarget(one.name or one.id, "", one) for one in found],
+            send=lambda one: library.delete_content_library_image(where={"id": one.resource.id}),
+        )
+
+    run_change("image delete", plan, change, output, connection)

@@ -1,15 +1,32 @@
-"""SIGTERM ends a command as Ctrl-C does."""
+"""Commands that SIGTERM ends: as Ctrl-C does, or as the normal end of a server."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator
     from types import FrameType
+
+
+@contextmanager
+def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
+    """Handle SIGTERM within the block; yields a function that waits for it.
+
+    This also works if Ctrl-C is ignored, as for a script's background process. Windows has no
+    SIGTERM, so the function waits without end there.
+    """
+    import anyio  # --help needs no event loop
+
+    if sys.platform == "win32":
+        yield anyio.sleep_forever
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        yield signals.__anext__
 
 
 @contextmanager

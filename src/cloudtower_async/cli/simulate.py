@@ -1,4 +1,4 @@
-"""The command ``simulate``: serve a simulated CloudTower until interrupted."""
+"""The command ``simulate``: serve a simulated CloudTower until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..simulator.fleet.fleet import FleetSize
 from ..simulator.simulator import Simulator
 from .errors import UsageError
 from .language import tr
+from .signals import sigterm_receiver
 from .streams import print_error
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def simulate(
     faults: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.0,
     behavior: Annotated[BehaviorOptions | None, Parameter(name="*")] = None,
 ) -> None:
-    """Serve a simulated CloudTower on this machine, until Ctrl-C.
+    """Serve a simulated CloudTower on this machine, until SIGTERM or Ctrl-C.
 
     Print the environment variables for clients. All changes are lost when the command ends.
 
@@ -143,8 +144,9 @@ async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
             await stack.enter_async_context(simulator)
         except OSError as exc:
             raise UsageError(f"--port {port}: {exc.strerror}") from None
+        until_sigterm = stack.enter_context(sigterm_receiver())
         _print_variables(simulator, ca_file)
-        await anyio.sleep_forever()
+        await until_sigterm()
 
 
 def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:

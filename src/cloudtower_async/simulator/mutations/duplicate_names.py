@@ -59,4 +59,4 @@ def taken_name(
     found = context.store.select(resource, {"name": name})
     if name not in others and all(one["id"] == own for one in found):
         return None
-    return Failure(f"the name {name} is taken", _CODES[resource][1], "DUPLICATE_NAME")
+    return Failure(f'the name "{name}" is taken', _CODES[resource][1], "DUPLICATE_NAME")
