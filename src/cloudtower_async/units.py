@@ -55,7 +55,7 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
 
 
 def format_bytes(figure: float | None) -> str:
-    """Format a number of bytes in steps of 1024: ``1.50TiB``."""
+    """Format a number of bytes in steps of 1024: ``1.50TiB``; None results in ``unknown``."""
     return format_unit(figure, BYTE_UNITS, 1024)
 
 

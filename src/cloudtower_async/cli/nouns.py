@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from .language import ntr, tr
 
-NOUNS = ("VM", "alert", "clone", "cluster", "host", "image", "snapshot", "task", "template", "volume")
+NOUNS = (
+    "VM",
+    "alert",
+    "clone",
+    "cluster",
+    "host",
+    "image",
+    "snapshot",
+    "task",
+    "template",
+    "volume",
+)
 """Nouns for resources, which commands pass to the functions below."""
 
 STEPS = (
