@@ -381,7 +381,7 @@ class Cluster(
     total_cpu_sockets: int | None = None
     """Number of CPU sockets."""
     total_data_capacity: int | None = None
-    """Total storage capacity in bytes."""
+    """Total storage capacity in bytes; None if unknown. The dashboard of this package shows `used_data_space` as a share of it."""
     total_memory_bytes: int | None = None
     """Memory of all hosts in bytes."""
     total_prio_volume_size: int | None = None  # since 4.7.0
@@ -405,7 +405,7 @@ class Cluster(
     valid_cache_space: int | None = None  # since 4.7.0
     """Usable cache space in bytes."""
     valid_data_space: int | None = None
-    """Usable storage space in bytes; None if unknown."""
+    """Usable storage space in bytes; None if unknown. How it differs from `total_data_capacity` is not documented."""
     vcenter_account: NestedVcenterAccount | None = None
     """vCenter account of the cluster; None unless the hypervisor is `VMWARE`."""
     vdses: list[NestedVds] | None = None

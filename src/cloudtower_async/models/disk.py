@@ -97,7 +97,7 @@ class Disk(
     health_status: DiskHealthStatus | None = None
     """Health: `HEALTHY`, `SUBHEALTHY`, `UNHEALTHY`, `SMART_FAILED` or `SOFTWARE_RAID_FAILURE`; None if unknown."""
     healthy: bool
-    """True if the disk is healthy; see `health_status` for details."""
+    """True if the disk is healthy; see `health_status` for details. Whether a `SUBHEALTHY` disk counts as healthy is not documented."""
     host: NestedHost
     """Host that holds the disk."""
     id: str
