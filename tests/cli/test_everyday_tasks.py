@@ -191,7 +191,7 @@ async def test_in_a_pipe_each_change_is_one_command_with_yes(fleet: Fleet) -> No
         before = len(fleet.sim.mutations())
         refused = await in_pipe(arguments, "y\n")
         assert (refused.code, refused.out) == (2, ""), (task.line, refused)
-        assert "pass --yes, as there is no terminal" in refused.err
+        assert "pass --yes, because there is no terminal" in refused.err
         planned = await in_pipe([*arguments, "--dry-run"])
         assert planned.out == ""
         assert "Dry run: " in planned.err, (task.line, planned)
