@@ -173,7 +173,8 @@ async def test_in_plan_mode_it_shows_what_would_change_and_asks_nothing(
     [answer] = json.loads(shown.out)
     assert (answer["data"]["id"], answer["task_id"]) == (vm["id"], None)
     assert shown.err.splitlines()[-1] == f"vm.start_vm: Vm web ({vm['id']})"
-    assert await call("export-vm", body[:-1] + ', "data": {"type": "OVF"}}', "--mutations", "plan")
+    body = body[:-1] + ', "data": {"type": "OVF"}}'
+    assert await call("export-vm", body, "--mutations", "plan") == 0
     shown = capsys.readouterr()
     assert "vm.export_vm" in shown.err
     assert "the plan ends here" in shown.err

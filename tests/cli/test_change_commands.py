@@ -126,6 +126,17 @@ async def test_vms_that_cannot_be_moved_keep_a_host_in_use(sim: Simulator) -> No
     assert [one.path for one in sim.mutations() if "precheck" not in one.path] == []
 
 
+async def test_a_dry_run_that_can_plan_only_the_first_step_succeeds(sim: Simulator) -> None:
+    hosts = list(sim.store.table("Host").values())[:2]
+    for names in ([hosts[0]["name"]], [host["name"] for host in hosts]):
+        ended = await in_pipe(["host", "maintenance", "enter", *names, "--dry-run"])
+        assert (ended.code, ended.out) == (0, "")
+        for host in hosts[: len(names)]:
+            assert f"enter_maintenance_mode_pre_check: Host {host['name']} " in ended.err
+        assert "the plan ends here: only the server knows the answer" in ended.err
+    assert sim.mutations() == []
+
+
 async def test_no_wait_of_recipes_prints_the_task_of_the_change_only(sim: Simulator) -> None:
     sim.add_vm(name="web-1")
     cases = (

@@ -14,11 +14,13 @@ from cloudtower_async import (
     MutationRefused,
     Plan,
     PlanEnded,
+    PlannedMutation,
 )
 from cloudtower_async.cli import main
 from cloudtower_async.cli.errors import OutputError, UsageError
 from cloudtower_async.cli.exit_codes import MEANINGS, ExitCode, exit_code
 
+STARTED = PlannedMutation(operation="vm.start_vm", body={})
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
@@ -31,6 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
         (InvalidSettings("no such host"), 2),
         (MutationRefused("vm.start_vm"), 2),
         (PlanEnded("vm.start_vm", "only the server knows", Plan()), 1),
+        (PlanEnded("vm.start_vm", "only the server knows", Plan([STARTED])), 0),
         (CloudtowerError("the call failed"), 1),
         (OutputError("closed"), 1),
         (OSError("disk full"), 1),

@@ -107,7 +107,8 @@ async def test_a_dry_run_tells_what_would_be_changed_and_sent(sim: Simulator) ->
         assert (ended.code, ended.out) == (0, "")
         asked, _, *lines = ended.err.splitlines()
         assert asked.startswith("Dry run: ")
-        assert asked.endswith("? mail-1 (running)")
+        assert asked.endswith(": mail-1 (running)")
+        assert "?" not in asked
         assert [line.partition(":")[0] for line in lines] == sent
         assert all(f"Vm mail-1 ({vm['id']})" in line for line in lines)
     assert sim.mutations() == []

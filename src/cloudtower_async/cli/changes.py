@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 
 from ..concurrency import map_concurrently
 from ..control_characters import one_line, printable
-from ..errors import CloudtowerError, NotFound
+from ..errors import CloudtowerError, NotFound, PlanEnded
 from .amount_options import parse_duration
 from .confirm import check_can_ask, confirm, listed
 from .connect import ConnectOptions, connect, place_of
@@ -39,6 +39,7 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _AT_A_TIME = 10
 """Maximum number of resources to change concurrently."""
+_QUESTION_MARKS = "?\uff1f"
 
 
 @Parameter(name="*", group=Group("Change", sort_key=1))
@@ -136,8 +137,18 @@ class CommandChange:
 
     def question(self, place: str) -> str:
         """Return the question whether to make the change, as one line."""
-        asked = one_line(self.ask(len(self.targets), place))
-        return f"{asked} {listed([str(one) for one in self.targets])}"
+        return f"{self._asked(place)} {self._names()}"
+
+    def rehearsed(self, place: str) -> str:
+        """Return the first line of a dry run, which says what would be changed."""
+        change = self._asked(place).rstrip(_QUESTION_MARKS)
+        return tr("Dry run: {change}: {names}", change=change, names=self._names())
+
+    def _asked(self, place: str) -> str:
+        return one_line(self.ask(len(self.targets), place))
+
+    def _names(self) -> str:
+        return listed([str(one) for one in self.targets])
 
 
 def question(one: str, many: str, /, **values: str) -> Ask:
@@ -207,9 +218,8 @@ class _Work:
     ) -> None:
         async with self.tower:
             change = await plan(self.tower)
-            question = change.question(self.place)
             if self.tower.mutations == "plan":
-                await self._rehearse(change, question)
+                await self._rehearse(change)
                 return
             if self.options.no_wait and change.send is None and not change.sends:
                 raise UsageError(
@@ -220,6 +230,7 @@ class _Work:
                 )
             if not self.options.yes:
                 count = len(change.targets)
+                question = change.question(self.place)
                 await confirm(question, count, destructive=change.destructive)
             if self.options.no_wait:
                 await self._send_only(change)
@@ -227,14 +238,23 @@ class _Work:
             outcomes = await self._carry_out(change)
         await self._report(change, outcomes, output)
 
-    async def _rehearse(self, change: CommandChange, question: str) -> None:
+    async def _rehearse(self, change: CommandChange) -> None:
         """Print what would be changed and sent."""
-        print_error(tr("Dry run: {question}", question=question))
+        print_error(change.rehearsed(self.place))
         try:
             outcomes = await self._outcomes(change, lambda _: None)
         finally:
             print_error(tr("Plan (nothing was sent):\n{plan}", plan=self.tower.plan))
-        raise_failures(change, outcomes)
+        ended = [one.error for one in outcomes if isinstance(one.error, PlanEnded)]
+        raise_failures(
+            change,
+            [
+                dataclasses.replace(one, error=None) if one.error in ended else one
+                for one in outcomes
+            ],
+        )
+        if ended:
+            raise ended[0]
 
     async def _send_only(self, change: CommandChange) -> None:
         """Send everything, and print the ids of the tasks."""

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 MEANINGS = {
     ExitCode.OK: mark(
         "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `simulate` or "
-        "`exporter` with SIGTERM."
+        "`exporter` with SIGTERM; or a dry run could plan only the first steps."
     ),
     ExitCode.FAILED: mark(
         "A call or a task failed, a task was still running after the time-out, or the output could "
@@ -42,8 +42,15 @@ def exit_code(error: BaseException) -> ExitCode:
     """Return the exit code of a command that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    from ..errors import InvalidInput, InvalidSettings, MutationRefused  # not needed by --help
+    from ..errors import (  # not needed by --help
+        InvalidInput,
+        InvalidSettings,
+        MutationRefused,
+        PlanEnded,
+    )
 
+    if isinstance(error, PlanEnded) and len(error.plan) > 0:
+        return ExitCode.OK
     if isinstance(error, UsageError | InvalidInput | InvalidSettings | MutationRefused):
         return ExitCode.USAGE
     return ExitCode.FAILED
