@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDTOWER_VERIFY_TLS", "perhaps")
     with pytest.raises(InvalidSettings, match="CLOUDTOWER_VERIFY_TLS: expected true or false"):
-        connect(ConnectOptions(endpoint="tower.example", username="root"), language=None)
+        connect(ConnectOptions(endpoint="tower.example", username="root"))
 
 
 def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDTOWER_TOKEN", "t")
     monkeypatch.setenv("CLOUDTOWER_PASSWORD", "p")
     options = ConnectOptions(endpoint="tower.example", username="root")
-    assert "as 'root'" in repr(connect(options, language=None))
+    assert "as 'root'" in repr(connect(options))
 
 
 def settings_within(options: ConnectOptions) -> Settings:
@@ -37,7 +37,9 @@ def test_a_proxy_is_an_option_but_its_credentials_are_not(monkeypatch: pytest.Mo
     options = ConnectOptions(endpoint="tower.example", proxy="proxy.example:3128")
     assert settings_within(options).via == Proxy("http://proxy.example:3128")
     options = ConnectOptions(endpoint="tower.example", proxy="http://me:pw@proxy.example")
-    with pytest.raises(UsageError, match=r"--proxy: others can see .* as CLOUDTOWER_PROXY") as info:
+    with pytest.raises(
+        UsageError, match=r"--proxy: other users can see .* CLOUDTOWER_PROXY"
+    ) as info:
         connect(options)
     assert "pw" not in str(info.value)
 

@@ -348,7 +348,7 @@ async def test_a_backup_that_is_interrupted_tells_what_was_done(
     assert (ended, shown) == (status, b"")
     first, second, running, follow = told.splitlines()
     assert first.startswith(b"till-1  backup-")
-    assert second == b"till-2  INTERRUPTED: snapshot; the snapshot may still be made"
+    assert second == b"till-2  INTERRUPTED: snapshot; the snapshot may still be created"
     task_id = running.removeprefix(b"still running: vm_snapshot.create_vm_snapshot: task ")
     assert follow == b"follow it with: cloudtower-async task wait " + task_id
 

@@ -204,7 +204,7 @@ async def test_invalid_arguments_are_reported_before_any_request(
 ) -> None:
     first, second = (cluster["name"] for cluster in clusters(sim))
     for arguments, told in (
-        ([str(file)], "--cluster: pass the name or the id"),
+        ([str(file)], "--cluster: pass the name or id"),
         ([str(file), "--cluster", "none"], "there is no cluster 'none'"),
         ([str(file.parent / "none"), "--cluster", first], "No such file"),
         ([str(file), "--cluster", first, "--kind", "iso"], "--kind"),

@@ -46,5 +46,5 @@ async def test_a_state_that_is_kept_late_does_not_outlive_the_upload(
     assert stored == STATE
     await memory.forget()
     await memory.keep(STATE)
-    with pytest.raises(UsageError, match="--resume t: this machine does not know"):
+    with pytest.raises(UsageError, match="--resume t: the state of this upload is not stored"):
         await anyio.to_thread.run_sync(load_state, "t")
