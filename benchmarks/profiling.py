@@ -109,9 +109,9 @@ def main() -> None:
         return
     lines = ["# Where the time of a call goes", ""]
     lines += [
-        "Measured with py-spy by `python -m benchmarks.profiling`. The time of msgspec counts"
+        "Measured with py-spy by `python -m benchmarks.profiling`. Time spent in msgspec is counted"
     ]
-    lines += ["for the function that calls it: decoding for `decode`, encoding for `_send`.", ""]
+    lines += ["in the function that calls it: decoding in `decode`, encoding in `_send`.", ""]
     with replay("2 clusters, 100 VMs") as address:
         for number in (1, 50):
             lines += table(profile(address, number), number)

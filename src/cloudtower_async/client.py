@@ -386,10 +386,10 @@ class Cloudtower(Namespaces):
     ) -> Fetched[R]:
         """Read all matching resources with concurrent requests, after counting them.
 
-        The result is the same as the result of one large query. Each resource that matches during
-        the whole read is in the list once. If other resources were created or deleted during the
-        read, ``changed`` of the list is True, and a warning is logged. If the server returns fewer
-        resources than requested, smaller pages are requested.
+        The result is the same as the result of one large query. Each resource that matches
+        throughout the read is in the list exactly once. If other resources were created or deleted
+        during the read, ``changed`` of the list is True, and a warning is logged. If the server
+        returns fewer resources than requested, smaller pages are requested.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -1025,8 +1025,9 @@ class Cloudtower(Namespaces):
         """Upload a file in chunks and return the resource that the server makes of the file.
 
         Await the upload, or enter it and iterate over its progress. Chunks are sent one after the
-        other, each exactly once, with at most two of them in memory. Cancelling the upload, an
-        error in `on_progress` or leaving the block before the end cancels it on the server, too.
+        other, each exactly once, with at most two of them in memory. If the upload is cancelled,
+        `on_progress` raises an error, or the block is left before the end, the upload is also
+        cancelled on the server.
 
         Args:
             source: Path, file opened in binary mode (read from its current position), or async

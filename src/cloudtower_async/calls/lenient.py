@@ -210,7 +210,7 @@ class Repair:
 
 
 def repair_at_once(value: object, wanted: Any) -> Any:
-    """Convert a small value without slices; return the result or WRONG."""
+    """Convert a small value without pausing for other tasks; return the result or WRONG."""
     converting = Repair(Slices(math.inf), strict=False).convert(value, wanted, ROOT)
     try:
         converting.send(None)

@@ -53,7 +53,7 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Filters in a value that are refused if they match everything."""
+    """Scope of the check that refuses filters that may match everything."""
 
     NONE = "none"
     REQUIRED = "those in keys that must be there"

@@ -97,7 +97,7 @@ async def _call(
     wait: bool,
     place: str | None,
 ) -> None:
-    """Send the call. Ask first, naming the server `place`, unless `place` is None."""
+    """Send the call. If `place` names the server, ask for confirmation first and show it."""
     async with planning(tower):
         if place is not None:
             await _confirm(tower, method, arguments, place)

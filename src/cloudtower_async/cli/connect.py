@@ -192,7 +192,7 @@ def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[st
 
 
 def _choose_profile() -> str:
-    """Return the part of an error that names the stored profiles, or an empty text without any."""
+    """Return the part of an error message that lists the stored profiles; empty if none exist."""
     names = ", ".join(read_profiles())
     if not names:
         return ""

@@ -168,7 +168,7 @@ def log_warnings_shown() -> Generator[None]:
 
 
 def show_exchanges(verbosity: int) -> None:
-    """Print exchanges with the server to standard error until `log_warnings_shown` ends.
+    """Print exchanges with the server to standard error, within a `log_warnings_shown` block.
 
     Args:
         verbosity: 0: none; 1: a line for each, with its request id; 2: also requests and answers,

@@ -1,4 +1,4 @@
-"""Standard streams: checked before a command runs, written so that failures show at once."""
+"""Standard streams: checked before a command runs, flushed so that write errors show at once."""
 
 from __future__ import annotations
 

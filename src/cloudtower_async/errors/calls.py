@@ -163,7 +163,8 @@ class NoActive(_NotOneActive):
     """
 
     default_hint = (
-        "A failover may be in progress: try again later, and check nodes that are not passive."
+        "A failover may be in progress: try again later, and check each node whose answer is not "
+        '"passive".'
     )
 
 

@@ -93,7 +93,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
         return tuple(error for error in self.exceptions if isinstance(error, TaskFailed))
 
     def derive(self, excs: Sequence[TaskError], /) -> TasksFailed:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return a group of other errors with the same message and the same `succeeded`."""
+        """Return a group of `excs` that keeps the message and `succeeded` of this group."""
         group = TasksFailed(self.message, excs)
         group.succeeded = self.succeeded
         return group

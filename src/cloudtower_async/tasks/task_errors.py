@@ -50,7 +50,7 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Return the error codes of the server and of the component that are outside of JSON."""
+    """Return the codes of the server and the component, if the text has them outside its JSON."""
     if line := _CODE_LINE.search(text):
         return line[1], None
     if bracketed := _BRACKETED.match(text):

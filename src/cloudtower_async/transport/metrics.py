@@ -118,7 +118,7 @@ _INSTRUMENTS = (
 
 
 def durations() -> Histogram | None:
-    """Return the histogram of the program's meter provider, or None without a provider."""
+    """Return the histogram of call durations, or None if the program has no meter provider."""
     metrics: Any = sys.modules.get("opentelemetry.metrics")
     if metrics is None:
         return None

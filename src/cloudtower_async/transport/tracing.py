@@ -88,11 +88,11 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
 
 
 def spanned(name: str, waiting: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Carry out a wait in a span that contains its requests, if the program has set up tracing.
+    """Return a coroutine that runs `waiting` inside a span, or `waiting` itself without tracing.
 
     Args:
         name: Name of the span.
-        waiting: The wait.
+        waiting: Coroutine that waits; the requests that it sends are traced inside the span.
     """
     found = tracer()
     return waiting if found is None else _in_wait_span(found, name, waiting)

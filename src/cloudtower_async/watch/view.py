@@ -239,7 +239,7 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Take one step. Its results are kept if the next step is cancelled."""
+        """Do the next step of the watch, and keep its results even if a later step is cancelled."""
         if self._stale:
             found = await self._relist()
             self._stale = False

@@ -67,7 +67,7 @@ class Mutation:
         return replace(self, resource=resource)
 
     def reply(self, found: Sequence[Result | PlainResult]) -> Results:
-        """Return the answer in the form of the schema."""
+        """Return the results in the form that the schema declares: a list, or a single result."""
         return cast("Results", list(found) if self.many else found[0])
 
 

@@ -140,7 +140,7 @@ class ChangeTracker:
         return self._followed.setdefault(resource, set())
 
     def touch(self, resource: str, document: TrackedDocument) -> None:
-        """Record that a document is about to change; ignore documents outside of the store."""
+        """Record that a document is about to change; keep its state only if the store has it."""
         identifier = document["id"]
         if (followed := self._followed.get(resource)) is not None:
             followed.add(identifier)

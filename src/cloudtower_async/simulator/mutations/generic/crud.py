@@ -93,7 +93,7 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Return the id of a document's owner, found through the owner that the body names."""
+    """Return the id of the required `target`, taken from a resource that the document refers to."""
     store = context.store
     for relation in store.resources[resource].relations:
         if relation.many or not (end := document.get(relation.field)):

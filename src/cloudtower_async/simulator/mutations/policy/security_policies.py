@@ -58,7 +58,7 @@ def _flows(field: str) -> FieldRule:
 
 
 def _label_groups(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
-    """Return groups of labels, from filters or objects with ids."""
+    """Return groups of labels; each part of `value` is a filter or an object with ``label_ids``."""
     del data
     store = context.store
     wheres = [part.get("label_ids", part) for part in value]
