@@ -25,7 +25,7 @@ FIELDS = {
     "Host.cpu_hz_per_core": "CPU frequency of one core in Hz.",
     "Host.status": "Connection status: `CONNECTED_…` with the health, or `CONNECTING`,",
     "Host.management_ip": "IP address of the host in the management network.",
-    "Cluster.total_data_capacity": "Total storage capacity in bytes.",
+    "Cluster.total_data_capacity": "Total storage capacity in bytes; None if unknown.",
     "Cluster.used_data_space": "Storage space in use in bytes.",
     "Cluster.version": "Version of the cluster software.",
     "Disk.size": "Capacity of the disk in bytes.",

@@ -223,5 +223,5 @@ async def test_invalid_arguments_are_reported_before_any_request(
         assert ended.stderr.count("\n") == 1
     clusters(sim)[1]["name"] = first
     ended = await upload(sim, str(file), "--cluster", first, "--kind", "elf-image")
-    assert "several are called" in ended.stderr
+    assert "several clusters are called" in ended.stderr
     assert tasks(sim) == []
