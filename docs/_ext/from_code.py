@@ -46,12 +46,13 @@ class PlannedAnswers(_Markdown):
     """Table of the answers of mutations in plan mode."""
 
     def lines(self) -> Iterator[str]:
+        up = "../" * self.env.docname.count("/")
         yield from ("| operation | in plan mode it answers with |", "| --- | --- |")
         for name in sorted(OPERATIONS.values()):
             called = operation(name)
             if changes(called):
                 namespace, _, method = name.partition(".")
-                page = f"reference/operations/{namespace}.md#{method}"
+                page = f"{up}reference/operations/{namespace}.md#{method}"
                 yield f"| [`{name}`]({page}) | {effect_of(called).answer} |"
 
 
