@@ -91,8 +91,8 @@ def _shared(api: Api, name: str, used_by: int) -> str:
 def _held(api: Api, name: str) -> set[str]:
     """Return the types that an answer type refers to, without itself."""
     kind = api.types[name]
-    held = {r for p in kind.properties for r in refs(p.node)} if isinstance(kind, Record) else set()
-    return held - {name}
+    properties = kind.properties if isinstance(kind, Record) else ()
+    return {ref for one in properties for ref in refs(one.node)} - {name}
 
 
 def _check_order(api: Api, modules: dict[str, str]) -> None:

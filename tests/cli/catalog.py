@@ -11,7 +11,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from cyclopts.help import InlineText, format_doc
 from rich.markdown import Markdown
@@ -96,7 +96,7 @@ def _in_help() -> set[Text]:
             known = command.assemble_argument_collection(parse_docstring=True).filter_by(show=True)
             for argument in known:
                 add(argument.parameter.help)
-            groups: list[Group] = known.groups
+            groups = cast("list[Group]", known.groups)  # pyright: ignore[reportUnknownMemberType]
             for group in groups:
                 add(group.name)
                 add(group.help)

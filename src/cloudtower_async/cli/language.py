@@ -111,7 +111,8 @@ def take_option(arguments: Sequence[str]) -> list[str]:
     option, others = _split(arguments)
     if option is None:
         return others
-    chosen = next((one for one in LANGUAGES if one.lower() == option.lower()), None)
+    languages: dict[str, Language] = {one.lower(): one for one in LANGUAGES}
+    chosen = languages.get(option.lower())
     if chosen is None:
         names = tr("{first} or {second}", first=LANGUAGES[0], second=LANGUAGES[1])
         raise UsageError(
