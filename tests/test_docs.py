@@ -13,7 +13,7 @@ from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-import pandas  # type: ignore[import-untyped] # noqa: F401 # pyright: ignore[reportUnusedImport] - reads files
+import pandas  # noqa: F401 # pyright: ignore[reportUnusedImport] - reads files
 import prometheus_client  # noqa: F401 # pyright: ignore[reportUnusedImport] - reads files
 import pytest
 
