@@ -172,7 +172,7 @@ PAGES = {
 
 
 MEMBERS = {
-    "Cloudtower": "",  # each has an entry of its own
+    "Cloudtower": "",  # each has a separate entry
     "CallError": "",
     "Change": "old new old_values new_values",
     "Changes": "revision anchor",

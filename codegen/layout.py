@@ -3,9 +3,9 @@
 A type used by only one namespace is in the module of that namespace. Shared types:
 
 - of answers: enums, and structs that hold other types, are grouped by the first word of their
-  names. Structs that hold none are mostly references, with the id and name of a resource. Loading a
-  module takes as long as creating six of these, so they are grouped by subject, except for those
-  that many namespaces need.
+  names. Most structs that hold no other type are references, with the id and name of a resource.
+  Loading a module takes as long as creating six references, so they are grouped by subject, except
+  for those that many namespaces need.
 - of inputs: with the namespace whose operation takes the type, or that the type is named after,
   else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
   one never loads another.
@@ -23,7 +23,8 @@ from .schema import Api, Enum, Node, Operation, Record, Ref, closure, refs
 
 WITH_TASK = "WithTask_"
 COMMON = "common"
-# A struct that so many namespaces need, and that holds no other type, is in `references.common`.
+# A struct that this number of namespaces needs, and that holds no other type, is in
+# `references.common`.
 _MANY = 6
 # Subject -> the first words of the structs that it groups. Any other first word is its own subject.
 _SUBJECTS = {
@@ -114,7 +115,7 @@ def _check_order(api: Api, modules: dict[str, str]) -> None:
 
 
 def _circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the nodes of a circle in a graph, or an empty list if the graph has none."""
+    """Return the nodes of a circle in a graph, or an empty list without circles."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

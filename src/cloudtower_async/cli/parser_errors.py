@@ -34,7 +34,7 @@ def parser_error(error: CycloptsError) -> str:
     if isinstance(error, CoercionError) and error.token is not None and error.msg is None:
         return _wrong_value(error, error.token)
     if isinstance(error, ValidationError) and error.argument and error.argument.tokens:
-        return _invalid(error)
+        return _invalid(error, error.argument.tokens[0])
     if type(error) is MissingArgumentError and error.argument is not None:
         name = error.keyword or error.argument.name
         if not name.startswith("-"):
@@ -67,9 +67,7 @@ def _wrong_value(error: CoercionError, token: Token) -> str:
     )
 
 
-def _invalid(error: ValidationError) -> str:
-    assert error.argument is not None  # noqa: S101
-    token = error.argument.tokens[0]
+def _invalid(error: ValidationError, token: Token) -> str:
     limit = _LIMIT.fullmatch(error.exception_message)
     if limit is None:
         return str(error)
