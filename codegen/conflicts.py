@@ -124,6 +124,7 @@ def _is_plain(api: Api, node: object) -> bool:
 
 def _tags(api: Api) -> Iterator[str]:
     seen: dict[str, str] = {}
+    modules = layout.families(map(layout.namespace, api.operations))
     for tag in sorted({operation.tag for operation in api.operations}):
         namespace = names.snake(tag)
         other = seen.setdefault(namespace, tag)
@@ -131,8 +132,8 @@ def _tags(api: Api) -> Iterator[str]:
             yield f"tag `{tag}`: the tag {other} has the same Python name; {_NAME_IT}"
         elif not _TYPE_NAME.fullmatch(tag) or not names.is_key(namespace):
             yield f"tag `{tag}`: it is not a class name like `VmDisk`; {_RENAME}"
-        elif namespace in _MODULES:
-            yield f"tag `{tag}`: the generated module {namespace} already exists; {_NAME_IT}"
+        elif taken := _MODULES & {namespace, modules[namespace]}:
+            yield f"tag `{tag}`: the generated module {min(taken)} already exists; {_NAME_IT}"
         elif namespace in session_attributes():
             yield f"tag `{tag}`: sessions already have an attribute `{namespace}`; {_NAME_IT}"
 

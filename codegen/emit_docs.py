@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .conflicts import PACKAGE
 from .definitions import docstring_below
+from .layout import families
+from .names import snake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -169,19 +171,71 @@ def shapes(package: str, module: str) -> dict[str, Shape]:
     return Module(PACKAGE / package / f"{module}.py").shapes()
 
 
+def _home(name: str, related: list[str]) -> str:
+    """Return the page of a type from a module that related namespaces share.
+
+    A type belongs to the only namespace that needs it, or to the one that it is named after.
+    """
+    if len(related) < 2:
+        return related[0] if related else COMMON
+    users = [one for one in related if name in _needed(one)]
+    if len(users) == 1:
+        return users[0]
+    bare = snake(name.partition(".")[2].removeprefix("Nested"))
+    named = [one for one in related if bare.startswith(one)]
+    return max(named, key=len, default=COMMON)
+
+
+@cache
+def _needed(namespace: str) -> set[str]:
+    """Return the types that a namespace mentions, and what they refer to except for filters."""
+    text = (PACKAGE / "api" / f"{namespace}.py").read_text(encoding="utf-8")
+    waiting = re.findall(r"\b(?:inputs|models)\.\w+", text)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in _every_shape():
+            continue
+        found.add(name)
+        package = name.partition(".")[0]
+        words = re.findall(r"\w+", " ".join(field.kind for field in _every_shape()[name].fields))
+        waiting += [
+            f"{home}.{word}"
+            for word in words
+            if not word.endswith("WhereInput")
+            for home in (package, "models")
+        ]
+    return found
+
+
+@cache
+def _every_shape() -> dict[str, Shape]:
+    """Return all types by public name."""
+    return {
+        f"{package}.{name}": shape
+        for package, module in _modules()
+        for name, shape in shapes(package, module).items()
+    }
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    """Return the package and path of each generated module with types."""
+    for package in ("inputs", "models"):
+        for path in sorted((PACKAGE / package).rglob("*.py")):
+            if path.stem not in ("__init__", "nested", "older", "newer"):
+                yield package, path.relative_to(PACKAGE / package).with_suffix("").as_posix()
+
+
 @cache
 def homes() -> dict[str, dict[str, Shape]]:
     """Return the page of every type, by its public name such as `inputs.VmWhereInput`."""
     namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {"__init__", "catalogue"}
+    modules = families(namespaces)
     pages: dict[str, dict[str, Shape]] = {name: {} for name in [*sorted(namespaces), COMMON]}
-    for package in ("inputs", "models"):
-        for path in sorted((PACKAGE / package).rglob("*.py")):
-            if path.stem in ("__init__", "nested", "older", "newer"):
-                continue
-            page = path.stem if path.stem in pages and path.parent.name == package else COMMON
-            module = path.relative_to(PACKAGE / package).with_suffix("").as_posix()
-            for name, shape in shapes(package, module).items():
-                pages[page][f"{package}.{name}"] = shape
+    for package, module in _modules():
+        related = [one for one in modules if modules[one] == module]
+        for name, shape in shapes(package, module).items():
+            pages[_home(f"{package}.{name}", related)][f"{package}.{name}"] = shape
     answers = {name for page in pages.values() for name in page if name.startswith("models.")}
     for types in pages.values():  # values that an enum documents are not repeated here
         for name in [name for name, shape in types.items() if shape.choices]:
@@ -326,11 +380,6 @@ def _sample(kind: str) -> str:
     if found := re.match(r"Literal\[([^],]+)", kind):
         return f'"{found[1]}"'
     return "{}"
-
-
-@cache
-def _every_shape() -> dict[str, Shape]:
-    return {name: shape for types in homes().values() for name, shape in types.items()}
 
 
 def _index() -> Iterator[str]:

@@ -201,7 +201,7 @@ def _module(
         imports.add(("typing", "TYPE_CHECKING"))
     return "\n".join(
         [
-            f'"""Arguments of `tower.{module}`."""',
+            f'"""Arguments of {layout.subject(module, api)}."""',
             "",
             *writing.import_lines(imports),
             "",

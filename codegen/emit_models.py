@@ -70,7 +70,7 @@ def _module(
     imports = set(_imports(api, modules, module, wanted))
     if "Any" in writing.words(text):
         imports.add(("typing", "Any"))
-    subject = f"`tower.{module}`" if "." not in module else "several namespaces"
+    subject = layout.subject(module, api)
     return "\n".join(
         [f'"""Answers of {subject}."""', "", *writing.import_lines(imports), "", "", text]
     )

@@ -1,21 +1,24 @@
 """Layout: the module of each type.
 
-A type used by only one namespace is in the module of that namespace. Shared types:
+A type used by only one namespace is in the module of that namespace, which related namespaces share
+(see `families`). Shared types:
 
 - of answers: enums, and structs that hold other types, are grouped by the first word of their
   names. Most structs that hold no other type are references, with the id and name of a resource.
   Loading a module takes as long as creating six references, so they are grouped by subject, except
   for those that many namespaces need.
-- of inputs: with the namespace whose operation takes the type, or that the type is named after,
-  else in `common`. Inputs refer to each other in cycles, but only for type checkers, so loading
-  one never loads another.
+- of inputs: in the module of the namespace whose operation takes the type, or that the type is
+  named after, else in `common`. Inputs refer to each other in cycles, but only for type checkers,
+  so loading one never loads another.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from keyword import iskeyword
+from posixpath import commonpath
 
 from . import names
 from .refusals import SchemaError
@@ -36,6 +39,42 @@ _SUBJECTS = {
     "topology": "brick cluster datacenter node rack witness zone",
 }
 _SUBJECT_OF = {word: subject for subject, words in _SUBJECTS.items() for word in words.split()}
+
+
+def families(namespaces: Iterable[str]) -> dict[str, str]:
+    """Return the module, below `models` and `inputs`, of the types of each namespace.
+
+    Namespaces whose names begin with the same word share a module, named after all the words that
+    their names have in common. Small modules make the wheel large: each is compressed on its own.
+    `vm` does not share its module: most programs load it.
+    """
+    by_word: defaultdict[str, list[str]] = defaultdict(list)
+    for namespace in sorted(set(namespaces) - {"vm"}):
+        by_word[namespace.partition("_")[0]].append(namespace)
+    made = {"vm": "vm"}
+    for related in by_word.values():
+        name = _common_words(related)
+        name = "vm_related" if name == "vm" else f"{name}_" if iskeyword(name) else name
+        made |= dict.fromkeys(related, name)
+    return made
+
+
+def subject(module: str, api: Api) -> str:
+    """Return the namespaces that a module serves, for its docstring."""
+    shared = families(map(namespace, api.operations))
+    match [one for one in shared if shared[one] == module]:
+        case []:
+            return "several namespaces"
+        case [one]:
+            return f"`tower.{one}`"
+        case several:
+            common = _common_words(several)
+            return f"the namespaces `{common}{'*' if common in several else '_*'}`"
+
+
+def _common_words(namespaces: list[str]) -> str:
+    """Return the words with which all names begin, as one name."""
+    return commonpath([one.replace("_", "/") for one in namespaces]).replace("/", "_")
 
 
 def is_connection(api: Api, name: str) -> bool:
@@ -71,8 +110,9 @@ def models(api: Api) -> dict[str, str]:
     for operation in api.operations:
         for name in closure(api, own_types(api, operation.answer)):
             users[name].add(namespace(operation))
+    module = families(map(namespace, api.operations))
     modules = {
-        name: next(iter(used_by)) if len(used_by) == 1 else _shared(api, name, len(used_by))
+        name: module[next(iter(used_by))] if len(used_by) == 1 else _shared(api, name, len(used_by))
         for name, used_by in sorted(users.items())
     }
     _check_order(api, modules)
@@ -134,13 +174,14 @@ def inputs(api: Api) -> dict[str, str]:
         for name in closure(api, refs(operation.arguments)):
             users[name].add(namespace(operation))
     tags = sorted({operation.tag for operation in api.operations}, key=len, reverse=True)
+    module = families(map(namespace, api.operations))
 
     def home(name: str) -> str:
         if len(users[name]) == 1:
             return next(iter(users[name]))
         return arguments_of.get(name) or _named_after(name, tags)
 
-    return {name: home(name) for name in sorted(users)}
+    return {name: module.get(home(name), COMMON) for name in sorted(users)}
 
 
 def namespace(operation: Operation) -> str:

@@ -93,7 +93,7 @@ def test_the_first_use_of_a_namespace_loads_that_namespace_and_no_types() -> Non
     assert not below("inputs", modules)
 
 
-@pytest.mark.parametrize("namespace", ["vm", "cluster", "alert"])
+@pytest.mark.parametrize("namespace", ["vm", "cluster", "host"])
 def test_decoding_answers_loads_the_models_that_they_hold(namespace: str) -> None:
     modules = loaded_by(
         f"{SESSION}; tower.{namespace}\n"

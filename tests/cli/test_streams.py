@@ -329,6 +329,10 @@ async def interrupted(
                 if len(sim.sent("get-tasks")) >= 1 and len(sim.sent("create-vm-snapshot")) == 1:
                     sim.clock.advance(1)
                 await anyio.sleep(0.01)
+            polls = len(sim.sent("get-tasks"))
+            # Until the command polls the second task.
+            while len(sim.sent("get-tasks")) == polls:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
             assert process.stderr is not None
             assert process.stdout is not None
             # The line of the first VM appears before the command receives the signal.

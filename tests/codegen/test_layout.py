@@ -18,6 +18,22 @@ def test_a_namespace_is_the_tag_in_snake_case(api: Api) -> None:
     assert {layout.namespace(o) for o in api.operations} == {"tree", "fruit_stand", "season"}
 
 
+def test_namespaces_that_begin_with_the_same_word_share_a_module() -> None:
+    names = "zone vm vm_disk iscsi_lun iscsi_lun_snapshot cluster cluster_topo global_rule global_x"
+    assert layout.families(names.split()) == {
+        "zone": "zone",
+        "vm": "vm",
+        "vm_disk": "vm_disk",
+        "iscsi_lun": "iscsi_lun",
+        "iscsi_lun_snapshot": "iscsi_lun",
+        "cluster": "cluster",
+        "cluster_topo": "cluster",
+        "global_rule": "global_",
+        "global_x": "global_",
+    }
+    assert layout.families(["vm", "vm_disk", "vm_nic"])["vm_nic"] == "vm_related"
+
+
 def test_an_answer_that_one_namespace_needs_stands_in_its_module(api: Api) -> None:
     modules = layout.models(api)
     assert modules["Tree"] == modules["TreeTrunk"] == modules["TreeGrade"] == "tree"

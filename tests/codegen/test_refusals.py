@@ -179,6 +179,15 @@ CASES: list[Case] = [
         name="tag like a generated module",
     ),
     Case(
+        lambda d: (
+            _called(d) or _post(d, "/get-moss").update(tags=["SharedMoss"]),
+            _post(d).update(tags=["SharedTree"]),
+        ),
+        "tag `SharedMoss`: the generated module shared already exists",
+        NAMES,
+        name="tags whose common words are a generated module",
+    ),
+    Case(
         lambda d: _post(d).update(tags=["TREE"]),
         "tag `Tree`: the tag TREE has the same Python name",
         NAMES,
