@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 
 from cloudtower_async import errors
+from cloudtower_async.api.catalogue import OPERATIONS
+from cloudtower_async.calls.modes import changes
+from cloudtower_async.calls.plan_effects import effect_of
+from cloudtower_async.calls.registry import operation
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, RetryActions
 
 from . import emit_docs, tables
@@ -248,12 +252,30 @@ def _index() -> Iterator[str]:
         yield ", ".join(f"[`{one}`]({places()[one]})" for one in listed)
         yield ""
     yield _GENERATED_TYPES
-    yield from ("```{toctree}", ":hidden:", "", *PAGES, "```")
+    yield from ("```{toctree}", ":hidden:", "", *PAGES, "dry-runs", "```")
+
+
+def _dry_runs() -> Iterator[str]:
+    """Yield the lines of the page about what each mutation returns in plan mode."""
+    yield from ("# Mutations in dry runs", "", _ABOUT_DRY_RUNS)
+    yield from ("| operation | what it returns in plan mode |", "| --- | --- |")
+    for name in sorted(OPERATIONS.values()):
+        called = operation(name)
+        if changes(called):
+            namespace, _, method = name.partition(".")
+            page = f"operations/{namespace}.md#{method}"
+            yield f"| [`{name}`]({page}) | {effect_of(called).answer} |"
+
+
+_ABOUT_DRY_RUNS = """\
+What each mutation returns when the session is in plan mode; see [dry runs](../dry-run.md).
+"""
 
 
 _ABOUT_INDEX = """\
 All public names of the package. [Operations](api.md) lists the calls of CloudTower, such as
-`tower.vm.get_vms`.
+`tower.vm.get_vms`. [Mutations in dry runs](dry-runs.md) lists what each mutation returns in plan
+mode.
 """
 
 
@@ -278,6 +300,7 @@ assert all(vm.status is VmStatus.STOPPED for vm in vms)
 def pages() -> dict[str, str]:
     """Return the text of each page by its file name."""
     made = {f"{name}.md": "\n".join(Writer(name).lines()) for name in PAGES}
+    made["dry-runs.md"] = "\n".join(_dry_runs())
     made["index.md"] = "\n".join(_index())
     return {name: re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n" for name, text in made.items()}
 

@@ -10,12 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from cloudtower_async import errors
+from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, statuses_of
+from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGES = ("errors.md", "retries.md")
+PAGES = ("errors.md", "retries.md", "testing.md")
 """Pages of the guides that contain generated tables."""
 
 _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n\n).*?(<!-- end of table -->\n)", re.DOTALL)
@@ -49,7 +51,22 @@ _POLLS = {
     RetryAction.RAISE: str(RetryAction.RAISE),
 }
 
-_TABLES = {"decisions": decisions, "error-hints": error_hints}
+
+def unmodelled() -> Iterator[str]:
+    """Yield the table of the operations that the simulator answers with HTTP 501."""
+    paths = {name: path for path, name in OPERATIONS.items()}
+    yield from ("| operation | path |", "| --- | --- |")
+    for name in Simulator().unmodelled():
+        namespace, _, method = name.partition(".")
+        page = f"reference/operations/{namespace}.md#{method}"
+        yield f"| [`{name}`]({page}) | `{paths[name]}` |"
+
+
+_TABLES = {
+    "decisions": decisions,
+    "error-hints": error_hints,
+    "unmodelled": unmodelled,
+}
 
 
 def filled_in(page: str) -> str:
