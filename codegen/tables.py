@@ -25,7 +25,7 @@ _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n\n).*?(<!-- end of table -->\n)
 
 def error_hints() -> Iterator[str]:
     """Yield the table of the errors of calls, with their hints."""
-    yield from ("| error | what it means | what to do |", "| --- | --- | --- |")
+    yield from ("| error | meaning | what to do |", "| --- | --- | --- |")
     for name, error in vars(errors).items():
         if not (isinstance(error, type) and issubclass(error, errors.CallError)):
             continue
@@ -37,7 +37,7 @@ def error_hints() -> Iterator[str]:
 def decisions() -> Iterator[str]:
     """Yield the table of failures and reactions, for queries, mutations and polls."""
     yield from (
-        "| what went wrong | status | a query | a mutation or an upload | a wait or a watch |",
+        "| failure | HTTP status | query | mutation or upload | wait or watch |",
         "| --- | --- | --- | --- | --- |",
     )
     for kind, (query, mutation, poll) in ACTIONS.items():

@@ -78,10 +78,11 @@ _OTHER_STATUSES = {
     FailureKind.PASSIVE: "307",
     FailureKind.MAYBE_PASSIVE: "307",
     FailureKind.LOCKED: "400",
-    FailureKind.FAILED: "any other 5xx",
+    FailureKind.FAILED: "every 5xx that is in no other row",
     FailureKind.UNREADABLE: "2xx",
     FailureKind.REFUSED: "409 with an error code of CloudTower",
-    FailureKind.UNEXPECTED: "any other, such as 409 without an error code, or a redirect",
+    FailureKind.UNEXPECTED: "every status that is in no other row, such as other redirects, or a "
+    "409 without an error code of CloudTower",
 }
 
 
