@@ -21,19 +21,20 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: mark(
-        "Done. Also: `--watch`, `simulate` or `exporter` ended with Ctrl-C, or `simulate` or "
-        "`exporter` with SIGTERM; or a dry run could plan only the first steps."
+        "The command succeeded. The status is also 0 if Ctrl-C ends `--watch`, `simulate` or "
+        "`exporter`, if SIGTERM ends `simulate` or `exporter`, or if a dry run can plan only the "
+        "first steps."
     ),
     ExitCode.FAILED: mark(
         "A call or a task failed, a task was still running after the time-out, or the output could "
         "not be written."
     ),
     ExitCode.USAGE: mark(
-        "Wrong arguments or settings; nothing was changed. Also: a change was not confirmed, or "
-        "the session is read-only."
+        "The arguments or settings are wrong, a change was not confirmed, or the session is "
+        "read-only. Nothing was changed."
     ),
-    ExitCode.INTERRUPTED: mark("Ended by Ctrl-C."),
-    ExitCode.TERMINATED: mark("Ended by SIGTERM; the terminal is restored."),
+    ExitCode.INTERRUPTED: mark("Ctrl-C ended the command."),
+    ExitCode.TERMINATED: mark("SIGTERM ended the command. The terminal is restored."),
 }
 """Meanings of the exit codes, for ``--help`` and docs/command-line.md."""
 
