@@ -34,31 +34,33 @@ def _family(
 
 
 # The state of the exporter itself.
-UP = _family("up", "Whether the last collection reached the Tower (1) or not (0).")
+UP = _family("up", "1 if the last collection reached the Tower, 0 if not.")
 COLLECTOR_SUCCESS = _family(
-    "collector_success", "Whether the last run of a collector succeeded.", "collector"
+    "collector_success", "1 if the last run of a collector succeeded, 0 if not.", "collector"
 )
 DATA_AGE = _family(
     "data_age_seconds",
-    "Age of the figures of a collector. Figures that are too old are no longer shown.",
+    "Age of the samples of a collector. Samples that are too old are omitted.",
     "collector",
 )
 COLLECTION_DURATION = _family(
     "collection_duration_seconds", "Duration of the last collection from the Tower."
 )
 COLLECTIONS = _family(
-    "collections_total", "Collections from the Tower, whether they failed or not.", kind="counter"
+    "collections_total",
+    "Number of collections from the Tower, including failed collections.",
+    kind="counter",
 )
 COLLECTION_FAILURES = _family(
     "collection_failures_total",
-    "Failed runs of collectors, by the class of the error.",
+    "Number of failed runs of a collector, by the class of the error.",
     "collector",
     "error",
     kind="counter",
 )
 OMITTED = _family(
     "resources_omitted",
-    "Resources that were left out because the Tower has more of them than the limit.",
+    "Number of resources that are omitted because the Tower has more resources than the limit.",
     "kind",
 )
 INFO = _family("info", "Version of the Tower; the value is 1.", "version")
@@ -74,19 +76,19 @@ CLUSTER_INFO = _family(
     "version",
 )
 CLUSTER_CONNECTED = _family(
-    "cluster_connected", "Whether the Tower is connected to the cluster.", *_CLUSTER
+    "cluster_connected", "1 if the Tower is connected to the cluster, 0 if not.", *_CLUSTER
 )
-CLUSTER_HOSTS = _family("cluster_hosts", "Hosts of a cluster.", *_CLUSTER)
+CLUSTER_HOSTS = _family("cluster_hosts", "Number of hosts of a cluster.", *_CLUSTER)
 CLUSTER_VMS = _family(
-    "cluster_vms", "VMs of a cluster, as the cluster counts them.", *_CLUSTER, "status"
+    "cluster_vms", "Number of VMs of a cluster, as the cluster reports it.", *_CLUSTER, "status"
 )
-CLUSTER_CPU_CORES = _family("cluster_cpu_cores", "CPU cores of a cluster.", *_CLUSTER)
+CLUSTER_CPU_CORES = _family("cluster_cpu_cores", "Number of CPU cores of a cluster.", *_CLUSTER)
 CLUSTER_CPU_CAPACITY = _family(
     "cluster_cpu_capacity_hertz", "CPU capacity of a cluster.", *_CLUSTER
 )
 CLUSTER_CPU_USED = _family("cluster_cpu_used_hertz", "CPU in use in a cluster.", *_CLUSTER)
 CLUSTER_MEMORY_CAPACITY = _family(
-    "cluster_memory_capacity_bytes", "Memory of a cluster.", *_CLUSTER
+    "cluster_memory_capacity_bytes", "Memory capacity of a cluster.", *_CLUSTER
 )
 CLUSTER_MEMORY_USED = _family("cluster_memory_used_bytes", "Memory in use in a cluster.", *_CLUSTER)
 CLUSTER_STORAGE_CAPACITY = _family(
@@ -111,16 +113,16 @@ CLUSTER_LICENSE_EXPIRY = _family(
 
 # Hosts.
 _HOST = ("cluster_id", "cluster", "host_id", "host")
-HOST_STATUS = _family("host_status", "Present status of a host; the value is 1.", *_HOST, "status")
+HOST_STATUS = _family("host_status", "Current status of a host; the value is 1.", *_HOST, "status")
 HOST_STATE = _family(
     "host_state",
-    "Present state of a host, such as MAINTENANCE_MODE; the value is 1.",
+    "Current state of a host, such as MAINTENANCE_MODE; the value is 1.",
     *_HOST,
     "state",
 )
 HOST_CPU_CAPACITY = _family("host_cpu_capacity_hertz", "CPU capacity of a host.", *_HOST)
 HOST_CPU_USED = _family("host_cpu_used_hertz", "CPU in use on a host.", *_HOST)
-HOST_MEMORY_CAPACITY = _family("host_memory_capacity_bytes", "Memory of a host.", *_HOST)
+HOST_MEMORY_CAPACITY = _family("host_memory_capacity_bytes", "Memory capacity of a host.", *_HOST)
 HOST_MEMORY_USED = _family("host_memory_used_bytes", "Memory in use on a host.", *_HOST)
 HOST_STORAGE_CAPACITY = _family("host_storage_capacity_bytes", "Data capacity of a host.", *_HOST)
 HOST_STORAGE_USED = _family("host_storage_used_bytes", "Data space in use on a host.", *_HOST)
@@ -130,19 +132,20 @@ HOST_STORAGE_FAILED = _family(
 
 # Other resources of a Tower.
 DISKS = _family(
-    "disks", "Disks of a host, by type and health.", "host_id", "host", "type", "health"
+    "disks", "Number of disks of a host, by type and health.", "host_id", "host", "type", "health"
 )
-VMS = _family("vms", "VMs, by status.", "status")
-VMS_IN_RECYCLE_BIN = _family("vms_in_recycle_bin", "VMs in the recycle bin.")
+VMS = _family("vms", "Number of VMs, by status.", "status")
+VMS_IN_RECYCLE_BIN = _family("vms_in_recycle_bin", "Number of VMs in the recycle bin.")
 ALERTS = _family(
     "alerts",
-    "Alerts that have not ended, by severity; without a cluster if they belong to none.",
+    "Number of alerts that have not ended, by severity. For alerts without a cluster, the cluster "
+    "labels are empty.",
     *_CLUSTER,
     "severity",
 )
 TASKS = _family(
     "tasks",
-    "Tasks that the Tower lists, by status: those under way, and the failed ones of its history.",
+    "Number of unfinished and failed tasks that the Tower lists, by status.",
     "status",
 )
 LICENSE_EXPIRY = _family(
@@ -155,9 +158,16 @@ LICENSE_EXPIRY = _family(
 
 # Single VMs, which are opt-in.
 _VM = ("vm_id", "vm")
-VM_INFO = _family("vm_info", "Place of a VM; the value is 1.", *_VM, "cluster", "host", "status")
-VM_RUNNING = _family("vm_running", "Whether a VM is running.", *_VM)
-VM_VCPUS = _family("vm_vcpus", "Virtual CPUs of a VM.", *_VM)
+VM_INFO = _family(
+    "vm_info",
+    "Cluster, host and status of a VM; the value is 1.",
+    *_VM,
+    "cluster",
+    "host",
+    "status",
+)
+VM_RUNNING = _family("vm_running", "1 if a VM is running, 0 if not.", *_VM)
+VM_VCPUS = _family("vm_vcpus", "Number of virtual CPUs of a VM.", *_VM)
 VM_MEMORY = _family("vm_memory_bytes", "Memory of a VM.", *_VM)
 VM_PROVISIONED = _family(
     "vm_provisioned_bytes", "Sum of the provisioned sizes of the volumes of a VM.", *_VM
@@ -167,10 +177,10 @@ VM_GUEST_USED = _family(
     "vm_guest_used_bytes", "Disk space in use in the guest, as the VM tools report it.", *_VM
 )
 VM_CPU_USAGE = _family(
-    "vm_cpu_usage", "CPU usage of a VM as the Tower reports it; the API documents no unit.", *_VM
+    "vm_cpu_usage", "CPU usage of a VM, as the Tower reports it. The API documents no unit.", *_VM
 )
 VM_MEMORY_USAGE = _family(
     "vm_memory_usage",
-    "Memory usage of a VM as the Tower reports it; the API documents no unit.",
+    "Memory usage of a VM, as the Tower reports it. The API documents no unit.",
     *_VM,
 )
