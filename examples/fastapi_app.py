@@ -21,10 +21,10 @@ from cloudtower_async import Cloudtower, CloudtowerError, errors
 from cloudtower_async.inputs import VmWhereInput
 from cloudtower_async.models import Vm, VmStatus
 
-# Allowed host names of the app. Other names may come from DNS rebinding by another site.
+# Host names of the app. Requests with other host names may come from DNS rebinding.
 HOSTS = os.environ.get("APP_HOSTS", "localhost,127.0.0.1").split(",")
 
-# The status for each error; the first matching class wins. Other errors are 502.
+# HTTP status for each error. The first matching class is used. Other errors get status 502.
 STATUSES: list[tuple[type[Exception], int]] = [
     (errors.MutationRefused, 403),
     (errors.NotFound, 404),
@@ -35,11 +35,11 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (errors.ConnectionFailed, 503),
     (errors.TooManyRequests, 503),
     (errors.SessionClosed, 503),  # the app is stopping
-    (errors.OutcomeUnknown, 504),  # may have been executed: check before sending it again
+    (errors.OutcomeUnknown, 504),  # check whether it was executed before you repeat it
     (TimeoutError, 504),  # CallTimeout, TaskTimeout, SettleTimeout, …
 ]
 
-# The schema of a whole VM for the app's OpenAPI document, because pydantic does not know structs.
+# JSON schema of `Vm` for the app's OpenAPI document. Pydantic cannot generate it.
 [WHOLE_VM], SCHEMAS = msgspec.json.schema_components(
     [Vm], ref_template="#/components/schemas/{name}"
 )
@@ -56,7 +56,7 @@ async def get_tower(request: Request) -> Cloudtower:
 
 
 class VmFilter(BaseModel):
-    """Filter that callers pass: as query parameters to read, as a JSON body to change."""
+    """Filter of a request: the query parameters of a GET, or the JSON body of a POST."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,14 +79,14 @@ class VmFilter(BaseModel):
 
 
 class VmQuery(VmFilter):
-    """A filter, and the page of the matching VMs."""
+    """Filter with pagination."""
 
     after: str | None = Field(None, min_length=1, description="`next` of the page before")
     first: int = Field(100, ge=1, le=500)
 
 
 class VmRow(BaseModel):
-    """VM as callers see it. Any field of an answer except the id may be None."""
+    """VM in a response of the app. Any field except the id may be None."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -103,7 +103,7 @@ class VmPage(BaseModel):
 
 
 async def only_from_here(request: Request) -> None:
-    """Reject requests that a page of another site can send from a user's browser."""
+    """Reject requests that a page of another site can make a user's browser send."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
         raise HTTPException(403, "the request comes from another site")

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
 
-    Enter it in the lifespan: by then the server has set its signal handlers. Outside the main
-    thread, as in tests, there are no signals, and this does nothing.
+    Enter this context manager in the lifespan, because the server has then already set its own
+    signal handlers. Outside the main thread, as in tests, there are no signals, so the context
+    manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
