@@ -1,1 +1,1 @@
-"""Reading resources with several requests."""
+"""Queries that may take several requests: pages, batches of ids, loaders and plan mode."""

@@ -1,4 +1,4 @@
-"""Read resources by id in batches, even if the server returns fewer per request."""
+"""Read resources by their ids, in batches of at most 500 ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 IDS_AT_ONCE = 500
-"""Maximum number of ids per request, far below common limits on body sizes."""
+"""Maximum number of ids per request. The body stays far below common size limits."""
 
 
 class Resource(Protocol):
@@ -24,11 +24,12 @@ T = TypeVar("T", bound=Resource)
 
 
 def batches(ids: Sequence[str], size: int = IDS_AT_ONCE) -> Iterator[Sequence[str]]:
-    """Split ids into parts that fit in one request each.
+    """Split ids into batches; each batch is read with one request.
 
     Args:
         ids: Ids to split.
-        size: Maximum number of ids in a part; never more than `IDS_AT_ONCE`.
+        size: Maximum number of ids in a batch. A value above `IDS_AT_ONCE` is reduced to
+            `IDS_AT_ONCE`.
     """
     size = min(size, IDS_AT_ONCE)
     for start in range(0, len(ids), size):
@@ -43,20 +44,20 @@ async def read_by_ids(
 ) -> dict[str, T]:
     """Read one batch of resources by their ids.
 
-    A server may return fewer rows than requested and keep the rest for later pages. So ids that an
-    answer leaves out are requested again, until no id is left or an answer is empty.
+    A server may return fewer resources than requested. Therefore, ids that are missing from an
+    answer are requested again, until every id is found or an answer is empty.
 
     Args:
-        operation: Name of the query, for errors.
-        method: Method that sends the query, with ``where`` and ``first``.
-        ids: At most `IDS_AT_ONCE`.
-        where: Filter that the resources must also match.
+        operation: Name of the query, for error messages.
+        method: Method that sends the query; it takes ``where`` and ``first``.
+        ids: Ids of the resources; at most `IDS_AT_ONCE` ids.
+        where: Additional filter that the resources must match; None: no additional filter.
 
     Returns:
-        The resources by id. No resource currently matches an id that is missing.
+        The resources by id. Ids that match no resource are left out.
 
     Raises:
-        PagingFailed: An answer contains none of the resources that were requested.
+        PagingFailed: An answer has resources, but none that were requested.
     """
     found: dict[str, T] = {}
     missing = dict.fromkeys(ids)

@@ -1,4 +1,4 @@
-"""Loader: combine many reads by id into few requests."""
+"""Loader that combines many reads by id into few requests."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T", bound=Resource)
 
 
 class _Batch(Generic[T]):
-    """Ids that share a request, and the result of that request.
+    """Ids that are read with one request, and the result of the request.
 
     Attributes:
-        readers: Number of callers that want each id.
-        result: Resources by id, or the error of the request; None if the request has not ended.
+        readers: Number of waiting callers, by id.
+        result: Resources by id, or the error of the request; None until the request has ended.
         leadership: Selects the caller that sends the request.
     """
 
@@ -34,15 +34,16 @@ class _Batch(Generic[T]):
 
 
 class Loader(Generic[T]):
-    """Loader of resources by id; ids requested in the same turn of the event loop share a request.
+    """Loader of resources by id, which combines simultaneous reads into one request.
 
     `Cloudtower.loader` returns a loader. Loaders are meant for web backends and GraphQL resolvers,
-    where many coroutines each need one resource. A request carries at most 500 ids. One of the
-    waiting callers sends the request; if this caller is cancelled, another caller takes over.
-    Nothing runs in the background.
+    where many coroutines each need one resource. All ids that are requested in the same turn of the
+    event loop share a request, which carries at most 500 ids. One of the waiting callers sends the
+    request. If this caller is cancelled, another caller sends the request again. Nothing runs in
+    the background.
 
-    Without a cache, a request only serves callers that asked before the request was sent. So a read
-    that follows a mutation sees the effect of the mutation.
+    Without a cache, callers only get answers to requests that were sent after their call. So a read
+    after a mutation sees the effect of the mutation.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Loader(Generic[T]):
 
         Raises:
             NotFound: The server has no such resource, or the user may not see it.
-            CallError: The request failed. Each caller gets a separate error.
+            CallError: The request failed. Each caller gets a separate error object.
             InvalidInput: The id is not a string or is empty.
             SessionClosed: The session is closed.
 
@@ -102,12 +103,12 @@ class Loader(Generic[T]):
         return rows[id]
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, T]:
-        """Return the resources with these ids, by id, in the order given.
+        """Return a dict of resources by id, in the order of `ids`.
 
-        The result leaves out ids that match no resource.
+        Ids that match no resource are left out.
 
         Args:
-            ids: Ids of the resources; repeated ids count once.
+            ids: Ids of the resources. Repeated ids are read once.
 
         Raises:
             CallError: A request failed.
@@ -136,7 +137,7 @@ class Loader(Generic[T]):
         """Forget cached resources, for example after a mutation changed them.
 
         Args:
-            ids: Ids of the resources to forget; None: all.
+            ids: Ids of the resources to forget; None: forget all cached resources.
         """
         if ids is None:
             self._cache.clear()
@@ -194,7 +195,7 @@ class Loader(Generic[T]):
         return batch.result
 
     async def _send(self, batch: _Batch[T]) -> None:
-        """Let other callers of the same turn join, then send the request."""
+        """Wait one turn of the event loop, so that more callers can join; then send the request."""
         await asyncio.sleep(0)
         if batch is self._open:
             self._open = None

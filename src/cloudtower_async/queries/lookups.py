@@ -1,4 +1,4 @@
-"""Lookups by any query: all matching resources, exactly one resource, or the count."""
+"""Functions that read all matching resources, exactly one resource, or the number of resources."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Resource)
 
 _FEW = 5
-"""Maximum number of ids in an error."""
+"""Maximum number of ids in an error message."""
 
 _LONGEST = 200
-"""Maximum number of characters of a filter in an error."""
+"""Maximum number of characters of a filter in an error message."""
 
 EXAMPLE = "tower.vm.get_vms, where={…}"
-"""Example of query arguments, for `reject_positional`."""
+"""Correct arguments of a query, shown by the errors of `reject_positional`."""
 
 
 def iterate(
@@ -131,7 +131,7 @@ async def _not_one(
     found: Sequence[T],
     query: dict[str, Any],
 ) -> T:
-    """Raise the error for no match, or for several matches."""
+    """Raise `NotFound` if no resource matches, or `Ambiguous` if several resources match."""
     if not found:
         where = _quoted(query.get("where"), executor.transport.mask)
         raise _not_found(
@@ -155,7 +155,7 @@ async def _not_one(
 
 
 def _require_id(operation: Operation[object], row: T) -> T:
-    """Return the resource, or raise an error if the server left out its id."""
+    """Return `row`, or raise `ResponseDecodeError` if the row has no id."""
     if row.id:
         return row
     raise ResponseDecodeError(
@@ -170,7 +170,7 @@ def _counting_method(method: object) -> Callable[..., Awaitable[Connection]] | N
 
 
 async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any]) -> int:
-    """Return the count, or raise an error if the answer lacks the count."""
+    """Return the number of resources, or raise `ResponseDecodeError` if the answer has no count."""
     number = _number(await ask(**query))
     if number is None or number < 0:
         operation = operation_of(ask)
@@ -183,12 +183,12 @@ async def _count(ask: Callable[..., Awaitable[Connection]], query: dict[str, Any
 
 
 def _number(answer: Connection) -> int | None:
-    """Return the count in an answer, or None if the server left out the count."""
+    """Return the number of resources in an answer, or None if the server left out the number."""
     aggregate = cast("Aggregate | None", answer.aggregate)
     return None if aggregate is None else cast("int | None", aggregate.count)
 
 
 def _quoted(where: object, mask: Mask) -> str:
-    """Return the start of a filter, for an error."""
+    """Return a filter as JSON for an error message, cut to `_LONGEST` characters."""
     text = mask.body(msgspec.json.encode(where)) if where else ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

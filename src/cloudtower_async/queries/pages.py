@@ -1,9 +1,9 @@
 """Pagination: read all matching resources page by page, or many pages concurrently.
 
-Each page starts after the id of the last resource of the page before it. The order is total,
-because the server sorts equal resources by id. So a resource that matches during the whole read is
-read once, even if other resources are created or deleted. A server may return fewer resources than
-requested, so only an empty page marks the end.
+Each page starts after the last resource of the previous page. No two resources have the same
+position, because the server sorts resources with equal values by id. So a resource that matches
+during the whole read is read once, even if other resources are created or deleted. A server may
+return fewer resources than requested, so only an empty page marks the end.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ _log = logging.getLogger("cloudtower_async")
 _MOST_REPEATS = 8
 """Maximum number of consecutive pages that end with the last resource of an earlier page.
 
-A resource that changes during the read can move behind the pages and appear again, unless pages are
-read in the order of ids.
+If the value of the sort field changes during the read, a resource that was already read can move to
+a later page and appear again. Ids do not change, so this limit is not used for pages in the order
+of ids.
 """
 
 _VALUES = (str, int, float, NoneType)
@@ -72,13 +73,13 @@ T = TypeVar("T", bound=Resource)
 
 
 class KeyRange(NamedTuple):
-    """A part of the result set, in an order in which reading can continue after any resource.
+    """A part of the result set, sorted so that reading can continue after any resource.
 
     Args:
-        order_by: Order as sent to the server.
-        where: Condition to add to the filter.
-        without: Whether the range has the resources without a value in the sort field, instead of
-            the resources with a value.
+        order_by: Value of ``orderBy`` in the requests.
+        where: Condition to add to the filter; None: no condition.
+        without: True: the range has the resources whose sort field is null. False: the range has
+            the other resources. None: the range has all resources.
     """
 
     order_by: str
@@ -95,7 +96,7 @@ class PagedQuery(Generic[T]):
     """Query of many resources, with its arguments.
 
     Args:
-        asker: Name of the public function, for errors: ``"iterate"``.
+        asker: Name of the public function, for error messages: ``"iterate"``.
         method: Method of a namespace.
         arguments: Arguments of the method.
 
@@ -144,7 +145,7 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """Return the requested ids, each once, or None if the ids do not determine the order."""
+        """Return the distinct ids in the filter, or None if they do not determine the order."""
         ids = (self.where or {}).get("id_in")
         if not isinstance(ids, list | tuple | set | frozenset):
             return None
@@ -159,7 +160,7 @@ class PagedQuery(Generic[T]):
         return None
 
     def _sort_field(self) -> tuple[str, str] | None:
-        """Return the API's name and the attribute of the sort field, or None for the id."""
+        """Return the API name and the attribute name of the sort field, or None to sort by id."""
         field = (self._order or "id_ASC").rpartition("_")[0]
         if field == "id":
             return None
@@ -174,7 +175,7 @@ class PagedQuery(Generic[T]):
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
     def _attribute(self, field: FieldInfo) -> str:
-        """Return the attribute of the rows that holds the sort field."""
+        """Return the name of the struct attribute that holds the sort field."""
         if self._row_struct is _element(self.operation):
             return field.name
         for one in msgspec.structs.fields(self._row_struct):
@@ -190,11 +191,11 @@ class PagedQuery(Generic[T]):
         )
 
     def key_ranges(self, start: T | None) -> list[KeyRange]:
-        """Return the ranges to read in turn, beginning with the range that holds this resource.
+        """Return the ranges to read in turn, starting with the range that contains `start`.
 
-        A server finds the next resources by comparing values of the sort field, and null cannot be
-        compared. So resources without a value are a separate range. Required fields need this
-        range, too, because servers may send null in a required field.
+        A server finds the next resources by comparing values of the sort field. Null cannot be
+        compared, so resources whose sort field is null are a separate range. Required fields also
+        need this range, because servers may send null in a required field.
         """
         order = self._order or "id_ASC"
         if self._sorted_by is None:
@@ -211,37 +212,40 @@ class PagedQuery(Generic[T]):
         return parts
 
     def belongs(self, row: T, key_range: KeyRange) -> bool:
-        """Return whether a resource is in a range. Servers may ignore comparisons with null."""
+        """Return whether a resource is in a range.
+
+        This check is necessary, because servers may ignore the range's comparison with null.
+        """
         if key_range.without is None or self._sorted_by is None:
             return True
         return (getattr(row, self._sorted_by[1]) is None) is key_range.without
 
     async def page(self, where: Filter | None, order_by: str | None, **part: object) -> list[T]:
-        """Send one request, and return its page.
+        """Send one request, and return the resources in the answer.
 
         Args:
             where: Condition to add to the filter.
             order_by: Value of ``orderBy`` in the request.
-            part: ``first``, ``skip``, ``after``.
+            part: Other arguments of the query: ``first``, ``last``, ``skip``, ``after``.
         """
         return await self._fetch(where=_both(self.where, where), order_by=order_by, **part)
 
     async def whole(self, skip: int, first: int) -> list[T]:
-        """Request a part of all matching resources by position."""
+        """Return `first` resources, starting at position `skip` of all matching resources."""
         return await self.page(None, self._order or "id_ASC", skip=skip, first=first)
 
     async def batch(self, ids: Sequence[str]) -> list[T]:
-        """Request some of the ids, and sort the answer in the order of the ids."""
+        """Return the resources with these ids, in the order of the ids."""
         found = await read_by_ids(self.operation.name, self._fetch, ids, self.where)
         return [found[one] for one in ids if one in found]
 
     async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page after the resources in `last`, or the first page if `last` is empty.
+        """Return the page after the page `last`, or the first page if `last` is empty.
 
-        An empty page is the end.
+        An empty page marks the end of the range.
 
         Raises:
-            SetChanged: The place at which the next page starts can no longer be found.
+            SetChanged: All resources of the page `last` were deleted or no longer match.
             PagingFailed: The answers of the server contradict each other.
         """
         order = key_range.order_by
@@ -254,10 +258,11 @@ class PagedQuery(Generic[T]):
         return rows or await self._behind_the_rest(last, key_range, size)
 
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Check an empty page, and return the page that really comes next, possibly an empty page.
+        """Find out why the page after `last` is empty, and return the correct next page.
 
-        Either the result set has ended, or the server could not find the last resource because that
-        resource was deleted or no longer matches.
+        If the result set has ended, the next page is empty, too. Otherwise, the last resource of
+        `last` was deleted or no longer matches. The next page then starts after the last resource
+        of `last` that still matches.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
@@ -281,7 +286,7 @@ def query_of(asker: str, method: object) -> Operation[object]:
     """Return the operation of a method that queries many resources.
 
     Raises:
-        InvalidInput: The method is not such a query, or its rows lack the field ``id``.
+        InvalidInput: The method does not query many resources, or the rows have no field ``id``.
     """
     operation = require_operation(asker, method)
     body = operation.body and operation.body()
@@ -299,7 +304,7 @@ def query_of(asker: str, method: object) -> Operation[object]:
 
 
 def has_field(operation: Operation[object], field: str) -> bool:
-    """Return whether the resources of a query have a field with this API name."""
+    """Return whether the resources that a query lists have a field with this API name."""
     fields = msgspec.structs.fields(_element(operation))
     return any(one.encode_name == field for one in fields)
 
@@ -314,7 +319,7 @@ def _element(operation: Operation[object]) -> type[msgspec.Struct]:
 
 
 def _sortable(kind: object) -> bool:
-    """Return whether a field holds a single value, so that the server can sort by the field."""
+    """Return whether the server can sort by a field of this type: string, number or boolean."""
     parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     return all(isinstance(part, type) and issubclass(part, _VALUES) for part in parts)
 
@@ -324,7 +329,7 @@ def _both(one: Filter | None, other: Filter | None) -> Filter | None:
 
 
 async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
-    """Yield all resources, and fetch the next page while the caller works on the current page."""
+    """Yield all resources, and fetch the next page while the caller processes the current page."""
     running_loop()
     pages = _pages(query, size)
     fetching = asyncio.create_task(_next(pages))
@@ -334,8 +339,8 @@ async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
             for row in page:
                 yield row
     finally:
-        # A task group must not stay open over a yield, because its scope would include the caller.
-        # So this generator owns the task, and waits for its end in every case.
+        # A task group must not stay open during a yield, because its cancel scope would include the
+        # caller. So this generator owns the task, and always waits for the end of the task.
         fetching.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.gather(fetching, return_exceptions=True)
@@ -371,7 +376,7 @@ async def _batches(
 async def _cursor(
     query: PagedQuery[T], size: int, last: Sequence[T], limit: int | None = None
 ) -> AsyncGenerator[list[T]]:
-    """Yield one page after the other."""
+    """Yield the pages after the page `last`; start with the first page if `last` is empty."""
     last = _with_id(last)
     for key_range in query.key_ranges(last[-1] if last else None):
         place = _Place(query, key_range, last)
@@ -388,12 +393,12 @@ async def _cursor(
 
 
 class _Place(Generic[T]):
-    """Progress of reading a range; detects pages that do not advance.
+    """Current position in a range; detects pages that make no progress.
 
     Args:
         query: Query to read.
-        key_range: Range of the query.
-        last: Page that was read last.
+        key_range: Range to read.
+        last: The last page that was read; empty before the first page.
     """
 
     def __init__(self, query: PagedQuery[T], key_range: KeyRange, last: Sequence[T]) -> None:
@@ -402,16 +407,16 @@ class _Place(Generic[T]):
         self._key_range = key_range
         self._ends: set[str] = set()
         self._repeats = 0
-        self._nameless = 0  # resources without an id at the end of the last page
+        self._nameless = 0  # number of resources without an id at the end of the last page
 
     def move(self, rows: Sequence[T]) -> list[T]:
-        """Advance over a page.
+        """Move the position to the end of a page.
 
         Returns:
-            The resources in the range that were not on the previous page.
+            The resources of the page that are in the range and were not on the previous page.
 
         Raises:
-            PagingFailed: The page does not advance.
+            PagingFailed: The page makes no progress.
         """
         mine = [row for row in rows if self._query.belongs(row, self._key_range)]
         with_id = _with_id(rows if self._key_range.by_id else mine)
@@ -436,12 +441,12 @@ class _Place(Generic[T]):
 
 
 def _with_id(rows: Sequence[T]) -> Sequence[T]:
-    """Return the rows that have an id. Rows without an id break the API schema."""
+    """Return the rows that have an id. (A row without an id violates the API schema.)"""
     return [row for row in rows if row.id]
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Return the number of leading resources that have no id."""
+    """Return the number of resources without an id before the first resource with an id."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 
@@ -458,7 +463,7 @@ async def fetch_concurrently(
         size: Number of resources per page.
         concurrency: Maximum number of concurrent requests.
         count: Function that returns the number of matching resources, or None if the server does
-            not send the number. If `count` itself is None, resources are not counted.
+            not send the number. If `count` is None, the pages are read one after the other.
     """
     limit = query.limit
     if query.ids is not None and (limit is None or limit >= len(query.ids)):
@@ -466,8 +471,8 @@ async def fetch_concurrently(
         return Fetched(row for part in parts for row in part)
     if query.ids is not None or count is None:
         return Fetched([row async for page in _pages(query, size) for row in page])
-    # Request one resource more in the first page, to find out whether the server limits pages to
-    # this size.
+    # Request one more resource for the first page, to find out whether the server limits pages to
+    # `size` resources.
     first = size + 1 if limit is None else min(size + 1, limit)
     asks: list[Callable[[], Awaitable[Any]]] = [count, partial(query.whole, 0, first)]
     expected, start = await map_concurrently(lambda ask: ask(), asks, concurrency)
@@ -475,7 +480,7 @@ async def fetch_concurrently(
         return Fetched([row async for page in _pages(query, size) for row in page])
     if limit is not None:
         expected = min(expected, limit)
-    # A shorter first page shows the server's maximum page size.
+    # If the first page is shorter than requested, its length is the server's maximum page size.
     step = len(start) - 1 if len(start) < min(first, expected) else size
     pages = [start, *await _rest(query, start, step, expected, concurrency)]
     found = await _joined(query, size, pages)
@@ -487,7 +492,7 @@ async def fetch_concurrently(
         del found[limit:]
     found.changed = found.changed or len(found) != expected
     if found.changed:
-        found[:] = _distinct(found)  # a resource that moved was read twice
+        found[:] = _distinct(found)  # a resource that moved may have been read twice
         _log.warning(
             "%s: resources were created or deleted while %d pages were read; "
             "all others are in the result",
@@ -500,13 +505,13 @@ async def fetch_concurrently(
 async def _rest(
     query: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
 ) -> list[list[T]]:
-    """Read the pages after the first page, until a page has no new resources.
+    """Read the pages after the first page concurrently, until a page has no new resources.
 
-    Each page begins with the last resource of the page before it, to verify that the two pages are
-    adjacent.
+    Each page begins with the last resource of the previous page. This overlap shows whether the two
+    pages are adjacent.
     """
     seen = {row.id for row in start}
-    over = step < 1  # an overlapping page needs room for at least one new resource
+    over = step < 1  # a page needs room for the overlap and at least one new resource
 
     def places() -> Iterator[int]:
         for place in range(len(start), expected, max(1, step)):
@@ -527,7 +532,7 @@ async def _rest(
 
 
 def _distinct(rows: Iterable[T]) -> list[T]:
-    """Return the rows without duplicates. Rows without an id are all kept."""
+    """Return the rows without rows of a repeated id. All rows without an id are kept."""
     seen: dict[object, T] = {}
     for place, row in enumerate(rows):
         seen[row.id or place] = row
@@ -535,10 +540,10 @@ def _distinct(rows: Iterable[T]) -> list[T]:
 
 
 async def _joined(query: PagedQuery[T], size: int, pages: Sequence[Sequence[T]]) -> Fetched[T]:
-    """Join the pages. If two pages are not adjacent, request the resources between them."""
+    """Join the pages. If two pages are not adjacent, read the resources between the two pages."""
     found = Fetched(pages[0])
     for page in pages[1:]:
-        if not page:  # there are fewer resources than were counted
+        if not page:  # fewer resources exist than were counted
             found.changed = True
             continue
         place = _place(page, found[-1].id) if found else -1
@@ -559,8 +564,8 @@ async def _until(
 ) -> tuple[list[T], int]:
     """Return the resources after `found`, up to the first resource that is also in `page`.
 
-    The second value is the index of that resource in `page`, or the length of `page` without such a
-    resource.
+    The second value is the index of that resource in `page`. If no later resource is in `page`, the
+    second value is the length of `page`.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

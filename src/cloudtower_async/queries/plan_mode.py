@@ -1,4 +1,4 @@
-"""Plan mode: records the changes of mutations, and answers mutations without sending them."""
+"""Plan mode: record what mutations would change, and answer mutations without sending them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from ..options import Mutations
 
 Row: TypeAlias = Any
-"""A resource: any struct that queries list."""
+"""A resource: a struct of any type that a query lists."""
 
 Answer: TypeAlias = Any
 """Answer of an operation."""
 
 _MOST = 10_000
-"""Maximum number of resources that are read for one filter."""
+"""Maximum number of resources to read for one filter."""
 
 _AUTO = "AUTO_SCHEDULE"
 """Host id that lets the server choose the host."""
@@ -49,7 +49,7 @@ class _Placeholder(msgspec.Struct, frozen=True):
 
     Args:
         resource: The resource in the answer.
-        fields: Known fields of the resource by API name, to match filters.
+        fields: Known field values by API name, used to match filters.
     """
 
     resource: Any
@@ -80,15 +80,15 @@ class PlanMode:
         return False
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise if the wait may be for an effect of the plan.
+        """Raise an error if a wait may never end, because it waits for an effect of the plan.
 
         Args:
-            operation: Query that is repeated.
-            where: Filter of the query.
+            operation: Query that the wait repeats.
+            where: Filter of the repeated query.
             seen: Ids of the resources that the query found.
 
         Raises:
-            PlanEnded: The plan changes or creates one of the resources, or the query found no
+            PlanEnded: The plan creates or changes one of the resources, or the query found no
                 resource.
         """
         touched = self.plan.resource_ids
@@ -141,8 +141,9 @@ class PlanMode:
         """Read the resources that the filters in a body match.
 
         Returns:
-            A list with a pair for each filter: whether the filter selects the resources in the
-            answer, and the resources that match. Then whether all matching resources were read.
+            A list and a flag. The list has a pair for each filter: whether the filter selects the
+            resources in the answer, and the resources that match. The flag is True if all matching
+            resources were read.
         """
         shape = arguments_of(operation)
         filters = [
@@ -168,7 +169,7 @@ class PlanMode:
         where: object,
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Return the resources that a filter matches, placeholders first."""
+        """Return the resources that a filter matches; placeholders come first."""
         name = registry.reader_name(kind)
         if name is None:
             return []
@@ -201,7 +202,7 @@ class PlanMode:
         found: list[tuple[bool, list[Row]]],
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Read the owners of the matched resources, if the answer consists of owners."""
+        """Return the resources in the answer that own the matched resources."""
         if effect.owner is None:
             return []
         nested = [getattr(row, effect.owner) for target, part in found if target for row in part]
@@ -239,11 +240,11 @@ class PlanMode:
         )
 
     def _wrapped(self, operation: Operation[Any], effect: PlanEffect, rows: list[Row]) -> Answer:
-        """Return the answer of an operation, made of rows.
+        """Build the predicted answer of an operation from rows.
 
         Raises:
-            PlanEnded: The answer is a single resource, but the filters match no resource or
-                several.
+            PlanEnded: The answer must be a single resource, but the filters match several resources
+                or none.
         """
         struct = effect.struct
         data = [
@@ -269,7 +270,7 @@ class PlanMode:
         return answer(data[0]) if effect.wraps else data[0]
 
     def _named(self, arguments: object) -> list[str]:
-        """Return the ids of placeholders in arguments."""
+        """Return the ids of placeholders that occur in arguments."""
         return [one for one in texts_in(arguments) if one in self._placeholders]
 
     def _describe(self, identifier: str) -> str:
@@ -280,14 +281,14 @@ class PlanMode:
 
 
 def _is_target(target: Target | None, body: object, where: object) -> bool:
-    """Return whether a filter in a body selects the resources in the answer."""
+    """Return whether the filter `where` of a body selects the resources in the answer."""
     if target is None or target.key is None:
         return False
     return any(part.get(target.key) is where for part in _parts(body))
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids that select resources in a body."""
+    """Yield the ids in a body that select the resources in the answer."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))
@@ -296,7 +297,11 @@ def _ids_in(target: Target, body: object) -> Iterator[str]:
 
 
 def _parts(body: object) -> list[dict[str, object]]:
-    """Return the objects in a body. Without validation, a body can have any form."""
+    """Return the objects in a body: the body, or the items of a list.
+
+    A body that was not validated can have any form. A value that is not an object is replaced by an
+    empty object.
+    """
     return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
 
 
@@ -310,7 +315,7 @@ def _unique(rows: Iterable[Row]) -> list[Row]:
 
 
 def _builtins(operation: Operation[Any], arguments: object) -> object:
-    """Return arguments as plain JSON values; files are replaced by descriptions."""
+    """Return arguments as plain JSON values, with descriptions in place of files."""
     if operation.carries is Carries.JSON:
         return None if arguments is None else msgspec.json.decode(msgspec.json.encode(arguments))
     if operation.carries is not Carries.FORM or not isinstance(arguments, Mapping):
@@ -350,10 +355,9 @@ def _shown(
 
 
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return fields of the new resource that the arguments of a creation contain.
+    """Return the fields of a new resource that are known from the arguments of its creation.
 
-    Amounts with an explicit unit are left out, because only the server knows how to convert the
-    unit.
+    Amounts with an explicit unit are left out, because only the server can convert the unit.
     """
     return {
         key: value
@@ -366,7 +370,7 @@ def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _placeholder(struct: StructType, known: Mapping[str, object]) -> Row:
-    """Make a resource from the known fields that fit, with placeholders for the other fields."""
+    """Make a resource from the valid known fields. Other fields get placeholder values."""
     fitting: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
         related = known.get(f"{field.encode_name}_id")
@@ -375,6 +379,6 @@ def _placeholder(struct: StructType, known: Mapping[str, object]) -> Row:
             try:
                 make(struct, **{field.name: value})
             except InvalidInput:
-                continue  # the arguments describe this field in another form
+                continue  # the arguments use another form for this field
             fitting[field.name] = value
     return make(struct, **fitting)

@@ -1,4 +1,4 @@
-"""Filters that may match placeholders: resources of a plan that do not exist yet."""
+"""Matching of filters against placeholders, the resources that a plan creates."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "_not": lambda value, given: value != given,
     "": lambda value, given: value == given,
 }
-"""Meaning of condition suffixes. A suffix such as ``_not_in`` comes before its own ending ``_in``.
+"""Test for each condition suffix. ``_not_in`` comes before ``_in``, because ``_in`` is its ending.
 """
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """Yield every string in arguments."""
+    """Yield every string in a value, including strings in nested lists and dicts."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -43,18 +43,18 @@ def texts_in(value: object) -> Iterator[str]:
 def matches(where: object, fields: Mapping[str, object]) -> bool:
     """Return whether a filter matches a resource of which only some fields are known.
 
-    If the known fields do not decide, return whether the filter names the id of the resource.
+    If the known fields cannot decide, return whether the filter contains the id of the resource.
     """
     decided = _holds_all(where, fields)
     return fields["id"] in set(texts_in(where)) if decided is None else decided
 
 
 def without_ids(where: object, ids: AbstractSet[str]) -> object:
-    """Return the filter for existing resources, or None if no existing resource can match.
+    """Remove placeholder ids from a filter, or return None if no existing resource can match.
 
     Args:
         where: Filter; None matches everything.
-        ids: Ids of placeholders, which the server does not know.
+        ids: Ids of placeholders. The server does not know these ids.
     """
     if where is None:
         return {}
@@ -81,7 +81,7 @@ def without_ids(where: object, ids: AbstractSet[str]) -> object:
 
 
 def _holds_all(where: object, fields: Mapping[str, object]) -> bool | None:
-    """Return whether all conditions hold, or None if that is unknown."""
+    """Return whether a resource with these fields meets all conditions; None: unknown."""
     conditions = cast("dict[str, object]", where) if isinstance(where, dict) else {}
     return _all(_holds(key, value, fields) for key, value in conditions.items())
 

@@ -22,7 +22,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_CACHED = 256
-"""Maximum number of pairs of a query and a struct whose decoders are kept."""
+"""Maximum number of cached decoders; each decoder belongs to one query and one struct."""
 
 
 def select_fields(
@@ -30,13 +30,13 @@ def select_fields(
 ) -> Callable[P, Coroutine[Any, Any, list[S]]]:
     """Return a query that decodes only the fields of a given struct.
 
-    The new query takes the same arguments as the method. Call the new query, or pass it to
-    `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`. `watch` then only
-    reports changes of the selected fields. These functions need the field ``id``; a direct call
-    does not.
+    The new query takes the same arguments as the method. Call the new query directly, or pass the
+    new query to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`. These
+    functions need the field ``id`` in the struct; a direct call does not. `watch` then only reports
+    changes of the selected fields.
 
-    The server still sends all fields, but the other fields take no time and memory for decoding.
-    Invalid values in other fields are not noticed, even with ``strict=True``.
+    The server still sends all fields, but the other fields are not decoded, which saves time and
+    memory. Invalid values in the other fields are not detected, even with ``strict=True``.
 
     Args:
         method: A query method, such as ``tower.vm.get_vms``.
@@ -72,7 +72,7 @@ def select_fields(
 
 
 def row_struct(operation: Operation[object], method: object) -> type[msgspec.Struct]:
-    """Return the struct that a query decodes rows into.
+    """Return the struct into which a query decodes each resource.
 
     Args:
         operation: Operation of the method.
@@ -86,11 +86,11 @@ def row_struct(operation: Operation[object], method: object) -> type[msgspec.Str
 
 
 class _SelectingExecutor(Executor):
-    """Executor that decodes the answers of one operation into another struct.
+    """Executor that decodes the answers of one operation into the struct of the caller.
 
     Args:
         executor: Executor of the session.
-        operation: The operation.
+        operation: The original operation.
         selected: The same operation with the selected struct as its answer.
     """
 
@@ -116,8 +116,8 @@ class _SelectingExecutor(Executor):
 
 @functools.lru_cache(MAX_CACHED)
 def selected_operation(operation: Operation[object], struct: type[S]) -> Operation[list[S]]:
-    """Check a struct, and return the operation with rows of this struct as its answer."""
-    # Imported here, because it loads `msgspec.inspect`, which few programs need.
+    """Check a struct, and return a copy of the operation whose answer is a list of this struct."""
+    # Imported here, because `struct_check` loads `msgspec.inspect`, which few programs need.
     from .struct_check import check_struct
 
     rows: object = (get_args(operation.answer()) or (None,))[0]

@@ -1,4 +1,4 @@
-"""Check that a struct of the caller can hold what the API sends."""
+"""Check that a struct of the caller can hold every value that the API may send."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _NAMES: dict[type[inspect.Type], str] = {
 }
 
 _SAME = (inspect.BoolType, inspect.BytesType, inspect.IntType)
-"""Types without members or items to compare."""
+"""Types that have no nested types to compare."""
 
 
 def check_struct(asker: str, api: type[msgspec.Struct], struct: type[msgspec.Struct]) -> None:
-    """Check that every row that the API may send decodes into a struct.
+    """Check that a struct can decode every row that the API may send.
 
     Args:
-        asker: Start of error messages: the function and the operation.
-        api: The full struct of the rows.
+        asker: Prefix of error messages: the names of the function and the operation.
+        api: The API's struct of a row, with all fields.
         struct: The struct of the caller.
 
     Raises:
@@ -77,7 +77,7 @@ class _Comparison:
     """Compares the types of a struct with the types of the API.
 
     Args:
-        asker: Start of errors.
+        asker: Prefix of error messages.
     """
 
     def __init__(self, asker: str) -> None:
@@ -90,7 +90,7 @@ class _Comparison:
         Args:
             api: Struct of the API.
             mine: Struct of the caller.
-            path: Path of the struct.
+            path: Fields that lead to the struct; empty for the outermost struct.
         """
         if mine.cls is api or (api, mine.cls) in self._seen:
             return
@@ -156,12 +156,12 @@ class _Comparison:
         self._types(inspect.type_info(api.type), kind, path)
 
     def _types(self, api: inspect.Type, mine: inspect.Type, path: Path) -> None:
-        """Check that a type can hold every value of a type of the API."""
+        """Check that the caller's type can hold every value of the API's type."""
         if _takes_anything(mine):
             return
         for part in _parts(api):
             if isinstance(part, inspect.NoneType):
-                continue  # `_field` has checked it
+                continue  # `_field` has checked None
             fitting = next((one for one in _parts(mine) if _fits(part, one)), None)
             if fitting is None:
                 self._mismatch(api, mine, path)
@@ -196,7 +196,7 @@ _ANY = inspect.AnyType()
 
 
 def _fits(api: inspect.Type, mine: inspect.Type) -> bool:
-    """Return whether a type may hold the values of an API type, ignoring nested types."""
+    """Return whether a type can hold the values of an API type; nested types are not compared."""
     if isinstance(mine, inspect.StrType):
         return isinstance(api, inspect.StrType | inspect.EnumType)
     if isinstance(mine, inspect.EnumType):
@@ -215,13 +215,13 @@ def _fits(api: inspect.Type, mine: inspect.Type) -> bool:
 
 
 def _parts(kind: inspect.Type) -> tuple[inspect.Type, ...]:
-    """Return the members of a union, or the type itself."""
+    """Return the members of a union; for any other type, return the type alone."""
     kind = _plain(kind)
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 
 def _plain(kind: inspect.Type) -> inspect.Type:
-    """Return a type without the metadata of `Annotated` that is not a constraint."""
+    """Return a type without `Annotated` metadata, except for constraints."""
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 

@@ -1,4 +1,4 @@
-"""Pending work of a mutation, in a form that can be stored."""
+"""Pending work of a mutation, which can be stored as JSON."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class PendingResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """A resource that a mutation changes.
 
     Attributes:
-        type: Name of the resource's struct, such as ``"Vm"``; None: the server left out the
-            resource.
-        id: Id of the resource; None: the server left out the id, or the resource cannot be read
-            again.
+        type: Name of the resource's struct, such as ``"Vm"``. The value is None if the server left
+            out the resource.
+        id: Id of the resource. The value is None if the server left out the id, or if the resource
+            cannot be read again.
     """
 
     type: str | None
@@ -32,9 +32,10 @@ class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One answer of a mutation.
 
     Attributes:
-        task_id: Id of the task; None: the work is done.
-        resources: Resources in the answer.
-        is_list: Whether the answer holds a list of resources instead of a single one.
+        task_id: Id of the task. The value is None if the mutation needed no task and the work is
+            done.
+        resources: The resources in the answer.
+        is_list: True if the answer holds a list of resources, False if it holds a single resource.
     """
 
     task_id: str | None
@@ -45,16 +46,17 @@ class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pending work of a mutation: store it as JSON, and wait for it in another process.
 
-    `Cloudtower.pending` returns a `Pending`; `Cloudtower.settle`, `wait`, `as_completed` and
-    `progress` accept one. A `Pending` contains no secrets, only ids, names of types and the
-    server's address.
+    `Cloudtower.pending` returns a `Pending`. `Cloudtower.settle`, `wait`, `as_completed` and
+    `progress` accept a `Pending`. It contains no secrets, only ids, names of types and the server's
+    address.
 
     Attributes:
-        endpoint: Root address of the server. A session with another server refuses the pending
-            work.
+        endpoint: Root address of the server. A session that is connected to another server refuses
+            the pending work.
         answers: The answers of the mutation, in the order in which the server sent them.
-        single: Whether the mutation returned a single answer instead of a list.
-        version: Format of the JSON.
+        single: True if the mutation returned a single answer, False if it returned a list of
+            answers.
+        version: Version number of the JSON format.
     """
 
     endpoint: str
@@ -64,7 +66,7 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
 
     @property
     def task_ids(self) -> tuple[str, ...]:
-        """Ids of the tasks, each once; empty if the work needed none."""
+        """Distinct ids of the tasks; empty if the mutation needed no task."""
         ids = (answer.task_id for answer in self.answers)
         return tuple(dict.fromkeys(one for one in ids if one is not None))
 
@@ -77,7 +79,8 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
         """Read pending work that `to_json` has written.
 
         Raises:
-            InvalidInput: The text is not pending work, or was written by an incompatible version.
+            InvalidInput: The text is not the JSON of pending work, or an incompatible version of
+                this package wrote the text.
         """
         try:
             pending = msgspec.json.decode(text, type=Pending[Any])
@@ -97,12 +100,13 @@ class Pending(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, forbid_u
 
 
 def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bool) -> Pending[Any]:
-    """Return the pending work that answers of a mutation describe.
+    """Make a `Pending` from the answers of a mutation.
 
     Args:
-        answers: Answers of mutations.
+        answers: Answers of the mutation.
         endpoint: Root address of the server.
-        single: Whether the mutation returned a single answer.
+        single: True if the mutation returned a single answer, False if it returned a list of
+            answers.
     """
     return Pending(
         endpoint=endpoint,
@@ -119,7 +123,7 @@ def pending_of(answers: Sequence[WithTask[object]], endpoint: str, *, single: bo
 
 
 def resources_in(answer: WithTask[object]) -> list[object]:
-    """Return the resources in an answer; some mutations return a list of resources."""
+    """Return the resources in an answer, which holds a single resource or a list of resources."""
     data = answer.data
     return cast("list[object]", data) if isinstance(data, list) else [data]
 
@@ -128,8 +132,8 @@ def check_endpoint(asker: str, pending: Pending[object], endpoints: Sequence[str
     """Raise an error if pending work belongs to another server.
 
     Args:
-        asker: Method that waits, for the error.
-        pending: Tasks and resources to wait for.
+        asker: Name of the method that waits, for the error message.
+        pending: The pending work.
         endpoints: Root addresses of the session's server.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Nothing runs in the background. One waiter is the leader and polls the tasks of all waiters. When
 the leader's own wait ends, times out or is cancelled, another waiter becomes the leader. So each
-request has an owner, and nothing is left running when the last waiter leaves.
+request belongs to a waiter, and no request is left running when the last waiter leaves.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _PATIENCE = 1.0
-"""Maximum seconds that a leader waits for running requests after its own wait has ended."""
+"""Maximum number of seconds that a leader waits for running requests after its own wait has ended.
+"""
 
 _WARN_EVERY = 60.0
-"""Seconds between two warnings about failing polls."""
+"""Minimum number of seconds between two warnings about failed polls."""
 
 
 class TaskPoller:
@@ -57,12 +58,12 @@ class TaskPoller:
         self._subscriptions: dict[TaskSubscription, None] = {}
         self._polled: set[TaskSubscription] = set()  # subscriptions with running requests
         self._closed = False
-        self._failures: list[Exception] = []  # events that end the wait of the leader
+        self._failures: list[Exception] = []  # unexpected errors, which end the leader's wait
         self._asked = -math.inf
         self._warned = -math.inf
         self._sleeps_until = -math.inf
         self._leader: TaskSubscription | None = None
-        self._leading: Span | None = None  # span of the leader, to which the requests belong
+        self._leading: Span | None = None  # tracing span to which the requests belong
 
     def close(self) -> None:
         """End every wait with `SessionClosed`."""
@@ -111,7 +112,7 @@ class TaskPoller:
         self._leader = leader
         self._leading = current_span()
         try:
-            await anyio.lowlevel.checkpoint()  # let waits that begin at the same moment join
+            await anyio.lowlevel.checkpoint()  # let other waits that begin now join this poll
             async with anyio.create_task_group() as group:
                 while not (leader.over or self._closed or self._failures):
                     self._send_requests(group)
@@ -123,7 +124,7 @@ class TaskPoller:
                     self._sleeps_until = -math.inf
                 group.cancel_scope.deadline = anyio.current_time() + _PATIENCE
             if self._failures:
-                raise self._failures.pop(0)  # raise the error itself, not in an exception group
+                raise self._failures.pop(0)  # raise the error itself instead of an exception group
         finally:
             self._leader = self._leading = None
             self._sleeps_until = -math.inf
@@ -133,7 +134,7 @@ class TaskPoller:
             self._failures.clear()
 
     def _send_requests(self, group: TaskGroup) -> None:
-        """Send as few requests as possible for all due tasks, and each task only once."""
+        """Request all due tasks with as few requests as possible, and each task only once."""
         now = anyio.current_time()
         waiters: Waiters = {}
         for subscription in self._subscriptions:
@@ -155,7 +156,7 @@ class TaskPoller:
         subscriptions: set[TaskSubscription],
         started: float,
     ) -> None:
-        """Send one request, and tell the waiters of each task."""
+        """Request the states of some tasks, and record each state in the waiting subscriptions."""
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         self._executor.transport.counts.polls += 1
@@ -163,7 +164,7 @@ class TaskPoller:
             tasks = await read_by_ids("task.get_tasks", self._tasks.get_tasks, ids)
         except CloudtowerError as exc:
             error = exc
-        except Exception as exc:  # raised by a hook
+        except Exception as exc:  # such as an error in a hook of the caller
             self._failures = [exc]
             if self._leader is not None:
                 self._leader.wake()
@@ -190,7 +191,10 @@ class TaskPoller:
                 subscription.wake()
 
     def _is_lost(self, error: CloudtowerError, now: float) -> bool:
-        """Return whether later polls would also fail; otherwise, log a warning now and then."""
+        """Return whether a poll has failed with a permanent error.
+
+        For a transient error, log a warning, but at most once in `_WARN_EVERY` seconds.
+        """
         if not self._executor.is_transient(error):
             return True
         if now - self._warned >= _WARN_EVERY:

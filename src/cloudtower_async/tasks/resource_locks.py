@@ -1,11 +1,11 @@
-"""Locks on resources for the callers of this process: `Cloudtower.lock`.
+"""Locks on resources between callers in this process, for `Cloudtower.lock`.
 
-Each id has a queue of callers. A caller that wants several ids joins all of their queues at once,
-and holds the lock when it is first in each queue. Because no caller joins one queue after another,
-callers cannot deadlock.
+Each resource id has a queue of callers. A caller that locks several ids joins all of their queues
+at the same moment. The caller holds the lock as soon as it is first in each queue. Because no
+caller joins one queue after another, callers cannot deadlock.
 
-Locks of the server (`ResourceLocked`) are handled elsewhere, by retrying the call; see
-`calls.executor` and `retry.classify`.
+The server also locks resources (`ResourceLocked`). Calls that fail because of such a lock are
+retried; see `calls.executor` and `retry.classify`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Claim:
-    """Resources that one caller holds or waits for."""
+    """Resources that one caller has locked or waits to lock."""
 
     def __init__(self, ids: tuple[str, ...]) -> None:
         self.ids = tuple(dict.fromkeys(ids))
@@ -35,15 +35,15 @@ class _Claim:
 
 
 class ResourceLocks:
-    """Locks of resources, with their holders and waiters.
+    """All locks of a session, with the callers that hold them and the callers that wait.
 
     Args:
-        transport: Transport of the session; closing it ends all waits.
+        transport: Transport of the session. Closing the transport ends all waits for locks.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        # By resource id; the first claim holds the lock.
+        # Queues of claims by resource id. The first claim of a queue holds the lock.
         self.lines: dict[str, OrderedDict[_Claim, None]] = {}
 
     @asynccontextmanager
@@ -70,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Return the resources of a claim for which other claims come first."""
+        """Return the ids of a claim that other claims have locked or will lock first."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:
@@ -89,7 +89,7 @@ class ResourceLocks:
                     following.turn.set()
 
     def _refuse_again(self, claim: _Claim) -> None:
-        """Raise an error if the task would wait for a lock that the task itself holds."""
+        """Raise an error if the current asyncio task already holds one of the locks."""
         for identifier in claim.ids:
             if identifier in self.lines and self._first(identifier).owner == claim.owner:
                 raise CloudtowerError(

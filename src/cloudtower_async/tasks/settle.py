@@ -1,4 +1,7 @@
-"""Waiting until the resources that a mutation changes have settled."""
+"""Wait until the resources that a mutation changes have settled.
+
+A resource has settled when its task has succeeded and its ``entityAsyncStatus`` is null.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ async def settle(
     with executor.transport.until_closed(left):
         for reading in readings.values():
             await reading.finish(interval)
-    if anyio.current_time() - deadline >= LATE:  # the clock has jumped
+    if anyio.current_time() - deadline >= LATE:  # the clock has jumped, see `LATE`
         with executor.transport.until_closed(LAST_POLL):
             for reading in readings.values():
                 await reading.look(interval)
@@ -94,9 +97,9 @@ class _Resource(NamedTuple):
     """A resource that a mutation changes.
 
     Args:
-        kind: Type of the resource in the answer; NoneType if the server left out the resource.
-        id: Id of the resource; empty if the server left out the id, or if the resource cannot be
-            read again.
+        kind: Struct of the resource in the answer; NoneType if the server left out the resource.
+        id: Id of the resource; empty if the server left out the id, or if no query can read the
+            resource.
         data: The resource in the answer.
     """
 
@@ -106,14 +109,18 @@ class _Resource(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """Resources of one answer, and whether the answer holds a list of resources."""
+    """Resources of one answer.
+
+    `is_list` is True if the answer holds a list of resources, and False if it holds a single
+    resource.
+    """
 
     resources: list[_Resource]
     is_list: bool
 
 
 def _work(answer: WithTask[object]) -> _Work:
-    # The server changes nothing more, so nothing has to be read.
+    # In plan mode nothing was sent, so the server changes nothing and nothing has to be read.
     if isinstance(answer, PlannedAnswer):
         data = [] if answer.deletes else resources_in(answer)
         resources = [_Resource(PlannedAnswer, "", one) for one in data]
@@ -125,10 +132,10 @@ def _work(answer: WithTask[object]) -> _Work:
 
 
 def _stored_work(pending: Pending[object]) -> list[_Work]:
-    """Return the work of a stored `Pending`.
+    """Return the resources of each answer in a stored `Pending`.
 
     Raises:
-        InvalidInput: The resources cannot be read again.
+        InvalidInput: No query can read the resources.
     """
     for answer in pending.answers:
         for one in answer.resources:
@@ -154,14 +161,14 @@ def _kind(name: str | None) -> type:
 
 
 def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
-    """Return the answers of a mutation.
+    """Return the answers of a mutation as a list.
 
     Args:
-        asker: Method to which `changed` was passed, for the error.
-        changed: An answer, a list of answers, or a call.
+        asker: Name of the method to which `changed` was passed, for the error message.
+        changed: An answer, or a list of answers.
 
     Raises:
-        InvalidInput: `changed` is something else.
+        InvalidInput: `changed` is of another type.
     """
     if isinstance(changed, WithTask):
         return [cast("WithTask[object]", changed)]
@@ -183,10 +190,11 @@ def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
 
 
 def _readings(work: list[_Work], executor: Executor, grace: float) -> dict[type, _Reading]:
-    """Return the resources to read, by type.
+    """Return a `_Reading` for each type of resource that has to be read.
 
     Raises:
-        ResponseDecodeError: A resource, or its id, is missing: the server breaks its schema.
+        ResponseDecodeError: The server violated its schema: a resource or its id is missing from an
+            answer.
     """
     readings: dict[type, _Reading] = {}
     nameless = 0
@@ -213,14 +221,15 @@ class _Reading:
     """Reads the resources of one type until all of them have settled.
 
     Args:
-        kind: Type in the answer of the mutation.
+        kind: Struct of the resource in the answer of the mutation.
         executor: Executor of the calls.
-        grace: Seconds until a resource that was never listed counts as gone.
+        grace: Seconds after which a resource that the server never listed counts as deleted.
 
     Attributes:
-        unsettled: Ids of the resources to read, each with its ``entityAsyncStatus``, if known.
+        unsettled: ``entityAsyncStatus`` of each resource that has not settled, by id; None: not
+            read yet.
         found: Settled resources by id.
-        error: Error of the last read; a later read may succeed.
+        error: Error of the last read; None if the read succeeded. A later read may succeed.
     """
 
     def __init__(self, kind: type, executor: Executor, grace: float) -> None:
@@ -229,10 +238,10 @@ class _Reading:
         self.error: CloudtowerError | None = None
         self._kind = kind
         self._executor = executor.for_polls()
-        # Deleted resources are expected to be missing.
+        # Deleted resources are missing as expected, so they need no grace period.
         self._grace = 0.0 if kind.__name__.startswith("Delete") else grace
         self._observed = ObservedTime()
-        self._missing: dict[str, float] = {}  # start of the absence by id, in observed time
+        self._missing: dict[str, float] = {}  # observed time when first missing, by id
         self._seen: set[str] = set()
         self._query = registry.reader(kind.__name__)
 
@@ -275,7 +284,7 @@ class _Reading:
                 raise error
 
     def _take(self, identifier: str, resource: object) -> None:
-        """Record the state of a resource. None means that the server does not list the resource."""
+        """Record the state of a resource; `resource` is None if the server does not list it."""
         status = getattr(resource, "entity_async_status", None)
         if status is not None:
             self.unsettled[identifier] = status
@@ -283,7 +292,7 @@ class _Reading:
             return
         if resource is not None:
             if type(resource) is not self._kind:
-                # Answers of deletions have a separate type, which holds ids.
+                # Answers of deletions have a separate struct, which only holds the id.
                 resource = cast(
                     "object", msgspec.convert(resource, self._kind, from_attributes=True)
                 )

@@ -1,7 +1,7 @@
-"""State of one wait: its tasks, their last known states, and the time of the next poll.
+"""State of one wait for tasks: the tasks, their last known states, and the time of the next poll.
 
-The delay between polls doubles up to the interval. All waiters poll at multiples of the same few
-delays, so that waits which began at different times soon share requests.
+The delay between polls doubles from poll to poll, up to the interval. All waits poll at multiples
+of the same few delays. So waits that began at different times soon share requests.
 """
 
 from __future__ import annotations
@@ -20,35 +20,36 @@ if TYPE_CHECKING:
     from ..models import Task, TaskStatus
 
 JITTER = 0.1
-"""Share of a delay that is random, so that programs do not all poll at the same moment."""
+"""Random part of a delay, as a fraction, so that programs do not all poll at the same moment."""
 
 LATE = 0.5
 """Seconds by which a timer must be late to count as a clock jump.
 
-The clock seems to jump when a machine resumes from sleep, when a stopped process continues, or when
-the event loop was blocked. Known states are then stale, so waits poll once more before they give
-up.
+A timer is late when the machine was asleep, the process was stopped, or the event loop was blocked.
+The known states of tasks are then outdated, so a wait polls once more before it times out.
 """
 
 LAST_POLL = 5.0
-"""Maximum number of seconds for the poll after a clock jump."""
+"""Time-out in seconds for the extra poll after a clock jump."""
 
 ENDED = frozenset(("SUCCESSED", "FAILED"))
-"""Final statuses of a task."""
+"""Statuses of tasks that have ended."""
 
 _KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
 
 _JOINING = 0.05
-"""Minimum number of seconds between the first polls of two waits."""
+"""Minimum number of seconds between the last poll of other waits and the first poll of a new wait.
+"""
 
 
 class ObservedTime:
-    """Time during which something was observed.
+    """Number of seconds during which tasks or resources were observed.
 
-    Outages and clock jumps count for little, because the server was not observed during that time.
+    Grace periods are measured in observed time. Outages and clock jumps hardly add to it, because
+    the server was not observed during that time.
 
     Attributes:
-        seconds: Number of seconds of observation.
+        seconds: The observed time in seconds.
     """
 
     __slots__ = ("_latest", "seconds")
@@ -58,11 +59,11 @@ class ObservedTime:
         self._latest: float | None = None
 
     def tick(self, now: float, longest: float) -> None:
-        """Count the time since the last observation.
+        """Add the time since the last observation, but at most `longest` seconds.
 
         Args:
-            now: End of this observation.
-            longest: Maximum number of seconds to count for this observation.
+            now: Time of this observation, by the clock of the event loop.
+            longest: Maximum number of seconds to add.
         """
         if self._latest is not None:
             self.seconds += min(now - self._latest, longest)
@@ -73,12 +74,14 @@ class TaskSubscription:
     """State of one wait for tasks.
 
     Args:
-        ids: Tasks to poll.
+        ids: Ids of the tasks to poll.
         interval: Maximum number of seconds between polls.
-        grace: Seconds after which a task is given up if the server does not list the task, or if
-            its status is unknown and does not change.
-        until: Event that ends polling before all tasks have ended: the first failure, or any news.
-        every_change: Whether every change of a task is news, not only its end.
+        grace: Seconds of observed time after which the wait gives up a task that the server does
+            not list, or whose status is unknown and does not change.
+        until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
+            failed. ``"news"``: `news` has a task.
+        every_change: Whether `news` gets a task after each change, instead of only when the task
+            has ended.
     """
 
     __slots__ = (
@@ -116,41 +119,42 @@ class TaskSubscription:
         every_change: bool = False,
     ) -> None:
         self.pending: dict[str, tuple[TaskStatus, float] | None] = dict.fromkeys(ids)
-        """Tasks that have not ended, and their state when last seen."""
+        """Tasks that have not ended: id, and last known status and progress (None: unknown)."""
         self.news: list[Task] = []
-        """Ended or changed tasks that the caller has not taken yet."""
+        """Tasks that have ended or changed, until the caller removes them."""
         self.given_up: list[TaskError] = []
-        """Errors of the tasks that were given up."""
+        """Errors of the tasks that the wait gave up."""
         self.failed: bool = False
-        """Whether a task failed or was given up."""
+        """Whether a task failed or the wait gave up a task."""
         self.answered: bool = False
         """Whether the server has answered a poll."""
         self.error: CloudtowerError | None = None
-        """Error of the last poll; a later poll may succeed."""
+        """Error of the last poll; None if the poll succeeded. A later poll may succeed."""
         self.lost: CloudtowerError | None = None
-        """Error of a poll that is not transient and therefore ends the wait."""
+        """Permanent error of a poll, which ends the wait; None if no such error has occurred."""
         self.due: float = -math.inf
         """Time of the next poll; infinite while a poll is running."""
         self.step: float = 0.0
-        """Seconds from one poll to the next."""
-        # The caller awaits this future; an event would be too heavy for thousands of waiters.
+        """Seconds between the last poll and the next poll."""
+        # The caller awaits this future. An event would need too much memory for thousands of
+        # waiters.
         self._turn: asyncio.Future[None] | None = None
-        self._polls = 0  # since the wait or the latest outage began
+        self._polls = 0  # number of polls since the wait or the latest outage began
         self._interval = interval
         self._grace = grace
         self._observed = ObservedTime()
-        self._missing: dict[str, float] | None = None  # since when, in observed time
-        self._unclear: dict[str, float] | None = None  # since when, in observed time
+        self._missing: dict[str, float] | None = None  # observed time when first missing, by id
+        self._unclear: dict[str, float] | None = None  # observed time of an unknown status, by id
         self._expires = math.inf  # a poll that starts after this time is the last poll
         self._expired = False
-        self._open = 0  # running requests
+        self._open = 0  # number of running requests
         self._trouble: CloudtowerError | None = None  # error of one of the running requests
         self._until = until
         self._every_change = every_change
 
     @property
     def over(self) -> bool:
-        """Whether polling has to end."""
+        """Whether polling has to end, for any of the possible reasons."""
         return (
             not self.pending
             or self.lost is not None
@@ -160,13 +164,13 @@ class TaskSubscription:
         )
 
     def expire(self, now: float) -> None:
-        """Schedule one last poll, because the time is up."""
+        """Schedule one last poll, because the wait has timed out."""
         self._expires = now
         self._polls = 0
 
     @property
     def unknown(self) -> list[str]:
-        """Pending tasks that the server did not list."""
+        """Ids of the pending tasks that the server did not list in the last poll."""
         return [task_id for task_id in self._missing or () if task_id in self.pending]
 
     def wake(self) -> None:
@@ -175,7 +179,7 @@ class TaskSubscription:
             self._turn.set_result(None)
 
     async def sleep(self) -> None:
-        """Sleep until woken."""
+        """Sleep until `wake` is called."""
         self._turn = asyncio.get_running_loop().create_future()
         try:
             await self._turn
@@ -183,7 +187,7 @@ class TaskSubscription:
             self._turn = None
 
     def see(self, task: Task) -> None:
-        """Record the state of one of the tasks."""
+        """Record the state of a task that the server listed."""
         if task.id not in self.pending:
             return
         if self._missing:
@@ -208,7 +212,7 @@ class TaskSubscription:
                 self._give_up(task.id, UnknownTaskStatus(task.id, *state, grace=self._grace))
 
     def miss(self, task_id: str) -> None:
-        """Record that the server does not list one of the tasks."""
+        """Record that the server did not list a task."""
         if task_id not in self.pending:
             return
         if self._missing is None:
@@ -217,7 +221,7 @@ class TaskSubscription:
             self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
 
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
-        """Return whether a task has been missing or unclear for longer than the grace period."""
+        """Return whether the grace period of a missing task, or of an unknown status, is over."""
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace
 
@@ -227,27 +231,27 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Set the time of the first poll: now, or shortly after the last poll."""
+        """Set the time of the first poll: now, or `_JOINING` seconds after the last poll."""
         if self.due < now:
             self.due = max(now, asked + min(_JOINING, self._interval))
 
     def begin(self) -> None:
-        """Record that a request for some of the tasks starts."""
+        """Record that a request for tasks of this wait starts."""
         self._open += 1
         self.due = math.inf
 
     def abandon(self) -> None:
-        """Forget the running requests, which were cancelled, so that the tasks are due again."""
+        """Forget the running requests, which were cancelled, and poll again immediately."""
         self._open = 0
         self.due = -math.inf
 
     def end(self, started: float, now: float, error: CloudtowerError | None) -> None:
-        """Record the end of a request, and set when the next poll is due.
+        """Record the end of a request, and set the time of the next poll.
 
         Args:
             started: Start time of the request.
             now: End time of the request.
-            error: Error of the request, if it failed.
+            error: Error of the request; None if the request succeeded.
         """
         if error is None:
             self.answered = True
@@ -260,9 +264,9 @@ class TaskSubscription:
         if self._trouble is not None and self.error is None:
             self._polls = 0
         self.error, self._trouble = self._trouble, None
-        # Together with the jitter, the step is no longer than the delay.
+        # The step is reduced, so that the step plus the jitter is not longer than the delay.
         self._polls += 1
         self.step = poll_delay(self._polls, self._interval) / (1 + JITTER)
         self.due = (math.floor(now / self.step) + 1) * self.step
-        if self.due <= now:  # due to rounding
+        if self.due <= now:  # possible because of rounding
             self.due += self.step

@@ -1,4 +1,4 @@
-"""Parse the error text of a failed task into codes and a message."""
+"""Extract codes and a message from the error text of a failed task."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _decode_prefix = json.JSONDecoder().raw_decode  # ignore text after the JSON
 
 
 def task_failed(task: Task) -> TaskFailed:
-    """Return the error for a task that ended as FAILED.
+    """Return the error for a task that has ended with the status ``FAILED``.
 
-    The codes and the message are parsed from the text of the server. A code that cannot be parsed
-    is None. Without a parsed message, the message is the whole text.
+    The codes and the message are parsed from the server's error text. A code that is not found is
+    None. If no message is found, the message is the whole text.
     """
     text = task.error_message or ""
     one = _in_one_language(text)
@@ -50,7 +50,10 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Return the codes of the server and the component, if the text has them outside its JSON."""
+    """Return the server's code and the component's code from the text outside its JSON.
+
+    A code that the text does not contain is None.
+    """
     if line := _CODE_LINE.search(text):
         return line[1], None
     if bracketed := _BRACKETED.match(text):
@@ -60,7 +63,10 @@ def _codes(text: str) -> tuple[str | None, str | None]:
 
 
 def _nested(text: str) -> dict[str, object]:
-    """Return the JSON object in the text: after ``message:``, otherwise from the first brace."""
+    """Return the JSON object after ``message:`` or, without ``message:``, after the first brace.
+
+    If the text contains no JSON object, the result is an empty dict.
+    """
     line = _MESSAGE_LINE.search(text)
     start = line.end() if line else text.find("{")
     if start < 0:
@@ -77,9 +83,10 @@ def _text(value: object) -> str | None:
 
 
 def _in_one_language(text: str) -> str:
-    """Return a text in one language, if it has several languages. Each language contains the codes.
+    """Return the first language of a text in several languages, and any other text unchanged.
 
-    With the content language ``*``, a text is JSON with one entry per language.
+    With the content language ``*``, a text is JSON with one entry per language. Each entry contains
+    the same codes.
     """
     try:
         texts = _BY_LANGUAGE.decode(text)

@@ -1,4 +1,4 @@
-"""Waiting for the tasks that mutations start."""
+"""Wait for the tasks that mutations start."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 
 class HasTaskId(Protocol):
-    """Answer with the id of the task that does the work, such as `WithTask`."""
+    """Answer that holds the id of a task, such as `WithTask`."""
 
     @property
     def task_id(self) -> str | None:
-        """Id of the task; None if the work is done."""
+        """Id of the task; None if the mutation needed no task and the work is done."""
         ...
 
 
 Waitable: TypeAlias = (
     "str | Task | HasTaskId | Pending[object] | Mapping[str, object] | Iterable[Waitable] | None"
 )
-"""A task, its id, an answer with a ``task_id``, or any nesting of these. None is already done.
+"""A task, the id of a task, an answer with a ``task_id``, or nested lists of these.
 
-A `Pending` and the plain dicts that `Cloudtower.request` returns are accepted, too.
+A `Pending` and the plain dicts that `Cloudtower.request` returns are also accepted. None stands for
+work that is already done.
 """
-if not TYPE_CHECKING:  # so that annotations of other modules can be evaluated
+if not TYPE_CHECKING:  # lets other modules evaluate annotations that contain `Waitable`
     Waitable = ForwardRef(Waitable, module=__name__)
 
 
@@ -91,7 +92,7 @@ class TaskWaiter:
         grace: float,
         every_change: bool,
     ) -> AsyncGenerator[Task]:
-        """Yield tasks as they end or change; see `Cloudtower.as_completed` and `.progress`."""
+        """Yield tasks for `Cloudtower.as_completed` and `Cloudtower.progress`."""
         asker = "progress" if every_change else "as_completed"
         check_times(asker, waitable, timeout, interval, grace)
         given = await _tasks_in(asker, waitable, self._transport.settings.endpoints)
@@ -104,8 +105,8 @@ class TaskWaiter:
         left = timeout
         while subscription.pending:
             began = anyio.current_time()
-            # The consumer may be slow: only the waiting time counts, and tasks are only polled
-            # during it.
+            # The consumer may be slow. Only the time spent in `_follow` counts for the time-out,
+            # and tasks are only polled during this time.
             await self._follow(subscription, left)
             if left is not None:
                 left = max(0.0, left - (anyio.current_time() - began))
@@ -118,9 +119,9 @@ class TaskWaiter:
             raise failures[0] if len(given) == 1 else _together(failures, [])
 
     async def _follow(self, subscription: TaskSubscription, timeout: float | None) -> None:
-        """Poll until the subscription is over or the time is up.
+        """Poll until the subscription is over or the time-out has passed.
 
-        If the clock has jumped, poll once more.
+        After a clock jump, poll once more, see `LATE`.
         """
         with anyio.move_on_after(timeout) as scope:
             await self._poller.follow(subscription)
@@ -139,7 +140,11 @@ class TaskWaiter:
 def check_times(
     asker: str, waitable: object, timeout: float | None, interval: float, grace: float
 ) -> None:
-    """Check the arguments of a wait. On an error, close its calls, which would never be awaited."""
+    """Check the arguments of a wait.
+
+    If an argument is invalid, close the coroutines in `waitable`, because they will never be
+    awaited.
+    """
     try:
         check_wait(asker, timeout, interval, grace)
     except InvalidInput:
@@ -150,7 +155,10 @@ def check_times(
 async def _tasks_in(
     asker: str, waitable: Waitable | Awaitable[Waitable], endpoints: Sequence[str]
 ) -> dict[str, Task | None]:
-    """Return the tasks by id, in order. A value is the task if it has ended, otherwise None."""
+    """Return a dict of tasks by id, in the order of the arguments.
+
+    The value is the task if it has ended; otherwise, the value is None.
+    """
     given = await waitable if isinstance(waitable, Awaitable) else waitable
     tasks: dict[str, Task | None] = {}
     try:
@@ -171,8 +179,8 @@ async def _tasks_in(
 
 
 def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[str | Task]:
-    """Yield the task ids and tasks in nested arguments, without changing the arguments."""
-    wrong, kind = waitable, type(waitable).__name__  # default, unless a part is wrong
+    """Yield the task ids and tasks in nested arguments. The arguments are not changed."""
+    wrong, kind = waitable, type(waitable).__name__  # shown in the error below
     if waitable is None:
         return
     if isinstance(waitable, str | Task):
