@@ -1,4 +1,4 @@
-"""Compare the server's count of chunks with the number of sent chunks. No I/O."""
+"""Compare the server's count of chunks with the number of chunks that were sent. No I/O."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class ChunkCount:
-    """Number of chunks sent, and the server's count of these chunks.
+    """Number of chunks that were sent, compared with the server's count.
 
-    Servers may count from 0 or from 1, so counts are compared relative to the count after the first
-    chunk.
+    After the first chunk, the server's count may be 0 or 1. Therefore, later counts are compared
+    with the count after the first chunk.
 
     Args:
         chunks: Number of chunks that the server certainly has.
-        base: The server's count minus `chunks`; None if the server does not count the sent chunks,
-            so that the count proves nothing.
+        base: The server's count minus `chunks`. The value is None if the server does not count
+            reliably; the count then proves nothing.
     """
 
     def __init__(self, chunks: int = 0, base: int | None = None) -> None:
@@ -27,14 +27,15 @@ class ChunkCount:
         self.base: int | None = base
 
     def add(self, task: UploadTask, *, exactly: bool) -> None:
-        """Count a chunk that the server has accepted.
+        """Add a chunk that the server has accepted, and compare the counts.
 
         Args:
-            task: The upload task after the chunk was accepted.
-            exactly: Whether the server must have counted the chunk.
+            task: The upload task after the server has accepted the chunk.
+            exactly: Whether to raise an error if the server has not counted the chunk.
 
         Raises:
-            UploadFailed: The server has more chunks than were sent, or did not count the chunk.
+            UploadFailed: The server counts more chunks than were sent, or has not counted the chunk
+                although `exactly` is true.
         """
         self.chunks += 1
         count = count_of(task)
@@ -55,7 +56,7 @@ class ChunkCount:
         """Return whether the server counts one chunk more than `chunks`.
 
         Raises:
-            UploadFailed: The server's count is impossible, or proves nothing.
+            UploadFailed: The server's count is impossible or not reliable.
         """
         base, count = self.reliable_base(), count_of(task)
         if count is None:
@@ -72,26 +73,26 @@ class ChunkCount:
         return more == 1
 
     def reliable_base(self) -> int:
-        """Return `base`.
+        """Return `base`, which is never None.
 
         Raises:
-            UploadFailed: The count proves nothing.
+            UploadFailed: The server's count is not reliable.
         """
         if self.base is None:
             raise unknown("the server does not count chunks reliably")
         return self.base
 
     def agrees(self, task: UploadTask) -> bool:
-        """Return whether the server counts exactly the chunks that were sent."""
+        """Return whether the server's count equals the number of chunks that were sent."""
         return self.base is not None and count_of(task) == self.chunks + self.base
 
 
 def count_of(task: UploadTask) -> int | None:
-    """Return the server's count of chunks, or None if the upload task has no valid count."""
+    """Return the number of chunks in an upload task, or None if the task has no valid number."""
     count: object = task.current_chunk
     return count if type(count) is int and count >= 0 else None
 
 
 def unknown(why: str) -> UploadFailed:
-    """Return the error for an upload whose state on the server cannot be determined."""
+    """Return the error for an upload when it is unknown which chunks the server has."""
     return UploadFailed(f"the chunks on the server are unknown: {why}")

@@ -1,14 +1,15 @@
-"""Deliver the chunks of an upload, each exactly once.
+"""Deliver each chunk of an upload exactly once.
 
-The server cannot check where a chunk belongs, and appends each chunk that arrives. So at most one
-chunk is in flight, and a chunk whose outcome is unknown is only resent if it certainly did not
-arrive.
+The server does not check the position of a chunk: it appends each chunk that arrives. So only one
+chunk is sent at a time. If the outcome of a chunk is unknown (the request got no answer), the chunk
+is only resent after it certainly did not arrive.
 
-The upload task counts the chunks that the server has. If the count increases, the server has the
-chunk. If the count stays the same for the whole settling time, which is longer than the time-out of
-any proxy, the chunk was lost and is resent. From then on, every count has to agree, and the result
-is verified. While the lost chunk could still arrive, the count cannot tell whether another chunk
-arrived. If the count proves nothing, the upload fails instead of guessing.
+The upload task on the server counts the chunks that the server has. If the count increases, the
+server has the chunk. If the count stays the same for the whole settling time, the chunk counts as
+lost and is resent. The settling time is longer than the time-out of any proxy. After a resent
+chunk, every count has to be exact, and the result is verified. As long as a lost chunk could still
+arrive, an increased count does not prove which chunk has arrived. If the count proves nothing, the
+upload fails.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ LARGEST_CHUNK = 64 * 1024 * 1024
 """Maximum size of a chunk in bytes, even if the server asks for more."""
 
 STRAY_SECONDS = 300.0
-"""Seconds after which a lost chunk can no longer arrive; a shorter settling time proves nothing."""
+"""Seconds after which a lost chunk can no longer arrive.
+
+A shorter settling time cannot prove that a chunk was lost.
+"""
 
 CLEAN_UP_SECONDS = 10.0
-"""Maximum number of seconds to find the id of an upload task, and to cancel the task."""
+"""Maximum number of seconds for finding the id of an upload task, and for cancelling the task."""
 
 
 class UploadSession(Generic[R]):
@@ -70,24 +74,25 @@ class UploadSession(Generic[R]):
         locks: Locks of the session.
         target: Target of the upload.
         name: Name of the result.
-        chunk_size: Size of the first chunk and maximum size of later chunks, in bytes; None: 8 MiB,
-            then the size that the server asks for.
-        settling_time: Seconds to wait until a chunk whose outcome is unknown appears in the count.
-        interval: Maximum number of seconds between polls of the count.
+        chunk_size: Size of the first chunk and maximum size of later chunks, in bytes. None: the
+            first chunk has 8 MiB, and later chunks have the size that the server requests.
+        settling_time: Seconds to wait until the server counts a chunk whose outcome is unknown.
+        interval: Maximum number of seconds between two polls of the count.
 
     Attributes:
-        operation: Call that takes the chunks.
+        operation: Operation that receives the chunks.
         form: Form fields that describe the result, its place and its name.
         state_form: The same form fields as strings, for `UploadState`.
         existing_ids: See `UploadTarget.existing_ids`.
-        task: The upload task as last seen; None before the server has created the task.
-        sent: Bytes that the server certainly has.
+        task: Last known state of the upload task; None until the server has created the task.
+        sent: Number of bytes that the server certainly has.
         count: The number of chunks that the server certainly has, and the server's own count.
-        in_doubt: Whether the server may have one more chunk.
-        resent: Whether a chunk was resent after the settling time.
+        in_doubt: Whether the outcome of the last chunk is unknown, so that the server may have one
+            more chunk.
+        resent: Whether a lost chunk was resent.
 
     Raises:
-        InvalidInput: The target cannot be sent.
+        InvalidInput: A field of the target is invalid.
         EmptyFilter: A filter of the target may match everything.
     """
 
@@ -128,7 +133,7 @@ class UploadSession(Generic[R]):
         """Size of the next chunk, in bytes.
 
         Raises:
-            UploadFailed: The server asks for an invalid size.
+            UploadFailed: The server requests an invalid chunk size.
         """
         if self.task is None:
             return self._first_size
@@ -143,12 +148,13 @@ class UploadSession(Generic[R]):
         """Resume an upload whose state was checked against the source and the target.
 
         Returns:
-            Whether the server has the pending chunk; if so, call `skip` with its size.
+            True if the server already has the pending chunk. In this case, call `skip` with the
+            size of the chunk.
 
         Raises:
             InvalidInput: The upload task belongs to another upload.
             UploadFailed: The upload has failed, or it is unknown which chunks the server has.
-            CallError: The server does not know the upload, or cannot be reached.
+            CallError: The server does not know the upload task, or cannot be reached.
         """
         task = await self._read(state.upload_task_id)
         if task is None:
@@ -185,13 +191,13 @@ class UploadSession(Generic[R]):
             raise unknown("the server has a chunk that is missing in this state")
         elif count_of(task) is None:
             raise unknown("the server does not tell how many chunks it has")
-        # The process that stored the state may have sent the pending chunk more than once.
+        # The process that stored the state may have sent the pending chunk several times.
         if state.pending:
             self._lose(anyio.current_time())
         return taken
 
     def skip(self, size: int) -> None:
-        """Record that the server already has the pending chunk of this size."""
+        """Record that the server already has the pending chunk, whose size in bytes is `size`."""
         self.sent += size
         self.count.chunks += 1
 
@@ -221,16 +227,16 @@ class UploadSession(Generic[R]):
             CallError: The upload task could not be read.
         """
         known = cast("UploadTask", self.task)
-        # A list may briefly leave out the upload task.
+        # The server's list of upload tasks may omit the task for a moment.
         task = await self._read(known.id) or known
         self._see(task)
         return task
 
     async def find_result(self, task: UploadTask) -> R | None:
-        """Return the result of an upload task that has succeeded, or None if it is not listed yet.
+        """Return the result of a successful upload task, or None if it is not listed yet.
 
         Raises:
-            UploadFailed: A chunk was resent, and the result differs from the sent file, or cannot
+            UploadFailed: A chunk was resent, and the result does not match the sent file, or cannot
                 be compared with the sent file.
             CallError: The results could not be read.
         """
@@ -247,12 +253,13 @@ class UploadSession(Generic[R]):
         return found
 
     async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
-        """Cancel the upload task, if the server has created one. Safe to repeat.
+        """Cancel the upload task, if the server has created it. The call can be repeated.
 
-        The cancellation is completed even if the caller is cancelled. A failure is logged.
+        The request is completed even if the caller is cancelled. If the request fails, a warning is
+        logged.
 
         Args:
-            seconds: Maximum number of seconds.
+            seconds: Time-out in seconds for the request and its retries.
         """
         if self.task is None:
             return
@@ -276,9 +283,9 @@ class UploadSession(Generic[R]):
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which creates the upload task.
 
-        If the outcome of the first chunk is unknown, the upload task is found as the new upload
-        task with the same name. Uploads of files of the same size start one after the other, so
-        that the new upload task cannot belong to another of these uploads.
+        If the outcome of the first chunk is unknown, the upload task is searched for: it is the new
+        upload task with the same name and size. The first chunks of files of the same size are sent
+        one after the other. So the new upload task cannot belong to another upload of this session.
         """
         form = {
             **self.form,
@@ -297,7 +304,8 @@ class UploadSession(Generic[R]):
                 self._note(await self._deliver(form, partial(self._settle_first, new)), chunk)
 
             try:
-                # A cancellation halfway would leave behind an upload task with an unknown id.
+                # A cancellation during the request would leave an upload task on the server whose
+                # id is unknown.
                 await let_end(send, CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:
@@ -305,7 +313,7 @@ class UploadSession(Generic[R]):
                 raise
 
     async def _find_out(self, new: Callable[[], Awaitable[list[UploadTask]]]) -> None:
-        """Find the upload task that a cancelled first chunk has created."""
+        """Find the upload task that a cancelled first chunk may have created."""
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
                 ours = [task for task in await new() if _mentions(task.args, self._name)]
@@ -318,12 +326,12 @@ class UploadSession(Generic[R]):
     async def _deliver(
         self, form: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
-        """Send a chunk until the server has received it; resend the chunk only if that is safe.
+        """Send a chunk, resend it if that is safe, and return the upload task.
 
         Args:
             form: Form fields to send.
-            settle: Function that waits until the outcome is certain, and returns the upload task if
-                the server has the chunk.
+            settle: Function that waits until the outcome is certain. It returns the upload task if
+                the server has the chunk, otherwise None.
         """
         attempt = 0
         resent = False
@@ -339,14 +347,15 @@ class UploadSession(Generic[R]):
                 task = await settle()
                 if task is None:
                     self.in_doubt = False
-                    # Otherwise the server would create another upload task.
+                    # A resent first chunk does not count: it creates a separate upload task.
                     resent = self.task is not None
                     if resent:
                         self._lose(sent_at)
                     if last:
                         raise
             except CallError as exc:
-                # A server that has all bytes refuses a resent chunk.
+                # If the lost chunk has arrived late and the server has all bytes, the server
+                # refuses the resent chunk.
                 task = await self._taken_late() if resent else None
                 if task is None:
                     self.in_doubt = resent
@@ -360,11 +369,11 @@ class UploadSession(Generic[R]):
             await self._executor.transport.sleep(self._executor.retry.pause(attempt))
 
     def _task_in(self, answer: UploadTask | list[UploadTask]) -> UploadTask:
-        """Return the upload task in the answer to a chunk.
+        """Return the upload task from the answer to a chunk.
 
         Raises:
-            NotFound: The server has not begun an upload.
-            OutcomeUnknown: The answer does not name the upload task.
+            NotFound: The server has not started an upload.
+            OutcomeUnknown: The answer does not contain the upload task.
         """
         tasks: list[UploadTask] = answer if isinstance(answer, list) else [answer]
         for task in tasks:
@@ -383,12 +392,12 @@ class UploadSession(Generic[R]):
         )
 
     def _lose(self, sent_at: float) -> None:
-        """Record that a chunk sent at this time counts as lost."""
+        """Record that the chunk that was sent at the time `sent_at` counts as lost."""
         self.resent = True
         self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
 
     async def _settle(self, upload_task_id: str) -> UploadTask | None:
-        """Wait until it is certain whether the server has the chunk in doubt.
+        """Wait until it is certain whether the server has the last chunk, whose outcome is unknown.
 
         Returns:
             The upload task if the server has the chunk, otherwise None.
@@ -411,11 +420,11 @@ class UploadSession(Generic[R]):
         return task
 
     def _has_the_chunk(self, task: UploadTask) -> bool:
-        """Return whether the server has the chunk in doubt.
+        """Return whether the server has the last chunk, whose outcome was unknown.
 
         Raises:
-            UploadFailed: The server has one more chunk, which may also be the chunk that counts as
-                lost, or the server's count is impossible.
+            UploadFailed: The server has one more chunk, but it may be a late copy of a lost chunk.
+                Or the server's count is impossible.
         """
         self._see(task)
         if not self.count.has_one_more(task):
@@ -432,16 +441,16 @@ class UploadSession(Generic[R]):
         """Wait until it is certain whether the first chunk has created an upload task.
 
         Args:
-            new: Function that reads the upload tasks that may belong to this upload.
+            new: Function that returns the new upload tasks, which may belong to this upload.
 
         Raises:
-            UploadFailed: The outcome remains uncertain.
+            UploadFailed: The outcome is still unknown after the settling time.
             CallError: The upload tasks could not be read.
         """
 
         async def look() -> UploadTask | None:
             ours = [task for task in await new() if _mentions(task.args, self._name)]
-            # A count of 0 may mean that the chunk is still in transit.
+            # With a count of 0, the chunk may still be in transit.
             return ours[0] if len(ours) == 1 and count_of(ours[0]) == 1 else None
 
         if task := await self._until_settled(look, f"the upload of {self._name!r}"):
@@ -454,15 +463,15 @@ class UploadSession(Generic[R]):
         )
 
     async def _taken_late(self) -> UploadTask | None:
-        """Return the upload task if the server now has the chunk in doubt, otherwise None."""
+        """Return the upload task if a chunk that counted as lost has arrived, otherwise None."""
         task = await self.look_again()
         return task if self.count.has_one_more(task) else None
 
     def _note(self, task: UploadTask, chunk: bytes) -> None:
-        """Record that the server has a chunk.
+        """Record that the server has received a chunk.
 
         Raises:
-            UploadFailed: The server has more chunks than were sent, or has given up the upload.
+            UploadFailed: The server has more chunks than were sent, or the upload task has failed.
         """
         self.task = task
         self.sent += len(chunk)
@@ -480,11 +489,12 @@ class UploadSession(Generic[R]):
         """Poll until `look` returns an upload task.
 
         Returns:
-            The upload task; None if `look` still returned None at the end of the settling time.
+            The upload task, or None if `look` has not returned an upload task within the settling
+            time.
 
         Raises:
-            CallError: A call failed with an error that is not transient, or at the end of the
-                settling time.
+            CallError: A call failed with a permanent error, or the last call before the end of the
+                settling time failed.
         """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "
@@ -508,13 +518,13 @@ class UploadSession(Generic[R]):
                     return task
 
     async def _read(self, upload_task_id: str) -> UploadTask | None:
-        """Return an upload task, or None if the server does not list it."""
+        """Return the upload task with this id, or None if the server does not list it."""
         where = {"id": upload_task_id}
         tasks = await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
         return next((task for task in tasks if task.id == upload_task_id), None)
 
     async def _alike(self, size: int) -> list[UploadTask]:
-        """Return the upload tasks for files of this size and kind."""
+        """Return all upload tasks for files of this size and of the target's kind."""
         where = {"size": size, "resource_type_in": list(self._target.resource_types)}
         return await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
 
@@ -524,7 +534,7 @@ class UploadSession(Generic[R]):
 
 
 def _mentions(args: object, name: str) -> bool:
-    """Return whether the arguments of an upload task hold a name."""
+    """Return whether the arguments of an upload task contain a name, at any depth."""
     if isinstance(args, dict):
         return any(_mentions(value, name) for value in cast("dict[str, object]", args).values())
     return args == name

@@ -1,7 +1,7 @@
-"""Source of an upload: a file or a stream, read forwards, one chunk at a time.
+"""Source of an upload: a file or a stream, which is read in order, one chunk at a time.
 
-Files are read and hashed in threads. The size of a source has to be known when the upload begins,
-and is checked before the last chunk is sent.
+Files are read and hashed in threads. The size of a source has to be known when the upload begins.
+The actual size is checked before the last chunk is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..errors import InvalidInput, SourceChanged
 from ..options import StrPath
 
 Uploadable: TypeAlias = StrPath | BinaryIO | AsyncIterable[bytes | bytearray | memoryview]
-"""Source of an upload: path, file opened in binary mode, or async iterator of its content."""
+"""Source of an upload: a path, a file opened in binary mode, or an async iterator of bytes."""
 
 _CLOSE_SECONDS = 5.0
 _SKIPPED_AT_ONCE = 8 * 1024 * 1024  # bytes
@@ -39,7 +39,7 @@ class Chunk(NamedTuple):
 
 
 class _File:
-    """File to upload, read from its current position.
+    """File to upload. An open file is read from its current position.
 
     Args:
         source: Path, or a file that the caller opened.
@@ -53,15 +53,15 @@ class _File:
         self.modified_ns: int | None = None
 
     async def open(self) -> int | None:
-        """Open the file and return the number of bytes to read, or None if the size is unknown."""
+        """Open the file. Return the number of bytes to read, or None if it is unknown."""
         return await anyio.to_thread.run_sync(self._open)
 
     async def read(self, number: int) -> bytes:
-        """Return the next `number` bytes, or fewer at the end."""
+        """Return the next `number` bytes, or fewer bytes at the end."""
         return await anyio.to_thread.run_sync(self._read, number)
 
     async def close(self) -> None:
-        """Close the file if `open` opened it, even during a cancellation."""
+        """Close the file if `open` has opened it. The file is closed even during a cancellation."""
         self._closed = True
         if self._ours and self._file is not None:
             self._file.close()
@@ -73,14 +73,16 @@ class _File:
             except OSError as exc:
                 raise InvalidInput(f"upload: {self._source}: {exc.strerror}") from exc
             self._file = file
-            if self._closed:  # the caller was cancelled and has not waited for this thread
+            if self._closed:  # the caller was cancelled and did not wait for this thread
                 file.close()
                 return None
         else:
             self._file = file = self._source
         if not file.seekable():
             return None
-        with contextlib.suppress(OSError, AttributeError):  # a file in memory
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # a file in memory has no modification time
             self.modified_ns = os.fstat(file.fileno()).st_mtime_ns
         start = file.tell()
         end = file.seek(0, os.SEEK_END)
@@ -109,8 +111,8 @@ class _File:
 class _Stream:
     """Async iterator of the content, in pieces of any size.
 
-    Only the task of the caller iterates over the source, because generators may depend on their
-    task.
+    The source is only iterated in the caller's asyncio task, because generators may depend on the
+    task that runs them.
 
     Args:
         source: The iterator.
@@ -122,10 +124,10 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """Do nothing, and return None, because the size of a stream is unknown."""
+        """Return None, because the size of a stream is unknown. There is nothing to open."""
 
     async def read(self, number: int) -> bytes:
-        """Return the next `number` bytes, or fewer at the end."""
+        """Return the next `number` bytes, or fewer bytes at the end."""
         content = bytearray()
         while (left := number - len(content)) and await self._more():
             content += self._rest[:left]
@@ -133,7 +135,7 @@ class _Stream:
         return bytes(content)
 
     async def _more(self) -> bool:
-        """Fetch the next piece unless one is left. Return False at the end of the stream."""
+        """Fetch the next piece if no bytes are buffered. Return False at the end of the stream."""
         while not self._rest:
             piece = cast("object", await anext(self._pieces, None))
             if piece is None:
@@ -144,7 +146,7 @@ class _Stream:
         return True
 
     async def close(self) -> None:
-        """Close a generator, so that it cleans up."""
+        """Close the iterator if it is a generator, so that its clean-up code runs."""
         if hasattr(self._pieces, "aclose"):
             await cast("AsyncGenerator[object]", self._pieces).aclose()
 
@@ -153,16 +155,16 @@ class Source:
     """Source of an upload, with its size.
 
     Args:
-        source: Source as passed by the caller.
-        size: Size in bytes as passed by the caller; None: determine the size.
+        source: The source that the caller has passed.
+        size: Size in bytes that the caller has passed; None: determine the size from the file.
 
     Attributes:
         size: Size in bytes; 0 until the size is known.
-        position: Bytes read so far.
+        position: Number of bytes read so far.
         name: Name of the file; None if the file has no name.
 
     Raises:
-        InvalidInput: The source or the size cannot be used.
+        InvalidInput: The source or the size is invalid.
     """
 
     def __init__(self, source: Uploadable, size: int | None) -> None:
@@ -199,10 +201,10 @@ class Source:
         self.size = found
 
     async def chunk(self, number: int) -> Chunk:
-        """Return the next chunk: `size` bytes, or the rest.
+        """Return the next chunk, which has `number` bytes, or fewer bytes at the end of the source.
 
         Raises:
-            SourceChanged: The source is shorter or longer than its size.
+            SourceChanged: The source has fewer or more bytes than its size.
         """
         wanted = min(number, self.size - self.position)
         is_last = wanted == self.size - self.position
@@ -216,10 +218,10 @@ class Source:
         return Chunk(content, self._digest.hexdigest())
 
     async def skip(self, number: int) -> str:
-        """Read this many bytes and return the SHA-256 of all bytes read so far.
+        """Read `number` bytes, and return the SHA-256 of all bytes read so far, in hexadecimal.
 
         Raises:
-            SourceChanged: The source ended early, or is longer than its size.
+            SourceChanged: The source has fewer than `number` bytes, or more bytes than its size.
         """
         left = number
         while left:
@@ -227,7 +229,7 @@ class Source:
         return self._digest.hexdigest()
 
     async def close(self) -> None:
-        """Close the file or stream, unless the caller opened the file. Safe to repeat."""
+        """Close the source, except a file that the caller opened. The call can be repeated."""
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self._inner.close()
 

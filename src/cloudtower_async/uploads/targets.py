@@ -1,6 +1,6 @@
-"""Upload targets: one class for each kind of resource that a file can become.
+"""Upload targets: one class for each kind of resource that the server can create from a file.
 
-To add a kind, add a subclass of `UploadTarget` here and to the names that the package exports.
+To add a kind, define a subclass of `UploadTarget` here, and export it from the package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import InvalidInput
 R_co = TypeVar("R_co", covariant=True)
 
 Listing: TypeAlias = Callable[[Mapping[str, object]], Awaitable[list[Any]]]
-"""Function that lists the resources that match a filter, with the call `UploadTarget.query`."""
+"""Function that returns the resources that match a filter; it calls `UploadTarget.query`."""
 
 _VERSION_OFFSET = 32 * 1024 + 190
 _VERSION_LENGTH = 128
@@ -27,17 +27,18 @@ _VERSION_LENGTH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTarget(ABC, Generic[R_co]):
-    """Base of upload targets; awaiting the upload returns an `R_co`.
+    """Base class of upload targets. Awaiting an upload to a target returns an `R_co`.
 
-    The fields of a subclass are form fields of the call that takes the chunks. The class attributes
-    describe how this kind is uploaded.
+    The fields of a subclass are form fields of the operation that receives the chunks. The class
+    attributes describe how a file of this kind is uploaded.
 
     Attributes:
-        operation: Call that takes the chunks.
-        resource_types: Possible types of the upload tasks.
-        query: Call that lists the results; empty if the upload task itself is the result.
-        in_every_chunk: Fields sent with every chunk. Other fields are only sent with the first
-            chunk.
+        operation: Name of the operation that receives the chunks.
+        resource_types: Resource types that the upload task may have.
+        query: Name of the query that lists the results; empty if the upload task itself is the
+            result.
+        in_every_chunk: Names of the form fields to send with every chunk. The other fields are only
+            sent with the first chunk.
     """
 
     operation: ClassVar[str]
@@ -46,7 +47,7 @@ class UploadTarget(ABC, Generic[R_co]):
     in_every_chunk: ClassVar[tuple[str, ...]] = ()
 
     def form(self) -> dict[str, object]:
-        """Return the form fields that describe the result and its place.
+        """Return the form fields that describe the result, such as its cluster.
 
         Raises:
             InvalidInput: A required field is None.
@@ -64,7 +65,7 @@ class UploadTarget(ABC, Generic[R_co]):
         return form
 
     def first_chunk_form(self, chunk: bytes) -> dict[str, str]:
-        """Return the form fields whose values are read from the first chunk.
+        """Return additional form fields, whose values are read from the first chunk.
 
         Raises:
             InvalidInput: The chunk is not the start of a valid file.
@@ -72,7 +73,10 @@ class UploadTarget(ABC, Generic[R_co]):
         return {}
 
     async def existing_ids(self, listing: Listing) -> frozenset[str]:
-        """Return the ids of existing resources, if the result has to be found by comparison."""
+        """Return the ids of the existing resources before the upload, for `find`.
+
+        The result is empty if `find` does not need these ids.
+        """
         return frozenset()
 
     @abstractmethod
@@ -85,15 +89,15 @@ class UploadTarget(ABC, Generic[R_co]):
             listing: Function that lists resources.
             task: The upload task, which has succeeded.
             name: Name of the result.
-            existing_ids: Result of `existing_ids` before the upload.
+            existing_ids: The ids that `existing_ids` returned before the upload.
 
         Returns:
-            The result; None if the result is not listed yet.
+            The result, or None if the server does not list the result yet.
         """
 
 
 class _NamedByTask(UploadTarget[R_co]):
-    """Target whose result is named in the arguments of the upload task."""
+    """Target whose result can be identified by the arguments of the upload task."""
 
     __slots__ = ()
 
@@ -106,7 +110,7 @@ class _NamedByTask(UploadTarget[R_co]):
 
 
 class _FoundByComparison(UploadTarget[R_co]):
-    """Target whose result the server does not name; the result is found by comparison."""
+    """Target whose result is found by comparing the resources before and after the upload."""
 
     __slots__ = ()
 
@@ -122,7 +126,7 @@ class _FoundByComparison(UploadTarget[R_co]):
         return found[0] if len(found) == 1 else None
 
     def _scope(self) -> Mapping[str, object]:
-        """Return a filter for the resources to compare."""
+        """Return the filter for the resources to compare."""
         return {}
 
 
@@ -131,7 +135,7 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
     """Target for an image of the content library; the result is a `models.ContentLibraryImage`.
 
     Args:
-        clusters: Filter for the clusters that get the image; EVERYTHING for all clusters.
+        clusters: Filter for the clusters that get the image; `EVERYTHING` selects all clusters.
         description: Description of the image; None: no description.
     """
 
@@ -163,7 +167,7 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvtImage(_FoundByComparison["models.SvtImage"]):
-    """Target for an image of the VM tools, whose version is read from the file.
+    """Target for an image of the VM tools. The version is read from the file.
 
     The result is a `models.SvtImage`.
 
@@ -196,9 +200,9 @@ class SvtImage(_FoundByComparison["models.SvtImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfFile(UploadTarget["models.UploadTask"]):
-    """Target for a file to import: an OVF, or a disk image for a VM, a volume or a template.
+    """Target for a file to import: an OVF file, or the disk image of a VM, a volume or a template.
 
-    The result is the `models.UploadTask`; pass its id to the import.
+    The result is the `models.UploadTask`. Pass the id of the upload task to the import.
 
     Args:
         cluster_id: Id of the cluster.
@@ -230,7 +234,10 @@ class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicat
 
 
 def _result_filter(args: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the filter for the result that the arguments of an upload task name, or None."""
+    """Return the filter that finds the result of an upload task, by the task's arguments.
+
+    The value is None if the arguments do not identify the result.
+    """
     match args:
         case {"uploadElfImageLocalIds": [str(first), *_]}:
             return {"elf_images_some": {"local_id": first}}

@@ -1,4 +1,4 @@
-"""Uploads: send a file and get the resource that the server creates from the file.
+"""Uploads: send a file, and return the resource that the server creates from the file.
 
 Nothing runs in the background: each step of the iteration sends one chunk and reads the next chunk
 from the file.
@@ -40,7 +40,7 @@ from .targets import UploadTarget
 R_co = TypeVar("R_co", covariant=True)
 
 _RATE_STEPS = 8
-"""Number of steps over which the rate is averaged."""
+"""Number of latest steps over which the rate is averaged."""
 
 
 class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,9 +48,9 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         upload_task_id: Id of the upload task.
-        sent: Bytes that the server has.
-        total: Bytes of the whole file.
-        rate: Bytes per second, averaged over the latest steps.
+        sent: Number of bytes that the server has.
+        total: Number of bytes of the whole file.
+        rate: Bytes per second, averaged over the latest steps of the iteration.
     """
 
     upload_task_id: str
@@ -65,43 +65,43 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UploadOptions(TypedDict, total=False):
-    """Options of `Cloudtower.upload`, all of them optional."""
+    """Options of `Cloudtower.upload`. All options may be left out."""
 
     name: str | None
-    """Name of the result. Default: None; the name of the file."""
+    """Name of the result. Default: None, for the name of the file."""
 
     size: int | None
-    """Size in bytes; required for async iterators and pipes. Default: None; read from the file."""
+    """Size in bytes; required for async iterators and pipes. Default: None, for the file's size."""
 
     chunk_size: int | None
-    """Size of the first chunk and maximum size of later chunks, in bytes. Default: None; 8 MiB,
-    then the size that the server asks for, up to 64 MiB."""
+    """Size of the first chunk and maximum size of later chunks, in bytes. Default: None. The first chunk then has 8 MiB; later chunks have the size that the server requests, up to 64 MiB.
+    """
 
     resume: UploadState | None
-    """State of an interrupted upload of the same file to the same target: ``error.state``, or a
-    stored state read with `UploadState.from_json`. Default: None; a new upload."""
+    """State of an interrupted upload of the same file to the same target. The state is ``error.state``, or a stored state that was read with `UploadState.from_json`. Default: None, for a new upload.
+    """
 
     timeout: float | None
-    """Seconds from the last chunk until the result appears; None waits without limit. Each chunk
-    has the session's time-out. Default: 300."""
+    """Maximum number of seconds to wait for the result after the last chunk; None: no limit. The session's time-out applies to each chunk separately. Default: 300.
+    """
 
     interval: float
-    """Maximum number of seconds between polls. Default: 5."""
+    """Maximum number of seconds between two polls. Default: 5."""
 
     settling_time: float
-    """Seconds to wait for a chunk whose outcome is unknown (a 504, a broken connection) to appear
-    in the server's count before the chunk is resent. The settling time has to be longer than the
-    time-out of any proxy between this program and the server. Default: 300."""
+    """Seconds to wait for a chunk whose outcome is unknown, for example after a broken connection or a 504. If the server has not counted the chunk after this time, the chunk is resent. The settling time has to be longer than the time-out of any proxy between this program and the server. Default: 300.
+    """
 
     on_progress: Callable[[UploadProgress], object] | None
     """Function that is called with an `UploadProgress` after each chunk. Default: None."""
 
 
 class Upload(Generic[R_co]):
-    """Upload returned by `Cloudtower.upload`: await it, or enter it and iterate over its progress.
+    """Upload to await, or to enter and iterate over; returned by `Cloudtower.upload`.
 
-    The iteration ends when the result is available. Leaving the block earlier cancels the upload on
-    the server. An upload runs only once: to send the file again, call `Cloudtower.upload` again.
+    Awaiting the upload returns the result. The iteration yields the progress after each step, and
+    ends when `result` is available. Leaving the ``async with`` block earlier cancels the upload on
+    the server. An upload runs only once. To send the file again, call `Cloudtower.upload` again.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Upload(Generic[R_co]):
             _check_place(self._resumed, executor, self._session)
         self._executor = executor
         self._interval = interval
-        self._chunk: Chunk | None = None  # read, but perhaps not on the server yet
+        self._chunk: Chunk | None = None  # chunk that was read, but may not be on the server yet
         self._sha256 = ""  # SHA-256 of the bytes that the server has
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_STEPS + 1)
         self._guard = anyio.ResourceGuard("this upload")
@@ -152,8 +152,8 @@ class Upload(Generic[R_co]):
         self._awaited = False
         self._entered = False
         self._results: list[R_co] = []
-        # Store no error here: the error and the upload would reference each other, and the chunks
-        # in its frames.
+        # Only the type of the error is stored. The error itself would form a reference cycle with
+        # the upload, and would keep the chunks in its frames in memory.
         self._failure: type[BaseException] | None = None
         self._final_state: UploadState | None = None  # state when the block was left
 
@@ -168,7 +168,7 @@ class Upload(Generic[R_co]):
 
     @property
     def upload_task_id(self) -> str | None:
-        """Id of the upload task; None before the server has created the task."""
+        """Id of the upload task; None until the server has created the task."""
         task = self._session.task
         if task is None:
             return None if self._resumed is None else self._resumed.upload_task_id
@@ -176,17 +176,17 @@ class Upload(Generic[R_co]):
 
     @property
     def state(self) -> UploadState | None:
-        """State for resuming this upload; None before the server has the first chunk.
+        """State for resuming this upload; None until the server has the first chunk.
 
-        Store the state after each step, so that the upload can be resumed even if the process is
-        killed.
+        To be able to resume the upload after the process was killed, store the state after each
+        step.
         """
         if self._final_state is not None:
             return self._final_state
         session, chunk = self._session, self._chunk
         if session.task is None or not self._sha256:
             return self._resumed
-        # A stored state cannot know whether the next chunk was sent later.
+        # After the state is stored, the next chunk may be sent, so a stored state is not certain.
         certain = self._failure is not None and not session.in_doubt
         pending = None if certain else chunk
         return UploadState(
@@ -212,7 +212,7 @@ class Upload(Generic[R_co]):
         """Result of the upload.
 
         Raises:
-            CloudtowerError: The upload has not ended, or a step failed or was cancelled.
+            CloudtowerError: The upload has not ended, a step failed, or the upload was cancelled.
         """
         if self._results:
             return self._results[0]
@@ -221,7 +221,7 @@ class Upload(Generic[R_co]):
         raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        """Send the file and return the result. If the upload was already entered, send the rest."""
+        """Send the file and return the result. If the upload was entered, send the rest."""
         return self._complete().__await__()
 
     async def _complete(self) -> R_co:
@@ -236,19 +236,22 @@ class Upload(Generic[R_co]):
         """Open the file; when resuming, check the file and the state on the server.
 
         Raises:
-            InvalidInput: The file cannot be uploaded, or the state belongs to another file.
+            InvalidInput: The file cannot be uploaded, or the state to resume belongs to another
+                file.
             UploadFailed: The upload has failed, or it is unknown which chunks the server has.
             SourceChanged: The file has become shorter since the upload was interrupted.
             CallError: The server does not know the upload, or a call failed.
             CloudtowerError: The upload was entered or awaited before.
         """
-        self._awaited = True  # even if the upload fails now
+        self._awaited = True  # stays True even if the upload fails now
         self._executor.transport.running_loop()
         if self._entered:
             raise CloudtowerError("an upload runs once: call tower.upload() again")
         self._entered = True
         try:
-            if (mode := self._executor.mode) is not None:  # raises before the file is read
+            if (
+                mode := self._executor.mode
+            ) is not None:  # this call raises before the file is read
                 await mode.answer(self._executor, self._session.operation, self._session.form, {})
             await self._source.open()
             if self._resumed is not None:
@@ -297,8 +300,8 @@ class Upload(Generic[R_co]):
         traceback: TracebackType | None,
     ) -> None:
         if not self._results:
-            self._failure = self._failure or exc_type or Exception  # no more chunks are sent
-        # An upload that can be resumed is not cancelled.
+            self._failure = self._failure or exc_type or Exception  # prevents sending more chunks
+        # After these errors the upload can be resumed, so it is not cancelled on the server.
         resumable = (UploadInterrupted, UploadTimeout, SessionClosed)
         can_go_on = self._failure is not None and issubclass(self._failure, resumable)
         self._final_state = self.state
@@ -339,7 +342,7 @@ class Upload(Generic[R_co]):
         return progress
 
     async def _step(self) -> None:
-        """Send the next chunk, and read the chunk after it."""
+        """Send the next chunk, and read the following chunk at the same time."""
         session, source = self._session, self._source
         chunk = self._chunk
         if chunk is None:
@@ -347,7 +350,7 @@ class Upload(Generic[R_co]):
         send = partial(session.send, chunk.content, source.size)
         is_last = source.position == source.size
         following: Chunk | None = None
-        if is_last or session.task is None:  # the next size is not known yet
+        if is_last or session.task is None:  # there is no next chunk, or its size is not known yet
             await send()
         else:
             following = await side_by_side(send, partial(source.chunk, session.next_size))
@@ -367,7 +370,7 @@ class Upload(Generic[R_co]):
         )
 
     async def _finish(self) -> None:
-        """Wait until the server has processed the file, and store the result."""
+        """Wait until the server has created the result, and store the result."""
         session = self._session
         task = cast("UploadTask", session.task)
         with self._executor.transport.until_closed(self._timeout):

@@ -1,1 +1,1 @@
-"""Follow changes: the change feed, live views of resources, and the changes that affect a view."""
+"""Follow changes of resources: the change feed, and live views of resources."""

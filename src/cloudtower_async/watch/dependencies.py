@@ -1,10 +1,10 @@
-"""Effects that changes in the change feed have on a view of resources.
+"""Find the resources of a view that a change in the change feed may affect.
 
-The feed reports changed rows. But an answer of the API also shows fields of related resources (the
-name of a VM's cluster), and a filter may use any field (the VMs of a cluster with a certain name).
-The effects are derived from the models and from the filter. If it is unknown which resources of a
-view are affected, all of its resources count as affected. This costs requests, but no change is
-missed.
+The feed reports which rows of the server's database have changed. But an answer of the API also
+contains fields of related resources, for example the name of a VM's cluster. A filter may also use
+fields of related resources. Therefore, the relations are derived from the models and from the
+filter. If it is unknown which resources of a view are affected, all resources of the view count as
+affected. This costs requests, but no change is missed.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Dependencies of a view, to find the resources that a change may affect.
+    """Dependencies of a view on rows of the server's database.
 
     Args:
         operation: The query of the view.
-        where: Filter of the view, or None.
+        where: Filter of the view; None: no filter.
 
     Attributes:
-        resource_type: Type of the resources of the view.
+        resource_type: Type of the resources of the view, such as ``"Vm"``.
     """
 
     def __init__(self, operation: Operation[Any], where: object) -> None:
         model: Model = get_args(operation.answer())[0]
         self.resource_type: str = model.__name__
         self._columns: dict[str, set[str]] = defaultdict(set)
-        """Columns by type that affect resources other than those that the changed row names."""
+        """Columns of related types, by type. A change of such a column may affect the view."""
         self._filtered: set[str] = set()
-        """Types that the filter refers to."""
+        """Related types that the filter refers to."""
         self._tables: dict[str, tuple[str, str]] = {}
-        """Tables of relations, with the types whose ids their columns A and B hold."""
+        """Types of the ids in the columns A and B of each relation table, by name of the table."""
         self._show(model)
         shape = member(arguments_of(operation).record, "where")
         if where is not None and shape is not None:
@@ -58,7 +58,7 @@ class Dependencies:
 
     @property
     def types(self) -> list[str]:
-        """Types of changes to request from the feed."""
+        """Resource types and relation tables whose changes have to be requested from the feed."""
         return sorted({self.resource_type, *self._columns, *self._tables})
 
     def touched_by(self, change: Change) -> set[str] | None:
@@ -96,8 +96,8 @@ class Dependencies:
         if owners is None:
             return None
         if old is None or new is None:
-            # If a resource becomes related to a new resource, the row of the first resource
-            # changes, too.
+            # If an existing resource gets a relation to a new resource, the row of the existing
+            # resource changes, too.
             return None if kind in self._filtered or (new is None and not keys) else owners
         columns = self._columns[kind]
         if not columns <= new.keys():
@@ -107,7 +107,7 @@ class Dependencies:
         return owners if any(old[key] != new[key] for key in keys) else set()
 
     def _show(self, model: Model) -> None:
-        """Record the related resources that an answer shows."""
+        """Record the related types and their columns that an answer contains."""
         for field in msgspec.structs.fields(model):
             for nested, many in _structs(field.type):
                 if (target := _target(nested)) is not None:
@@ -120,7 +120,7 @@ class Dependencies:
                     self._show(nested)
 
     def _filter(self, where: object, record: Any, kind: str) -> None:  # noqa: ANN401 - a TypedDict
-        """Record the types and columns that a filter refers to."""
+        """Record the related types and their columns that a filter refers to."""
         if isinstance(where, Mapping):
             for key, value in cast("Mapping[str, object]", where).items():
                 shape = member(record, key)
@@ -138,23 +138,23 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Record the table of a relation, unless a row of the other type holds the relation."""
+        """Record the table of a relation, unless rows of the type `other` store the relation."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second
 
 
 def _texts(values: Sequence[object]) -> set[str] | None:
-    """Return the values as a set if all of them are ids, otherwise None."""
+    """Return the values as a set if all values are strings, otherwise None."""
     texts = {value for value in values if isinstance(value, str)}
     return texts if all(isinstance(value, str) for value in values) else None
 
 
 def _columns_of(where: object, kind: str) -> set[str]:
-    """Return the columns that a filter may use: columns whose names its keys begin with.
+    """Return the columns that a filter may use: each column whose name is the start of a key.
 
-    A key that begins with no known column is returned as a column. No row has such a column, so the
-    effect of a change is unknown.
+    The key itself is returned, too. If it names no column, no row has it. The effect of a change
+    then counts as unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -172,7 +172,7 @@ def _columns_of(where: object, kind: str) -> set[str]:
 
 @cache
 def _plain_columns(kind: str) -> set[str]:
-    """Return the columns of a row: the fields that are not lists of other resources."""
+    """Return the columns in rows of a type: all fields except lists of other resources."""
     model = _model(kind)
     fields = msgspec.structs.fields(model) if model else ()
     return {
@@ -200,7 +200,10 @@ def _model(kind: str) -> Model | None:
 
 
 def _target(nested: Model) -> str | None:
-    """Return the type of the resource that a nested struct shows, or None for a plain value."""
+    """Return the type of the related resource that a nested struct describes.
+
+    The result is None if the struct describes no resource with an id.
+    """
     kind = nested.__name__.removeprefix(_NESTED)
     if kind == nested.__name__ or "id" not in nested.__struct_fields__:
         return None
@@ -208,7 +211,7 @@ def _target(nested: Model) -> str | None:
 
 
 def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
-    """Return the structs in an annotation, and whether they are in a list."""
+    """Return the structs in an annotation, each with a flag that is True in a list."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [(annotation, many)]
     many = many or get_origin(annotation) is list

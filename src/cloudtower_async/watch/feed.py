@@ -1,13 +1,13 @@
-"""The change feed: iterate over the changes of a server, each once and in order.
+"""The change feed: iterate over all changes of a server, in order and without repetition.
 
-The reader keeps a revision as its cursor. A page with changes moves the cursor to the page's last
-change. An empty page moves the cursor to the revision that was current one page earlier. The cursor
-does not move to the current revision, because the server may look for changes first, and another
-change may occur before the server reads the revision.
+The feed is read in pages. The reader stores a revision as its cursor. A page with changes moves the
+cursor to the last change of the page. An empty page moves the cursor to the current revision that
+the previous page reported. The current revision of the empty page itself is not safe, because a
+change may occur after the server has looked for changes and before it reads its current revision.
 
-Several changes can have the same revision, and a page can end between them. So after a page with
-changes, the next page starts just before the last revision, and changes that were already read are
-skipped. The revision only counts as read if the next page has no new changes.
+Several changes can have the same revision, and a page can end between these changes. So after a
+page with changes, the last revision is requested again, and changes that were already read are
+skipped. The revision only counts as completely read when the next page has no new changes.
 """
 
 from __future__ import annotations
@@ -50,13 +50,16 @@ from .outages import Outage
 _log = logging.getLogger("cloudtower_async")
 
 _MOST = 1000
-"""Number of changes per page, the server's maximum."""
+"""Number of changes to request per page, which is the server's maximum."""
 
 _GONE_AFTER = 5
-"""Number of consecutive 404 answers after which a feed that has answered before counts as gone."""
+"""Number of consecutive 404 responses after which the server no longer counts as having a feed.
+
+This limit only applies after a first successful response. Before it, one 404 response is enough.
+"""
 
 _DIGITS = 100
-"""Maximum number of digits of a revision; int() refuses more than 4,300."""
+"""A revision must have fewer digits than this. (`int` refuses more than 4,300 digits.)"""
 
 _NO_CREDENTIAL = (
     "the change feed needs a separate credential: create the session with "
@@ -65,8 +68,8 @@ _NO_CREDENTIAL = (
 _NO_FEED = "the server has no change feed; CloudTower 4.6 and later have one"
 _ABOUT_REVISION = ("compact", "revision")
 
-# The answer is decoded here, because a change that breaks the schema must not be dropped silently,
-# as invalid items of other lists are.
+# The answer is decoded in this module. The usual decoding would silently drop invalid items of a
+# list, and a change must not be lost.
 _READ = GET_RESOURCE_CHANGES.answering(lambda: dict[str, Any])
 
 _Key: TypeAlias = "tuple[str | None, ...]"
@@ -76,11 +79,11 @@ class Change:
     """A change of one resource, or of one relation.
 
     Attributes:
-        revision: Position in the order of all changes: a whole number as a string.
+        revision: Position of the change in the order of all changes, as a string of digits.
         action: ``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``.
         resource_type: Type, such as ``"Vm"``. For a relation, the name of its table, such as
             ``"_LabelToVm"``.
-        resource_id: Id of the resource; None for a relation.
+        resource_id: Id of the resource; None for a change of a relation.
         created_at: Time of the change, in the server's format.
     """
 
@@ -95,31 +98,32 @@ class Change:
 
     @property
     def key(self) -> _Key:
-        """Key that distinguishes changes of the same revision."""
+        """Key that distinguishes this change from other changes of the same revision."""
         return (self.action, self.resource_type, self.resource_id, self._old, self._new)
 
     @cached_property
     def old_values(self) -> dict[str, object] | None:
-        """Row of the server's database before the change; None for an insertion."""
+        """Row of the server's database before the change, as a dict; None for an insertion."""
         return _row(self._old)
 
     @cached_property
     def new_values(self) -> dict[str, object] | None:
-        """Row of the server's database after the change; None for a deletion."""
+        """Row of the server's database after the change, as a dict; None for a deletion."""
         return _row(self._new)
 
     @property
     def old(self) -> msgspec.Struct | dict[str, object] | None:
-        """Resource before the change, such as a `models.Vm`, or a dict for a relation.
+        """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        A row holds only the resource's own fields. Relations are None; `old_values` has the ids of
-        some relations.
+        For a relation or an unknown type, the value is the dict `old_values`. A resource only has
+        the fields that its row contains. Fields with related resources are None; `old_values`
+        contains the ids of some of these.
         """
         return _resource(self.resource_type, self.old_values)
 
     @property
     def new(self) -> msgspec.Struct | dict[str, object] | None:
-        """Resource after the change, in the same form as `old`."""
+        """Resource after the change, in the same form as `old`; None for a deletion."""
         return _resource(self.resource_type, self.new_values)
 
     def __repr__(self) -> str:
@@ -130,8 +134,8 @@ class Change:
 class Changes:
     """Endless iterator over the changes of a server, returned by `Cloudtower.changes`.
 
-    Nothing runs in the background: a page of changes is requested after the previous page is used
-    up, so a slow reader does not build up a backlog.
+    Nothing runs in the background. The next page of changes is only requested after all changes of
+    the previous page were returned, so no backlog builds up for a slow reader.
     """
 
     def __init__(
@@ -140,7 +144,8 @@ class Changes:
         if isinstance(types, str) or (types is not None and not types):
             raise InvalidInput("changes: types: expected names of types, such as ['Vm']")
         for kind in types or ():
-            # Tables of relations are not listed anywhere, and a newer server may have more types.
+            # No list of relation tables exists, and a newer server may have more types, so unknown
+            # types are only refused if they cannot be relation tables.
             if kind not in READERS and not kind.startswith("_"):
                 meant = did_you_mean(kind, READERS)
                 _log.warning("changes: this version knows no type %.80r%s", kind, meant)
@@ -164,7 +169,7 @@ class Changes:
         return self._told if self._page else self._feed.revision
 
     async def anchor(self) -> str:
-        """Begin now, so that the iteration returns all changes from this moment on.
+        """Set the start of the iteration to this moment; all later changes will be returned.
 
         Returns:
             The revision.
@@ -192,17 +197,17 @@ class Changes:
 
 
 class _LostError(Exception):
-    """The server no longer keeps the changes since the requested revision."""
+    """The server has deleted changes after the requested revision."""
 
 
 class _Page(NamedTuple):
     """One answer of the feed.
 
     Args:
-        current: Latest revision of the server.
-        compacted: Changes up to this revision are no longer kept.
-        changes: Changes with their revisions, sorted by revision.
-        newest_first: Whether the server sent the changes in reverse order.
+        current: Current revision of the server.
+        compacted: Revision up to which the server has deleted the changes.
+        changes: Pairs of a revision and a change, sorted by revision.
+        newest_first: Whether the server sent the newest change first.
     """
 
     current: int
@@ -212,7 +217,7 @@ class _Page(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be more changes than fit on the page."""
+        """Whether the page is full, so that more changes may follow."""
         return len(self.changes) >= _MOST
 
 
@@ -221,10 +226,11 @@ class _Cursor(NamedTuple):
 
     Args:
         revision: Revision of the last change.
-        current: Latest revision of the server in the last answer.
-        read: Changes of this revision that were read; None: all changes.
-        offset: Start of the next page, relative to the revision. -1: request the revision again; 1:
-            skip the revision.
+        current: Current revision of the server, as reported by the last page.
+        read: Changes of this revision that were read, with their counts; None: all changes were
+            read.
+        offset: Number to add to `revision` to get the start of the next request. With -1, the
+            revision is requested again. With 1, the revision is skipped.
         more: Whether the last page was full.
     """
 
@@ -235,7 +241,7 @@ class _Cursor(NamedTuple):
     more: bool = False
 
     def unread(self, page: _Page) -> list[tuple[int, Change]]:
-        """Return the changes of a page that were not read yet."""
+        """Return the changes of a page that were not read before."""
         read = None if self.read is None else self.read.copy()
         unread: list[tuple[int, Change]] = []
         for revision, change in page.changes:
@@ -250,7 +256,7 @@ class _Cursor(NamedTuple):
         return unread
 
     def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
-        """Return the cursor after a page with these unread changes."""
+        """Return the cursor after a page. `unread` has the changes that were not read before."""
         revision, offset = self.revision, 0
         read: Counter[_Key] | None = self.read
         if unread:
@@ -258,7 +264,7 @@ class _Cursor(NamedTuple):
         elif not page.changes:
             revision = max(revision, min(self.current, page.current))
         elif self.offset >= 0 and revision < page.current:
-            offset = 1  # the requested revision alone may fill a page
+            offset = 1  # otherwise, changes of this revision could fill each page
         if revision != self.revision or read is None:
             read = Counter[_Key]() if unread else None
         if read is not None:
@@ -267,14 +273,15 @@ class _Cursor(NamedTuple):
 
 
 class Feed:
-    """Reader of pages of changes, with the cursor.
+    """Reader of the change feed, which stores the cursor.
 
     Args:
         executor: Executor of the calls.
-        types: Resource types of the changes; None: all.
-        since: Revision to start after; None: the current revision when `anchor` is called.
-        interval: Seconds between polls, unless a page is full.
-        pauses: Seconds of each pause; None: always `interval`.
+        types: Resource types of the changes to read; None: all types.
+        since: Revision after which to start; None: start after the current revision when `anchor`
+            is called.
+        interval: Seconds between two polls. After a full page, the next poll follows immediately.
+        pauses: Seconds of each pause between polls; None: each pause takes `interval` seconds.
     """
 
     def __init__(
@@ -291,7 +298,7 @@ class Feed:
         self._pauses = pauses or repeat(interval)
         self._due = -math.inf
         self._answered = False
-        self._missing = 0  # consecutive answers with status 404
+        self._missing = 0  # number of consecutive responses with status 404
         self._outage = Outage("reading the change feed", executor.transport, interval)
 
     @property
@@ -306,14 +313,14 @@ class Feed:
 
     @property
     def revision(self) -> str | None:
-        """Revision up to which everything has been read; None before `anchor`."""
+        """Revision up to which all changes have been read; None before `anchor`."""
         if self._cursor is None:
             return None
-        # A full page may end between changes of the same revision.
+        # After a full page, more changes of the last revision may follow.
         return str(self._cursor.revision - self._cursor.more)
 
     async def anchor(self) -> int:
-        """Start at the current revision, unless a revision to start after is known.
+        """Return the start revision, which is the current revision unless a start was given.
 
         Raises:
             NoChangeFeed: The server has no change feed.
@@ -327,14 +334,15 @@ class Feed:
     async def read(self, until: float = math.inf) -> list[Change]:
         """Wait for changes and return them, oldest first.
 
-        Cancellation loses nothing: the next call returns the same changes.
+        After a cancellation, the next call returns the same changes.
 
         Args:
-            until: Time at which to stop waiting and return an empty list, by the clock of the event
-                loop.
+            until: Time, by the clock of the event loop, at which to stop waiting. The result is
+                then an empty list.
 
         Raises:
-            Resync: Some changes were lost. The next call continues after the current revision.
+            Resync: Some changes can no longer be read. The next call returns changes after the
+                current revision.
             NoChangeFeed: The server has no change feed.
             CallError: The first request failed, or a later request failed with an error that is not
                 transient.
@@ -351,15 +359,16 @@ class Feed:
         try:
             page = await self._ask(cursor.revision + cursor.offset, _MOST)
         except _LostError:
-            if cursor.offset < 0:  # perhaps only changes that were already read are lost
+            if cursor.offset < 0:  # maybe the server only deleted changes that were already read
                 self._cursor = cursor._replace(offset=0)
                 return []
             raise self._resync(cursor, await self._ask(None, 1)) from None
         unread = cursor.unread(page)
         newest = max([page.current, *(revision for revision, _ in page.changes)])
         is_out_of_range = not page.compacted <= cursor.revision <= newest
-        # The rest cannot be reached: a revision has more changes than fit on a page, or the server
-        # ignores the start revision or starts at the end.
+        # The following changes cannot be requested. Either one revision has more changes than fit
+        # on a page, or the server ignores the start revision, or the server sends the newest
+        # changes first.
         is_stuck = page.is_full and (not unread or page.newest_first)
         if is_out_of_range or is_stuck:
             raise self._resync(cursor, page)
@@ -375,12 +384,12 @@ class Feed:
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Return a page; repeat the request until the server answers.
+        """Request a page, and retry until the server answers.
 
-        The very first request is not repeated.
+        Until the server has answered once, requests are not retried.
 
         Raises:
-            _LostError: The changes since this revision are no longer kept.
+            _LostError: The server has deleted changes after this revision.
         """
         if not self.has_credential:
             raise NoChangeFeed(_NO_CREDENTIAL)
@@ -402,7 +411,8 @@ class Feed:
             except BadRequest as exc:
                 if revision is None:
                     raise
-                # The next request, without a start revision, shows whether the feed exists.
+                # The start revision may be too old. The next request has no start revision, so its
+                # error shows any other cause.
                 raise _LostError from exc
             self._answered = True
             self._missing = 0
@@ -411,7 +421,7 @@ class Feed:
         return await self._outage.outlast(ask, self._is_transient)
 
     def _is_transient(self, error: CloudtowerError) -> bool:
-        # A new login does not help after a 401, because the feed has a separate credential.
+        # A 401 is permanent: the feed has a separate credential, so a new login does not help.
         if not self._answered or isinstance(error, Unauthorized):
             return False
         return isinstance(error, NotFound) or self._executor.is_transient(error)
@@ -439,9 +449,9 @@ def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
     """Decode an answer of the feed.
 
     Raises:
-        _LostError: The changes since the revision are no longer kept.
+        _LostError: The server has deleted changes after the revision.
         ServerError: The answer reports another error.
-        ResponseDecodeError: The answer breaks the schema.
+        ResponseDecodeError: The answer violates the schema.
     """
     code: object = answer.get("ec")
     if error := answer.get("error"):
@@ -481,7 +491,7 @@ def _is_about_revision(text: str) -> bool:
 
 
 def _number(revision: object, place: str) -> int:
-    """Return a revision as a number, because revisions as strings would sort differently."""
+    """Convert a revision from a string to a number, to compare revisions by value."""
     if is_revision(revision):
         return int(revision)
     raise _broken(place, revision, "no revision")
@@ -492,5 +502,5 @@ def _broken(place: str, value: object, what: str) -> ResponseDecodeError:
 
 
 def is_revision(value: object) -> TypeGuard[str]:
-    """Return whether a value is a revision: a whole number as a string."""
+    """Return whether a value is a valid revision: a string of digits."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS

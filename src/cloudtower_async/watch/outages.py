@@ -1,4 +1,4 @@
-"""Backoff for long-running reads while the server is unavailable."""
+"""Retries of long-running reads while the server is unavailable."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ T = TypeVar("T")
 _log = logging.getLogger("cloudtower_async")
 
 _FIRST_PAUSE = 0.5
-"""Maximum number of seconds before the first retry."""
+"""Maximum pause in seconds before the first retry."""
 
 _LONGEST_PAUSE = 30.0
-"""Maximum number of seconds before any retry."""
+"""Maximum pause in seconds before any retry."""
 
 _WARN_EVERY = 60.0
-"""Seconds between two warnings."""
+"""Minimum number of seconds between two warnings."""
 
 
 class Outage:
-    """Retries a read for as long as the server is unavailable.
+    """Retry loop for a read, which continues as long as the server is unavailable.
 
     Args:
-        what: Name of the failing operation, for warnings.
-        transport: Transport of the session; closing the session ends the pauses.
-        interval: Seconds between requests in normal operation, and maximum of the first pause.
+        what: Description of the read, for warnings.
+        transport: Transport of the session. Closing the session ends the pauses between retries.
+        interval: Seconds between reads in normal operation. The pause before the first retry is not
+            longer.
 
     Attributes:
         error: Error of the last read; None if the read succeeded.
@@ -46,19 +47,21 @@ class Outage:
         self._what = what
         self._transport = transport
         self._first = min(_FIRST_PAUSE, interval)
-        self._failures = 0  # failed reads since the last success; kept if a pause is cancelled
+        self._failures = 0  # failed reads since the last success; a cancellation does not reset it
         self._warned = -math.inf
         self.error: CloudtowerError | None = None
 
     async def outlast(
         self, read: Callable[[], Awaitable[T]], is_transient: Callable[[CloudtowerError], bool]
     ) -> T:
-        """Call `read` until it succeeds, and return its result; log a warning from time to time.
+        """Call `read` until it succeeds, and return its result.
+
+        While `read` fails, a warning is logged from time to time.
 
         Args:
-            read: The function.
-            is_transient: Function that returns whether the read may succeed later after an error;
-                other errors are raised.
+            read: Function that reads from the server.
+            is_transient: Function that returns whether a retry after an error may succeed. If not,
+                the error is raised.
 
         Raises:
             SessionClosed: The session was closed during the retries.

@@ -1,9 +1,9 @@
-"""Reads by id that several waits share.
+"""Requests by id that several concurrent waits share.
 
-Each wait has a time for its next read. One wait is the leader. When the first read is due, the
-leader also reads the resources of all waits for which at least half of their delay has passed. So
-waits that began at different times soon share their reads, with one request per interval for every
-500 ids.
+Each wait has a time for its next read. One of the waits is the leader, which sends the requests.
+When the first read is due, the leader also reads for all waits whose delay between reads is at
+least half over. So waits that began at different times soon share requests: one request per
+interval for every 500 ids.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ R = TypeVar("R", bound=Resource)
 
 
 class _Request(Generic[R]):
-    """Read that one wait has requested.
+    """Request of one wait to read resources.
 
     Attributes:
-        ids: Ids of the resources of the wait.
+        ids: Ids of the resources.
         due: Latest time to read the resources.
-        early: Earliest time to read the resources together with those of other waits.
+        early: Earliest time to read the resources together with the resources of other waits.
         rows: The resources by id; None if the resources have not been read yet.
-        error: Error of the read, if the read failed.
+        error: Error of the read; None if the read has not failed.
     """
 
     def __init__(self, ids: Sequence[str], due: float, delay: float) -> None:
@@ -58,8 +58,8 @@ class SharedReads(Generic[R]):
     Args:
         executor: Executor, which decides which errors are transient.
         name: Name of the query.
-        page: Function that sends the query, with ``where`` and ``first``.
-        interval: Seconds between reads of the first wait.
+        page: Function that sends the query; it takes ``where`` and ``first``.
+        interval: Seconds between two reads of the wait that creates this object.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class SharedReads(Generic[R]):
         self._outage = Outage(f"reading {name} to wait", executor.transport, interval)
         self._requests: dict[_Request[R], None] = {}
         self._leadership = Leadership()
-        self._joined = anyio.Event()  # set, and replaced, when a wait joins
+        self._joined = anyio.Event()  # set when a wait joins, then replaced by a new event
 
     @property
     def error(self) -> CloudtowerError | None:
@@ -94,7 +94,7 @@ class SharedReads(Generic[R]):
             The resources that exist, by id.
 
         Raises:
-            CallError: The read failed with an error that is not transient.
+            CallError: The read failed with a permanent error.
         """
         request = _Request[R](ids, due, delay)
         self._requests[request] = None
@@ -110,8 +110,8 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until the first read is due, and carry out all reads that may start by then."""
-        await anyio.lowlevel.checkpoint()  # let waits that begin at the same moment join
+        """Wait until the first read is due, then read for all waits that may read now."""
+        await anyio.lowlevel.checkpoint()  # let other waits that begin now join this read
         while True:
             waiting = [one for one in self._requests if one.is_open]
             now = anyio.current_time()

@@ -1,7 +1,7 @@
-"""Subscribers of a view, which share its polls.
+"""Subscribers of a view, which share the polls of the view.
 
 Nothing runs in the background. One of the waiting subscribers is the leader and polls for all
-subscribers. If the leader is cancelled, another subscriber takes over.
+subscribers. If the leader is cancelled, another waiting subscriber becomes the leader.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ S = TypeVar("S")
 
 
 class Subscribers(Generic[S]):
-    """Distribution of the states of a source to any number of subscribers.
+    """Distributes the states of a source to any number of subscribers.
 
-    Views have `Watch.subscribe`. Use this class for a source that is not a view, such as a
-    report that is built from several queries.
+    For a view, use `Watch.subscribe` instead. Use this class for any other source, such as a report
+    that is built from several queries.
 
     Args:
         advance: Async function that waits until the source has a new state, and then calls
             `change`. One of the waiting subscribers runs the function for all subscribers. If this
             subscriber is cancelled, another subscriber runs the function again.
-        state: Function that returns the state of the source.
+        state: Function that returns the current state of the source.
 
     Attributes:
-        version: Number of states so far.
+        version: Number of states that the source has had so far.
 
     Example:
         ::
@@ -60,7 +60,7 @@ class Subscribers(Generic[S]):
         self.version: int = 0
 
     def subscribe(self) -> Subscription[S]:
-        """Return a subscription to the source: enter it and iterate over it."""
+        """Return a subscription: enter it with ``async with``, and iterate over it."""
         return Subscription(self)
 
     def change(self) -> None:
@@ -75,7 +75,7 @@ class Subscribers(Generic[S]):
         return self._state
 
     def open(self) -> None:
-        """Start with a fresh state of the source."""
+        """Open the source for subscribers, with a new state."""
         self._closed = False
         self.change()
 
@@ -86,11 +86,13 @@ class Subscribers(Generic[S]):
             self._scope.cancel()
 
     async def newer(self, version: int) -> None:
-        """Poll as the leader, or wait for the leader, until a state newer than this version exists.
+        """Wait until the source has a state that is newer than `version`.
+
+        If no other subscriber is the leader, this subscriber becomes the leader and polls.
 
         Raises:
-            StopAsyncIteration: The source has ended.
-            CloudtowerError: The poll failed. Each subscriber gets a separate error.
+            StopAsyncIteration: The source was closed.
+            CloudtowerError: The poll failed. Each subscriber gets a separate error object.
         """
         while not self._closed:
             if self.version != version:
@@ -117,8 +119,8 @@ class Subscription(Generic[S]):
     """Iterator over the states of a view for one subscriber, returned by `Watch.subscribe`.
 
     `Subscribers.subscribe` returns a subscription to any other source. The iteration yields the
-    current state at once, then the latest state after each change. A slow subscriber skips states
-    in between: there is no backlog.
+    current state immediately, then the latest state after each change. A slow subscriber skips the
+    states in between, so no backlog builds up.
     """
 
     def __init__(self, subscribers: Subscribers[S]) -> None:
@@ -143,7 +145,7 @@ class Subscription(Generic[S]):
         return self
 
     async def __anext__(self) -> S:
-        """Wait for the next state and return it. After a cancellation, no state is lost."""
+        """Wait for the next state and return it. A cancellation loses no state."""
         if not self._open:
             raise CloudtowerError(
                 "the subscription is not entered: async with view.subscribe() as states"

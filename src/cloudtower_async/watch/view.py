@@ -38,22 +38,22 @@ _log = logging.getLogger("cloudtower_async")
 
 
 _POLLS_PER_LOOK = 10
-"""Number of polls after which the change feed is tried again, if the server had none."""
+"""If the server has no change feed, the feed is tried again after this number of polls."""
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 _LOOKS = 12
-"""Number of reads, within the grace period, that look for a resource that is not listed yet."""
+"""Number of attempts, within the grace period, to find a resource that is not listed yet."""
 
 What: TypeAlias = Literal["added", "changed", "removed"]
 
 
 class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False):
-    """Event of a view: what happened to which resource, and its old and new state.
+    """Event of a view: a resource was added, changed or removed.
 
-    A resource is also added when it begins to match the filter, and removed when it no longer
-    matches the filter.
+    ``"added"`` includes existing resources that begin to match the filter. ``"removed"`` includes
+    existing resources that no longer match the filter.
     """
 
     what: What
@@ -65,9 +65,9 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False
 class Watch(Generic[R]):
     """Live view of the resources that match a query, returned by `Cloudtower.watch`.
 
-    Entering the view reads the resources. Iterating waits for the next event, and updates the view
-    with it. Nothing runs in the background. `subscribe` lets any number of tasks follow the same
-    view.
+    Entering the view reads the resources. Each step of the iteration waits for the next event, and
+    applies the event to the view. Nothing runs in the background. With `subscribe`, any number of
+    asyncio tasks can follow the same view.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Watch(Generic[R]):
         self.name: str = self._query.operation.name
         self._dependencies = Dependencies(self._query.operation, self._query.where)
         self._feed: Feed | None = self._new_feed()
-        self._polls_left = 0  # polls until the next attempt to use the feed
+        self._polls_left = 0  # number of polls until the next attempt to use the feed
         self._outage = Outage(f"reading {self.name} for a view", executor.transport, interval)
         self._guard = anyio.ResourceGuard("reading this view")
-        self._open: bool | None = None  # whether the view is open; None before it was entered
+        self._open: bool | None = None  # whether the view is open; None before it is entered
         self._due = -math.inf
         self._delay = 0.0  # seconds between the last read and `_due`
         self._reads: SharedReads[R] | None = None
@@ -109,21 +109,24 @@ class Watch(Generic[R]):
         self._view: dict[str, R] = {}
         self._events: deque[WatchEvent[R]] = deque()
         self._subscribers = Subscribers(self._advance, self._state)
-        # Ids to read again, in the order of their changes, and whether each should be listed.
+        # Ids to read again, in the order of their changes. The value is True if the server should
+        # list the resource.
         self._touched: dict[str, bool] = {}
         self._stale = False  # whether all resources have to be read again
-        self._late: dict[str, float] = {}  # time to give up, by id of an unlisted resource
+        self._late: dict[
+            str, float
+        ] = {}  # ids of unlisted resources, each with the time to give up
         self._look_at = math.inf  # time to look for unlisted resources
         self._relist_at = math.inf  # time to read all resources once again
 
     @property
     def snapshot(self) -> dict[str, R]:
-        """Copy of the resources by id, as they are after the events returned so far."""
+        """Copy of the view: the resources by id, after all events returned so far."""
         return dict(self._view)
 
     @property
     def wanted_ids(self) -> list[str]:
-        """The ids that the filter names."""
+        """Ids in the filter's conditions ``id`` or ``id_in``; empty without these."""
         where = self._query.where or {}
         named = where.get("id")
         return [named] if isinstance(named, str) else list(self._query.ids or ())
@@ -137,7 +140,7 @@ class Watch(Generic[R]):
 
     @property
     def polls(self) -> bool:
-        """Whether each poll reads all resources, because the server has no change feed."""
+        """Whether each poll reads all resources, because the change feed is not available."""
         return self._feed is None
 
     async def __aenter__(self) -> Self:
@@ -151,7 +154,8 @@ class Watch(Generic[R]):
         with self._guard:
             if self._feed is not None:
                 try:
-                    # Start the feed first, so that changes during the read are reported afterwards.
+                    # Start the feed before the read. Changes during the read are then reported
+                    # afterwards.
                     await self._feed.anchor()
                 except NoChangeFeed as exc:
                     self._do_without(exc)
@@ -177,11 +181,12 @@ class Watch(Generic[R]):
     def subscribe(self) -> Subscription[Mapping[str, R]]:
         """Return a subscription to the view; all subscribers share its polls.
 
-        Enter the subscription and iterate over it. Each step yields a read-only mapping of the
-        resources by id: the first one at once, then one after each change. A slow subscriber gets
-        the latest state instead of a backlog. One of the waiting subscribers polls for all
-        subscribers; if no subscriber waits, no request is sent. Leaving the view ends every
-        iteration. Do not iterate over the view itself while it has subscribers.
+        Enter the subscription with ``async with``, and iterate over it. The iteration yields the
+        state of the view as a read-only mapping of the resources by id: the current state
+        immediately, then the new state after each change. A slow subscriber gets the latest state
+        instead of a backlog. One of the waiting subscribers polls for all subscribers. If no
+        subscriber is waiting, no request is sent. Leaving the view ends the iteration of every
+        subscriber. Do not iterate over the view itself while it has subscribers.
 
         Example:
             ::
@@ -196,14 +201,14 @@ class Watch(Generic[R]):
         return self
 
     async def __anext__(self) -> WatchEvent[R]:
-        """Wait for the next event and return it. After a cancellation, no event is lost."""
+        """Wait for the next event and return it. A cancellation loses no event."""
         self._executor.transport.running_loop()
         with self._guard:
             await self._look_out()
             return self._take()
 
     async def _advance(self) -> None:
-        """Wait for events, and update the view with all of them."""
+        """Wait for events, and apply all of them to the view."""
         self._executor.transport.running_loop()
         with self._guard:
             await self._look_out()
@@ -226,7 +231,7 @@ class Watch(Generic[R]):
             await self._follow()
 
     def _take(self) -> WatchEvent[R]:
-        """Update the view with the next event, and return the event."""
+        """Apply the next event to the view, and return the event."""
         event = self._events.popleft()
         if event.new is None:
             del self._view[event.id]
@@ -239,7 +244,7 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Do the next step of the watch, and keep its results even if a later step is cancelled."""
+        """Do the next step of the watch. Its results are kept even if a later step is cancelled."""
         if self._stale:
             found = await self._relist()
             self._stale = False
@@ -261,7 +266,7 @@ class Watch(Generic[R]):
         elif self._feed is not None:
             await self._hear(self._feed)
         else:
-            if self._reads is None:  # shared reads contain the pause
+            if self._reads is None:  # `SharedReads.read` pauses by itself
                 await self._executor.transport.sleep(max(0.0, self._due - anyio.current_time()))
             await self._look_for_feed()
             self._stale = True
@@ -292,7 +297,8 @@ class Watch(Generic[R]):
 
         Args:
             one: Id of the resource.
-            action: Action on the row of the resource; empty if a related row was changed.
+            action: Action of the change (``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``); empty if the
+                row of a related resource was changed.
         """
         if action == "DELETE":
             self._late.pop(one, None)
@@ -303,14 +309,14 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Record resources that an answer leaves out although the server should list them.
+        """Record resources that the server should list, but that are missing from an answer.
 
-        Servers list new resources up to a minute late, and no further change reports when they are
-        listed.
+        Servers may list new resources up to a minute late. The feed does not report when these
+        resources appear.
 
         Args:
-            ids: Ids that were read, and for each id whether the resource should be listed.
-            found: Resources that are listed.
+            ids: Ids that were read; the value is True if the server should list the resource.
+            found: Resources in the answer, by id.
         """
         for one in self._late.keys() & found.keys():
             del self._late[one]
@@ -325,11 +331,11 @@ class Watch(Generic[R]):
 
     @property
     def _look_interval(self) -> float:
-        """Seconds between reads that look for resources which the server lists late."""
+        """Seconds between two attempts to find resources that the server lists late."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Look for resources that the server lists late, and give up after the grace period."""
+        """Try to find resources that the server lists late; give up after the grace period."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)
@@ -342,8 +348,8 @@ class Watch(Generic[R]):
     def _relist_later(self) -> None:
         """Schedule another read of all resources after the grace period.
 
-        A resource that changed shortly before may be listed late, and the change feed does not
-        report when the resource is listed.
+        The server may list a resource late if the resource changed shortly before the read. The
+        change feed does not report when the resource appears.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
@@ -356,7 +362,7 @@ class Watch(Generic[R]):
         self._polls_left = _POLLS_PER_LOOK
 
     async def _look_for_feed(self) -> None:
-        """Try the change feed again from time to time: the 404 may have come from a proxy."""
+        """Try the change feed again at times, because the 404 may have come from a proxy."""
         self._polls_left -= 1
         feed = self._new_feed()
         if self._polls_left > 0 or not feed.has_credential:
@@ -374,7 +380,7 @@ class Watch(Generic[R]):
         return Feed(self._executor, self._dependencies.types, None, self._interval, self._pauses)
 
     def _tell(self, ids: Iterable[str], found: Mapping[str, R]) -> None:
-        """Queue an event for each of these resources that differs from the view."""
+        """Queue an event for each id whose resource in `found` differs from the view."""
         for one in ids:
             old, new = self._view.get(one), found.get(one)
             if old != new:
@@ -391,7 +397,10 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
     ) -> SharedReads[R] | None:
-        """Return reads shared with other views, or None if the filter is not only by id."""
+        """Return the reads to share with other views.
+
+        The result is None unless the filter consists of a single ``id`` or ``id_in`` condition.
+        """
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]
         if len(where) != 1 or not named or not all(isinstance(one, str) and one for one in named):
@@ -405,7 +414,7 @@ class Watch(Generic[R]):
         return reads
 
     async def _relist(self) -> dict[str, R]:
-        """Read all matching resources, and keep retrying while the server is unavailable."""
+        """Return all matching resources by id. Retry while the server is unavailable."""
         if self._reads is not None and self.polls:
             return await self._reads.read(self.wanted_ids, self._due, self._delay)
         return await self._outage.outlast(self._list, self._executor.is_transient)
@@ -416,7 +425,7 @@ class Watch(Generic[R]):
             return {row.id: row async for row in rows if row.id}
 
     async def _read(self, ids: Sequence[str]) -> dict[str, R]:
-        """Read resources by id, and keep retrying while the server is unavailable."""
+        """Return resources by id. Retry while the server is unavailable."""
         page = partial(self._query.page, order_by="id_ASC")
         self._executor.transport.counts.polls += 1
         return await self._outage.outlast(

@@ -1,4 +1,4 @@
-"""Waiting until resources meet a condition."""
+"""Wait until resources meet a condition."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class _Judge(Generic[R]):
     """Checks whether all resources meet a condition.
 
     Attributes:
-        missing: Ids of the resources that do not meet the condition yet.
-        last_seen: All resources by id, as they were when last read.
+        missing: Ids of the resources that did not meet the condition in the last check.
+        last_seen: Last known state of each resource, by id.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class _Judge(Generic[R]):
         self._fail_if = fail_if
 
     def is_met(self, state: Mapping[str, R]) -> bool:
-        """Return whether resources exist and all of them meet the condition.
+        """Return whether at least one resource exists and all resources meet the condition.
 
         Raises:
-            ConditionFailed: A resource is gone, or `fail_if` is true for it.
+            ConditionFailed: A resource was deleted, or `fail_if` is true for a resource.
         """
         before, self.last_seen = self.last_seen, state
         if gone := [one for one in before if one not in state]:
