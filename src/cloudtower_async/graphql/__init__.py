@@ -1,1 +1,1 @@
-"""GraphQL requests: API keys and console tickets, which the REST API lacks."""
+"""GraphQL requests, and the features that only GraphQL offers: API keys and console tickets."""

@@ -1,4 +1,4 @@
-"""API keys, which can be used instead of a token."""
+"""API keys: credentials that are used like a token."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _LOOK = "Check with tower.api_keys.list() whether the key exists, and delete the
 
 
 class ApiKeyRole(msgspec.Struct, frozen=True, gc=False):
-    """A role that an API key acts with."""
+    """Role of an API key, which determines its permissions."""
 
     id: str
     preset: str | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """API key, which can be used instead of a token: ``Cloudtower(endpoint, token=key.key)``.
+    """API key. It is used like a token: ``Cloudtower(endpoint, token=key.key)``.
 
     Attributes:
-        id: Id of the key on the server; empty if the server leaves it out.
-        name: Name of the key; empty if the server leaves it out.
-        key: The secret, which ``repr`` hides; empty if the server's list leaves it out.
-        roles: Roles that the key acts with.
+        id: Id of the API key; empty if the server left out the id.
+        name: Name of the API key; empty if the server left out the name.
+        key: The secret, which ``repr`` hides; empty if the server left out the secret.
+        roles: Roles of the API key.
     """
 
     id: str
@@ -53,7 +53,7 @@ class ApiKey(msgspec.Struct, frozen=True):
         return f"ApiKey(id={self.id!r}, name={self.name!r}, key='***')"
 
 
-Keys: TypeAlias = list[ApiKey]  # inside the class, `list` is the method
+Keys: TypeAlias = list[ApiKey]  # inside `ApiKeys`, the name `list` is a method
 Values: TypeAlias = list[object]
 
 
@@ -64,17 +64,18 @@ class ApiKeys:
         self._executor = executor
 
     async def create(self, name: str) -> ApiKey:
-        """Create a key that has the roles of the session's user.
+        """Create an API key with the roles of the session's user.
 
         Args:
-            name: Unique name of the key.
+            name: Unique name of the new API key.
 
         Raises:
-            GraphQLError: The server refused, for example because the name is taken.
-            OutcomeUnknown: The key may have been created. If the answer contains the key, it is
-                returned even if the rest of the answer is invalid.
+            GraphQLError: The server refused the request, for example because the name is already
+                used.
+            OutcomeUnknown: The API key may have been created. This error is not raised if an
+                invalid answer contains the key; the key is then returned.
             CallError: See its subclasses.
-            InvalidInput: The name is empty, or not a string.
+            InvalidInput: The name is empty or not a string.
         """
         check_argument("api_keys.create", "name", text_fault(name))
         made: Keys = []
@@ -103,16 +104,16 @@ class ApiKeys:
         return made[-1]
 
     async def delete(self, key: str | ApiKey) -> None:
-        """Delete a key; the server rejects the key from then on.
+        """Delete an API key. The server then rejects requests with this key.
 
         Args:
-            key: The `ApiKey`, or its secret as a string.
+            key: The `ApiKey`, or the secret as a string.
 
         Raises:
-            GraphQLError: The key does not exist.
-            OutcomeUnknown: The key may have been deleted.
+            GraphQLError: The API key does not exist.
+            OutcomeUnknown: The API key may have been deleted.
             CallError: See its subclasses.
-            InvalidInput: The key is empty, or not a string.
+            InvalidInput: The key is empty or not a string.
         """
         secret = key.key if isinstance(key, ApiKey) else key
         check_argument("api_keys.delete", "key", text_fault(secret))
@@ -120,10 +121,10 @@ class ApiKeys:
         await ask(self._executor, _DELETE, {"key": secret})
 
     async def list(self) -> Keys:
-        """Return all keys.
+        """Return all API keys.
 
         Raises:
-            GraphQLError: The server refused.
+            GraphQLError: The server refused the request.
             CallError: See its subclasses.
         """
         data = await ask(self._executor, _LIST)
@@ -149,7 +150,10 @@ class ApiKeys:
 
 
 def _key_in(body: bytes, name: str) -> ApiKey | None:
-    """Return the new key in an answer, or None. The rest of the answer may be invalid."""
+    """Return the new API key from the body of an answer, or None if the body contains no key.
+
+    The rest of the body may be invalid.
+    """
     try:
         answer: object = msgspec.json.decode(body)
     except CODEC_ERRORS:
@@ -165,7 +169,7 @@ def _key_in(body: bytes, name: str) -> ApiKey | None:
 
 
 def _with_key(value: object) -> dict[str, object] | None:
-    """Return the outermost object that has a field ``key`` in an answer of any form, or None."""
+    """Return the outermost object with a field ``key`` in a JSON value, or None."""
     level: Values = [value]
     while level:  # an answer may be nested too deeply for recursion
         for one in level:
@@ -182,7 +186,7 @@ def _parts(value: object) -> Values:
 
 
 def _api_key(given: dict[str, object], name: str = "") -> ApiKey:
-    """Return an `ApiKey` from an object in an answer, without fields that are not strings."""
+    """Convert an object in an answer to an `ApiKey`. A field that is not a string becomes empty."""
     roles = given.get("roles")
     return ApiKey(
         id=_text(given.get("id")),
@@ -203,5 +207,5 @@ def _members(value: object) -> dict[str, object]:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    # The server may send an id or a key that consists of digits as a number.
+    # The server may send an id or a key as a number if it consists of digits only.
     return str(value) if type(value) is int else ""

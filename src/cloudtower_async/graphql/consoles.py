@@ -1,4 +1,4 @@
-"""Tickets for the consoles of VMs, which only GraphQL offers."""
+"""Tickets that give access to the consoles of VMs. Only GraphQL offers these tickets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ _VNC = (
 
 
 class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Ticket for the VNC console of a VM; ``repr`` hides the addresses, which contain the ticket.
+    """Addresses of the VNC console of a VM, with a ticket that gives access.
+
+    The addresses contain the ticket, so ``repr`` hides them.
 
     Attributes:
-        vm_uuid: UUID of the VM in its cluster.
+        vm_uuid: UUID of the VM in its cluster, which differs from the id of the VM.
         host_ip: IP address of the host that runs the VM.
         cluster_ip: IP address of the VM's cluster.
-        direct: WebSocket address at the cluster, for clients that can reach the cluster.
-        proxied: WebSocket address at CloudTower, which forwards the connection.
+        direct: WebSocket address on the cluster, for clients that can reach the cluster directly.
+        proxied: WebSocket address on CloudTower, which forwards the connection to the cluster.
     """
 
     vm_uuid: str

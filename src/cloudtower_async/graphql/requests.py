@@ -1,4 +1,4 @@
-"""GraphQL requests with safe retries, and their errors."""
+"""GraphQL requests: sending, safe retries, and errors."""
 
 from __future__ import annotations
 
@@ -44,14 +44,17 @@ async def ask(
     *,
     take: Callable[[bytes], None] | None = None,
 ) -> dict[str, Any]:
-    """Send a document and return the data of the answer. If the token has expired, log in again.
+    """Send a GraphQL document, and return the ``data`` of the answer.
+
+    If the token has expired, the session logs in and sends the document again.
 
     Args:
         executor: Executor of the call.
-        query: The document.
+        query: The GraphQL document.
         variables: Variables of the document.
-        timeout: Time-out in seconds for the whole call; None: the session's.
-        take: Function that receives the body of a mutation's answer before the body is checked.
+        timeout: Time-out in seconds for the whole call; None: the session's time-out.
+        take: Function that is called with the body of the answer before the body is checked. Only
+            for mutations. None: no function.
 
     Raises:
         GraphQLError: The answer has errors.
@@ -78,7 +81,7 @@ async def ask(
     left = deadline - now()
     if not authenticator.can_log_in or left <= 0:
         raise _logged_out(refused, NO_LOGIN)
-    authenticator.forget(login)  # has no effect if another call has logged in since
+    authenticator.forget(login)  # has no effect if another call has already logged in again
     try:
         return await send(body, left)
     except GraphQLError as exc:
@@ -103,7 +106,7 @@ async def _ask_once(
                 answer = await executor.send(operation, body, timeout=timeout)
             else:
                 answer = _taken(executor, await executor.send(_RAW, body, timeout=timeout), take)
-    except BadRequest as exc:  # the answer is not GraphQL, or comes from another service
+    except BadRequest as exc:  # the body may contain GraphQL errors
         if errors := _errors_in(exc.server_message):
             raise _error(executor, {"errors": errors}, exc.status, exc.request_id) from exc
         raise
@@ -139,7 +142,7 @@ def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> di
 
 
 def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
-    """Return whether the server refused the token, and carried out no part of a mutation."""
+    """Return whether the server refused the token and certainly changed nothing."""
     refusals = [_refuses_token(one) for one in error.errors]
     if kind is Kind.QUERY:
         return any(refusals)
@@ -147,7 +150,7 @@ def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
 
 
 def _refuses_token(error: dict[str, Any]) -> bool:
-    """Return whether a GraphQL error reports an invalid token: by Apollo's code or status 401."""
+    """Return whether a GraphQL error means an invalid token: Apollo's error code, or status 401."""
     return any(
         said.get("code") == "UNAUTHENTICATED" or 401 in (said.get("status"), said.get("statusCode"))
         for said in _parts(error)
@@ -158,7 +161,7 @@ def _may_be_done(error: GraphQLError) -> bool:
     """Return whether part of a mutation may have been carried out despite the errors.
 
     An error below a top-level field occurs after the change, while the server reads the result. The
-    whole top-level field is then null.
+    answer does not show the change, because the whole top-level field is null.
     """
     data = error.data
     fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]
@@ -169,7 +172,7 @@ def _may_be_done(error: GraphQLError) -> bool:
 
 
 def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the parts of a GraphQL error where servers put a code or a status."""
+    """Yield the objects in a GraphQL error that may contain an error code or a status."""
     yield error
     extensions: object = error.get("extensions")
     if isinstance(extensions, dict):
@@ -196,7 +199,7 @@ def _logged_out(error: GraphQLError, hint: str, attempts: int = 1) -> Unauthoriz
 
 
 def _changes(query: str) -> bool:
-    """Return whether a document has operations other than queries."""
+    """Return whether a GraphQL document contains a mutation or a subscription."""
     depth = 0
     before = ""
     for piece in _PIECES.findall(query):
@@ -222,7 +225,7 @@ class _Refusal(msgspec.Struct):
 
 
 def _as_objects(errors: object) -> list[dict[str, Any]]:
-    """Convert errors of any form to the specified form, a list of objects."""
+    """Convert errors of any form to the form that GraphQL specifies: a list of objects."""
     given = cast("list[object]", errors) if isinstance(errors, list) else [errors]
     return [
         cast("dict[str, Any]", one) if isinstance(one, dict) else {"message": one}

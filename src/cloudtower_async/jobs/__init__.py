@@ -1,4 +1,4 @@
-"""Jobs that survive crashes: a journal of mutations, and locks between processes."""
+"""Jobs that can be repeated after a crash: a journal of mutations, and locks between processes."""
 
 from __future__ import annotations
 

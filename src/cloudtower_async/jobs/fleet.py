@@ -1,4 +1,4 @@
-"""Runs of a job on many Towers with workers; requires the extra ``fleet``."""
+"""Run a job on many Towers, with workers that share a queue; requires the extra ``fleet``."""
 
 from __future__ import annotations
 
@@ -41,19 +41,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLL = 0.2
-"""Seconds between polls for results."""
+"""Seconds between two polls for results."""
 
 _REQUEUE = 15.0
-"""Seconds after which items without a result are queued again, if Redis has lost them."""
+"""Seconds after which items without a result are queued again, in case Redis has lost their
+messages."""
 
 _PAUSE = 5.0
-"""Maximum number of seconds between attempts to reach Redis."""
+"""Maximum number of seconds between two attempts to reach Redis."""
 
 _GIVE_UP = 5
-"""Number of consecutive items without an answer of the Tower, after which it is given up."""
+"""Number of consecutive items without an answer of the Tower after which no more items are
+tried."""
 
 _REMEMBERED = 7 * 86400
-"""Seconds for which the progress of a run is stored."""
+"""Number of seconds for which the progress of a run is stored in Redis."""
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
@@ -64,7 +66,7 @@ class FleetFailure(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         profile: Profile of the Tower.
         key: Key of the item.
-        error: Why it failed.
+        error: Message of the error.
     """
 
     profile: str
@@ -77,11 +79,12 @@ class TowerRun(msgspec.Struct, kw_only=True):
 
     Attributes:
         profile: Profile of the Tower.
-        listed: Whether the items of the Tower are known.
+        listed: Whether the items of the Tower have been listed.
         items: Number of items.
-        done: Number of items that succeeded, in this run or an earlier one of the same name.
+        done: Number of items that succeeded, including earlier calls with the same job and run.
         failed: Number of items that failed.
-        error: Why the Tower could not be listed, or was given up; None otherwise.
+        error: Error message if the items could not be listed, or if the rest of the items was not
+            tried; None if there is no such error.
     """
 
     profile: str
@@ -93,14 +96,14 @@ class TowerRun(msgspec.Struct, kw_only=True):
 
 
 class FleetRun(msgspec.Struct, kw_only=True):
-    """State of a run, and its report at the end.
+    """State of a run. At the end of the run, it is the report.
 
     Attributes:
         job: Name of the job.
         run: Name of the run.
         towers: The Towers, in the order of the profiles.
-        failures: The items that failed.
-        seconds: Seconds since the start.
+        failures: The failed items.
+        seconds: Number of seconds since the start of the call.
     """
 
     job: str
@@ -111,17 +114,17 @@ class FleetRun(msgspec.Struct, kw_only=True):
 
     @property
     def items(self) -> int:
-        """Number of known items."""
+        """Number of items of all Towers that have been listed."""
         return sum(tower.items for tower in self.towers)
 
     @property
     def done(self) -> int:
-        """Number of items that succeeded."""
+        """Number of items of all Towers that succeeded."""
         return sum(tower.done for tower in self.towers)
 
     @property
     def complete(self) -> bool:
-        """Whether every item of every Tower succeeded."""
+        """Whether all items of all Towers succeeded."""
         return all(
             tower.listed and tower.error is None and tower.done == tower.items
             for tower in self.towers
@@ -140,31 +143,32 @@ async def run_fleet(
     patience: float = 600.0,
     on_progress: Callable[[FleetRun], object] | None = None,
 ) -> FleetRun:
-    """Let workers run a job on many Towers, wait for all items, and return the report.
+    """Let workers run a job on many Towers, wait until all items have ended, and return the report.
 
-    A call with the same job and run continues an earlier call, even if that call is still running:
-    items that succeeded are not repeated, items in progress are waited for, and failed items are
-    tried once more.
+    A call with the same job and run continues an earlier call, even if the earlier call is still
+    running. Items that succeeded are not repeated. The call waits for items in progress. Failed
+    items are tried once more.
 
     Args:
         url: Address of Redis.
-        name: Name of the job, as the workers know it: ``module:name``.
+        name: Name of the job that the workers were started with: ``module:name``.
         job: The job.
-        profiles: Profiles of the Towers. They must exist on this machine and on the workers'
-            machines.
-        run: Name of the run: ``"2026-01-31"``.
-        per_tower: Maximum number of items of a Tower at a time, over all workers and runs.
-        per_cluster: Maximum number of items of a cluster at a time.
-        patience: Seconds after which an outage of Redis is an error.
-        on_progress: Function to call after changes, at most about once a second. The function must
-            return at once.
+        profiles: Profiles of the Towers. The profiles must exist on this machine and on the
+            workers' machines.
+        run: Name of the run, such as ``"2026-01-31"``.
+        per_tower: Maximum number of items in progress on a Tower, in all workers and runs together.
+        per_cluster: Maximum number of items in progress on a cluster, in all workers and runs
+            together.
+        patience: Number of seconds after which an outage of Redis raises an error.
+        on_progress: Function that is called after changes, at most about once a second. The
+            function must not block.
 
     Returns:
         The report of the run.
 
     Raises:
-        CloudtowerError: Redis was out of reach for longer than `patience`.
-        InvalidInput: An argument cannot be used.
+        CloudtowerError: Redis could not be reached for longer than `patience` seconds.
+        InvalidInput: An argument is invalid.
     """
     per_tower = positive_number("run_fleet", "per_tower", per_tower)
     per_cluster = positive_number("run_fleet", "per_cluster", per_cluster)
@@ -195,7 +199,7 @@ class _Tower:
 
     @property
     def ended(self) -> bool:
-        """Whether no work is left."""
+        """Whether no work is left on the Tower."""
         listed = self.state.listed or self.state.error is not None
         return listed and not self.waiting and not self.under_way
 
@@ -226,7 +230,7 @@ class _Caller:
         self._began = anyio.current_time()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to Redis."""
         await self._broker.shutdown()
 
     async def execute(self, on_progress: Callable[[FleetRun], object] | None) -> FleetRun:
@@ -239,12 +243,14 @@ class _Caller:
         return self._state
 
     async def _list(self, profile: str) -> None:
-        """List the items of a Tower. An error ends the run on this Tower only."""
+        """List the items of a Tower. An error only ends the run on this Tower."""
         tower = self._towers[profile]
         try:
             async with await open_profile(profile) as session:
                 unique = {item.key: item for item in await self._job.list_items(session)}
-            msgspec.json.encode(list(unique.values()))  # the error only concerns this Tower
+            # If the items cannot be encoded, the error has to be raised here: it then only ends the run
+            # on this Tower.
+            msgspec.json.encode(list(unique.values()))
         except CloudtowerError as error:
             tower.state.error = str(error)
             return
@@ -259,7 +265,7 @@ class _Caller:
         tower.state.listed = True
 
     async def _earlier_results(self, profile: str, keys: Sequence[str]) -> set[str]:
-        """Return the keys of items that succeeded; delete the results of items that failed."""
+        """Return the keys of items that succeeded earlier. Delete the results of failed items."""
         succeeded: set[str] = set()
         for some in batches(keys):
             ids = [self._task_id(profile, key) for key in some]
@@ -334,7 +340,7 @@ class _Caller:
         self._state.failures.append(failure)
 
     async def _queue(self) -> None:
-        """Queue items up to the limits; for a Tower that does not answer, one item at a time."""
+        """Queue items up to the limits; one item at a time for a Tower that did not answer."""
         for tower in self._towers.values():
             limit = 1 if tower.silent else self._per_tower
             for _ in range(len(tower.waiting)):
@@ -352,7 +358,7 @@ class _Caller:
                 tower.by_cluster[item.cluster] += 1
 
     async def _requeue(self) -> None:
-        """Queue items in progress again, in case Redis has lost their messages."""
+        """Queue all items in progress again, in case Redis has lost their messages."""
         for tower in self._towers.values():
             for item in tower.under_way.values():
                 await self._send(tower, item)
@@ -370,7 +376,10 @@ class _Caller:
         )
 
     async def _results(self, task_ids: Sequence[str]) -> list[ItemResult | None]:
-        """Return the result of each task, or None; delete results that no worker has written."""
+        """Return the result of each task, or None for a task without a result.
+
+        Results that no worker has written are deleted.
+        """
         redis = self._broker.redis
         texts: list[Any] = await redis.mget([result_key(task_id) for task_id in task_ids])
         results: list[ItemResult | None] = []
@@ -396,7 +405,7 @@ class _Caller:
         return f"{self._state.job}/{self._state.run}/{profile}/{key}"
 
     async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work`, which sends commands to Redis; repeat it while Redis is out of reach."""
+        """Run `work`, which sends commands to Redis. Repeat it while Redis cannot be reached."""
         began = anyio.current_time()
         for delay in poll_delays(_PAUSE):
             try:
@@ -419,7 +428,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Placeholder for the task of the workers; the caller needs only the name of the task."""
+    """Placeholder for the workers' task. The caller only needs the name of the task."""
     raise NotImplementedError
 
 
@@ -428,9 +437,9 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         job: Name of the job.
-        queued: Number of items that wait for a worker.
-        working: Number of items that workers have taken.
-        workers: Number of workers that have taken items.
+        queued: Number of items that are waiting for a worker.
+        working: Number of items in progress.
+        workers: Number of workers that have items in progress.
     """
 
     job: str
@@ -443,8 +452,8 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """State of a fleet.
 
     Attributes:
-        queues: The queues, by the name of the job.
-        runs: The runs of the last week with their progress, by job and name.
+        queues: The queues, sorted by the name of the job.
+        runs: The runs of the last week with their progress, sorted by job and name.
     """
 
     queues: list[QueueStatus]
@@ -452,7 +461,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def fleet_status(url: str) -> FleetStatus:
-    """Return the queues and runs in Redis.
+    """Return the state of the queues and runs that Redis stores.
 
     Args:
         url: Address of Redis.

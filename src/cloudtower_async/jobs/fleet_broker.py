@@ -1,4 +1,4 @@
-"""Queue of a fleet in Redis: a taskiq broker, and limits that hold across workers."""
+"""Queue of a fleet in Redis: a taskiq broker, and concurrency limits that all workers share."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ GROUP = "workers"
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 
 OUTAGES = (RedisConnectionError, RedisTimeoutError)
-"""Transient errors: Redis restarts, or the network is down."""
+"""Errors that are raised while Redis cannot be reached."""
 
 _BLOCK = 1.0
-"""Seconds that a worker waits for a message in one request."""
+"""Seconds that Redis waits for a message in one request of a worker."""
 
 _PAUSE = 2.0
-"""Maximum number of seconds between attempts to reach Redis."""
+"""Maximum number of seconds between two attempts to reach Redis."""
 
 _KEEP = round(KEEP * 1000)  # milliseconds
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
-# Queue a message unless it is already queued or has a result. The mark holds the message's id in
-# the stream, so that a mark without its message has no effect.
+# Queue a message unless it is already queued or has a result. The mark of a queued message is a key
+# that contains the message's id in the stream. If the stream no longer has the message, the mark
+# has no effect.
 _QUEUE = """
 if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 local id = redis.call('GET', KEYS[2])
@@ -55,7 +56,7 @@ redis.call('SET', KEYS[2], id, 'PX', ARGV[2])
 return 1
 """
 
-# Remove workers that have ended and hold no message.
+# Remove consumers that belong to ended workers and have no pending message.
 _TIDY = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -110,8 +111,8 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
     """Result of one item, as a worker stores it.
 
     Attributes:
-        value: Return value of the work, as JSON.
-        error: Why the item failed, or None if the item succeeded.
+        value: Return value of the work, as a JSON value.
+        error: Error message if the item failed; None if the item succeeded.
         unreachable: Whether the item failed because the Tower did not answer.
     """
 
@@ -121,7 +122,7 @@ class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StoredResult(msgspec.Struct):
-    """The fields of taskiq's result that are used."""
+    """The fields of a taskiq result that this module uses."""
 
     is_err: bool
     return_value: ItemResult | None = None
@@ -129,7 +130,7 @@ class _StoredResult(msgspec.Struct):
 
 
 def stored_result(text: bytes) -> ItemResult | None:
-    """Decode a result in Redis; return None if no worker has written it."""
+    """Decode the result of an item. Return None if the text is not the result of a worker."""
     try:
         stored = msgspec.json.decode(text, type=_StoredResult)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -140,25 +141,25 @@ def stored_result(text: bytes) -> ItemResult | None:
 
 
 def stream_key(job: str) -> str:
-    """Return the key of the queue of a job."""
+    """Return the Redis key of the queue of a job."""
     return f"{PREFIX}:queue:{job}"
 
 
 def result_key(task_id: str) -> str:
-    """Return the key of a result."""
+    """Return the Redis key of the result of a task."""
     return f"{PREFIX}:result:{task_id}"
 
 
 class FleetBroker(AsyncBroker):
-    """Broker with one stream per job and consumer groups, which queues no message twice.
+    """Taskiq broker with one Redis stream per job. A message is not queued twice.
 
-    Messages and results are JSON. Finished messages are deleted. A message of a worker that has
-    died goes to another worker `lost` seconds after the last sign of life.
+    Messages and results are JSON. A message is deleted when its item is finished. If a worker dies,
+    other workers take over its messages `lost` seconds after it last contacted Redis.
 
     Args:
         url: Address of Redis.
         jobs: Names of the jobs whose messages are sent or received.
-        lost: Seconds without a sign of life until a worker counts as dead.
+        lost: Number of seconds without contact to Redis after which a worker counts as dead.
     """
 
     def __init__(self, url: str, jobs: Sequence[str], *, lost: float = 60.0) -> None:
@@ -168,13 +169,14 @@ class FleetBroker(AsyncBroker):
             redis_url=url,
             prefix_str=f"{PREFIX}:result",
             result_px_time=_KEEP,
-            # The default serializer unpickles results, so anyone who can write to Redis could run
-            # code here.
+            # The default serializer unpickles results. Then, anyone who can write to Redis could
+            # run code in this process.
             serializer=JSONSerializer(),
             driver_info=driver_info(),
         )
         self.stopped = False
-        """Set when running items are cancelled, so that they are no longer acknowledged."""
+        """Set to True before running items are cancelled, so that cancelled items are not
+        acknowledged."""
         self.lost = lost
         self._streams = [stream_key(job) for job in jobs]
         self._consumer = uuid.uuid4().hex
@@ -189,13 +191,13 @@ class FleetBroker(AsyncBroker):
         await self.redis.aclose()
 
     async def kick(self, message: BrokerMessage) -> None:
-        """Queue a message, unless it is queued or in progress, or has a result."""
+        """Queue a message, unless the message is queued or in progress, or already has a result."""
         mark = f"{PREFIX}:queued:{message.task_id}"
         keys = [self._streams[0], mark, result_key(message.task_id)]
         await self._queue(keys, [message.message, _KEEP])
 
     async def listen(self) -> AsyncGenerator[AckableMessage]:
-        """Yield messages as they arrive; continue after Redis has restarted."""
+        """Yield messages as they arrive. During an outage of Redis, keep retrying."""
         failures = 0
         looked = 0.0
         found: tuple[str, bytes, bytes] | None
@@ -226,7 +228,7 @@ class FleetBroker(AsyncBroker):
                 yield AckableMessage(data=data, ack=self._acknowledgement(stream, entry))
 
     async def keep_claims(self) -> None:
-        """Tell Redis periodically that this worker still works on its messages."""
+        """Renew the claims on messages in progress, so that no other worker takes over."""
         while True:
             await anyio.sleep(self.lost / 4)
             by_stream: dict[str, list[Any]] = {}
@@ -246,7 +248,7 @@ class FleetBroker(AsyncBroker):
             count=1,
             block=round(_BLOCK * 1000),
         )
-        # Up to one message of each stream.
+        # The response has up to one message of each stream.
         self._fetched.extend(
             (stream.decode(), entry, fields[b"data"])
             for stream, entries in fetched
@@ -255,7 +257,7 @@ class FleetBroker(AsyncBroker):
         return self._fetched.popleft() if self._fetched else None
 
     async def _take_over(self) -> tuple[str, bytes, bytes] | None:
-        """Return a message of a worker that has died, or None."""
+        """Return a message of a worker that has died, or None if there is no such message."""
         for stream in self._streams:
             await self._tidy([stream], [GROUP, round(self.lost * 1000)])
             answer: Any = await self.redis.xautoclaim(
@@ -284,7 +286,7 @@ class FleetBroker(AsyncBroker):
 
     def _acknowledgement(self, stream: str, entry: bytes) -> Callable[[], Awaitable[None]]:
         async def acknowledge() -> None:
-            # Even on a failure: the message is then delivered again.
+            # The claim ends even if the acknowledgement fails. The message is then delivered again.
             self._under_way.discard((stream, entry))
             if self.stopped:
                 return
@@ -302,14 +304,14 @@ class FleetBroker(AsyncBroker):
 
 
 class SlotLease:
-    """Lease of one of a limited number of slots for work on a Tower and on a cluster.
+    """Lease of a slot for work on a Tower and a cluster. The number of slots is limited.
 
     Args:
         redis: Client of Redis.
         tower: Name of the Tower.
-        cluster: Id of the cluster; None: no limit per cluster.
-        per_tower: Maximum number of items of the Tower.
-        per_cluster: Maximum number of items of the cluster.
+        cluster: Id of the cluster; None: the limit per cluster does not apply.
+        per_tower: Maximum number of items in progress on the Tower.
+        per_cluster: Maximum number of items in progress on the cluster.
         ttl: Seconds after which the slot becomes free unless the lease is renewed.
     """
 

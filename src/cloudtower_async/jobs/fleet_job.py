@@ -1,4 +1,4 @@
-"""Jobs of a fleet: the work on each Tower, as functions that workers import by name."""
+"""Jobs of a fleet (a group of Towers). Workers import a job by its name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ class FleetItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One piece of work on a Tower.
 
     Attributes:
-        key: Unique name of the item, the same in each listing, for example the id of a VM.
-        cluster: Id of the cluster that does the work; None: the limit per cluster does not apply.
-        data: Other data for the work, as JSON. The data is stored in Redis, so it must not contain
-            secrets.
-        run: Name of the run; the fleet sets it.
+        key: Unique name of the item, for example the id of a VM. `list_items` has to return the
+            same key for the same item each time.
+        cluster: Id of the cluster on which the work is done, for the limit per cluster; None: no
+            limit.
+        data: Other data for the work, as a value that can be converted to JSON. The data is stored
+            in Redis, so it must not contain secrets.
+        run: Name of the run, which `run_fleet` sets.
     """
 
     key: str
@@ -41,14 +43,15 @@ Work: TypeAlias = Callable[[Cloudtower, FleetItem, Journal], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class FleetJob:
-    """Job for many Towers: define it in a module, and workers find it as ``module:name``.
+    """Job for many Towers. Define a job in a module; workers import it as ``module:name``.
 
     Args:
-        list_items: Async function that lists the work on a Tower.
-        work: Async function that works on one item. It can be called again for the same item, even
-            by two workers at once, so it should change the Tower through `once` with the journal
-            that is passed to it. This journal belongs to one job, run and Tower, so the key of the
-            item is unique in it. The return value is stored in Redis as JSON for a week.
+        list_items: Async function that takes a session with a Tower, and returns the items of work.
+        work: Async function that takes a session, an item and a journal, and works on the item. The
+            function may be called again for the same item, even by two workers at the same time. So
+            it should only change the Tower through `once`, with the journal that it gets. The
+            journal belongs to one job, run and Tower. So the key of the item can be used as the key
+            in the journal. The return value is stored in Redis as JSON for a week.
 
     Raises:
         InvalidInput: An argument is not an async function.
@@ -80,10 +83,10 @@ def load_job(name: str) -> FleetJob:
     """Import a job.
 
     Args:
-        name: ``module:name``.
+        name: Name of the job: ``module:name``.
 
     Raises:
-        InvalidInput: The name is malformed, or does not refer to a `FleetJob`.
+        InvalidInput: The name is malformed, or is not the name of a `FleetJob`.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} is not the name of a job: expected module:name")
@@ -92,7 +95,7 @@ def load_job(name: str) -> FleetJob:
         job: object = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module itself lacks a dependency
+            raise  # the module exists, but one of its imports is missing
         raise InvalidInput(
             f"{name}: there is no module {error.name!r}: install it, or set PYTHONPATH"
         ) from error

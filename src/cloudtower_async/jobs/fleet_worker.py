@@ -1,4 +1,4 @@
-"""Worker of a fleet: takes items from the queue, and works on several at a time."""
+"""Worker of a fleet: takes items from the queue, and works on several items at the same time."""
 
 from __future__ import annotations
 
@@ -31,37 +31,38 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TASK = "item"
-"""Name of the only task of the broker."""
+"""Name of the broker's only taskiq task."""
 
 _PAUSE = 1.0
-"""Seconds until an item is repeated after an outage of Redis."""
+"""Seconds to wait before an item is repeated after an outage of Redis."""
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
 
 async def open_profile(name: str) -> Cloudtower:
-    """Return a session with all options from a profile, without environment variables.
+    """Return a session whose options come from a profile only, not from environment variables.
 
     Raises:
-        InvalidSettings: This machine has no such profile, or it cannot be used.
+        InvalidSettings: This machine has no such profile, or the profile is invalid.
     """
-    read = partial(from_profile, name, {})  # files, or a keyring
+    read = partial(from_profile, name, {})  # reads files or a keyring, which blocks
     options: Any = await anyio.to_thread.run_sync(read)
     return Cloudtower(**options)
 
 
 class FleetWorker:
-    """Worker for the items of some jobs, until cancelled.
+    """Worker for the items of some jobs, which runs until cancelled.
 
     Args:
         url: Address of Redis.
-        jobs: The jobs by name; items of other jobs are left to other workers.
-        concurrency: Maximum number of items at a time.
+        jobs: The jobs by name. The worker does not take items of other jobs.
+        concurrency: Maximum number of items in progress at the same time.
         grace: See `Journal.grace`.
-        lost: Seconds after which the items of a worker that has died go to another worker.
-        drain: Seconds to finish running items after a cancellation; items that take longer are
-            cancelled and go to another worker.
-        item_timeout: Time-out in seconds for an item.
+        lost: Number of seconds after which other workers take over the items of a worker that has
+            died.
+        drain: Maximum number of seconds to finish the items in progress after a cancellation. Items
+            that take longer are cancelled, and other workers take over these items.
+        item_timeout: Time-out in seconds for the work on an item.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class FleetWorker:
         self._opening = anyio.Lock()
 
     async def run(self) -> None:
-        """Work until cancelled; then finish the items in progress."""
+        """Work until cancelled, then finish the items in progress."""
         self._broker.is_worker_process = True
         receiver = Receiver(
             self._broker,
@@ -143,7 +144,7 @@ class FleetWorker:
         per_tower: int,
         per_cluster: int,
     ) -> dict[str, Any]:
-        """Work on an item, and return the result, which holds the error if the work failed."""
+        """Work on an item, and return the result. If the work failed, it contains the error."""
         if self._broker.stopped:
             raise NoResultError
         result: ItemResult | None = None
@@ -162,7 +163,7 @@ class FleetWorker:
                 result = await self._work_in_time(job, profile, decoded, slot)
             finally:
                 self._scopes.discard(scope)
-        if result is None:  # cancelled: another worker gets it
+        if result is None:  # the work was cancelled, so another worker repeats it
             raise NoResultError
         built: dict[str, Any] = msgspec.to_builtins(result)
         return built
@@ -196,7 +197,7 @@ class FleetWorker:
             unreachable = isinstance(error, ConnectionFailed | CallTimeout)
             return ItemResult(error=str(error), unreachable=unreachable)
         except OUTAGES:
-            raise  # the journal was unreachable: repeat the item later
+            raise  # the journal could not be reached, so the item is repeated later
         except Exception as error:
             _log.exception("%s: item %s failed", profile, item.key)
             return ItemResult(error=f"{type(error).__name__}: {error}")

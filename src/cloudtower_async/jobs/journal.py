@@ -1,4 +1,4 @@
-"""Journal of mutations, which survives a crash of the process."""
+"""Journal of mutations, which is still available after a crash of the process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Literal, Protocol
 import msgspec
 
 GRACE = 120.0
-"""Default of `Journal.grace` in seconds, longer than the lag of listings."""
+"""Default of `Journal.grace` in seconds. New resources appear in the server's lists within this
+time."""
 
 KEEP = 7 * 86400.0
-"""Default time to live of entries in seconds."""
+"""Default number of seconds until an entry expires."""
 
 
 class Lease(Protocol):
-    """Lock that one owner at a time can hold, and that expires unless it is renewed."""
+    """Lock that only one owner at a time can hold, and that expires unless it is renewed."""
 
     @property
     def name(self) -> str:
@@ -27,27 +28,27 @@ class Lease(Protocol):
         ...
 
     async def acquire(self) -> bool:
-        """Take the lease; return False if another owner holds it."""
+        """Try to acquire the lock. Return False if another owner holds the lock."""
         ...
 
     async def renew(self) -> bool:
-        """Extend the lease to its full time to live; return False if it is no longer held."""
+        """Set the expiration time to `ttl` seconds from now. Return False if the lock was lost."""
         ...
 
     async def release(self) -> None:
-        """Release the lease; do nothing if it is no longer held."""
+        """Release the lock. Do nothing if the lock was lost."""
         ...
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Stored state of a mutation.
+    """Entry of a journal: the stored state of a mutation.
 
     Attributes:
         owner: Random id of the attempt that wrote the entry.
-        state: ``"begun"``: a request may be under way; ``"answered"``: the server has accepted it;
-            ``"done"``: the work is finished.
-        pending: Pending work as JSON of `Pending` (ids, no secrets); None unless the state is
-            ``"answered"``.
+        state: ``"begun"``: the request may have been sent. ``"answered"``: the server has accepted
+            the mutation. ``"done"``: the work is finished.
+        pending: JSON of the mutation's `Pending`, which contains no secrets. The value is None
+            unless the state is ``"answered"``.
     """
 
     owner: str
@@ -58,26 +59,26 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Journal(Protocol):
     """Write-ahead journal of mutations, and locks between the processes that share it.
 
-    A journal belongs to one Tower, unless the keys name the Tower. Entries expire.
+    Use one journal for each Tower, unless the keys contain the name of the Tower. Entries expire.
     """
 
     @property
     def grace(self) -> float:
-        """Seconds after which a sent request has either reached the server or never will."""
+        """Number of seconds after which a request that was sent can no longer reach the server."""
         ...
 
     async def begin(self, key: str, owner: str) -> JournalEntry | None:
-        """Record that a mutation is about to be sent, unless an entry exists.
+        """Write an entry with the state ``"begun"``, unless an entry with this key exists.
 
-        An entry with the state ``"begun"`` that is older than `grace` is replaced.
+        An existing entry with the state ``"begun"`` that is older than `grace` is replaced.
 
         Returns:
-            None if the entry was written and will survive a crash; otherwise the existing entry.
+            None if the entry was written to permanent storage; otherwise the existing entry.
         """
         ...
 
     async def record(self, key: str, entry: JournalEntry) -> None:
-        """Replace an entry of the same owner; do nothing if another owner has replaced it."""
+        """Replace the entry with this key if it has the same owner; otherwise, do nothing."""
         ...
 
     async def forget(self, key: str, owner: str | None = None) -> None:
@@ -85,13 +86,13 @@ class Journal(Protocol):
 
         Args:
             key: Key of the mutation.
-            owner: Delete the entry only if it belongs to this owner; None: delete any entry with
-                the key.
+            owner: Owner of the entry to delete. An entry of another owner is not deleted. None:
+                delete the entry of any owner.
         """
         ...
 
     def lease(self, name: str, ttl: float) -> Lease:
-        """Return a lock that is not acquired yet.
+        """Return a lock that this process has not acquired yet.
 
         Args:
             name: Name of the lock.

@@ -13,13 +13,14 @@ from ..validators import check_seconds
 from .journal import Journal, Lease
 
 _RENEWALS = 3
-"""Number of renewals within the time to live."""
+"""Number of renewals within the time to live of a lease."""
 
 _RETRY = 0.25
-"""Seconds between attempts to acquire a lease that is taken, or to renew a lease."""
+"""Seconds between attempts to acquire a lease that another owner holds, or to repeat a failed
+renewal."""
 
 _RELEASE = 5.0
-"""Maximum number of seconds for releasing a lease; after that it expires."""
+"""Maximum number of seconds for releasing a lease. A lease that was not released expires."""
 
 _log = logging.getLogger("cloudtower_async.jobs")
 
@@ -28,16 +29,16 @@ _log = logging.getLogger("cloudtower_async.jobs")
 async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None]:
     """Hold a lease while a block runs, and renew the lease periodically.
 
-    The block is cancelled if the lease is lost, because another owner holds it or because it was
-    not renewed before it expired.
+    If the lease is lost, the block is cancelled. A lease is lost when another owner holds it, or
+    when it was not renewed in time.
 
     Args:
         lease: The lease.
-        wait: Seconds to wait while another owner holds it; None: no limit.
+        wait: Maximum number of seconds to wait while another owner holds the lease; None: no limit.
 
     Raises:
         JobLocked: Another owner still held the lease after `wait` seconds.
-        LeaseLost: The lease was lost; the block was cancelled.
+        LeaseLost: The lease was lost, and the block was cancelled.
     """
     failures: list[Exception] = []
     lost: list[LeaseLost] = []
@@ -58,15 +59,15 @@ async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None
             except Exception as error:
                 failures.append(error)
             group.cancel_scope.cancel()
-    finally:  # also if the acquisition was cancelled when the lease was taken already
+    finally:  # a cancelled acquisition may have acquired the lease
         with anyio.move_on_after(_RELEASE, shield=True):
             await _release(lease)
     if lost or failures:
-        raise (lost or failures).pop(0)  # else the error and this frame would keep each other
+        raise (lost or failures).pop(0)  # `pop` avoids a reference cycle with this frame
 
 
 async def _acquire(lease: Lease, wait: float | None) -> float:
-    """Take a lease, and return its expiration time by the clock of the event loop."""
+    """Acquire a lease, and return its expiration time by the clock of the event loop."""
     began = anyio.current_time()
     if await lease.acquire():
         return began + lease.ttl
@@ -83,7 +84,7 @@ async def _keep(lease: Lease, expires: float) -> None:
     """Renew a lease periodically.
 
     Raises:
-        LeaseLost: The lease is no longer held, or may have expired.
+        LeaseLost: Another owner holds the lease, or the lease may have expired.
     """
     pause = lease.ttl / _RENEWALS
     error: Exception | None = None
@@ -99,7 +100,7 @@ async def _keep(lease: Lease, expires: float) -> None:
                     raise LeaseLost(lease.name)
             except LeaseLost:
                 raise
-            except Exception as exc:  # the storage of the lease may be available again in time
+            except Exception as exc:  # a later attempt may succeed before the lease expires
                 _log.warning("renewing the lock %r failed, retrying: %s", lease.name, exc)
                 error = exc
             else:
@@ -118,27 +119,28 @@ async def _release(lease: Lease) -> None:
 async def job_lock(
     journal: Journal, name: str, *, ttl: float = 60.0, wait: float = 0.0
 ) -> AsyncGenerator[None]:
-    """Hold the lock of a job while a block runs, so that one process at a time runs the job.
+    """Hold the lock of a job while a block runs, so that only one process at a time runs the job.
 
-    The lock has an owner and expires `ttl` seconds after its last renewal, so a run that crashed
-    blocks the next run for at most `ttl` seconds. While the block runs, the lock is renewed. If the
-    lock is lost, the block is cancelled.
+    While the block runs, the lock is renewed. The lock expires `ttl` seconds after its last
+    renewal. So after a crash, the lock blocks the next run for at most `ttl` seconds. If the lock
+    is lost, the block is cancelled.
 
-    The lock cannot stop a frozen process, for example on a suspended virtual machine: when the
-    process wakes up, it may work for a moment before it notices that the lock is lost. The lock
-    also relies on the clock of the machine (SQLite) or of Redis: this clock must not jump ahead by
-    more than `ttl`. Therefore, a job under this lock should still use `once`.
+    The lock has two limits. A process can be frozen, for example on a suspended virtual machine.
+    When the process wakes up, it may work for a moment before it notices that the lock was lost.
+    Second, the lock relies on a clock, which must not jump ahead by more than `ttl` seconds: the
+    clock of the machine (SQLite) or the clock of Redis. Therefore, a job with this lock should
+    still use `once`.
 
     Args:
-        journal: Journal that stores the lock.
+        journal: Journal in which the lock is stored.
         name: Name of the job.
-        ttl: Time to live of the lock in seconds.
-        wait: Seconds to wait for another run to end. To take over from a run that has just crashed,
-            wait a little longer than `ttl`.
+        ttl: Seconds after which the lock expires unless it is renewed.
+        wait: Maximum number of seconds to wait while another run holds the lock. To wait for the
+            lock of a run that has just crashed, use a value a little above `ttl`.
 
     Raises:
         JobLocked: Another run still held the lock after `wait` seconds. Nothing was done.
-        LeaseLost: The lock was lost; the block was cancelled.
+        LeaseLost: The lock was lost, and the block was cancelled.
         InvalidInput: An argument cannot be used.
 
     Example:

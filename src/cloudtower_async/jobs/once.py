@@ -1,4 +1,4 @@
-"""Mutations that are carried out once, even if the process crashes or the answer is lost."""
+"""Carry out a mutation only once, even if the process crashes or the answer is lost."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from .journal import Journal, JournalEntry
 T = TypeVar("T")
 
 _MOST_SENT = 3
-"""Maximum number of times that a run sends a mutation whose answers are lost."""
+"""Maximum number of times that one call of `once` sends a mutation if the answers are lost."""
 
 _TASK_GRACE = 30.0
-"""Maximum number of seconds until a task that the server does not list counts as not found."""
+"""Seconds after which a task that the server does not list counts as not found, at most."""
 
 
 async def once(
@@ -46,47 +46,51 @@ async def once(
 ) -> T:
     """Carry out a mutation once, wait for its task, and return the resource.
 
-    Call `once` again with the same key after a crash, a lost answer or an error, even from another
-    process at the same time. `once` finds out what happened, and resends the mutation only if the
-    earlier request certainly was not executed.
+    After a crash, a lost answer or an error, call `once` again with the same key. Several processes
+    may do this at the same time. `once` finds out what has happened, and only sends the mutation
+    again if the earlier request certainly was not executed. These are the steps:
 
-    1. The journal stores that the mutation begins, before anything is sent.
-    2. `find` asks the server for the effect. If the effect is found, nothing is sent.
-    3. The mutation is sent, with a time-out of a quarter of ``journal.grace``.
-    4. The journal stores the task, then that the work is done.
+    1. The journal stores that the mutation begins. 2. `find` asks the server for the effect of the
+    mutation. If `find` finds it, nothing is sent. 3. The mutation is sent. Its time-out is a
+    quarter of ``journal.grace``. 4. The journal stores the id of the task and, after the task has
+    ended, that the work is done.
 
-    A request without an answer may still reach the server, so for ``journal.grace`` seconds `once`
-    only looks for the effect. A failed task is a final answer: its error is raised, and the next
-    call with this key sends the mutation again.
+    A request without an answer may still reach the server. So for ``journal.grace`` seconds after
+    it, `once` only looks for the effect, and does not send the mutation again. If the task fails,
+    its error is raised, and the next call with this key sends the mutation again.
 
-    In a session in plan mode the mutation is planned, and the journal is neither read nor written.
+    In plan mode, the mutation is planned, and the journal is not used.
 
-    The guarantee has limits. A process that is frozen for longer than ``journal.grace``, after it
-    has written the journal and before it sends the request, can send too late. If the journal loses
-    its entries, only `find` prevents duplicates.
+    The guarantee has two limits. A process can be frozen after it has written the journal and
+    before it sends the request. If it is frozen for longer than ``journal.grace``, it may send the
+    request too late, after another process has sent it. And if the journal loses its entries, only
+    `find` prevents a repetition.
 
     Args:
         tower: The session.
         journal: Journal of mutations, shared by all processes that may use the same key.
-        key: Unique name of the mutation, the same in each attempt. Include the date for a nightly
-            job, and the Tower if the journal serves several Towers.
-        mutation: Function that sends the mutation with the session passed to it, and returns the
-            answer. The mutation changes one resource.
-        find: Function that returns the resource if it shows the effect of the mutation, otherwise
-            None. It is called again while the resource is changing (``entity_async_status``).
-        timeout: Seconds to wait for the task and the effect; None: no limit.
-        interval: Maximum number of seconds between polls; the first polls come sooner.
+        key: Unique name of the mutation, which must be the same in each attempt. The key of a
+            nightly job should contain the date. If several Towers share the journal, the key should
+            contain the name of the Tower.
+        mutation: Async function that takes a session, sends the mutation with this session, and
+            returns the answer. The mutation has to change exactly one resource.
+        find: Async function that takes a session and returns the resource if the mutation has taken
+            effect, otherwise None. While the resource is still changing (``entity_async_status`` is
+            not None), the function is called again.
+        timeout: Maximum number of seconds to wait for the task and the effect; None: no limit.
+        interval: Maximum number of seconds between two polls. The first polls follow each other
+            faster.
 
     Returns:
-        The settled resource, as `find` returns it.
+        The resource that `find` returned, after it has settled.
 
     Raises:
-        TaskError: The task failed, or did not end in time.
-        OutcomeUnknown: The answers were lost several times. Call again to find out.
-        EffectMissing: The mutation was carried out, but its effect is missing.
-        CallError: A call failed. If the failed call was the mutation, the mutation was certainly
+        TaskError: The task failed, or did not end within `timeout` seconds.
+        OutcomeUnknown: The answers were lost several times. Call `once` again with the same key.
+        EffectMissing: The mutation was carried out, but `find` does not find its effect.
+        CallError: A request failed. If this request was the mutation, the mutation was certainly
             not executed.
-        CloudtowerError: The mutation changed no resource, or several.
+        CloudtowerError: The mutation changed no resource, or several resources.
         InvalidInput: An argument cannot be used.
 
     Example:
@@ -117,7 +121,7 @@ async def once(
 
 
 class _Attempt(Generic[T]):
-    """One call of `once`, with its arguments."""
+    """One call of `once`."""
 
     def __init__(
         self,
@@ -143,17 +147,18 @@ class _Attempt(Generic[T]):
         if self._tower.mutations != "allow":
             return await self._rehearse()
         quarter = self._journal.grace / 4
-        # The request is sent within half of the grace period, including waits for locks.
+        # These time-outs ensure that the request is sent within half of the grace period, even
+        # after a wait for locks.
         quick = self._tower.with_options(timeout=quarter, lock_timeout=quarter)
         sent = 0
-        in_doubt = False  # whether a request was sent since the journal stored that it begins
+        in_doubt = False  # whether a request was sent after the journal entry was written
         for delay in poll_delays(min(self._interval, quarter)):
             began = anyio.current_time()
             entry = await self._journal.begin(self._key, self._owner)
             if entry is not None and entry.state != "begun":
                 return await self._follow(entry)
             if entry is not None and entry.owner == self._owner and not in_doubt:
-                entry = None  # the journal was called twice, because its first answer was lost
+                entry = None  # this attempt wrote the entry, but the answer of the journal was lost
             found = await self._look(entry)
             if found is not None:
                 return await self._finish(entry or self._entry("begun"), found)
@@ -173,7 +178,7 @@ class _Attempt(Generic[T]):
                 sent += 1
                 if sent == _MOST_SENT:
                     raise
-                continue  # as after a crash: the server will show whether the mutation was executed
+                continue  # the next rounds find out whether the mutation was executed
             except CloudtowerError:  # the server has certainly done nothing
                 await self._journal.forget(self._key, self._owner)
                 raise
@@ -181,7 +186,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _rehearse(self) -> T:
-        """Plan the mutation, or let the session refuse it; do not change the journal."""
+        """Plan the mutation without using the journal. A read-only session refuses the mutation."""
         found = await self._find(self._tower)
         if found is not None:
             return found
@@ -190,7 +195,11 @@ class _Attempt(Generic[T]):
         return cast("T", answers[0].data)
 
     async def _look(self, entry: JournalEntry | None) -> T | None:
-        """Look for the effect; on an error, forget an entry that this attempt has just written."""
+        """Return the result of `find`.
+
+        If `find` fails, delete the journal entry that this attempt has just written. If `entry` is
+        not None, the entry is older, and is kept.
+        """
         try:
             return await self._find(self._tower)
         except Exception:
@@ -199,7 +208,7 @@ class _Attempt(Generic[T]):
             raise
 
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
-        """Store the pending work of an answer, and return the new entry."""
+        """Store the pending work of an answer in the journal, and return the new entry."""
         answers = answers_in("once", answer)
         if not answers:  # the filter of the mutation matched nothing
             await self._journal.forget(self._key, self._owner)
@@ -215,9 +224,9 @@ class _Attempt(Generic[T]):
             )
 
     async def _follow(self, entry: JournalEntry) -> T:
-        """Wait until the accepted work has finished, and return the resource."""
+        """Wait for the task of a mutation that the server has accepted, and return the resource."""
         deadline = self._deadline()
-        patience = 0.0  # seconds that the effect may be missing
+        patience = 0.0  # seconds to wait for the effect
         unknown: TaskNotFound | None = None
         if entry.pending is not None:
             try:
@@ -241,7 +250,7 @@ class _Attempt(Generic[T]):
         return await self._finish(entry, found, deadline)
 
     async def _found_within(self, deadline: float) -> T | None:
-        """Return the resource, or None if it does not show the effect before the deadline."""
+        """Return the result of `find` as soon as it is not None; return None at the deadline."""
         for delay in poll_delays(self._interval):
             found = await self._find(self._tower)
             if found is not None or anyio.current_time() + delay > deadline:
@@ -250,7 +259,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _finish(self, entry: JournalEntry, found: T, deadline: float | None = None) -> T:
-        """Return the resource when it has settled, and store that the work is done."""
+        """Wait until the resource has settled, record that the work is done, and return it."""
         if deadline is None:
             deadline = self._deadline()
         for delay in poll_delays(self._interval):
@@ -262,7 +271,8 @@ class _Attempt(Generic[T]):
                 raise SettleTimeout({getattr(found, "id", self._key): status}, self._timeout)
             await anyio.sleep(delay)
             newer = await self._find(self._tower)
-            if newer is None:  # such as a VM whose task failed: the server deletes its record
+            # For example, the server deletes the record of a VM whose task failed.
+            if newer is None:
                 raise EffectMissing(self._key)
             found = newer
         raise AssertionError("the delays have no end")

@@ -1,4 +1,4 @@
-"""Journal in Redis, for processes of any number of machines; requires the extra ``fleet``."""
+"""Journal in Redis, which processes on several machines can share; requires the extra ``fleet``."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ return redis.call('DEL', KEYS[1])
 
 
 def driver_info() -> DriverInfo:
-    """Return the version of the package, so that redis does not read files for each connection."""
+    """Return the version of this package, so that redis need not read it from files."""
     return DriverInfo(lib_version=redis_package.__version__)
 
 
 def redis_client(url: str) -> Redis:
-    """Return a client of Redis that reads no files when it connects.
+    """Return a Redis client that does not block the event loop by reading files when it connects.
 
     Args:
-        url: Address: ``redis://127.0.0.1:6379/0``.
+        url: Address of Redis: ``redis://127.0.0.1:6379/0``.
 
     Raises:
-        ValueError: The address cannot be used.
+        ValueError: The address is invalid.
     """
     return Redis.from_url(url, driver_info=driver_info())  # pyright: ignore[reportUnknownMemberType] - its **kwargs
 
@@ -75,19 +75,19 @@ def redis_client(url: str) -> Redis:
 class RedisJournal:
     """A `Journal` in Redis.
 
-    Times are measured by the clock of Redis, so the clocks of the machines may differ. Redis has to
-    keep its data when it restarts: set ``appendonly yes`` and ``appendfsync always``. A failover to
-    a replica can lose the last entries. Redis Cluster works, as each call uses one key.
+    Times are measured by the clock of Redis, so the clocks of the machines may differ. Redis must
+    not lose data when it restarts: set ``appendonly yes`` and ``appendfsync always``. A failover to
+    a replica can lose the last entries. Redis Cluster is supported.
 
     Args:
-        redis: Client of Redis, made by `redis_client`. The journal does not close the client.
+        redis: Client of Redis, made by `redis_client`. The caller has to close the client.
         prefix: Prefix of the keys in Redis. Use one prefix for each Tower, unless the keys of the
-            journal name the Tower.
-        grace: Seconds after which a request that was sent has reached the server, or never will.
-        keep: Seconds until entries expire.
+            journal contain the name of the Tower.
+        grace: Number of seconds after which a request that was sent can no longer reach the server.
+        keep: Number of seconds after which entries expire.
 
     Raises:
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
     """
 
     def __init__(
@@ -148,7 +148,8 @@ class RedisLease:
 
     async def acquire(self) -> bool:
         """See `Lease.acquire`."""
-        self._lock.local.token = self._owner  # to release it if the answer is lost
+        # Allows releasing the lock even if the answer to `acquire` is lost.
+        self._lock.local.token = self._owner
         return bool(await self._lock.acquire(token=self._owner))
 
     async def renew(self) -> bool:
@@ -160,7 +161,7 @@ class RedisLease:
 
     async def release(self) -> None:
         """See `Lease.release`."""
-        with suppress(LockError):  # it has expired
+        with suppress(LockError):  # the lock has expired
             await self._lock.release()
 
 
@@ -169,5 +170,5 @@ def _ms(seconds: float) -> int:
 
 
 def _text(value: bytes | str | None) -> str | None:
-    """Return an answer as text, whether or not the client decodes answers."""
+    """Return a response of Redis as a string. Some clients decode responses, others do not."""
     return value.decode() if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Journal in a SQLite file, for processes of one machine."""
+"""Journal in a SQLite file, which processes on one machine can share."""
 
 from __future__ import annotations
 
@@ -37,24 +37,25 @@ CREATE TABLE IF NOT EXISTS journal_leases (
 """
 
 _BUSY = 10.0
-"""Seconds to wait while another process writes."""
+"""Maximum number of seconds to wait while another process writes."""
 
 
 class SqliteJournal:
     """A `Journal` in a SQLite file; use it as an async context manager.
 
-    Several processes of one machine can share the file. Do not put the file on a network drive.
-    When a call returns, its changes are on disk. SQLite keeps a second file beside it, ``…-wal``,
-    which belongs to it. The work is done in threads.
+    Several processes on one machine can share the file. Do not put the file on a network drive.
+    When a method returns, its changes are on disk. SQLite stores part of the data in a second file,
+    whose name ends with ``-wal``. Move or delete both files together. Files are read and written in
+    threads.
 
     Args:
-        path: Path of the file, which is created if it does not exist. Use one file for each Tower,
-            unless the keys name the Tower.
-        grace: Seconds after which a request that was sent has reached the server, or never will.
-        keep: Seconds until entries expire.
+        path: Path of the file. The file is created if it does not exist. Use one file for each
+            Tower, unless the keys contain the name of the Tower.
+        grace: Number of seconds after which a request that was sent can no longer reach the server.
+        keep: Number of seconds after which entries expire.
 
     Raises:
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -74,13 +75,13 @@ class SqliteJournal:
         self._keep = keep
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._one = anyio.CapacityLimiter(1)  # a connection serves one thread at a time
+        self._one = anyio.CapacityLimiter(1)  # only one thread at a time may use a connection
 
     async def __aenter__(self) -> Self:
         """Open the file.
 
         Raises:
-            sqlite3.Error: The file cannot be opened, or is not a database.
+            sqlite3.Error: The file cannot be opened, or is not a SQLite database.
         """
         self._connection = await anyio.to_thread.run_sync(self._connect, limiter=self._one)
         return self
@@ -127,7 +128,7 @@ class SqliteJournal:
             self._path, timeout=_BUSY, check_same_thread=False, isolation_level=None
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")  # one write to the disk per change
+            connection.execute("PRAGMA journal_mode = WAL")  # one disk write for each change
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_TABLES)
         except BaseException:
@@ -144,7 +145,7 @@ class SqliteJournal:
             ).fetchone()
             if row is not None:
                 *fields, since = row
-                if since > now:  # the clock was set back: the entry counts as new
+                if since > now:  # the clock was set back, so the entry gets the current time
                     connection.execute(
                         "UPDATE journal_entries SET since = ? WHERE key = ?", (now, key)
                     )
@@ -214,7 +215,8 @@ class SqliteLease:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Generator[None]:
-    connection.execute("BEGIN IMMEDIATE")  # waits for other writers, instead of failing later
+    # Wait for other writers now. Without IMMEDIATE, a later write could fail.
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:

@@ -1,1 +1,1 @@
-"""Read metrics: requests and results."""
+"""Requests for metrics, and their results."""

@@ -1,4 +1,4 @@
-"""Collect metrics of many resources, and find the resource that each curve belongs to."""
+"""Collect metrics of many resources, and assign each curve to its resource."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ _SEEN_EMPTY = ("72h", "168h")
 _OPTIONS = ("content_language", "external_cloudtower_id", "timeout")
 _EXAMPLE = 'tower.metrics.get_vm_metrics, vms={…}, metrics=[…], range="24h"'
 _NAN = float("nan")
-_LATEST = 253_402_300_799_999  # milliseconds until the end of year 9999, the limit of `datetime`
-# Times in this range are in seconds (2001 to 2286). In milliseconds, they would mean early 1970.
+_LATEST = 253_402_300_799_999  # end of the year 9999 in milliseconds, the limit of `datetime`
+# A time in this range is in seconds (years 2001 to 2286), because the same number of milliseconds
+# would be a time in early 1970.
 _LEAST_SECONDS, _MOST_SECONDS = 1e9, 1e10
 _LABELS = [
     (field.name, field.encode_name)
@@ -52,13 +53,13 @@ _LABELS = [
 
 
 class MetricSubjects(NamedTuple):
-    """Resources that one operation measures, and how its curves name them.
+    """The kind of resource that an operation measures, and how its curves identify the resource.
 
     Args:
-        argument: Name of the filter argument.
+        argument: Name of the argument that filters the resources.
         resource: Type of the resources that the filter matches.
-        label: Label that identifies the resource of a curve.
-        field: Field of the resource that has the value of the label.
+        label: Label of a curve that identifies the resource.
+        field: Field of the resource whose value equals the value of the label.
         alone: Whether each resource needs a separate request, because the labels do not identify
             the resource.
     """
@@ -110,8 +111,8 @@ _NAMED = (
     ("_host", "Host", "local_id"),
     ("_cluster", "Cluster", "local_id"),
 )
-"""Labels and the types that they name, the most specific first: a disk's labels also name its
-host."""
+"""Label, type of the resource, and field with the label's value. The most specific labels come
+first, because the labels of a disk also name its host."""
 
 
 async def measure(
@@ -153,7 +154,7 @@ async def top_n(
 
 
 def _warned(measured: Measurements) -> Measurements:
-    """Issue the warnings of measurements, attributed to the caller of the session's method."""
+    """Issue the warnings of measurements, and return the measurements."""
     for warning in measured.warnings:
         warnings.warn(warning, stacklevel=4)
     return measured
@@ -220,23 +221,23 @@ def _on_the_wire(argument: str) -> str:
 def _matching(
     executor: Executor, resource: str, where: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Resource]:
-    """Read all resources of a type that match."""
+    """Read all resources of a type that match a filter."""
     method = registry.bound_method(registry.reader(resource), executor)
     where = None if isinstance(where, Everything) else where
     return iter_pages(PagedQuery("measure", method, {**options, "where": where}), IDS_AT_ONCE)
 
 
 def _subject(resource: Resource) -> Subject:
-    # Not all resources have a name on every server.
+    # Some resources have no name, depending on the type and the server version.
     return Subject(resource.id, getattr(resource, "name", None) or resource.id)
 
 
 class _Owners:
-    """Look-up of the resource that a curve belongs to.
+    """Finds the resource that a curve belongs to (its owner).
 
     Args:
-        family: Measured kind of resources.
-        keys: Value of the identifying label by resource.
+        family: Kind of the measured resources.
+        keys: Value of the identifying label for each resource.
     """
 
     def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:
@@ -248,23 +249,24 @@ class _Owners:
             self._owners[key] = None if key in self._owners else subject
 
     def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
-        """Return the owner of a curve.
+        """Return the resource that a curve belongs to, or None if it is unknown.
 
         Args:
             labels: Labels of the curve.
-            only: The requested resource, if there is only one; otherwise None.
+            only: The requested resource, if only one resource was requested; otherwise None.
         """
         named = labels.get(self._family.label)
         if self._family.alone or not named:
             return only
         if named in self._owners:
             return self._owners[named]
-        # Labels of volumes may name something other than the volume (seen on a server).
+        # On some servers, the label of a volume's curve contains another value than the volume's
+        # id.
         return only if self._family.label == "_volume" else None
 
 
 class _Reading:
-    """Collector of the answers of one measurement.
+    """Collects the answers of one measurement.
 
     Args:
         operation: Name of the operation, for warnings.
@@ -276,7 +278,7 @@ class _Reading:
         self._names: list[str] = query["metrics"]
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
-        self._dropped: dict[str, bool] = {}  # by metric: whether smaller requests may help
+        self._dropped: dict[str, bool] = {}  # truncated metrics, and whether fewer resources help
         self._times = _Times()
 
     def take(
@@ -285,18 +287,19 @@ class _Reading:
         owner: Callable[[Mapping[str, str]], Subject | None],
         subjects: Sequence[Subject] = (),
     ) -> None:
-        """Read the answers to one request.
+        """Add the series in the answer to one request.
 
         Args:
-            answers: One answer per metric.
-            owner: Function that returns the owner of a curve by its labels.
-            subjects: Requested resources; empty for a ranking, which is truncated on purpose.
+            answers: The items of the answer, one item per metric.
+            owner: Function that takes the labels of a curve, and returns its resource or None.
+            subjects: The requested resources. Empty for a ranking, which is expected to be
+                truncated.
         """
         for place, answer in enumerate(answers):
-            metric = cast("Metric | None", answer.data)  # an answer may break the schema
+            metric = cast("Metric | None", answer.data)  # the server may violate the schema
             if metric is None:
                 continue
-            # If answers are missing, the position does not identify the metric.
+            # If items are missing, the position of an item does not identify its metric.
             asked = self._names[place] if len(answers) == len(self._names) else ""
             measured: set[Subject | None] = set()
             streams = [(one.labels, one.points) for one in metric.sample_streams or ()]
@@ -322,14 +325,14 @@ class _Reading:
                 if times:
                     measured.add(subject)
             if metric.dropped and subjects:
-                # If the answer only lacks points of a resource, a request for this resource alone
-                # does not help.
+                # If every requested resource has values, only points are missing. A request for
+                # fewer resources does not help in this case.
                 fewer_help = len(subjects) > 1 and not measured.issuperset(subjects)
                 for one in [asked] if asked else self._names:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
     async def look_up(self, executor: Executor, options: Mapping[str, Any]) -> None:
-        """Find the owners of the curves by their labels."""
+        """Read the resources that the labels of the curves name, and assign the curves to them."""
         for label, resource, field in _NAMED:
             unknown = [one for one in chain(*self._series.values()) if one.subject is None]
             named = sorted({one.labels[label] for one in unknown if label in one.labels})
@@ -351,10 +354,10 @@ class _Reading:
         """Return all collected measurements, with warnings.
 
         Args:
-            argument: Name of the filter argument.
+            argument: Name of the argument that filters the resources.
             subjects: Resources that match the filter.
         """
-        # Sort, because answers come in any order.
+        # Sort the series, because concurrent answers arrive in any order.
         places: dict[Subject | None, int] = {one: place for place, one in enumerate(subjects)}
         for curves in self._series.values():
             curves.sort(key=lambda one: places.get(one.subject, len(places)))
@@ -418,15 +421,15 @@ def _labels(labels: MetricLabel | None) -> dict[str, str]:
 
 
 class _Times:
-    """Decodes points, and records metrics with implausible times."""
+    """Converts points to arrays, and records the metrics with implausible times."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, None] = {}
         self._absurd: dict[str, None] = {}
 
     def curve(self, metric: str, points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
-        """Return times and values as arrays, which take a fifth of the memory of lists."""
-        # A time may be missing if the server breaks the schema.
+        """Return the times and values of a curve as arrays, which need less memory than lists."""
+        # A time may be missing if the server violates the schema.
         timed = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
         known = [one for one in timed if 0 <= one.t <= _LATEST]
         if len(known) < len(points):
@@ -439,7 +442,7 @@ class _Times:
         return times, array("d", [_NAN if one.v is None else one.v for one in known])
 
     def warnings(self, operation: str) -> list[MetricsWarning]:
-        """Return the warnings to issue."""
+        """Return the warnings about times."""
         told = (
             (self._seconds, "the times of {} are in seconds and were converted"),
             (

@@ -23,14 +23,14 @@ MetricsFault: TypeAlias = Literal["empty", "dropped", "range", "time", "owner"]
 
 
 class MetricsWarning(UserWarning):
-    """Measurements differ from the request, although the server reported success.
+    """Warning: the server reported success, but the measurements are incomplete or uncertain.
 
     Attributes:
-        fault: Kind of the deviation. ``"empty"``: the metrics have no values; wrong names have the
-            same effect. ``"dropped"``: the server truncated the values. ``"range"``: servers are
-            known to answer this range with empty results. ``"time"``: times were converted from
-            seconds, or values were left out because of implausible times. ``"owner"``: the resource
-            of some curves is unknown.
+        fault: Kind of the problem. ``"empty"``: the metrics have no values, for example because a
+            name is wrong. ``"dropped"``: the server truncated the values. ``"range"``: servers are
+            known to return empty results for this range. ``"time"``: times were converted from
+            seconds, or values with implausible times were left out. ``"owner"``: the resource of
+            some curves is unknown.
         metrics: Names of the affected metrics.
     """
 
@@ -44,7 +44,7 @@ class MetricsWarning(UserWarning):
 
 
 class Subject(msgspec.Struct, frozen=True, gc=False):
-    """Measured resource: a VM, a host, a disk, …"""
+    """Measured resource, such as a VM, a host or a disk."""
 
     id: str
     name: str
@@ -56,10 +56,11 @@ class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         metric: Name of the metric.
         unit: Unit of the values.
-        subject: Measured resource; None if the labels do not name a requested resource.
-        labels: Labels of the server, without the metric's name: ``{"_vm": …, "_device": …}``.
+        subject: Measured resource; None if the labels do not identify a requested resource.
+        labels: Labels that the server sent, without the metric's name: ``{"_vm": …, "_device":
+            …}``.
         times: Times in milliseconds since 1970.
-        values: One value per time; NaN where the server has no value.
+        values: One value for each time; NaN if the server has no value for this time.
     """
 
     metric: str
@@ -74,17 +75,17 @@ class MetricSeries(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class MetricRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One value.
+    """One value of a metric at one time.
 
     Attributes:
         time: Time in UTC.
         metric: Name of the metric.
         unit: Unit of the value.
-        subject_id: Id of the measured resource; None if the labels do not name a requested
+        subject_id: Id of the measured resource; None if the labels do not identify a requested
             resource.
         subject_name: Name of the measured resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
-        value: Value; None if the server has no value.
+        value: Value; None if the server has no value for this time.
     """
 
     time: datetime
@@ -100,10 +101,10 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One position in a ranking.
 
     Attributes:
-        rank: Position in the ranking, from 1 on.
+        rank: Position in the ranking; the first position is 1.
         metric: Name of the metric.
         unit: Unit of the value.
-        subject_id: Id of the measured resource; None if the labels name no known resource.
+        subject_id: Id of the measured resource; None if the labels identify no known resource.
         subject_name: Name of the resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
         value: Value that the server aggregated over the whole range.
@@ -121,13 +122,14 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class Measurements:
     """Measurements that `Cloudtower.measure` has read.
 
-    The object supports Arrow's PyCapsule protocol, so ``polars.DataFrame(measured)`` and similar
-    constructors accept it directly. This needs the extra ``arrow``.
+    ``polars.DataFrame(measured)`` and similar constructors accept the measurements directly,
+    through Arrow's PyCapsule protocol. These constructors need the extra ``arrow``.
 
     Attributes:
-        series: The curves, in the order of the metrics, then of the subjects' ids.
-        warnings: Deviations from the request. Each was also issued by `warnings.warn`.
-        missing: Matching resources without any values, such as VMs that are off.
+        series: The curves, sorted by the order of the requested metrics, then by the resource.
+        warnings: Problems with the measurements. Each warning was also issued with `warnings.warn`.
+        missing: Resources that match the filter but have no values, such as VMs that are powered
+            off.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class Measurements:
         """Rank the resources by the last values of their series, the highest first.
 
         Args:
-            lowest: Whether to rank the lowest values first.
+            lowest: Whether the lowest value comes first.
         """
         last = [
             (one.values[-1], one)
@@ -166,9 +168,10 @@ class Measurements:
         ]
 
     def to_rows(self) -> list[MetricRow]:
-        """Return a row for each value, series by series in the order of time.
+        """Return one row for each value. The rows of a series are adjacent and sorted by time.
 
-        A million rows take about a second: call this method in a thread, or use `to_arrow`.
+        A million rows take about a second. To avoid blocking the event loop, call this method in a
+        thread, or use `to_arrow`.
         """
         moments = _Moments()
         return [
@@ -188,8 +191,8 @@ class Measurements:
     def to_arrow(self) -> pa.Table:
         """Return an Arrow table with the columns of `MetricRow`, and one column per label.
 
-        Convert it with ``table.to_pandas()`` or ``polars.from_arrow(table)``. Strings are
-        dictionary-encoded, because they repeat from row to row.
+        Convert the table with ``table.to_pandas()`` or ``polars.from_arrow(table)``. Strings are
+        dictionary-encoded, because the same strings occur in many rows.
 
         Raises:
             ModuleNotFoundError: The extra ``arrow`` is not installed.
@@ -241,7 +244,7 @@ class Measurements:
 
 
 class _Moments(dict[int, datetime]):
-    """Cache of times by their milliseconds since 1970. Many series have the same times."""
+    """Cache of `datetime` objects by milliseconds since 1970. Many series have the same times."""
 
     def __missing__(self, milliseconds: int) -> datetime:
         moment = self[milliseconds] = datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -24,8 +24,8 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "_not": lambda value, given: value != given,
     "": lambda value, given: value == given,
 }
-"""Test for each condition suffix. ``_not_in`` comes before ``_in``, because ``_in`` is its ending.
-"""
+"""Test for each condition suffix. ``_not_in`` comes before ``_in``, because ``_in`` is its
+ending."""
 
 
 def texts_in(value: object) -> Iterator[str]:

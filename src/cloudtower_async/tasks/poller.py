@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cloudtower_async")
 
 _PATIENCE = 1.0
-"""Maximum number of seconds that a leader waits for running requests after its own wait has ended.
-"""
+"""Maximum number of seconds that a leader waits for running requests after its own wait has
+ended."""
 
 _WARN_EVERY = 60.0
 """Minimum number of seconds between two warnings about failed polls."""

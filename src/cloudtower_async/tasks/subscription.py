@@ -38,8 +38,8 @@ ENDED = frozenset(("SUCCESSED", "FAILED"))
 _KNOWN = ENDED | {"PENDING", "EXECUTING", "PAUSED"}
 
 _JOINING = 0.05
-"""Minimum number of seconds between the last poll of other waits and the first poll of a new wait.
-"""
+"""Minimum number of seconds between the last poll of other waits and the first poll of a new
+wait."""
 
 
 class ObservedTime:

@@ -80,9 +80,8 @@ class _File:
             self._file = file = self._source
         if not file.seekable():
             return None
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # a file in memory has no modification time
+        # A file in memory has no modification time.
+        with contextlib.suppress(OSError, AttributeError):
             self.modified_ns = os.fstat(file.fileno()).st_mtime_ns
         start = file.tell()
         end = file.seek(0, os.SEEK_END)

@@ -74,23 +74,26 @@ class UploadOptions(TypedDict, total=False):
     """Size in bytes; required for async iterators and pipes. Default: None, for the file's size."""
 
     chunk_size: int | None
-    """Size of the first chunk and maximum size of later chunks, in bytes. Default: None. The first chunk then has 8 MiB; later chunks have the size that the server requests, up to 64 MiB.
-    """
+    """Size of the first chunk and maximum size of later chunks, in bytes. Default: None. The first
+    chunk then has 8 MiB; later chunks have the size that the server requests, up to 64 MiB."""
 
     resume: UploadState | None
-    """State of an interrupted upload of the same file to the same target. The state is ``error.state``, or a stored state that was read with `UploadState.from_json`. Default: None, for a new upload.
-    """
+    """State of an interrupted upload of the same file to the same target. The state is
+    ``error.state``, or a stored state that was read with `UploadState.from_json`. Default: None,
+    for a new upload."""
 
     timeout: float | None
-    """Maximum number of seconds to wait for the result after the last chunk; None: no limit. The session's time-out applies to each chunk separately. Default: 300.
-    """
+    """Maximum number of seconds to wait for the result after the last chunk; None: no limit. The
+    session's time-out applies to each chunk separately. Default: 300."""
 
     interval: float
     """Maximum number of seconds between two polls. Default: 5."""
 
     settling_time: float
-    """Seconds to wait for a chunk whose outcome is unknown, for example after a broken connection or a 504. If the server has not counted the chunk after this time, the chunk is resent. The settling time has to be longer than the time-out of any proxy between this program and the server. Default: 300.
-    """
+    """Seconds to wait for a chunk whose outcome is unknown, for example after a broken connection
+    or a 504. If the server has not counted the chunk after this time, the chunk is resent. The
+    settling time has to be longer than the time-out of any proxy between this program and the
+    server. Default: 300."""
 
     on_progress: Callable[[UploadProgress], object] | None
     """Function that is called with an `UploadProgress` after each chunk. Default: None."""
@@ -249,9 +252,8 @@ class Upload(Generic[R_co]):
             raise CloudtowerError("an upload runs once: call tower.upload() again")
         self._entered = True
         try:
-            if (
-                mode := self._executor.mode
-            ) is not None:  # this call raises before the file is read
+            # `mode.answer` raises before the file is read.
+            if (mode := self._executor.mode) is not None:
                 await mode.answer(self._executor, self._session.operation, self._session.form, {})
             await self._source.open()
             if self._resumed is not None:

@@ -113,9 +113,7 @@ class Watch(Generic[R]):
         # list the resource.
         self._touched: dict[str, bool] = {}
         self._stale = False  # whether all resources have to be read again
-        self._late: dict[
-            str, float
-        ] = {}  # ids of unlisted resources, each with the time to give up
+        self._late: dict[str, float] = {}  # unlisted resources: id, and time to give up
         self._look_at = math.inf  # time to look for unlisted resources
         self._relist_at = math.inf  # time to read all resources once again
 
