@@ -248,8 +248,7 @@ class _Caller:
         try:
             async with await open_profile(profile) as session:
                 unique = {item.key: item for item in await self._job.list_items(session)}
-            # If the items cannot be encoded, the error has to be raised here: it then only ends the run
-            # on this Tower.
+            # Raise encoding errors here, where they only end the run on this Tower.
             msgspec.json.encode(list(unique.values()))
         except CloudtowerError as error:
             tower.state.error = str(error)
