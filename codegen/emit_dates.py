@@ -14,14 +14,14 @@ _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 def module(api: Api) -> str:
     """Return the text of the module."""
     rows = "\n".join(f"    {name!r}: {keys!r}," for name, keys in sorted(date_fields(api).items()))
-    return f'''"""Arguments and fields of filters that are dates."""
+    return f'''"""Names of arguments and filter fields whose values are dates."""
 
 from __future__ import annotations
 
 DATE_FIELDS: dict[str, str] = {{
 {rows}
 }}
-"""Names of fields by the name of their TypedDict; a filter compares such a field with dates."""
+"""Names of date fields, by the name of their TypedDict. Filters compare such fields with dates."""
 '''
 
 

@@ -25,18 +25,18 @@ def module(api: Api) -> str:
                 continue
             holds = prop.wire not in corrections.NO_SECRETS and _can_hold(api, prop.node)
             (secret if holds else plain).add(prop.wire)
-    return f'''"""Fields of arguments and answers that hold secrets."""
+    return f'''"""Names of the fields that hold secrets in arguments and answers."""
 
 from __future__ import annotations
 
 SUSPICIOUS = r"{SUSPICIOUS}"
-"""Words in the names of secrets, including secrets that are not in the schema."""
+"""Pattern that finds the names of secrets, even of secrets that are not in the schema."""
 
 SECRET_FIELDS = frozenset({{{_texts(secret)}}})
-"""Fields whose values are secrets."""
+"""Names of fields whose values are secrets."""
 
 PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
-"""Fields whose values are not secrets, although their names contain such words."""
+"""Names of fields that match `SUSPICIOUS`, but whose values are not secrets."""
 '''
 
 

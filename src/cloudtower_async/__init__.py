@@ -1,6 +1,7 @@
 """The asyncio-native Python SDK for SmartX CloudTower.
 
-Importing the package loads nothing else; each public name is loaded when it is first used.
+Importing the package is fast, because the import loads no other module of the package. Each public
+name is loaded when the name is first used.
 """
 
 from __future__ import annotations
@@ -296,7 +297,7 @@ _HOMES = {
     **dict.fromkeys(_TYPES.split(), ".types"),
 }
 
-if not TYPE_CHECKING:  # with this function, a type checker would accept any name
+if not TYPE_CHECKING:  # a type checker that sees this function would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

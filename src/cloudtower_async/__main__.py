@@ -1,4 +1,4 @@
-"""``python -m cloudtower_async``: the command line."""
+"""Entry point of ``python -m cloudtower_async``, which runs the command line."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Version of the package; the build reads it from here."""
+"""Version of the package. The build reads the version from this module."""
 
 __version__ = "0.1.0"

@@ -24,7 +24,8 @@ def normalise_endpoints(given: object) -> tuple[str, ...]:
     """Return the normalized address of a server, or both addresses of an active/passive pair.
 
     Raises:
-        InvalidSettings: An address is invalid or given twice, or the list is empty.
+        InvalidSettings: An address is invalid, the same address is given twice, or the list is
+            empty.
     """
     several: Sequence[object] = (given,)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
@@ -41,20 +42,20 @@ def normalise_endpoints(given: object) -> tuple[str, ...]:
 def normalise_endpoint(text: object) -> str:
     """Return the address of a CloudTower server as ``scheme://host[:port][/prefix]``.
 
-    The default scheme is https. A trailing ``/v2/api`` and trailing slashes are removed; the path
-    prefix of a reverse proxy is kept.
+    The default scheme is https. A trailing ``/v2/api`` and trailing slashes are removed. Any other
+    path is kept, because it can be the path prefix of a reverse proxy.
 
     Raises:
         InvalidSettings: The address is invalid.
     """
     if not isinstance(text, str):
-        # Name the type only: an address object may hold a password.
+        # The error names only the type, because an address object may hold a password.
         got = None if text is None else type(text).__name__
         raise InvalidSettings(f"endpoint: {_EXPECTED}, got {got}", option="endpoint")
     text = text.strip()
     if re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise _refused("it holds a space, a backslash or a control character")
-    # Check this before the error quotes the address, because it may hold a password.
+    # Check this before any error quotes the address, because the address may hold a password.
     if "@" in text:
         raise _refused("it holds a user name or password: pass username= and password= instead")
     if _is_ipv6(text):
@@ -81,7 +82,7 @@ class Proxy(NamedTuple):
     """An HTTP proxy.
 
     Attributes:
-        address: ``scheme://host:port``, without credentials.
+        address: Address without credentials: ``scheme://host:port``.
         username: User name for the proxy; None if the proxy needs no user name.
         password: Password for the proxy (a secret); None if the proxy needs no password.
     """
@@ -100,12 +101,13 @@ def parse_proxy(given: object, option: str) -> Proxy | None:
     The default scheme is http. The default port is the standard port of the scheme.
 
     Args:
-        given: ``http://[user:password@]host[:port]``, with user and password percent-encoded.
-        option: Name of the option, for the error.
+        given: Address as ``http://[user:password@]host[:port]``. The user name and the password are
+            percent-encoded.
+        option: Name of the option, which the error message quotes.
 
     Raises:
-        InvalidSettings: The address is invalid. The error does not quote it, because it may hold
-            a password.
+        InvalidSettings: The address is invalid. The error does not quote the address, because the
+            address may hold a password.
     """
     if given is None or given == "":
         return None
@@ -162,13 +164,13 @@ def _prefix(path: str) -> str:
 
 @lru_cache(maxsize=1024)
 def host_and_port(endpoint: str) -> tuple[str, int | None]:
-    """Return the host and the port of a root address; the port is None if the address has none."""
+    """Return the host and the port of a root address. Without a port, the second value is None."""
     parts = urlsplit(endpoint)
     return parts.hostname or "", parts.port
 
 
 def path_fault(path: object) -> str | None:
-    """Return why a path must not be requested below a fixed prefix, or None if the path is safe.
+    """Return an error message if a path could leave its URL prefix, or None if the path is safe.
 
     Servers and proxies decode a path one or more times before they split it into segments. A path
     that decodes to ``..`` or to additional slashes could leave the prefix. The session's token

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 else:
 
     class AnyOf:
-        """Union for type checkers. At run time, only the first member remains: the type in JSON.
+        """A union for type checkers; at run time, ``AnyOf[A, B]`` is the type ``A``.
 
-        For example, a list and a set are both lists in JSON, and a datetime and a str are both
-        strings. Libraries that read annotations, such as msgspec, allow only one of these types in
-        a union.
+        The first member is the type that JSON has. For example, a list and a set are both lists in
+        JSON, and a datetime and a str are both strings. Libraries that read annotations, such as
+        msgspec, allow a union to have only one type for JSON lists, and only one for JSON strings.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

@@ -1,4 +1,4 @@
-"""Session with a CloudTower server. Each public method delegates to the package of its subject."""
+"""The session with a CloudTower server. Each public method delegates to another package."""
 
 from __future__ import annotations
 
@@ -92,23 +92,24 @@ _AIOHTTP_OBJECTS: tuple[tuple[str, Any], ...] = (
     ("connector", None),
     ("trace_configs", ()),
 )
-"""Options that hold aiohttp objects, and their defaults; `Settings` has the other options."""
+"""Options that hold aiohttp objects, and their defaults. `Settings` has the other options."""
 
 
 class Cloudtower(Namespaces):
     """A session with a CloudTower server.
 
     Each namespace of the API is an attribute: ``tower.vm``, ``tower.cluster``, … The session logs
-    in when it is entered, or at the first call; any number of tasks may use it at once.
+    in when its ``async with`` block is entered, or at the first call. Any number of asyncio tasks
+    can use the session at the same time.
 
     Args:
-        endpoint: Address of the server: ``https://tower.example``. The default scheme is https;
-            ``/v2/api`` at the end is optional. For an active/passive pair, pass a list of both
-            addresses; requests go to the active node.
+        endpoint: Address of the server: ``https://tower.example``. The default scheme is https. A
+            trailing ``/v2/api`` is optional. For an active/passive pair, pass a list of both
+            addresses. Requests then go to the active node.
         options: Options of the session; `SessionOptions` documents each one and its default.
 
     Raises:
-        InvalidSettings: An option cannot be used; the error names it.
+        InvalidSettings: An option is invalid. The error names the option.
         TypeError: An option is unknown.
 
     Example:
@@ -132,38 +133,40 @@ class Cloudtower(Namespaces):
         self._executor = executor
         self._transport = executor.transport
         self._shared = shared or SessionState(executor)
-        self._owner = shared is None  # only the first session closes the connections
+        self._owner = shared is None  # a session from `with_options` must not close the connections
         self._entered = False
 
     @classmethod
     def from_env(cls, *, profile: str | None = None, **options: Unpack[EnvironmentOptions]) -> Self:
-        """Create a session from the environment; arguments given here take precedence.
+        """Create a session from environment variables. Arguments take precedence over variables.
 
-        These variables are read: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME, CLOUDTOWER_PASSWORD,
-        CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS,
-        CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE, CLOUDTOWER_PROXY.
+        The method reads these variables: CLOUDTOWER_ENDPOINT, CLOUDTOWER_USERNAME,
+        CLOUDTOWER_PASSWORD, CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE,
+        CLOUDTOWER_MUTATIONS, CLOUDTOWER_VERIFY_TLS (true or false), CLOUDTOWER_CA_FILE,
+        CLOUDTOWER_PROXY.
 
         Args:
             profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
-                options that neither arguments nor variables set. This reads files, and possibly the
-                keyring. None: the profile named by CLOUDTOWER_PROFILE, if set; "": no profile.
-            options: Options of `Cloudtower`, and ``endpoint``. An option that is None counts as not
-                given.
+                the options that are set by no argument and no variable. Reading a profile reads
+                files, and possibly the keyring of the system. If None, CLOUDTOWER_PROFILE names the
+                profile. If that variable is not set, or `profile` is "", no profile is read.
+            options: Options of `Cloudtower`, and ``endpoint``. None has the same effect as omitting
+                the option.
 
         Raises:
-            InvalidSettings: An option, a variable or the profile cannot be used.
+            InvalidSettings: An option, a variable or the profile is invalid.
         """
         settings: dict[str, Any] = from_environment(options, profile)
         return cls(**settings)
 
     @property
     def endpoint(self) -> str:
-        """Root address ``https://host[:port][/prefix]``; for a pair, that of the active node."""
+        """Root address of the server or of the active node: ``https://host[:port][/prefix]``."""
         return self._executor.endpoints.latest
 
     @property
     def lock_timeout(self) -> float:
-        """Maximum number of seconds to wait for locked resources; 0: raise at once."""
+        """Maximum number of seconds to wait for locked resources. 0 raises the error at once."""
         return self._executor.lock_timeout
 
     @property
@@ -174,10 +177,10 @@ class Cloudtower(Namespaces):
 
     @property
     def plan(self) -> plans.Plan:
-        """Mutations that this session has planned instead of sending (``mutations="plan"``).
+        """Mutations that this session recorded instead of sending, with ``mutations="plan"``.
 
         A session in plan mode shares its plan with the sessions that its `with_options` returns. If
-        `with_options` turns plan mode on, the new session starts an empty plan.
+        `with_options` turns plan mode on, the new session starts with an empty plan.
 
         Raises:
             CloudtowerError: The session is not in plan mode.
@@ -190,13 +193,14 @@ class Cloudtower(Namespaces):
         return cast("plan_mode.PlanMode", self._executor.mode).plan
 
     async def open(self) -> Self:
-        """Connect and log in now instead of at the first call. Safe to repeat.
+        """Connect and log in now instead of at the first call. Repeated calls are harmless.
 
-        Transient failures are retried like those of a query, within the session's ``timeout``.
+        Transient failures are retried, as for a query, until the session's ``timeout`` has passed.
 
         Raises:
-            LoginFailed: The credentials were refused.
-            CallError: The server cannot be reached, or not exactly one node of a pair is active.
+            LoginFailed: The server refused the credentials.
+            CallError: The server cannot be reached, or a pair has no active node or two active
+                nodes.
             SessionClosed: The session is closed.
         """
         await self._transport.open()
@@ -204,19 +208,20 @@ class Cloudtower(Namespaces):
         return self
 
     async def get_token(self) -> str:
-        """Return the token that authenticates calls; log in first if needed.
+        """Return the token that authenticates calls. Log in first if the session has no token.
 
-        Treat it as a secret: anyone holding it acts as this user, and it may never expire.
+        Treat the token as a secret. Anyone who has the token can act as this user, and the token
+        may never expire.
 
         Raises:
-            LoginFailed: The credentials were refused.
+            LoginFailed: The server refused the credentials.
             CallError: The server cannot be reached.
             SessionClosed: The session is closed.
         """
         return await self._executor.log_in()
 
     async def find_active(self) -> str:
-        """Find the active node of a pair now, and send calls to that node from then on.
+        """Find the active node of a pair now, and send later calls to that node.
 
         For a single server, no request is sent.
 
@@ -235,17 +240,17 @@ class Cloudtower(Namespaces):
 
         Use this method for readiness checks of load balancers and web services. The method sends
         one request for ``/api/healthz`` without credentials. ``max_in_flight`` and ``rate_limit``
-        do not apply to this request. For an active/passive pair, exactly one node must be active. A
-        ping does not change the node that calls go to.
+        do not apply to this request. For an active/passive pair, the ping succeeds only if exactly
+        one node is active. A ping does not change the node that calls go to.
 
         Args:
             timeout: Time-out in seconds.
 
         Returns:
-            Root address of the server; for a pair, of the active node.
+            Root address of the server, or of the active node of a pair.
 
         Raises:
-            CallError: The server is not ready; see its subclasses.
+            CallError: The server is not ready, or the server cannot be reached.
             InvalidInput: ``timeout`` is not a number of seconds.
             SessionClosed: The session is closed.
 
@@ -261,12 +266,13 @@ class Cloudtower(Namespaces):
         return await self._executor.endpoints.ping(timeout)
 
     async def close(self) -> None:
-        """Close the connections; calls in progress raise SessionClosed. Safe to repeat.
+        """Close the connections. Calls in progress raise SessionClosed.
 
         Raises:
             SessionClosed: The session belongs to another event loop, which still exists.
 
-        On what `with_options` returned this does nothing: the connection is the first session's.
+        Repeated calls are harmless. On a session that `with_options` returned, this method does
+        nothing, because the connections belong to the original session.
         """
         if self._owner:
             self._transport.check_closable()
@@ -291,25 +297,25 @@ class Cloudtower(Namespaces):
     ) -> None:
         await self.close()
 
-    if not TYPE_CHECKING:  # so that type checkers report `with`
+    if not TYPE_CHECKING:  # type checkers then report `with`
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
 
         def __exit__(self, *_: object) -> None:
-            """Never called, but Python looks up this method before it calls `__enter__`."""
+            """Do nothing. Python looks up this method before it calls `__enter__`, which raises."""
 
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
 
-        The new session need not be closed: it uses the same connections, login and poll for tasks.
-        Options that you omit, and options that are None, keep their values from this session.
+        Do not close the new session: the connections, the login and the poll for tasks belong to
+        this session. Options that are omitted or None keep their values from this session.
 
         Args:
             options: Options to change; `ScopedOptions` documents each one.
 
         Raises:
-            InvalidSettings: An option cannot be used; the error names it.
+            InvalidSettings: An option is invalid. The error names the option.
             TypeError: An option is unknown.
 
         Example:
@@ -332,7 +338,8 @@ class Cloudtower(Namespaces):
         """Load namespaces and the types of their calls now, in a thread, instead of at first use.
 
         Args:
-            namespaces: Names of namespaces, such as ``"vm"``. Without names, all are loaded.
+            namespaces: Names of namespaces, such as ``"vm"``. Without names, all namespaces are
+                loaded.
 
         Raises:
             InvalidInput: A namespace does not exist.
@@ -346,27 +353,29 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> AsyncGenerator[R]:
-        """Iterate over all matching resources page by page, reading the next page ahead.
+        """Iterate over all matching resources, and read the next page in advance.
 
         Each resource that matches during the whole iteration is yielded exactly once, even if other
-        resources are created or deleted during the iteration. At most three pages are in memory. A
-        server may return fewer resources than requested, so the iteration ends at an empty page.
+        resources are created or deleted during the iteration. At most three pages are in memory at
+        a time. The iteration ends at the first empty page, because a server may return fewer
+        resources than requested.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             page_size: Maximum number of resources per request.
-            args: Not accepted; pass the arguments of the query by keyword.
-            query: Arguments of the method: ``where``, ``order_by``, ``first`` (maximum number of
-                resources in total). Without ``order_by``, resources come in the order of their ids,
-                or of ``id_in``.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
+            query: Arguments of the method: ``where``, ``order_by``, and ``first``, the maximum
+                number of resources in total. Without ``order_by``, the resources are sorted by id.
+                If the filter has ``id_in``, the resources have the order of ``id_in``.
 
         Raises:
-            InvalidInput: The method is not a query, or an argument cannot be used.
+            InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
             SetChanged: The query has ``order_by``, and a whole page was deleted before the next
                 page could be read.
-            PagingFailed: The server repeats a page, or ignores the start of the requested page.
+            PagingFailed: The server returned the same page twice, or ignored where the requested
+                page starts.
 
         Example:
             ::
@@ -388,18 +397,18 @@ class Cloudtower(Namespaces):
 
         The result is the same as the result of one large query. Each resource that matches
         throughout the read is in the list exactly once. If other resources were created or deleted
-        during the read, ``changed`` of the list is True, and a warning is logged. If the server
-        returns fewer resources than requested, smaller pages are requested.
+        during the read, the attribute ``changed`` of the list is True, and a warning is logged. If
+        the server returns fewer resources than requested, later requests ask for smaller pages.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             concurrency: Maximum number of concurrent requests.
             page_size: Maximum number of resources per request.
-            args: Not accepted; pass the arguments of the query by keyword.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method, as for `iterate`.
 
         Raises:
-            InvalidInput: The method is not a query, or an argument cannot be used.
+            InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
             SetChanged: See `iterate`.
@@ -415,19 +424,20 @@ class Cloudtower(Namespaces):
     async def get_one(
         self, method: Callable[P, Awaitable[list[R]]], *args: P.args, **query: P.kwargs
     ) -> R:
-        """Get the one resource that matches.
+        """Return the only resource that matches.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
-            args: Not accepted; pass the arguments of the query by keyword.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method.
 
         Raises:
             NotFound: No resource matches.
-            Ambiguous: Several resources match; the error has their ``count`` and the first ``ids``.
+            Ambiguous: Several resources match. The attributes ``count`` and ``ids`` of the error
+                have their number and the first ids.
             InvalidInput: The method is not a query.
             TypeError: Arguments of the query were passed by position.
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
 
         Example:
             ::
@@ -437,18 +447,19 @@ class Cloudtower(Namespaces):
         return await lookups.get_one(self._executor, method, args, query)
 
     async def resolve(self, method: Callable[..., Awaitable[list[R]]], name_or_id: str) -> R:
-        """Get the one resource that has this id, or this name.
+        """Return the only resource that has this id or this name.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
-            name_or_id: Name or id; a matching id takes precedence.
+            name_or_id: Name or id. If one resource has this id and another has this name, the id
+                takes precedence.
 
         Raises:
             NotFound: No resource has this id or name.
-            Ambiguous: Several resources have the name; the error has their ``count`` and the first
-                ``ids``.
+            Ambiguous: Several resources have the name. The attributes ``count`` and ``ids`` of the
+                error have their number and the first ids.
             InvalidInput: The method is not a query, or the name is not a string.
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
 
         Example:
             ::
@@ -464,13 +475,13 @@ class Cloudtower(Namespaces):
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
-            args: Not accepted; pass the arguments of the query by keyword.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method.
 
         Raises:
-            InvalidInput: The method is not a query, or the API has no count for it.
+            InvalidInput: The method is not a query, or the API cannot count these resources.
             TypeError: Arguments of the query were passed by position.
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
 
         Example:
             ::
@@ -488,13 +499,13 @@ class Cloudtower(Namespaces):
     ) -> loaders.Loader[R]:
         """Return a loader that combines many reads by id into few requests.
 
-        Keep the loader, for example one per web request or one per application: only reads through
-        the same loader share requests.
+        Only reads through the same loader share requests. Therefore create one loader and keep it,
+        for example one loader per web request or one per application.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
-            max_age: Maximum age of cached resources in seconds, counted from when their request was
-                sent; None: no cache.
+            max_age: Maximum age of cached resources in seconds, counted from the start of their
+                request. None disables the cache.
             max_entries: Maximum number of cached resources.
 
         Raises:
@@ -509,10 +520,10 @@ class Cloudtower(Namespaces):
         return loaders.Loader(self._executor, method, max_age, max_entries)
 
     async def server_version(self) -> str:
-        """Return the server version, such as ``"4.9.0"``; requested once per connection pool.
+        """Return the server version, such as ``"4.9.0"``. The version is requested only once.
 
         Raises:
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
         """
         return await self._executor.server_version()
 
@@ -525,31 +536,36 @@ class Cloudtower(Namespaces):
         grace: float = 30.0,
         fail_fast: bool = False,
     ) -> list[models.Task]:
-        """Wait until the tasks of mutations have ended. All waiters share a single poll.
+        """Wait until the tasks of mutations have ended. All callers that wait share a single poll.
 
         Args:
-            tasks: Task ids, tasks, answers with a ``task_id``, or any nesting of these; or a
-                mutation call that is not awaited yet; or a `Pending`. The argument is not changed.
-                An answer without a task counts as done.
-            timeout: Seconds until TaskTimeout, from when the tasks are known; None waits without
-                limit.
-            interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not list counts as not found, and until
-                an unknown status that does not change raises UnknownTaskStatus.
-            fail_fast: Raise at the first failure instead of after the last task has ended.
+            tasks: A task, the id of a task, an answer with a ``task_id``, or nested lists of these.
+                A mutation call that is not awaited yet and a `Pending` are also accepted. The
+                argument is not modified. An answer whose ``task_id`` is None counts as done.
+            timeout: Time-out in seconds, counted from when the ids of the tasks are known. None
+                waits without limit.
+            interval: Maximum number of seconds between polls. The first polls have shorter
+                intervals.
+            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
+                and until UnknownTaskStatus is raised for a task whose unknown status does not
+                change.
+            fail_fast: Whether to raise an error as soon as one task has failed. By default, the
+                error is raised after all tasks have ended.
 
         Returns:
-            The ended tasks in the given order, each once.
+            The ended tasks in the order of the argument. Each task is in the list once.
 
         Raises:
-            TaskFailed: The only task failed; with `fail_fast`: one of the tasks failed.
+            TaskFailed: A single task was passed, and this task failed. With `fail_fast`, this error
+                is also raised if one of several tasks failed.
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and it does
-                not change.
-            TasksFailed: One or more of several tasks failed. The error is an exception group, also
-                for ``except*``; its ``succeeded`` has the tasks that did not fail.
+            UnknownTaskStatus: The task has a status that this version does not know, and the status
+                does not change.
+            TasksFailed: Several tasks were passed, and at least one of them failed. The error is an
+                exception group, so ``except*`` works. The attribute ``succeeded`` has the tasks
+                that did not fail.
             TaskTimeout: Tasks were still running after `timeout` seconds.
-            InvalidInput: An argument cannot be used.
+            InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -572,28 +588,31 @@ class Cloudtower(Namespaces):
     ) -> AsyncIterator[models.Task]:
         """Iterate over tasks as they end.
 
-        Failed tasks are yielded like the others, with their status: raising would stop iterating
-        over the tasks that are still running. ``await tower.wait(task)`` raises the error of an
-        ended task, without a request. Errors without a task to yield are raised at the end.
+        A failed task is yielded like any other task. An exception would end the iteration while
+        other tasks are still running. ``await tower.wait(task)`` raises the error of a failed task,
+        and sends no request for it. If a task was not found, the error is raised at the end of the
+        iteration.
 
         Args:
             tasks: Tasks, as for `wait`.
-            timeout: Seconds of waiting until TaskTimeout; the time that the loop body takes does
-                not count. None waits without limit.
-            interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not list counts as not found, and until
-                an unknown status that does not change raises UnknownTaskStatus.
+            timeout: Maximum number of seconds to wait in total. The time that the loop body takes
+                does not count. None waits without limit.
+            interval: Maximum number of seconds between polls. The first polls have shorter
+                intervals.
+            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
+                and until UnknownTaskStatus is raised for a task whose unknown status does not
+                change.
 
         Returns:
-            The ended tasks, each once.
+            An async iterator over the ended tasks. Each task is yielded once.
 
         Raises:
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and it does
-                not change.
-            TasksFailed: One or more of several tasks were not found.
+            UnknownTaskStatus: The task has a status that this version does not know, and the status
+                does not change.
+            TasksFailed: Several tasks were passed, and at least one of them was not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
-            InvalidInput: An argument cannot be used.
+            InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -616,23 +635,25 @@ class Cloudtower(Namespaces):
     ) -> AsyncIterator[models.Task]:
         """Iterate over the changes of tasks until all have ended.
 
-        A task is yielded when it is first seen, whenever its ``status`` or ``progress`` (0 to 1)
-        has changed, and finally when it has ended, also if it failed.
+        A task is yielded when it is first read, and whenever its ``status`` or its ``progress`` (0
+        to 1) has changed. A task is yielded for the last time when it has succeeded or failed.
 
         Args:
             tasks: Tasks, as for `wait`.
             timeout: Time-out in seconds, as for `as_completed`.
-            interval: Maximum number of seconds between polls; the first polls are quicker.
-            grace: Seconds until a task that the server does not list counts as not found, and until
-                an unknown status that does not change raises UnknownTaskStatus.
+            interval: Maximum number of seconds between polls. The first polls have shorter
+                intervals.
+            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
+                and until UnknownTaskStatus is raised for a task whose unknown status does not
+                change.
 
         Returns:
-            The tasks as they change.
+            An async iterator over the changed tasks.
 
         Raises:
             TaskError: See `as_completed`.
             TasksFailed: See `as_completed`.
-            InvalidInput: An argument cannot be used.
+            InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -674,25 +695,30 @@ class Cloudtower(Namespaces):
         """Await a mutation, wait until its changes are complete, and read the resources again.
 
         The method waits for the tasks, as `wait` does, and then until ``entityAsyncStatus`` of
-        every resource is null. Only then are the fields final, and the next mutation can follow.
+        every resource is null. The fields are final only then. Send the next mutation of a resource
+        only after that.
 
         The return value depends on the answer of the mutation:
 
-        - resources, such as `Vm`: their current state. Resources that no longer exist are left out
-          of a list; if the answer is a single resource, NotFound is raised.
-        - ids of deleted resources, such as `DeleteVm`: the ids that still exist. The list is empty
-          after a deletion, and has all ids if the VMs went to the recycle bin.
-        - anything else, such as `BatchHosts`: the data of the answer, once the tasks have ended.
+        - If the answer has resources, such as `Vm`, their current state is returned. A list leaves
+          out resources that no longer exist. If the answer is a single resource that no longer
+          exists, NotFound is raised.
+        - If the answer has the ids of deleted resources, such as `DeleteVm`, the ids that still
+          exist are returned. The list is empty after a deletion. The list has all ids if the VMs
+          were moved to the recycle bin.
+        - For any other answer, such as `BatchHosts`, the data of the answer is returned after the
+          tasks have ended.
 
         Args:
             changed: A mutation call that is not awaited yet, the answer of a mutation, or a
                 `Pending`.
-            timeout: Seconds of waiting after the call, until TaskTimeout or SettleTimeout; None
-                waits without limit.
-            interval: Maximum number of seconds between polls; the first polls are quicker.
+            timeout: Maximum number of seconds to wait after the call, for the tasks and then for
+                the resources. None waits without limit.
+            interval: Maximum number of seconds between polls. The first polls have shorter
+                intervals.
             grace: Seconds until a task that the server does not list counts as not found, and until
-                an unlisted resource counts as gone. Lists can lag by up to a minute. For deleted
-                resources, there is no such delay.
+                a resource that the server does not list counts as deleted. Lists of the server can
+                lag by up to a minute. For the ids of deleted resources, the delay is 0.
 
         Returns:
             The resources in the order of the answer: a list if the answer is a list, otherwise a
@@ -701,9 +727,10 @@ class Cloudtower(Namespaces):
         Raises:
             TaskFailed: The only task failed.
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and it does
-                not change.
-            TasksFailed: One or more of several tasks failed; nothing is read then.
+            UnknownTaskStatus: The task has a status that this version does not know, and the status
+                does not change.
+            TasksFailed: The mutation started several tasks, and at least one of them failed. The
+                resources are not read then.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             SettleTimeout: The tasks had ended, but resources were still changing after `timeout`
                 seconds.
@@ -711,7 +738,7 @@ class Cloudtower(Namespaces):
             ResponseDecodeError: The tasks succeeded, but the answer of the mutation lacks the id of
                 a resource.
             CallError: The mutation failed, or the resources cannot be read.
-            InvalidInput: An argument cannot be used, or a `Pending` belongs to another server or to
+            InvalidInput: An argument is invalid, or a `Pending` belongs to another server or to
                 resources that cannot be read again.
             SessionClosed: The session was closed during the wait.
 
@@ -736,9 +763,10 @@ class Cloudtower(Namespaces):
     @overload
     def pending(self, answer: Iterable[WithTask[T]]) -> pendings.Pending[list[T]]: ...
     def pending(self, answer: object) -> pendings.Pending[Any]:
-        """Return the pending work of a mutation as a value to store, without a request.
+        """Return a value to store that identifies the unfinished work of a mutation.
 
         Another process, or this program after a restart, can pass the value to `settle` or `wait`.
+        This method sends no request.
 
         Args:
             answer: Answer of a mutation.
@@ -759,24 +787,24 @@ class Cloudtower(Namespaces):
     def lock(
         self, *resource_ids: str, timeout: float | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Lock resources against other callers of this process for the duration of a block.
+        """Lock resources for the duration of a block, against other callers in this process.
 
-        The lock only excludes callers that lock the same ids with this session or one made by
-        `with_options`. The server and other programs do not know the lock. Callers get the lock in
-        the order in which they asked for it.
+        The lock only excludes callers that lock the same ids with this session, or with a session
+        that `with_options` made from it. The server and other programs do not know the lock.
+        Callers get the lock in the order in which they asked for it.
 
         Args:
-            resource_ids: Ids of all resources that the block works on; all are locked, or none. An
-                asyncio task that asks for a second lock while it holds one can deadlock with
-                another such task.
-            timeout: Seconds to wait for other callers until LockTimeout; None waits without limit.
+            resource_ids: Ids of all resources that the block works on. Either all of these ids are
+                locked, or no id is locked. An asyncio task that asks for a second lock while it
+                holds one can deadlock with another such task.
+            timeout: Maximum number of seconds to wait for other callers. None waits without limit.
 
         Raises:
             LockTimeout: Other callers still held the lock after `timeout` seconds.
-            InvalidInput: An argument cannot be used.
+            InvalidInput: An argument is invalid.
             CloudtowerError: The current asyncio task already holds one of the locks, and would wait
                 for itself.
-            SessionClosed: The session was closed while waiting.
+            SessionClosed: The session was closed during the wait.
 
         Example:
             ::
@@ -794,28 +822,30 @@ class Cloudtower(Namespaces):
         since: str | None = None,
         interval: float = 5.0,
     ) -> feed.Changes:
-        """Iterate over changes on the server, without end; each change is yielded once, in order.
+        """Iterate endlessly over changes on the server. Each change is yielded once, in order.
 
         Changes come from the server's change feed, which exists since CloudTower 4.6 and needs the
-        session option ``change_feed``. While the server cannot be reached, requests are retried
-        with a warning in the log; only an error of the first request is raised at once.
+        session option ``change_feed``. While the server cannot be reached, a warning is logged and
+        requests are retried. If the very first request fails, the error is raised at once.
 
         Args:
-            types: Resource types, and tables of relations: ``["Vm", "_LabelToVm"]``. None: all.
-            since: Revision after which to begin: the ``revision`` of a change, or of the iterator.
-                None: only changes after the first step of the iteration, or after ``anchor()``.
-            interval: Seconds between requests while little changes. A backlog is read without
-                pausing.
+            types: Resource types and relation tables whose changes are yielded, such as ``["Vm",
+                "_LabelToVm"]``. None yields all changes.
+            since: Revision after which to begin, read from the ``revision`` of a change or of the
+                iterator. With None, the iterator yields only changes that happen after its first
+                step, or after the call of ``anchor()``.
+            interval: Seconds between requests. While a backlog of changes is read, there is no
+                pause.
 
         Returns:
-            An async iterator. After a step was cancelled, the iteration can continue.
+            An async iterator. The iteration can continue after one of its steps was cancelled.
 
         Raises:
             Resync: The server no longer has all changes since the revision, or its revision numbers
                 started over. Iterate again to continue after the gap.
             NoChangeFeed: The server has no change feed, or the session has no credential for it.
-            InvalidInput: An argument cannot be used.
-            CallError: See its subclasses.
+            InvalidInput: An argument is invalid.
+            CallError: The call failed. The subclass of the error names the reason.
             SessionClosed: The session was closed during the iteration.
 
         Example:
@@ -836,29 +866,29 @@ class Cloudtower(Namespaces):
     ) -> view.Watch[R]:
         """Keep a view of the resources that match a query, and iterate over their changes.
 
-        Entering the context reads the resources; ``snapshot`` has them by id. Each event is one
-        change of the view. With the session option ``change_feed`` and a server that has the change
-        feed, only changed resources are read again; otherwise each poll reads all of them. While
-        the server cannot be reached, requests are retried; only an error while entering the context
-        is raised at once.
+        Entering the context reads the resources. ``snapshot`` is a dict of the resources by id.
+        Each event is one change of the view. With the session option ``change_feed`` and a server
+        that has the change feed, only changed resources are read again. Without the change feed,
+        each poll reads all resources. While the server cannot be reached, requests are retried. If
+        a request fails while the context is entered, the error is raised at once.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
-            grace: Seconds to keep looking for a resource that is in the change feed but that the
+            grace: Seconds to keep looking for a resource that the change feed has reported but the
                 server does not list yet. All resources are also read again ``grace`` seconds after
-                entering the context. 0 turns both off.
-            args: Not accepted; pass the arguments of the query by keyword.
+                entering the context. 0 disables both of these reads.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
         Returns:
-            An async context manager and iterator. After a step was cancelled, the iteration can
-            continue.
+            An async context manager and iterator. The iteration can continue after one of its steps
+            was cancelled.
 
         Raises:
-            InvalidInput: The method is not a query, or an argument cannot be used.
+            InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
             SessionClosed: The session was closed during the watch.
 
         Example:
@@ -884,32 +914,35 @@ class Cloudtower(Namespaces):
     ) -> list[R]:
         """Wait until all resources that match a query meet a condition, and return them.
 
-        At least one resource has to match. If the filter names resources by ``id`` or ``id_in``,
-        all of these resources have to match. If a resource matched earlier and no longer matches,
-        `ConditionFailed` is raised, so filter by values that do not change, such as ids.
+        At least one resource has to match the query. If the filter names resources by ``id`` or
+        ``id_in``, all of these resources have to match. If a resource matched earlier and no longer
+        matches, `ConditionFailed` is raised. Therefore filter by values that do not change, such as
+        ids.
 
-        With the change feed, only changed resources are read again. Without it, each poll reads all
-        of them, and calls with the same method and options share their requests if they filter only
-        by ``id`` or ``id_in``. Transient failures are retried until the time-out.
+        With the change feed, only changed resources are read again. Without the change feed, each
+        poll reads all resources. Calls with the same method and options then share their requests,
+        if they filter only by ``id`` or ``id_in``. Transient failures are retried until the
+        time-out.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             condition: Function that returns whether a resource meets the condition.
-            fail_if: Function that returns whether a resource can no longer meet the condition;
-                called first.
-            timeout: Seconds until ConditionTimeout; None waits without limit.
-            interval: Maximum number of seconds between polls; the first polls are quicker.
-            args: Not accepted; pass the arguments of the query by keyword.
+            fail_if: Function that returns whether a resource can no longer meet the condition.
+                `fail_if` is called before `condition`.
+            timeout: Time-out in seconds. None waits without limit.
+            interval: Maximum number of seconds between polls. The first polls have shorter
+                intervals.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method, as for `watch`.
 
         Returns:
-            The resources, as read by one request.
+            The resources, all of them read by the same request.
 
         Raises:
-            ConditionFailed: `fail_if` is true for a resource, or a resource is gone.
-            ConditionTimeout: The condition was not met in time; ``last_seen`` has the resources as
-                last read.
-            InvalidInput: The method is not a query, or an argument cannot be used.
+            ConditionFailed: `fail_if` is true for a resource, or a resource no longer matches.
+            ConditionTimeout: The condition was not met in time. The attribute ``last_seen`` has the
+                resources as they were last read.
+            InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
             CallError: The resources cannot be read, for a reason that is not transient.
             SessionClosed: The session was closed during the wait.
@@ -944,24 +977,24 @@ class Cloudtower(Namespaces):
     ) -> results.Measurements:
         """Read metrics of many resources, with their ids and names.
 
-        The method reads the matching resources, then the metrics of a few of them per request,
-        because servers truncate large answers. If the server reports success, but its answer is
-        empty or truncated, a `MetricsWarning` is issued by `warnings.warn` and added to
-        ``warnings`` of the return value.
+        The method first reads the matching resources. Each further request reads the metrics of
+        only a few resources, because servers truncate large answers. If an answer is empty or
+        truncated although the server reports success, `warnings.warn` issues a `MetricsWarning`.
+        The warning is also in ``warnings`` of the return value.
 
         Args:
             method: Method of ``tower.metrics``, such as ``tower.metrics.get_vm_metrics``.
             chunk_size: Number of resources per request.
             concurrency: Maximum number of concurrent requests.
-            args: Not accepted; pass the arguments of the query by keyword.
+            args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: the filter, such as ``vms``; ``metrics``; and ``range``,
                 a number with the unit s, m, h, d or w. ``24h`` and ``7d`` are known to work.
 
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument cannot be used.
             TypeError: Arguments of the query were passed by position.
-            EmptyFilter: The filter matches everything, and is not `EVERYTHING`.
-            CallError: See its subclasses.
+            EmptyFilter: The filter matches everything, but it is not `EVERYTHING`.
+            CallError: The call failed. The subclass of the error names the reason.
 
         Example:
             ::
@@ -983,28 +1016,29 @@ class Cloudtower(Namespaces):
         n: int = 10,
         *,
         clusters: inputs.ClusterWhereInput | Everything,
-        range: str = "1h",  # noqa: A002 - the name that the API has for it
+        range: str = "1h",  # noqa: A002 - the name in the API
         lowest: bool = False,
     ) -> list[results.RankedMetric]:
         """Rank the resources with the highest values of a metric, with their names.
 
-        The metric decides what is ranked: VMs, hosts, disks, … The server computes one value of
-        each resource for the whole range. Fewer than ``n`` resources are not an error.
+        The metric decides which resources are ranked: VMs, hosts, disks, … The server computes one
+        value of each resource for the whole range. The ranking is shorter than ``n`` if there are
+        fewer resources.
 
         Args:
             metric: Name of the metric.
             n: Maximum number of resources to rank.
-            clusters: Filter of the clusters, or `EVERYTHING`.
-            range: A number with the unit s, m, h, d or w, such as ``"24h"``.
-            lowest: Rank the resources with the lowest values instead.
+            clusters: Filter for the clusters whose resources are ranked, or `EVERYTHING`.
+            range: Time range up to now: a number with the unit s, m, h, d or w, such as ``"24h"``.
+            lowest: Whether to rank the resources with the lowest values instead of the highest.
 
         Returns:
             The ranking, starting with the first place. Resources without a value are left out.
 
         Raises:
-            InvalidInput: An argument cannot be used.
-            EmptyFilter: ``clusters`` matches everything, and is not `EVERYTHING`.
-            CallError: See its subclasses.
+            InvalidInput: An argument is invalid.
+            EmptyFilter: ``clusters`` matches everything, but it is not `EVERYTHING`.
+            CallError: The call failed. The subclass of the error names the reason.
 
         Example:
             ::
@@ -1022,12 +1056,12 @@ class Cloudtower(Namespaces):
         target: targets.UploadTarget[T],
         **options: Unpack[uploads.UploadOptions],
     ) -> uploads.Upload[T]:
-        """Upload a file in chunks and return the resource that the server makes of the file.
+        """Upload a file in chunks, and return the resource that the server creates from the file.
 
-        Await the upload, or enter it and iterate over its progress. Chunks are sent one after the
-        other, each exactly once, with at most two of them in memory. If the upload is cancelled,
-        `on_progress` raises an error, or the block is left before the end, the upload is also
-        cancelled on the server.
+        Await the return value, or enter it with ``async with`` and iterate over the progress. The
+        chunks are sent one after the other, and each chunk is sent exactly once. At most two chunks
+        are in memory. The upload is also cancelled on the server if the calling task is cancelled,
+        if `on_progress` raises an error, or if the block is left before the end.
 
         Args:
             source: Path, file opened in binary mode (read from its current position), or async
@@ -1038,21 +1072,22 @@ class Cloudtower(Namespaces):
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
-            the upload returns the result that the target's class describes; after an iteration,
-            ``result`` has it.
+            the upload returns the result that the target's class describes. After an iteration, the
+            attribute ``result`` has this result.
 
         Raises:
             TypeError: An option is unknown.
-            InvalidInput: An argument cannot be used; nothing was sent.
-            EmptyFilter: `clusters` of the target may match everything.
-            UploadInterrupted: A chunk could not be delivered; ``error.state`` resumes the upload.
-                This and the following errors are raised by awaiting, entering and iterating.
-            MutationRefused: The session is read-only; the file was not opened.
+            InvalidInput: An argument is invalid. No request was sent.
+            EmptyFilter: The filter `clusters` of the target may match everything.
+            UploadInterrupted: A chunk could not be delivered. Pass ``error.state`` to resume the
+                upload. UploadInterrupted and the following errors are raised by awaiting, entering
+                and iterating.
+            MutationRefused: The session is read-only. The file was not opened.
             UploadFailed: The server gave up the upload or refused a chunk, the upload was cancelled
                 on the server, or it is unknown which chunks the server has.
             UploadTimeout: The whole file was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer during the upload.
-            CallError: The upload could not begin.
+            CallError: The upload could not be started.
             SessionClosed: The session was closed during the upload.
 
         Example:
@@ -1077,18 +1112,19 @@ class Cloudtower(Namespaces):
     ) -> dict[str, Any]:
         """Send a GraphQL document and return its ``data`` as plain dicts and lists.
 
-        A document with a mutation is retried only if it certainly was not executed, like any other
-        mutation; a document with queries is retried after any transport error.
+        A document with a mutation is retried only if the mutation was certainly not executed. A
+        document that has only queries is retried after any transport error.
 
         Args:
-            query: The document.
-            variables: Variables of the document.
-            timeout: Seconds for the whole call; None: the session's.
+            query: The GraphQL document.
+            variables: Variables of the document. None sends no variables.
+            timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Raises:
-            GraphQLError: The answer has errors; partial ``data`` is in the exception.
-            CallError: See its subclasses.
-            InvalidInput: The arguments cannot be sent.
+            GraphQLError: The response has errors. The attribute ``data`` of the exception has the
+                partial data.
+            CallError: The call failed. The subclass of the error names the reason.
+            InvalidInput: An argument is invalid.
 
         Example:
             ::
@@ -1099,19 +1135,19 @@ class Cloudtower(Namespaces):
 
     @property
     def api_keys(self) -> keys.ApiKeys:
-        """The API keys of the server: ``await tower.api_keys.create("bot")``."""
+        """API keys of the server. Create a key with ``await tower.api_keys.create("bot")``."""
         return keys.ApiKeys(self._executor)
 
     async def vnc(self, vm_id: str, *, timeout: float | None = None) -> consoles.VncTicket:
-        """Get a ticket for the VNC console of a running VM, with the addresses to open it at.
+        """Return a ticket for the VNC console of a running VM, with the addresses of the console.
 
         Args:
             vm_id: Id of the VM.
-            timeout: Seconds for the whole call; None: the session's.
+            timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Raises:
             GraphQLError: The VM does not exist, or it is not running.
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
             InvalidInput: The id is not a string.
 
         Example:
@@ -1137,17 +1173,18 @@ class Cloudtower(Namespaces):
         """Call an endpoint of the API that is not in the schema and return the decoded JSON.
 
         Args:
-            path: Path below ``/v2/api``; that prefix and the first slash are optional. ``..``,
-                backslashes and encoded slashes are refused.
-            body: Body, sent as JSON without validation; None: no body.
+            path: Path below ``/v2/api``. The prefix ``/v2/api`` and the first slash are optional.
+                ``..``, backslashes and encoded slashes are refused.
+            body: Body, which is sent as JSON without validation. None sends no body.
             method: HTTP method.
-            query: Query string, for a call without a body. Values that are None are left out.
-            content_language: Language of texts; None: the session's.
-            external_cloudtower_id: Sent as the header of that name.
-            timeout: Time-out in seconds for the whole call; None: the session's.
+            query: Parameters of the query string, for a call without a body. A parameter that is
+                None is not sent.
+            content_language: Language of texts in the answer. None uses the session's language.
+            external_cloudtower_id: Value of the header of this name. None sends no such header.
+            timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Raises:
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
             InvalidInput: The path or the body cannot be sent.
 
         Example:
@@ -1181,27 +1218,28 @@ class Cloudtower(Namespaces):
 
         Use this method for services outside the API, such as the export of traffic data or the
         observability service. Limits, retries, time-outs and errors are the same as for any other
-        call: GET and HEAD are queries, the other methods are mutations.
+        call. GET and HEAD count as queries, and the other methods count as mutations.
 
         Args:
             method: HTTP method.
             path: Path below the endpoint: ``/api/ovm/…``. ``..``, backslashes and encoded slashes
                 are refused.
-            json: Body, sent as JSON; None: no JSON body.
-            data: Body, sent unchanged, or the fields of a multipart form, which may be files; None:
-                no such body.
-            query: Query string. Values that are None are left out.
-            auth: ``"token"``: the session's token, after a login if needed; ``"none"``: no
-                credential; or a user name and a password for HTTP Basic.
-            timeout: Time-out in seconds for the whole call; None: the session's.
+            json: Body, which is sent as JSON. None sends no JSON body.
+            data: Bytes are sent unchanged as the body. A dict is sent as a multipart form, and its
+                values may be files. None sends no such body.
+            query: Parameters of the query string. A parameter that is None is not sent.
+            auth: Credential to send. ``"token"`` sends the session's token, after a login if
+                needed. ``"none"`` sends no credential. A user name and a password are sent as HTTP
+                Basic.
+            timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Returns:
-            Status, headers and body of a response with status 2xx.
+            Status, headers and body of the response. The status is 2xx.
 
         Raises:
-            StatusError: The response has another status.
+            StatusError: The status of the response is not 2xx.
             OutcomeUnknown: A mutation was sent, and it is unknown whether it was executed.
-            CallError: See its other subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
             InvalidInput: An argument cannot be sent.
 
         Example:

@@ -1,8 +1,8 @@
 """Bounded concurrency, and clean-up with a time limit.
 
-A task group wraps the error of a task in an exception group. If the caller is cancelled at the same
-moment, the exception group even replaces the cancellation. The functions in this module raise the
-first error itself.
+A task group of asyncio or anyio wraps the error of a task in an exception group. If the caller is
+cancelled at the same moment, the exception group even replaces the cancellation. The functions in
+this module raise the first error without a group.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ async def map_concurrently(
 ) -> list[R]:
     """Call a function with each item concurrently, and return the results in order.
 
-    The first error cancels the other calls and is raised.
-
-    Args:
-        function: The function to call.
-        items: Arguments of the calls. The next item is taken when a call ends.
-        limit: Maximum number of concurrent calls; None: all at once.
+    The first error cancels the other function calls and is raised. Args: function: The function to
+    call.
+        items: Arguments of the function calls. The next item is read from the iterable when a
+            function call ends.
+        limit: Maximum number of concurrent function calls. None means no limit.
     """
     results: dict[int, R] = {}
     waiting = iter(enumerate(items))
@@ -88,7 +87,7 @@ async def side_by_side(
 
 
 class Leadership:
-    """Leader election among callers: one caller works for all that wait for the same result.
+    """Leader election among callers that wait for the same result: only one caller works.
 
     Nothing runs in the background: if the leader is cancelled, another caller can lead.
     """
@@ -99,8 +98,8 @@ class Leadership:
     async def lead_or_wait(self, work: Callable[[], Awaitable[object]]) -> None:
         """Run `work` as the leader, or wait until the run of the current leader has ended.
 
-        Call this method again until the wanted result exists. Only the leader gets the error of
-        `work`.
+        Call this method repeatedly until the wanted result exists. If `work` raises an error, only
+        the leader gets the error.
         """
         if self._over is not None:
             await self._over.wait()
@@ -114,7 +113,7 @@ class Leadership:
 
 
 async def let_end(work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Run `work`; on cancellation, give it `seconds` to finish."""
+    """Run `work`. If the caller is cancelled, `work` has `seconds` seconds to finish."""
     failures: list[Exception] = []
     done = anyio.Event()
     scope = anyio.CancelScope(shield=True)

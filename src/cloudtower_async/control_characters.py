@@ -1,7 +1,8 @@
-"""Replacement of control characters in texts from a server, before a text is shown.
+"""Replace control characters in texts from a server before the texts are printed or logged.
 
 Escape sequences can rewrite a terminal, line breaks can forge log records, and bidirectional or
-zero-width characters can hide what a text says. All code that prints or logs uses these functions.
+zero-width characters can hide what a text says. All code that prints or logs such texts uses these
+functions.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from unicodedata import category
 
 _LONGEST_LINE = 500  # characters
 
-# C0, DEL and C1; bidirectional, zero-width and other format characters; lone surrogates, which
-# cannot be encoded; line and paragraph separators.
+# Unicode categories. Cc: C0, DEL and C1. Cf: bidirectional, zero-width and other format characters.
+# Cs: lone surrogates, which cannot be encoded. Zl and Zp: line and paragraph separators.
 _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _CANDIDATE = re.compile(
-    # Keep a zero-width joiner between two emoji: it combines them, for example into a family.
+    # Keep a zero-width joiner between two emoji, because it combines the emoji into one.
     rf"(?<=[{_EMOJI}\ufe0f])(?P<joiner>\u200d)(?=[{_EMOJI}])|[^\x20-\x7e]"
 )
 
 
-# Escapes of a backslash, of a pair of surrogates, or of a lone surrogate.
+# JSON escapes of a backslash, of a pair of surrogates, or of a lone surrogate.
 _ESCAPE = re.compile(
     rb"\\(?:\\|u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
     rb"|(u[dD][89a-fA-F][\da-fA-F]{2}))"
@@ -45,7 +46,7 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Return a text with control characters escaped as in JSON, such as ``\u001b``.
 
-    JSON stays valid and keeps its meaning, unless it has line breaks between values.
+    A JSON document without line breaks between its values stays valid and keeps its meaning.
     """
     return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
 
@@ -53,10 +54,10 @@ def escaped(text: str) -> str:
 def replace_lone_surrogates(content: bytes) -> bytes:
     """Replace escapes of lone surrogates in JSON with U+FFFD.
 
-    JavaScript writes lone surrogates when a text was cut within an emoji. They are valid JSON, but
-    not valid Unicode, so decoders refuse them.
+    JavaScript writes a lone surrogate when a text was cut within an emoji. Lone surrogates are
+    valid in JSON, but invalid in Unicode. Therefore decoders refuse them.
     """
-    if b"\\" not in content:  # much faster than the next two checks
+    if b"\\" not in content:  # this check is much faster than the next two
         return content
     if b"\\ud" not in content and b"\\uD" not in content:
         return content
@@ -83,17 +84,17 @@ def _is_control(found: re.Match[str]) -> bool:
 
 
 def _escape_arguments(record: logging.LogRecord) -> bool:
-    """Escape the arguments of a log message, most of which come from servers."""
+    """Escape the control characters in the arguments of a log record."""
     if isinstance(record.args, tuple):
         record.args = tuple(map(_escaped_argument, record.args))
     return True
 
 
 def _escaped_argument(argument: object) -> object:
-    """Return an argument of a log message with its texts escaped.
+    """Return the escaped text of a log argument, or the argument itself if it needs no escapes.
 
-    Numbers and harmless objects are returned unchanged, because formats such as ``%d`` need their
-    types.
+    Numbers and other objects whose text needs no escapes are returned unchanged, because formats
+    such as ``%d`` need the original type.
     """
     if isinstance(argument, int | float):
         return argument
@@ -102,5 +103,6 @@ def _escaped_argument(argument: object) -> object:
     return argument if safe == text else safe
 
 
-# Install the filter here: every module imports the errors, and the errors import this module.
+# Install the filter here, because every module imports the errors, and the errors import this
+# module.
 logging.getLogger("cloudtower_async").addFilter(_escape_arguments)

@@ -1,4 +1,4 @@
-"""Dates as the server writes them: ISO 8601 in UTC, such as ``2026-11-29T10:00:00.000Z``."""
+"""Parse and format dates in the server's format, such as ``2026-11-29T10:00:00.000Z``."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 DATE_TYPES = (datetime, date, time, timedelta)
-"""Types that each JSON encoder writes differently. Only an aware `datetime` is sent."""
+"""Types of dates and times, which JSON encoders write differently. Only an aware `datetime` can be
+sent."""
 
 _STARTS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Parse a date in an answer and return it as a datetime in UTC.
+    """Parse a date from an answer, and return a datetime in UTC.
 
     Args:
-        text: A date in ISO 8601, with or without a fraction of a second. A date without an offset
-            is in UTC, as the server writes all dates; a date without a time of day means midnight.
+        text: A date in ISO 8601, with or without a fraction of a second. A date without a UTC
+            offset is read as UTC, because the server writes all dates in UTC. A date without a time
+            of day is read as midnight.
 
     Returns:
-        The datetime in UTC, to the microsecond; None if the text is empty or None, which means that
-        the server has no date.
+        The datetime in UTC, with a precision of one microsecond. None if the text is empty or None,
+        which means that the server has no date.
 
     Raises:
         ValueError: The text is not a date in the years 1 to 9999.
@@ -42,7 +44,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def date_fault(value: object) -> str | None:
-    """Return why a value of one of `DATE_TYPES` cannot be sent, or None if it can be sent."""
+    """Return an error message if a value of one of `DATE_TYPES` cannot be sent, or None."""
     if not isinstance(value, datetime):
         return (
             f"expected a string or a datetime with a time zone, got {type(value).__name__}; the "
@@ -55,12 +57,12 @@ def date_fault(value: object) -> str | None:
                 "it one, as in datetime.now(UTC) or value.replace(tzinfo=UTC)"
             )
         date_text(value)
-    except (ValueError, OverflowError):  # also for NaT of pandas
+    except (ValueError, OverflowError):  # NaT of pandas raises an error, too
         return "got a datetime that has no date in UTC; give one of the years 1 to 9999"
     return None
 
 
 def date_text(moment: datetime) -> str:
-    """Format an aware datetime as the server does: in UTC, truncated to milliseconds."""
+    """Return an aware datetime in the server's format: in UTC, truncated to milliseconds."""
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     return f"{text}Z"

@@ -1,4 +1,4 @@
-"""Folders for files of the user, where each platform expects them."""
+"""Folders for files of the user, according to the conventions of each platform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def config_folder() -> Path:
-    """Return the folder for configuration, such as profiles."""
+    """Return the folder for configuration files, such as the profiles."""
     return _folder("APPDATA", "AppData/Roaming", "XDG_CONFIG_HOME", ".config")
 
 
@@ -18,7 +18,7 @@ def state_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for data that can be recreated, such as lists of names for completion."""
+    """Return the folder for data that can be recreated, such as names for shell completion."""
     return _folder("LOCALAPPDATA", "AppData/Local", "XDG_CACHE_HOME", ".cache", "Caches")
 
 

@@ -1,4 +1,4 @@
-"""Modules that are loaded when they are first used."""
+"""Placeholders for modules, which are loaded when one of their attributes is first used."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import importlib
 class LazyModule:
     """Placeholder for a module, which is loaded when one of its attributes is first used.
 
-    Use it for modules that only annotations or rare calls need. Annotations that name attributes of
-    the module can still be evaluated at run time, for example by `typing.get_type_hints`::
+    Use a placeholder for a module that only annotations or rare calls need. Annotations that name
+    attributes of the module can still be evaluated at run time, for example by
+    `typing.get_type_hints`::
 
         if TYPE_CHECKING:
             from .. import plans
@@ -17,7 +18,7 @@ class LazyModule:
             plans = LazyModule("..plans", __package__)
 
     Args:
-        name: Name of the module; with leading dots, relative to the package.
+        name: Name of the module. A name with leading dots is relative to `package`.
         package: Package of the module that uses the placeholder.
     """
 

@@ -1,4 +1,4 @@
-"""Enums that accept values which this version of the package does not know."""
+"""Enums that accept values that this version of the package does not know."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Self
 class OpenEnum(StrEnum):
     """Enum that newer servers may extend.
 
-    A value that this version does not know becomes a member that is equal to its string. So answers
-    of newer servers can be decoded, and ``if vm.status == "NEW_STATE"`` works.
+    A value that this version does not know becomes a member that is equal to the string of the
+    value. Therefore answers of newer servers can be decoded, and ``if vm.status == "NEW_STATE"``
+    works.
     """
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        # Do not register the member with the class: memory must not grow with what a server sends.
+        # Do not register the member with the class, because memory would grow with each new value.
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value

@@ -1,4 +1,4 @@
-"""Types and contract of middleware, and the class of the call that middleware receives."""
+"""Types of middleware, with their contract, and the class of the call that middleware receives."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class CallProgress:
     """Progress of a call, shared by all copies of its `OperationCall`.
 
     Args:
-        endpoint: Root address of the server that the call goes to first.
+        endpoint: Root address of the server that the first request of the call goes to.
         redact: Function that redacts arguments.
 
     Attributes:
         exchanges: Requests of the call that have ended.
-        outcome: Outcome of the call; None if the outcome is not known yet.
+        outcome: Outcome of the call. None as long as the outcome is not known.
     """
 
     __slots__ = ("endpoint", "exchanges", "outcome", "redact")
@@ -58,22 +58,23 @@ class CallChanges(TypedDict, total=False):
 class OperationCall:
     """One call of an operation, as middleware sees it.
 
-    The call cannot be changed; `replace` makes a changed copy to proceed with. All copies share
-    the progress of the call: its `exchanges` and `outcome`.
-    The ``repr`` shows redacted arguments.
+    A call is immutable. To change the call, pass a copy made with `replace` to ``proceed``. All
+    copies share the progress of the call: `exchanges` and `outcome`. The ``repr`` shows redacted
+    arguments.
 
     Args:
-        operation: Name of the operation: ``"vm.get_vms"``. ``"graphql"`` for GraphQL; the path for
-            other calls outside the API schema.
+        operation: Name of the operation, such as ``"vm.get_vms"``. The name is ``"graphql"`` for
+            GraphQL, and the path for other calls outside the API schema.
         kind: ``"query"``, ``"mutation"`` or ``"upload"``.
         arguments: Copy of the arguments, with the API's keys: a dict, or a list for operations that
-            take a list. The copy holds secrets in clear text; for logs, use `redacted_arguments`.
+            take a list. The copy holds secrets in clear text, so use `redacted_arguments` for logs.
             Arguments of calls outside the API schema cannot be changed.
         timeout: Time-out in seconds for the whole call, retries included. It starts when the
             innermost middleware proceeds.
         content_language: Language of texts in the answer.
-        external_cloudtower_id: Sent as the header of that name.
-        progress: Shared by the copies of a call; leave it out when you test middleware.
+        external_cloudtower_id: Value of the header of this name. None sends no such header.
+        progress: Progress that the copies of a call share. Omit this argument when you test
+            middleware.
 
     Example:
         ::
@@ -94,7 +95,7 @@ class OperationCall:
 
     @property
     def redacted_arguments(self) -> object:
-        """The arguments without secrets, ready for `json.dumps`.
+        """The arguments without secrets, as plain values that `json.dumps` accepts.
 
         Passwords, tokens, keys and similar values are replaced by ``***``, and files by their
         sizes. For logins, `Cloudtower.graphql` and `Cloudtower.raw`, all arguments are ``***``.
@@ -103,7 +104,7 @@ class OperationCall:
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Requests of the call, one for each attempt, known when ``proceed`` has ended.
+        """Requests of the call, one for each attempt. All are known when ``proceed`` has ended.
 
         Logins that the call needed are not included; `record_exchanges` also collects logins.
         """
@@ -111,12 +112,12 @@ class OperationCall:
 
     @property
     def attempts(self) -> int:
-        """Number of requests of the call; 0 if no request was sent."""
+        """Number of requests of the call. 0 means that no request was sent."""
         return len(self.progress.exchanges)
 
     @property
     def request_ids(self) -> tuple[str, ...]:
-        """``x-tower-request-id`` of each answer: quote the ids to support."""
+        """Header ``x-tower-request-id`` of each response. Quote these ids to support."""
         ids = (exchange.request_id for exchange in self.progress.exchanges)
         return tuple(one for one in ids if one is not None)
 
@@ -124,33 +125,34 @@ class OperationCall:
     def endpoint(self) -> str:
         """Root address of the server that the latest request went to.
 
-        Before the first request, the address of the server that this request will go to.
+        Before the first request, this is the address of the server that the request will go to.
         """
         exchanges = self.progress.exchanges
         return exchanges[-1].endpoint if exchanges else self.progress.endpoint
 
     @property
     def outcome(self) -> CallOutcome | None:
-        """Outcome of the call, known when ``proceed`` has ended; None if no attempt was made.
+        """Outcome of the call after ``proceed`` has ended. None means that no attempt was made.
 
-        ``"success"``: the server answered, and a mutation was accepted. ``"failure"``: an error
-        was raised, and a mutation was not carried out. ``"unknown"``: a mutation may have been
-        carried out (`OutcomeUnknown`). ``"cancelled"``: the call was cancelled or the session was
-        closed; if a mutation was already sent, it may be carried out.
+        ``"success"`` means that the server answered a query or accepted a mutation. ``"failure"``
+        means that an error was raised; if the call is a mutation, it was not carried out.
+        ``"unknown"`` means that a mutation may have been carried out (`OutcomeUnknown`).
+        ``"cancelled"`` means that the call was cancelled or the session was closed. A mutation that
+        was already sent may still be carried out.
 
-        GraphQL errors in the body of an answer with status 200 count as a success here.
+        A response with status 200 counts as a success even if its body has GraphQL errors.
         """
         return self.progress.outcome
 
     def replace(self, **changes: Unpack[CallChanges]) -> OperationCall:
-        """Return a copy of the call with changes, to proceed with.
+        """Return a changed copy of the call, which you can pass to ``proceed``.
 
         Args:
             changes: New values of ``arguments``, ``timeout``, ``content_language`` or
                 ``external_cloudtower_id``. The new values are checked before the call is sent.
 
         Raises:
-            TypeError: `changes` has another name.
+            TypeError: `changes` has a name that is not in this list.
         """
         for name in changes:
             if name not in CallChanges.__annotations__:
@@ -168,7 +170,7 @@ Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
 """Async function that carries out the rest of a call: inner middleware, checks, requests, retries.
 
 Pass the call that the middleware received, or a copy made with `OperationCall.replace`. The
-function returns the answer of the method or raises the error of the method.
+function returns the answer of the called method, or raises the error of that method.
 """
 
 Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
@@ -179,33 +181,34 @@ Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_op
 **Which calls.** Each call of an operation passes through middleware: calls of your program, and
 calls that the SDK makes for your program, such as pages, polls of tasks and of the change feed,
 chunks of uploads, GraphQL, `Cloudtower.request`, `Cloudtower.raw`, and the request for the server's
-version. Polls that waiters share pass through the middleware of the first session only, not through
-middleware of `Cloudtower.with_options`. Logins that the session needs, the search for the active
-node and `Cloudtower.ping` do not pass through. Use ``call.operation`` and ``call.kind`` to
-distinguish calls.
+version. Polls that several waiters share only pass through the middleware of the original session,
+not through middleware of `Cloudtower.with_options`. Three kinds of requests bypass all middleware:
+logins that the session needs, the search for the active node, and `Cloudtower.ping`. Use
+``call.operation`` and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
-runs inside the middleware of the session. A call that cannot be sent, such as one with an empty
-filter, is refused before any middleware runs; the call that the innermost middleware proceeds with
-is checked again. The mode of the session, the queue, login, requests and retries follow after the
-second check.
+runs inside the middleware of the session. A call that cannot be sent, such as a mutation with an
+empty filter, is refused before any middleware runs. The call that the innermost middleware passes
+to ``proceed`` is checked again. After the second check, the SDK applies the mode of the session,
+waits in the queue, logs in, sends the requests and retries them.
 
-**Answers.** Return what ``proceed`` returned, or something else of the same type: the caller gets
-the value unchecked, except that None in place of an answer raises `CloudtowerError`. Middleware
-that does not proceed answers the call itself, from a cache for example, and nothing is sent.
+**Answers.** Return the value that ``proceed`` returned, or another value of the same type. The
+caller gets this value unchecked. However, returning None in place of an answer raises
+`CloudtowerError`. If middleware does not call ``proceed``, it answers the call itself, for example
+from a cache, and no request is sent.
 
 **Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
-most once: proceeding a second time, or after the call has ended, raises `CloudtowerError`.
+most once. Calling ``proceed`` a second time, or after the call has ended, raises `CloudtowerError`.
 
-**Exceptions.** The caller gets what middleware raises, unchanged. An exception that is raised after
-``proceed`` has returned does not undo a mutation; ``call.outcome`` tells whether the mutation was
-accepted.
+**Exceptions.** The caller gets any exception that middleware raises, unchanged. An exception that
+is raised after ``proceed`` has returned does not undo a mutation. ``call.outcome`` says whether the
+mutation was accepted.
 
-**Time and cancellation.** Middleware holds no connection and no slot of the queue while it runs,
-and the time that middleware takes does not count for the call's time-out. Cancelling the call
-cancels the middleware at its ``await``; do not suppress the cancellation. Calls that middleware
-makes over the same session pass through middleware, too: let queries through, or use another
-session.
+**Time and cancellation.** While middleware runs, it holds no connection and no slot of the queue.
+The time that middleware takes does not count for the call's time-out. Cancelling the call cancels
+the middleware at its ``await``. Do not suppress the cancellation. Calls that middleware makes over
+the same session pass through the same middleware. To avoid endless recursion, pass queries on
+without further calls, or use another session.
 """
 
 

@@ -1,7 +1,7 @@
-"""Options of a session, their defaults, and where their values come from.
+"""Options of a session, their defaults, and the sources of their values.
 
-An argument takes precedence over the environment, the environment over a profile, and a profile
-over the default. Only `from_environment` reads the environment and profiles.
+The sources in order of precedence are arguments, environment variables, a profile and the defaults.
+Only `from_environment` reads environment variables and profiles.
 """
 
 from __future__ import annotations
@@ -67,28 +67,30 @@ ClientCert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
 
 class SessionOptions(TypedDict, total=False):
-    """Options of `Cloudtower`, all of them optional.
+    """Options of `Cloudtower`. All options may be omitted.
 
     Use this type to annotate functions that pass options on: ``**options: Unpack[SessionOptions]``.
     """
 
     failover: Failover
     """When to determine which node of an active/passive pair is active. ``auto``: before the first
-    request, and when a node redirects a request or cannot be reached; ``manual``: before the first
-    request, then only by `find_active`; ``always``: before every request. Default: ``auto``."""
+    request, and after a node has redirected a request or could not be reached. ``manual``: before
+    the first request, and when you call `find_active`. ``always``: before every request. Default:
+    ``auto``."""
 
     username: str | None
-    """Name to log in with. Default: None; pass ``token`` or ``credentials`` instead."""
+    """User name for the login. Default: None. Without a user name, pass ``token`` or
+    ``credentials``."""
 
     password: str | SecretText | None
-    """Password to log in with; may be a ``SecretStr`` of pydantic. Default: None."""
+    """Password for the login. A ``SecretStr`` of pydantic is accepted. Default: None."""
 
     source: Source
     """Authentication source of the user: ``LOCAL``, ``LDAP``, ``AUTHN`` or ``SSO``. Default:
     ``LOCAL``."""
 
     token: str | SecretText | None
-    """Token or API key to use instead of logging in; may be a ``SecretStr`` of pydantic. A token
+    """Token or API key to use instead of a login. A ``SecretStr`` of pydantic is accepted. A token
     takes precedence over ``username``. Default: None."""
 
     credentials: Credentials | None
@@ -99,74 +101,76 @@ class SessionOptions(TypedDict, total=False):
     """Id of the authentication strategy, for servers with several strategies. Default: None."""
 
     change_feed: tuple[str, str | SecretText] | None
-    """User name and password for the change feed, which has separate credentials. Default: None;
-    changes are then found by polling."""
+    """User name and password for the change feed, which has separate credentials. Default: None.
+    Without credentials for the feed, changes are found by polling."""
 
     content_language: ContentLanguage
-    """Language of texts in answers, such as alert messages; each call can choose another. Default:
-    ``en-US``."""
+    """Language of texts in answers, such as alert messages. Each call can choose another language.
+    Default: ``en-US``."""
 
     strict: bool
-    """Raise `ResponseDecodeError` for an answer that breaks the API schema anywhere, instead of
-    keeping the valid parts. Default: False."""
+    """Whether to raise `ResponseDecodeError` if any part of an answer violates the API schema. With
+    False, the valid parts of the answer are returned. Default: False."""
 
     validate: bool
-    """Validate arguments against the API schema before they are sent. Pass False for a server that
-    is newer than this package. Default: True."""
+    """Whether to validate arguments against the API schema before they are sent. Pass False for a
+    server that is newer than this package. Default: True."""
 
     mutations: Mutations
-    """What to do with calls that change the server. ``allow``: send them. ``refuse``: raise
-    `MutationRefused` (read-only session). ``plan``: record in ``tower.plan`` what they would change
-    (dry run). No mutation is sent in the last two modes. Default: ``allow``."""
+    """Mode for mutations, which are calls that change the server. ``allow`` sends mutations.
+    ``refuse`` raises `MutationRefused` (read-only session). ``plan`` sends no mutation, and records
+    in ``tower.plan`` what each mutation would change (dry run). Default: ``allow``."""
 
     middleware: Sequence[operation_call.Middleware] | None
-    """Async functions around each call, retries included, the outermost first: ``async def
-    audit(call, proceed)``; see `Middleware`. Default: None."""
+    """Async functions that run around each call and all of its retries, such as ``async def
+    audit(call, proceed)``. The first function is the outermost. See `Middleware`. Default: None."""
 
     headers: Mapping[str, str] | None
     """Headers to send with every request. Default: None."""
 
     timeout: float
-    """Time-out in seconds for a whole call, from the login through every attempt to the last byte
-    of the answer. Each call can choose another. Default: 60."""
+    """Time-out in seconds for a whole call: the login, all attempts, and reading the response to
+    its last byte. Each call can set another time-out. Default: 60."""
 
     connect_timeout: float
-    """Time-out in seconds for making a connection. Default: 10."""
+    """Time-out in seconds for opening a connection. Default: 10."""
 
     read_timeout: float | None
-    """Time-out in seconds between two pieces of an answer. Default: None; only ``timeout``
-    applies."""
+    """Maximum number of seconds without receiving data while a response is read. Default: None,
+    which means that only ``timeout`` applies."""
 
     lock_timeout: float
-    """Maximum number of seconds to wait for locked resources, in addition to ``timeout``; 0 raises
-    at once. Default: 60."""
+    """Maximum number of seconds to wait for locked resources, in addition to ``timeout``. With 0, a
+    locked resource raises `ResourceLocked` at once. Default: 60."""
 
     retry: RetryPolicy | None
-    """When and how often to resend a failed request, where resending is safe. Default: None; the
-    defaults of `RetryPolicy` apply."""
+    """Number of retries, and pauses between retries. A request is only retried if a retry is safe.
+    Default: None, which means the defaults of `RetryPolicy`."""
 
     max_connections: int
-    """Maximum number of connections; further calls wait for a free connection. Default: 100."""
+    """Maximum number of connections. Further calls wait for a free connection. Default: 100."""
 
     max_in_flight: int | None
-    """Maximum number of concurrent requests. Default: None; ``max_connections`` is the limit."""
+    """Maximum number of concurrent requests. Default: None, which means that ``max_connections`` is
+    the limit."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average. Default: None; no limit."""
+    """Maximum number of requests per second, on average. Default: None, which means no limit."""
 
     max_response_bytes: int
-    """Maximum size of an answer in bytes, after decompression. Error bodies, logins and HTML pages
-    have a fixed limit of 1 MiB. Default: 1,073,741,824 (1 GiB)."""
+    """Maximum size of a response body in bytes, after decompression. Error bodies, logins and HTML
+    pages have a fixed limit of 1 MiB. Default: 1,073,741,824 (1 GiB)."""
 
     verify_tls: bool
-    """Check the server's certificate; False accepts any certificate. Default: True."""
+    """Whether to verify the server's certificate. False accepts any certificate. Default: True."""
 
     ca_file: StrPath | None
-    """PEM file with the certificate authorities to trust. Default: None; the system's authorities
-    are trusted."""
+    """PEM file with the certificate authorities to trust. Default: None, which means the
+    authorities of the system."""
 
     client_cert: ClientCert | None
-    """PEM file with the client's certificate and key, or a pair of files. Default: None."""
+    """PEM file with the client's certificate and key, or a pair of files: (certificate, key).
+    Default: None."""
 
     ssl_context: ssl.SSLContext | None
     """SSL context to use instead of ``verify_tls``, ``ca_file`` and ``client_cert``. Default:
@@ -177,43 +181,44 @@ class SessionOptions(TypedDict, total=False):
     over ``trust_env``. Default: None."""
 
     trust_env: bool
-    """Use the proxy named by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Unlike in aiohttp, no .netrc
-    file is read. Default: False."""
+    """Whether to use the proxy that the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. Unlike
+    the option of aiohttp, this option does not read a .netrc file. Default: False."""
 
     session: aiohttp.ClientSession | None
-    """An aiohttp session to use. The caller closes it and its connector; ``max_connections`` does
-    not apply to it. Default: None."""
+    """An aiohttp session to use. You have to close the aiohttp session and its connector yourself.
+    ``max_connections`` does not apply. Default: None."""
 
     connector: aiohttp.BaseConnector | None
-    """An aiohttp connector to use. The caller closes it. Default: None."""
+    """An aiohttp connector to use. You have to close the connector yourself. Default: None."""
 
     trace_configs: Sequence[aiohttp.TraceConfig]
-    """Tracing hooks of aiohttp. Default: an empty sequence."""
+    """Trace configurations for aiohttp's tracing hooks. Default: an empty sequence."""
 
 
 class ScopedOptions(TypedDict, total=False):
-    """Options of `Cloudtower.with_options`, all of them optional; None keeps the current value.
+    """Options of `Cloudtower.with_options`. An omitted option or None keeps the current value.
 
-    Shared requests use the options of the first session: logins, the search for the active node,
-    and the poll of tasks that all waiters share.
+    Some requests are shared with the original session, and always use the options of that session.
+    These are logins, the search for the active node, and the poll for tasks.
     """
 
     content_language: ContentLanguage | None
-    """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the first
+    """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the original
     session, because the poll is shared."""
 
     timeout: float | None
     """Time-out in seconds for a whole call."""
 
     lock_timeout: float | None
-    """Maximum number of seconds to wait for locked resources; 0 raises at once."""
+    """Maximum number of seconds to wait for locked resources. With 0, a locked resource raises
+    `ResourceLocked` at once."""
 
     validate: bool | None
-    """Validate arguments against the API schema before they are sent."""
+    """Whether to validate arguments against the API schema before they are sent."""
 
     mutations: Mutations | None
-    """What to do with calls that change the server. The value cannot be less strict than the
-    session's mode."""
+    """Mode for calls that change the server. The mode cannot be less strict than the mode of the
+    current session."""
 
     middleware: Sequence[operation_call.Middleware] | None
     """Middleware to run inside the session's middleware; see `Middleware`."""
@@ -223,8 +228,9 @@ class ScopedOptions(TypedDict, total=False):
     the session's header."""
 
     retry: RetryPolicy | None
-    """When and how often to resend a failed request. Each retry takes a token from the ``budget``
-    of this policy and from the session's budget, which stays shared to protect the server."""
+    """Number of retries, and pauses between retries. Each retry takes one token from the ``budget``
+    of this policy, and one token from the budget of the original session. That budget stays shared,
+    to protect the server from too many retries."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""
@@ -235,26 +241,26 @@ class ScopedOptions(TypedDict, total=False):
 
     priority: Priority | None
     """Priority of all calls in the queue of the session: ``high``, ``normal`` or ``low``. Without
-    this option, mutations, logins and polls for tasks and uploads are ``high``, and other queries
-    are ``normal``.
+    this option, mutations, logins, and polls for tasks and uploads have the priority ``high``.
+    Other queries have the priority ``normal``.
     """
 
 
 class EnvironmentOptions(SessionOptions, total=False):
-    """Options of `Cloudtower.from_env`: the options of `Cloudtower`, and the endpoint."""
+    """Options of `Cloudtower.from_env`: the options of `Cloudtower`, and ``endpoint``."""
 
     endpoint: str | Sequence[str] | None
-    """Address of the server, or a list of both addresses of an active/passive pair. Default: None;
-    taken from CLOUDTOWER_ENDPOINT or the profile.
+    """Address of the server, or a list of both addresses of an active/passive pair. Default: None,
+    which means the value of CLOUDTOWER_ENDPOINT or of the profile.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Options of a session, except those that hold aiohttp objects, with their defaults.
+    """Options of a session and their defaults, without the options that hold aiohttp objects.
 
-    Creating the settings raises InvalidSettings if an option cannot be used. `SessionOptions`
-    documents the options.
+    The constructor raises InvalidSettings if an option is invalid. `SessionOptions` documents the
+    options.
     """
 
     endpoint: InitVar[str | Sequence[str]]
@@ -330,18 +336,19 @@ class Settings:
 def from_environment(
     options: Mapping[str, object], profile: str | None = None
 ) -> dict[str, object]:
-    """Return the given options, completed from ``CLOUDTOWER_…`` variables and a profile.
+    """Return `options`, and add missing options from ``CLOUDTOWER_…`` variables and a profile.
 
-    An empty variable counts as unset, and an option that is None counts as not given. The profile
-    is named by `profile` or, if `profile` is None, by CLOUDTOWER_PROFILE. Without either, no
-    profile is read.
+    An empty variable is treated as unset, and an option that is None is treated as omitted.
+    `profile` is the name of the profile. If `profile` is None, CLOUDTOWER_PROFILE has the name. If
+    that variable is unset, too, no profile is read.
 
-    Variables that would conflict with given options are ignored: the token, if a user name or a
-    password is given; the token, the user name and the password, if ``credentials`` is given; and
-    the TLS variables, if ``ssl_context`` is given.
+    Variables that would conflict with the options are ignored. A user name or a password in the
+    options excludes the variable for the token. ``credentials`` excludes the variables for the
+    token, the user name and the password. ``ssl_context`` excludes the TLS variables.
 
     Raises:
-        InvalidSettings: A variable or the profile holds an invalid value, or no endpoint is given.
+        InvalidSettings: A variable or the profile holds an invalid value, or no source has an
+            endpoint.
     """
     given = {name: value for name, value in options.items() if value is not None}
     found: dict[str, object] = {}
@@ -393,7 +400,7 @@ def from_environment(
 
 
 def _current_profile_hint() -> str:
-    """Return the end of an error that suggests the current profile, or an empty string."""
+    """Return the end of an error message, which suggests the current profile, or "" without one."""
     from .profiles import current_profile, read_profiles
 
     try:
@@ -410,16 +417,17 @@ def _current_profile_hint() -> str:
 
 
 def reveal(value: str | SecretText | None) -> str | None:
-    """Return the secret in an object like pydantic's ``SecretStr``; return other values unchanged.
+    """Return the secret in an object such as a pydantic ``SecretStr``, or another value unchanged.
 
-    The object is recognized by its method, so pydantic need not be installed.
+    Such an object is recognized by its method ``get_secret_value``, so pydantic need not be
+    installed.
     """
     get_secret_value = getattr(value, "get_secret_value", None)
     return cast("str | None", get_secret_value() if callable(get_secret_value) else value)
 
 
 def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
-    """Return the checked options of `Cloudtower.with_options`, without options that are None.
+    """Check the options of `Cloudtower.with_options`, and return the options that are not None.
 
     Raises:
         InvalidSettings: An option cannot be used; the error names it.
@@ -440,12 +448,12 @@ def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def check_names(options: Iterable[str], known_by: type, method: str) -> None:
-    """Raise the TypeError that Python raises for unknown arguments, if an option is unknown.
+    """Raise TypeError if an option is unknown, as Python does for unknown keyword arguments.
 
     Args:
-        options: Names that were given.
-        known_by: `TypedDict` of the method's options.
-        method: Method of `Cloudtower`.
+        options: Names of the passed options.
+        known_by: `TypedDict` with all options of the method.
+        method: Name of the method of `Cloudtower`, for the error message.
     """
     known = known_by.__annotations__
     for name in options:
@@ -466,7 +474,7 @@ def _check_credentials(settings: Settings) -> None:
                 )
         check_option("credentials", function_fault(settings.credentials))
         return
-    for option in ("username", "password"):  # check them even if a token makes them unused
+    for option in ("username", "password"):  # check both even if a token makes them unused
         value = getattr(settings, option)
         if value not in (None, ""):
             check_option(option, text_fault(value))

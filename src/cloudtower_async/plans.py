@@ -25,9 +25,9 @@ class PlannedResource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         type: Name of the resource's struct, such as ``"Vm"``.
         id: Id of the resource, or of its placeholder if the resource does not exist yet.
-        name: Name of the resource; None if resources of this type have no name.
-        exists: Whether the resource exists now. If False, the planned mutation or an earlier
-            mutation in the plan would create the resource.
+        name: Name of the resource. None if resources of this type have no name.
+        exists: Whether the resource exists now. If False, this planned mutation or an earlier one
+            would create the resource.
     """
 
     type: str
@@ -45,12 +45,14 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
     """A mutation that a session in plan mode did not send.
 
     Attributes:
-        operation: Name of the call: ``"vm.start_vm"``, or the path for calls outside the schema.
+        operation: Name of the operation, such as ``"vm.start_vm"``, or the path for calls outside
+            the schema.
         body: The arguments as they would be sent, with secrets redacted.
-        resources: Resources that the mutation's filters match now, each once.
+        resources: Resources that the mutation's filters match now. Each resource is in the list
+            once.
         creates: Placeholders for the resources that the mutation would create.
         complete: Whether ``resources`` has all matching resources. If False, only the first 10,000
-            were read.
+            resources were read.
     """
 
     operation: str
@@ -71,7 +73,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         return ": ".join(parts)
 
     def _content(self) -> str:
-        """Return the body without its filter, on one line; may be an empty string."""
+        """Return the body without its filter, as one line of text. The text can be empty."""
         body = self.body
         if isinstance(body, dict):
             fields = cast("dict[str, object]", body)
@@ -91,15 +93,16 @@ class Plan(Sequence[PlannedMutation]):
 
     @property
     def resource_ids(self) -> frozenset[str]:
-        """Ids of all resources that the plan would change, and of placeholders."""
+        """Ids of all resources that the plan would change, and ids of all placeholders."""
         return frozenset(
             one.id for each in self._mutations for one in (*each.resources, *each.creates)
         )
 
     def is_placeholder(self, resource: object) -> bool:
-        """Return whether this plan would create a resource.
+        """Return whether a resource is a placeholder for a resource that this plan would create.
 
-        `resource` is the resource itself or its id.
+        Args:
+            resource: The resource, or its id.
         """
         identifier = getattr(resource, "id", resource)
         return any(identifier == one.id for each in self._mutations for one in each.creates)
@@ -109,7 +112,7 @@ class Plan(Sequence[PlannedMutation]):
         self._mutations.append(mutation)
 
     def copy(self) -> Plan:
-        """Return a copy of the plan so far; later mutations are not added to the copy."""
+        """Return a copy of the plan. Mutations that are planned later are not added to the copy."""
         return Plan(self._mutations)
 
     @overload
@@ -136,12 +139,13 @@ class Plan(Sequence[PlannedMutation]):
 
 
 class PlannedAnswer(WithTask[T_co], Generic[T_co], kw_only=True, frozen=True, gc=False):
-    """Answer of a planned mutation: a `WithTask` whose ``task_id`` is None.
+    """Answer of a planned mutation. It is a `WithTask` whose ``task_id`` is None.
 
-    ``data`` is the resource as it is now, or a placeholder for a resource that would be created.
+    ``data`` is the current state of the resource, or a placeholder for a resource that would be
+    created.
 
     Attributes:
-        operation: The planned mutation: ``"vm.start_vm"``.
+        operation: Name of the planned mutation, such as ``"vm.start_vm"``.
     """
 
     operation: str

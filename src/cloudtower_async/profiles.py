@@ -1,4 +1,4 @@
-"""Profiles: named addresses and credentials of CloudTower servers, stored in a file of the user."""
+"""Profiles: named addresses and credentials of CloudTower servers, in a file of the user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
 DEFAULT = "default"
-"""Name of the profile that commands use if no profile is given and no profile is current."""
+"""Name of the profile that commands use if the user has neither named a profile nor chosen a
+current profile."""
 
 STORED = (
     "source",
@@ -48,18 +49,18 @@ _log = logging.getLogger("cloudtower_async")
 _SERVICE = "cloudtower-async"
 _MAX_NAME = 256  # characters of the current profile's name
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_PATIENCE = 30.0  # seconds to wait while other processes change the file
-_PAUSE = 0.02  # seconds between two attempts
+_PATIENCE = 30.0  # seconds to wait for other processes that change the file
+_PAUSE = 0.02  # seconds between two attempts to lock the file
 _HEAD = "# Written by `cloudtower-async login`, which keeps what it does not change.\n"
 
 
 class Profile(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Stored options of `Cloudtower`, with the place of the token.
+    """Stored options of `Cloudtower`, and where the token is stored.
 
     Args:
-        keyring: Whether the token is in the keyring of the system.
+        keyring: Whether the token is stored in the keyring of the system instead of the file.
     """
 
     endpoint: str
@@ -79,17 +80,17 @@ class Profile(
 
     @property
     def is_secret(self) -> bool:
-        """Whether the profile has a secret in the file: its token, or proxy credentials."""
+        """Whether the file holds a secret of this profile: the token, or proxy credentials."""
         return self.token is not None or (self.proxy is not None and "@" in self.proxy)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Normalized address of the server, or both addresses of a pair."""
+        """Normalized address of the server, or both normalized addresses of a pair."""
         return normalise_endpoints(self.endpoint.split(","))
 
     @property
     def account(self) -> str:
-        """Name of the token in the keyring, unique for the user and the server."""
+        """Name under which the keyring stores the token, unique for the user and the server."""
         return f"{self.username or 'token'}@{','.join(self.addresses)}"
 
 
@@ -101,11 +102,11 @@ def profiles_file() -> Path:
 def current_profile() -> str | None:
     """Return the name of the profile that `use_profile` chose, or None if no profile was chosen.
 
-    Only the command line uses the current profile by default. The profile may have been removed
-    after it was chosen.
+    Only the command line uses the current profile by default. The returned profile may have been
+    removed since then.
 
     Raises:
-        InvalidSettings: The file with the name cannot be read, or does not hold a name.
+        InvalidSettings: The file that holds the name cannot be read, or has no valid name.
     """
     path = _current_file()
     try:
@@ -124,13 +125,15 @@ def current_profile() -> str | None:
 
 
 def default_profile() -> str | None:
-    """Return the name of the default profile of commands: the current profile, otherwise `DEFAULT`.
+    """Return the name of the profile that commands use by default: the current one, or `DEFAULT`.
 
     Returns:
-        Name of the profile; None if no profile is current and no stored profile is named `DEFAULT`.
+        Name of the profile. None if there is no current profile and no stored profile is named
+        `DEFAULT`.
 
     Raises:
-        InvalidSettings: The current profile is no longer stored, or a file cannot be used.
+        InvalidSettings: The current profile is no longer stored, or a file is invalid or
+            unreadable.
     """
     stored, current = read_profiles(), current_profile()
     if current is None:
@@ -144,7 +147,7 @@ def default_profile() -> str | None:
 
 
 def use_profile(name: str) -> None:
-    """Make a stored profile the current one.
+    """Make a stored profile the current profile.
 
     Raises:
         InvalidSettings: The profile does not exist, or the choice cannot be stored.
@@ -183,9 +186,9 @@ def read_profiles() -> dict[str, Profile]:
 
 
 def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
-    """Return the options of a profile, without its token if a user is named elsewhere.
+    """Return the options of a profile, without the token if `over` names a user.
 
-    The user and the token of a profile are never sent to a server other than the profile's server.
+    The user name and the token of a profile are never sent to another server.
 
     Args:
         name: Name of the profile.
@@ -229,7 +232,7 @@ def named_profile(name: str) -> Profile:
 
 
 def save_profile(name: str, profile: Profile, token: str) -> TokenPlace:
-    """Store a profile, and return where its token is: in the keyring if available, or in the file.
+    """Store a profile, and return where the token is stored: ``"keyring"`` or ``"file"``.
 
     Raises:
         InvalidSettings: The profile cannot be stored.
@@ -276,10 +279,10 @@ def _token(name: str, profile: Profile) -> str | None:
 
 
 def _keep(account: str, token: str) -> bool:
-    """Store a token in the keyring; return False if no keyring works."""
+    """Store a token in the keyring. Return False if the token could not be stored."""
     try:
         keyring = _keyring()
-        if keyring.get_keyring().priority < 1:  # this keyring stores nothing, or stores it unsafely
+        if keyring.get_keyring().priority < 1:  # such a keyring stores nothing, or is unsafe
             return False
         keyring.set_password(_SERVICE, account, token)
         if keyring.get_password(_SERVICE, account) == token:
@@ -300,7 +303,7 @@ def _forget(name: str, account: str) -> None:
             keyring.delete_password(_SERVICE, account)
     except Exception as exc:
         if type(exc).__name__ == "PasswordDeleteError":
-            return  # another process deleted it
+            return  # another process deleted the token
         raise _refused(
             f"profile {name}: the token cannot be deleted from the keyring: {_reason(exc)}"
         ) from exc
@@ -312,7 +315,7 @@ def _keyring() -> ModuleType:
 
 
 def _reason(exc: Exception) -> str:
-    """Return a one-line description of an exception that a keyring raised."""
+    """Return a one-line reason for an exception that a keyring raised, or a remedy for it."""
     if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
         return "pip install keyring"
     if type(exc).__name__ == "NoKeyringError":
@@ -324,8 +327,8 @@ def _reason(exc: Exception) -> str:
 def _locked() -> Generator[Path]:
     """Lock the profiles file against other processes, and yield its path with links resolved.
 
-    The lock is on the folder, because the file is replaced. Windows cannot lock folders. On
-    Windows, the lock is a separate file, which is not removed.
+    The lock is on the folder, because the file itself is replaced. Windows cannot lock folders, so
+    a separate lock file is used there. The lock file is never removed.
 
     Raises:
         InvalidSettings: The folder is not writable, or another process holds the lock.
@@ -351,7 +354,7 @@ def _locked() -> Generator[Path]:
 
 
 def _lock(handle: int) -> bool:
-    """Lock an open file until it is closed; return False if another process holds the lock."""
+    """Lock an open file until it is closed. Return False if another process holds the lock."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -369,10 +372,10 @@ def _lock(handle: int) -> bool:
 
 
 def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
-    """Write the profiles as TOML."""
+    """Replace the profiles file by these profiles, in TOML."""
     parts = [_HEAD]
     for name, profile in profiles.items():
-        # JSON and TOML write texts and booleans the same way.
+        # JSON and TOML have the same syntax for strings and booleans.
         options = msgspec.to_builtins(profile)
         lines = [f"{key} = {_toml(value)}\n" for key, value in options.items()]
         parts.append(f"\n[{name}]\n{''.join(lines)}")
@@ -380,12 +383,12 @@ def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
 
 
 def _replace_file(path: Path, text: str) -> None:
-    """Replace a file atomically by a file that only its owner can read."""
+    """Replace a file atomically. Only the owner can read the new file."""
     try:
         # A temporary file is made with mode 600.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
-            with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is open already
+            with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - not a path
                 file.write(text)
             os.replace(temporary, path)  # noqa: PTH105
         except BaseException:

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 STARS = "***"
 """Replacement for a secret."""
 
-_MAX_DEPTH = 100  # levels of nested lists and objects to keep, because Python limits recursion
+_MAX_DEPTH = 100  # levels of nested lists and objects to keep; Python limits recursion
 _SUSPICIOUS = re.compile(SUSPICIOUS, re.IGNORECASE)
-# A key in JSON. Within a JSON text, its quotes are escaped with backslashes.
+# A key in JSON. In a JSON string that contains JSON, backslashes precede the quotes.
 _KEY = re.compile(r'(\\{0,7}")([^"\\]{1,80})\1\s*:\s*')
 
 
 def is_secret(field: str) -> bool:
-    """Return whether a field of arguments or answers holds a secret, judging by the name."""
+    """Return whether a field of arguments or answers holds a secret, according to its name."""
     return field in SECRET_FIELDS or (
         field not in PLAIN_FIELDS and _SUSPICIOUS.search(field) is not None
     )
 
 
 def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MAX_DEPTH) -> object:
-    """Return a decoded JSON value with secret fields and other texts redacted.
+    """Return a copy of a decoded JSON value, with secret fields and other texts redacted.
 
     Args:
         value: The decoded value.
         redact_text: Function that redacts the texts in other fields.
-        levels: Number of levels of lists and objects to keep; deeper ones are redacted.
+        levels: Number of levels of nested lists and objects to keep. Deeper levels are redacted.
     """
     if isinstance(value, str):
         return redact_text(value)
@@ -51,11 +51,12 @@ def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MA
 
 
 def without_secret_members(text: str) -> str:
-    """Redact secret fields in JSON that is truncated or part of another text."""
+    """Return a text with the secret fields in its JSON redacted, even if the JSON is truncated."""
     pieces: list[str] = []
     end = 0
     for key in _KEY.finditer(text):
-        # The server sends API keys in a field "key"; other fields of that name are harmless.
+        # The server sends API keys in a field "key". Other fields named "key" are harmless, but
+        # they are redacted, too.
         if key.start() < end or not (is_secret(key[2]) or key[2] == "key"):
             continue
         value = _value(key[1]).match(text, key.end())
@@ -67,6 +68,6 @@ def without_secret_members(text: str) -> str:
 
 @cache
 def _value(quote: str) -> re.Pattern[str]:
-    # Drop everything after a list or an object, because its end is unknown.
+    # If the value is a list or an object, drop the rest of the text, because the end is unknown.
     quote = re.escape(quote)
     return re.compile(rf"{quote}.*?(?:(?<!\\){quote}|\Z)|[\[{{].*|[^\s,\]}}]+", re.DOTALL)

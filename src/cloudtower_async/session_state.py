@@ -1,4 +1,4 @@
-"""State that all sessions with the same connections share, created at first use."""
+"""State that sessions with the same connections share. Its parts are created at first use."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class SessionState:
     """State shared by a session and all sessions that `with_options` made from it.
 
     Args:
-        executor: Executor of the first session.
+        executor: Executor of the original session.
 
     Attributes:
-        reads: Reads by id that calls of `wait_until` share; the key is the query.
+        reads: Reads by id that several calls of `wait_until` share, by query.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -39,14 +39,14 @@ class SessionState:
 
     @cached_property
     def waiter(self) -> TaskWaiter:
-        """Waiter for the tasks of all these sessions."""
+        """Waiter for tasks, which all sessions with this state share."""
         from .tasks.waiter import TaskWaiter
 
         return TaskWaiter(self._executor)
 
     @cached_property
     def locks(self) -> ResourceLocks:
-        """Resource locks among the callers of these sessions."""
+        """Resource locks, which all sessions with this state share."""
         from .tasks.resource_locks import ResourceLocks
 
         return ResourceLocks(self._executor.transport)
@@ -59,11 +59,11 @@ class SessionState:
 
     @property
     def address(self) -> str:
-        """Host of the server; for a pair, the host of the first address."""
+        """Host of the server, or of the first address of a pair."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:
-        """Return the values that OpenTelemetry metrics show."""
+        """Return the current values for OpenTelemetry metrics."""
         executor = self._executor
         counts = executor.transport.counts
         active, queued = executor.load

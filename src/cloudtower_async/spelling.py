@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 
 FEW = 12
-"""Maximum number of known names to list in a message if none is similar."""
+"""If no known name is similar, a message lists all known names, up to this number."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of a message about an unknown name: similar names, or an empty string.
+    """Return the end of a message about an unknown name, which lists similar names, or "".
 
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if none is similar and there are only a few.
+        few: Whether to list all known names if none is similar and there are at most `FEW` names.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -28,9 +28,9 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def similar_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that resemble an unknown name.
+    """Return the known names that are similar to an unknown name, or an empty list.
 
-    Names that differ only in case come first.
+    If names differ from the unknown name only in case, only those names are returned.
     """
     from difflib import get_close_matches  # imported here because most programs never need it
 

@@ -16,17 +16,18 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 ContentLanguage: TypeAlias = Literal["en-US", "zh-CN", "*"]
-"""Language of texts in answers; ``*`` (CloudTower 4.4 and later) sends every language at once."""
+"""Language of texts in answers. With ``*`` (CloudTower 4.4 and later), the server sends all
+languages."""
 
 Priority: TypeAlias = Literal["high", "normal", "low"]
-"""Priority of calls in the queue of a session."""
+"""Priority of a call in the queue of a session."""
 
 Texts: TypeAlias = AnyOf[list[str], tuple[str, ...], set[str], frozenset[str]]
-"""Several strings. A single ``str`` is excluded, because each of its characters would count as a
-string."""
+"""Several strings. A single ``str`` is not allowed, because it would be read as a sequence of
+characters."""
 
 Date: TypeAlias = AnyOf[str, datetime]
-"""A date: a string, which is sent unchanged, or a datetime with a time zone."""
+"""A date: a string, which is sent unchanged, or a `datetime.datetime` with a time zone."""
 
 Dates: TypeAlias = AnyOf[
     list[Date],
@@ -40,7 +41,8 @@ Dates: TypeAlias = AnyOf[
 ]
 """Several dates."""
 
-# Aliases for the values of most filter keys: type checkers handle a named union faster.
+# Aliases for the values of most filter keys. Type checkers handle a named union faster than an
+# inline union.
 MaybeStr: TypeAlias = str | None
 MaybeInt: TypeAlias = int | None
 MaybeFloat: TypeAlias = float | None
@@ -57,46 +59,49 @@ FileContent: TypeAlias = AnyOf[bytes, bytearray, memoryview, BinaryIO]
 """Content of an upload: bytes, or a file opened in binary mode."""
 
 CODEC_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""Exceptions that msgspec raises for data that it cannot decode, convert or encode.
+"""Exceptions that msgspec raises if it cannot decode, convert or encode a value.
 
-Before msgspec 0.21, a MsgspecError is not a ValueError. Before 0.23, text that is not UTF-8 raises
-UnicodeDecodeError, which is not a MsgspecError.
+Before msgspec 0.21, a MsgspecError is not a ValueError. Before msgspec 0.23, a text that is not
+UTF-8 raises UnicodeDecodeError, which is not a MsgspecError.
 """
 
 
 class Everything(msgspec.Struct, frozen=True):
-    """The type of `EVERYTHING`, which is sent as the filter ``{}``."""
+    """Type of `EVERYTHING`, which is sent as the filter ``{}``."""
 
     def __repr__(self) -> str:
         return "EVERYTHING"
 
 
 EVERYTHING: Any = Everything()
-"""A filter that matches everything. Mutations refuse an empty filter, which is often a mistake.
+"""A filter that matches everything. Mutations refuse any other empty filter, because an empty
+filter is often a mistake.
 
-The type is `Any`, because `EVERYTHING` can be used in place of any filter.
+The declared type is `Any`, because `EVERYTHING` can replace any filter.
 """
 
 
 OMITTED: Any = None
-"""Default of arguments that are objects, such as filters: the argument is not sent.
+"""Default of arguments that are objects, such as filters. It means that the argument is not sent.
 
-None has the same meaning. The type is `Any`, so that the types of arguments need no ``| None``: for
-a union, type checkers do not report which key of a filter is wrong.
+None has the same meaning. The declared type is `Any`, so that the types of arguments need no ``|
+None``. If the type of a filter were a union, type checkers would not report which key is wrong.
 """
 
 NULL: Any = None
-"""None for a relation in a filter: ``{"folder": NULL}`` matches resources without a folder.
+"""None as the value of a relation in a filter. ``{"folder": NULL}`` matches resources without a
+folder.
 
-At run time, ``NULL`` is None. The type is `Any`, because the types of nested filters do not include
-None: for a union, type checkers do not report which key is wrong.
+At run time, ``NULL`` is None. The declared type is `Any`, because the types of nested filters do
+not include None. If the type of a filter were a union, type checkers would not report which key is
+wrong.
 """
 
 
 class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Base of answers that may hold secrets. The ``repr`` shows ``***`` in place of secrets.
+    """Base of answers that may hold secrets. The ``repr`` has ``***`` in place of each secret.
 
-    The attributes hold the actual values.
+    The attributes hold the secrets themselves.
     """
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -116,8 +121,8 @@ class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Base of answers with an ``id``. Answers are compared by value and hashed by id.
 
-    If an answer has many fields, its ``repr`` only shows identity and state;
-    `msgspec.structs.asdict` has all fields.
+    If an answer has many fields, its ``repr`` only has the fields for identity and state.
+    `msgspec.structs.asdict` returns all fields.
     """
 
     def __hash__(self) -> int:
@@ -141,10 +146,10 @@ class EntityWithSecrets(Entity, HoldsSecrets, kw_only=True, frozen=True, gc=Fals
 
 
 _MAX_SHOWN = 30
-"""Maximum number of fields of a resource for which the ``repr`` shows all fields."""
+"""If a resource has at most this number of fields, the ``repr`` has all of them."""
 
 _TELLING = ("id", "name", "local_id", "status", "state", "entity_async_status")
-"""Fields that the ``repr`` of a resource with more fields shows."""
+"""Fields in the ``repr`` of a resource that has more than `_MAX_SHOWN` fields."""
 
 
 def _redacted_json(text: str) -> str:
@@ -158,10 +163,10 @@ def _redacted_json(text: str) -> str:
 
 
 class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=False):
-    """Answer of a mutation: the resource, and the task that is changing it.
+    """Answer of a mutation: the resource, and the id of the task that changes the resource.
 
     Until the task has ended, only ``data.id`` is reliable. If ``task_id`` is None, the mutation is
-    already done.
+    already complete.
     """
 
     data: T_co
@@ -184,9 +189,9 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
     """Answer of `Cloudtower.raw`.
 
     Attributes:
-        status: HTTP status, 200 to 299.
-        headers: Headers; names are case-insensitive.
-        body: The whole body, decompressed.
+        status: HTTP status, from 200 to 299.
+        headers: Headers of the response. The names are case-insensitive.
+        body: The whole body of the response, decompressed.
     """
 
     status: int
@@ -198,25 +203,25 @@ class RawResponse(msgspec.Struct, kw_only=True, frozen=True, eq=False):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and its answer, as collected by `record_exchanges`.
+    """One request and its response, as collected by `record_exchanges`.
 
     Attributes:
-        operation: Name of the operation, such as ``"vm.get_vms"``; the path for calls outside the
-            schema.
+        operation: Name of the operation, such as ``"vm.get_vms"``, or the path for calls outside
+            the schema.
         endpoint: Root address of the server.
-        attempt: Number of the attempt within its call; 1 is the first.
-        duration: Seconds from the start of the request to the end of the answer.
-        status: HTTP status; None if no answer came.
-        request_id: ``x-tower-request-id`` of the answer.
-        error: Name of the error's class; None for a success.
-        headers: Headers of the answer, with names in lower case; the values of credentials and
-            cookies are ``***``. Empty if no answer came, headers were not requested, or the request
-            is a login.
-        body: Body of the answer as received, perhaps with secrets, up to the number of bytes that
-            was requested. None if no answer came, bodies were not requested, or the request is a
-            login.
-        body_size: Size of the whole body in bytes, after decompression; None if ``body`` is None.
-            At most 1 MiB for an error, because error bodies are only read up to this size.
+        attempt: Number of the attempt within its call. The first attempt has the number 1.
+        duration: Seconds from the start of the request to the end of the response.
+        status: HTTP status of the response. None if no response arrived.
+        request_id: Header ``x-tower-request-id`` of the response. None if there is no such header.
+        error: Name of the class of the raised error. None if no error was raised.
+        headers: Headers of the response, with names in lower case. The values of credentials and
+            cookies are ``***``. The dict is empty if no response arrived, if headers were not
+            requested, or if the request is a login.
+        body: Start of the body of the response, up to the requested number of bytes. The body is
+            not redacted, so it may hold secrets. None if no response arrived, if bodies were not
+            requested, or if the request is a login.
+        body_size: Size of the whole body in bytes, after decompression. None if ``body`` is None.
+            For an error, the size is at most 1 MiB, because no more of an error body is read.
     """
 
     operation: str
@@ -251,8 +256,8 @@ class Fetched(list[T]):
     changed: bool
     """Whether resources were created or deleted during the read.
 
-    Resources that existed during the whole read are in the list, each once. Resources that were
-    created or deleted during the read may be in the list or not.
+    Each resource that existed during the whole read is in the list once. Resources that were
+    created or deleted during the read may or may not be in the list.
     """
 
     def __init__(self, rows: Iterable[T] = (), *, changed: bool = False) -> None:

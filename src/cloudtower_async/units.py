@@ -1,6 +1,6 @@
 """Format and parse figures with units: ``1.50TiB``, ``2.40GHz``, ``43.21%``.
 
-None stands for an unknown figure, which is formatted as ``unknown``.
+In all functions, None stands for an unknown figure, which is formatted as ``unknown``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _PREFIXES = ("", "k", "m", "g", "t", "p")
 def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     """Format a figure with two decimals in the unit that suits its size.
 
-    Zero and negative figures are formatted as ``0`` of the first unit. The largest figures use the
-    last unit.
+    Zero and negative figures are formatted as ``0`` with the first unit. Figures that exceed the
+    last unit are formatted with the last unit.
 
     Args:
-        figure: The figure in the first unit; None if the figure is unknown.
-        units: Names of the units, the smallest first.
-        step: Factor between a unit and the next unit.
+        figure: The figure, measured in the first unit. None means that the figure is unknown.
+        units: Names of the units, in ascending order.
+        step: Factor between each unit and the next larger unit.
 
     Raises:
         ValueError: `units` is empty, or `step` is not above 1.
@@ -47,7 +47,8 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     if figure <= 0:
         return f"0{units[0]}"
     for unit in units[:-1]:
-        # Round as printed: 1023.999 becomes 1.00 of the next unit, not 1024.00 of this unit.
+        # Round first, because 1023.999 must become 1.00 of the next unit instead of 1024.00 of this
+        # unit.
         if round(figure, 2) < step:
             return f"{figure:.2f}{unit}"
         figure /= step
@@ -55,16 +56,16 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
 
 
 def format_bytes(figure: float | None) -> str:
-    """Format a number of bytes in steps of 1024: ``1.50TiB``; None results in ``unknown``."""
+    """Format a number of bytes with units in steps of 1024: ``1.50TiB``."""
     return format_unit(figure, BYTE_UNITS, 1024)
 
 
 def parse_bytes(text: str) -> int:
-    """Parse a size such as ``1.5 GiB`` and return it in bytes, rounded to whole bytes.
+    """Parse a size such as ``1.5 GiB``, and return the number of bytes as an integer.
 
-    ``KiB`` to ``PiB`` are steps of 1024, and ``kB`` to ``PB`` are steps of 1000; case does not
-    matter. A number without a unit is in bytes. The output of `format_bytes` is accepted, too, to
-    the precision of its two decimals.
+    The units ``KiB`` to ``PiB`` are steps of 1024, and ``kB`` to ``PB`` are steps of 1000. Units
+    are not case-sensitive. A number without a unit is in bytes. The result is rounded to whole
+    bytes. The function also parses the output of `format_bytes`, which has only two decimals.
 
     Raises:
         ValueError: The text is not a size.
@@ -83,7 +84,7 @@ def parse_bytes(text: str) -> int:
 
 
 def format_hertz(figure: float | None) -> str:
-    """Format a frequency in Hz in steps of 1000: ``2.40GHz``."""
+    """Format a frequency in Hz with units in steps of 1000: ``2.40GHz``."""
     return format_unit(figure, HERTZ_UNITS, 1000)
 
 

@@ -1,7 +1,7 @@
 """Checks of options and arguments.
 
-A function named ``…_fault`` returns why a value cannot be used, or None if the value is valid.
-`check_argument` and `check_option` turn the reason into an error of a method or a session option.
+A function named ``…_fault`` returns a message if a value is invalid, or None if the value is valid.
+`check_argument` and `check_option` raise an error with this message.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 def check_argument(method: str, argument: str, fault: str | None) -> None:
-    """Raise InvalidInput if an argument of a method has a fault."""
+    """Raise InvalidInput if the check of an argument returned a message, which is `fault`."""
     if fault is not None:
         raise InvalidInput(f"{method}: {argument}: {fault}")
 
 
 def check_option(option: str, fault: str | None) -> None:
-    """Raise InvalidSettings if an option of the session has a fault."""
+    """Raise InvalidSettings if the check of an option returned a message, which is `fault`."""
     if fault is not None:
         raise InvalidSettings(f"{option}: {fault}", option=option)
 
@@ -39,12 +39,12 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def seconds_fault(value: object, *, zero_ok: bool = False, none_ok: bool = False) -> str | None:
-    """Return why a value is not a finite number of seconds to wait.
+    """Return an error message if a value is not a finite number of seconds above 0, or None.
 
     Args:
         value: The value.
-        zero_ok: Whether to accept 0, which means not to wait.
-        none_ok: Accept None, which means no limit.
+        zero_ok: Whether to accept 0, which means that there is no wait.
+        none_ok: Whether to accept None, which means no limit.
     """
     if value is None and none_ok:
         return None
@@ -54,34 +54,34 @@ def seconds_fault(value: object, *, zero_ok: bool = False, none_ok: bool = False
 
 
 def count_fault(value: object, *, least: int = 1) -> str | None:
-    """Return why a value is not an integer of at least `least`."""
+    """Return an error message if a value is not an integer of at least `least`, or None."""
     if type(value) is int and value >= least:
         return None
     return f"expected a whole number from {least} on, got {value!r}"
 
 
 def rate_fault(value: object) -> str | None:
-    """Return why a value is not a finite number of calls per second above 0."""
+    """Return an error message if a value is not a positive number of calls per second, or None."""
     if is_number(value) and 0 < value < math.inf:
         return None
     return f"expected a number of calls a second above 0, got {value!r}"
 
 
 def bool_fault(value: object) -> str | None:
-    """Return why a value is neither True nor False."""
+    """Return an error message if a value is not a bool, or None."""
     return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
 
 
 def choice_fault(value: object, choices: object) -> str | None:
-    """Return why a value is not one of the values of a Literal type."""
+    """Return an error message if a value is not one of the values of a Literal type, or None."""
     allowed = get_args(choices)
     return None if value in allowed else f"expected one of {', '.join(allowed)}; got {value!r}"
 
 
 def text_fault(value: object) -> str | None:
-    """Return why a value is not a string of at least one character.
+    """Return an error message if a value is not a string of at least one character, or None.
 
-    The value is not quoted, because it may be a secret that was passed in the wrong place.
+    The message does not quote the value, because a secret may have been passed by mistake.
     """
     if isinstance(value, str) and value:
         return None
@@ -89,7 +89,10 @@ def text_fault(value: object) -> str | None:
 
 
 def encoding_fault(text: str) -> str | None:
-    """Return why a text cannot be sent as UTF-8, without quoting it: it may be a secret."""
+    """Return an error message if a text cannot be encoded as UTF-8, or None.
+
+    The message does not quote the text, because the text may be a secret.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as exc:
@@ -98,14 +101,17 @@ def encoding_fault(text: str) -> str | None:
 
 
 def header_fault(value: object) -> str | None:
-    """Return why a value cannot be the value of an HTTP header."""
+    """Return an error message if a value cannot be the value of an HTTP header, or None."""
     if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
         return None
     return "it is not a string, or holds a character that is not allowed in headers"
 
 
 def token_fault(token: object) -> str | None:
-    """Return why a value cannot be a token, without quoting it: it may be a secret."""
+    """Return an error message if a value cannot be a token, or None.
+
+    The message does not quote the value, because the value may be a secret.
+    """
     if not isinstance(token, str):
         return f"expected a string, got {type(token).__name__}"
     if _TOKEN.fullmatch(token):
@@ -114,7 +120,11 @@ def token_fault(token: object) -> str | None:
 
 
 def pair_fault(value: object) -> str | None:
-    """Return why a value is not a credential for HTTP Basic, without quoting it."""
+    """Return an error message if a value is not a valid (user name, password) pair, or None.
+
+    The pair is for HTTP Basic. The message does not quote the value, because it may hold a
+    password.
+    """
     pair = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
     if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
         return "expected a pair of strings, (username, password)"
@@ -124,12 +134,15 @@ def pair_fault(value: object) -> str | None:
 
 
 def function_fault(value: object) -> str | None:
-    """Return why a value is not a function, without quoting it: it may be a secret."""
+    """Return an error message if a value is not a function, or None.
+
+    The message does not quote the value, because the value may be a secret.
+    """
     return None if callable(value) else f"expected an async function, got {type(value).__name__}"
 
 
 def middleware_fault(value: object) -> str | None:
-    """Return why a value is not a list of async functions."""
+    """Return an error message if a value is not a list or tuple of functions, or None."""
     if not isinstance(value, list | tuple):
         return f"expected a list of async functions, got {type(value).__name__}"
     faults = map(function_fault, cast("list[object]", value))
@@ -137,7 +150,7 @@ def middleware_fault(value: object) -> str | None:
 
 
 def callback_fault(value: object) -> str | None:
-    """Return why a value is neither None nor a function that can be called back."""
+    """Return an error message if a value is not None and not a synchronous function, or None."""
     if inspect.iscoroutinefunction(value):
         return "expected a function, got an async function, which would never be awaited"
     if value is None or callable(value):
@@ -146,7 +159,7 @@ def callback_fault(value: object) -> str | None:
 
 
 def mapping_fault(value: object) -> str | None:
-    """Return why a value is not a mapping whose keys are strings."""
+    """Return an error message if a value is not a mapping whose keys are strings, or None."""
     if not isinstance(value, Mapping):
         return f"expected a dict of names and values, got {type(value).__name__}"
     for name in cast("Mapping[object, object]", value):
@@ -156,14 +169,17 @@ def mapping_fault(value: object) -> str | None:
 
 
 def instance_fault(value: object, kind: type) -> str | None:
-    """Return why a value is not an instance of a class."""
+    """Return an error message if a value is not an instance of a class, or None."""
     if isinstance(value, kind):
         return None
     return f"expected a {kind.__qualname__}, got {type(value).__name__}"
 
 
 def pem_file_fault(value: object) -> str | None:
-    """Return why a value is not the path of a PEM file, without quoting it: it may hold a key."""
+    """Return an error message if a value is not a path, or holds PEM content instead, or None.
+
+    The message does not quote the value, because the value may be a key.
+    """
     try:
         path: object = os.fspath(cast("str", value))
     except TypeError:
@@ -179,7 +195,7 @@ def pem_file_fault(value: object) -> str | None:
 
 
 def client_cert_fault(value: object) -> str | None:
-    """Return why a value is neither the path of a PEM file nor a pair of such paths."""
+    """Return an error message if a value is not a path or a pair of paths of PEM files, or None."""
     if not isinstance(value, tuple):
         fault = pem_file_fault(value)
         return fault and fault.replace("expected a path,", "expected a path or a pair of paths,")
@@ -192,11 +208,11 @@ def client_cert_fault(value: object) -> str | None:
 
 
 def ssl_context_fault(value: object, *, alone: bool) -> str | None:
-    """Return why a value is not a usable SSL context.
+    """Return an error message if a value is not a usable SSL context, or None.
 
     Args:
         value: The value.
-        alone: Whether no other TLS option is given.
+        alone: Whether the SSL context is the only TLS option that is set.
     """
     if not isinstance(value, ssl.SSLContext):
         return f"expected an ssl.SSLContext, got {type(value).__name__}"
@@ -211,11 +227,11 @@ def check_seconds(
     """Check an argument that is a number of seconds.
 
     Args:
-        asker: Method that has the argument: ``"wait"``.
+        asker: Name of the method that has the argument, such as ``"wait"``.
         name: Name of the argument.
         given: Value of the argument.
-        none_ok: Accept None, which means no limit.
-        zero_ok: Accept 0.
+        none_ok: Whether to accept None, which means no limit.
+        zero_ok: Whether to accept 0.
 
     Raises:
         InvalidInput: The value is not a number of seconds.
@@ -227,10 +243,10 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
     """Check the arguments of a method that waits for resources or tasks.
 
     Args:
-        asker: The method: ``"wait"``.
-        timeout: Seconds until the method gives up; None: no limit.
+        asker: Name of the method, such as ``"wait"``.
+        timeout: Seconds until the method gives up. None means no limit.
         interval: Seconds between polls.
-        grace: Seconds that a resource may be missing from lists; may be 0.
+        grace: Seconds for which a resource may be missing from lists. 0 is allowed.
 
     Raises:
         InvalidInput: An argument is not a number of seconds.
@@ -241,10 +257,10 @@ def check_wait(asker: str, timeout: object, interval: object, grace: object) -> 
 
 
 def whole_number(value: object) -> int | None:
-    """Return a value as an integer, or None if it is not a whole number.
+    """Return a value as an integer, or None if the value is not a whole number.
 
-    A float without a fraction is a whole number, as on the server: ``2.0`` is 2. A bool is not a
-    whole number.
+    A float without a fraction counts as a whole number, as it does on the server: ``2.0`` is 2. A
+    bool does not count as a whole number.
     """
     if isinstance(value, bool):
         return None
@@ -256,10 +272,10 @@ def whole_number(value: object) -> int | None:
 
 
 def positive_number(asker: str, name: str, given: object) -> int:
-    """Return a whole number above 0.
+    """Return an argument as an integer, and check that the argument is a whole number above 0.
 
     Args:
-        asker: Method that has the argument: ``"iterate"``.
+        asker: Name of the method that has the argument, such as ``"iterate"``.
         name: Name of the argument.
         given: Value of the argument.
 
@@ -276,11 +292,11 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
     """Raise TypeError if arguments of a query were not passed by keyword.
 
     Args:
-        name: Method of the session that was called: ``"count"``.
-        example: The same call with keywords, without the name of the method.
-        extra: Positional arguments after those that the method takes.
-        numbers: Arguments that must be numbers. A filter passed by position can end up in such an
-            argument.
+        name: Name of the called method of the session, such as ``"count"``.
+        example: Arguments of a correct call with keywords, for the error message.
+        extra: Positional arguments in addition to the parameters of the method itself.
+        numbers: Values of parameters that must be numbers. A filter that was passed by position can
+            end up in such a parameter.
 
     Raises:
         TypeError: An argument was passed by position. The message shows how to pass the argument.
@@ -301,6 +317,6 @@ def close_calls(given: object) -> None:
 
 
 def no_method(given: object) -> str:
-    """Return a description of an argument that is not a method. If it is a coroutine, close it."""
+    """Describe an argument that should be a method, and close the argument if it is a coroutine."""
     close_calls(given)
     return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

@@ -1,1 +1,1 @@
-"""Calls: operations, their arguments and their answers."""
+"""Calls of operations: checks of arguments, execution, and decoding of answers."""

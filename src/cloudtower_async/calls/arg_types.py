@@ -1,6 +1,6 @@
 """Types of arguments, read from the generated TypedDicts one key at a time.
 
-A filter refers to the filters of most other types, so types are only loaded when they are needed.
+A type is only loaded when it is needed, because a filter refers to the filters of most other types.
 The simulator checks request bodies with the same types.
 """
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .operation import Operation
 
 Record: TypeAlias = Any
-"""A TypedDict class: no static type describes attributes such as `__required_keys__`."""
+"""A TypedDict class. The alias is `Any`, because no static type has attributes such as
+`__required_keys__`."""
 
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
 _SIMPLE = (str, int, float, bool, bytes)
@@ -45,12 +46,13 @@ class ArgType:
     """Type of a value in the arguments of an operation.
 
     Args:
-        kind: Type of the value; `dict` for objects, `bytes` for files, `object` for anything.
+        kind: Python type of the value: `dict` for a JSON object, `bytes` for a file, `object` for
+            any value.
         nullable: Whether the value may be null.
         item: Type of the items of a list.
-        record: TypedDict of an object; None if it may have any keys.
-        choices: Known values of a string; empty if any is allowed.
-        is_date: Whether the value, or each item of it, is a string with a date.
+        record: TypedDict that describes the keys of a JSON object. None if any key is allowed.
+        choices: Known values of a string. Empty if any string is allowed.
+        is_date: Whether the value is a date in a string, or a list of such dates.
     """
 
     kind: type
@@ -62,19 +64,19 @@ class ArgType:
 
     @property
     def is_free(self) -> bool:
-        """Whether the value may be any JSON, or an object with any keys."""
+        """Whether the value may be any JSON value, or an object with any keys."""
         return self.kind is object or (self.kind is dict and self.record is None)
 
     @property
     def is_filter(self) -> bool:
-        """Whether the value selects resources, or a single resource by its id."""
+        """Whether the value is a filter, which selects resources or a single resource."""
         return self.record is not None and self.record.__name__.endswith(
             ("WhereInput", "WhereUniqueInput")
         )
 
     @property
     def filtered_resource(self) -> str | None:
-        """Type of the resources that the value selects, or None if the value is not a filter."""
+        """Name of the type of the selected resources, or None if the value is not a filter."""
         found = None if self.record is None else _FILTER.fullmatch(self.record.__name__)
         return None if found is None else found[1]
 
@@ -89,10 +91,10 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 def member(record: Record, key: str) -> ArgType | None:
     """Return the type of a key's value, or None if the key does not exist.
 
-    Any value is accepted for a key that only older servers have, or whose type differs on older
-    servers.
+    The type of a key accepts any value if only older servers have the key, or if the key has
+    another type on older servers.
     """
-    from ..inputs.older import OLDER  # nothing generated is loaded before it is needed
+    from ..inputs.older import OLDER  # load generated code only when it is needed
 
     if key in OLDER.get(record.__name__, ()):
         return ArgType(object)
@@ -101,17 +103,17 @@ def member(record: Record, key: str) -> ArgType | None:
 
 @functools.cache
 def newest_member(record: Record, key: str) -> ArgType | None:
-    """Return the newest schema's type of a key's value, or None if the schema lacks the key."""
+    """Return the type of a key's value in the newest schema, or None if the key is not in it."""
     annotation = record.__annotations__.get(key)
     if annotation is None:
         return None
     if name := _AS_TEXT.get((record.__name__, key)):
-        from .. import inputs  # nothing generated is loaded before it is needed
+        from .. import inputs  # load generated code only when it is needed
 
         return ArgType(str, record=getattr(inputs, name))
     found = arg_type(annotation, vars(sys.modules[record.__module__]))
     if record.__name__.endswith("WhereInput"):
-        # Every key of a filter may be null, although annotations of nested filters do not say so.
+        # Every key of a filter may be null, although the annotations of nested filters omit None.
         found = replace(found, nullable=True)
     return _as_date(found) if _is_date(record, key) else found
 
@@ -127,7 +129,7 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return the filter keys whose struct attribute has another name, by the name of the attribute.
+    """Return the filter keys that differ from the names of their struct attributes, by attribute.
 
     For example, ``entity_async_status`` maps to ``entityAsyncStatus``.
     """
@@ -138,7 +140,7 @@ def keys_of_answers(record: Record) -> Mapping[str, str]:
 
 
 def key_since(record: Record, key: str) -> str | None:
-    """Return the first server version with a key, or None if the TypedDict always had it."""
+    """Return the first server version that knows a key, or None if every version knows the key."""
     from ..inputs.newer import NEWER
 
     versions = NEWER.get(record.__name__, {})
@@ -148,11 +150,11 @@ def key_since(record: Record, key: str) -> str | None:
 def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType:
     """Return the type that an annotation of a TypedDict describes.
 
-    `names` is the namespace of the annotation's module. Pass None if the annotation contains no
-    strings.
+    `names` is the namespace of the module that has the annotation. Pass None if the annotation
+    contains no forward references.
     """
     if isinstance(annotation, ForwardRef):
-        # Safe to evaluate: the string is generated code that an import would evaluate, too.
+        # The evaluation is safe, because the string is generated code of this package.
         annotation = eval(annotation.__forward_arg__, names or {})  # noqa: S307
     if annotation is Any:
         return ArgType(object)
@@ -175,7 +177,11 @@ def arg_type(annotation: object, names: dict[str, Any] | None = None) -> ArgType
 
 
 def place(path: str) -> str:
-    """Format a place in the arguments, such as ``"[2].orderBy"``, as the caller wrote the place."""
+    """Format a place in the arguments in the caller's spelling.
+
+    For example, ``".orderBy"`` becomes ``"order_by"``, and ``"[2].orderBy"`` becomes
+    ``"items[2].orderBy"``.
+    """
     if not path.startswith("."):
         return f"items{path}"
     first = path[1:].partition(".")[0].partition("[")[0]

@@ -1,9 +1,9 @@
-"""Decode answers, including large answers and answers that break the API schema.
+"""Decode answers, including large answers and answers that violate the API schema.
 
-Most answers are decoded in one step, strictly. A large list is decoded in slices, and other tasks
-run between the slices. If strict decoding fails, the items of a list are decoded one by one. Items
-that fail again are repaired: valid parts are kept, invalid parts become None, and one warning names
-the places of the invalid parts.
+Most answers are decoded strictly and in one step. A large list is decoded in slices, and other
+tasks can run between the slices. If strict decoding fails, the items of a list are decoded one by
+one. Items that cannot be decoded are repaired. A repair keeps the valid parts of an item and
+replaces the invalid parts by None. One warning names the places of all invalid parts.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 _LONGEST_EXCERPT = 80  # characters
 _FIELDS_ONLY = Mask()
-_LARGE = 2**22  # bytes; a larger answer is decoded in slices, so that other tasks can run
-_SLICE = 2**16  # bytes of rows that are decoded at once
-_LARGEST_SHOWN = 2**16  # bytes of an answer that are read for an excerpt
-_NAMES = re.compile(r"[\w-]+")  # names in the path of a place
+_LARGE = 2**22  # bytes; a larger response body is decoded in slices, so that other tasks can run
+_SLICE = 2**16  # bytes of list items that are decoded in one slice
+_LARGEST_SHOWN = 2**16  # bytes of a response body that are read for an excerpt
+_NAMES = re.compile(r"[\w-]+")  # names in the path of an invalid value
 
 _CUT = "A proxy may limit the size of answers: try again, or request less at once."
 _SCHEMA = "Report this with the request id; without strict=True the rest of such an answer is kept."
@@ -54,23 +54,24 @@ def decode(
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
 ) -> R | SlicedAnswer[R]:
-    """Return the decoded answer, or a `SlicedAnswer` that still has to be read.
+    """Return the decoded answer, or a `SlicedAnswer` whose `read` decodes the answer.
 
-    A status 304 that the operation declares yields an empty list.
+    If the status is 304, which some operations allow, return an empty list.
 
     Args:
         operation: Operation that was called.
-        answer: Answer of the server.
-        endpoint: Root address of the server, for errors.
-        strict: Refuse an answer that breaks the API schema anywhere.
-        mask: Redacts what errors quote.
+        answer: Response of the server.
+        endpoint: Root address of the server, for error messages.
+        strict: Whether to raise an error if any part of the answer violates the API schema.
+        mask: Redacts the excerpts that errors quote.
 
     Returns:
-        The decoded answer. For a large list, or an answer that does not match the declared type, a
-        `SlicedAnswer`; await its `read`.
+        The decoded answer. If the answer is a large list or does not match the declared type, a
+        `SlicedAnswer` is returned instead. Await its method `read`.
 
     Raises:
-        ResponseDecodeError: The declared type is text or a file, and the answer has neither.
+        ResponseDecodeError: The declared type is text or a file, but the response holds an HTML
+            page or is empty.
     """
     if operation.carries is Carries.AS_GIVEN:
         response = RawResponse(status=answer.status, headers=answer.headers, body=answer.body)
@@ -94,14 +95,14 @@ def decode(
 
 
 class SlicedAnswer(Generic[R]):
-    """Answer that is decoded in slices: a large list, or an answer that breaks the API schema.
+    """Answer that is decoded in slices: a large list, or an answer that violates the API schema.
 
     Args:
         operation: Operation that was called.
-        answer: Answer of the server.
-        endpoint: Root address of the server, for errors.
-        strict: Refuse an answer that breaks the API schema anywhere.
-        mask: Redacts what errors quote.
+        answer: Response of the server.
+        endpoint: Root address of the server, for error messages.
+        strict: Whether to raise an error if any part of the answer violates the API schema.
+        mask: Redacts the excerpts that errors quote.
     """
 
     def __init__(
@@ -121,13 +122,13 @@ class SlicedAnswer(Generic[R]):
         self._repair = Repair(self._slices, strict=strict)
 
     async def read(self) -> R:
-        """Decode the answer: keep valid parts, replace invalid parts by None, and log one warning.
+        """Decode the answer, replace its invalid parts by None, and log one warning about them.
 
         Raises:
-            ResponseDecodeError: The answer is not JSON, no part of the answer is valid, or
-                ``strict`` is set and any part is invalid.
+            ResponseDecodeError: The body is not JSON, or no part of the answer is valid. With
+                ``strict``, the error is also raised if any part is invalid.
         """
-        await self._slices.rest()  # the failed strict decoding took time, too
+        await self._slices.rest()  # because the strict decoding took time
         wanted: Any = self._operation.answer()
         rows = self._rows(wanted)
         repaired: object = await self._read_rows(rows, get_args(wanted)[0]) if rows else WRONG
@@ -136,7 +137,7 @@ class SlicedAnswer(Generic[R]):
             self._repair = Repair(self._slices, strict=self._strict)
             repaired = await self._repair.convert(value, wanted, ROOT)
         if rows and repaired == []:
-            repaired = WRONG  # a caller must not take the answer for an empty list
+            repaired = WRONG  # an empty list would look like a valid answer
         mismatches = self._repair.mismatches
         if mismatches.count and (self._strict or repaired is WRONG):
             raise self._error.at(mismatches.first[0])
@@ -146,11 +147,11 @@ class SlicedAnswer(Generic[R]):
 
     @property
     def is_repaired(self) -> bool:
-        """Whether the answer broke the schema in any place. Only meaningful after `read`."""
+        """Whether any part of the answer violates the schema. The value is valid after `read`."""
         return self._repair.mismatches.count > 0
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
-        """Split a JSON list into its undecoded items; return an empty list if that fails."""
+        """Return the undecoded items of a JSON list, or an empty list if the body is not a list."""
         if get_origin(wanted) is not list:
             return []
         try:
@@ -199,10 +200,10 @@ class SlicedAnswer(Generic[R]):
             rows: The items.
             start: Index of the first item in the list.
             wanted: Declared type of an item.
-            decode_row: Decodes an item strictly.
+            decode_row: Function that decodes an item strictly.
 
         Returns:
-            The valid parts, or None if an item is not JSON.
+            The decoded and repaired items, or None if an item is not JSON.
         """
         kept: list[object] = []
         for index, row in enumerate(rows, start):
@@ -232,9 +233,9 @@ def _parse(body: bytes, error: _Error) -> object:
     try:
         return msgspec.json.decode(body)
     except CODEC_ERRORS as exc:
-        reason = str(exc)  # not the exception, to avoid a reference cycle with this frame
-    # Raise outside the ``except`` block: the exception above may hold the body, and the body a
-    # secret.
+        reason = str(exc)  # keeping the exception would form a reference cycle
+    # Raise outside the ``except`` block. Inside, the new error would refer to the caught exception,
+    # which may hold the body with a secret.
     if not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
     if looks_like_html(body):
@@ -245,7 +246,7 @@ def _parse(body: bytes, error: _Error) -> object:
 
 
 def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
-    """Decode a string or a file. Servers may send both with or without JSON encoding."""
+    """Decode an answer that is a string or a file, with or without JSON encoding."""
     if looks_like_html(body):
         raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:
@@ -279,7 +280,7 @@ def _warn(operation: str, mismatches: Mismatches, request_id: str | None) -> Non
 
 
 class _Error:
-    """Factory for the errors about one answer."""
+    """Factory for errors about one response."""
 
     def __init__(self, operation: Operation[R], answer: Answer, endpoint: str, mask: Mask) -> None:
         self._operation = operation
@@ -313,7 +314,7 @@ class _Error:
         gives_token = (self._operation.auth, self._operation.kind) == (Auth.NONE, Kind.MUTATION)
         if gives_token or any(map(is_secret, _NAMES.findall(place))):
             return ""
-        # Redact before truncating, so that no part of a secret remains at the end.
+        # Redact before truncating, because a truncated secret would not be recognized.
         text = shown[:_LARGEST_SHOWN].decode(errors="replace")
         text = escaped(" ".join(self._mask.text(text).split()))
         return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

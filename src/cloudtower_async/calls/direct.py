@@ -1,4 +1,4 @@
-"""Calls by path: endpoints that are missing in the API schema or outside the API."""
+"""Calls by path, for endpoints that are missing in the API schema or outside the API."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def request(
     external_cloudtower_id: str | None,
     timeout: float | None,
 ) -> object:
-    """See `Cloudtower.request`."""
+    """Call an endpoint that is not in the schema; see `Cloudtower.request`."""
     check_argument(f"request {path}", "method", choice_fault(method, Method))
     path = _checked("request", path).removeprefix(f"{API_PATH}/")
     path = f"/{path.lstrip('/')}"
@@ -72,7 +72,7 @@ async def raw(
     auth: RawAuth | tuple[str, str],
     timeout: float | None,
 ) -> RawResponse:
-    """See `Cloudtower.raw`."""
+    """Call any path of the server; see `Cloudtower.raw`."""
     check_argument(f"raw {path}", "method", choice_fault(method, RawMethod))
     path = _checked("raw", path)
     operation = Operation[RawResponse](
@@ -100,7 +100,7 @@ def _named(
     given: Mapping[str, object] | None,
     expected: str = "a dict of names and values",
 ) -> Mapping[str, object] | None:
-    """Return a mapping with dates as strings; refuse other types, and keys that are not strings."""
+    """Check that a value is a mapping with string keys, and return it with dates as strings."""
     if given is None:
         return None
     if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -121,7 +121,7 @@ def _credential(path: str, auth: RawAuth | tuple[str, str], mask: Mask) -> Auth 
     if isinstance(auth, str) and auth in get_args(RawAuth):
         return Auth(auth)
     if isinstance(auth, str) or auth is None or pair_fault(auth):  # pyright: ignore[reportUnnecessaryComparison]
-        # Do not quote the value: it may hold a password.
+        # Do not quote the value, because it may hold a password.
         raise InvalidInput(
             f'raw {path}: auth: expected "token", "none", or a pair of user name and password'
         )
@@ -138,7 +138,7 @@ def _content(
     data: bytes | Mapping[str, object] | None,
     query: Mapping[str, object] | None,
 ) -> dict[str, Any]:
-    """Return the content as keyword arguments of `Transport.exchange`."""
+    """Return the body, query and headers as keyword arguments of `Transport.exchange`."""
     query = _named(f"raw {path}", "query", query)
     headers = {"accept": "*/*"}
     content: dict[str, Any] = {"headers": headers, "query": query}

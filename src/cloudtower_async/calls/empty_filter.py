@@ -1,8 +1,8 @@
-"""Detection of filters that match more than was meant, which `validation` rejects in mutations.
+"""Detect filters that match too many resources. `validation` rejects such filters in mutations.
 
 A filter that matches every resource is rejected, unless it is `EVERYTHING`. A filter is also
-rejected if it compares a field with None although the field is never null. The value was probably
-lost, and the rest of the filter would match too many resources.
+rejected if it compares None with a field that is never null. In that case, the caller probably lost
+the value, and the rest of the filter would match too many resources.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 COMBINATIONS = ("AND", "OR", "NOT")
-"""Keys of a filter that take a list of filters."""
+"""Keys of a filter whose value is a list of filters."""
 
 LISTS = (list, tuple, set, frozenset)
 """Python types that are sent as JSON lists."""
 
-# Conditions that every string meets if the value is empty.
+# Conditions that every string meets if the compared value is an empty string.
 _TEXT = ("_contains", "_starts_with", "_ends_with", "_gte")
 _NOT = ("_not_contains", "_not_starts_with", "_not_ends_with", "_not_in")
 _SUFFIX = re.compile(
@@ -39,10 +39,10 @@ _SUFFIX = re.compile(
 
 
 def is_guarded(operation: Operation[R]) -> bool:
-    """Return whether a filter of this call must not match everything.
+    """Return whether a filter that matches everything is rejected for this operation.
 
-    Filters of mutations and of metrics must not. Reading the metrics of all resources keeps a
-    server busy for a long time.
+    Such filters are rejected for mutations, uploads and metrics. Reading the metrics of all
+    resources keeps a server busy for a long time.
     """
     return operation.kind is not Kind.QUERY or operation.name.startswith("metrics.")
 
@@ -50,8 +50,8 @@ def is_guarded(operation: Operation[R]) -> bool:
 def matches_all(where: object) -> bool:
     """Return whether a filter may match every possible resource.
 
-    A comparison with None counts as one that may, because how a server treats null depends on the
-    field.
+    A comparison with None is treated as a match for every resource, because the server's treatment
+    of null depends on the field.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -74,7 +74,7 @@ def _holds(key: object, value: object, *, everywhere: bool) -> bool:
     """
     if value is None:
         return True
-    if not isinstance(key, str):  # not a field: the meaning of the condition is unknown
+    if not isinstance(key, str):  # such a key has an unknown meaning
         return False
     if key in COMBINATIONS:
         return _combination(key, value, everywhere=everywhere)
@@ -99,21 +99,21 @@ def _is_object(value: object) -> bool:
 
 def _combination(key: str, value: object, *, everywhere: bool) -> bool:
     parts = _parts(value)
-    if not parts:  # the server treats an empty list as true, even in an OR
+    if not parts:  # the server treats an empty list as true, even an empty OR
         return everywhere
     judge = matches_all if everywhere is (key != "NOT") else _matches_none
     return (all if (key == "OR") is not everywhere else any)(map(judge, parts))
 
 
 def _parts(value: object) -> list[object]:
-    """Return the filters in a combination, which may be a single filter without a list."""
+    """Return the filters in an AND, OR or NOT. Its value may be a single filter or a list."""
     return list(cast("Iterable[object]", value)) if isinstance(value, LISTS) else [value]
 
 
 @functools.lru_cache(maxsize=1024)
 def is_never_null(record: Record, key: str) -> bool:
-    """Return whether the field of a condition is always in answers, and never null."""
-    from .. import models  # imported here, so that importing the session loads no generated code
+    """Return whether the field of a filter key is in every answer and is never null."""
+    from .. import models  # load generated code only when it is needed
 
     name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")
     model: Any = getattr(models, name, None)

@@ -1,4 +1,4 @@
-"""Executor: validates calls, sends them, and retries them if that is safe."""
+"""Executor: validates and sends calls, and retries them if a retry is safe."""
 
 from __future__ import annotations
 
@@ -77,10 +77,11 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudtower_async")
 
 _LIMITS = ("max_in_flight", "rate_limit")
-"""Limits that apply in addition to the session's limits, instead of replacing them."""
+"""Limits of `with_options`, which apply in addition to the session's limits."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
-"""Placeholder operation for retries of a login. `Authenticator` sends the login request."""
+"""Operation of the `Call` that represents a login during retries. `Authenticator` sends the login
+request."""
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
@@ -89,23 +90,23 @@ class Call(msgspec.Struct, Generic[R], gc=False):
     Args:
         operation: Operation to call.
         headers: Headers of the request.
-        timeout: Time-out of the call in seconds, without waits for locked resources.
+        timeout: Time-out of the call in seconds. Waits for locked resources do not count.
         deadline: Time at which the call times out, by the clock of the event loop. A wait for a
             locked resource sets a new deadline.
-        login_tries: Number of logins that the session had tried before the call.
-        content: Body, query or fields, as `Transport.exchange` takes them.
-        marks: Start positions of the files among the fields.
-        login: Number of the login whose token was sent last.
+        login_tries: Number of login attempts of the session before the call.
+        content: Body, query or form fields, as keyword arguments of `Transport.exchange`.
+        marks: Start positions of the files among the form fields.
+        login: Number of the login that returned the token of the latest attempt.
         attempts: Number of attempts to send the call.
         sent: Whether the server may have received the latest attempt.
         retries: Number of retries since the last wait for a lock.
         locks: Number of waits for locked resources.
-        locked_at: Time of the first refusal because of a lock.
+        locked_at: Time of the first response that said that a resource is locked.
         logged_in: Whether the session has logged in again for this call.
         turned: Whether the call has switched to the other node of a pair.
         polling: Whether the call is retried like a background poll.
-        status: HTTP status of the latest answer.
-        request_id: ``x-tower-request-id`` of the latest answer.
+        status: HTTP status of the latest response.
+        request_id: Header ``x-tower-request-id`` of the latest response.
     """
 
     operation: Operation[R]
@@ -139,14 +140,14 @@ class Mode(Protocol):
     def name(self) -> Mutations: ...
 
     def stops(self, operation: Operation[Any], arguments: object) -> bool:
-        """Return whether a call must not be sent."""
+        """Return whether this mode prevents a call from being sent."""
         ...
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise if the condition that a query waits for can never occur.
+        """Raise an error if the condition that a repeated query waits for can never occur.
 
         Args:
-            operation: Query that is repeated.
+            operation: Name of the repeated query.
             where: Filter of the query.
             seen: Ids of the resources that the query found.
         """
@@ -158,14 +159,14 @@ class Mode(Protocol):
         operation: Operation[Any],
         arguments: object,
         options: Mapping[str, Any],
-    ) -> Any:  # noqa: ANN401 - as the operation says
-        """Return the answer to a call that is not sent, or raise.
+    ) -> Any:  # noqa: ANN401 - the operation determines the type
+        """Return an answer for a call that is not sent, or raise an error.
 
         Args:
             executor: Executor of the call.
             operation: Operation that was called.
             arguments: Checked arguments of the call.
-            options: Options of the call, by their names in the methods of namespaces.
+            options: Options of the call, such as ``timeout``, by name.
         """
         ...
 
@@ -175,21 +176,21 @@ class Executor:
 
     Args:
         transport: Transport of requests, with the settings of the session.
-        authenticator: Source of the token, by login if needed.
+        authenticator: Source of the token. It logs in if needed.
 
     Attributes:
-        endpoints: Finds the server to send requests to.
+        endpoints: Endpoints of the session, which select the server for each request.
         content_language: Default language of texts in answers.
         timeout: Default time-out in seconds for a whole call.
         lock_timeout: Maximum number of seconds to wait for locked resources.
-        strict: Whether to refuse answers that break the API schema.
-        validate: Whether to refuse arguments that break the API schema.
+        strict: Whether to raise an error for an answer that violates the API schema.
+        validate: Whether to raise an error for arguments that violate the API schema.
         headers: Headers of calls in addition to the session's headers.
-        priority: Priority of all calls; None: each kind of call has a default priority.
+        priority: Priority of all calls. None means that each kind of call has a default priority.
         retry: Retry policy.
         budget: Retry budget of the session.
-        mode: Mode in which some calls are not sent; None: all calls are sent.
-        middleware: Middleware around each call, the outermost first.
+        mode: Mode in which some calls are not sent. None means that all calls are sent.
+        middleware: Middleware around each call, in order from the outermost.
     """
 
     def __init__(self, transport: Transport, authenticator: Authenticator) -> None:
@@ -211,14 +212,15 @@ class Executor:
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
         self.priority: Priority | None = None
-        # A caller's connector has its own queue, which ignores priorities.
+        # No slots are reserved with a connector of the caller, because its own queue ignores
+        # priorities.
         reserved = reserved_slots(in_flight) if transport.owns_pool else 0
         self._limits = RateLimiter(in_flight, settings.rate_limit, reserved=reserved)
         self._loading = anyio.Lock()
         self._held: Secrets | None = None
 
     def with_defaults(self, options: Mapping[str, Any]) -> Self:
-        """Return an executor with other options that uses the same connections and limits.
+        """Return an executor with other options, which shares the connections and limits.
 
         Args:
             options: Checked options of `ScopedOptions`. An option replaces the attribute of the
@@ -242,11 +244,11 @@ class Executor:
 
     @property
     def load(self) -> tuple[int, int]:
-        """Number of requests in progress, and number of requests that wait for a limit."""
+        """Number of requests in progress, and number of requests in the queue of the session."""
         return self._limits.active, self._limits.queued
 
     def for_polls(self) -> Self:
-        """Return an executor for polls that callers wait for, by default with high priority."""
+        """Return an executor for polls that callers wait for. Its default priority is high."""
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
@@ -254,11 +256,12 @@ class Executor:
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
-        """Return the token; log in first if needed, with the retries of a query.
+        """Return the token. Log in first if the session has no token.
 
         Raises:
             LoginFailed: The server refused the credentials.
-            CallError: The server cannot be reached, or not exactly one node of a pair is active.
+            CallError: The server cannot be reached, or a pair has no active node or two active
+                nodes.
             SessionClosed: The session is closed.
         """
         deadline = self.transport.running_loop().time() + self.timeout
@@ -270,7 +273,7 @@ class Executor:
         try:
             return await self._retry(call, failure, self._attempt_login)
         finally:
-            del failure  # avoid a reference cycle with this frame, which would keep the request
+            del failure  # a reference cycle with this frame would keep the request
 
     async def _attempt_login(self, call: Call[str]) -> str:
         endpoint = None
@@ -299,7 +302,7 @@ class Executor:
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[Any, Any, R]:
-        """Send the arguments of a namespace method, without arguments that are None; see `send`."""
+        """Drop arguments that are None, and send the call of a namespace method; see `send`."""
         if isinstance(arguments, dict):
             arguments = {name: value for name, value in arguments.items() if value is not None}
         return self.send(operation, arguments, content_language, external_cloudtower_id, timeout)
@@ -315,29 +318,29 @@ class Executor:
         checked: bool = False,
         polling: bool = False,
     ) -> Coroutine[Any, Any, R]:
-        """Send the arguments unchanged and return the decoded answer.
+        """Send a call without changing its arguments, and return the decoded answer.
 
         Args:
             operation: Operation to call.
-            arguments: Arguments of the operation; None: no arguments.
-            content_language: Language of texts; None: the session's.
-            external_cloudtower_id: Sent as the header of that name.
+            arguments: Arguments of the operation. None means that there are no arguments.
+            content_language: Language of texts in the answer. None uses the session's language.
+            external_cloudtower_id: Value of the header of this name. None sends no such header.
             timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
-                the answer, but not waiting for locked resources. None: the session's.
-            checked: Whether the arguments were already checked, like the arguments of upload
-                chunks.
-            polling: Whether to retry a query after every failure that is transient for a background
-                poll.
+                the response. Waits for locked resources do not count. None uses the session's
+                time-out.
+            checked: Whether the arguments need no check, because they were already checked.
+            polling: Whether to retry a query after each failure after which a background poll is
+                retried.
 
         Raises:
-            CallError: See its subclasses.
+            CallError: The call failed. The subclass of the error names the reason.
             InvalidInput: The arguments cannot be sent.
             EmptyFilter: A filter in the arguments may match everything.
             MutationRefused: The operation is a mutation, and the session is read-only.
             PlanEnded: The session is in plan mode, and the answer cannot be known.
             SessionClosed: The session was closed before or during the call.
 
-        Middleware may raise anything else.
+        Middleware may raise any other exception.
         """
         calls: list[Call[Any]] | None = [] if "opentelemetry" in sys.modules else None
         send = self._send_through_middleware if self.middleware else self._send
@@ -366,7 +369,7 @@ class Executor:
         polling: bool,
         calls: list[Call[Any]] | None,
     ) -> R:
-        """Check the caller's arguments, then run the call through the middleware."""
+        """Check the caller's arguments, and then run the call through the middleware."""
         name = operation.name
         if timeout is not None:
             check_argument(name, "timeout", seconds_fault(timeout))
@@ -473,13 +476,13 @@ class Executor:
                 return await self._retry(call, failure, self.attempt)
             raise without_frames(failure)
         finally:
-            del failure  # avoid a reference cycle with this frame, which would keep the request
+            del failure  # a reference cycle with this frame would keep the request
 
     async def _load(self, operation: Operation[R], arguments: object) -> None:
-        """Load the types that the first call of an operation needs, without blocking the loop.
+        """Load the types that the first call of an operation needs, without blocking other tasks.
 
-        Importing the types takes milliseconds. One operation is loaded at a time, in a dedicated
-        thread: all threads of the pool may be waiting for calls of this session.
+        Importing the types takes milliseconds. One operation is loaded at a time. A dedicated
+        thread is used, because all threads of the pool may be waiting for calls of this session.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -491,7 +494,8 @@ class Executor:
         """Send a call once and return the decoded answer.
 
         Raises:
-            CallError: See its subclasses. Raise it `without_frames`.
+            CallError: The attempt failed. Pass the error to `without_frames` before you raise it
+                again.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: The session was closed before or during the call.
         """
@@ -513,8 +517,8 @@ class Executor:
                     if with_token and authenticator.token is None:
                         await authenticator.log_in(endpoint)
                     call.login = authenticator.logins
-                    # Keep the token, the session's headers and the answer out of local variables:
-                    # error reports show them.
+                    # Keep the token, the session's headers and the response out of local variables,
+                    # because error reports show local variables.
                     decoded = decode(
                         operation,
                         await transport.exchange(
@@ -537,8 +541,8 @@ class Executor:
                         strict=self.strict,
                         mask=transport.mask,
                     )
-                    # Repairing an answer can take long, so the time-out and other tasks can
-                    # interrupt it.
+                    # Repairing an answer can take long, so the repair lets other tasks and the
+                    # time-out interrupt it.
                     if isinstance(decoded, SlicedAnswer):
                         sliced = cast("SlicedAnswer[R]", decoded)
                         answer = await sliced.read()
@@ -548,14 +552,14 @@ class Executor:
                 finally:
                     limits.leave()
         except CallError as exc:
-            exc.operation = exc.operation or operation.name  # None if no request was sent
+            exc.operation = exc.operation or operation.name  # None without a request
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized):
                 if operation.auth is Auth.BASIC:
                     exc.hint = OWN_CREDENTIAL
                 elif operation.carries is Carries.AS_GIVEN and not with_token:
                     exc.hint = REFUSED_CREDENTIAL
-            # Calls outside the schema are named by their path.
+            # The name of a call outside the schema is the path.
             elif isinstance(exc, NotFound) and exc.operation == operation.path:
                 exc.hint = NO_SUCH_PATH
             raise
@@ -564,8 +568,8 @@ class Executor:
         except HookError as exc:
             broken = exc.__cause__
         except asyncio.CancelledError as exc:
-            # This exception becomes the cause of the caller's TimeoutError, whose reports show
-            # frames.
+            # This exception becomes the cause of the caller's TimeoutError, and error reports show
+            # the frames of a cause.
             exc.__traceback__ = None
             raise
         try:
@@ -578,7 +582,7 @@ class Executor:
             del broken  # avoid a reference cycle with this frame
 
     async def server_version(self, timeout: float | None = None) -> str:
-        """Return the server version, which is requested once per connection pool."""
+        """Return the server version. Sessions that share connections request the version once."""
         transport = self.transport
         if transport.server_version is None:
             transport.running_loop()
@@ -590,7 +594,7 @@ class Executor:
     async def _retry(
         self, call: Call[R], failure: CallError, attempt: Callable[[Call[R]], Awaitable[R]]
     ) -> R:
-        """Retry loop: resend a failed call as long as that is safe, otherwise raise.
+        """Retry loop: resend a failed call while a retry is safe and allowed, then raise its error.
 
         Args:
             call: The call.
@@ -616,7 +620,7 @@ class Executor:
                     raise without_frames(self._final_error(call, failure, action))
                 finally:
                     del failure  # avoid a reference cycle with this frame
-            without_frames(failure)  # also drops this frame, for the same reason
+            without_frames(failure)  # also drops this frame, which would keep the request
             number = call.attempts + 1
             told = {"operation": name, "attempt": number}
             _log.info("%s: retrying in %.2f s, attempt %d", name, pause, number, extra=told)
@@ -635,10 +639,10 @@ class Executor:
             if stop is not None:
                 raise without_frames(stop)
             if isinstance(failure, CallTimeout) and failure.__cause__ is None:
-                failure.__cause__ = earlier  # shows in the error how long the call waited
+                failure.__cause__ = earlier  # the cause shows how long the call waited
 
     def _pause(self, call: Call[R], failure: CallError, action: RetryAction) -> float | None:
-        """Return the seconds until the next attempt, or None if no attempt follows."""
+        """Return the seconds until the next attempt, or None if the call is not retried."""
         if action is RetryAction.RETRY:
             if failure.failure_kind is not FailureKind.PASSIVE or call.turned:
                 return self._back_off(call, failure)
@@ -653,7 +657,7 @@ class Executor:
             if call.logged_in or not can_log_in:
                 return None
             call.logged_in = True
-            self.authenticator.forget(call.login)  # the next attempt then logs in
+            self.authenticator.forget(call.login)  # so that the next attempt logs in
             return 0.0
         if action is not RetryAction.WAIT:
             return None
@@ -677,14 +681,15 @@ class Executor:
             pause = max(pause, failure.retry_after)
         if anyio.current_time() + pause >= call.deadline:
             return None
-        # All calls share the search for the active node, so it overloads no server.
+        # A retry of the search for the active node takes no token, because all calls share the
+        # search.
         if not isinstance(failure, NoActive | MultipleActive) and not self.budget.take():
             return None
         call.retries += 1
         return pause
 
     def _final_error(self, call: Call[R], failure: CallError, action: RetryAction) -> CallError:
-        """Return the error to raise, with all known details of the call."""
+        """Return the error to raise, after adding all known details of the call."""
         failure.attempts = call.attempts
         if failure.operation == LOGIN and call.operation.name != LOGIN:
             failure.attempts = max(self.authenticator.tries - call.login_tries, 1)
@@ -705,7 +710,7 @@ class Executor:
     def _cut_short(self, call: Call[R], endpoint: str | None) -> CloudtowerError:
         operation = call.operation.name
         if not call.sent and call.attempts > 1:
-            call.attempts -= 1  # this attempt was not made
+            call.attempts -= 1  # no request was sent for this attempt
         if self.transport.closed:
             return closed_during(operation)
         endpoint = endpoint or self.endpoints.latest
@@ -721,14 +726,17 @@ class Executor:
 
 
 def _usual_priority(call: Call[R]) -> Priority:
-    """Return the default priority of a call."""
+    """Return the default priority of a call: ``"normal"`` for queries, ``"high"`` for other calls.
+
+    Polls have the priority ``"high"``, although they are queries.
+    """
     return "high" if call.polling or call.operation.kind is not Kind.QUERY else "normal"
 
 
 def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:
-    """Load the types of an operation, and the types of the keys in these arguments."""
+    """Load the types of an operation's answer, and the types of the keys in these arguments."""
     _ = operation.decoder
-    with suppress(InvalidInput):  # the later check of the arguments raises this error again
+    with suppress(InvalidInput):  # a later check raises this error again
         check(operation, arguments, validate=validate)
     operation.loaded = True
 
@@ -738,7 +746,7 @@ def _all_hidden(value: object) -> object:
 
 
 def _prepare(call: Call[R], arguments: object) -> None:
-    """Set the content, headers and file positions of a call whose arguments are not JSON."""
+    """Set the content, the headers and the file positions of a call from its arguments."""
     if arguments is None:
         return
     carries = call.operation.carries

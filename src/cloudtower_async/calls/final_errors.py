@@ -1,4 +1,4 @@
-"""Errors that end a call, with its known outcome and the next step."""
+"""Build the errors that end a call, with the known outcome of the call and the next step."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def interrupted_by_hook(
 
 
 def describe_lock(failure: ResourceLocked, waited: float) -> None:
-    """Add to an error which resources are locked, and how long the call has waited for the lock."""
+    """Add the locked resources and the seconds of waiting for the lock to an error."""
     failure.waited = waited
     locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
     failure.message += f" ({locked})" if locked else ""
@@ -81,7 +81,7 @@ def outcome_unknown(failure: CallError) -> OutcomeUnknown:
 
 
 def where_to_look(operation: str) -> str:
-    """Return a hint that names the calls that show whether a mutation was carried out."""
+    """Return a hint with the queries that show whether a mutation was carried out."""
     namespace, _, method = operation.partition(".")
     if not method or not namespace.isidentifier() or namespace in _WITHOUT_LIST:
         return OutcomeUnknown.default_hint

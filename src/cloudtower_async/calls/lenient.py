@@ -1,6 +1,7 @@
-"""Repair of answers that break the API schema: valid parts are kept.
+"""Repair answers that violate the API schema, and keep the valid parts.
 
-Large answers take long, so the work is done in slices, and other tasks run in between.
+The repair of a large answer takes long. Therefore the repair runs in slices, and other tasks can
+run between the slices.
 """
 
 # ruff: noqa: ANN401 - types found at run time have no narrower type
@@ -25,18 +26,18 @@ WRONG: Any = object()
 """Marker for a value that has no valid part."""
 
 Place: TypeAlias = "tuple[Place | None, str]"
-"""Place in the body: the enclosing place and the last step, such as ``".name"`` or ``"[3]"``."""
+"""Place in the body: the enclosing place, and the last step, such as ``".name"`` or ``"[3]"``."""
 
 ROOT: Place = (None, "$")
 
-_SLICE = 0.01  # seconds of work until other tasks get their turn
-_MOST_ATTEMPTS = 8  # per struct; each attempt leaves out one more invalid member
+_SLICE = 0.01  # seconds of work until other tasks can run
+_MOST_ATTEMPTS = 8  # attempts per struct; each attempt leaves out one more invalid member
 _FIRST_STEP = re.compile(r" - at `\$\.(\w+)")  # first step of the path in a message of msgspec
-_MOST_KEPT = 5  # mismatches that are kept; the others are only counted
+_MOST_KEPT = 5  # mismatches that are stored; further mismatches are only counted
 
 
 class Mismatch(NamedTuple):
-    """One place that breaks the schema, with the reason and the value."""
+    """A part of an answer that violates the schema: its place, the reason and the value."""
 
     place: str
     why: str
@@ -44,7 +45,7 @@ class Mismatch(NamedTuple):
 
 
 class Mismatches:
-    """Mismatches of an answer: the first few, and the total number."""
+    """The first few mismatches of an answer, and the number of all mismatches."""
 
     __slots__ = ("count", "first")
 
@@ -58,7 +59,7 @@ class Mismatches:
         Args:
             place: Place of the value.
             value: The value.
-            why: Reason; if empty, the message of the conversion.
+            why: Reason for the mismatch. If the string is empty, msgspec's error message is used.
             wanted: The declared type.
         """
         self.count += 1
@@ -72,7 +73,7 @@ class Mismatches:
 
 
 class Slices:
-    """Time slices of long work.
+    """Time slices that divide long work.
 
     Args:
         seconds: Length of a slice.
@@ -85,25 +86,25 @@ class Slices:
         self._end = monotonic() + seconds
 
     def over(self) -> bool:
-        """Return whether the current slice has ended and `rest` is due."""
+        """Return whether the current slice has ended, so that `rest` has to be called."""
         return monotonic() >= self._end
 
     async def rest(self) -> None:
-        """Let other tasks run. A time-out or a cancellation takes effect here."""
+        """Let other tasks run, and start a new slice. The caller can be cancelled here."""
         await asyncio.sleep(0)
         self._end = monotonic() + self._seconds
 
 
 class Repair:
-    """Converts decoded JSON to declared types, and keeps the valid parts.
+    """Converts decoded JSON to declared types. Invalid parts are dropped or become None.
 
-    An invalid member becomes None, even a required one. An element of a list is dropped if no part
-    of it is valid. The server does not distinguish 5.0 from 5, so a float without a fraction is
-    valid where an integer is declared. Other floats are rounded.
+    An invalid member of an object becomes None, even if the member is required. An element of a
+    list is dropped if no part of the element is valid. If an integer is declared, a float without a
+    fraction is valid, because the server does not distinguish 5.0 from 5. Other floats are rounded.
 
     Args:
-        slices: Divides the work.
-        strict: Whether a fraction is a mismatch where an integer is declared.
+        slices: Time slices of the conversion.
+        strict: Whether a float with a fraction is a mismatch if an integer is declared.
     """
 
     def __init__(self, slices: Slices, *, strict: bool) -> None:
@@ -112,7 +113,7 @@ class Repair:
         self._strict = strict
 
     async def convert(self, value: object, wanted: Any, place: Place) -> Any:
-        """Convert a value, and record its mismatches.
+        """Convert a value to a declared type, and record its mismatches.
 
         Returns:
             The converted value, or WRONG if no part of the value is valid.
@@ -121,7 +122,7 @@ class Repair:
         return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
 
     def _fit(self, value: object, wanted: Any) -> Any:
-        """Convert a value that is entirely valid; otherwise return WRONG."""
+        """Convert a value that is entirely valid. Return WRONG if the value has an invalid part."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
         if wanted is msgspec.Raw:  # `msgspec.convert` cannot return `Raw`
@@ -151,7 +152,7 @@ class Repair:
     async def _struct(self, members: dict[str, object], wanted: Any, place: Place) -> object:
         declared = _declared(wanted)
         if declared.keys().isdisjoint(members):
-            # The object is something else, such as an error message.
+            # The object has another purpose, such as an error message.
             self.mismatches.add(place, members, "the object has none of the declared members")
             return WRONG
         fields, fitting = _fit_members(members, wanted)
@@ -168,7 +169,7 @@ class Repair:
             elif field.required:
                 self.mismatches.add((place, f".{key}"), None, "the member is missing")
                 fields[field.name] = None
-        # The constructor checks no types, so a required field can be None.
+        # The constructor does not check types, so a required field can be None.
         return (get_origin(wanted) or wanted)(**fields)
 
     async def _dict(self, members: dict[str, object], wanted: Any, place: Place) -> object:
@@ -210,7 +211,7 @@ class Repair:
 
 
 def repair_at_once(value: object, wanted: Any) -> Any:
-    """Convert a small value without pausing for other tasks; return the result or WRONG."""
+    """Convert a small value without letting other tasks run, and return the result or WRONG."""
     converting = Repair(Slices(math.inf), strict=False).convert(value, wanted, ROOT)
     try:
         converting.send(None)
@@ -222,13 +223,14 @@ def repair_at_once(value: object, wanted: Any) -> Any:
 def _fit_members(
     members: dict[str, object], wanted: Any
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Convert all valid members of a struct at once.
+    """Convert all valid members of a struct with few conversions.
 
-    msgspec names the first invalid member, and the next attempt leaves that member out.
+    Each failed conversion names the first invalid member, and the next attempt leaves that member
+    out.
 
     Returns:
-        The fields by name, UNSET for invalid members, and the valid members. If too many are
-        invalid, both are empty.
+        Two dicts: the converted fields by name, with UNSET for invalid members, and the unconverted
+        valid members. If too many members are invalid, both dicts are empty.
     """
     twin, rest = _twin(wanted), members
     for _ in range(_MOST_ATTEMPTS):
@@ -243,7 +245,7 @@ def _fit_members(
     return {}, {}
 
 
-# The following results are slow to compute, so they are cached by type. The caches have limits,
+# The following functions are slow, so their results are cached by type. The caches have limits,
 # because a program may create types at run time, for example with `select_fields`.
 
 
@@ -255,7 +257,7 @@ def _declared(wanted: Any) -> dict[str, msgspec.structs.FieldInfo]:
 
 @functools.lru_cache(maxsize=1024)
 def _twin(wanted: Any) -> Any:
-    """Return a struct with the same fields, all optional with the default UNSET."""
+    """Return a struct type with the same fields, which are all optional with the default UNSET."""
     fields = [
         (field.name, field.type, msgspec.field(default=msgspec.UNSET, name=key))
         for key, field in _declared(wanted).items()
@@ -265,10 +267,10 @@ def _twin(wanted: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _box(wanted: Any) -> Any:
-    """Return a struct with one field of this type.
+    """Return a struct type with a single field of this type.
 
-    msgspec caches how to convert to a struct, but analyzes any other type at each conversion. The
-    analysis takes ten times as long as the conversion.
+    msgspec caches its analysis of a struct type, but analyzes any other type at each conversion.
+    The analysis takes ten times as long as the conversion.
     """
     return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 

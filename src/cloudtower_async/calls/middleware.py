@@ -1,4 +1,4 @@
-"""Chain of middleware around one call. `operation_call` documents the contract."""
+"""Chain of middleware around one call. `operation_call` documents the rules for middleware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..types import Exchange
 
 
-def copied(arguments: object) -> Any:  # noqa: ANN401 - as `OperationCall.arguments`
+def copied(arguments: object) -> Any:  # noqa: ANN401 - arguments can be any value
     """Return a copy of arguments, so that middleware cannot change the caller's dicts and lists.
 
     Other values, such as the files of an upload, are not copied.
@@ -33,7 +33,7 @@ class MiddlewareChain:
     """Carries out one call through middleware.
 
     Args:
-        middleware: Middleware, the outermost first.
+        middleware: Middleware, in order from the outermost.
         call: The call.
         send: Function that checks, sends and retries a call.
     """
@@ -51,8 +51,8 @@ class MiddlewareChain:
         self._ended = False
         self._none_is_answer = False
 
-    async def run(self) -> Any:  # noqa: ANN401 - what the outermost middleware returns
-        """Carry out the call once, and return its answer."""
+    async def run(self) -> Any:  # noqa: ANN401 - the outermost middleware decides
+        """Run the call through all middleware once, and return the answer."""
         try:
             return await self._proceed(0, self._call)
         finally:

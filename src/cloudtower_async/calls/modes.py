@@ -1,4 +1,4 @@
-"""Modes of a session: mutations are sent, refused or planned."""
+"""Modes of a session, in which mutations are sent, refused or planned."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from .executor import Executor
     from .operation import Operation
 
-_STRICTNESS = get_args(Mutations)  # ordered from the least strict mode
+_STRICTNESS = get_args(Mutations)  # in ascending order of strictness
 
 LOGIN = "user.login"
 """The only mutation that every mode sends, because it changes no resource."""
 
 
 class RefuseMode:
-    """Mode of a read-only session: refuses all mutations and uploads."""
+    """Mode of a read-only session, which refuses all mutations and uploads."""
 
     name: Mutations = "refuse"
 
@@ -42,7 +42,7 @@ class RefuseMode:
 
 
 def changes(operation: Operation[Any]) -> bool:
-    """Return whether a call changes the server. Logins do not count."""
+    """Return whether an operation changes the server. A login does not count as a change."""
     return operation.kind is not Kind.QUERY and operation.name != LOGIN
 
 

@@ -1,4 +1,4 @@
-"""Base of the generated namespaces."""
+"""Base class of the generated namespaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 class Namespace:
     """The operations of one kind of resource: ``tower.vm``, ``tower.cluster``, …
 
-    In addition to its own arguments, every operation takes:
+    In addition to its own arguments, every operation has these arguments:
 
-    - ``content_language``: language of texts in the answer; None: the session's.
-    - ``timeout``: time-out in seconds for the whole call; None: the session's.
-    - ``external_cloudtower_id``: sent as the header of that name, unless it is None.
+    - ``content_language`` is the language of texts in the answer. None uses the session's language.
+    - ``timeout`` is the time-out in seconds for the whole call. None uses the session's time-out.
+    - ``external_cloudtower_id`` is the value of the header of this name. None sends no such header.
 
     A failed call raises `CallError`, and invalid arguments raise `InvalidInput`.
     """
@@ -25,6 +25,6 @@ class Namespace:
 
 
 def executor_of(method: object) -> Executor:
-    """Return the executor that a method of a namespace calls with."""
+    """Return the executor that a method of a namespace uses."""
     namespace: object = getattr(method, "__self__", None)
     return cast("Executor", vars(namespace)["_executor"])

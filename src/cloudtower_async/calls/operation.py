@@ -1,4 +1,4 @@
-"""Operations of the API: path, arguments and answer of a call."""
+"""Operations of the API. Each has a path, the types of its arguments and the type of its answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Kind(StrEnum):
-    """Effect of a call on the server, which decides whether it may be retried."""
+    """Kind of an operation, which decides whether a call may be retried."""
 
     QUERY = "query"
     MUTATION = "mutation"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """Form in which arguments are sent. AS_GIVEN: the arguments themselves determine the form."""
+    """Form in which arguments are sent. With AS_GIVEN, the arguments say how to send them."""
 
     JSON = "json"
     QUERY_STRING = "query_string"
@@ -36,15 +36,15 @@ class Carries(StrEnum):
 
 
 class Auth(StrEnum):
-    """Credential that a call needs."""
+    """Kind of credential that an operation needs."""
 
-    TOKEN = "token"  # noqa: S105 - the kind of credential, not one
+    TOKEN = "token"  # noqa: S105 - not a secret
     BASIC = "basic"
     NONE = "none"
 
 
 class Credential:
-    """Credential of one call: an Authorization header that no ``repr`` shows."""
+    """Authorization header of one call. The ``repr`` does not contain its value."""
 
     __slots__ = ("header",)
 
@@ -53,23 +53,26 @@ class Credential:
 
 
 class Operation(Generic[R]):
-    """One operation of the API; R is the type of its answer.
+    """One operation of the API. The type parameter R is the type of the answer.
 
     Args:
-        name: Namespace and method: ``"vm.get_vms"``.
-        path: Path below the root: ``"/get-vms"``.
+        name: Namespace and method, such as ``"vm.get_vms"``.
+        path: Path below `root`, such as ``"/get-vms"``.
         kind: Query, mutation or upload.
-        answer: Function that returns the type of the answer, so that models load at first use.
-        body: Function that returns the type of the arguments; None: no arguments.
+        answer: Function that returns the type of the answer. It is called at first use, because
+            loading the models takes time.
+        body: Function that returns the type of the arguments. None means that the schema describes
+            no arguments.
         carries: Form in which arguments are sent.
         method: HTTP method.
         auth: Credential that the operation needs.
         since: First server version with the operation.
-        not_modified: Whether the server may answer 304; the call then returns an empty list.
-        root: Path of the API.
+        not_modified: Whether the server may respond with status 304. The call then returns an empty
+            list.
+        root: Path of the API on the server.
 
     Attributes:
-        loaded: Whether the types of the arguments and of the answer are in memory.
+        loaded: Whether the types of the arguments and of the answer are already loaded.
     """
 
     def __init__(
@@ -98,15 +101,15 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
-        self.loaded: bool = body is None  # the few operations without arguments have small answers
+        self.loaded: bool = body is None  # without arguments, answers are small
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decoder of answers, created at first use together with its models."""
+        """Decoder of answers. It is created, and its models are loaded, at first use."""
         return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:
-        """Return the same operation with another type of answer."""
+        """Return a copy of the operation with another type of answer."""
         other = cast("Operation[S]", copy.copy(self))
         other.answer = answer
         vars(other).pop("decoder", None)

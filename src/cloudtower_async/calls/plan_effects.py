@@ -1,4 +1,4 @@
-"""Answers of mutations in plan mode, derived from their bodies and their types."""
+"""Effects of mutations in plan mode, derived from the types of their bodies and answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .operation import Operation
 
 StructType: TypeAlias = Any
-"""Type of an answer: a struct, a list of them, or a generic alias of these."""
+"""Type of an answer: a struct, a list of structs, or a generic alias such as ``WithTask[Vm]``."""
 
 _CREATING = (
     "clone_",
@@ -32,11 +32,12 @@ _CREATING = (
     "import_",
     "rebuild_",
 )
-"""Name prefixes of methods that create resources, unless ``where`` selects resources to change."""
+"""Prefixes of the names of methods that create resources. A method with ``where`` changes the
+matching resources instead."""
 
 
 class PlanAnswer(StrEnum):
-    """Answer of a planned mutation."""
+    """Kind of answer that a planned mutation returns."""
 
     MATCHES = "the resources that it matches"
     OWNERS = "the VMs, or other resources, that own what it matches"
@@ -49,12 +50,12 @@ class PlanEffect(NamedTuple):
 
     Args:
         answer: Kind of the answer.
-        target: Part of the body that selects the resources in the answer.
+        target: Part of the body that selects the resources for the answer.
         struct: Type of a resource in the answer.
-        wraps: Types around the struct, outermost first: `list`, `WithTask`.
-        owner: Field of a matched resource that holds the resource in the answer.
-        items: Key of the list or object that describes the resources to create; None: the whole
-            body describes them.
+        wraps: Generic types around the struct, in order from the outermost: `list`, `WithTask`.
+        owner: Field of a matching resource that holds the resource for the answer.
+        items: Key of the list or object that describes the resources to create. None means that the
+            whole body describes the resources.
     """
 
     answer: PlanAnswer
@@ -66,12 +67,13 @@ class PlanEffect(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The part of a body that selects the resources to answer with.
+    """The part of a body that selects the resources for the answer.
 
     Args:
         kind: Type of the resources.
         key: Key of the filter, or of the object with the id.
-        id_key: Key of the id, which is in that object or in the body; None: `key` holds a filter.
+        id_key: Key of the id, in the object at `key` or in the body. None means that `key` holds a
+            filter.
     """
 
     kind: str
@@ -81,7 +83,7 @@ class Target(NamedTuple):
 
 def effect_of(operation: Operation[Any]) -> PlanEffect:
     """Return the effect of a mutation or an upload in plan mode."""
-    if operation.body is None:  # do not cache: the operation was made for one call
+    if operation.body is None:  # not cached, because the operation was made for one call
         return PlanEffect(PlanAnswer.NOTHING)
     return _effect_of(operation)
 
@@ -109,7 +111,7 @@ def _effect_of(operation: Operation[Any]) -> PlanEffect:
 
 
 def _items(body: ArgType) -> str | None:
-    """Return the key of the resources to create, or None if the whole body describes resources."""
+    """Return the key that holds the resources to create, or None if the whole body holds them."""
     keys = _keys(body)
     shapes = {key: cast(ArgType, member(body.record, key)) for key in keys}
     required = body.record.__required_keys__
@@ -118,9 +120,9 @@ def _items(body: ArgType) -> str | None:
 
 
 def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, object]]:
-    """Yield each filter in a body with the type of the resources that it selects.
+    """Yield the type of the selected resources and the filter, for each filter in a body.
 
-    Nested filters are not yielded separately.
+    Filters inside another filter are not yielded.
     """
     if shape is None:
         return
@@ -141,7 +143,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
 
 
 def _target(body: ArgType, struct: StructType) -> Target | None:
-    """Return the part of a body that selects resources, or None if no part selects resources."""
+    """Return the part of a body that selects resources, or None if the body has no such part."""
     if body.record is None:
         return None
     required = body.record.__required_keys__
@@ -161,7 +163,7 @@ def _keys(shape: ArgType) -> list[str]:
 
 
 def _owner(kind: str, struct: StructType) -> str | None:
-    """Return the field of type `kind` that holds one nested `struct`, or None if no field does."""
+    """Return the name of the field of `kind` that holds a nested `struct`, or None without one."""
     from .. import models  # load generated code only when it is needed
 
     for field in msgspec.structs.fields(getattr(models, kind)):
@@ -176,7 +178,7 @@ def _is_union(kind: object) -> bool:
 
 
 def unwrapped(answer: StructType) -> tuple[StructType, tuple[Any, ...]]:
-    """Return the innermost type of an answer, and the types around it, outermost first."""
+    """Return the innermost type of an answer, and the types around it from the outermost."""
     wraps: list[Any] = []
     origin: Any = get_origin(answer)
     while origin in (list, WithTask):

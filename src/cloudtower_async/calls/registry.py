@@ -27,7 +27,7 @@ def operation(name: str) -> Operation[Any]:
     """Return the operation that a method calls.
 
     Args:
-        name: Namespace and method: ``"vm.get_vms"``.
+        name: Namespace and method, such as ``"vm.get_vms"``.
     """
     namespace, _, method = name.partition(".")
     found: Operation[Any] = getattr(_module(namespace), method.upper())
@@ -35,7 +35,7 @@ def operation(name: str) -> Operation[Any]:
 
 
 def operation_at(path: str) -> Operation[Any]:
-    """Return the operation at a path: ``"/get-vms"``.
+    """Return the operation at a path, such as ``"/get-vms"``.
 
     Raises:
         KeyError: The API has no operation at this path.
@@ -47,7 +47,7 @@ def reader(struct: str) -> Operation[Any]:
     """Return the query that reads resources by their ids.
 
     Args:
-        struct: Name of the struct that a mutation returns: ``"Vm"``, ``"DeleteVm"``.
+        struct: Name of the struct that a mutation returns, such as ``"Vm"`` or ``"DeleteVm"``.
 
     Raises:
         KeyError: No query reads resources of this type.
@@ -56,7 +56,7 @@ def reader(struct: str) -> Operation[Any]:
 
 
 def reader_name(struct: str) -> str | None:
-    """Return the name of the query that reads resources by their ids, or None."""
+    """Return the name of the query that reads a struct by ids, or None if no query reads it."""
     readers: Mapping[str, str] = _module("catalogue").READERS
     return readers.get(struct)
 
@@ -64,7 +64,7 @@ def reader_name(struct: str) -> str | None:
 def operation_of(method: object) -> Operation[object] | None:
     """Return the operation that a bound method calls, such as ``GET_VMS`` for ``tower.vm.get_vms``.
 
-    For any other object, return None.
+    Return None if the object is not a method of a namespace.
     """
     namespace = getattr(method, "__self__", None)
     if not isinstance(namespace, Namespace):
@@ -77,8 +77,8 @@ def require_operation(asker: str, method: object) -> Operation[object]:
     """Return the operation that a bound method calls.
 
     Args:
-        asker: Function to which the user passed the method, for the error.
-        method: The passed value.
+        asker: Name of the function that received the method, for the error message.
+        method: Value that should be a method of a namespace.
 
     Raises:
         InvalidInput: `method` is not a method of a namespace.
@@ -99,16 +99,16 @@ def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: AN
 
 
 def namespace_class(namespace: str) -> type[Namespace]:
-    """Return the class of a namespace: `VmNamespace` for ``"vm"``."""
+    """Return the class of a namespace, such as `VmNamespace` for ``"vm"``."""
     class_name = "".join(map(str.capitalize, namespace.split("_"))) + "Namespace"
     found: type[Namespace] = getattr(_module(namespace), class_name)
     return found
 
 
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
-    """Attribute of a session for a namespace, created at first use.
+    """Attribute of a session that holds a namespace, which is created at first use.
 
-    On the class of the session, the attribute is the class of the namespace, so that
+    On the class of the session, the attribute is the class of the namespace. Therefore
     ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.
     """
 
@@ -119,7 +119,7 @@ class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - 
 
 
 def namespaces() -> list[str]:
-    """Return the names of all namespaces, sorted: ``"alert"``, …, ``"zone_topo"``."""
+    """Return the sorted names of all namespaces: ``"alert"``, …, ``"zone_topo"``."""
     names: Mapping[str, str] = _module("catalogue").OPERATIONS
     return sorted({name.partition(".")[0] for name in names.values()})
 
@@ -130,5 +130,8 @@ def operations_in(namespace: str) -> list[Operation[Any]]:
 
 
 def _module(name: str) -> ModuleType:
-    """Import a module of the generated package `api` late, because `api` imports this package."""
+    """Import a module of the generated package `api`.
+
+    The import is inside a function, because `api` imports this package.
+    """
     return importlib.import_module(f"..api.{name}", __package__)

@@ -1,4 +1,4 @@
-"""Valid structs from a few given fields, with placeholders for the other fields."""
+"""Make valid structs from a few fields, with placeholders for all other required fields."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def make(struct: type[S], /, **fields: object) -> S:
     """Make a struct with the given fields, and with placeholders in its other required fields.
 
     A placeholder is an empty string, 0, False, an empty list or dict, the first member of an enum,
-    or a struct that is made the same way. Fields that may be None are None.
+    or a nested struct with placeholders. Omitted fields that may be None are None.
 
     Args:
         struct: Type of the struct: ``models.Vm``, ``WithTask[models.Vm]``, or your own struct.
-        fields: Fields by their names in Python. A dict stands for a nested struct and its fields, a
-            list of dicts for a list of structs, and a string for an enum member.
+        fields: Values of fields, by their names in Python. A dict is converted to a nested struct,
+            a list of dicts to a list of structs, and a string to an enum member.
 
     Raises:
-        InvalidInput: The struct lacks a field, or a value has a wrong type. The error names the
+        InvalidInput: The struct has no such field, or a value has a wrong type. The error names the
             place, and suggests similar names.
 
     Example:
@@ -56,7 +56,7 @@ def placeholder(kind: Any) -> Any:  # noqa: ANN401 - types found at run time
     """Return an empty but valid value of a type, such as ``list[WithTask[models.Vm]]``.
 
     Raises:
-        InvalidInput: No placeholder exists for the type, so pass a value.
+        InvalidInput: The type has no placeholder, so a value has to be passed.
     """
     return _placeholder(kind, str(kind))
 

@@ -1,4 +1,4 @@
-"""Server versions, and errors that an old or new server version explains."""
+"""Compare server versions, and explain errors that the version of the server causes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 OLDEST = "3.0.0"
-"""Version of parts that every server has; no older server is known."""
+"""First version of the parts of the API that every server has. No older server is known."""
 
 GET_VERSION = Operation(
     "api_info.get_api_version",
@@ -40,16 +40,18 @@ async def explain(
     timeout: float,
     ask_version: Callable[[], Awaitable[str]],
 ) -> None:
-    """Add to the hint why the server may have refused the call, if the reason can be found.
+    """Add the reason to the hint of an error if the version of the server explains the error.
 
     The server may be too old for the operation or an argument, or an enum value may be unknown.
 
     Args:
         operation: Operation that was called.
         content: Content that was sent.
-        error: Error to explain.
-        timeout: Maximum seconds to find the reason; after that the error stays unchanged.
-        ask_version: Requests the version of the server; called only if the version matters.
+        error: Error whose hint is changed.
+        timeout: Maximum number of seconds to find the reason. If they are exceeded, the error stays
+            unchanged.
+        ask_version: Function that requests the server version. It is called only if the version
+            matters.
     """
     if error.operation != operation.name:
         return
@@ -67,12 +69,12 @@ async def explain(
     if all(since == OLDEST for since in needed.values()):
         return
     version = None
-    # Ignore failures here, also of middleware: the original error matters more.
+    # Ignore all failures, even failures of middleware, because the original error matters more.
     with anyio.move_on_after(timeout), suppress(Exception):
         version = await ask_version()
     if version is None:
         if type(error) is NotFound:
-            # Replace the server's message: the server may be too old.
+            # The default hint says that the server may be too old.
             error.hint = error.default_hint
         return
     missing = [
@@ -85,7 +87,7 @@ async def explain(
 
 
 def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
-    """Describe sent enum values that this version of the package does not know."""
+    """Yield a text about each sent enum value that this version of the package does not know."""
     if wanted.choices and isinstance(value, str) and value not in wanted.choices:
         meant = did_you_mean(value, wanted.choices, few=True)
         yield f"{place(path)}: this version does not know the value {repr(value)[:80]}{meant}"
@@ -95,7 +97,7 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys in the arguments that older servers lack, with their first version."""
+    """Yield the keys in the arguments that older servers do not know, with their first version."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):
@@ -105,7 +107,7 @@ def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str
 
 
 def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
-    """Yield the items of a list (``"[0]"``), or the members of an object (``".name"``)."""
+    """Yield the step, the type and the value of each list item or object member in a value."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             yield f"[{index}]", wanted.item, item

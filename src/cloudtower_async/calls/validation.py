@@ -1,7 +1,7 @@
 """Validate arguments before they are sent: keys, values, and filters that match too much.
 
-The generated TypedDicts describe valid arguments. Checks of keys are compiled at first use, so a
-filter with two keys compiles two of about 16,000 checks.
+The generated TypedDicts describe valid arguments. The check of a key is compiled when the key is
+first used. Therefore a filter with two keys compiles two of about 16,000 checks.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 Check: TypeAlias = "Callable[[Any], None]"
-"""Check of a value: returns if the value may be sent, otherwise raises `_Refused`."""
+"""Function that checks a value. It returns None for a valid value, and raises `_Refused` for an
+invalid value."""
 
 _log = logging.getLogger("cloudtower_async")
 
 _FILES = (bytes, bytearray, memoryview)
-_MOST_TOLD = 1000  # limit of remembered unknown enum values, so that memory does not grow
+_MOST_TOLD = 1000  # maximum number of unknown enum values to remember, which limits memory
 _told: set[tuple[str, str]] = set()
 
 _WIDE = (
@@ -53,16 +54,16 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Scope of the check that refuses filters that may match everything."""
+    """Parts of the arguments in which filters that may match everything are refused."""
 
     NONE = "none"
-    REQUIRED = "those in keys that must be there"
-    ALL = "all"
-    INSIDE = "the value is part of such a filter: no condition may have lost its value"
+    REQUIRED = "required"  # filters in required keys
+    ALL = "all"  # all filters
+    INSIDE = "inside"  # the value is part of such a filter, so None is refused for never-null fields
 
 
 class _Mode(NamedTuple):
-    """Mode of validation. Filters are always checked; keys and values are checked with `strict`."""
+    """Mode of validation. `guard` selects the filters to check; `strict` adds keys and values."""
 
     guard: _Guard
     strict: bool
@@ -72,28 +73,29 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
     """Check arguments before they are sent.
 
     Args:
-        operation: Operation to call. If its `body` is None, the API schema does not describe the
-            arguments.
-        arguments: Arguments by the keys of the API.
-        validate: Whether to check keys and values, in addition to filters that may match
-            everything.
+        operation: Operation to call. If its `body` is None, the arguments are not checked, because
+            the API schema does not describe them.
+        arguments: Arguments, with the keys of the API.
+        validate: Whether to check all keys and values. Filters that may match everything are
+            refused even if this argument is False.
 
     Returns:
-        The arguments to send, normalized: floats without a fraction become integers, dates become
-        strings, a single filter in AND, OR or NOT becomes a list, and keys of filters are spelled
-        as in the API.
+        The arguments in the form that the API wants. Floats without a fraction become integers,
+        dates become strings, and a single filter in AND, OR or NOT becomes a list. Keys of filters
+        get the spelling of the API.
 
     Raises:
         EmptyFilter: A filter may match everything.
-        InvalidInput: A key or a value is not in the API schema; the message names the place.
+        InvalidInput: A key or a value is not in the API schema. The message names the place.
     """
-    if operation.body is None:  # do not cache: the operation may have been made for one call
+    if operation.body is None:  # do not cache the check of a temporary operation
         return arguments
     check_arguments = _check_of(operation, validate)
     if check_arguments is None:
         return dates_as_texts(operation.name, "", arguments)
     if not validate:
-        # Structs and similar objects could hide an empty filter; with `validate` they are refused.
+        # Structs and similar objects could hide an empty filter. With `validate`, the check refuses
+        # such objects.
         arguments = _as_sent(operation.name, dates_as_texts(operation.name, "", arguments))
     error: type[InvalidInput] = InvalidInput
     try:
@@ -116,12 +118,12 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
     """Raise an error if a filter compares None with a field that is never null.
 
     Args:
-        asker: Method that takes the filter as `where`, for the error.
+        asker: Name of the method with the argument `where`, for the error message.
         record: TypedDict of the filter.
         where: The filter.
 
     Raises:
-        InvalidInput: The filter has such a comparison; the message names the place.
+        InvalidInput: The filter has such a comparison. The message names the place.
     """
     try:
         _record(record, _Mode(_Guard.INSIDE, strict=False))(where)
@@ -133,22 +135,22 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
     raise InvalidInput(f"{asker}: {message}")
 
 
-class _NotAsSent(Exception):  # noqa: N818 - no error: the arguments are to be normalized
-    """A value is valid, but the API wants it in another form; see `_normalized`."""
+class _NotAsSent(Exception):  # noqa: N818 - not an error
+    """A value is valid, but has to be normalized for the API; see `_normalized`."""
 
 
 def _normalized(value: object, shape: ArgType | None) -> object:
-    """Copy arguments in the form that the API wants.
+    """Return a copy of arguments in the form that the API wants.
 
-    Floats without a fraction become integers, because both mean the same number in JSON. A single
-    filter in AND, OR or NOT becomes a list, as GraphQL servers do. Dates become strings. Keys of
-    filters may be spelled like attributes of answers.
+    Floats without a fraction become integers, because JSON does not distinguish them. A single
+    filter in AND, OR or NOT becomes a list, as in GraphQL. Dates become strings. Keys of filters
+    that are spelled like attributes of answers get the spelling of the API.
     """
     if shape is None or shape.is_free or (shape.is_date and shape.item is None):
         try:
             return _dates_as_texts(value)
         except _Refused:
-            return value  # leave it to the check, which names the place
+            return value  # a later check of this value raises the error, and names the place
     if isinstance(value, dict):
         return _normalized_object(cast("dict[str, object]", value), shape)
     if isinstance(value, LISTS):
@@ -180,7 +182,7 @@ def _key_to_send(record: Record, key: str, fields: dict[str, object]) -> str:
 
 
 def _normalized_text(text: str, shape: ArgType) -> str:
-    """Normalize a filter that is sent as JSON in a string."""
+    """Return the normalized text of a filter that is sent as JSON in a string."""
     try:
         given = cast("object", msgspec.json.decode(text))
     except CODEC_ERRORS:
@@ -190,19 +192,19 @@ def _normalized_text(text: str, shape: ArgType) -> str:
 
 
 def dates_as_texts(asker: str, path: str, value: object) -> object:
-    """Return a value that has no schema, with its datetimes formatted as the server formats dates.
+    """Return a value without a schema, with each datetime replaced by a string for the server.
 
     Args:
-        asker: Method or path that takes the value, for errors.
-        path: Place of the value in the arguments, for errors: ``".json"``.
+        asker: Name of the method, or the path, that receives the value, for error messages.
+        path: Place of the value in the arguments, such as ``".json"``, for error messages.
         value: The value.
 
     Returns:
-        The value, or a copy of the value if it holds a datetime.
+        The value itself, or a copy if the value holds a datetime.
 
     Raises:
         InvalidInput: The value holds a datetime without a time zone, or another type of date or
-            time; the message names the place.
+            time. The message names the place.
     """
     try:
         return _dates_as_texts(value)
@@ -227,7 +229,7 @@ def _dates_as_texts(value: object) -> object:
         same = all(part is field for (_, part), field in zip(parts, fields.values(), strict=True))
         return fields if same else dict(parts)
     if isinstance(value, LISTS):
-        given = cast("Sequence[object]", value)  # or a set
+        given = cast("Sequence[object]", value)  # the value can also be a set
         texts = [_part_with_texts(f"[{index}]", item) for index, item in enumerate(given)]
         return given if all(map(operator.is_, texts, given)) else texts
     if _is_file(value):
@@ -235,7 +237,7 @@ def _dates_as_texts(value: object) -> object:
     try:
         built = msgspec.to_builtins(value, builtin_types=DATE_TYPES, str_keys=True)
     except (TypeError, *CODEC_ERRORS):
-        return value  # raw JSON, or a value that cannot be encoded: encoding raises the error later
+        return value  # raw JSON, or an invalid value, for which encoding raises an error later
     converted = _dates_as_texts(built)
     return value if converted is built else converted
 
@@ -255,7 +257,7 @@ def _sendable_date(value: date | time | timedelta) -> str:
 
 
 def _as_sent(name: str, arguments: object) -> object:
-    """Copy arguments as plain dicts and lists, converting structs, dataclasses and raw JSON."""
+    """Return a copy of arguments in which structs, dataclasses and raw JSON are dicts and lists."""
     try:
         return _plain(arguments)
     except (TypeError, *CODEC_ERRORS) as exc:
@@ -276,7 +278,7 @@ def _plain(value: object) -> object:
     return cast("object", msgspec.json.decode(msgspec.json.encode(value)))
 
 
-class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known on the way out
+class _Refused(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, why: str, *path: str, error: type[InvalidInput] = InvalidInput) -> None:
         self.why = why
         self.path = [*path]  # innermost first
@@ -288,7 +290,7 @@ class _Refused(Exception):  # noqa: N818 - no error yet: its place becomes known
 
 @functools.cache
 def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
-    """Return the check of an operation's arguments, or None if nothing has to be checked."""
+    """Return the check of an operation's arguments, or None if no check is needed."""
     guard = _Guard.NONE
     if is_guarded(operation):
         guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL
@@ -298,7 +300,7 @@ def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
 
 
 def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
-    """Compile the check of a value. `name` is the name of the key, for the log."""
+    """Return a compiled check of a value. `name` is the key of the value, for the log."""
     check: Check
     guarded = shape.is_filter and mode.guard is _Guard.ALL
     if shape.record is not None:
@@ -322,7 +324,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that refuses a filter that may match everything, and then runs `check`."""
+    """Return a check that first refuses a filter that may match everything, and then runs `check`."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:
@@ -352,7 +354,7 @@ def _list_of(check: Check, *, of_filters: bool, strict: bool) -> Check:
     def check_list(value: object) -> None:
         if not isinstance(value, LISTS):
             if not strict:
-                if of_filters and isinstance(value, dict):  # the server converts it to a list
+                if of_filters and isinstance(value, dict):  # as the server does
                     check_list([cast("object", value)])
                 return
             if of_filters and isinstance(value, dict | Everything):
@@ -440,7 +442,7 @@ def _record(record: Record, mode: _Mode) -> Check:
 def _as_text(check: Check, shape: ArgType, *, strict: bool) -> Check:
     """Return a check for a filter that is sent as JSON in a string.
 
-    Invalid JSON is left to the server.
+    The check accepts invalid JSON, because the server reports the error.
     """
 
     def check_text(value: object) -> None:
@@ -496,7 +498,7 @@ def _check_whole(value: object) -> None:
 def _check_number(value: object) -> None:
     if not _is_number(value):
         raise _wrong("a number", value)
-    if not math.isfinite(cast("float", value)):  # JSON has no such number; it would become null
+    if not math.isfinite(cast("float", value)):  # JSON would have null instead
         raise _Refused("expected a finite number, got infinity or NaN")
 
 
@@ -542,9 +544,9 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
-    """Return the error for a value of the wrong type.
+    """Return the error about a value of a wrong type.
 
-    The error shows only the type of the value, because the value may be a secret.
+    The error has only the type of the value, because the value may be a secret.
     """
     got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
     if value is None:
